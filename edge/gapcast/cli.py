@@ -23,6 +23,7 @@ from gapcast.commands.options import (
 )
 from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
+from gapcast.commands.status import status
 from gapcast.commands.systemd_unit import systemd_unit
 from gapcast.core.errors import GapcastError, ModelError, ShardError
 
@@ -69,7 +70,7 @@ def main() -> None:
     """Forecast the power of a household five minutes ahead, on an IoT gateway."""
 
 
-for one in (addon, backtest, import_history, models, setup, systemd_unit):
+for one in (addon, backtest, import_history, models, setup, status, systemd_unit):
     main.add_command(one)
 
 
@@ -189,36 +190,3 @@ def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> N
         found = run_checks(settings, os.environ, click.echo, wait_s)
         code = code or found
     sys.exit(code)
-
-
-@main.command()
-@settings_options
-@click.option("--url", metavar="URL", help="Base URL of the service (default: this machine, at http.port).")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the bearer token of the service.")
-@click.option("--once", is_flag=True, help="Print once and exit: 0 if the service is ready, else 1.")
-@click.option(
-    "--every",
-    "every_s",
-    type=click.FloatRange(min=0.1),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Refresh interval.",
-)
-def status(
-    config: Path | None,
-    assignments: tuple[str, ...],
-    url: str | None,
-    token_file: Path | None,
-    once: bool,
-    every_s: float,
-) -> None:
-    """Show the status of a running service: live on a terminal, once otherwise."""
-    from gapcast.status.display import show_once, watch
-    from gapcast.status.rest_client import RestClient, read_token
-
-    url = url or f"http://127.0.0.1:{read_settings(config, assignments).http.port}"
-    rest = RestClient(url, read_token(token_file) if token_file else None)
-    if once or not sys.stdout.isatty():
-        sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
-    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())

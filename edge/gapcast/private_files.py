@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 #: The entries of a gateway's state folder.
-_STATE_ENTRIES = ("gateway-id", "gateway-id.part", "models", "stream", "shard-*")
+_STATE_ENTRIES = ("gateway-id", "gateway-id.part", "http-address", "http-address.part", "models", "stream", "shard-*")
 
 
 def make_private_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.reading import Reading
+from gapcast.service.intake import Subscriptions
 from gapcast.service.ports import IncomingMessage, Meters, NoMeters
 
 
@@ -16,6 +17,7 @@ class MemoryLink:
 
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()
+        self.subscriptions = Subscriptions("broker:1883", ("gap/+/reading",))
         self.connected = True
         self.is_backlogged = False
         self.problem = ""

@@ -11,11 +11,13 @@ from threading import Event
 import structlog
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.broker import session_options, sources_of, wait_for_topic_affinity
+from gapcast.app.broker import described_subscriptions, session_options, sources_of, wait_for_topic_affinity
 from gapcast.app.device_limit import limit_devices_here
+from gapcast.app.intake_log import IntakeLog
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
 from gapcast.config.mqtt import TopicSettings
+from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.settings import HttpSettings, Settings
 from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
@@ -38,6 +40,7 @@ from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
 from gapcast.service.availability import ReportOptions
+from gapcast.service.containment import Containment
 from gapcast.service.service import Service
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
@@ -85,6 +88,7 @@ class Application:
                 SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
                 statistics,
                 settings.mqtt.rejections_per_s,
+                described_subscriptions(settings),
             ),
         )
         self._engine = engine_of(settings, self.models)
@@ -111,6 +115,8 @@ class Application:
             ),
             state_store=self._store,
         )
+        self._intake_log = IntakeLog(self.service.queries.intake, settings.site.zone)
+        self._attempt = Containment(statistics).attempt
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
         predict_handler = PredictHandler(
             self.service.queries, limits, max_body_bytes=max_body_bytes, max_readings=max_readings
@@ -132,6 +138,8 @@ class Application:
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
+        url = local_url(settings.http.host, self.http_port)
+        self._address_files = AddressFiles(state, runtime_folder(environment), url)
         self._http_server = HttpServerThread(
             lambda: build_server(
                 create_app(self.service, lambda: self.models.cards, registry, predict_handler, options),
@@ -191,6 +199,7 @@ class Application:
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
         self._http_server.start()
+        self._address_files.write()
         self._model_watcher.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
@@ -203,12 +212,14 @@ class Application:
         finally:
             self._notifier.stopping()
             self._model_watcher.stop()
+            self._address_files.remove()
             self.service.feed.close()
             self._http_server.stop()
             self.close()
 
     def _on_iteration(self, stopping: Event) -> None:
         """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""
+        self._attempt("stream", self._intake_log.update)
         if stopping.is_set():
             self._notifier.stopping()
         elif self._http_server.is_alive:

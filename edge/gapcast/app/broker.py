@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 
 import structlog
@@ -12,12 +13,14 @@ from gapcast.config.settings import Settings
 from gapcast.config.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import Source
+from gapcast.mqtt.broker_problem import broker_address
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.tls import Tls, TlsFiles
 from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
 from gapcast.mqtt.transport import Transport
+from gapcast.service.intake import Subscriptions
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,33 @@ def subscriptions_of(settings: Settings) -> tuple[str, ...]:
 def _filters_of(settings: Settings) -> tuple[str, ...]:
     filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
     return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
+
+
+def described_subscriptions(settings: Settings) -> Subscriptions:
+    """Return the subscriptions for people, with a command to try them."""
+    mqtt, topics = settings.mqtt, _filters_of(settings)
+    address = broker_address(mqtt.host, mqtt.port)
+    sources = tuple(source.preset or source.topic for source in settings.sources)
+    return Subscriptions(address, topics, sources, _try_command(settings, topics))
+
+
+def _try_command(settings: Settings, topics: Sequence[str]) -> str:
+    """Return the mosquitto command that shows the messages of the sources, or publishes a native reading.
+
+    Its clients do not speak WebSocket: the command is empty then.
+    """
+    mqtt = settings.mqtt
+    if mqtt.transport != "tcp":
+        return ""
+    words = ["-h", mqtt.host, "-p", str(mqtt.port)]
+    if mqtt.username is not None:
+        words += ["-u", "USER", "-P", "PASSWORD"]
+    if mqtt.tls.enabled:
+        words += ["--tls-use-os-certs"] if mqtt.tls.ca_path is None else ["--cafile", str(mqtt.tls.ca_path)]
+    if settings.sources:
+        return shlex.join(["mosquitto_sub", *words, "-v", *(word for topic in topics for word in ("-t", topic))])
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of("home")
+    return shlex.join(["mosquitto_pub", *words, "-q", "1", "-t", topic, "-m", "1.234"])
 
 
 def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDistribution | None:

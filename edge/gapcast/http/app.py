@@ -27,6 +27,7 @@ from gapcast.http.operations import health_router, metrics_router, models_router
 from gapcast.http.predict import predict_router
 from gapcast.http.request_bodies import BodyLimit, BodyTypes, ComputeLimit
 from gapcast.http.safe_responses import SafeResponses
+from gapcast.http.sources import sources_router
 from gapcast.service.service import Service
 
 
@@ -76,6 +77,7 @@ def create_app(
     app.include_router(models_router(cards))
     app.include_router(predict_router(service.queries, handler))
     app.include_router(devices_router(service))
+    app.include_router(sources_router(service.queries))
     app.include_router(inference_router(service.queries))
     readers = EventReaders(service, options.max_event_readers, options.max_event_readers_per_client)
     app.include_router(events_router(readers))

@@ -23,6 +23,7 @@ from gapcast.mqtt.session import ReceivedMessage, Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import Topics
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
+from gapcast.service.intake import Subscriptions
 from gapcast.service.internal_errors import internal_problem, record_internal_error
 from gapcast.service.ports import IncomingMessage, Meters, NoMeters
 
@@ -37,12 +38,13 @@ class IntakeOptions:
     """How incoming messages are read and counted.
 
     ``sources``, if given, read them instead of the native topic and payload. ``statistics`` are the service's; they
-    count messages that never reach it.
+    count messages that never reach it. ``subscriptions`` describe the topics of readings to people.
     """
 
     sources: SourceReader | None = None
     statistics: Statistics = field(default_factory=Statistics)
     rejections_per_s: float = 10.0
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
 
 
 class MqttLink:
@@ -67,6 +69,7 @@ class MqttLink:
         self._extras = tuple(extras)
         self._sources = intake.sources
         self.meters: Meters = intake.sources.meters if intake.sources is not None else NoMeters()
+        self.subscriptions = intake.subscriptions
         self._statistics = intake.statistics
         self._attempt = Containment(intake.statistics).attempt
         self._clocks = ClockCheck(_MAX_CACHED, intake.statistics)
@@ -107,7 +110,7 @@ class MqttLink:
     @property
     def problem(self) -> str:
         """Why there is no connection, in a sentence; empty while there is one."""
-        return self._session.problem
+        return self._session.problem_sentence
 
     @property
     def n_fresh_sessions(self) -> int:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.samples import MeterState, Sample
+from gapcast.core.meters.samples import MeterState, Sample, SampleCount
 from gapcast.core.meters.source import Source
 from gapcast.core.reading import Reading
 from gapcast.mqtt.meter import Meter
@@ -88,6 +88,10 @@ class MeterRegistry:
         )
         self._topics.setdefault(name, topic)
         return meter
+
+    def sample_counts(self) -> list[SampleCount]:
+        """Return the messages with a value of each meter that has sent one. Thread-safe."""
+        return [meter.sample_count for meter in list(self._meters.values()) if meter.n_samples]
 
     # --- over a restart -------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
+from gapcast.mqtt.broker_problem import broker_problem
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.delivery import Delivery, Outgoing
@@ -73,8 +74,13 @@ class Session:
 
     @property
     def problem(self) -> str:
-        """Why there is no connection, in a sentence; empty while there is one."""
+        """Why there is no connection; empty while there is one."""
         return self._connection.problem
+
+    @property
+    def problem_sentence(self) -> str:
+        """The same for people, as a sentence that names the broker."""
+        return broker_problem(self.problem, self._options.host, self._options.port)
 
     @property
     def n_connects(self) -> int:

@@ -106,12 +106,14 @@ class SourceReader:
         publication, meter = received.publication, route.meter
         source = meter.source
         if source.format == "gapcast":
+            meter.n_samples += 1
             return [self._native(meter, received)]
         message = parse_message(meter, route.part, publication)
         value = meter.update_terms(message.terms) if message.terms else None
         if value is None or message.is_empty or (publication.retained and source.time is None):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
+        meter.n_samples += 1
         at_ms = self._time_of(meter, message.document, received)
         measured = source.measured(message.document)
         meter.last_ms = at_ms

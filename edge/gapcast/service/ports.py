@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
-from gapcast.core.meters.samples import MeterState, Sample
+from gapcast.core.meters.samples import MeterState, Sample, SampleCount
 from gapcast.core.reading import Reading
+from gapcast.service.intake import Subscriptions
 
 
 class IncomingMessage(NamedTuple):
@@ -46,6 +47,10 @@ class Meters(Protocol):
         """Discard the state of ``device``."""
         ...
 
+    def sample_counts(self) -> Sequence[SampleCount]:
+        """Return the messages with a value of each meter that has sent one. Thread-safe."""
+        ...
+
 
 class NoMeters:
     """Implements :class:`Meters` for readings that are minute means already."""
@@ -67,6 +72,10 @@ class NoMeters:
     def forget(self, device: str) -> None:
         """Do nothing."""
 
+    def sample_counts(self) -> Sequence[SampleCount]:
+        """Return none."""
+        return ()
+
 
 class Link(Protocol):
     """The connection to the broker."""
@@ -74,6 +83,11 @@ class Link(Protocol):
     @property
     def meters(self) -> Meters:
         """The meters that send samples."""
+        ...
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """The topics of readings, for people."""
         ...
 
     @property

@@ -19,6 +19,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series
 from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
+from gapcast.service.intake import IntakeStatus, intake_status
 from gapcast.service.persistence import StatePersistence, StateStore
 from gapcast.service.ports import Link
 from gapcast.service.running_engine import RunningEngine
@@ -57,6 +58,14 @@ class ServiceQueries:
     def problem(self) -> str:
         """Why there is no connection, in a sentence; empty while there is one."""
         return self._link.problem
+
+    def intake(self) -> IntakeStatus:
+        """Return what is listened to and what has been received so far."""
+        samples, now_ms = self._link.meters.sample_counts(), time.time_ns() // 1_000_000
+        problem = "" if self.connected else self.problem
+        with self._running.lock:
+            engine = self._running.engine
+            return intake_status(self._link.subscriptions, problem, self.statistics, samples, engine, now_ms)
 
     @property
     def state_store(self) -> StateStore:

@@ -89,7 +89,10 @@ def _score(score: ScoreLine, pen: Pen) -> str:
 
 def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) -> list[str]:
     if not snapshot.devices:
-        return [pen("no forecasts yet: they start with the second reading of a device", "quiet")]
+        return [
+            *_intake(snapshot, now),
+            pen("no forecasts yet: they start with the second reading of a device", "quiet"),
+        ]
     devices = sorted(snapshot.devices, key=lambda line: line.device)
     shown = devices if room is None or len(devices) <= room else devices[: room - 1]
     rows = [_HEAD, *(_row(line, now) for line in shown)]
@@ -102,6 +105,13 @@ def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) 
     if n_more:
         lines.append(pen(f"and {n_more:,} more", "quiet"))
     return lines
+
+
+def _intake(snapshot: StatusSnapshot, now: datetime) -> list[str]:
+    """Return what is listened to and what has been received, if that is known."""
+    at = snapshot.first_forecast_at
+    expected = "" if at is None else f"; first forecast at about {_moment(at, now)} UTC"
+    return [f"{snapshot.intake}{expected}"] if snapshot.intake else []
 
 
 def _row(line: DeviceLine, now: datetime) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from gapcast.terminal_text import printable
 Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
 #: One page of the maximum size.
 _DEVICES = "/devices?limit=1000"
+_SOURCES = "/sources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,25 @@ class StatusSnapshot:
     devices: tuple[DeviceLine, ...]
     #: Number of further devices, which are not on the fetched page.
     n_unlisted: int
+    #: Before the first forecast: what is listened to and what has been received, and when a forecast is expected.
+    intake: str = ""
+    first_forecast_at: datetime | None = None
 
 
 def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
     """Fetch the status from ``rest``; raise :class:`StatusError` if that fails."""
     try:
-        return snapshot_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
+        health, series, page = rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES)
+        snapshot = snapshot_of(health, series, page)
+        if snapshot.devices:
+            return snapshot
+        sources = rest.document(_SOURCES)
+        at = sources["first_forecast_at"]
+        return replace(
+            snapshot,
+            intake=printable(str(sources["summary"])),
+            first_forecast_at=None if at is None else _instant(at),
+        )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"unexpected response from {rest.url} ({type(error).__name__}: {error}): is it gapcast, of this version?"
         raise StatusError(msg) from error

@@ -170,6 +170,19 @@ class MinuteMeans:
         return (self._minute + 1) * MINUTE_MS + self._wait_ms
 
     @property
+    def next_mean_due_ms(self) -> float:
+        """When, by the device's clock, the next mean is due at the latest if the samples continue; infinity for never.
+
+        >>> means = MinuteMeans(HeldValue(every_ms=10_000, hold_ms=60_000), n_channels=1)
+        >>> _ = means.add(40_000, (1.0,))  # 20 s of the first minute are not enough for a mean
+        >>> means.due_ms, means.next_mean_due_ms
+        (62000, 122000)
+        """
+        left_ms = (self._minute + 1) * MINUTE_MS - self._through_ms
+        has_mean = self._covered_ms[0] + left_ms >= MIN_COVERED * MINUTE_MS
+        return self.due_ms if has_mean else self.due_ms + MINUTE_MS
+
+    @property
     def _wait_ms(self) -> int:
         """How long after a minute's end a sample may still cover it; a counter's next count covers all time before."""
         wait_ms = max(GRACE_MS, self._holding.lateness_ms)

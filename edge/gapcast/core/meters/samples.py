@@ -51,3 +51,14 @@ class MeterState(NamedTuple):
     behind_ms: int
     open_minute: OpenMinute
     counted: tuple[int, tuple[float, ...]] | None
+
+
+class SampleCount(NamedTuple):
+    """The messages with a value of a meter since the start.
+
+    ``next_mean_ms`` is when its next minute mean is due, by the gateway's clock; None if it is unknown.
+    """
+
+    device: str
+    n_samples: int
+    next_mean_ms: int | None

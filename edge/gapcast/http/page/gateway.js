@@ -84,7 +84,7 @@ export class ConnectionStatus {
     } else if (this.lostAt !== null) {
       problem = `No connection to the gateway since ${second(this.lostAt)} (${this.reason}). Retrying. The values below may be out of date.`;
     } else if (broker && broker.status !== "pass") {
-      problem = `No connection to the MQTT broker (${broker.output ?? "unknown reason"}). No new readings until it is restored.`;
+      problem = `${broker.output ?? "No connection to the MQTT broker"}. No new readings until the connection is restored.`;
     }
     if (this.lostAt !== null) pill("live-pill", "bad", "Not live");
     else if (this.isOpen) pill("live-pill", "good", "Live");

@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { byId, onFrame } from "./dom.js";
 import { listen } from "./events.js";
 import { ConnectionStatus, showGateway, showModels } from "./gateway.js";
+import { Intake } from "./intake.js";
 import { DeviceList } from "./list.js";
 import { showNow } from "./now.js";
 import { Store } from "./store.js";
@@ -22,6 +23,7 @@ const store = new Store((what) => {
 });
 let isUsable = false;
 const connection = new ConnectionStatus();
+const intake = new Intake();
 const chart = new Chart(store.series);
 const list = new DeviceList(store, (name) => {
   location.hash = `device=${encodeURIComponent(name)}`;
@@ -34,6 +36,7 @@ function draw() {
   if (store.isLoaded) {
     const isEmpty = store.devices.size === 0 && store.selected === null;
     byId("empty").hidden = !isEmpty;
+    intake.show(isEmpty);
     byId("dashboard").hidden = isEmpty;
   }
   if (what.has("health") || what.has("devices")) showGateway(store);

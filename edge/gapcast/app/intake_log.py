@@ -1,0 +1,66 @@
+"""Logs what is listened to and what arrives, until the first forecast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+import structlog
+
+from gapcast.service.intake import IntakeStatus
+
+log = structlog.get_logger(__name__)
+
+#: How often the intake is looked at, and when a missing message is reported: a meter sends at least every five minutes.
+_EVERY_S, _MISSING_S = 1.0, 360.0
+
+
+class IntakeLog:
+    """Logs each step to the first forecast once: the subscriptions, the first messages, the forecast.
+
+    A warning follows if no message arrives. After the first forecast it does nothing.
+    """
+
+    def __init__(
+        self, status: Callable[[], IntakeStatus], zone: tzinfo, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Log ``status``, with times in ``zone``; ``now_s`` is a monotonic clock."""
+        self._status = status
+        self._zone = zone
+        self._now_s = now_s
+        self._next_s = now_s()
+        self._listening_s: float | None = None
+        self._has_messages = self._is_missing = self._is_done = False
+
+    def update(self) -> None:
+        """Log what has changed since the last call. Cheap: looks at the intake at most once a second."""
+        if self._is_done or (now_s := self._now_s()) < self._next_s:
+            return
+        self._next_s = now_s + _EVERY_S
+        status = self._status()
+        if status.problem:
+            return
+        if self._listening_s is None:
+            self._listening_s = now_s
+            subscriptions = status.subscriptions
+            log.info("readings.listening", broker=subscriptions.address, topics=subscriptions.topics)
+            self._is_done = bool(status.n_forecast_devices)  # restored: nothing to wait for
+        elif status.n_forecast_devices:
+            self._is_done = True
+            log.info("forecasts.started", n_devices=status.n_forecast_devices)
+        elif status.has_messages and not self._has_messages:
+            self._has_messages = True
+            at_ms = status.forecast_at_ms
+            log.info(
+                "readings.arriving",
+                heard=status.heard,
+                first_forecast=None if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1_000, self._zone):%H:%M}",
+            )
+        elif not (status.has_messages or self._is_missing) and now_s >= self._listening_s + _MISSING_S:
+            self._is_missing = True
+            log.warning(
+                "readings.missing",
+                topics=status.subscriptions.topics,
+                cure="check that the meter publishes on these topics: run gapcast check, or gapcast setup to find it",
+            )

@@ -1,0 +1,54 @@
+"""``gapcast status``: shows the status of a running service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gapcast.commands.options import read_settings, settings_options
+from gapcast.commands.run import stop_on_signals
+
+
+@click.command()
+@settings_options
+@click.option("--url", metavar="URL", help="Base URL of the service (default: the one running on this machine).")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the bearer token of the service.")
+@click.option("--once", is_flag=True, help="Print once and exit: 0 if the service is ready, else 1.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Refresh interval.",
+)
+def status(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    url: str | None,
+    token_file: Path | None,
+    once: bool,
+    every_s: float,
+) -> None:
+    """Show the status of a running service: live on a terminal, once otherwise.
+
+    Without --url it is found on this machine: by the configuration here, by the address that it has written into its
+    state or runtime folder, or at the default port.
+    """
+    from gapcast.status.display import show_once, watch
+    from gapcast.status.rest_client import RestClient, read_token
+    from gapcast.status.service_search import find_service
+
+    token = read_token(token_file) if token_file else None
+    if url is not None:
+        rest = RestClient(url, token)
+    else:
+        is_explicit = config is not None or any(one.startswith("http.") for one in assignments)
+        rest = find_service(lambda: read_settings(config, assignments), os.environ, token, is_explicit=is_explicit)
+    if once or not sys.stdout.isatty():
+        sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
+    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())

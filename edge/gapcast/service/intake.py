@@ -1,0 +1,139 @@
+"""What is listened to and what has been received, for the time before the first forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from gapcast.core.engine import Engine
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.meters.samples import SampleCount
+from gapcast.core.statistics import Statistics
+
+#: Devices that are looked at, and that a status lists.
+_MAX_SCANNED, _MAX_LISTED = 1_000, 20
+#: Devices that a sentence names.
+_MAX_NAMED = 3
+#: A forecast follows the second reading of a device.
+_N_READINGS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """The topics that readings are received on, from the broker at ``address`` (host:port).
+
+    ``sources`` are the names of the configured sources; without any, the readings are native. ``command`` shows the
+    messages of these sources, or publishes a native reading; empty if there is no such command for the transport.
+    """
+
+    address: str = ""
+    topics: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingDevice:
+    """A device without a forecast: its samples (0 for native readings), readings, and when a forecast is expected."""
+
+    device: str
+    n_samples: int
+    n_readings: int
+    forecast_at_ms: int | None
+
+    @property
+    def heard(self) -> str:
+        """What it has sent, in words."""
+        if self.n_samples:
+            return f"{self.n_samples:,} sample{'s' if self.n_samples > 1 else ''} from {self.device}"
+        return f"{self.n_readings} reading{'s' if self.n_readings > 1 else ''} from {self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeStatus:
+    """What is listened to, and what has been received so far.
+
+    ``problem`` is why there is no connection, empty while there is one. ``n_ignored`` counts messages without a power,
+    ``n_rejected`` those that could not be used. ``waiting`` are devices without a forecast, at most 20, and
+    ``n_forecast_devices`` counts those with one, both among the first 1,000.
+    """
+
+    subscriptions: Subscriptions
+    problem: str
+    n_ignored: int
+    n_rejected: int
+    n_forecast_devices: int
+    waiting: tuple[WaitingDevice, ...]
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether any message has been received."""
+        return bool(self.waiting or self.n_forecast_devices or self.n_ignored or self.n_rejected)
+
+    @property
+    def forecast_at_ms(self) -> int | None:
+        """When the first forecast is expected, by the gateway's clock; None if it is unknown or already there."""
+        times = [one.forecast_at_ms for one in self.waiting if one.forecast_at_ms is not None]
+        return None if self.n_forecast_devices else min(times, default=None)
+
+    def sentence(self) -> str:
+        """Return the status in words, without the time of the first forecast."""
+        subscriptions = self.subscriptions
+        if self.problem:
+            return self.problem
+        return f"Listening to {', '.join(subscriptions.topics)} at {subscriptions.address}: {self.heard}"
+
+    @property
+    def heard(self) -> str:
+        """What has been received, in words."""
+        heard = [one.heard for one in self.waiting[:_MAX_NAMED]]
+        if len(self.waiting) > _MAX_NAMED:
+            heard.append("further devices")
+        if self.n_forecast_devices:
+            n = self.n_forecast_devices
+            heard.append(f"forecasts of {n:,} device{'s' if n > 1 else ''}")
+        if self.n_ignored and not self.n_forecast_devices:
+            heard.append(f"{self.n_ignored:,} message{'s' if self.n_ignored > 1 else ''} without a power")
+        if self.n_rejected and not self.n_forecast_devices:
+            heard.append(f"{self.n_rejected:,} rejected")
+        return ", ".join(heard) or "no message yet"
+
+
+def intake_status(
+    subscriptions: Subscriptions,
+    problem: str,
+    statistics: Statistics,
+    samples: Sequence[SampleCount],
+    engine: Engine,
+    now_ms: int,
+) -> IntakeStatus:
+    """Return the status of the intake at ``now_ms``; the caller holds the lock on ``engine``."""
+    counts = {one.device: one for one in islice(samples, _MAX_SCANNED)}
+    names = dict.fromkeys([*counts, *islice(engine.buffers, _MAX_SCANNED)])
+    waiting: list[WaitingDevice] = []
+    n_forecasts = 0
+    for name in names:
+        if name in engine.buffers and engine.latest_of(name) is not None:
+            n_forecasts += 1
+        elif len(waiting) < _MAX_LISTED:
+            waiting.append(_waiting(name, counts.get(name), engine, now_ms))
+    n_rejected = statistics.readings["rejected"]
+    return IntakeStatus(subscriptions, problem, statistics.n_not_readings, n_rejected, n_forecasts, tuple(waiting))
+
+
+def _waiting(name: str, count: SampleCount | None, engine: Engine, now_ms: int) -> WaitingDevice:
+    buffers = engine.buffers
+    n_readings, next_ms = 0, None
+    if name in buffers:
+        stream = buffers.stream(name)
+        n_readings = buffers.count_observed(stream)
+        next_ms = (stream.last_minute + 2) * MINUTE_MS  # a reading follows the end of its minute
+    if count is not None and count.next_mean_ms is not None:
+        next_ms = count.next_mean_ms
+    elif next_ms is not None and not now_ms - MINUTE_MS <= next_ms <= now_ms + 2 * MINUTE_MS:
+        next_ms = None  # readings of another time, as in a replay
+    n_samples = 0 if count is None else count.n_samples
+    if next_ms is not None:
+        next_ms = max(now_ms, next_ms + MINUTE_MS * max(0, _N_READINGS - 1 - n_readings))
+    return WaitingDevice(name, n_samples, n_readings, next_ms)

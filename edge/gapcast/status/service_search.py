@@ -1,0 +1,79 @@
+"""Finds the running service: by the configuration here, by the address files, or at the default port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from gapcast.config.loader import DEFAULT_FILE
+from gapcast.config.service_address import ADDRESS_FILE, SYSTEMD_FOLDERS, local_url, read_address
+from gapcast.config.settings import Settings
+from gapcast.config.state_dir import state_path
+from gapcast.core.errors import SettingsError, StatusError
+from gapcast.status.rest_client import RestClient
+
+#: Where a service may be: a description for people, and the URL or why there is none.
+Candidate = tuple[str, str | OSError | ValueError]
+
+
+def find_service(
+    read: Callable[[], Settings], environment: Mapping[str, str], token: str | None, *, is_explicit: bool
+) -> RestClient:
+    """Return a client of the first service that answers; raise :class:`StatusError` with all that was tried.
+
+    ``read`` returns the settings. If they are ``is_explicit``, given on the command line, only their address is tried,
+    and its errors are raised.
+    """
+    tried = []
+    for where, url in _candidates(read, environment, is_explicit=is_explicit):
+        if not isinstance(url, str):
+            tried.append(f"{where}: {getattr(url, 'strerror', None) or url}")
+            continue
+        rest = RestClient(url, token)
+        try:
+            rest.text("/livez", "application/json")
+        except StatusError as error:
+            tried.append(f"{url} ({where}): {_reason(error)}")
+        else:
+            return rest
+    msg = f"found no running gapcast. Tried {'; '.join(tried)}. Is it running? --url selects its address"
+    raise StatusError(msg)
+
+
+def _reason(error: StatusError) -> str:
+    cause = getattr(error.__cause__, "reason", None) or error.__cause__ or error
+    return getattr(cause, "strerror", None) or str(cause)
+
+
+def _candidates(
+    read: Callable[[], Settings], environment: Mapping[str, str], *, is_explicit: bool
+) -> Iterator[Candidate]:
+    try:
+        settings = read()
+    except SettingsError as error:
+        if is_explicit:
+            raise
+        yield "the configuration here", ValueError(str(error))
+        settings = Settings()
+    configured = local_url(settings.http.host, settings.http.port)
+    is_configured = settings.http != Settings().http
+    if is_explicit or is_configured:
+        yield "http.host and http.port of the configuration", configured
+    if is_explicit:
+        return
+    for folder in _folders(settings, environment):
+        path = folder / ADDRESS_FILE
+        try:
+            yield str(path), read_address(path)
+        except (OSError, ValueError) as error:
+            yield str(path), error
+    if not is_configured:
+        origin = f"http.port of {DEFAULT_FILE}" if DEFAULT_FILE.exists() else "the default http.port"
+        yield origin, configured
+
+
+def _folders(settings: Settings, environment: Mapping[str, str]) -> Iterator[Path]:
+    with suppress(SettingsError):  # an account without a home has no state folder of its own
+        yield state_path(settings.state.path, environment)
+    yield from SYSTEMD_FOLDERS

@@ -1,0 +1,179 @@
+"""The time before the first forecast: what is listened to, what was received, and when a forecast is expected."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapcast.app.broker import described_subscriptions
+from gapcast.app.intake_log import IntakeLog
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMeans
+from gapcast.core.meters.samples import SampleCount
+from gapcast.core.reading import Reading
+from gapcast.core.statistics import Statistics
+from gapcast.predictors.baselines import Persistence
+from gapcast.service.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
+
+TELE = Subscriptions("broker:1883", ("tele/+/SENSOR",), ("tasmota",), "mosquitto_sub …")
+#: 2026-01-01T11:17:00Z
+NOW = 29_454_437
+
+
+def status(
+    *samples: SampleCount, engine: Engine | None = None, problem: str = "", n_ignored: int = 0, n_rejected: int = 0
+) -> IntakeStatus:
+    statistics = Statistics(n_not_readings=n_ignored)
+    statistics.readings["rejected"] = n_rejected
+    return intake_status(TELE, problem, statistics, samples, engine or Engine(Persistence()), NOW * MINUTE_MS)
+
+
+def engine_after(*readings: Reading) -> Engine:
+    engine = Engine(Persistence())
+    accepted = engine.accept(list(readings))
+    engine.forecast(accepted, NOW * MINUTE_MS)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("found", "heard"),
+    [
+        (status(), "no message yet"),
+        (status(SampleCount("wohnung", 12, None)), "12 samples from wohnung"),
+        (status(SampleCount("a", 1, None), SampleCount("b", 2, None)), "1 sample from a, 2 samples from b"),
+        (status(n_ignored=1, n_rejected=2), "1 message without a power, 2 rejected"),
+        (status(engine=engine_after(Reading("home", NOW - 1, 1.0))), "1 reading from home"),
+        (status(*(SampleCount(str(i), 1, None) for i in range(5))),
+         "1 sample from 0, 1 sample from 1, 1 sample from 2, further devices"),
+        (status(engine=engine_after(Reading("home", NOW - 1, 1.0), Reading("home", NOW, 1.0)), n_ignored=9),
+         "forecasts of 1 device"),
+    ],
+)  # fmt: skip
+def test_intake_sentence_says_what_was_received(found: IntakeStatus, heard: str) -> None:
+    assert found.sentence() == f"Listening to tele/+/SENSOR at broker:1883: {heard}"
+    assert found.has_messages is (heard != "no message yet")
+
+
+def test_intake_sentence_without_a_broker_is_the_problem() -> None:
+    assert status(problem="Broker not reachable at broker:1883").sentence() == "Broker not reachable at broker:1883"
+
+
+@pytest.mark.parametrize(
+    ("count", "readings", "in_min"),
+    [
+        (SampleCount("home", 3, (NOW + 1) * MINUTE_MS), (), 2),  # this minute, and the next
+        (SampleCount("home", 9, (NOW + 1) * MINUTE_MS), (Reading("home", NOW - 1, 1.0),), 1),
+        (SampleCount("home", 3, None), (), None),
+        (None, (Reading("home", NOW - 1, 1.0),), 1),
+        (None, (Reading("home", NOW - 90_000, 1.0),), None),  # a replay
+    ],
+)
+def test_first_forecast_is_expected_with_the_second_reading(
+    count: SampleCount | None, readings: tuple[Reading, ...], in_min: int | None
+) -> None:
+    found = status(*[count] if count else [], engine=engine_after(*readings))
+    assert found.forecast_at_ms == (None if in_min is None else (NOW + in_min) * MINUTE_MS)
+
+
+@given(start_ms=st.integers(0, MINUTE_MS - 1), every_ms=st.integers(1_000, 30_000))
+def test_second_mean_arrives_when_it_is_expected(start_ms: int, every_ms: int) -> None:
+    means = MinuteMeans(HeldValue(every_ms, 2 * MINUTE_MS), 1)
+    expected_ms, at_ms, closed = 0.0, start_ms, 0
+    while True:
+        means.add(at_ms, (1.0,))
+        closed += len(means.take_closed())
+        expected_ms = expected_ms or means.next_mean_due_ms + MINUTE_MS
+        if closed >= 2:
+            break
+        at_ms += every_ms
+    assert expected_ms - GRACE_MS <= at_ms <= expected_ms + every_ms
+
+
+def test_described_subscriptions_have_the_configured_address_and_topics() -> None:
+    def described(**sections: object) -> Subscriptions:
+        return described_subscriptions(Settings.model_validate(sections))
+
+    native = described(mqtt={"host": "pi", "port": 1884, "username": "me"}, topics={"reading": "a b/{device}/in"})
+    assert (native.address, native.topics, native.sources) == ("pi:1884", ("a b/+/in",), ())
+    assert native.command == "mosquitto_pub -h pi -p 1884 -u USER -P PASSWORD -q 1 -t 'a b/home/in' -m 1.234"
+    assert "me" not in native.command.split()
+    sources = described(mqtt={"tls": {"enabled": True}}, sources=[{"preset": "tasmota"}, {"preset": "shelly-gen1"}])
+    assert sources.sources == ("tasmota", "shelly-gen1")
+    assert sources.command == (
+        "mosquitto_sub -h localhost -p 1883 --tls-use-os-certs -v -t tele/+/SENSOR -t shellies/+/emeter/+/power"
+    )
+    assert described(mqtt={"transport": "websockets"}).command == ""
+
+
+# --- the log ------------------------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def logged(*steps: tuple[float, IntakeStatus]) -> list[dict[str, object]]:
+    """Return what is logged if the intake has these statuses at these times."""
+    clock = Clock()
+    current = [status()]
+    intake_log = IntakeLog(lambda: current[0], UTC, clock)
+    with structlog.testing.capture_logs() as entries:
+        for clock.now_s, current[0] in steps:
+            intake_log.update()
+    return [dict(entry) for entry in entries]
+
+
+WAITING = WaitingDevice("wohnung", 12, 0, NOW * MINUTE_MS)
+ARRIVING = IntakeStatus(TELE, "", 0, 0, 0, (WAITING,))
+FORECAST = IntakeStatus(TELE, "", 0, 0, 1, ())
+
+
+def test_intake_log_has_each_step_once() -> None:
+    lost = status(problem="Broker not reachable")
+    entries = logged(
+        (0, lost), (5, status()), (9, status()), (12, ARRIVING), (14, ARRIVING), (20, FORECAST), (22, lost)
+    )
+    assert entries == [
+        {"event": "readings.listening", "log_level": "info", "broker": "broker:1883", "topics": ("tele/+/SENSOR",)},
+        {
+            "event": "readings.arriving",
+            "log_level": "info",
+            "heard": "12 samples from wohnung",
+            "first_forecast": "11:17",
+        },
+        {"event": "forecasts.started", "log_level": "info", "n_devices": 1},
+    ]
+
+
+def test_intake_log_warns_once_of_missing_messages() -> None:
+    entries = logged(*((float(second), status()) for second in range(0, 2_000, 10)))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "readings.missing"]
+    assert "gapcast check" in str(entries[1]["cure"])
+
+
+def test_intake_log_of_a_restored_service_has_its_topics_only() -> None:
+    assert [entry["event"] for entry in logged((0, FORECAST), (5, status()), (900, status()))] == ["readings.listening"]
+
+
+def test_intake_log_looks_at_most_once_a_second() -> None:
+    clock, calls = Clock(), []
+
+    def counted() -> IntakeStatus:
+        calls.append(clock.now_s)
+        return status()
+
+    intake_log = IntakeLog(counted, UTC, clock)
+    for hundredth in range(300):
+        clock.now_s = hundredth / 100
+        intake_log.update()
+    assert calls == [0.0, 1.0, 2.0]
