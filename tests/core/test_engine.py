@@ -288,3 +288,11 @@ def test_engine_replaces_a_non_finite_forecast_by_persistence() -> None:
 
 def test_series_replaces_a_non_finite_forecast_by_persistence() -> None:
     assert forecast_series(Broken(), minutes(2), 0, limits=Limits()).gap_kw == 2.0
+
+
+def test_accepted_batch_entered_leaves_out_duplicates_and_late_readings() -> None:
+    engine, (first, second, third) = Engine(Persistence()), minutes(3)
+    all_accepted = [first, second]
+    assert engine.accept(all_accepted).entered(all_accepted) is all_accepted
+    batch = [second, third, first]
+    assert engine.accept(batch).entered(batch) == [third]

@@ -49,6 +49,24 @@ def test_status_once_prints_the_state(start: Start, settings_of: SettingsOf, htt
     assert "\033" not in command.out
 
 
+def test_status_finds_the_running_service(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
+) -> None:
+    """Neither the port nor a configuration is given: the service has written its address into the state folder."""
+    service = start("run", *replay_settings(settings_of, broker))
+    service.wait_ready(http_port)
+    command = start("status", "--once")
+    assert command.wait() == 0, command.err
+    assert f"Listening to gap/+/reading at {broker.host}:{broker.port}: no message yet" in command.out
+    service.wait_said("readings.listening", 60)
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 0
+    after = start("status", "--once", GAPCAST_HTTP__PORT=free_port())
+    assert after.wait() == 2
+    assert "gapcast: found no running gapcast. Tried http://127.0.0.1:" in after.err
+    assert "http-address: No such file or directory" in after.err
+
+
 def test_status_without_a_broker_is_not_ready(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
     command = start("status", "--url", URL.format(http_port))  # no terminal: once

@@ -146,8 +146,18 @@ def test_forecast_values_have_entities(beside: Beside, peer: Peer) -> None:
         assert (attributes["unit_of_measurement"], attributes["device_class"]) == ("kW", "power")
         assert "state_class" not in attributes
     attributes = (beside.home.state(house.entities["forecast"]) or {})["attributes"]
-    for key in ("target_at", "observed_at", "model", "level", "n_observed", "horizon_min"):
+    for key in ("target_at", "observed_at", "model", "level", "n_observed", "horizon_min", "path"):
         assert attributes[key] == document[key], key
+
+
+def test_measured_power_of_each_minute_has_an_entity(beside: Beside, peer: Peer) -> None:
+    house, entity = House(beside, peer, "measured"), "sensor.gapcast_measured_power"
+    peer.subscribe("gap/measured/measured")
+    house.measure_until_shown()
+    newest = peer.on("gap/measured/measured")[-1].document
+    wait_until(lambda: beside.home.value(entity) == newest["gap_kw"], lambda: f"{beside.home.state(entity)}", CHANGE_S)
+    attributes = (beside.home.state(entity) or {})["attributes"]
+    assert (attributes["state_class"], attributes["device_class"]) == ("measurement", "power")
 
 
 def test_live_scores_are_unknown_until_sufficient(beside: Beside, peer: Peer) -> None:

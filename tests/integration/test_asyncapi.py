@@ -31,7 +31,7 @@ from tests.support.schemas import asyncapi_faults, faults, resolved, unknown_key
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
 CHANNELS: dict[str, dict[str, Any]] = DOCUMENT["channels"]
 SENT = {
-    "forecast", "availability", "scores", "status", "rejected", "answers", "homeAssistantDevice",
+    "forecast", "availability", "scores", "status", "rejected", "answers", "homeAssistantDevice", "measured",
 }  # fmt: skip
 #: The first forecast is of the second minute, and its outcome comes five minutes later.
 N_READINGS = 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from gapcast.config.loader import load
 from gapcast.core.errors import SettingsError
+from gapcast.core.grid import minute_label
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
@@ -65,10 +67,67 @@ def test_discovery_sensors_follow_the_models_quantiles(
     assert {name: components[name]["val_tpl"] for name in keys} == {
         name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
     }
-    assert set(components) == {*keys, "skill", "coverage"}
-    assert len({value["unique_id"] for value in components.values()}) == 6
+    assert set(components) == {*keys, "power", "skill", "coverage"}
+    assert len({value["unique_id"] for value in components.values()}) == 7
+    assert "'path'" in components["forecast"]["json_attr_tpl"]
     without = peer.wait_for("other/ha/device/gapcast_home/config")[0].document["cmps"]
     assert [without[name] for name in ("median", "lower", "upper")] == [{"p": "sensor"}] * 3
+    assert "'path'" not in without["forecast"]["json_attr_tpl"], "a model with one lead time has none"
+
+
+def test_discovery_power_is_each_reading(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+    start_gateway(broker, homeassistant=ON)
+    peer = connect(broker)
+    peer.subscribe(CONFIG)
+    peer.subscribe("gap/+/measured")
+    peer.publish("gap/home/reading", reading(FIRST, 0.5))
+    power = peer.wait_for(CONFIG)[0].document["cmps"]["power"]
+    assert {key: power[key] for key in ("unique_id", "dev_cla", "stat_cla", "unit_of_meas", "stat_t", "val_tpl")} == {
+        "unique_id": "gapcast_home_power", "dev_cla": "power", "stat_cla": "measurement", "unit_of_meas": "kW",
+        "stat_t": "gap/home/measured", "val_tpl": "{{ value_json.gap_kw }}",
+    }  # fmt: skip
+    for i, power_kw in enumerate((1.5, -2.5, 3.5), start=1):
+        peer.publish("gap/home/reading", reading(FIRST + i, power_kw))
+        peer.publish("gap/home/reading", reading(FIRST + i, 9.9))  # a duplicate
+    measured = peer.wait_for("gap/home/measured", 3)
+    assert [message.document for message in measured] == [
+        {"ts": minute_label(FIRST + i), "gap_kw": power_kw} for i, power_kw in enumerate((1.5, -2.5, 3.5), start=1)
+    ]
+    assert not any(message.retained for message in measured)
+
+
+def test_discovery_power_is_each_minute_of_samples(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    source = {"topic": "tele/{device}/SENSOR", "value": "W", "unit": "W", "time": "ts"}
+    start_gateway(broker, homeassistant=ON, sources=[source])
+    peer = connect(broker)
+    peer.subscribe(CONFIG)
+    peer.subscribe("gap/+/measured")
+
+    def sample(minute: int, watts: int) -> None:
+        peer.publish("tele/home/SENSOR", json.dumps({"ts": minute_label(minute), "W": watts}))
+
+    for minute in (0, 1):  # each completes the minute before
+        sample(FIRST + minute, 100)
+    peer.wait_for(CONFIG)
+    for minute, watts in ((2, 200), (3, 300), (4, 400)):
+        sample(FIRST + minute, watts)
+    powers_kw = [message.document["gap_kw"] for message in peer.wait_for("gap/home/measured", 3)]
+    assert powers_kw == [0.1, 0.2, 0.3]
+
+
+def test_measured_minutes_are_published_with_discovery_only(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/+/measured")
+    for i in range(3):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    gateway.wait_taken(3)
+    gateway.stop()
+    assert peer.messages == []
 
 
 def test_discovery_of_live_scores_follows_the_setting(

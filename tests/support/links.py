@@ -30,6 +30,7 @@ class MemoryLink:
         self.events: list[dict[str, object]] = []
         self.queued: list[IncomingMessage] = []
         self.published: list[Forecast] = []
+        self.measured: list[Reading] = []
 
     def put(self, *readings: Reading) -> None:
         self.queued += [IncomingMessage(reading, None, time.perf_counter(), None) for reading in readings]
@@ -49,6 +50,9 @@ class MemoryLink:
     def publish(self, forecasts: Forecasts) -> list[int]:
         self.published += list(forecasts)
         return [0] * len(forecasts)
+
+    def publish_measured(self, readings: Sequence[Reading]) -> None:
+        self.measured += readings
 
     def publish_availability(self, device: str, *, online: bool) -> None:
         self.announced.append((device, online))

@@ -165,6 +165,7 @@ class Application:
             gateway_topic("topics.status", settings.topics.status, self.session.gateway),
             DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
+            DeviceTopic.parse("topics.measured", settings.topics.measured),
         )
         link.discovery = Discovery(self.session, discovery_topics, self._engine.published_model)
         link.listen(discovery_topics.birth_topic, link.discovery)

@@ -161,7 +161,7 @@ class HomeAssistantSettings(SettingsSection):
     enabled: bool = False
     #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
     discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
-    #: Limits the entities, six per device, so that a topic with a random part cannot flood Home Assistant.
+    #: Limits the entities, seven per device, so that a topic with a random part cannot flood Home Assistant.
     max_devices: int = Field(default=1_000, ge=1)
 
 
@@ -266,6 +266,7 @@ class Settings(SettingsSection):
         published["topics.answers"] = f"{topics.answers}#"
         if self.homeassistant.enabled:
             prefix = self.homeassistant.discovery_prefix
+            published["topics.measured"] = topics.measured
             published["homeassistant.discovery_prefix"] = f"{prefix}/device/gapcast_{{device}}/config"
         subscribed = {
             f"sources.{i}.topic": tuple(

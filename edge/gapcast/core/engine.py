@@ -41,6 +41,9 @@ _RESULT: dict[ReadingStatus, Result] = {
 #: Statuses of readings that a journal does not need: they changed nothing or raised an error.
 _NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.INCOMPLETE, ReadingStatus.FAILED)
 
+#: Statuses of readings that are in a window.
+_ENTERED = (ReadingStatus.READY, ReadingStatus.FIRST)
+
 
 class _ErrstateOptions(TypedDict):
     over: Literal["ignore"]
@@ -88,6 +91,12 @@ class AcceptedBatch:
         if "duplicate" not in self.counts and "rejected" not in self.counts:
             return readings
         return [one for one, status in zip(readings, self.statuses, strict=True) if status not in _NO_EFFECT]
+
+    def entered(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return those of the batch's ``readings`` that are now in a window, newest of their device when they came."""
+        if self.counts.get("accepted", 0) == len(readings):
+            return readings
+        return [one for one, status in zip(readings, self.statuses, strict=True) if status in _ENTERED]
 
 
 class Engine:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 
-from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER
+from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import LAST_DAY
 from gapcast.core.predictor import ModelIdentity
+from gapcast.core.reading import Reading
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -35,12 +37,14 @@ _COMPONENTS: dict[str, tuple[str, str, float | None]] = {
 _SCORES = {"skill": ("Forecast skill", "skill"), "coverage": ("Forecast coverage", "coverage")}
 #: Live scores are published at intervals; older ones expire.
 _SCORES_EXPIRE_S = 86_400
+#: Expiry of a measured minute at the broker, and in Home Assistant: a meter sends at least every five minutes.
+_MEASURED_EXPIRE_S = 360
 _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", "model", "n_observed", "context")
 
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistantTopics:
-    """The topics of Home Assistant's discovery, and those of a device's forecasts, availability and scores."""
+    """The topics of Home Assistant's discovery, and those of a device's forecasts, availability, scores and minutes."""
 
     discovery_prefix: str
     forecast: DeviceTopic
@@ -48,6 +52,7 @@ class HomeAssistantTopics:
     status: str
     scores: DeviceTopic | None = None
     max_devices: int = 1_000
+    measured: DeviceTopic | None = None
 
     @property
     def birth_topic(self) -> str:
@@ -83,6 +88,7 @@ def discovery_payload(device: str, topics: HomeAssistantTopics, model: ModelIden
         "qos": 1,
         "cmps": {
             **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
+            "power": _power(identity, device, topics.measured),
             **{name: _score(identity, name, device, topics.scores) for name in _SCORES},
         },
     }
@@ -109,8 +115,29 @@ def _component(identity: str, name: str, forecast_topic: str, model: ModelIdenti
     if name == "forecast":
         component["json_attr_t"] = forecast_topic
         shown = ", ".join(f"'{key}': value_json.{key}" for key in _ATTRIBUTES)
+        if len(model.lead_times_min) > 1:  # the path may be switched off
+            shown += ", 'path': value_json.path | default(none)"
         component["json_attr_tpl"] = f"{{{{ {{{shown}}} | tojson }}}}"
     return component
+
+
+def _power(identity: str, device: str, measured: DeviceTopic | None) -> Mapping[str, Any]:
+    """Return the sensor of the measured power of each minute, a measurement that belongs in long-term statistics."""
+    if measured is None:
+        return {"p": "sensor"}
+    return {
+        "p": "sensor",
+        "unique_id": f"{identity}_power",
+        "default_entity_id": f"sensor.{identity}_power".lower().replace("-", "_"),
+        "name": "Power",
+        "dev_cla": "power",
+        "stat_cla": "measurement",
+        "unit_of_meas": "kW",
+        "sug_dsp_prc": 2,
+        "stat_t": measured.of(device),
+        "val_tpl": "{{ value_json.gap_kw }}",
+        "exp_aft": _MEASURED_EXPIRE_S,
+    }
 
 
 def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) -> Mapping[str, Any]:
@@ -164,6 +191,17 @@ class Discovery:
             return
         self._published[device] = None
         self._publish(device)
+
+    def publish_measured(self, readings: Sequence[Reading]) -> None:
+        """Publish the power of each minute of the devices that Home Assistant knows."""
+        topic = self._topics.measured
+        if topic is None:
+            return
+        for reading in readings:
+            if reading.device in self._published:
+                document = {"ts": minute_label(reading.minute), "gap_kw": round(reading.gap_kw, DECIMALS)}
+                payload = json.dumps(document).encode()
+                self._session.publish(topic.of(reading.device).encode(), payload, expiry_s=_MEASURED_EXPIRE_S)
 
     def forget(self, device: str) -> None:
         """Remove the device and its entities from Home Assistant."""

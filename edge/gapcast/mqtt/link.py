@@ -203,6 +203,11 @@ class MqttLink:
         self._session.flush()
         return forecast_ids
 
+    def publish_measured(self, readings: Sequence[Reading]) -> None:
+        """Publish measured minutes for Home Assistant, if discovery is on."""
+        if self.discovery is not None:
+            self.discovery.publish_measured(readings)
+
     def publish_availability(self, device: str, *, online: bool) -> None:
         """Publish, retained, whether a device is online, after its discovery message for Home Assistant if enabled."""
         if self.discovery is not None:

@@ -128,6 +128,10 @@ class Link(Protocol):
         """Send each forecast immediately, without :meth:`flush`; return their ids; id 0 needs no confirmation."""
         ...
 
+    def publish_measured(self, readings: Sequence[Reading]) -> None:
+        """Publish measured minutes for clients that show them, if there are any."""
+        ...
+
     @property
     def n_fresh_sessions(self) -> int:
         """Connections without a resumed session, after which the broker may have lost its retained messages."""

@@ -169,6 +169,7 @@ class Service:
         if forecasts.repairs is not None:
             attempt("forecast", record_repairs, self.statistics, forecasts.repairs)
         forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
+        attempt("publish", link.publish_measured, accepted.entered(readings))
         with self._running.lock:
             attempt("learning", self._learn)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
