@@ -86,12 +86,14 @@ def test_discovery_power_is_each_reading(broker: Broker, start_gateway: StartGat
         "unique_id": "gapcast_home_power", "dev_cla": "power", "stat_cla": "measurement", "unit_of_meas": "kW",
         "stat_t": "gap/home/measured", "val_tpl": "{{ value_json.gap_kw }}",
     }  # fmt: skip
-    for i, power_kw in enumerate((1.5, -2.5, 3.5), start=1):
-        peer.publish("gap/home/reading", reading(FIRST + i, power_kw))
-        peer.publish("gap/home/reading", reading(FIRST + i, 9.9))  # a duplicate
+    for i, power_kw in enumerate((1.5, -2.5, 3.5)):
+        minute = FIRST + 1 + 2 * i
+        peer.publish("gap/home/reading", reading(minute, power_kw))
+        peer.publish("gap/home/reading", reading(minute, 9.9))  # a duplicate
+        peer.publish("gap/home/reading", reading(minute + 1, 9.9)[:-1] + ', "filled": true}')
     measured = peer.wait_for("gap/home/measured", 3)
     assert [message.document for message in measured] == [
-        {"ts": minute_label(FIRST + i), "gap_kw": power_kw} for i, power_kw in enumerate((1.5, -2.5, 3.5), start=1)
+        {"ts": minute_label(FIRST + 1 + 2 * i), "gap_kw": power_kw} for i, power_kw in enumerate((1.5, -2.5, 3.5))
     ]
     assert not any(message.retained for message in measured)
 

@@ -193,12 +193,12 @@ class Discovery:
         self._publish(device)
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
-        """Publish the power of each minute of the devices that Home Assistant knows."""
+        """Publish the power of each measured minute, not of filled ones, of the devices that Home Assistant knows."""
         topic = self._topics.measured
         if topic is None:
             return
         for reading in readings:
-            if reading.device in self._published:
+            if reading.device in self._published and not reading.is_filled:
                 document = {"ts": minute_label(reading.minute), "gap_kw": round(reading.gap_kw, DECIMALS)}
                 payload = json.dumps(document).encode()
                 self._session.publish(topic.of(reading.device).encode(), payload, expiry_s=_MEASURED_EXPIRE_S)
