@@ -127,7 +127,8 @@ def test_check_names_a_bad_key(start: Start) -> None:
 def test_models_lists_models_with_scores(start: Start) -> None:
     command = start("models")
     assert command.wait() == 0
-    lines = command.out.splitlines()
+    data, *lines = command.out.splitlines()
+    assert data.startswith("scored on ")
     assert [line[2:].split()[0] for line in lines] == shipped_names()
     assert [line[2:].split()[0] for line in lines if line.startswith("* ")] == [default_name()]
     for line in lines:
@@ -150,7 +151,7 @@ def test_models_shows_the_medians_error_if_present(start: Start, tmp_path: Path)
         copy.alter_card(with_median_error(mae_median_kw))
     command = start("models", GAPCAST_MODELS__PATH=copies[0].models)
     assert command.wait() == 0
-    first, second = command.out.splitlines()
+    _data, first, second = command.out.splitlines()
     scores = "  MSE 0.2000 (persistence 0.2000)  MAE "
     assert first.startswith("  with         test          635 parameters ")
     assert first.endswith(f"{scores}0.2500 (0.2000), of the median")

@@ -49,11 +49,10 @@ def _test_data(card: ModelCard) -> str:
 def _line(card: ModelCard, *, is_published: bool) -> str:
     own, of_persistence = card.scores.model, card.scores.persistence
     mae_kw, of_median = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
-    coverage = "" if own.coverage is None else f"  {own.coverage:.1%} coverage"
     return (
         f"{'*' if is_published else ' '} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  "
         f"{card.bytes / 1_000:>6.1f} kB  MSE {own.mse_kw2:.4f} (persistence {of_persistence.mse_kw2:.4f})  "
-        f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}{coverage}"
+        f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}"
     )
 
 
