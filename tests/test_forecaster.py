@@ -20,7 +20,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import StateError
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.library import Library
-from gapcast.single_forecast import forecast
+from gapcast.python_api.single_forecast import forecast
 from gapcast.storage import checkpoint
 from gapcast.storage.journal import VERSION
 from tests.support.optional_tools import ROOT
