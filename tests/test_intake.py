@@ -42,7 +42,7 @@ def engine_after(*readings: Reading) -> Engine:
 
 
 @pytest.mark.parametrize(
-    ("found", "heard"),
+    ("found", "received"),
     [
         (status(), "no message yet"),
         (status(SampleCount("wohnung", 12, None)), "12 samples from wohnung"),
@@ -55,9 +55,9 @@ def engine_after(*readings: Reading) -> Engine:
          "forecasts of 1 device"),
     ],
 )  # fmt: skip
-def test_intake_sentence_says_what_was_received(found: IntakeStatus, heard: str) -> None:
-    assert found.sentence() == f"Listening to tele/+/SENSOR at broker:1883: {heard}"
-    assert found.has_messages is (heard != "no message yet")
+def test_intake_sentence_says_what_was_received(found: IntakeStatus, received: str) -> None:
+    assert found.sentence() == f"Listening to tele/+/SENSOR at broker:1883: {received}"
+    assert found.has_messages is (received != "no message yet")
 
 
 def test_intake_sentence_without_a_broker_is_the_problem() -> None:
@@ -148,7 +148,7 @@ def test_intake_log_has_each_step_once() -> None:
         {
             "event": "readings.arriving",
             "log_level": "info",
-            "heard": "12 samples from wohnung",
+            "received": "12 samples from wohnung",
             "first_forecast": "11:17",
         },
         {"event": "forecasts.started", "log_level": "info", "n_devices": 1},

@@ -50,14 +50,14 @@ def test_interval_of_too_few_messages_stays_the_presets() -> None:
     every_s, sentence, is_known = interval_of(at([0.0, 10.0]))
     assert (every_s, is_known) == (None, False)
     assert sentence.startswith(
-        "plug: 2 messages with a power heard, too few to measure the interval: every_s stays 300"
+        "plug: 2 messages with a power received, too few to measure the interval: every_s stays 300"
     )
 
 
 def test_interval_ignores_retained_messages() -> None:
     every_s, sentence, _ = interval_of([*at([0.0], retained=True), *at([0.3, 10.3])])
     assert every_s is None
-    assert "2 messages with a power heard" in sentence
+    assert "2 messages with a power received" in sentence
     assert interval_of([*at([0.0], retained=True), *at([0.3, 10.3, 20.3])])[0] == 10
 
 

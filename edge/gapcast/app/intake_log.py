@@ -54,7 +54,7 @@ class IntakeLog:
             at_ms = status.forecast_at_ms
             log.info(
                 "readings.arriving",
-                heard=status.heard,
+                received=status.received,
                 first_forecast=None if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1_000, self._zone):%H:%M}",
             )
         elif not (status.has_messages or self._is_missing) and now_s >= self._listening_s + _MISSING_S:

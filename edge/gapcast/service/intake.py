@@ -43,7 +43,7 @@ class WaitingDevice:
     forecast_at_ms: int | None
 
     @property
-    def heard(self) -> str:
+    def received(self) -> str:
         """What it has sent, in words."""
         if self.n_samples:
             return f"{self.n_samples:,} sample{'s' if self.n_samples > 1 else ''} from {self.device}"
@@ -82,22 +82,22 @@ class IntakeStatus:
         subscriptions = self.subscriptions
         if self.problem:
             return self.problem
-        return f"Listening to {', '.join(subscriptions.topics)} at {subscriptions.address}: {self.heard}"
+        return f"Listening to {', '.join(subscriptions.topics)} at {subscriptions.address}: {self.received}"
 
     @property
-    def heard(self) -> str:
+    def received(self) -> str:
         """What has been received, in words."""
-        heard = [one.heard for one in self.waiting[:_MAX_NAMED]]
+        received = [one.received for one in self.waiting[:_MAX_NAMED]]
         if len(self.waiting) > _MAX_NAMED:
-            heard.append("further devices")
+            received.append("further devices")
         if self.n_forecast_devices:
             n = self.n_forecast_devices
-            heard.append(f"forecasts of {n:,} device{'s' if n > 1 else ''}")
+            received.append(f"forecasts of {n:,} device{'s' if n > 1 else ''}")
         if self.n_ignored and not self.n_forecast_devices:
-            heard.append(f"{self.n_ignored:,} message{'s' if self.n_ignored > 1 else ''} without a power")
+            received.append(f"{self.n_ignored:,} message{'s' if self.n_ignored > 1 else ''} without a power")
         if self.n_rejected and not self.n_forecast_devices:
-            heard.append(f"{self.n_rejected:,} rejected")
-        return ", ".join(heard) or "no message yet"
+            received.append(f"{self.n_rejected:,} rejected")
+        return ", ".join(received) or "no message yet"
 
 
 def intake_status(

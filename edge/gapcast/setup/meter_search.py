@@ -24,7 +24,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class ChosenMeter:
-    """The answers for a meter, and the candidate that reads it; None if it was not heard."""
+    """The answers for a meter, and the candidate that reads it; None if it was not received."""
 
     answer: MeterAnswer
     candidate: Candidate | None
@@ -77,7 +77,7 @@ class MeterSearch:
                 topics = (topic,)
 
     def _choose(self, recording: MessageRecording, meters: tuple[MeterAnswer, ...]) -> list[ChosenMeter]:
-        """Return the chosen meters, without a candidate for those that were not heard or chosen."""
+        """Return the chosen meters, without a candidate for those that were not received or chosen."""
         choice = MeterChoice(self._prompts, self._show, recording, self._zone)
         chosen = []
         for meter in meters:

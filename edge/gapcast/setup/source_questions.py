@@ -95,10 +95,10 @@ class SourceQuestions:
             for name in names:
                 self._take(name)
             return source
-        (heard,) = names
-        name = given or self._ask_name(heard)
+        (received,) = names
+        name = given or self._ask_name(received)
         self._take(name)
-        if name == heard:
+        if name == received:
             return source
         alone = next(iter(single_meters(candidate, recording, timezone)), None)
         return source | ({"topic": alone.source["topic"]} if alone is not None else {}) | {"device": name}
@@ -122,7 +122,7 @@ class SourceQuestions:
         """Return a source from the answers alone."""
         topic = meter.topic
         if topic is not None and has_wildcard(topic):
-            msg = f"--topic {topic}: write {DEVICE} for the level that names the device; no message on it was heard"
+            msg = f"--topic {topic}: write {DEVICE} for the level that names the device; no message on it was received"
             raise SettingsError(msg)
         preset = meter.preset
         if preset is None and (topic is None or (meter.value is None and self._prompts.is_interactive)):
