@@ -76,9 +76,9 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
     assumed_s = keys.get("every_s", _DEFAULT_S)
     assumed = f"the preset {preset}" if "every_s" in presets().get(preset, {}) else "the default"
     if not is_interval_known(candidate):
-        n_received = min((len(one) for one in candidate.arrivals_s.values()), default=0)
+        n = min((len(one) for one in candidate.arrivals_s.values()), default=0)
         return source, (
-            f"{names}: {n_received} message{'s' * (n_received != 1)} with a power received, too few to measure the interval: "
+            f"{names}: {n} message{'s' * (n != 1)} with a power received, too few to measure the interval: "
             f"every_s stays {assumed_s:g} ({assumed}); if it sends more often, set every_s or listen longer (--wait)"
         )
     measured = [found for one in candidate.arrivals_s.values() if (found := SendingInterval.of(one)) is not None]
