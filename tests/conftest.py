@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ __all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_term
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=3_000)
 settings.load_profile("steady")
+
+
+def pytest_configure() -> None:
+    """Let commands be interrupted: a shell's background jobs, and all that they start, ignore SIGINT otherwise."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_second_client_with_our_id_is_named(
         assert "gateway.id" in named()[0]
         health = httpx.get(f"{gateway.url}/readyz")
         assert health.status_code == 503
-        assert "another client connects with the client id" in health.text
+        assert "Another client connects with the client id" in health.text
 
 
 def test_contended_client_id_is_retried_after_a_long_wait() -> None:

@@ -86,10 +86,10 @@ class Plug:
         self._peer.send(self._topic, f'{{"Time":"{at.astimezone(ZONE):%Y-%m-%dT%H:%M:%S}","ENERGY":{energy}}}')
 
     def send_last(self, minutes: int) -> None:
-        """Send what it would have sent in the last minutes, every ten seconds."""
+        """Send what it would have sent in the last minutes, every second: the interval that setup has measured."""
         now = datetime.now(ZONE)
-        for tens in range(6 * minutes, -1, -1):
-            self.send(now - timedelta(seconds=10 * tens), 230 + tens % 7)
+        for second in range(60 * minutes, -1, -1):
+            self.send(now - timedelta(seconds=second), 230 + second % 7)
 
     @contextmanager
     def sending(self) -> Iterator[None]:
