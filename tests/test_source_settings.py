@@ -24,6 +24,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 JSON = {"topic": "meter/{device}", "value": "power"}
+PARTS = {"topic": "x/{part}", "device": "home", "value": "a + b", "part_value": "p"}
 
 
 def loaded(*sources: dict[str, Any]) -> Settings:
@@ -97,6 +98,10 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ({"topic": "x/{device}", "format": "number", "time": "t"}, "a bare number has no time"),
         ({"topic": "x/{device}", "format": "gapcast", "value": "p"}, "has its own value, unit and time"),
         (JSON | {"topic": "{device}/{part}"}, r'a topic with \{part\} needs format = "number"'),
+        (JSON | {"part_value": "p"}, "part_value is for topics with {part}"),
+        (PARTS | {"time": "t"}, "the messages of several meters are combined as they arrive"),
+        (PARTS | {"voltage_v": "v"}, "other measured features than power cannot be combined over several meters"),
+        (PARTS | {"format": "number"}, r'a topic with \{part\} needs format = "number" or part_value'),
         ({"preset": "p1-esp", "kind": "minute"}, 'several messages are samples: set kind = "samples"'),
     ],
 )

@@ -79,6 +79,38 @@ def test_source_adds_the_newest_of_separate_terms() -> None:
     assert feed.statistics.n_not_readings == 1  # the first, as long as the other is not known
 
 
+def test_source_adds_up_meters_that_send_json() -> None:
+    source = {"preset": "tasmota", "topic": "tele/{part}/SENSOR", "device": "home", "value": "l1 + l2 - pv"}
+    feed = SourceFeed(source | {"every_s": 60})
+    powers = [("l1", 400), ("l2", 200), ("pv", 100), ("l1", 500), ("l2", 200), ("pv", 0), ("l1", 500)]
+    for i, (plug, power) in enumerate(powers):
+        payload = json.dumps({"Time": "1970-01-01T00:00:00", "ENERGY": {"Power": power, "Voltage": 230}})
+        feed.send(f"tele/{plug}/SENSOR", payload, LONG_AGO_MS + i * 20 * SECOND)
+    assert [reading.device for reading in feed.readings] == ["home"]
+    # 0.5 kW when the third plug has sent, 0.6 kW from the fourth message on, 0.7 kW from the sixth.
+    assert feed.readings[0].gap_kw == approx((20 * 0.6 + 20 * 0.6 + 20 * 0.7) / 60, abs=1e-4)
+    assert feed.statistics.n_not_readings == 2  # as long as not all are known
+
+
+def test_source_of_several_meters_ignores_a_message_without_power() -> None:
+    source = {
+        "topic": "em/{part}/status",
+        "device": "home",
+        "value": "a + b",
+        "part_value": ["p1 + p2", "p"],
+        "unit": "W",
+    }
+    feed = SourceFeed(source)
+    for i, (part, document) in enumerate(
+        (("a", {"p": 100}), ("b", {"p1": 1}), ("b", {"p1": 20, "p2": 30}), ("b", {"up": 5}))
+    ):
+        feed.send(f"em/{part}/status", json.dumps(document), LONG_AGO_MS + i * SECOND)
+    feed.send("em/a/status", json.dumps({"p": 100}), LONG_AGO_MS + MINUTE)
+    assert [reading.gap_kw for reading in feed.readings] == [approx(0.15)]
+    feed.send("em/a/status", json.dumps({"p": "much"}), LONG_AGO_MS + MINUTE + SECOND)
+    assert feed.reasons == ["not_a_number"]
+
+
 def test_source_does_not_read_unneeded_features() -> None:
     source = MINUTES | {"voltage_v": "volts", "current_ma": "amps"}
     feed = SourceFeed(source, extras=("current_a",))

@@ -117,11 +117,28 @@ def test_setup_takes_all_some_or_the_sum(
         assert re.search(r"house: 0\.20\d kW", shown), "100.5 - 200.5 + 300.5 W"
 
 
-def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBroker) -> None:
-    with sending(mosquitto, TASMOTA), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
+def test_setup_adds_up_meters_that_send_json(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
+    with (
+        sending(mosquitto, TASMOTA),
+        setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--no-home-assistant") as person,
+    ):
         stop_when_heard(person, 2)
-        person.answer("Which of them?", "1.1 + 1.2")
-        person.wait_for("cannot be added up: gapcast adds values of one message, or bare numbers")
+        person.answer("Which of them?", "1.2 - 1.1")
+        person.answer("Time zone")
+        person.answer("Name of this device", "house")
+        shown = finish(person)
+    assert written(folder)["sources"] == [
+        {"preset": "tasmota", "topic": "tele/{part}/SENSOR", "device": "house", "value": "tv - pv", "every_s": 1}
+    ]
+    assert re.search(r"house: -?\d\.\d+ kW", shown)
+
+
+def test_setup_says_what_cannot_be_added_up(setup: Setup, mosquitto: MosquittoBroker) -> None:
+    messages = [*TASMOTA, ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
+    with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
+        stop_when_heard(person, 3)
+        person.answer("Which of them?", "1.1 + 2")
+        person.wait_for("cannot be added up: gapcast adds values of one message, or of meters of one kind")
         person.wait_for('"Several meters as one device" in docs/meters.md')
         person.answer("Which of them?", "none")
         person.answer("Listen again?", "n")
@@ -177,6 +194,18 @@ def test_setup_unattended_takes_several_presets_and_topics(
     ]
     assert "roof: 0.400 kW" in by_topic.stdout
     assert "pump-1: 0.700 kW" in by_topic.stdout
+
+
+def test_setup_unattended_adds_up_meters_that_send_json(
+    script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "tasmota"]
+    with sending(mosquitto, TASMOTA):
+        done = script(*arguments, "--topic", "tele/{part}/SENSOR", "--value", "pv + tv", "--device", "house")
+    assert done.returncode == 0, done.stderr
+    assert written(folder)["sources"] == [
+        {"preset": "tasmota", "topic": "tele/{part}/SENSOR", "value": "pv + tv", "device": "house", "every_s": 1}
+    ]
 
 
 def test_setup_unattended_adds_up_parts(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:

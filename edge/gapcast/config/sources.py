@@ -31,6 +31,8 @@ class SourceSettings(BaseModel):
     format: Format = "json"
     #: Path or sum of paths; of several, the first that a message contains. For ``{part}`` topics, the parts.
     value: tuple[str, ...] = ()
+    #: The same in each JSON message of a topic with ``{part}``; a preset's ``value`` if such a topic replaces its own.
+    part_value: tuple[str, ...] = ()
     unit: Unit = "auto"
     sign: Literal[1, -1] = 1
     time: str | None = None
@@ -59,14 +61,14 @@ class SourceSettings(BaseModel):
         if not isinstance(name, str) or name not in presets():
             msg = f"there is no preset {name!r}; there are {', '.join(sorted(presets()))}"
             raise ValueError(msg)
-        return {**presets()[name], **values}
+        return {**_preset_for(name, values), **values}
 
-    @field_validator("value", mode="before")
+    @field_validator("value", "part_value", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator("value")
+    @field_validator("value", "part_value")
     @classmethod
     def _are_sums(cls, sums: tuple[str, ...]) -> tuple[str, ...]:
         for text in sums:
@@ -109,8 +111,17 @@ class SourceSettings(BaseModel):
             'format = "number" takes no value, except for a topic with {part}': (
                 self.format == "number" and bool(self.value) and not has_parts
             ),
-            'a topic with {part} needs format = "number", and one value that names the parts': (
-                has_parts and (self.format != "number" or len(self.value) != 1)
+            'a topic with {part} needs format = "number" or part_value, and one value that names the parts': (
+                has_parts and (self.format != ("json" if self.part_value else "number") or len(self.value) != 1)
+            ),
+            "part_value is for topics with {part}: remove it, or write {part} for the level that differs": (
+                bool(self.part_value) and not has_parts
+            ),
+            'the messages of several meters are combined as they arrive: set time_form = "arrival"': (
+                bool(self.part_value) and meter_time
+            ),
+            "other measured features than power cannot be combined over several meters: remove them": (
+                bool(self.part_value) and any(getattr(self, key) is not None for key in FEATURE_KEYS)
             ),
             "a bare number has no time: remove time": self.format == "number" and meter_time,
             'time_form is set without time: set time = "path", or time_form = "arrival"': (
@@ -157,6 +168,7 @@ class SourceSettings(BaseModel):
             name=self.preset or self.topic,
             format=self.format,
             value=self.sums,
+            part_value=tuple(parse_sum(text) for text in self.part_value),
             unit=self.unit,
             sign=self.sign,
             time=parse_path(self.time) if self.time is not None and self.time_form != "arrival" else None,
@@ -166,3 +178,12 @@ class SourceSettings(BaseModel):
             holding=HeldValue(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S), self.on_change),
             features=tuple(features),
         )
+
+
+def _preset_for(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a preset; for a topic of ``values`` whose parts are meters, those of each meter's messages."""
+    preset = presets()[name]
+    if "{part}" not in str(values.get("topic", "")).split("/") or "{part}" in preset["topic"].split("/"):
+        return preset
+    of_each = {key: value for key, value in preset.items() if key not in {"value", "time", "time_form", *FEATURE_KEYS}}
+    return of_each if preset.get("format") == "number" else {**of_each, "part_value": preset.get("value", ())}

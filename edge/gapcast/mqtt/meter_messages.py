@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gapcast.core.errors import PayloadError
 from gapcast.core.features import GAP
 from gapcast.core.grid import minute_label
-from gapcast.core.meters.source import terms_of
+from gapcast.core.meters.source import part_of, terms_of
 from gapcast.core.meters.values import number_of
 from gapcast.core.reading import Reading
 from gapcast.mqtt.frames import MAX_PAYLOAD, Publication
@@ -50,6 +50,9 @@ def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMes
         return MeterMessage(None, {part: None})
     if type(document) is dict:
         check_own_echo(document)
+    if source.part_value:
+        number = part_of(source, document)
+        return MeterMessage(document, {} if number is None else {part: number})
     return MeterMessage(document, {**terms_of(source, document, meter.best)[1]})
 
 

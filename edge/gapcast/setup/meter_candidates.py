@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gapcast.mqtt.routes import DEVICE, PART
+from gapcast.presets import presets
 from gapcast.setup.field_names import device_in, unit_in
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.power_guess import guess_power_sources
@@ -22,6 +23,9 @@ def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -
     recorded = recording if is_any else recording.on(lambda one: is_within(one, topic))
     if meter.preset is not None:
         own = {key: value for key, value in (("value", meter.value), ("unit", meter.unit)) if value is not None}
+        if PART in topic.split("/") and PART not in presets()[meter.preset]["topic"]:  # each part is a meter
+            total = read_by({"preset": meter.preset, "topic": topic, "device": "home"} | own, recorded, timezone)
+            return [] if total is None else [total]
         return _narrowed(recognize_presets(recorded, timezone, meter.preset, own), topic, recorded, timezone)
     if meter.value is not None:
         return [found for one in _sources_with_value(meter, recorded) if (found := _read(one, recorded, timezone))]

@@ -1,4 +1,4 @@
-"""Several meters as one device: the sum of bare numbers whose topics differ in one level."""
+"""Several meters as one device: the sum of those whose topics differ in one level."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers
 
 #: Why other meters cannot be added up.
 NOT_SUPPORTED = (
-    "these cannot be added up: gapcast adds values of one message, or bare numbers in one unit whose topics differ in "
-    'one level; for others, see "Several meters as one device" in docs/meters.md'
+    "these cannot be added up: gapcast adds values of one message, or of meters of one kind and unit whose topics "
+    'differ in one level; for others, see "Several meters as one device" in docs/meters.md'
 )
-_SHARED_KEYS = ("unit", "every_s", "hold_s")
+_SHARED_KEYS = ("unit", "every_s", "hold_s", "on_change")
+#: Keys of a preset's JSON messages that a sum takes from the preset.
+_OF_PRESET = ("preset", "format", "value", "unit", "sign", "kind")
 
 
 class SumTerm(NamedTuple):
@@ -32,19 +34,21 @@ def sum_of(terms: Sequence[SumTerm], recording: MessageRecording, timezone: str)
     if source is None:
         return None
     topics = frozenset(topic for term in terms for topic in term.candidate.topics)
-    return (read_by if "unit" in source else read_numbers)(source, recording.on(topics.__contains__), timezone)
+    is_unit_known = "unit" in presets().get(source.get("preset", ""), {}) | source
+    return (read_by if is_unit_known else read_numbers)(source, recording.on(topics.__contains__), timezone)
 
 
 def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
     """Return the source with the differing level as ``{part}``, and its values as the terms of the sum."""
     keys = [presets().get(term.candidate.source.get("preset", ""), {}) | term.candidate.source for term in terms]
     topics = [topic.split("/") for term in terms for topic in term.candidate.topics]
-    if len(topics) != len(terms) or any(one.get("format") != "number" or one.get("kind") == "minute" for one in keys):
+    if len(topics) != len(terms) or any(one.get("kind") == "minute" or one.get("sign", 1) != 1 for one in keys):
         return None
     if len({one.get("unit") for one in keys}) > 1 or len({len(levels) for levels in topics}) > 1:
         return None
+    messages = _messages_of(keys)
     differing = [depth for depth, levels in enumerate(zip(*topics, strict=True)) if len(set(levels)) > 1]
-    if len(differing) != 1:
+    if messages is None or len(differing) != 1:
         return None
     (depth,) = differing
     value = "".join(
@@ -58,7 +62,17 @@ def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
     if not is_unchanged:
         return None
     topic = "/".join([*topics[0][:depth], PART, *topics[0][depth + 1 :]])
-    shared = {
-        name: keys[0][name] for name in _SHARED_KEYS if all(one.get(name, "") == keys[0].get(name) for one in keys)
-    }
-    return {"topic": topic, "device": "home", "format": "number", "value": value, **shared}
+    own = [term.candidate.source if "preset" in messages else one for term, one in zip(terms, keys, strict=True)]
+    shared = {name: own[0][name] for name in _SHARED_KEYS if all(one.get(name, "") == own[0].get(name) for one in own)}
+    return {**messages, "topic": topic, "device": "home", "value": value, **shared}
+
+
+def _messages_of(keys: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the keys that say how each of the meters' messages is read, None if they are read differently."""
+    if all(one.get("format") == "number" for one in keys):
+        return {"format": "number"}
+    if any([one.get(name) for name in _OF_PRESET] != [keys[0].get(name) for name in _OF_PRESET] for one in keys):
+        return None
+    if keys[0].get("format", "json") != "json":
+        return None
+    return {"preset": keys[0]["preset"]} if "preset" in keys[0] else {"part_value": keys[0]["value"]}

@@ -42,7 +42,8 @@ class Source:
 
     ``value`` holds sums in order of preference: the first one that has a term in the message is used.
     ``name`` is for people. Times are those of the meter in the format ``time_form``, in ``zone`` if local;
-    without a path ``time`` the time of arrival is used.
+    without a path ``time`` the time of arrival is used. If several topics are the terms of ``value``, ``part_value``
+    holds the sums in each JSON message; empty if a message is a number.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Source:
     kind: Kind
     holding: HeldValue
     features: tuple[FeaturePath, ...] = ()
+    part_value: tuple[Sum, ...] = ()
 
     @property
     def is_counter(self) -> bool:
@@ -132,6 +134,19 @@ def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str
         if found:
             return i, found
     return best, {}
+
+
+def part_of(source: Source, document: object) -> float | None:
+    """Return the first of ``part_value`` that a message of one part has completely; None if it has none.
+
+    Raises :class:`PayloadError` for a value that is not a number.
+    """
+    for terms in source.part_value:
+        numbers = {term.path: number_of(look_up(document, term.keys), term.path) for term in terms}
+        known = {path: number for path, number in numbers.items() if number is not None}
+        if (total := sum_terms(terms, known)) is not None:
+            return total
+    return None
 
 
 def sum_terms(terms: Sum, known: Mapping[str, float]) -> float | None:
