@@ -131,6 +131,16 @@ def test_encrypted_zip_is_an_error(tmp_path: Path) -> None:
         read_recording(tmp_path / "a.zip")
 
 
+def test_zip_with_an_unnamed_file_is_read_or_an_error(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr(zipfile.ZipInfo(""), HEADER + "\n" + "\n".join(rows([1.0])))
+    assert len(list(read_recording(tmp_path / "a.zip").minutes())) == 1
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as made:
+        made.writestr("b.txt", "x")
+    with pytest.raises(SourceError, match=r"a\.zip: is a zip without one household_power_consumption\.txt"):
+        read_recording(tmp_path / "a.zip")
+
+
 def test_parquet_without_pyarrow_is_an_error_with_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")

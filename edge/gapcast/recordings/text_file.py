@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from typing import IO, Protocol
 from gapcast.core.errors import SourceError
 
 BLOCK_BYTES = 1 << 20
+#: What a damaged gzip or zip file raises, also at its names and headers.
+_DAMAGED = (
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, struct.error, NotImplementedError,
+)  # fmt: skip
 _ZIP_BEGINS, _GZIP_BEGINS = b"PK", b"\x1f\x8b"
 _SHOWN = 60
 
@@ -45,7 +50,7 @@ def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable,
                     yield text, None
             else:
                 yield stream, path.stat().st_size
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except _DAMAGED as error:
         raise SourceError(path, f"cannot be read to its end ({error}): copy or download it again") from error
     except OSError as error:
         raise SourceError(path, f"cannot be read ({error.strerror or error})") from error
@@ -93,7 +98,8 @@ def quoted(text: bytes | str) -> str:
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
-    files = [member for member in archive.infolist() if not member.is_dir()]
+    # ZipInfo.is_dir() fails on an empty name.
+    files = [member for member in archive.infolist() if not member.filename.endswith("/")]
     found = [member for member in files if len(files) == 1 or Path(member.filename).name == name]
     if len(found) != 1:
         names = ", ".join(member.filename for member in files[:3]) or "nothing"
