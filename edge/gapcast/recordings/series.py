@@ -21,6 +21,8 @@ from gapcast.recordings.table import F64, Table
 #: The longest recording: each minute of it takes memory.
 _MAX_YEARS = 20
 MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
+#: The longest usual interval of samples.
+_MOST_APART_S = 86_400
 #: The edge's default limits: power outside indicates a wrong unit.
 LIMITS = Limits()
 
@@ -133,6 +135,9 @@ def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
         return SamplingInterval(60.0, None)
     sampling = sampling_of(table.instant_ms, hold_min)
     if table.hold_min is None:
+        if sampling.usual_s > _MOST_APART_S:
+            problem = f"its rows are usually {sampling.usual_s / 3_600:,.0f} h apart: too far for the power of minutes"
+            raise SourceError(table.path, f"{problem} (at most a day)")
         return sampling
     return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
 
