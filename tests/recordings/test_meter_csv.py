@@ -214,6 +214,8 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
         (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is no possible time"),
         (["1577836800,1", "2577836800,1"], "more than 20 years: is a time wrong?"),
         (["9" * 400 + ",1"], "line 2: "),
+        (["9" * 24 + ",1"], "line 2: "),
+        (["1775044844844800000000000,1"], "s after 1970 is no possible time"),
         (["1577836800,1", "1578096000,1"], "its rows are usually 72 h apart: too far for the power of minutes"),
         (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
     ],

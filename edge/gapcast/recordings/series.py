@@ -163,11 +163,19 @@ def _reject_bad_power(table: Table, limits: Limits) -> None:
         raise SourceError(table.path, "holds no reading: every value is missing")
 
 
+def _shown(instant_ms: int) -> str:
+    """Return a time for an error message, also one that no calendar has."""
+    try:
+        return instant_label(instant_ms).replace(".000Z", "Z")
+    except (ValueError, OverflowError, OSError):
+        return f"{instant_ms // 1_000} s after 1970"
+
+
 def _reject_rows(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
     if not wrong.any():
         return
     row = int(np.argmax(wrong))
-    time = instant_label(int(table.instant_ms[row])).replace(".000Z", "Z")
+    time = _shown(int(table.instant_ms[row]))
     more = int(wrong.sum()) - 1
     also = f" ({more:,} more such rows)" if more else ""
     raise SourceError(table.path, problem.format(time=time, gap_kw=table.gap_kw[row]) + also, int(table.line[row]))
