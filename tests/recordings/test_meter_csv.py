@@ -238,6 +238,7 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
         (b"", "line 1: is empty"),
         (b"\ntime,power_w\n", "line 1: is empty, or its first line is"),
         (b"time,power_w\n", "holds a header and no readings"),
+        (b"time,\rpower_w\n1577836800,1\n", "line 1: new-line character seen in unquoted field"),
         (b"time,power_w\n\n\n", "holds a header and no readings"),
         (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is ',' the separator?"),
         (b"when,power_w\n1,1\n", "line 1: has no column 'time' among 'when', 'power_w'"),

@@ -67,7 +67,10 @@ class _Columns:
             raise SourceError(path, "is empty, or its first line is: a header must name the columns", 1)
         self.separator = layout.separator or separator_of(header)
         self._decimal = layout.decimal
-        self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
+        try:
+            self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
+        except csv.Error as error:
+            raise SourceError(path, str(error), 1) from error
         value_columns = (layout.value_column, *layout.features.values())
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
         found = power_unit(layout.value_column, layout.unit, layout.default_unit)
