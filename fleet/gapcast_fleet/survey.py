@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
-from gapcast.recordings.series import counted
+from gapcast.core.grid import local_label
+from gapcast.core.wording import counted
 
 _SHOWN = 5
 
@@ -57,7 +58,7 @@ def lines(source: str, surveys: Sequence[HouseSurvey], zone: tzinfo) -> Iterator
         first, last = min(its.first_minute for its in read), max(its.last_minute for its in read)
         n_minutes, n_missing = sum(its.n_minutes for its in read), sum(its.n_missing for its in read)
         mean_kw = sum(its.mean_kw * (its.n_minutes - its.n_missing) for its in read) / (n_minutes - n_missing)
-        span = f"from {_local(first, zone)} to {_local(last, zone)} ({zone})"
+        span = f"from {local_label(first, zone)} to {local_label(last, zone)} ({zone})"
         yield f"  {n_minutes:,} minutes {span}, {n_missing:,} of them missing"
         low_kw, high_kw = min(its.min_kw for its in read), max(its.max_kw for its in read)
         yield f"  {low_kw:.4g} to {high_kw:.4g} kW, mean {mean_kw:.4f} kW"
@@ -70,7 +71,3 @@ def lines(source: str, surveys: Sequence[HouseSurvey], zone: tzinfo) -> Iterator
     if n_without := sum(not its.n_readings for its in read):
         have = "has" if n_without == 1 else "have"
         yield f"  {counted(n_without, 'house')} {have} no reading in the requested period"
-
-
-def _local(minute: int, zone: tzinfo) -> str:
-    return f"{datetime.fromtimestamp(minute * 60, zone):%Y-%m-%d %H:%M}"

@@ -10,6 +10,7 @@ from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.check.sample_listener import SampleListener
 from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.core.meters.plausibility import plausibility_warning
+from gapcast.core.wording import counted, listed
 
 #: Maximum number of messages to read.
 _MAX_MESSAGES = 2_000
@@ -62,16 +63,15 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
         yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", cure)
     elif listener.devices:
         names = sorted(listener.devices)
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        n = listener.n_messages
-        yield ok("readings", f"{n} message{'s' if n > 1 else ''} within {situation.wait_s:g} s, of {shown}")
+        n_messages = counted(listener.n_messages, "message")
+        yield ok("readings", f"{n_messages} within {situation.wait_s:g} s, of {listed(names, _SHOWN)}")
 
 
 def _last_powers(listener: SampleListener) -> Iterator[Finding]:
     """Yield the last power of each meter, in kW."""
     devices = sorted(listener.devices.items())
     for device, samples in devices[:_MAX_METERS]:
-        n = f"{samples.n_messages} message{'s' if samples.n_messages > 1 else ''}"
+        n = counted(samples.n_messages, "message")
         if samples.powers_kw:
             yield ok("meter", f"{device}: {samples.powers_kw[-1]:.3f} kW ({n})")
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
 MINUTE_MS = 60_000
@@ -43,3 +43,12 @@ def instant_label(instant_ms: int) -> str:
     """
     seconds, milliseconds = divmod(instant_ms, 1_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+def local_label(minute: int, zone: tzinfo) -> str:
+    """Return a minute's start by the clock of ``zone``, for people.
+
+    >>> local_label(21_474_749, UTC)
+    '2010-10-31 00:29'
+    """
+    return f"{datetime.fromtimestamp(minute * 60, zone):%Y-%m-%d %H:%M}"

@@ -14,9 +14,9 @@ from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import I64
+from gapcast.core.wording import counted
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording, read_recording
-from gapcast.recordings.series import counted
 from gapcast.recordings.table import F64
 
 #: Readings at longer intervals do not show what happens in the next five minutes.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from gapcast.backtest.report import table
+from gapcast.core.grid import local_label
 from gapcast.core.learning.summary import MIN_OUTCOMES
 from gapcast.core.window import MAX_FILL_MIN
 from gapcast.history_import.run import ImportResult
@@ -13,17 +14,13 @@ from gapcast.history_import.run import ImportResult
 
 def lines(result: ImportResult, zone: tzinfo) -> Iterator[str]:
     """Yield what was imported, the scores, and until when learning is warm; times are in ``zone``."""
-    first, last = _local(result.first_minute, zone), _local(result.last_minute, zone)
+    first, last = local_label(result.first_minute, zone), local_label(result.last_minute, zone)
     yield f"{result.device}: learned from {result.n_readings:,} readings, {first} to {last} ({zone})"
     yield from table(result.device, result.published_model, result.scores)
     if result.scores.is_sufficient:
         yield f"Learning, scores and the interval are warm up to {last}."
     else:
         yield f"Learning has begun; a first assessment takes {MIN_OUTCOMES} scored forecasts (half a day)."
-    continues = _local(result.last_minute + MAX_FILL_MIN + 1, zone)
+    continues = local_label(result.last_minute + MAX_FILL_MIN + 1, zone)
     yield f"A live reading until {continues} continues the window; after that it fills again, what was learned stays."
     yield f"Written to {result.folder}. Start the service: it continues from here."
-
-
-def _local(minute: int, zone: tzinfo) -> str:
-    return f"{datetime.fromtimestamp(minute * 60, zone):%Y-%m-%d %H:%M}"

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import minute_of
+from gapcast.core.grid import local_label, minute_of
 from gapcast.core.reading import Limits
+from gapcast.core.wording import counted
 from gapcast.recordings import clean_file, exports, meter_csv, uci
 from gapcast.recordings.layout import NO_OPTIONS, FileFormat
-from gapcast.recordings.series import LIMITS, Report, Series, counted, minute_series
+from gapcast.recordings.series import LIMITS, Report, Series, minute_series
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()
@@ -56,7 +57,7 @@ class Recording:
     def lines(self, zone: tzinfo) -> list[str]:
         """Return what was understood of the file, for a terminal; times are in ``zone``."""
         report, series = self.report, self.series
-        first, last = (_local(minute, zone) for minute in (series.first_minute, series.last_minute))
+        first, last = (local_label(minute, zone) for minute in (series.first_minute, series.last_minute))
         return [
             f"{self.path.name}: {report.n_rows:,} rows, {report.sampling}",
             f"  source: {report.source}; each timestamp is {self.time_kind}",
@@ -115,7 +116,3 @@ def _is_parquet(path: Path) -> bool:
             return stream.read(len(_PARQUET_BEGINS)) == _PARQUET_BEGINS
     except OSError as error:
         raise SourceError(path, f"cannot be read ({error.strerror or error})") from error
-
-
-def _local(minute: int, zone: tzinfo) -> str:
-    return f"{datetime.fromtimestamp(minute * 60, zone):%Y-%m-%d %H:%M}"

@@ -15,6 +15,7 @@ from gapcast.core.features import GAP
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.window import I64, MAX_FILL_MIN
+from gapcast.core.wording import counted
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
 from gapcast.recordings.table import F64, Table
 
@@ -211,15 +212,6 @@ def _report(table: Table, series: Series, sampling: SamplingInterval, n_duplicat
         features=tuple(series.extra),
         n_duplicates=n_duplicates,
     )
-
-
-def counted(n: int, noun: str) -> str:
-    """Return a number and its noun, in the plural if need be.
-
-    >>> counted(1, "gap"), counted(2_000, "row")
-    ('1 gap', '2,000 rows')
-    """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def gaps(missing: NDArray[np.bool_]) -> tuple[I64, I64]:

@@ -10,6 +10,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.samples import SampleCount
 from gapcast.core.statistics import Statistics
+from gapcast.core.wording import counted
 
 #: Devices that are looked at, and that a status lists.
 _MAX_SCANNED, _MAX_LISTED = 1_000, 20
@@ -46,8 +47,8 @@ class WaitingDevice:
     def received(self) -> str:
         """What it has sent, in words."""
         if self.n_samples:
-            return f"{self.n_samples:,} sample{'s' if self.n_samples > 1 else ''} from {self.device}"
-        return f"{self.n_readings} reading{'s' if self.n_readings > 1 else ''} from {self.device}"
+            return f"{counted(self.n_samples, 'sample')} from {self.device}"
+        return f"{counted(self.n_readings, 'reading')} from {self.device}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,9 @@ class IntakeStatus:
         if len(self.waiting) > _MAX_NAMED:
             received.append("further devices")
         if self.n_forecast_devices:
-            n = self.n_forecast_devices
-            received.append(f"forecasts of {n:,} device{'s' if n > 1 else ''}")
+            received.append(f"forecasts of {counted(self.n_forecast_devices, 'device')}")
         if self.n_ignored and not self.n_forecast_devices:
-            received.append(f"{self.n_ignored:,} message{'s' if self.n_ignored > 1 else ''} without a power")
+            received.append(f"{counted(self.n_ignored, 'message')} without a power")
         if self.n_rejected and not self.n_forecast_devices:
             received.append(f"{self.n_rejected:,} rejected")
         return ", ".join(received) or "no message yet"

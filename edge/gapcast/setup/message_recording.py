@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from gapcast.core.wording import counted
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.session import ReceivedMessage
 
@@ -44,8 +45,7 @@ class MessageRecording:
     @property
     def summary(self) -> str:
         """The number of messages and topics, as text."""
-        n_topics = len(self.of_topic)
-        return f"{self.n_messages} message{'s' * (self.n_messages != 1)} on {n_topics} topic{'s' * (n_topics != 1)}"
+        return f"{counted(self.n_messages, 'message')} on {counted(len(self.of_topic), 'topic')}"
 
     def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""

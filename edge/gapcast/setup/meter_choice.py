@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 
 from gapcast.core.errors import SettingsError
+from gapcast.core.wording import listed
 from gapcast.mqtt.routes import DEVICE
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
 from gapcast.setup.preset_recognition import Candidate, single_meters
 from gapcast.setup.prompts import Prompts
 
-_SHOWN, _SHOWN_SINGLE = 30, 10
+_SHOWN, _SHOWN_SINGLE, _SHOWN_POWERS = 30, 10, 3
 _LABEL = r"\d+(?:\.\d+)?"
 _ITEM = re.compile(rf"{_LABEL}(?:[+-]{_LABEL})*", re.ASCII)
 _SIGNED = re.compile(rf"([+-]?)({_LABEL})", re.ASCII)
@@ -121,4 +122,4 @@ def _overlap(chosen: Sequence[Candidate]) -> bool:
 def _powers(candidate: Candidate) -> str:
     unit = " kW" if candidate.unit_known else ""
     shown = [f"{name} {power:.3f}{unit}" if unit else f"{name} {power:g}" for name, power in candidate.devices.items()]
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")  # noqa: PLR2004 - fits one line
+    return listed(shown, _SHOWN_POWERS)

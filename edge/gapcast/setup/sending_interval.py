@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from gapcast.core.wording import counted, listed
 from gapcast.presets import presets
 from gapcast.setup.preset_recognition import Candidate
 
@@ -19,6 +20,7 @@ _TOLERANCE = 0.05
 #: Messages of a topic from which on its interval is known: one interval alone may be an exception.
 MIN_MESSAGES = 3
 _DEFAULT_S = 60
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
     if not is_interval_known(candidate):
         n = min((len(one) for one in candidate.arrivals_s.values()), default=0)
         return source, (
-            f"{names}: {n} message{'s' * (n != 1)} with a power received, too few to measure the interval: "
+            f"{names}: {counted(n, 'message')} with a power received, too few to measure the interval: "
             f"every_s stays {assumed_s:g} ({assumed}); if it sends more often, set every_s or listen longer (--wait)"
         )
     measured = [found for one in candidate.arrivals_s.values() if (found := SendingInterval.of(one)) is not None]
@@ -97,4 +99,4 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
 
 def _shown_names(source: dict[str, Any], candidate: Candidate) -> str:
     names = [source["device"]] if "device" in source else sorted(candidate.devices)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - a line
+    return listed(names, _MAX_SHOWN)
