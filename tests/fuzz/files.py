@@ -142,7 +142,9 @@ def _zipped(members: list[tuple[str, bytes]], kind: int) -> bytes:
     with warnings.catch_warnings(), zipfile.ZipFile(out, "w", kind) as archive:
         warnings.simplefilter("ignore")  # of a name that is there twice, as is meant
         for name, content in members:
-            archive.writestr(zipfile.ZipInfo(name.replace("\0", "_")), content, kind)
+            # tarfile returns bytes that are no UTF-8 as surrogates, which no name in a zip can hold.
+            encodable = name.replace("\0", "_").encode("utf-8", "replace").decode("utf-8")
+            archive.writestr(zipfile.ZipInfo(encodable), content, kind)
     return out.getvalue()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import random
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests.fuzz.files import repack_archive
 from tests.fuzz.mutations import mutate
 from tests.fuzz.targets import PARTS, load_target
 
@@ -41,3 +44,11 @@ def test_target_accepts_its_seeds_and_their_mutations(name: str) -> None:
         else:
             data = mutate(data, draw, tuple(target.words))
         target.check(data[: target.max_bytes])
+
+
+def test_repack_archive_with_a_name_that_is_no_utf8_makes_an_archive() -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name in ("\udcc3", "card.json"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    assert all(repack_archive(data.getvalue(), seed) for seed in range(50))
