@@ -53,7 +53,7 @@ def row_times(texts: Sequence[str | None], file: I64, zone: tzinfo, time_format:
     unresolved = np.flatnonzero(is_repeated & (instant_ms == NO_TIME))
     if unresolved.size and not problem:
         text = quoted(texts[unresolved[0]] or "")
-        problem = f"{text} occurs twice in {zone}, and its rows are in no order that tells which one is meant"
+        problem = f"{text} occurs twice in {zone}, and the order of its rows does not show which of the two it is"
     return RowTimes(instant_ms, kind, problem)
 
 

@@ -73,7 +73,10 @@ def test_house_reader_repeated_hour_out_of_order_is_refused() -> None:
     np.random.default_rng(1).shuffle(seconds)
     survey, (minute, _, _) = read_house("house", rows_of([local(its) for its in seconds]), RULES)
     assert survey.n_refused == sum(in_hours) == 120
-    assert "occurs twice in Europe/Berlin, and its rows are in no order that tells which one is meant" in survey.problem
+    assert (
+        "occurs twice in Europe/Berlin, and the order of its rows does not show which of the two it is"
+        in survey.problem
+    )
     assert sorted(minute.tolist()) == [its // 60 for its in sorted(seconds) if not 0 <= its - AUTUMN_S < 7_200]
     late = ["2025-10-26 01:50", "2025-10-26 03:10", "2025-10-26 02:30"]
     assert read_house("house", rows_of(late), RULES)[0].n_refused == 1

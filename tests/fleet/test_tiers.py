@@ -62,10 +62,10 @@ def test_all_tiers_give_the_same_forecasts(spark: SparkSession, mosquitto: Mosqu
     assert off_kw == pytest.approx(dict.fromkeys(by_tier, 0.0), abs=_AT_MOST_KW)
 
     # What is learnt of a house, and the correction of its bounds, are in what was compared.
-    strangers = of_the_edge(tmp_path / "strangers", houses, forecast={"model": None, "experts": None, "blend": False})
+    unseen = of_the_edge(tmp_path / "unseen", houses, forecast={"model": None, "experts": None, "blend": False})
     assert len(expected) > 400
-    assert furthest_of("gap_kw", expected, strangers) > 0.1
-    assert furthest_of("upper_kw", expected, strangers) > 0.1
+    assert furthest_of("gap_kw", expected, unseen) > 0.1
+    assert furthest_of("upper_kw", expected, unseen) > 0.1
     assert all(its.lower_kw < its.median_kw < its.upper_kw for its in expected.values())
 
 

@@ -191,7 +191,7 @@ def test_evaluate_other_house_over_its_whole_length(small: Clean) -> None:
 def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
     later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
     models = [Spread(trained_on=small.report.sha256, split=split) for split in (SPLIT, later)]
-    found = evaluate(stand_ins(*models, Spread("stranger")), small, brief=True)
+    found = evaluate(stand_ins(*models, Spread("other")), small, brief=True)
     assert found.span.first == later.validate_until
     assert found.span.fitted_to == ()
 

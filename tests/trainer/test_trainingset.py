@@ -202,10 +202,10 @@ def test_training_set_fit_export_and_evaluate(
     card = load_model(tmp_path / "models" / "many").card
     assert card.experiment is not None
     assert (card.experiment["houses"], card.experiment["left_out"]) == (["attic", "barn"], ["cottage"])
-    strangers = Streamed(open_set(folder), SplitPart.TEST, TASK).sample(N_EACH).whole()
-    assert card.scores.persistence.n == len(strangers)
-    last_kw = strangers.inputs()[:, -1, 0].astype(np.float64)
-    assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((strangers.target_kw[:, 1] - last_kw) ** 2))
+    unseen = Streamed(open_set(folder), SplitPart.TEST, TASK).sample(N_EACH).whole()
+    assert card.scores.persistence.n == len(unseen)
+    last_kw = unseen.inputs()[:, -1, 0].astype(np.float64)
+    assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((unseen.target_kw[:, 1] - last_kw) ** 2))
     clean = clean_of(*HOUSES["cottage"])
     clean_file_writer.write(clean.series, clean.report, tmp_path / "cottage.parquet")
     scored = run("evaluate", "many", "--clean", "cottage.parquet", "--brief")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from gapcast.app.broker import measure_distribution, session_options
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
 from gapcast.core.errors import SettingsError
+from gapcast.mqtt.broker_problem import without_errno
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.session import Session
 
@@ -55,7 +56,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{address}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
+        yield fail("broker", f"{address}: {without_errno(problem) or 'no answer'}", cure_of(problem), BROKER_FAILS)
         return
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading

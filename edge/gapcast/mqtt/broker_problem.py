@@ -37,9 +37,18 @@ def broker_problem(problem: str, host: str, port: int) -> str:
     """
     for begins, sentence in _SENTENCES.items():
         if problem.startswith(begins):
-            reason = _uncapitalized(_ERRNO.sub("", problem.removeprefix(begins)))
+            reason = _uncapitalized(without_errno(problem.removeprefix(begins)))
             return sentence.format(address=broker_address(host, port), reason=reason)
     return problem[:1].upper() + problem[1:]
+
+
+def without_errno(problem: str) -> str:
+    """Return ``problem`` without the number of the operating system's error, whose text follows it.
+
+    >>> without_errno("unreachable: [Errno 111] Connection refused")
+    'unreachable: Connection refused'
+    """
+    return _ERRNO.sub("", problem)
 
 
 def _uncapitalized(text: str) -> str:

@@ -56,7 +56,7 @@ class SendingInterval:
 def is_measurable(source: dict[str, Any]) -> bool:
     """Return whether ``every_s`` matters: not for minutes, and not for meters that send when their power changes."""
     keys = presets().get(source.get("preset", ""), {}) | source
-    return keys.get("kind") != "minute" and keys.get("format") != "gapcast" and "hold_s" not in keys
+    return keys.get("kind") != "minute" and keys.get("format") != "gapcast" and not keys.get("on_change")
 
 
 def is_interval_known(candidate: Candidate) -> bool:
@@ -72,7 +72,7 @@ def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[st
     keys = presets().get(preset, {}) | source
     names = _shown_names(source, candidate)
     if not is_measurable(source):
-        if "hold_s" not in keys:
+        if not keys.get("on_change"):
             return source, ""
         return source, f"{names}: sends when its power changes; a power is valid for {keys['hold_s']:g} s (hold_s)"
     assumed_s = keys.get("every_s", _DEFAULT_S)
