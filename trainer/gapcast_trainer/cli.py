@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gapcast.core.errors import GapcastError, ModelError
-from gapcast_trainer.commands import data, scoring, study, training
+from gapcast_trainer.commands import data, scoring, study, synthesis, training
 from gapcast_trainer.errors import ExportError
 
 #: Exit codes: an unusable file or name, and a model that failed a check.
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 for command in (
-    data.fetch, data.prepare, training.train, training.sweep, training.export, scoring.evaluate, scoring.models_page,
-    scoring.weeks, study.reproduce,
+    data.fetch, data.prepare, synthesis.synthesize, training.train, training.sweep, training.export, scoring.evaluate,
+    scoring.models_page, scoring.weeks, study.reproduce,
 ):  # fmt: skip
     main.add_command(command)
