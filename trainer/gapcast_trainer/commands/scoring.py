@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +27,10 @@ from gapcast_trainer.commands.options import (
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 
+if TYPE_CHECKING:
+    from gapcast_trainer.houses.result import HousesEvaluation
+    from gapcast_trainer.scores.result import Evaluation
+
 
 @click.command()
 @click.argument("names", nargs=-1)
@@ -35,6 +42,23 @@ from gapcast_trainer.files import write_atomically
 @click.option("--until", type=TIME, help="Last minute to score, exclusive, UTC.  [default: the end of the same part]")
 @click.option("--json", "json_path", type=OUT, help="Write all scores to this file as well.")
 @click.option("--report", "report_path", type=OUT, help="Write a page with pictures (HTML) to this file as well.")
+@click.option(
+    "--houses",
+    "first_house",
+    type=FILE,
+    metavar="FILE...",
+    help="Score each of these houses instead: a table by house.  [Parquet, UCI, exports, `synthesize`]",
+)
+@click.option(
+    "--fit-days",
+    type=click.IntRange(min=1),
+    help="With --houses: score after this many days of each.  [default: with --peers after 60 % of it]",
+)
+@click.option(
+    "--scored-rows",
+    type=click.IntRange(min=100),
+    help="With --houses: maximum number of scored windows of each, evenly spread.  [default: all]",
+)
 @click.option("--peers", is_flag=True, help="Also fit and score LightGBM and statsforecast models.")
 @click.option(
     "--peers-rows",
@@ -58,6 +82,9 @@ def evaluate(
     until: datetime | None,
     json_path: Path | None,
     report_path: Path | None,
+    first_house: Path | None,
+    fit_days: int | None,
+    scored_rows: int | None,
     peers: bool,
     peers_rows: int | None,
     n_sampled: int,
@@ -66,7 +93,26 @@ def evaluate(
     """Score models (NAMES, default: yours and the shipped ones) and the persistence and trend baselines.
 
     On their training data only the test part of their cards is scored, on other data everything.
+
+    With --houses FILE FILE ... (all words that are files) the table has one row per house. --peers then fits LightGBM
+    to the first part of the house, and to the other houses.
     """
+    if first_house is not None:
+        if path or first or until or brief:
+            msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
+            raise click.UsageError(msg)
+        files = [word for word in names if Path(word).is_file()]
+        found = _score_houses(
+            [word for word in names if word not in files],
+            own_models(models),
+            [first_house, *map(Path, files)],
+            peers=peers,
+            fit_days=fit_days,
+            peers_rows=peers_rows,
+            scored_rows=scored_rows,
+        )
+        _write(found, json_path, report_path)
+        return
     from gapcast_trainer.evaluate import evaluate as score_models
     from gapcast_trainer.run_readings import clean_path_of
     from gapcast_trainer.scored_models import load_scored
@@ -89,14 +135,7 @@ def evaluate(
     click.echo("\n".join(lines(evaluation)))
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     click.echo(f"\nscored on {shown}")
-    if json_path is not None:
-        write_atomically(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
-        click.echo(f"\nwrote {json_path}")
-    if report_path is not None:
-        from gapcast_trainer.evalreport.page import page
-
-        write_atomically(report_path, page(evaluation))
-        click.echo(f"\nwrote {report_path}")
+    _write(evaluation, json_path, report_path)
 
 
 @click.command("models-page")
@@ -106,6 +145,46 @@ def models_page(models: Path) -> None:
     from gapcast_trainer.modelspage import write_page
 
     click.echo(f"wrote {write_page(models)}")
+
+
+def _score_houses(
+    names: Sequence[str],
+    models: Path,
+    files: Sequence[Path],
+    *,
+    peers: bool,
+    fit_days: int | None,
+    peers_rows: int | None,
+    scored_rows: int | None,
+) -> HousesEvaluation:
+    from gapcast_trainer.houses.evaluation import HousesPlan, evaluate_houses
+    from gapcast_trainer.houses.files import read_houses
+    from gapcast_trainer.houses.table import lines
+    from gapcast_trainer.scored_models import load_scored
+
+    def note(message: str) -> None:
+        click.echo(message, err=True)
+
+    own, shipped = load_scored(names, models, note)
+    plan = HousesPlan(peers, fit_days, scored_rows=scored_rows)
+    plan = plan if peers_rows is None else replace(plan, fit_rows=peers_rows)
+    found = evaluate_houses([*own, *shipped], read_houses(files), plan, note)
+    click.echo("\n".join(lines(found)))
+    return found
+
+
+def _write(found: Evaluation | HousesEvaluation, json_path: Path | None, report_path: Path | None) -> None:
+    if json_path is not None:
+        write_atomically(json_path, json.dumps(found.as_json(), indent=2) + "\n")
+        click.echo(f"\nwrote {json_path}")
+    if report_path is not None:
+        from gapcast_trainer.evalreport.houses_page import houses_page
+        from gapcast_trainer.evalreport.page import page
+        from gapcast_trainer.houses.result import HousesEvaluation
+
+        html = houses_page(found) if isinstance(found, HousesEvaluation) else page(found)
+        write_atomically(report_path, html)
+        click.echo(f"\nwrote {report_path}")
 
 
 def _utc(time: datetime | None) -> datetime | None:

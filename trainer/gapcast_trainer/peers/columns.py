@@ -23,8 +23,9 @@ class ColumnSet:
     """The input columns of a peer.
 
     ``n_lags`` single readings (as the difference from the last one, which is a column itself), earlier
-    readings up to ``context`` minutes as five-minute means, time of day and weekday with ``clock``, and
-    the power around the target's time of day yesterday and last week with ``seasons``.
+    readings up to ``context`` minutes as five-minute means, time of day and weekday with ``clock``,
+    the power around the target's time of day yesterday and last week with ``seasons``, and with ``extremes`` the
+    lowest and the highest of the single readings and of the whole context, as differences from the last one.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ColumnSet:
     context: int
     clock: bool
     seasons: bool
+    extremes: bool = False
 
     @property
     def about(self) -> str:
@@ -39,6 +41,7 @@ class ColumnSet:
         words = [f"{self.context} min" if self.context > self.n_lags else f"{self.n_lags} lags"]
         words += ["time of day"] if self.clock else []
         words += ["yesterday", "last week"] if self.seasons else []
+        words += ["extremes"] if self.extremes else []
         return ", ".join(words)
 
 
@@ -47,6 +50,9 @@ COLUMN_SETS = (
     ColumnSet("lightgbm-60", 60, 60, clock=True, seasons=False),
     ColumnSet("lightgbm-180", 60, 180, clock=True, seasons=True),
 )
+
+#: The columns of the peers of several houses: nothing that needs a week of history.
+HOUSE_COLUMNS = ColumnSet("lightgbm-house", 60, 180, clock=True, seasons=False, extremes=True)
 
 
 class PeerColumns:
@@ -74,6 +80,10 @@ class PeerColumns:
         older = window[:, : self.column_set.context - self.column_set.n_lags]
         if older.size:
             parts.append(older.reshape(len(older), -1, _COARSE_MIN).mean(axis=2) - last)
+        if self.column_set.extremes:
+            near = window[:, -self.column_set.n_lags :]
+            found = [edge(part, axis=1) for part in (near, window) for edge in (np.min, np.max)]
+            parts.append(np.column_stack(found) - last)
         target = observed_minute + self.horizon_min
         if self.column_set.clock:
             parts.append(np.column_stack((target % DAY_MIN, target // DAY_MIN % 7)).astype(np.float32))

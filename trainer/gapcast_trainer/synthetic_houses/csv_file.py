@@ -9,6 +9,7 @@ import numpy as np
 from gapcast.recordings.table import F64
 
 TIME_COLUMN, VALUE_COLUMN = "time", "synthetic_power_kw"
+HEADER = f"{TIME_COLUMN},{VALUE_COLUMN}\n"
 #: The first minute: a Monday, as for the people who are simulated. The date does not depend on the season.
 BEGIN = datetime(2024, 7, 1, tzinfo=UTC)
 
@@ -17,4 +18,4 @@ def as_csv(power_kw: F64) -> str:
     """Return ``power_kw`` ``[T]``, one value a minute from :data:`BEGIN` on, as CSV with times in UTC."""
     times = np.datetime64(BEGIN.replace(tzinfo=None), "m") + np.arange(power_kw.size)
     rows = zip(np.datetime_as_string(times), power_kw.tolist(), strict=True)
-    return f"{TIME_COLUMN},{VALUE_COLUMN}\n" + "".join(f"{time}Z,{kw:.3f}\n" for time, kw in rows)
+    return HEADER + "".join(f"{time}Z,{kw:.3f}\n" for time, kw in rows)

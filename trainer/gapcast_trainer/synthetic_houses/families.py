@@ -19,7 +19,7 @@ Appliance = Callable[[np.random.Generator, Surroundings], F64]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class HouseFamily:
     """A kind of house: one of ``climates``, ``always`` these appliances, and ``often`` others, with a probability."""
 
     about: str
@@ -45,42 +45,42 @@ _two_stage = partial(climate_control.central_air, n_stages=2)
 _SUMMERS, _WINTERS = (HOT_SUMMER, SUMMER, SHOULDER), (WINTER, WINTER, Climate(8.0, 11.0, 4.5, 11.5))
 
 FAMILIES = {
-    "central_air": Family(
+    "central_air": HouseFamily(
         "central air conditioning of one stage", _SUMMERS, (climate_control.central_air,), ((0.3, water.water_heater),)
     ),
-    "two_stage_air": Family(
+    "two_stage_air": HouseFamily(
         "central air conditioning of two stages, pool pump",
         _SUMMERS,
         (_two_stage, water.pool_pump),
         ((0.5, water.water_heater),),
     ),
-    "window_units": Family(
+    "window_units": HouseFamily(
         "window air conditioners and a dehumidifier",
         _SUMMERS,
         (climate_control.window_units,),
         ((0.6, climate_control.dehumidifier), (0.5, water.water_heater)),
     ),
-    "heat_pump": Family(
+    "heat_pump": HouseFamily(
         "heat pump with auxiliary resistance heat, electric water heater",
         _WINTERS,
         (climate_control.heat_pump, water.water_heater),
     ),
-    "resistance_heat": Family(
+    "resistance_heat": HouseFamily(
         "baseboard heaters and electric water heater", _WINTERS, (climate_control.resistance_heat, water.water_heater)
     ),
-    "electric_vehicle": Family(
+    "electric_vehicle": HouseFamily(
         "central air conditioning and an electric vehicle",
         (HOT_SUMMER, SUMMER),
         (vehicle_and_roof.vehicle, climate_control.central_air),
         ((0.4, water.water_heater),),
     ),
-    "photovoltaic": Family(
+    "photovoltaic": HouseFamily(
         "central air conditioning and photovoltaics: the power can be negative",
         (HOT_SUMMER, SUMMER),
         (vehicle_and_roof.photovoltaics, climate_control.central_air),
         ((0.3, vehicle_and_roof.vehicle), (0.3, water.water_heater)),
     ),
-    "rural_pumps": Family(
+    "rural_pumps": HouseFamily(
         "well pump, sump pump, dehumidifier, freezer and electric water heater",
         (SHOULDER, SUMMER),
         (water.well_pump, water.sump_pump, climate_control.dehumidifier, background.refrigerator, water.water_heater),

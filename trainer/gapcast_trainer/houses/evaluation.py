@@ -1,0 +1,126 @@
+"""Scores models and peers on several houses, through the edge's predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.predictor import Predictor
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
+from gapcast_trainer.scores.evaluation_data import EvaluationData
+from gapcast_trainer.scores.measures import measure
+from gapcast_trainer.scores.minutes import Minutes
+from gapcast_trainer.scores.model_outputs import ModelOutputs, predict_windows
+from gapcast_trainer.scores.record import ScoreRecord, record
+from gapcast_trainer.scores.span import choose_span, common_horizon_min
+
+#: Share of a house's minutes that the peers of its own history are fitted to, unless days are given.
+_FIRST_SHARE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class HousesPlan:
+    """What is scored: ``peers`` or models only; the ``fit_days`` first days of each house, on which nothing is scored.
+
+    ``fit_days`` None: 60 % of a house with peers, else nothing. Trees are fitted to at most ``fit_rows`` rows in
+    ``n_rounds`` rounds, and at most ``scored_rows`` (None: all) of each house scored, evenly spread.
+    """
+
+    peers: bool = False
+    fit_days: int | None = None
+    fit_rows: int = 100_000
+    n_rounds: int = 300
+    scored_rows: int | None = None
+
+
+def evaluate_houses(
+    models: Sequence[TflitePredictor],
+    houses: Mapping[str, Clean],
+    plan: HousesPlan = HousesPlan(),
+    note: Callable[[str], object] = lambda _: None,
+) -> HousesEvaluation:
+    """Score ``models`` on each of ``houses``: on the minutes that no model was fitted to, and after those of the peers.
+
+    Peers are LightGBM fitted to the first part of the house, and to all of the other houses. ``note`` is called with
+    progress messages. Raises :class:`RunError` if a house has no minutes to score or too few to fit to, or if peers of
+    the other houses are asked for and there are none.
+    """
+    if plan.peers and len(houses) == 1:
+        msg = f"--peers fits to the other houses, and {next(iter(houses))} is the only one: give at least two"
+        raise RunError(msg)
+    horizon_min = common_horizon_min([model.card for model in models])
+    data = {name: _data_of(models, clean, plan) for name, clean in houses.items()}
+    scored = {}
+    for name, of_house in data.items():
+        minutes = of_house.minutes
+        naive = Persistence(WindowSpec(WHOLE_MIN), (horizon_min,))
+        forecasters: tuple[Predictor, ...] = (naive, *models)
+        outputs = {model.name: predict_windows(model, of_house.windows(model)) for model in forecasters}
+        scored[name] = {model: record_of(found, minutes) for model, found in outputs.items()}
+        note(f"{name}: {len(minutes):,} forecasts of each model")
+    about: dict[str, str] = {}
+    if plan.peers:
+        from gapcast_trainer.peers.other_houses import descriptions, peer_outputs  # noqa: PLC0415 - needs the peers extra
+
+        for name, outputs_of_peers in peer_outputs(data, plan.fit_rows, plan.n_rounds, note):
+            scored[name] |= {peer: record_of(found, data[name].minutes) for peer, found in outputs_of_peers.items()}
+        about = descriptions(plan.n_rounds)
+    return HousesEvaluation(
+        horizon_min,
+        tuple(
+            HouseScores(
+                name, _label(of.span.first), _label(of.span.until), of.span.why, of.span.fitted_to, scored[name]
+            )
+            for name, of in data.items()
+        ),
+        about,
+    )
+
+
+def _data_of(models: Sequence[TflitePredictor], clean: Clean, plan: HousesPlan) -> EvaluationData:
+    """Return the scored minutes of a house: those that end with 30 readings in a row, thinned to ``scored_rows``."""
+    cards = [model.card for model in models]
+    span = choose_span(cards, clean)
+    first = _fitted_until(clean, plan)
+    if first is not None and first > span.first:
+        span = replace(choose_span(cards, clean, first, span.until), why=f"after the first {_fitted_words(plan)}")
+    data = EvaluationData.of(models, clean, span)
+    whole = np.flatnonzero(data.minutes.whole).astype(np.int64)
+    if plan.scored_rows is not None:
+        whole = whole[:: max(1, -(-whole.size // plan.scored_rows))]
+    return replace(data, minutes=data.minutes.select(whole))
+
+
+def _fitted_until(clean: Clean, plan: HousesPlan) -> datetime | None:
+    """Return the end of the first part of a house, or None if it has none."""
+    if plan.fit_days is not None:
+        n_min = plan.fit_days * DAY_MIN
+    elif plan.peers:
+        n_min = int(clean.series.gap_kw.size * _FIRST_SHARE)
+    else:
+        return None
+    return datetime.fromtimestamp(clean.series.first_minute * 60, UTC) + timedelta(minutes=n_min)
+
+
+def _fitted_words(plan: HousesPlan) -> str:
+    return f"{_FIRST_SHARE:.0%} of its minutes" if plan.fit_days is None else f"{plan.fit_days} days"
+
+
+def record_of(outputs: ModelOutputs, minutes: Minutes) -> ScoreRecord:
+    """Return the scores of ``outputs``, one for each of ``minutes``, at the horizon."""
+    mean, quantiles = outputs.at(minutes.horizon_min)
+    return record(measure(mean, quantiles, outputs.levels, minutes.target_kw[:, -1], minutes.last_kw))
+
+
+def _label(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%MZ}"
