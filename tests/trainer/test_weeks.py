@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.weeks import draw, read
+from gapcast_trainer.weeks import MOST_ROWS, draw, figure_of, read
 
 
 def written(path: Path, n: int = 9_000) -> Path:
@@ -30,6 +30,16 @@ def test_weeks_picture_is_deterministic(tmp_path: Path, kind: str, begins: bytes
     draw(houses, again)
     assert first.read_bytes() == again.read_bytes()
     assert first.read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize("n", [MOST_ROWS, MOST_ROWS + 1, 28])
+def test_weeks_picture_of_many_houses_names_each(tmp_path: Path, n: int) -> None:
+    houses = read([written(tmp_path / f"house{k:02d}.json") for k in range(n)])
+    figure = figure_of(houses)
+    shown = [panel.get_title(loc="left") for panel in figure.axes if panel.get_visible()]
+    assert [title for title in shown if title.startswith("house")] == list(houses)
+    assert len(shown) == (2 * n if n <= MOST_ROWS else n)
+    assert figure.get_size_inches()[1] < 17
 
 
 def test_weeks_with_few_forecasts_are_left_out(tmp_path: Path) -> None:

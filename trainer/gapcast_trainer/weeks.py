@@ -1,4 +1,4 @@
-"""Plots back-tests: skill and coverage by week, one row of panels per house."""
+"""Plots back-tests by week: a row of panels per house, or small multiples of many houses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
 
 #: Weeks with fewer forecasts are omitted: their scores are mostly noise.
 MIN_WEEK = 5_000
+#: Houses that get a row of panels each; more are drawn as small multiples.
+MOST_ROWS = 6
 _WIDTH_IN, _HEIGHT_A_HOUSE_IN = 9.0, 2.6
+_COLUMNS, _HEIGHT_A_MULTIPLE_IN = 4, 1.6
+#: Percent below persistence that small multiples show; what is beyond is cut off at the edge.
+_SKILL_RANGE = (-25, 75)
 _PERCENT = 100.0
 Weeks = list[dict[str, Any]]
 
@@ -52,19 +57,21 @@ def draw(houses: dict[str, Weeks], out: Path) -> None:
     drawn = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "gapcast", "svg.fonttype": "path"}):
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        _figure(houses).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
+        figure_of(houses).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
     write_atomically(out, drawn.getvalue())
 
 
-def _figure(houses: dict[str, Weeks]) -> Figure:
+def figure_of(houses: dict[str, Weeks]) -> Figure:
+    """Return the picture of ``houses``."""
+    return _small_multiples(houses) if len(houses) > MOST_ROWS else _rows(houses)
+
+
+def _rows(houses: dict[str, Weeks]) -> Figure:
     height_in = _HEIGHT_A_HOUSE_IN * len(houses)
     with new_figure(len(houses), 2, width_in=_WIDTH_IN, height_in=height_in, squeeze=False) as (figure, panels):
         for (name, weeks), (skill, coverage) in zip(houses.items(), panels, strict=True):
-            at = [datetime.fromisoformat(week["begins_at"]) for week in weeks]
-            for error, label, colour in (("mse_kw2", "MSE", BLUE), ("mae_kw", "MAE", ORANGE)):
-                below = [_PERCENT * (1 - week[error] / week[f"persistence_{error}"]) for week in weeks]
-                skill.plot(at, below, color=colour, marker=".", label=label)
-            skill.axhline(0, color=GREY, linewidth=0.8)
+            at = _begins(weeks)
+            _draw_skill(skill, at, weeks)
             skill.set(title=name, ylabel="% below persistence")
             coverage.axhspan(85, 95, color=GREY, alpha=0.12)
             coverage.axhline(90, color=GREY, linewidth=0.8)
@@ -74,3 +81,36 @@ def _figure(houses: dict[str, Weeks]) -> Figure:
                 panel.tick_params(axis="x", labelsize=8, rotation=30)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
+
+
+def _small_multiples(houses: dict[str, Weeks]) -> Figure:
+    """Draw the skill of each house by weeks since its first one, all on one scale; coverage is a number."""
+    n_rows = -(-len(houses) // _COLUMNS)
+    size = {"width_in": _WIDTH_IN, "height_in": 0.6 + _HEIGHT_A_MULTIPLE_IN * n_rows}
+    with new_figure(n_rows, _COLUMNS, squeeze=False, sharey=True, **size) as (figure, panels):
+        for panel in panels.flat[len(houses) :]:
+            panel.set_visible(False)
+        for (name, weeks), panel in zip(houses.items(), panels.flat, strict=False):
+            begins = _begins(weeks)
+            _draw_skill(panel, [(begin - begins[0]).days / 7 for begin in begins], weeks)
+            covered = [_PERCENT * week["coverage"] for week in weeks]
+            panel.set_title(name, fontsize=8)
+            label = f"in the interval: {min(covered):.0f}–{max(covered):.0f} %"
+            panel.text(0.98, 0.03, label, transform=panel.transAxes, ha="right", fontsize=6, color="#555555")
+            panel.tick_params(labelsize=7)
+            panel.set_ylim(*_SKILL_RANGE)
+        figure.supxlabel("weeks", fontsize=8)
+        figure.supylabel("% below persistence", fontsize=8)
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+def _begins(weeks: Weeks) -> list[datetime]:
+    return [datetime.fromisoformat(week["begins_at"]) for week in weeks]
+
+
+def _draw_skill(panel: Any, at: Sequence[datetime] | Sequence[float], weeks: Weeks) -> None:
+    for error, label, colour in (("mse_kw2", "MSE", BLUE), ("mae_kw", "MAE", ORANGE)):
+        below = [_PERCENT * (1 - week[error] / week[f"persistence_{error}"]) for week in weeks]
+        panel.plot(at, below, color=colour, marker=".", label=label)
+    panel.axhline(0, color=GREY, linewidth=0.8)

@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class HouseRows:
+class TreeRows:
     """Rows of one house to fit to: inputs ``[N, C]`` and the change of the power over the horizon ``[N]``, kW."""
 
     inputs: F32
@@ -50,7 +50,7 @@ class HouseTrees:
     n_rows: int
 
     @classmethod
-    def fitted(cls, houses: Sequence[HouseRows], n_rounds: int) -> HouseTrees:
+    def fitted(cls, houses: Sequence[TreeRows], n_rounds: int) -> HouseTrees:
         """Fit ``n_rounds`` rounds to the rows of ``houses``: squared error for the mean, absolute for the median.
 
         Each house has the same weight, relative to persistence: a row's weight is the inverse of the house's squared or
@@ -82,7 +82,7 @@ def house_columns(series: Series, horizon_min: int) -> PeerColumns:
     return PeerColumns(series, HOUSE_COLUMNS, horizon_min)
 
 
-def house_rows(columns: PeerColumns, until_minute: int | None, n_rows: int) -> HouseRows:
+def house_rows(columns: PeerColumns, until_minute: int | None, n_rows: int) -> TreeRows:
     """Return rows whose outcome is before ``until_minute`` (None: the end), at most ``n_rows``, evenly spread.
 
     They are those after :data:`WHOLE_MIN` readings in a row, as the scored ones.
@@ -97,7 +97,7 @@ def house_rows(columns: PeerColumns, until_minute: int | None, n_rows: int) -> H
         at = at[at + columns.horizon_min < until_minute - series.first_minute]
     at = at[:: max(1, -(-at.size // n_rows))]
     change = (series.gap_kw[at + columns.horizon_min] - series.gap_kw[at]).astype(np.float32)
-    return HouseRows(columns.at((series.first_minute + at).astype(np.int64)), change)
+    return TreeRows(columns.at((series.first_minute + at).astype(np.int64)), change)
 
 
 def _weight(change_kw: F32, power: int) -> F64:
