@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from operator import attrgetter
+from statistics import median
 
-from gapcast_trainer.houses.result import SKILLS, HouseScores, HousesEvaluation
-from gapcast_trainer.scores.record import ScoreRecord
+from gapcast_trainer.houses.result import SKILLS, HousesEvaluation
 from gapcast_trainer.scores.table import NONE, shown
 
 #: Heads of the tables, by skill.
 TITLES = {
     "mse_skill": "MSE skill of the mean, %: 1 - MSE / MSE of persistence",
     "mae_skill": "MAE skill of the median (of the mean without one), %: 1 - MAE / MAE of persistence",
+}
+_PERSISTENCE = {
+    "mse_skill": attrgetter("persistence_mse_kw2"),
+    "mae_skill": attrgetter("persistence_mae_kw"),
 }
 
 
@@ -34,15 +38,14 @@ def lines(found: HousesEvaluation) -> list[str]:
 
 def skill_rows(found: HousesEvaluation, name: str) -> list[list[str]]:
     """Return the table of one skill as texts, heads first: houses, then worst, median and houses below 0."""
-    skill, models = SKILLS[name], found.model_names[1:]
-    error: Callable[[HouseScores], float] = _PERSISTENCE[name]
+    skill, persistence, models = SKILLS[name], _PERSISTENCE[name], found.model_names[1:]
     unit = "kW²" if name == "mse_skill" else "kW"
     rows = [["house", "forecasts", f"persistence {unit}", *models]]
     for house in found.houses:
         cells = [percent(skill(house.records[model])) for model in models]
-        rows.append([house.name, f"{house.n:,}", shown(error(house)), *cells])
+        rows.append([house.name, f"{house.n:,}", shown(persistence(next(iter(house.records.values())))), *cells])
     by_model = [found.skills(model, skill) for model in models]
-    for label, of in (("worst", min), ("median", _median)):
+    for label, of in (("worst", min), ("median", median)):
         rows.append([label, "", "", *(percent(of(skills)) if skills else NONE for skills in by_model)])
     rows.append(["houses below 0", "", "", *(str(sum(value < 0 for value in skills)) for skills in by_model)])
     return rows
@@ -59,24 +62,3 @@ def percent(value: float) -> str:
 
 def _cells(row: list[str], widths: list[int]) -> str:
     return "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def _persistence_mse(house: HouseScores) -> float:
-    return _any_record(house).persistence_mse_kw2
-
-
-def _persistence_mae(house: HouseScores) -> float:
-    return _any_record(house).persistence_mae_kw
-
-
-def _any_record(house: HouseScores) -> ScoreRecord:
-    return next(iter(house.records.values()))
-
-
-_PERSISTENCE: dict[str, Callable[[HouseScores], float]] = {"mse_skill": _persistence_mse, "mae_skill": _persistence_mae}
