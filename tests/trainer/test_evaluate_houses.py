@@ -178,6 +178,22 @@ def test_evaluate_command_scores_houses(files: list[Path], tmp_path: Path) -> No
     assert out[1].read_text().startswith("<!doctype html>")
 
 
+def test_evaluate_command_reads_houses_of_any_meter(files: list[Path], tmp_path: Path) -> None:
+    meter = tmp_path / "meter.csv"
+    text = files[0].read_text(encoding="utf-8")
+    meter.write_text(text.replace("time,synthetic_power_kw", "When,Power", 1), encoding="utf-8")
+    found = run("evaluate", "linear", "--models", tmp_path, "--houses", meter, files[1], "--time-column", "When",
+                "--value-column", "Power", "--unit", "kW", "--scored-rows", 300,
+                "--json", tmp_path / "s.json")  # fmt: skip
+    assert found.exit_code == 0
+    assert list(json.loads((tmp_path / "s.json").read_text())["houses"]) == ["meter", "window_units"]
+
+
+def test_evaluate_command_columns_without_houses_are_an_error(files: list[Path]) -> None:
+    found = run("evaluate", "--clean", files[0], "--time-column", "time", "--value-column", "synthetic_power_kw")
+    assert (found.exit_code, "are for --houses" in found.output) == (2, True)
+
+
 def test_evaluate_command_houses_with_a_part_is_an_error(files: list[Path]) -> None:
     found = run("evaluate", "--houses", files[0], "--from", "2024-07-02")
     assert (found.exit_code, "--houses scores whole files" in found.output) == (2, True)

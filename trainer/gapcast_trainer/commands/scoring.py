@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from gapcast.recordings import clean_file
+from gapcast.recordings.layout import FileFormat, FileOptions, file_format
+from gapcast.recordings.options import file_options
 from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
@@ -47,8 +49,10 @@ if TYPE_CHECKING:
     "first_house",
     type=FILE,
     metavar="FILE...",
-    help="Score each of these houses instead: a table by house.  [Parquet, UCI, exports, `synthesize`]",
+    help="Score each of these houses instead, in a table by house: Parquet of `prepare`, CSV of `synthesize`, "
+    "or what the options of `prepare` describe.",
 )
+@file_options("none: such timestamps are an error")
 @click.option(
     "--fit-days",
     type=click.IntRange(min=1),
@@ -89,6 +93,7 @@ def evaluate(
     peers_rows: int | None,
     n_sampled: int,
     brief: bool,
+    **of_file: Any,
 ) -> None:
     """Score models (NAMES, default: yours and the shipped ones) and the persistence and trend baselines.
 
@@ -106,6 +111,7 @@ def evaluate(
             [word for word in names if word not in files],
             own_models(models),
             [first_house, *map(Path, files)],
+            file_format(cast("FileOptions", of_file)),
             peers=peers,
             fit_days=fit_days,
             peers_rows=peers_rows,
@@ -113,6 +119,9 @@ def evaluate(
         )
         _write(found, json_path, report_path)
         return
+    if any(value is not None and name != "decimal" for name, value in of_file.items()):
+        msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
+        raise click.UsageError(msg)
     from gapcast_trainer.evaluate import evaluate as score_models
     from gapcast_trainer.run_readings import clean_path_of
     from gapcast_trainer.scored_models import load_scored
@@ -151,6 +160,7 @@ def _score_houses(
     names: Sequence[str],
     models: Path,
     files: Sequence[Path],
+    form: FileFormat,
     *,
     peers: bool,
     fit_days: int | None,
@@ -168,7 +178,7 @@ def _score_houses(
     own, shipped = load_scored(names, models, note)
     plan = HousesPlan(peers, fit_days, scored_rows=scored_rows)
     plan = plan if peers_rows is None else replace(plan, fit_rows=peers_rows)
-    found = evaluate_houses([*own, *shipped], read_houses(files), plan, note)
+    found = evaluate_houses([*own, *shipped], read_houses(files, form), plan, note)
     click.echo("\n".join(lines(found)))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gapcast.recordings import clean_file
@@ -12,11 +13,15 @@ from gapcast.recordings.recording import read_recording
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.synthetic_houses.csv_file import HEADER, TIME_COLUMN, VALUE_COLUMN
 
+_RECOGNIZED = FileFormat()
+_PARQUET_BEGINS = b"PAR1"
 
-def read_houses(paths: Sequence[Path]) -> dict[str, Clean]:
+
+def read_houses(paths: Sequence[Path], form: FileFormat = _RECOGNIZED) -> dict[str, Clean]:
     """Return the readings of each file, by the file's name without its extensions.
 
-    Files are Parquet of ``prepare``, CSV of ``synthesize``, UCI's set, or exports of Home Assistant and InfluxDB.
+    Files are Parquet of ``prepare``, CSV of ``synthesize``, or what ``form`` describes: any CSV with its columns, or
+    without a layout UCI's set and exports of Home Assistant and InfluxDB.
     Raises :class:`RunError` if two have one name, and :class:`~gapcast.core.errors.SourceError` for a file that cannot
     be used.
     """
@@ -26,13 +31,17 @@ def read_houses(paths: Sequence[Path]) -> dict[str, Clean]:
         if name in houses:
             msg = f"{path}: another house is called {name} too; rename one of the files"
             raise RunError(msg)
-        houses[name] = _read(path)
+        houses[name] = _read(path, form)
     return houses
 
 
-def _read(path: Path) -> Clean:
+def _read(path: Path, form: FileFormat) -> Clean:
     with path.open("rb") as stream:
-        is_synthetic = stream.read(len(HEADER)) == HEADER.encode()
-    form = FileFormat(Layout(TIME_COLUMN, VALUE_COLUMN) if is_synthetic else None)
+        begin = stream.read(len(HEADER))
+    if begin == HEADER.encode():
+        form = FileFormat(Layout(TIME_COLUMN, VALUE_COLUMN))
+    elif begin.startswith(_PARQUET_BEGINS):
+        form = _RECOGNIZED
     found = read_recording(path, form)
-    return Clean(found.series, found.report, clean_file.content_sha256(found.series), path.absolute())
+    series = found.series if form.zone is None else replace(found.series, zone=form.zone)
+    return Clean(series, found.report, clean_file.content_sha256(series), path.absolute())
