@@ -31,8 +31,10 @@ _LEARNT: Mapping[str, tuple[float, float, bool]] = {
     "memory": (-1e60, 1e60, False),
     "coefficients": (-1e6, 1e6, False),
     "covariance": (-1e6, 1e6, False),
+    "inside": (0.0, 1.0, False),
     "usual": (-MOST, MOST, False),
     "due": (-1e9, 1e9, True),
+    "due_columns": (-1e6, 1e6, False),
     "due_minute": (-1, LAST_MINUTE + 60, False),
 }
 #: Minimum and maximum of ``seen``: scale (kW), number of outcomes, log(width) of the interval, lowest power (kW).

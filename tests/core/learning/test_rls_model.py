@@ -9,19 +9,46 @@ from hypothesis import strategies as st
 
 from gapcast.core.learning import rls_model
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F32
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 N_COLUMNS = 6
 TRUTH = np.array([0.7, -0.4, 0.2, 0.0, 0.1, 0.3])
 
 
-def learnt(columns: F64, actual: F64, forgetting: float = 1.0) -> tuple[F64, F64]:
-    """Coefficients ``[2, D]`` and covariance after a device's outcomes one by one."""
-    start = rls_model.initial_state(columns.shape[1], 0, 1)
-    coefficients, covariance = start[0][np.newaxis].copy(), start[1][np.newaxis].copy()
-    for row, value in zip(columns, actual, strict=True):
-        assert rls_model.update(coefficients, covariance, row[np.newaxis], np.array([value]), forgetting) is None
-    return coefficients[0], covariance[0]
+class Model:
+    """The online model of one device, updated with outcomes one by one."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.n_columns = n_columns
+        self.n_outcomes = 0
+        self.state = {
+            name: value[np.newaxis].copy() for name, value in rls_model.initial_state(n_columns, 0, 1).items()
+        }
+
+    def learn(self, columns: F64, actual: F64, forgetting: float = 1.0) -> Model:
+        for row, value in zip(with_padding(columns), actual, strict=True):
+            n = np.array([self.n_outcomes])
+            assert rls_model.update(**self.state, columns=row[np.newaxis], actual=np.array([value]), n_outcomes=n,
+                                    forgetting=forgetting) is None  # fmt: skip
+            self.n_outcomes += 1
+        return self
+
+    @property
+    def coefficients(self) -> F64:
+        """Those of mean and median, ``[2, D]``."""
+        return self.state["coefficients"][0, :, : self.n_columns].astype(np.float64)
+
+    @property
+    def covariance(self) -> F64:
+        """As a matrix ``[D, D]``."""
+        return rls_model.to_matrices(self.state["covariance"], self.n_columns)[0].astype(np.float64)
+
+
+def with_padding(columns: F64) -> F32:
+    padded = np.zeros((len(columns), rls_model.padded(columns.shape[1])), dtype=np.float32)
+    padded[:, : columns.shape[1]] = columns
+    return padded
 
 
 def draws(n: int, seed: int, noise: F64 | None = None) -> tuple[F64, F64]:
@@ -36,9 +63,9 @@ def test_rls_mean_equals_ridge_around_the_primary_model(seed: int, n: int) -> No
     """At a forgetting of 1: that of all outcomes so far, solved at once."""
     columns, actual = draws(n, seed)
     firm = np.eye(N_COLUMNS) / np.sqrt(rls_model.PRIOR)
-    start = rls_model.initial_state(N_COLUMNS, 0, 1)[0][0]
+    start = np.eye(N_COLUMNS)[0]
     at_once = np.linalg.lstsq(np.vstack((columns, firm)), np.concatenate((actual, firm @ start)), rcond=None)[0]
-    assert learnt(columns, actual)[0][0] == pytest.approx(at_once, abs=1e-9)
+    assert Model(N_COLUMNS).learn(columns, actual).coefficients[0] == pytest.approx(at_once, abs=2e-4)
 
 
 def test_rls_median_approaches_least_absolute_deviations() -> None:
@@ -48,7 +75,7 @@ def test_rls_median_approaches_least_absolute_deviations() -> None:
     columns, actual = draws(n, 4, draw.exponential(1.0, n))
     columns[:, -1] = 1.0
     actual += TRUTH[-1] * (1 - columns[:, -1])
-    mean, median = learnt(columns, actual)[0]
+    mean, median = Model(N_COLUMNS).learn(columns, actual).coefficients
     direct = np.linalg.lstsq(columns, actual, rcond=None)[0]
     for _ in range(100):
         weight = 1 / np.sqrt(np.maximum(np.abs(actual - columns @ direct), 1e-6))
@@ -61,9 +88,47 @@ def test_rls_median_approaches_least_absolute_deviations() -> None:
 
 def test_rls_without_outcomes_equals_the_primary_model() -> None:
     draw = np.random.default_rng(2)
-    columns = draw.normal(0, 3, (50, N_COLUMNS))
-    coefficients = np.repeat(rls_model.initial_state(N_COLUMNS, 2, 4)[0][np.newaxis], 50, axis=0)
+    columns = with_padding(draw.normal(0, 3, (50, N_COLUMNS)))
+    coefficients = np.repeat(rls_model.initial_state(N_COLUMNS, 2, 4)["coefficients"][np.newaxis], 50, axis=0)
     assert np.array_equal(rls_model.predict(coefficients, columns), columns[:, [2, 4]])
+
+
+@given(st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_rls_covariance_in_blocks_equals_its_matrix(n_columns: int, seed: int) -> None:
+    root = np.random.default_rng(seed).normal(0, 1, (2, n_columns, n_columns)).astype(np.float32)
+    matrices = root + root.transpose(0, 2, 1)
+    assert np.array_equal(rls_model.to_matrices(rls_model.to_blocks(matrices), n_columns), matrices)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40))
+def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None:
+    """Bit for bit: what a device learns does not depend on the devices in its batch."""
+    draw = np.random.default_rng(seed)
+    initial = rls_model.initial_state(N_COLUMNS, 0, 1)
+    together = {name: np.repeat(value[np.newaxis], n, axis=0) for name, value in initial.items()}
+    alone = {name: value.copy() for name, value in together.items()}
+    for n_outcomes in range(3):
+        columns = with_padding(draw.normal(0, 3, (n, N_COLUMNS)))
+        outcomes = {"columns": columns, "actual": draw.normal(0, 9, n), "n_outcomes": np.full(n, n_outcomes)}
+        rls_model.update(**together, **outcomes, forgetting=0.999)
+        for i in range(n):
+            one = {name: values[i : i + 1] for name, values in (alone | outcomes).items()}
+            rls_model.update(**one, forgetting=0.999)
+    assert all(np.array_equal(together[name], alone[name]) for name in rls_model.STATE)
+
+
+def test_rls_in_float32_stays_positive_definite() -> None:
+    """Over 100,000 outcomes, with columns that are nearly equal, one that is rarely on, and absurd values."""
+    n, draw = 100_000, np.random.default_rng(3)
+    level = np.repeat(draw.exponential(2, n // 50), 50)
+    columns = np.stack((level, level + draw.normal(0, 0.01, n), draw.random(n) < 0.001, draw.normal(0, 1, n)), axis=1)
+    absurd = draw.random(n) < 0.001
+    columns[absurd] = rls_model.LIMIT
+    actual = columns @ [0.3, 0.1, 5.0, -0.5] + draw.normal(0, 0.5, n)
+    model = Model(columns.shape[1]).learn(columns, actual, 0.9999)
+    assert np.linalg.eigvalsh(model.covariance).min() > 0
+    assert np.abs((columns @ (model.coefficients[0] - [0.3, 0.1, 5.0, -0.5]))[~absurd]).mean() < 0.05
 
 
 def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
@@ -79,15 +144,11 @@ def test_rls_covariance_stays_bounded_on_constant_power(forgetting: float) -> No
     """At 0.999, 30,000 outcomes would let it grow by a factor of 10^13."""
     still = np.zeros((30_000 if forgetting == 0.999 else 3_000, N_COLUMNS))
     still[:, -1] = 1.0
-    coefficients, covariance = learnt(still, np.zeros(len(still)), forgetting)
-    trace = np.trace(covariance, axis1=1, axis2=2)
-    assert (trace <= 10 * rls_model.PRIOR * N_COLUMNS / forgetting).all()
-    assert np.isfinite(coefficients).all()
-    columns, actual = draws(2_000, 9)
-    begun = (coefficients[np.newaxis].copy(), covariance[np.newaxis].copy())
-    for row, value in zip(columns, actual, strict=True):
-        assert rls_model.update(*begun, row[np.newaxis], np.array([value]), forgetting) is None
-    assert begun[0][0, 0, :-1] == pytest.approx(TRUTH[:-1], abs=0.15), "and it learns what it did not see before"
+    model = Model(N_COLUMNS).learn(still, np.zeros(len(still)), forgetting)
+    assert (np.diag(model.covariance) <= 1.011 * rls_model.PRIOR).all()
+    assert np.isfinite(model.coefficients).all()
+    model.learn(*draws(2_000, 9), forgetting)
+    assert model.coefficients[0, :-1] == pytest.approx(TRUTH[:-1], abs=0.15), "and it learns what it did not see before"
 
 
 @given(
@@ -97,14 +158,14 @@ def test_rls_covariance_stays_bounded_on_constant_power(forgetting: float) -> No
     st.floats(0.999, 1.0),
 )
 def test_rls_forecasts_stay_within_limits(outcomes: list[tuple[list[float], float]], forgetting: float) -> None:
-    coefficients, covariance = (array[np.newaxis].copy() for array in rls_model.initial_state(3, 0, 1))
+    model = Model(3)
     for values, actual in outcomes:
         columns = np.array([values])
-        predicted = rls_model.predict(coefficients, columns)
+        predicted = rls_model.predict(model.state["coefficients"], with_padding(columns))
         assert (np.abs(predicted) <= rls_model.LIMIT).all()
-        rls_model.update(coefficients, covariance, columns, np.array([actual]), forgetting)
-        assert np.isfinite(coefficients).all()
-        assert np.isfinite(covariance).all()
+        model.learn(columns, np.array([actual]), forgetting)
+        assert np.isfinite(model.coefficients).all()
+        assert np.linalg.eigvalsh(model.covariance).min() > -1e-9
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2])

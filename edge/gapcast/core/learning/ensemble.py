@@ -39,6 +39,8 @@ from gapcast.core.window import F32, I64
 _SHARES = "shares"
 #: Indices into ``seen``.
 _SCALE, _N_OUTCOMES, _LOG_WIDTH, _LOWEST = range(4)
+#: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
+_CHUNK = 32
 #: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
 _FEEDS_IN_KW = -0.05
 
@@ -73,7 +75,7 @@ class Ensemble:
         self._is_bounded = options.calibrates or inputs.has_bounds
         n_columns, n_members = len(inputs.rls_features.names), len(self.members)
         self._log_prior = np.log(boa_weights.prior_weights(n_members))
-        self._pending = pending_forecasts.PendingForecasts(n_columns, n_members, inputs.horizon_min)
+        self._pending = pending_forecasts.PendingForecasts(inputs.rls_features.width, n_members, inputs.horizon_min)
         initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": boa_weights.initial_state(n_members),
@@ -81,8 +83,8 @@ class Ensemble:
             **self._pending.initial_state(),
         }
         if options.learns:
-            coefficients, covariance = rls_model.initial_state(n_columns, inputs.mean_column, inputs.median_column)
-            initial |= {"coefficients": coefficients, "covariance": covariance, "usual": daily_profile.initial_state()}
+            initial |= rls_model.initial_state(n_columns, inputs.mean_column, inputs.median_column)
+            initial["usual"] = daily_profile.initial_state()
         self.state = DeviceRows(initial)
         self._unlearned: tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64] | None = None
         self._outcomes: list[Outcomes] = []
@@ -138,9 +140,7 @@ class Ensemble:
             learning_state.MEMBERS: np.array(self.members),
             learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             learning_state.HORIZON: np.array([self.horizon_min]),
-            **learning_state.pack_covariance(
-                self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES)
-            ),
+            **self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES),
         }
 
     def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -182,10 +182,10 @@ class Ensemble:
         scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
         lowest_kw = np.minimum(seen[:, _LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
-        columns, floor = one.columns_kw, floor_kw[:, np.newaxis]
+        columns, floor = one.columns, floor_kw[:, np.newaxis]
         if self.options.learns:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
-            self._inputs.rls_features.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
+            self._inputs.rls_features.complete(columns, one.windows, typical_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             members_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
         shares = arrays[_SHARES][at]
@@ -281,13 +281,7 @@ class Ensemble:
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, _N_OUTCOMES].copy()
         if self.options.learns:
-            coefficients, covariance = arrays["coefficients"][at], arrays["covariance"][at]
-            sound = rls_model.update(coefficients, covariance, columns, change_kw / scale_kw, self.options.forgetting)
-            if sound is not None:
-                coefficients[~sound] = self.state.initial("coefficients")
-                covariance[~sound] = self.state.initial("covariance")
-            self.state.write_back("coefficients", at, coefficients)
-            self.state.write_back("covariance", at, covariance)
+            self._update_rls(rows + 1, columns, change_kw / scale_kw, n_outcomes)
         if self.options.combines:
             memory = arrays["memory"][at]
             boa_weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
@@ -298,3 +292,21 @@ class Ensemble:
         seen[:, _SCALE] = error_scale.updated_scale(seen[:, _SCALE], change_kw, n_outcomes)
         seen[:, _N_OUTCOMES] = n_outcomes + 1
         self.state.write_back("seen", at, seen)
+
+    def _update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
+        """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""
+        for first in range(0, len(rows), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            at = self.state.index(rows[part])
+            model = {name: self.state.arrays[name][at] for name in rls_model.STATE}
+            sound = rls_model.update(
+                **model,
+                columns=columns[part],
+                actual=changes[part],
+                n_outcomes=n_outcomes[part],
+                forgetting=self.options.forgetting,
+            )
+            for name, values in model.items():
+                if sound is not None:
+                    values[~sound] = self.state.initial(name)
+                self.state.write_back(name, at, values)

@@ -24,7 +24,8 @@ class MemberPredictions:
     """The members' predictions for N windows. Power in kW, minutes since the epoch.
 
     ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
-    the target; ``columns_kw`` ``[N, D]`` the features of the RLS model; ``members_kw`` ``[N, 2, E]`` mean and
+    the target; ``windows`` ``[N, context]`` the newest readings, ``columns`` ``[N, D]`` the features of the RLS model
+    that need no learned state; ``members_kw`` ``[N, 2, E]`` mean and
     median of each member (those of the RLS model are filled in later); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
     the first model's own bounds and the roots of their distances from its median, None if it has none.
     ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
@@ -34,7 +35,8 @@ class MemberPredictions:
     minutes: I64
     last_kw: F64
     bins: I64
-    columns_kw: F64
+    windows: F32
+    columns: F32
     members_kw: F64
     bounds_kw: F64 | None
     spread_roots: F64 | None
@@ -49,7 +51,8 @@ class MemberPredictions:
             self.minutes[which],
             self.last_kw[which],
             self.bins[:, which],
-            self.columns_kw[which],
+            self.windows[which],
+            self.columns[which],
             self.members_kw[which],
             None if self.bounds_kw is None else self.bounds_kw[which],
             None if self.spread_roots is None else self.spread_roots[which],
@@ -131,14 +134,13 @@ class EnsembleInputs:
         members_kw[:, 0, -1] = members_kw[:, 1, -1] = last_kw
         if self._learns:
             local = self.rls_features.local_minute(self._now_and_target + minutes)
-            columns_kw = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])
+            columns = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])
             bins = local // BIN_MIN
         else:
-            columns_kw, bins = (
-                np.zeros((len(rows), len(self.rls_features.names))),
-                np.zeros((2, len(rows)), dtype=np.int64),
-            )
-        return MemberPredictions(rows, minutes, last_kw, bins, columns_kw, members_kw, *self._bounds(predictions[0]))
+            columns = np.zeros((len(rows), self.rls_features.width), dtype=np.float32)
+            bins = np.zeros((2, len(rows)), dtype=np.int64)
+        bounds = self._bounds(predictions[0])
+        return MemberPredictions(rows, minutes, last_kw, bins, windows, columns, members_kw, *bounds)
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
         quantiles, median = prediction.quantiles, self._median[0]

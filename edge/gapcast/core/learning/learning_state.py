@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning import boa_weights
+from gapcast.core.learning import boa_weights, rls_model
 from gapcast.core.learning.device_rows import DeviceRows
 
 Places = NDArray[np.int64]
@@ -27,17 +27,11 @@ OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 #: State without a horizon was saved when all models had this one.
 _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
-_FINITE = ("memory", "coefficients", "covariance", "usual")
+_FINITE = ("memory", *rls_model.STATE, "usual")
 #: Pending forecasts have a column for each member and feature: they are restored only if none has changed.
-_PENDING = ("due", "due_minute")
-
-
-def pack_covariance(arrays: Saved) -> dict[str, NDArray[Any]]:
-    """Return ``arrays`` with the upper triangle alone of each (symmetric) covariance, ``[n, 2, D (D + 1) / 2]``."""
-    return {
-        name: array[..., *np.triu_indices(array.shape[-1])] if name == "covariance" else array
-        for name, array in arrays.items()
-    }
+_PENDING = ("due", "due_columns", "due_minute")
+#: Dimensions of the covariance of earlier versions: one for the mean and one for the median, upper triangles alone.
+_N_DIM_OF_TRIANGLES = 3
 
 
 def horizon_of(saved: Saved) -> int:
@@ -119,18 +113,25 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
         target[...] = boa_weights.new_member_state(array)
         target[..., members.new] = array[..., members.old]
     elif name == "coefficients":
+        target[...] = 0.0  # the learned coefficients together are the forecast: new columns add nothing to it yet
         target[..., features.new] = array[..., features.old]
     elif name == "covariance":
-        whole = _unpack_covariance(array, len(saved[COLUMNS]))
-        new, old = features.new, features.old
-        target[..., new[:, np.newaxis], new] = whole[..., old[:, np.newaxis], old]
+        target[...] = _restored_covariance(target, array, len(saved[COLUMNS]), features)
     elif name not in _PENDING or (members.is_same and features.is_same):
         target[...] = array
 
 
-def _unpack_covariance(triangle: NDArray[Any], n_columns: int) -> NDArray[Any]:
-    upper = np.triu_indices(n_columns)
-    whole = np.empty((*triangle.shape[:-1], n_columns, n_columns), dtype=triangle.dtype)
-    whole[..., *upper] = triangle
-    whole[..., *upper[::-1]] = triangle
-    return whole
+def _restored_covariance(
+    initial: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common
+) -> NDArray[np.float32]:
+    """Return ``initial`` covariances with those of the common features, which were saved with ``n_columns``."""
+    n_new = initial.shape[1] * initial.shape[2]
+    whole = rls_model.to_matrices(initial, n_new)
+    if array.ndim == _N_DIM_OF_TRIANGLES:
+        old = np.empty((len(array), n_columns, n_columns), dtype=array.dtype)
+        upper = np.triu_indices(n_columns)
+        old[:, *upper] = old[:, *upper[::-1]] = array[:, 0]
+    else:
+        old = rls_model.to_matrices(array, n_columns)
+    whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
+    return rls_model.to_blocks(whole)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import I64
+from gapcast.core.window import F32, I64
 
-_MINUTE, _VALUES = "due_minute", "due"
-#: A slot has the feature columns, the members' predictions, the published values, then the last reading and the scale.
+_MINUTE, _COLUMNS, _VALUES = "due_minute", "due_columns", "due"
+#: Besides the feature columns, a slot has the members' predictions, the published values, last reading and scale.
 _N_PUBLISHED, _N_MORE = 4, 2
 _NONE = -1
 
@@ -27,7 +27,7 @@ class IssuedForecasts(NamedTuple):
     device's scale.
     """
 
-    columns: F64
+    columns: F32
     members_kw: F64
     kw: F64
     last_kw: F64
@@ -41,13 +41,16 @@ class PendingForecasts:
         """Store forecasts of ``n_members`` members; the RLS model has ``n_columns`` features."""
         self._horizon_min = horizon_min
         self._n_slots = horizon_min + 1  # the forecast that is due is read after the next one is stored
-        self._cuts = np.cumsum([n_columns, 2 * n_members, _N_PUBLISHED]).tolist()
-        self._n_values = self._cuts[-1] + _N_MORE
+        self._n_columns = n_columns
+        self._to_members = 2 * n_members
+        self._to_published = self._to_members + _N_PUBLISHED
+        self._n_values = self._to_published + _N_MORE
 
     def initial_state(self) -> Mapping[str, NDArray[Any]]:
         """Return the initial state of a device."""
         return {
             _MINUTE: np.full(self._n_slots, _NONE, dtype=np.int64),
+            _COLUMNS: np.zeros((self._n_slots, self._n_columns), dtype=np.float32),
             _VALUES: np.zeros((self._n_slots, self._n_values)),
         }
 
@@ -56,11 +59,10 @@ class PendingForecasts:
         target = inputs.minutes + self._horizon_min
         slot = target % self._n_slots
         state.arrays[_MINUTE][rows, slot] = target
+        state.arrays[_COLUMNS][rows, slot] = published.columns
         values = np.empty((len(rows), self._n_values))
-        to_columns, to_members, to_published = self._cuts
-        values[:, :to_columns] = published.columns
-        values[:, to_columns:to_members] = published.members_kw.reshape(len(rows), -1)
-        values[:, to_members:to_published] = published.kw
+        values[:, : self._to_members] = published.members_kw.reshape(len(rows), -1)
+        values[:, self._to_members : self._to_published] = published.kw
         values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
         state.arrays[_VALUES][rows, slot] = values
 
@@ -72,9 +74,7 @@ class PendingForecasts:
         """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
         slot = minutes % self._n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
-        values = state.arrays[_VALUES][rows, slot]
-        to_columns, to_members, to_published = self._cuts
-        members_kw = values[:, to_columns:to_members].reshape(len(rows), 2, -1)
-        return IssuedForecasts(
-            values[:, :to_columns], members_kw, values[:, to_members:to_published], values[:, -2], values[:, -1]
-        )
+        columns, values = state.arrays[_COLUMNS][rows, slot], state.arrays[_VALUES][rows, slot]
+        members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)
+        published_kw = values[:, self._to_members : self._to_published]
+        return IssuedForecasts(columns, members_kw, published_kw, values[:, -2], values[:, -1])

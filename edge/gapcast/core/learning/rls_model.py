@@ -1,9 +1,13 @@
 """The online model: two linear models per device, learned by recursive least squares (RLS), for mean and median.
 
 The mean uses recursive least squares with exponential forgetting (Haykin, *Adaptive Filter Theory*, chapter 10). The
-median uses the same recursion with each error weighted by the inverse of its magnitude: iteratively reweighted least
-squares (Schlossmacher, JASA 68, 1973), online. Both start as an exact copy of the primary model and move away from it
-as outcomes suggest: the prior is a ridge around that model, not around zero.
+median has the same inputs and uses the same covariance: its coefficients move along the same gain, by the error clipped
+to :data:`_SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) over the share of errors below that
+size, which is the curvature of its loss. So one covariance serves both.
+
+The covariance is symmetric: its D x D numbers are cut into 5 x 5 blocks of ``[b, b]``, and row I of ``[5, b, 3 b]``
+holds the blocks I to I + 2, counted in a circle. Each pair of different blocks is stored once, in three fifths of the
+memory, and every row is computed alike. Columns are padded with zeros to a multiple of five.
 
 All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
 learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading weighs no more than a large one.
@@ -15,62 +19,149 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F32
 
+#: The arrays of a device's state.
+STATE = ("coefficients", "covariance", "inside")
 #: Largest value of a column and of an outcome, in units of the device's scale.
 LIMIT = 50.0
 #: Variance of the coefficients before the first outcome, in units of an error's variance: the strength of the prior.
 PRIOR = 0.002
-#: Smallest error for the inverse weight, in units of the scale.
-_SMALLEST_ERROR = 0.3
-#: Forgetting stops while the covariance exceeds this many priors: with constant power there is nothing to learn, and
-#: the covariance would grow without bound (covariance windup).
-_MAX_PRIORS = 10.0
+#: Errors of the median below this size count in full, in units of the scale.
+_SMALL_ERROR = 0.3
+#: The share of small errors is over about this many outcomes, and at least :data:`_MIN_SHARE`.
+_SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
+#: The median's gain grows from 1 to this, half of the way after so many outcomes: where power changes much, its loss is
+#: flatter than the share of small errors suggests.
+_MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 10_000.0
+#: Blocks in a row of the covariance, and those of them that are stored.
+_N_BLOCKS, _N_STORED = 5, 3
+#: Variances are limited to :data:`PRIOR` when they exceed it by this factor: once in a thousand outcomes at most.
+_TOLERANCE = 1.01
+#: The block columns that each row of blocks stores.
+_CIRCLE = (np.arange(_N_BLOCKS)[:, np.newaxis] + np.arange(_N_STORED)) % _N_BLOCKS
 
 
-def initial_state(n_columns: int, mean_column: int, median_column: int) -> tuple[F64, F64]:
-    """Return a device's initial state: coefficients ``[2, D]`` and their covariance ``[2, D, D]``."""
-    coefficients = np.zeros((2, n_columns))
+def padded(n_columns: int) -> int:
+    """Return the number of columns with padding.
+
+    >>> padded(78)
+    80
+    """
+    return -(-n_columns // _N_BLOCKS) * _N_BLOCKS
+
+
+def initial_state(n_columns: int, mean_column: int, median_column: int) -> dict[str, F32]:
+    """Return a device's initial state by the names of :data:`STATE`.
+
+    The ``coefficients`` ``[2, padded D]`` copy these two columns. ``covariance`` is ``[5, b, 3 b]``, and ``inside``
+    ``[]`` the share of the median's errors that are small.
+    """
+    coefficients = np.zeros((2, padded(n_columns)), dtype=np.float32)
     coefficients[0, mean_column] = coefficients[1, median_column] = 1.0
-    return coefficients, np.stack([np.eye(n_columns) * PRIOR] * 2)
+    covariance = to_blocks(np.eye(n_columns, dtype=np.float32)[np.newaxis] * PRIOR)[0]
+    return dict(zip(STATE, (coefficients, covariance, np.ones((), dtype=np.float32)), strict=True))
 
 
-def predict(coefficients: F64, columns: F64) -> F64:
+def to_blocks(matrices: NDArray[np.floating]) -> F32:
+    """Return symmetric ``matrices`` ``[N, D, D]`` as stored: ``[N, 5, b, 3 b]``."""
+    n, n_columns = matrices.shape[:2]
+    size = padded(n_columns) // _N_BLOCKS
+    whole = np.zeros((n, size * _N_BLOCKS, size * _N_BLOCKS), dtype=np.float32)
+    whole[:, :n_columns, :n_columns] = matrices
+    blocks = whole.reshape(n, _N_BLOCKS, size, _N_BLOCKS, size)
+    stored = np.empty((n, _N_BLOCKS, size, _N_STORED, size), dtype=np.float32)
+    for row, places in enumerate(_CIRCLE):
+        stored[:, row] = blocks[:, row][:, :, places]
+    return stored.reshape(n, _N_BLOCKS, size, _N_STORED * size)
+
+
+def to_matrices(covariance: F32, n_columns: int) -> F32:
+    """Return the symmetric matrices ``[N, D, D]`` of stored ``covariance`` ``[N, 5, b, 3 b]``."""
+    n, _, size, _ = covariance.shape
+    stored = covariance.reshape(n, _N_BLOCKS, size, _N_STORED, size)
+    whole = np.empty((n, _N_BLOCKS, size, _N_BLOCKS, size), dtype=np.float32)
+    for row, places in enumerate(_CIRCLE):
+        for i, place in enumerate(places.tolist()):
+            whole[:, row, :, place] = stored[:, row, :, i]
+            whole[:, place, :, row] = stored[:, row, :, i].transpose(0, 2, 1)
+    return whole.reshape(n, _N_BLOCKS * size, _N_BLOCKS * size)[:, :n_columns, :n_columns]
+
+
+def predict(coefficients: F32, columns: F32) -> F64:
     """Return the expected change, mean and median ``[N, 2]``, in units of the scale, clipped to :data:`LIMIT`."""
-    return _within_limit(_product(coefficients, columns))
+    return _within_limit(_product(coefficients, columns), LIMIT).astype(np.float64)
 
 
 def update(
-    coefficients: F64, covariance: F64, columns: F64, actual: F64, forgetting: float
+    coefficients: F32, covariance: F32, inside: F32, columns: F32, actual: F64, n_outcomes: F64, forgetting: float
 ) -> NDArray[np.bool_] | None:
     """Learn from outcomes, in place.
 
-    ``coefficients`` is ``[N, 2, D]``, ``covariance`` ``[N, 2, D, D]``, ``columns`` ``[N, D]`` the features when the
-    forecast was made, and ``actual`` ``[N]`` the observed change, in units of the scale. ``forgetting`` is the factor
-    by which an outcome's weight decays per outcome. Return None if all N updates are numerically sound, else which
-    are: the others are to be reset.
+    ``coefficients`` is ``[N, 2, D]``, ``covariance`` ``[N, 5, b, 3 b]``, ``inside`` ``[N]`` the share of the median's
+    errors that are small, ``columns`` ``[N, D]`` the features when the forecast was made, ``actual`` ``[N]`` the
+    observed change, in units of the scale, and ``n_outcomes`` ``[N]`` the number of outcomes before. ``forgetting`` is
+    the factor by which an outcome's weight decays per outcome. Return None if all N updates are numerically sound, else
+    which are: the others are to be reset.
     """
-    error = _within_limit(actual)[:, np.newaxis] - _product(coefficients, columns)
-    noise = np.full(error.shape, forgetting)
-    noise[:, 1] *= np.maximum(np.abs(error[:, 1]), _SMALLEST_ERROR)
-    direction = (covariance @ columns[:, np.newaxis, :, np.newaxis])[..., 0]
-    spread = noise + (direction * columns[:, np.newaxis]).sum(-1)
-    sound = spread >= noise
-    spread = np.maximum(spread, noise)
-    coefficients += direction * (error / spread)[..., np.newaxis]
-    direction /= np.sqrt(spread)[..., np.newaxis]
-    covariance -= direction[..., :, np.newaxis] * direction[..., np.newaxis, :]
-    n_columns = columns.shape[-1]
-    trace = covariance.reshape(*error.shape, -1)[..., :: n_columns + 1].sum(-1)
-    certain = trace < _MAX_PRIORS * PRIOR * n_columns
-    covariance *= np.where(certain, 1 / forgetting, 1.0)[..., np.newaxis, np.newaxis]
-    return None if sound.all() else sound.all(-1)
+    error = _within_limit(actual, LIMIT)[:, np.newaxis].astype(np.float32) - _product(coefficients, columns)
+    direction = _times(covariance, columns)
+    spread = np.add.reduce(direction * columns, axis=-1)
+    sound = spread >= 0
+    spread = np.maximum(spread, 0)
+    noise = np.float32(forgetting)
+    small = _within_limit(error[:, 1], _SMALL_ERROR)
+    share_step = 1 / np.minimum(n_outcomes + _SHARE_FIRST_N, _SHARE_N)
+    inside += (share_step * ((small == error[:, 1]) - inside)).astype(np.float32)
+    gain = 1 + (_MEDIAN_GAIN - 1) * n_outcomes / (n_outcomes + _MEDIAN_GAIN_N)
+    step = np.empty_like(error)
+    step[:, 0] = error[:, 0] / (noise + spread)
+    step[:, 1] = gain * small / (noise * np.maximum(inside, _MIN_SHARE) + spread)
+    coefficients += direction[:, np.newaxis] * step[..., np.newaxis]
+    _reduce(covariance, direction / np.sqrt(noise + spread)[:, np.newaxis])
+    covariance *= 1 / noise
+    _limit(covariance)
+    return None if sound.all() else sound
 
 
-def _product(coefficients: F64, columns: F64) -> F64:
-    product: F64 = np.add.reduce(coefficients * columns[:, np.newaxis], axis=-1)
+def _times(covariance: F32, columns: F32) -> F32:
+    """Return the product of each covariance with its columns ``[N, D]``."""
+    n, _, size, _ = covariance.shape
+    parts = columns.reshape(n, _N_BLOCKS, size)
+    product: F32 = (covariance @ parts[:, _CIRCLE].reshape(n, _N_BLOCKS, -1, 1))[..., 0]
+    mirrored = (parts[:, :, np.newaxis] @ covariance[..., size:])[:, :, 0].reshape(n, _N_BLOCKS, -1, size)
+    for i in range(_N_STORED - 1):
+        product += mirrored[:, np.arange(-1 - i, _N_BLOCKS - 1 - i), i]
+    return product.reshape(n, -1)
+
+
+def _reduce(covariance: F32, direction: F32) -> None:
+    """Subtract the outer product of each ``direction`` ``[N, D]`` with itself from its covariance, in place."""
+    n, _, size, _ = covariance.shape
+    parts = direction.reshape(n, _N_BLOCKS, size)
+    covariance -= parts[..., np.newaxis] * parts[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1)
+
+
+def _limit(covariance: F32) -> None:
+    """Scale columns whose variance exceeds :data:`PRIOR` back to it, in place.
+
+    A column that says nothing (constant power, a load that the house does not have) would grow without bound by
+    forgetting (covariance windup). Scaling rows and columns alike leaves the matrix positive definite.
+    """
+    n, _, size, width = covariance.shape
+    variance = covariance.reshape(n, _N_BLOCKS, -1)[..., :: width + 1][..., :size]
+    excessive = variance > PRIOR * _TOLERANCE
+    if excessive.any():
+        factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR)).astype(np.float32)
+        covariance *= factor[..., np.newaxis]
+        covariance *= factor[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1)
+
+
+def _product(coefficients: F32, columns: F32) -> F32:
+    product: F32 = np.add.reduce(coefficients * columns[:, np.newaxis], axis=-1)
     return product
 
 
-def _within_limit(values: F64) -> F64:
-    clipped: F64 = np.maximum(np.minimum(values, LIMIT), -LIMIT)
+def _within_limit(values: NDArray[np.floating], limit: float) -> NDArray[np.floating]:
+    clipped: NDArray[np.floating] = np.maximum(np.minimum(values, limit), -limit)
     return clipped
