@@ -28,9 +28,8 @@ class Model:
 
     def learn(self, columns: F64, actual: F64, forgetting: float = 1.0) -> Model:
         for row, value in zip(with_padding(columns), actual, strict=True):
-            n = np.array([self.n_outcomes])
-            assert rls_model.update(**self.state, columns=row[np.newaxis], actual=np.array([value]), n_outcomes=n,
-                                    forgetting=forgetting) is None  # fmt: skip
+            n = np.array([float(self.n_outcomes)])
+            assert rls_model.update(self.state, row[np.newaxis], np.array([value]), n, forgetting) is None
             self.n_outcomes += 1
         return self
 
@@ -110,11 +109,11 @@ def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None
     alone = {name: value.copy() for name, value in together.items()}
     for n_outcomes in range(3):
         columns = with_padding(draw.normal(0, 3, (n, N_COLUMNS)))
-        outcomes = {"columns": columns, "actual": draw.normal(0, 9, n), "n_outcomes": np.full(n, n_outcomes)}
-        rls_model.update(**together, **outcomes, forgetting=0.999)
+        outcomes = (columns, draw.normal(0, 9, n), np.full(n, float(n_outcomes)))
+        rls_model.update(together, *outcomes, 0.999)
         for i in range(n):
-            one = {name: values[i : i + 1] for name, values in (alone | outcomes).items()}
-            rls_model.update(**one, forgetting=0.999)
+            one = {name: values[i : i + 1] for name, values in alone.items()}
+            rls_model.update(one, *(values[i : i + 1] for values in outcomes), 0.999)
     assert all(np.array_equal(together[name], alone[name]) for name in rls_model.STATE)
 
 

@@ -299,13 +299,7 @@ class Ensemble:
             part = slice(first, first + _CHUNK)
             at = self.state.index(rows[part])
             model = {name: self.state.arrays[name][at] for name in rls_model.STATE}
-            sound = rls_model.update(
-                **model,
-                columns=columns[part],
-                actual=changes[part],
-                n_outcomes=n_outcomes[part],
-                forgetting=self.options.forgetting,
-            )
+            sound = rls_model.update(model, columns[part], changes[part], n_outcomes[part], self.options.forgetting)
             for name, values in model.items():
                 if sound is not None:
                     values[~sound] = self.state.initial(name)

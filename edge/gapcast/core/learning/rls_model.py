@@ -15,6 +15,8 @@ learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,16 +96,16 @@ def predict(coefficients: F32, columns: F32) -> F64:
 
 
 def update(
-    coefficients: F32, covariance: F32, inside: F32, columns: F32, actual: F64, n_outcomes: F64, forgetting: float
+    state: Mapping[str, F32], columns: F32, actual: F64, n_outcomes: F64, forgetting: float
 ) -> NDArray[np.bool_] | None:
     """Learn from outcomes, in place.
 
-    ``coefficients`` is ``[N, 2, D]``, ``covariance`` ``[N, 5, b, 3 b]``, ``inside`` ``[N]`` the share of the median's
-    errors that are small, ``columns`` ``[N, D]`` the features when the forecast was made, ``actual`` ``[N]`` the
-    observed change, in units of the scale, and ``n_outcomes`` ``[N]`` the number of outcomes before. ``forgetting`` is
-    the factor by which an outcome's weight decays per outcome. Return None if all N updates are numerically sound, else
-    which are: the others are to be reset.
+    ``state`` has the arrays of :data:`STATE`, those of :func:`initial_state` for N devices. ``columns`` ``[N, D]`` are
+    the features when the forecast was made, ``actual`` ``[N]`` the observed change, in units of the scale, and
+    ``n_outcomes`` ``[N]`` the number of outcomes before. ``forgetting`` is the factor by which an outcome's weight
+    decays per outcome. Return None if all N updates are numerically sound, else which are: the others are to be reset.
     """
+    coefficients, covariance, inside = (state[name] for name in STATE)
     error = _within_limit(actual, LIMIT)[:, np.newaxis].astype(np.float32) - _product(coefficients, columns)
     direction = _times(covariance, columns)
     spread = np.add.reduce(direction * columns, axis=-1)
