@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from gapcast.bundled import models_path
+from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
 from gapcast.config.state_dir import state_path
 from gapcast.core.card import ModelCard
@@ -182,7 +183,7 @@ def engine_of(settings: Settings, models: Models) -> Engine:
             min_kw=limits.min_kw,
             max_kw=limits.max_kw,
         )
-        ensemble = Ensemble((models.primary, *models.others), options, zone)
+        ensemble = Ensemble((models.primary, *models.others), options, zone, prior=bundled_prior())
     return Engine(
         models.primary,
         settings.devices.max,

@@ -1,4 +1,4 @@
-"""Commands that obtain readings: fetch and prepare."""
+"""Commands that obtain readings, fetch and prepare, and the prior of the online model, learning-prior."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from tqdm import tqdm
 
+from gapcast.bundled.learning_prior import PRIOR_FILE, write_prior
 from gapcast.core.features import GAP, MEASURED
+from gapcast.core.grid import DAY_MIN
 from gapcast.recordings import uci
 from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options
@@ -96,3 +99,33 @@ def _features(named: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(msg)
         found[name] = column
     return found
+
+
+@click.command("learning-prior")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--out", type=OUT, default=PRIOR_FILE, show_default="the bundled one", help="File to write.")
+@click.option(
+    "--limit",
+    "limit_min",
+    type=click.IntRange(min=2 * DAY_MIN),
+    default=80 * DAY_MIN,
+    show_default=True,
+    metavar="MINUTES",
+    help="Minutes to use of each house.",
+)
+@file_options("UTC")
+def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file: Any) -> None:
+    """Fit the start of the online model to FILES, one house each, and write it.
+
+    All houses count the same. The files are as for `gapcast backtest`; a house of which one part was used to choose
+    between methods should not be scored as unseen.
+    """
+    from gapcast_trainer.learning_prior import fit_prior
+
+    of_file["zone"] = of_file["zone"] or UTC
+    form = file_format(cast("FileOptions", of_file))
+    houses = {str(file): read_recording(file, form, progress=progress()) for file in files}
+    with tqdm(unit=" readings", disable=not progress()) as bar:
+        prior = fit_prior(houses, limit_min, bar.update)
+    write_prior(out, prior)
+    click.echo(f"wrote {out}: {len(prior.names)} columns, from {len(houses)} houses")

@@ -31,6 +31,7 @@ from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
@@ -61,8 +62,18 @@ class EnsembleForecasts:
 class Ensemble:
     """Forecasts with all members, and learns from outcomes. Pure; one caller."""
 
-    def __init__(self, models: Sequence[Predictor], options: EnsembleOptions, zone: tzinfo = UTC) -> None:
-        """Combine ``models``, the first of which is the primary one."""
+    def __init__(
+        self,
+        models: Sequence[Predictor],
+        options: EnsembleOptions,
+        zone: tzinfo = UTC,
+        *,
+        prior: RlsPrior | None = None,
+    ) -> None:
+        """Combine ``models``, the first of which is the primary one.
+
+        The RLS model starts from ``prior`` if that is for its columns and horizon, else as the primary model.
+        """
         self.options = options
         #: Limits of readings, and the range of forecasts.
         self.limits = Limits(options.min_kw, options.max_kw)
@@ -73,7 +84,7 @@ class Ensemble:
         #: Minutes ahead that all members forecast.
         self.horizon_min = inputs.horizon_min
         self._is_bounded = options.calibrates or inputs.has_bounds
-        n_columns, n_members = len(inputs.rls_features.names), len(self.members)
+        n_members = len(self.members)
         self._log_prior = np.log(boa_weights.prior_weights(n_members))
         self._pending = pending_forecasts.PendingForecasts(inputs.rls_features.width, n_members, inputs.horizon_min)
         initial: dict[str, NDArray[np.generic]] = {
@@ -83,7 +94,9 @@ class Ensemble:
             **self._pending.initial_state(),
         }
         if options.learns:
-            initial |= rls_model.initial_state(n_columns, inputs.mean_column, inputs.median_column)
+            names = inputs.rls_features.names
+            rls = rls_model.initial_state(len(names), inputs.mean_column, inputs.median_column)
+            initial |= rls if prior is None else prior.apply(rls, names, self.horizon_min)
             initial["usual"] = daily_profile.initial_state()
         self.state = DeviceRows(initial)
         self._unlearned: tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64] | None = None

@@ -133,5 +133,7 @@ def _restored_covariance(
         old[:, *upper] = old[:, *upper[::-1]] = array[:, 0]
     else:
         old = rls_model.to_matrices(array, n_columns)
+    whole[:, features.new] = 0.0  # nothing is known of how the new columns vary with the others
+    whole[:, :, features.new] = 0.0
     whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
     return rls_model.to_blocks(whole)
