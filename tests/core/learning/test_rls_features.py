@@ -21,7 +21,7 @@ CONTEXT = 180
 def steps_of(kw: F64, scale_kw: float = 0.2) -> dict[str, float]:
     """The step features of one window by name."""
     in_kw, times = np.empty((1, step_features.N_KW), np.float32), np.empty((1, step_features.N_TIMES), np.float32)
-    step_features.write_steps(np.float32([kw]), np.float32([scale_kw]), in_kw, times)
+    step_features.write_steps(np.array([kw], np.float32), np.array([scale_kw], np.float32), in_kw, times)
     names = (*step_features.KW_NAMES, *step_features.TIME_NAMES)
     return dict(zip(names, np.concatenate((in_kw[0], times[0])).tolist(), strict=True))
 
@@ -91,7 +91,7 @@ def test_features_of_a_batch_equal_those_one_by_one(seed: int, n: int) -> None:
 def test_hidden_features_are_the_same_in_every_version() -> None:
     """Learned coefficients refer to them: another value here would spoil the state of every gateway."""
     view = RlsFeatures(CONTEXT, ["model mean"], UTC)
-    columns = features_of(np.float32([cycling(20, 12, 7)]), np.array([0.25]))[0]
+    columns = features_of(np.array([cycling(20, 12, 7)], np.float32), np.array([0.25]))[0]
     hidden = columns[view.names.index("hidden 0") :][:44]
     assert (hidden >= 0).all()
     assert hidden[:6] == pytest.approx([0, 3.144332, 0.245482, 0, 1.628339, 1.805343], abs=1e-5)

@@ -41,7 +41,8 @@ class Model:
     @property
     def covariance(self) -> F64:
         """As a matrix ``[D, D]``."""
-        return rls_model.to_matrices(self.state["covariance"], self.n_columns)[0].astype(np.float64)
+        covariance: F64 = rls_model.to_matrices(self.state["covariance"], self.n_columns)[0].astype(np.float64)
+        return covariance
 
 
 def with_padding(columns: F64) -> F32:
@@ -109,11 +110,12 @@ def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None
     alone = {name: value.copy() for name, value in together.items()}
     for n_outcomes in range(3):
         columns = with_padding(draw.normal(0, 3, (n, N_COLUMNS)))
-        outcomes = (columns, draw.normal(0, 9, n), np.full(n, float(n_outcomes)))
-        rls_model.update(together, *outcomes, 0.999)
+        actual, counts = draw.normal(0, 9, n), np.full(n, float(n_outcomes))
+        rls_model.update(together, columns, actual, counts, 0.999)
         for i in range(n):
-            one = {name: values[i : i + 1] for name, values in alone.items()}
-            rls_model.update(one, *(values[i : i + 1] for values in outcomes), 0.999)
+            one = slice(i, i + 1)
+            state = {name: values[one] for name, values in alone.items()}
+            rls_model.update(state, columns[one], actual[one], counts[one], 0.999)
     assert all(np.array_equal(together[name], alone[name]) for name in rls_model.STATE)
 
 
@@ -121,7 +123,8 @@ def test_rls_in_float32_stays_positive_definite() -> None:
     """Over 100,000 outcomes, with columns that are nearly equal, one that is rarely on, and absurd values."""
     n, draw = 100_000, np.random.default_rng(3)
     level = np.repeat(draw.exponential(2, n // 50), 50)
-    columns = np.stack((level, level + draw.normal(0, 0.01, n), draw.random(n) < 0.001, draw.normal(0, 1, n)), axis=1)
+    rare = (draw.random(n) < 0.001).astype(np.float64)
+    columns = np.stack((level, level + draw.normal(0, 0.01, n), rare, draw.normal(0, 1, n)), axis=1)
     absurd = draw.random(n) < 0.001
     columns[absurd] = rls_model.LIMIT
     actual = columns @ [0.3, 0.1, 5.0, -0.5] + draw.normal(0, 0.5, n)

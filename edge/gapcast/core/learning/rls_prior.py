@@ -17,7 +17,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning import rls_model
 from gapcast.core.window import F32
 
-#: Shares in the initial forecast: of the primary model and, for mean and median, of many houses; persistence has the rest.
+#: Shares in the initial forecast, of the primary model and, for mean and median, of many houses; the rest: persistence.
 MODEL_SHARE = 0.5
 MANY_HOUSES_SHARES = (0.5, 0.3)
 
@@ -52,7 +52,7 @@ class RlsPrior:
             return state
         places = np.array([names.index(name) for name in self.names])
         coefficients = state["coefficients"] * np.float32(MODEL_SHARE)
-        coefficients[:, places] = self.coefficients * np.float32([MANY_HOUSES_SHARES]).T
+        coefficients[:, places] = self.coefficients * np.array([MANY_HOUSES_SHARES], dtype=np.float32).T
         whole = rls_model.to_matrices(state["covariance"][np.newaxis], len(names))
         whole[:, places[:, np.newaxis], places] = self.covariance
         return {**state, "coefficients": coefficients, "covariance": rls_model.to_blocks(whole)[0]}
