@@ -10,11 +10,13 @@ Only the readings' own timestamps count, not the wall clock, so that a replay of
 * Filled (``Reading.is_filled``): accepted, but not counted as a real reading.
 * More than a day ahead: held until the device's next reading confirms it or shows that it was a clock error.
 
-If the model takes more than power, a reading without a value for every channel is rejected.
+If the model takes more than power, a reading without a value for every channel is rejected. Submeters are channels too,
+after those of the model, but a reading need not have them: they are NaN then, and filled minutes next to it as well.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
@@ -25,6 +27,7 @@ from gapcast.core.features import GAP
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
+from gapcast.core.submeters import Submeters, channels_of, measured_name
 from gapcast.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
 
 #: Late readings in a row, one minute apart, that restart a history.
@@ -58,16 +61,27 @@ class Buffers:
     ['first', 'ready']
     >>> buffers.window("home").tolist()
     [1.0, 1.0, 1.5, 2.0]
+
+    With ``submeters``, their channels follow those of ``channels``.
     """
 
     def __init__(
-        self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
+        self,
+        spec: WindowSpec,
+        max_devices: int,
+        channels: Sequence[str] = (GAP,),
+        n_counted: int | None = None,
+        submeters: Submeters | None = None,
     ) -> None:
         self.spec = spec
         self.set_counted_minutes(n_counted or spec.context)
-        self.channels = tuple(channels)
+        self.submeters: Submeters = submeters or {}
+        of_submeters = channels_of(self.submeters)
+        #: Number of channels that each reading has; those of submeters follow.
+        self.n_required = len(channels)
+        self.channels = (*channels, *of_submeters)
         #: Shape of a window.
-        self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
+        self.shape = (spec.context,) if len(self.channels) == 1 else (spec.context, len(self.channels))
         self.max_devices = max_devices
         #: Held readings that the next reading showed to be clock errors; the caller that counts them empties the list.
         self.disproved: list[Reading] = []
@@ -77,7 +91,11 @@ class Buffers:
         self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
         self._streams = self._devices.streams
         self._window_bits = (1 << spec.context) - 1
-        self._extra = self.channels[1:]
+        self._extra = tuple(channels[1:])
+        self._no_submeters = (math.nan,) * len(of_submeters)
+        self._submeter_keys = {
+            device: tuple(map(measured_name, names)) for device, names in self.submeters.items() if names
+        }
 
     def set_counted_minutes(self, n_counted: int) -> None:
         """Count real readings in the newest ``n_counted`` minutes from now on."""
@@ -139,7 +157,10 @@ class Buffers:
         """Replace values that no reading can have by the device's newest reading."""
         stream = self._streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)
-        np.copyto(values, values[stream.end - 1].copy(), where=~forecast_range.usable_windows(values))
+        usable = forecast_range.usable_windows(values)
+        required = values[:, : self.n_required]
+        np.copyto(required, required[stream.end - 1].copy(), where=~usable[:, : self.n_required])
+        np.copyto(values[:, self.n_required :], np.nan, where=~usable[:, self.n_required :])
 
     @property
     def row_width(self) -> int:
@@ -216,10 +237,15 @@ class Buffers:
         return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
-        if not self._extra:
+        if not self._extra and not self._no_submeters:
             return reading.gap_kw
         measured = reading.measured or {}
-        return reading.gap_kw, *(measured[name] for name in self._extra)
+        values = reading.gap_kw, *(measured[name] for name in self._extra), *self._no_submeters
+        keys = self._submeter_keys.get(reading.device)
+        if keys is None:
+            return values
+        known = [measured.get(key, math.nan) for key in keys]
+        return *values[: self.n_required], *known, *self._no_submeters[len(known) :]
 
     def _move_back(self, stream: Stream) -> None:
         context = self.spec.context

@@ -25,6 +25,7 @@ from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.panel import Panel, Unusable
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
 from gapcast.core.reading import Limits, Reading
+from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
 
 #: The result of a reading in metrics.
@@ -112,6 +113,7 @@ class Engine:
         ensemble: Ensemble | None = None,
         history: History | None = None,
         limits: Limits = WIDEST,
+        submeters: Submeters | None = None,
     ) -> None:
         """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
 
@@ -134,6 +136,7 @@ class Engine:
             max_devices,
             panel.channels,
             n_counted=self.published_model.spec.context,
+            submeters=submeters,
         )
         self.includes_path = includes_path
         self._has_path = includes_path and len(model.lead_times_min) > 1
@@ -206,14 +209,16 @@ class Engine:
             return Forecasts(self.published_model, issued_at_ms, *keys, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
-        predictions, unusable = self._panel.predict(measured, minutes)
+        n_required = self.buffers.n_required
+        predictions, unusable = self._panel.predict(measured[:, :, :n_required], minutes)
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
-                published = self.ensemble.forecast(rows, minutes, measured[:, :, 0], predictions, accepted.filled)
+                windows = self._powers(measured)
+                published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
@@ -223,11 +228,18 @@ class Engine:
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 
+    def _powers(self, measured: F32) -> F32:
+        """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""
+        if self.ensemble is None or self.ensemble.submetered is None:
+            return measured[:, :, 0]
+        n_required = self.buffers.n_required
+        return measured if n_required == 1 else np.delete(measured, np.s_[1:n_required], axis=2)
+
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
-        return self._panel.predict(windows, minutes).predictions
+        return self._panel.predict(windows[:, :, : self.buffers.n_required], minutes).predictions
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
@@ -255,8 +267,9 @@ class Engine:
 
     def explain_incomplete(self, reading: Reading) -> str:
         """Return a sentence that names the features missing from an ``INCOMPLETE`` reading, and the fix."""
-        names = " or ".join(reading.missing_features(self.buffers.channels))
-        fix = f"send {', '.join(self.buffers.channels)} with each reading, or publish another model"
+        channels = self.buffers.channels[: self.buffers.n_required]
+        names = " or ".join(reading.missing_features(channels))
+        fix = f"send {', '.join(channels)} with each reading, or publish another model"
         return f"the reading has no {names}, which model {self.model.name} needs: {fix}"
 
     def latest(self) -> list[Forecast]:
@@ -302,7 +315,7 @@ class Engine:
         found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
         touched[[i for i, _ in replaced]] = True
         for i in np.flatnonzero(touched).tolist():
-            if not self.forecast_range.usable_windows(measured[i]).all():
+            if not self.forecast_range.usable_windows(measured[i, :, : self.buffers.n_required]).all():
                 self.buffers.repair_window(accepted.devices[i], self.forecast_range)
         return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))
 

@@ -18,10 +18,12 @@ from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED
+from gapcast.core.learning.submetered_state import PREFIX
 from gapcast.core.meters.samples import MeterState
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
 from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
+from gapcast.core.submeters import Submeters, channels_of
 from gapcast.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 
 #: Windows forecast at a time when the last forecasts are made again.
@@ -39,7 +41,7 @@ class Snapshot:
     readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
     :class:`~gapcast.core.learning.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.Scores` and
     :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
-    that of the engine (empty: not known).
+    that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels.
     """
 
     spec: WindowSpec
@@ -62,6 +64,7 @@ class Snapshot:
     meters: list[MeterState] = field(default_factory=list)
     time_zone: str = ""
     filled: NDArray[np.uint8] | None = None
+    submeters: Submeters = field(default_factory=dict)
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -96,6 +99,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         meters=list(meters),
         time_zone=str(engine.zone),
         filled=_packed([stream.filled for stream in streams], context) if any(s.filled for s in streams) else None,
+        submeters={device: names for device, names in buffers.submeters.items() if device in buffers},
     )
 
 
@@ -119,11 +123,14 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     before anything is restored, if the model takes a measured feature that the snapshot does not have.
     """
     buffers = engine.buffers
-    missing = [name for name in buffers.channels if name not in snapshot.channels]
+    required = buffers.channels[: buffers.n_required]
+    missing = [name for name in required if name not in snapshot.channels]
     if missing:
         msg = f"the stored readings have no {', '.join(missing)}, which model {engine.model.name} needs"
         raise StateError(msg)
-    values = snapshot.values[:, :, [snapshot.channels.index(name) for name in buffers.channels]]
+    values = np.full((len(snapshot.values), snapshot.spec.context, len(buffers.channels)), np.nan, dtype=np.float32)
+    values[:, :, : len(required)] = snapshot.values[:, :, [snapshot.channels.index(name) for name in required]]
+    _restore_submeters(buffers, snapshot, values)
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
     dropped = implausible_devices(snapshot)
     for i, device in enumerate(snapshot.devices):
@@ -143,15 +150,34 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
     problem = _restore_learning(engine, snapshot)
+    if engine.ensemble is not None and engine.ensemble.submetered is not None:
+        for device in _with_other_submeters(buffers, snapshot):
+            engine.ensemble.submetered.forget(buffers.row(device))
     names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
     for device in names:
         engine.forget(device)
     return RestoreProblems(problem, names)
 
 
+def _restore_submeters(buffers: Buffers, snapshot: Snapshot, values: F32) -> None:
+    """Write submeters of both configurations, by name, to their channels of ``values`` ``[N, context, C]``."""
+    stored_at = {name: i for i, name in enumerate(snapshot.channels)}
+    for i, device in enumerate(snapshot.devices):
+        stored = dict(zip(snapshot.submeters.get(device, ()), channels_of(snapshot.submeters), strict=False))
+        for at, name in enumerate(buffers.submeters.get(device, ()), start=buffers.n_required):
+            if name in stored and stored[name] in stored_at:
+                values[i, :, at] = snapshot.values[i, :, stored_at[stored[name]]]
+
+
+def _with_other_submeters(buffers: Buffers, snapshot: Snapshot) -> list[str]:
+    """Return the devices whose submeters were others, or in another order, when ``snapshot`` was captured."""
+    now, before = buffers.submeters, snapshot.submeters
+    return [one for one in snapshot.devices if one in buffers and now.get(one, ()) != tuple(before.get(one, ()))]
+
+
 def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
     """Restore held and late readings that have every channel of the model."""
-    channels = buffers.channels
+    channels = buffers.channels[: buffers.n_required]
     for reading in snapshot.held:
         is_usable = is_plausible_reading(reading) and not reading.missing_features(channels)
         if is_usable and reading.device in buffers:
@@ -174,7 +200,7 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
             n_bad = int(bad.sum())
             sound = ~bad & (tracked < n_devices)
             if not sound.all():
-                by_row = {name for name, column in learnt.items() if name not in OF_ALL_DEVICES}
+                by_row = {name for name in learnt if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
                 learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
         engine.ensemble.restore_columns(n_devices, learnt)
         for columns, scorer, of_drift in (

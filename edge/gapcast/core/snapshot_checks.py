@@ -17,6 +17,7 @@ from gapcast.core.grid import LATEST_MS
 from gapcast.core.learning.learning_state import TRACKED
 from gapcast.core.reading import is_device_id
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE, MOST
+from gapcast.core.submeters import is_submeter
 
 if TYPE_CHECKING:
     from gapcast.core.snapshot import Snapshot
@@ -51,9 +52,11 @@ def implausible_devices(snapshot: Snapshot) -> Mask:
     has_forecast = snapshot.latest_when[:, 0] != 0
     kw = np.where(has_forecast[:, np.newaxis], snapshot.latest_kw, np.float32(0))
     quantiles_kw, path_kw = kw[:, :_N_QUANTILES], kw[:, _N_QUANTILES:]
+    of_submeter = np.array([is_submeter(name) for name in snapshot.channels], dtype=np.bool_)
     plausible: Mask = (
         np.array([is_device_id(device) for device in snapshot.devices], dtype=np.bool_)
-        & _are_within(snapshot.values, -MOST, MOST)
+        & _are_within(snapshot.values[:, :, ~of_submeter], -MOST, MOST)
+        & _are_within(snapshot.values[:, :, of_submeter], -MOST, MOST, allows_nan=True)
         & _are_within(snapshot.last_minute, FIRST_MINUTE, LAST_MINUTE)
         & (snapshot.n_seen >= 0)
         & (snapshot.observed[:, 0] & 1 == 1)  # the newest minute is always a reading

@@ -11,6 +11,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning import learning_state
 from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.submetered_state import TRACKED
 from gapcast.core.snapshot import fill_window, forecast_signature
 
 #: Rows copied at a time, so that intermediate arrays stay in the processor's cache.
@@ -70,10 +71,12 @@ def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
         np.array_equal(new[name], old[name]) for name in (learning_state.MEMBERS, learning_state.COLUMNS)
     ):
         after.state = before.state
+        after.submetered = before.submetered
     else:
         for first in range(0, n_rows, _CHUNK):
             columns = before.columns(range(first, min(first + _CHUNK, n_rows)))
-            after.restore_columns(n_rows, {**columns, "followed": columns["followed"] + first})
+            places = {name: columns[name] + first for name in (learning_state.TRACKED, TRACKED) if name in columns}
+            after.restore_columns(n_rows, {**columns, **places})
 
 
 def _transfer_windows(before: Engine, after: Engine) -> None:

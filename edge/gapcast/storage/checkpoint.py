@@ -80,6 +80,7 @@ class CheckpointHeader(BaseModel):
     filled_ms: dict[str, int] = {}
     time_zone: str = ""
     more: list[str] = []
+    submeters: dict[str, tuple[str, ...]] = {}
 
     def with_filled(self, meter: MeterState) -> MeterState:
         """Return ``meter`` with the filled time of its open minute."""
@@ -114,6 +115,7 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
         time_zone=snapshot.time_zone,
         filled_ms={one.topic: one.open_minute.filled_ms for one in snapshot.meters if one.open_minute.filled_ms},
         more=list(more),
+        submeters=dict(snapshot.submeters),
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     np.savez(file, about=header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
@@ -199,6 +201,7 @@ def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
         meters=[meter for meter in map(about.with_filled, about.meters) if is_plausible_meter(meter)],
         filled=more[_FILLED].astype(np.uint8, casting="equiv") if _FILLED in more else None,
         time_zone=about.time_zone,
+        submeters=about.submeters,
         **columns,
     )
     try:

@@ -25,11 +25,11 @@ class DeviceRows:
     :meth:`write_back` stores.
     """
 
-    def __init__(self, initial: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, initial: Mapping[str, NDArray[Any]], n_rows: int = _FIRST_ROWS) -> None:
         """Create one array ``[rows, *]`` for each array ``[*]`` of ``initial``, the initial state of a device."""
         self._initial = {name: np.asarray(value) for name, value in initial.items()}
-        self._n_rows = _FIRST_ROWS
-        self.arrays = {name: np.repeat(value[np.newaxis], _FIRST_ROWS, axis=0) for name, value in self._initial.items()}
+        self._n_rows = n_rows
+        self.arrays = {name: np.repeat(value[np.newaxis], n_rows, axis=0) for name, value in self._initial.items()}
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -1,7 +1,8 @@
 """The ensemble: combines the forecasts of its members per device, and learns from outcomes.
 
-The members are the models, an RLS model that learns online, and persistence. Their weighted mean and median form the
-forecast, with a calibrated interval around the median. When the reading of the target minute arrives, the RLS model,
+The members are the models, an RLS model that learns online, one that also learns from submeters if there are any, and
+persistence. Their weighted mean and median form the forecast, with a calibrated interval around the median.
+When the reading of the target minute arrives, the RLS model,
 weights and interval learn from it, separately for each device. The devices of a batch are computed together in numpy;
 several readings of one device are processed in order, so that a batch gives the same result as its readings one by one.
 """
@@ -9,7 +10,7 @@ several readings of one device are processed in order, so that a batch gives the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -30,8 +31,10 @@ from gapcast.core.learning import (
 from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import F64, LEARNED, SUBMETERED, Outcomes
 from gapcast.core.learning.rls_prior import RlsPrior
+from gapcast.core.learning.submeter_features import load_features
+from gapcast.core.learning.submetered_model import SubmeteredForecasts, SubmeteredModel
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
@@ -79,7 +82,8 @@ class Ensemble:
         self.limits = Limits(options.min_kw, options.max_kw)
         self.forecast_range = ForecastRange.of(self.limits)
         self.models = tuple(models)
-        self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
+        has_submeters = options.learns and options.n_submeters > 0
+        self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns, has_submeters=has_submeters)
         self.members = inputs.members
         #: Minutes ahead that all members forecast.
         self.horizon_min = inputs.horizon_min
@@ -99,6 +103,14 @@ class Ensemble:
             initial |= rls if prior is None else prior.apply(rls, names, self.horizon_min)
             initial["usual"] = daily_profile.initial_state()
         self.state = DeviceRows(initial)
+        self._learned = self.members.index(LEARNED) if options.learns else -1
+        #: The model of devices with submeters; None without them.
+        self.submetered: SubmeteredModel | None = None
+        if has_submeters:
+            at = (inputs.mean_column, inputs.median_column)
+            names = inputs.rls_features.names
+            self.submetered = SubmeteredModel(names, options.n_submeters, inputs.horizon_min, at, prior)
+        self._unlearned_loads: SubmeteredForecasts | None = None
         self._unlearned: tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64] | None = None
         self._outcomes: list[Outcomes] = []
 
@@ -116,9 +128,14 @@ class Ensemble:
 
         ``rows`` ``[N]`` are the devices' rows in :class:`~gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the
         minutes of the newest readings, and ``predictions`` those of each model for the windows. Nothing is learned
-        from the newest readings of the windows ``filled``.
+        from the newest readings of the windows ``filled``. With ``options.n_submeters`` K the windows are
+        ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
         """
-        inputs = self._inputs.collect(rows, minutes, windows, predictions)
+        if self.submetered is None:
+            inputs = self._inputs.collect(rows, minutes, windows, predictions)
+        else:
+            inputs = self._inputs.collect(rows, minutes, windows[:, :, 0], predictions)
+            inputs = replace(inputs, loads=load_features(windows, self.horizon_min))
         if filled:
             inputs = inputs.without_outcomes(filled)
         published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.members))))
@@ -143,6 +160,8 @@ class Ensemble:
         self._learn_pending()
         if row < self.options.max_devices:
             self.state.forget(row + 1)
+            if self.submetered is not None:
+                self.submetered.forget(row)
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`."""
@@ -154,6 +173,7 @@ class Ensemble:
             learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             learning_state.HORIZON: np.array([self.horizon_min]),
             **self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES),
+            **({} if self.submetered is None else self.submetered.columns(rows)),
         }
 
     def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -171,6 +191,8 @@ class Ensemble:
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
             self.state.restore_columns(tracked[which] + 1, {name: array[which] for name, array in known.items()})
+        if self.submetered is not None:
+            self.submetered.restore_columns(columns, min(n_devices, self.options.max_devices))
 
     def _combine_tracked(
         self, inputs: MemberPredictions, published: EnsembleForecasts, places: I64 | None = None
@@ -200,7 +222,9 @@ class Ensemble:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
             self._inputs.rls_features.complete(columns, one.windows, typical_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
-            members_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+            members_kw[:, :, self._learned] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+        if self.submetered is not None:
+            self._forecast_submetered(one, members_kw, scale_kw, floor, is_tracked=rows[0] != UNTRACKED)
         shares = arrays[_SHARES][at]
         kw = np.empty((len(rows), 4))
         published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
@@ -227,6 +251,23 @@ class Ensemble:
             published.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
         published.kw[places], published.shares[places] = kw, shares
         return one, made, log_width
+
+    def _forecast_submetered(
+        self, one: MemberPredictions, members_kw: F64, scale_kw: F64, floor_kw: F64, *, is_tracked: bool
+    ) -> None:
+        """Write the forecasts of devices with submeters to ``members_kw``; for others, those of the RLS model."""
+        at = self.members.index(SUBMETERED)
+        members_kw[:, :, at] = members_kw[:, :, self._learned]
+        if self.submetered is None or one.loads is None or not is_tracked:
+            return
+        made = self.submetered.forecast(one.rows, one.columns, one.loads, scale_kw)
+        if made is None:
+            return
+        change_kw = made.change * scale_kw[made.places, np.newaxis]
+        members_kw[made.places, :, at] = np.maximum(
+            one.last_kw[made.places, np.newaxis] + change_kw, floor_kw[made.places]
+        )
+        self._unlearned_loads = made
 
     def _replace_impossible(
         self, rows: I64, made: pending_forecasts.IssuedForecasts, shares: F64, log_width: F64, places: I64
@@ -275,6 +316,9 @@ class Ensemble:
         rows, arrays = one.rows + 1, self.state.arrays
         arrays["seen"][rows, _LOG_WIDTH] = log_width
         self._pending.store(self.state, rows, one, published)
+        if self.submetered is not None and self._unlearned_loads is not None:
+            self.submetered.store(self._unlearned_loads, one.minutes, published.last_kw, published.scale_kw)
+            self._unlearned_loads = None
         if one.is_measured is not None:
             one = one.select(np.flatnonzero(one.is_measured))
             rows = one.rows + 1
@@ -282,6 +326,9 @@ class Ensemble:
         arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
         if self.options.learns:
             daily_profile.update(arrays["usual"], rows, one.bins[0], one.last_kw)
+        if self.submetered is not None and one.loads is not None:
+            loads_kw = one.loads.change_kw
+            self.submetered.learn(one.rows, one.minutes, one.last_kw, loads_kw, self.options.forgetting)
         which = self._pending.due(self.state, rows, one.minutes)
         if which.size:
             self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which])

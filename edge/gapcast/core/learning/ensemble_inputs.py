@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning import conformal_interval
-from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE
+from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED
 from gapcast.core.learning.rls_features import BIN_MIN, RlsFeatures
+from gapcast.core.learning.submeter_features import LoadFeatures
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.window import F32, I64
 
@@ -29,6 +30,7 @@ class MemberPredictions:
     median of each member (those of the RLS model are filled in later); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
     the first model's own bounds and the roots of their distances from its median, None if it has none.
     ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
+    ``loads`` are the submeters' features, None if there are no submeters.
     """
 
     rows: I64
@@ -41,6 +43,7 @@ class MemberPredictions:
     bounds_kw: F64 | None
     spread_roots: F64 | None
     is_measured: NDArray[np.bool_] | None = None
+    loads: LoadFeatures | None = None
 
     def select(self, which: I64 | slice) -> MemberPredictions:
         """Return the predictions of the windows ``which``."""
@@ -57,6 +60,7 @@ class MemberPredictions:
             None if self.bounds_kw is None else self.bounds_kw[which],
             None if self.spread_roots is None else self.spread_roots[which],
             None if self.is_measured is None else self.is_measured[which],
+            None if self.loads is None else self.loads.select(which),
         )
 
     def without_outcomes(self, filled: Sequence[int]) -> MemberPredictions:
@@ -92,8 +96,10 @@ def _pair_slice(first: int, second: int) -> slice:
 class EnsembleInputs:
     """Collects the models' predictions as columns. The first model is the primary one."""
 
-    def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
+    def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool, has_submeters: bool = False) -> None:
         """The members are ``models``, the RLS model if the ensemble ``learns``, and persistence, in this order.
+
+        With ``has_submeters`` the model of devices with submeters comes before persistence.
 
         Raises :class:`ValueError` if the models have different horizons.
         """
@@ -112,7 +118,12 @@ class EnsembleInputs:
         with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
         #: The names of the members, in the order of the columns.
-        self.members = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
+        self.members = (
+            *(model.name for model in models),
+            *((LEARNED,) if learns else ()),
+            *((SUBMETERED,) if has_submeters else ()),
+            PERSISTENCE,
+        )
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
         self.rls_features = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
         #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.

@@ -13,7 +13,8 @@ class EnsembleOptions:
     RLS model per device. ``calibrates``: calibrate the bounds by the device's own hits and misses. ``max_devices`` are
     tracked; untracked devices get the forecasts of a new device. ``forgetting`` is the factor by which an outcome's
     weight decays per outcome. No bound is below ``min_kw``, nor below 0 if a house has never fed in. Readings are
-    within ``min_kw`` to ``max_kw``.
+    within ``min_kw`` to ``max_kw``. ``n_submeters`` is the largest number of submeters of any device; with them, and if
+    the ensemble learns, the member ``submetered`` learns from them.
     """
 
     combines: bool = True
@@ -23,3 +24,4 @@ class EnsembleOptions:
     forgetting: float = 0.99999
     min_kw: float = -100.0
     max_kw: float = 100.0
+    n_submeters: int = 0

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gapcast.core.window import I64
 
 F64 = NDArray[np.float64]
-#: The last member of every ensemble, and the RLS model before it, if the ensemble learns.
-PERSISTENCE, LEARNED = "persistence", "learned"
+#: The last member of every ensemble, the RLS model before it, if the ensemble learns, and between them the model of
+#: devices with submeters, if any are configured.
+PERSISTENCE, LEARNED, SUBMETERED = "persistence", "learned", "submetered"
 
 
 class Runs(NamedTuple):

@@ -1,0 +1,337 @@
+"""Submeters: an ensemble member that learns from them, and what missing, late, dead and new ones do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.engine import Engine
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED, Outcomes
+from gapcast.core.learning.submeter_features import EDGE_KW, load_features
+from gapcast.core.learning.submetered_model import SubmeteredModel
+from gapcast.core.learning.summary import EVER
+from gapcast.core.predictor import Prediction, Predictor
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.state_transfer import transfer_state
+from gapcast.core.submeters import Submeters, channels_of, measured_name
+from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.baselines import Trend
+from gapcast.storage import checkpoint
+from tests.support.houses import FIRST, Run, Smooth
+
+SUBMETERS: Submeters = {"home": ("heater", "pump")}
+NAN = math.nan
+
+
+def engine_with(
+    submeters: Submeters = SUBMETERS, models: Sequence[Predictor] = (Smooth(), Trend()), **options: Any
+) -> Engine:
+    n_submeters = len(channels_of(submeters))
+    ensemble = Ensemble(models, EnsembleOptions(n_submeters=n_submeters, **options))
+    return Engine(models[0], ensemble=ensemble, submeters=submeters)
+
+
+def model_of(engine: Engine) -> SubmeteredModel:
+    assert engine.ensemble is not None
+    assert engine.ensemble.submetered is not None
+    return engine.ensemble.submetered
+
+
+def loads_kw(n_minutes: int) -> F64:
+    """A heater that is on for 8 of 20 minutes, a pump for 3 of 11, and other loads that go on and off at random."""
+    minute, draw = np.arange(n_minutes), np.random.default_rng(3)
+    others = np.repeat(draw.choice([0.2, 0.5, 1.4], n_minutes // 7 + 1), 7)[:n_minutes]
+    return np.stack((2.0 * (minute % 20 < 8), 0.6 * (minute % 11 < 3), others)).round(3)
+
+
+def readings_of(n_minutes: int, device: str = "home", names: Sequence[str] = SUBMETERS["home"]) -> list[Reading]:
+    """A reading a minute, with the minutes of the submeters ``names``."""
+    loads = loads_kw(n_minutes)
+    found = []
+    for i, powers in enumerate(loads.T.tolist()):
+        measured = {measured_name(name): kw for name, kw in zip(names, powers, strict=False)}
+        found.append(Reading(device, FIRST + i, sum(powers), False, measured or None))
+    return found
+
+
+def without(reading: Reading, name: str) -> Reading:
+    measured = {key: kw for key, kw in (reading.measured or {}).items() if key != measured_name(name)}
+    return reading._replace(measured=measured or None)
+
+
+def test_member_submetered_is_far_better_where_loads_cycle() -> None:
+    run = Run(engine_with()).process(readings_of(2_500), at_a_time=50)
+    members = run.engine.scores_of("home")[EVER].members
+    assert [*members][-3:] == [LEARNED, SUBMETERED, PERSISTENCE]
+    learned, submetered = members[LEARNED], members[SUBMETERED]
+    assert learned.mse_kw2 is not None
+    assert submetered.mse_kw2 is not None
+    assert submetered.mse_kw2 < 0.75 * learned.mse_kw2
+    published = run.engine.scores_of("home")[EVER]
+    assert published.mse_kw2 is not None
+    assert published.mse_kw2 < 0.85 * learned.mse_kw2
+
+
+def outcomes_of(engine: Engine, readings: Sequence[Reading]) -> Outcomes:
+    return Outcomes.joined(list(outcomes_in(engine, readings)))
+
+
+def outcomes_in(engine: Engine, readings: Sequence[Reading]) -> Iterator[Outcomes]:
+    for first in range(0, len(readings), 100):
+        engine.forecast(engine.accept(readings[first : first + 100]), 0)
+        outcomes, _ = engine.learn()
+        if outcomes is not None:
+            yield outcomes
+
+
+def test_member_submetered_of_a_device_without_submeters_repeats_learned() -> None:
+    engine = engine_with()
+    outcomes = outcomes_of(engine, readings_of(60, "barn", names=()))
+    members = engine.scores.members
+    learned, submetered = (outcomes.members_kw[:, :, members.index(name)] for name in (LEARNED, SUBMETERED))
+    assert (learned == submetered).all()
+    assert not model_of(engine).columns(range(1))["submetered followed"].size
+
+
+def test_ensemble_without_submeters_has_no_such_member_or_channel() -> None:
+    engine = engine_with({})
+    assert SUBMETERED not in engine.scores.members
+    assert engine.buffers.shape == (30,)
+
+
+def test_ensemble_that_does_not_learn_ignores_submeters() -> None:
+    engine = engine_with(learns=False)
+    assert SUBMETERED not in engine.scores.members
+    assert len(Run(engine).process(readings_of(20)).forecasts) == 19
+
+
+def test_batch_gives_the_same_forecasts_as_its_readings_one_by_one() -> None:
+    readings = [reading for pair in zip(readings_of(150), readings_of(150, "shop"), strict=True) for reading in pair]
+    submeters = {**SUBMETERS, "shop": SUBMETERS["home"]}
+    one_by_one = Run(engine_with(submeters)).process(readings, at_a_time=1)
+    assert Run(engine_with(submeters)).process(readings, at_a_time=64).forecasts == one_by_one.forecasts
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=40, max_size=120))
+def test_any_missing_submeters_leave_each_reading_a_finite_forecast(present: list[tuple[bool, bool]]) -> None:
+    readings = readings_of(len(present))
+    for i, is_present in enumerate(present):
+        for name, is_there in zip(SUBMETERS["home"], is_present, strict=True):
+            readings[i] = readings[i] if is_there else without(readings[i], name)
+    engine = engine_with()
+    run = Run(engine).process(readings)
+    assert len(run.forecasts) == len(readings) - 1
+    for array in model_of(engine).state.arrays.values():
+        assert np.isfinite(array).all()
+
+
+def test_submeter_that_dies_leaves_the_forecast_no_worse_than_without_it() -> None:
+    readings = readings_of(2_500)
+    alive, dead = readings[:1_500], [without(without(one, "heater"), "pump") for one in readings[1_500:]]
+    published = outcomes_of(engine_with(), alive + dead)
+    never = outcomes_of(engine_with({}), alive + dead)
+    late = published.minutes >= FIRST + 1_600
+    errors = [np.square(one.published_kw[:, 0] - one.actual_kw)[late].mean() for one in (published, never)]
+    assert errors[0] <= 1.03 * errors[1]
+
+
+# --- features ---------------------------------------------------------------------------------------
+
+
+def test_load_features_of_a_kettle_by_hand() -> None:
+    kettle = np.array([0, 0, 0, 2, 2, 2, 2, 0, 0, 2], dtype=np.float32)
+    found = load_features(np.stack((kettle + 0.5, kettle), axis=1)[np.newaxis], 5)
+    assert found.columns_kw.shape == (1, 2, 5)
+    assert found.columns_kw[0, 0].tolist() == [2, 2, 2, 0, 2]  # now; less 1, 2, 5 and (cut to the window) 9 minutes ago
+    assert found.columns_kw[0, 1].tolist() == [0.5, 0, 0, 0, 0]
+    up, down = np.expm1(found.unitless[0, 0, :2] * np.log1p(len(kettle)))
+    assert (round(up), round(down)) == (0, 2)
+    assert found.change_kw[0].tolist() == [0, 0]
+
+
+def test_load_features_of_an_unknown_submeter_are_zero_and_marked() -> None:
+    windows = np.full((1, 20, 2), (1.0, 0.4), dtype=np.float32)
+    windows[0, -1, 1] = NAN
+    found = load_features(windows, 5)
+    assert found.columns_kw[0, 0].tolist() == [0] * 5
+    assert found.unitless[0, 0].tolist() == [0, 0, 1]
+    assert found.columns_kw[0, 1, 0] == 1.0  # its power is in the remainder
+    assert np.isnan(found.change_kw[0, 0])
+
+
+def test_load_features_across_missing_minutes_use_the_next_value() -> None:
+    submeter = np.array([0, NAN, NAN, 1, 1, NAN, 1], dtype=np.float32)
+    found = load_features(np.stack((np.full(7, 2.0, dtype=np.float32), submeter), axis=1)[np.newaxis], 5)
+    assert found.columns_kw[0, 0, :3].tolist() == [1, 0, 0]
+    assert np.isnan(found.change_kw[0, 0])  # its value five minutes ago is not known
+    assert EDGE_KW < 1
+
+
+# --- windows ----------------------------------------------------------------------------------------
+
+
+def test_buffer_window_holds_submeters_after_the_mains_and_nan_for_others() -> None:
+    buffers = Buffers(WindowSpec(context=4), 10, submeters={"home": ("car",), "shop": ("oven", "fridge")})
+    car = {measured_name("car"): 7.0}
+    for minute, measured in ((0, None), (1, car), (4, car)):
+        buffers.accept(Reading("home", minute, 8.0, False, measured))
+    buffers.accept(Reading("barn", 0, 1.0))
+    assert buffers.channels == ("gap_kw", "submeter 1", "submeter 2")
+    assert np.array_equal(buffers.window("home")[:, 1], [7, 7, 7, 7])
+    assert np.isnan(buffers.window("home")[:, 2]).all()
+    buffers.accept(Reading("home", 6, 8.0))
+    assert np.array_equal(buffers.window("home")[:, 1], [7, 7, NAN, NAN], equal_nan=True)
+    assert np.isnan(buffers.window("barn")[:, 1:]).all()
+
+
+def test_damaged_window_is_repaired_without_touching_missing_submeters() -> None:
+    engine = engine_with()
+    Run(engine).process([without(one, "pump") for one in readings_of(40)])
+    stream = engine.buffers.stream("home")
+    stream.block[stream.at, stream.end - 3, :2] = np.inf
+    Run(engine).process([without(one, "pump")._replace(minute=FIRST + 40) for one in readings_of(1)])
+    window = engine.buffers.window("home")
+    assert np.isfinite(window[:, 0]).all()
+    assert np.isnan(window[-4, 1])
+    assert np.isnan(window[:, 2]).all()
+
+
+def test_model_with_other_features_does_not_see_submeters() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Looking(Smooth):
+        def predict(self, windows: F32) -> Prediction:
+            seen.append(windows.shape[1:])
+            assert np.isfinite(windows).all()
+            return super().predict(windows)
+
+    engine = engine_with(models=(Looking(features=("gap_kw", "voltage_v")),))
+    readings = [one._replace(measured={**(one.measured or {}), "voltage_v": 239.0}) for one in readings_of(20)]
+    assert len(Run(engine).process([readings[0], *(without(one, "pump") for one in readings[1:])]).forecasts) == 19
+    assert {*seen} == {(30, 2)}
+    assert engine.buffers.channels == ("gap_kw", "voltage_v", "submeter 1", "submeter 2")
+    lacking = engine.accept([readings[0]._replace(minute=FIRST + 20, measured=None)])
+    assert lacking.statuses == [ReadingStatus.INCOMPLETE]
+    assert "submeter" not in engine.explain_incomplete(readings[0]._replace(measured=None))
+
+
+# --- state ------------------------------------------------------------------------------------------
+
+
+def restarted(engine: Engine, folder: Path, submeters: Submeters) -> Engine:
+    path = folder / "checkpoint.npz"
+    path.write_bytes(checkpoint.encode(capture_snapshot(engine)))
+    after = engine_with(submeters)
+    assert restore_snapshot(after, checkpoint.read(path)) == ("", [])
+    return after
+
+
+def test_restart_continues_exactly(tmp_path: Path) -> None:
+    readings = readings_of(300)
+    through = Run(engine_with()).process(readings)
+    before = Run(engine_with()).process(readings[:200])
+    after = Run(restarted(before.engine, tmp_path, SUBMETERS)).process(readings[200:])
+    assert before.forecasts + after.forecasts == through.forecasts
+
+
+def test_restart_with_a_submeter_more_keeps_the_values_of_the_others(tmp_path: Path) -> None:
+    before = Run(engine_with()).process(readings_of(200)).engine
+    after = restarted(before, tmp_path, {"home": ("new", "pump")})
+    window = after.buffers.window("home")
+    assert np.array_equal(window[:, 2], before.buffers.window("home")[:, 2])
+    assert np.isnan(window[:, 1]).all()
+    assert not model_of(after).columns(range(1))["submetered followed"].size  # learned from others: starts again
+    assert len(Run(after).process(readings_of(220)[200:]).forecasts) == 20
+
+
+def test_state_without_submeters_loads_and_the_member_starts(tmp_path: Path) -> None:
+    before = Run(engine_with({})).process(readings_of(100, names=())).engine
+    after = restarted(before, tmp_path, SUBMETERS)
+    assert np.isnan(after.buffers.window("home")[:, 1:]).all()
+    assert len(Run(after).process(readings_of(120)[100:]).forecasts) == 20
+    assert restarted(after, tmp_path, {}).buffers.shape == (30,)
+
+
+@pytest.mark.parametrize("name", ["tables", "coefficients", "due_cells", "due_minute"])
+def test_damaged_stored_state_of_a_device_starts_again(name: str, tmp_path: Path) -> None:
+    before = Run(engine_with()).process(readings_of(100)).engine
+    snapshot = capture_snapshot(before)
+    column = snapshot.learnt[f"submetered {name}"]
+    cases = [np.full_like(column, -9 if column.dtype.kind == "i" else 1e30), column[..., :-1], column.astype("U8")]
+    if name == "due_minute":
+        cases = cases[1:]
+    for damaged in cases:
+        snapshot.learnt[f"submetered {name}"] = damaged
+        after = engine_with()
+        assert restore_snapshot(after, snapshot) == ("", [])
+        assert not model_of(after).columns(range(1))["submetered followed"].size
+    del snapshot.learnt[f"submetered {name}"]
+    assert restore_snapshot(engine_with(), snapshot) == ("", [])
+
+
+def test_damaged_learned_rows_leave_the_submeters_of_others(tmp_path: Path) -> None:
+    submeters = {**SUBMETERS, "shop": SUBMETERS["home"]}
+    readings = [one for pair in zip(readings_of(50), readings_of(50, "shop"), strict=True) for one in pair]
+    snapshot = capture_snapshot(Run(engine_with(submeters)).process(readings).engine)
+    snapshot.learnt["coefficients"][0] = 1e30
+    after = engine_with(submeters)
+    assert restore_snapshot(after, snapshot).learning.startswith("1 rows")
+    assert model_of(after).columns(range(2))["submetered followed"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["coefficients", "tables"])
+def test_damaged_state_in_memory_starts_again(name: str) -> None:
+    engine = engine_with()
+    run = Run(engine).process(readings_of(100))
+    model_of(engine).state.arrays[name][0] = np.nan
+    n_before = len(run.forecasts)
+    run.process(readings_of(110)[100:])
+    assert len(run.forecasts) == n_before + 10
+    assert all(math.isfinite(forecast.gap_kw) for forecast in run.forecasts)
+    for array in model_of(engine).state.arrays.values():
+        assert np.isfinite(array).all()
+
+
+def test_unsound_update_resets_the_coefficients() -> None:
+    engine = engine_with()
+    run = Run(engine).process(readings_of(100))
+    model_of(engine).state.arrays["covariance"][0] *= -1e6
+    run.process(readings_of(110)[100:])
+    assert np.isfinite(model_of(engine).state.arrays["coefficients"]).all()
+
+
+def test_forgotten_device_starts_again_and_its_row_is_reused() -> None:
+    engine = engine_with()
+    run = Run(engine).process(readings_of(100))
+    engine.forget("home")
+    assert not model_of(engine).columns(range(1))["submetered followed"].size
+    run.process(readings_of(50))
+    assert len(model_of(engine).state) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"max_devices": 10}])
+def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
+    readings = readings_of(300)
+    through = Run(engine_with()).process(readings)
+    before = Run(engine_with()).process(readings[:200])
+    after = engine_with(**options)
+    transfer_state(before.engine, after)
+    assert before.forecasts + Run(after).process(readings[200:]).forecasts == through.forecasts
+
+
+def test_untracked_device_has_no_state() -> None:
+    engine = engine_with(max_devices=0)
+    assert len(Run(engine).process(readings_of(20)).forecasts) == 19
+    assert not model_of(engine).columns(range(1))["submetered followed"].size
