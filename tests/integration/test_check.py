@@ -319,3 +319,18 @@ def test_check_port_of_a_running_gapcast(check: Check, mosquitto: MosquittoBroke
     assert code == 0
     assert found(lines, "ok   http: ")[0].endswith("a gapcast service is already running there")
     assert gateway.service.queries.connected
+
+
+def test_check_shows_submeters_and_names_a_silent_one(mosquitto: MosquittoBroker, check: Check) -> None:
+    plug = {"of": "home", "preset": "tasmota"}
+    submeters = [
+        {**plug, "name": "car", "topic": "tele/car/SENSOR"},
+        {**plug, "name": "pump", "topic": "tele/pump/SENSOR"},
+    ]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    messages = [("tele/car/SENSOR", json.dumps({"Time": now, "ENERGY": {"Power": 7_400}}))]
+    messages.append(("gap/home/reading", "8.1"))
+    with publishing(mosquitto, *messages):
+        _, lines = check(mosquitto.port, WAIT_S, submeters=submeters)
+    assert any("home (submeter car): 7.400 kW" in line for line in lines)
+    assert any("home (submeter pump): no message on tele/pump/SENSOR" in line for line in lines)

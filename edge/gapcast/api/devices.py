@@ -6,6 +6,9 @@ import heapq
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from gapcast.core.buffer import Buffers
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.history import HistoryColumns
@@ -66,6 +69,7 @@ def _document(
         "online": availability.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
         "last_reading_filled": bool(stream.filled & 1),
+        "submeters": _submeters(device, buffers),
         "n_observed": buffers.count_observed(stream),
         "context": engine.published_model.spec.context,
         "forecast": None if forecast is None else forecast.document(),
@@ -73,6 +77,22 @@ def _document(
             str(period): summary.document() for period, summary in scores.items() if every_period or period == LAST_DAY
         },
     }
+
+
+def _submeters(device: str, buffers: Buffers) -> list[dict[str, Any]]:
+    """Return the submeters of ``device`` with their newest known minute in its window."""
+    documents = []
+    window, last_minute = buffers.window(device), buffers.stream(device).last_minute
+    for at, name in enumerate(buffers.submeters.get(device, ()), start=buffers.n_required):
+        known = np.flatnonzero(~np.isnan(window[:, at]))
+        age_min = len(window) - 1 - int(known[-1]) if known.size else None
+        last = (
+            None
+            if age_min is None
+            else {"ts": minute_label(last_minute - age_min), "gap_kw": round(float(window[known[-1], at]), _DECIMALS)}
+        )
+        documents.append({"name": name, "last_minute": last, "age_min": age_min})
+    return documents
 
 
 def _history(

@@ -11,7 +11,13 @@ from threading import Event
 import structlog
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.broker import described_subscriptions, session_options, sources_of, wait_for_topic_affinity
+from gapcast.app.broker import (
+    described_subscriptions,
+    session_options,
+    sources_of,
+    submeters_of,
+    wait_for_topic_affinity,
+)
 from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
@@ -35,6 +41,7 @@ from gapcast.mqtt.link import IntakeOptions, MqttLink
 from gapcast.mqtt.request_topics import PredictRequests
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
@@ -86,6 +93,7 @@ class Application:
             extras=extras,
             intake=IntakeOptions(
                 SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+                SubmeterReader(submeters_of(settings), limits) if settings.submeters else None,
                 statistics,
                 settings.mqtt.rejections_per_s,
                 described_subscriptions(settings),

@@ -16,6 +16,7 @@ from gapcast.core.meters.source import Source
 from gapcast.mqtt.broker_problem import broker_address
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.routes import SourceTopic
+from gapcast.mqtt.submeters import SubmeterSource
 from gapcast.mqtt.tls import Tls, TlsFiles
 from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
@@ -44,6 +45,15 @@ def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
     return sources
 
 
+def submeters_of(settings: Settings) -> list[SubmeterSource]:
+    """Return the configured submeters; raise :class:`SettingsError` if a topic is none."""
+    submeters = []
+    for i, one in enumerate(settings.submeters):
+        topic = SourceTopic.parse(f"submeters.{i}", one.topic, f"submeter-{i}-{one.name}", one.parts)
+        submeters.append(SubmeterSource(topic, one.source(settings.site.zone), one.of, one.name))
+    return submeters
+
+
 def subscriptions_of(settings: Settings) -> tuple[str, ...]:
     """Return the subscriptions for all readings: those of the sources, or the native one."""
     group = settings.mqtt.share_group
@@ -52,7 +62,9 @@ def subscriptions_of(settings: Settings) -> tuple[str, ...]:
 
 def _filters_of(settings: Settings) -> tuple[str, ...]:
     filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
-    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
+    filters = filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
+    of_submeters = [one for submeter in submeters_of(settings) for one in submeter.topic.filters]
+    return tuple(dict.fromkeys((*filters, *of_submeters)))
 
 
 def described_subscriptions(settings: Settings) -> Subscriptions:
@@ -60,7 +72,8 @@ def described_subscriptions(settings: Settings) -> Subscriptions:
     mqtt, topics = settings.mqtt, _filters_of(settings)
     address = broker_address(mqtt.host, mqtt.port)
     sources = tuple(source.preset or source.topic for source in settings.sources)
-    return Subscriptions(address, topics, sources, _try_command(settings, topics))
+    submeters = tuple((one.of, one.name, one.topic) for one in settings.submeters)
+    return Subscriptions(address, topics, sources, _try_command(settings, topics), submeters)
 
 
 def _try_command(settings: Settings, topics: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
 from gapcast.config.state_dir import state_path
+from gapcast.config.submeters import names_of
 from gapcast.core.card import ModelCard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
@@ -21,8 +22,9 @@ from gapcast.core.forecast_builder import BLEND
 from gapcast.core.history import History
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, SUBMETERED
 from gapcast.core.reading import Limits
+from gapcast.core.submeters import Submeters, channels_of
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.files import REGISTRY_FILE, ModelFiles
 from gapcast.predictors.library import Library
@@ -33,7 +35,7 @@ from gapcast.predictors.tflite import TflitePredictor
 log = structlog.get_logger(__name__)
 
 #: Names in forecasts and scores that are not models.
-RESERVED_NAMES = (BLEND, LEARNED, PERSISTENCE)
+RESERVED_NAMES = (BLEND, LEARNED, SUBMETERED, PERSISTENCE)
 #: Folder of the state for installed models, if ``models.path`` is not set.
 _INSTALLED = "models"
 
@@ -167,8 +169,12 @@ def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
     return _InstalledModelError(error, path) if is_installed else error
 
 
-def engine_of(settings: Settings, models: Models) -> Engine:
-    """Return a new engine with ``models``, as ``settings`` define."""
+def engine_of(settings: Settings, models: Models, submeters: Submeters | None = None) -> Engine:
+    """Return a new engine with ``models``, as ``settings`` define.
+
+    ``submeters`` are those of the devices; None: those of the settings.
+    """
+    submeters = names_of(settings.submeters) if submeters is None else submeters
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
@@ -182,6 +188,7 @@ def engine_of(settings: Settings, models: Models) -> Engine:
             forgetting=learning.forgetting,
             min_kw=limits.min_kw,
             max_kw=limits.max_kw,
+            n_submeters=len(channels_of(submeters)),
         )
         ensemble = Ensemble((models.primary, *models.others), options, zone, prior=bundled_prior())
     return Engine(
@@ -192,6 +199,7 @@ def engine_of(settings: Settings, models: Models) -> Engine:
         ensemble=ensemble,
         history=history,
         limits=limits,
+        submeters=submeters,
     )
 
 

@@ -34,6 +34,10 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
         session.flush()
     yield from _check_arrivals(situation, listener)
     yield from _last_powers(listener)
+    for name, topic in listener.submeters.items():
+        if name not in listener.devices:
+            cure = "check its topic; without it forecasts go on, and cannot use what it measures"
+            yield warn("submeter", f"{name}: no message on {topic} within {situation.wait_s:g} s", cure)
     for sentence, n in listener.rejected.most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")

@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 import structlog
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker import sources_of, submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
@@ -50,6 +50,14 @@ class SampleListener:
         self._reader = (
             SourceReader(sources, self._limits, (), settings.devices.max, self._statistics) if sources else None
         )
+        submeters = submeters_of(settings)
+        self._submeter_topics = {topic for one in submeters for topic in one.topic.filters}
+        self._submeter_reader = SourceReader(
+            [(one.topic, one.source) for one in submeters], self._limits, (), len(submeters), self._statistics
+        )
+        #: Submeter in words -> its topic; and by the name of its meter.
+        self.submeters = {f"{one.device} (submeter {one.name})": one.topic.pattern for one in submeters}
+        self._submeter_names = dict(zip((one.topic.device for one in submeters), self.submeters, strict=True))
         self.devices: dict[str, ReceivedSamples] = {}
         #: Problem as a sentence -> count.
         self.rejected: Counter[str] = Counter()
@@ -72,7 +80,10 @@ class SampleListener:
         self.n_messages += 1
         publication = received.publication
         try:
-            read = self._native(received) if self._reader is None else self._of_source(self._reader, received)
+            if publication.topic in self._submeter_topics:
+                read = self._of_source(self._submeter_reader, received)
+            else:
+                read = self._native(received) if self._reader is None else self._of_source(self._reader, received)
         except PayloadError as problem:
             self._reject(publication.topic, problem)
             return
@@ -83,6 +94,7 @@ class SampleListener:
             self._reject(publication.topic, internal_problem())
             return
         device, power_kw, ahead_min = read
+        device = self._submeter_names.get(device, device)
         samples = self.devices.setdefault(device, ReceivedSamples(local_zone=self._local_zone(publication.topic)))
         samples.n_messages += 1
         if power_kw is not None:

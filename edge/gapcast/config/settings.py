@@ -14,6 +14,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_val
 
 from gapcast.config.mqtt import MqttSettings, Port, SettingsSection, TopicSettings
 from gapcast.config.sources import SourceSettings
+from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_overlap import echo_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
 
@@ -219,6 +220,8 @@ class Settings(SettingsSection):
     log: LogSettings = LogSettings()
     #: ``[[sources]]``: the meters to read; empty: native readings on ``topics.reading``.
     sources: tuple[SourceSettings, ...] = ()
+    #: ``[[submeters]]``: meters of single loads of the devices, which the ensemble also learns from.
+    submeters: tuple[SubmeterSettings, ...] = ()
     #: Shards of the meters that this worker serves; None: no sharding, it serves all.
     shards: tuple[Annotated[int, Field(ge=0)], ...] | None = None
 
@@ -257,6 +260,13 @@ class Settings(SettingsSection):
         return self
 
     @model_validator(mode="after")
+    def _submeters_are_consistent(self) -> Settings:
+        is_shared = self.shards is not None or self.mqtt.share_group is not None
+        for problem in submeter_problems(self.submeters, self.sources, self.topics.reading, is_shared=is_shared):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _reads_no_own_topic(self) -> Settings:
         topics = self.topics
         published = {
@@ -274,6 +284,9 @@ class Settings(SettingsSection):
             )
             for i, source in enumerate(self.sources)
         } or {"topics.reading": (_filter_of(topics.reading),)}
+        for i, submeter in enumerate(self.submeters):
+            filters = tuple(submeter.topic.replace("{part}", part) for part in submeter.parts or ("{part}",))
+            subscribed[f"submeters.{i}.topic"] = filters
         subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
         published = {key: self._with_gateway(topic) for key, topic in published.items()}
         for problem in echo_problems(subscribed, published):

@@ -56,6 +56,14 @@ class DeviceScores(BaseModel):
     ever: ScoresDocument | None = None
 
 
+class DeviceSubmeter(BaseModel):
+    """A submeter of a device, in the window of its readings."""
+
+    name: str
+    last_minute: ReadingDocument | None = Field(description="Its newest minute that a reading had; null: none")
+    age_min: int | None = Field(description="Minutes from then to the device's last reading; null: none")
+
+
 class DeviceDocument(BaseModel):
     """Current state of a device."""
 
@@ -65,6 +73,7 @@ class DeviceDocument(BaseModel):
     last_reading_filled: bool = Field(
         description="Whether the meter sent nothing for most of that minute, and its last value was held"
     )
+    submeters: list[DeviceSubmeter] = Field(description="Its configured submeters; empty without any")
     n_observed: int = Field(
         description="Number of real readings in the window; below `context`, the model is warming up"
     )

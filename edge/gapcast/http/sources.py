@@ -19,6 +19,14 @@ class WaitingDeviceDocument(BaseModel):
     first_forecast_at: str | None = Field(description="When its first forecast is expected, RFC 3339; null: unknown")
 
 
+class SubmeterDocument(BaseModel):
+    """A configured submeter."""
+
+    device: str = Field(description="The device that it belongs to")
+    name: str
+    topic: str = Field(description="The topic of its messages")
+
+
 class SourcesDocument(BaseModel):
     """What the gateway listens to, and what it has received so far."""
 
@@ -30,6 +38,7 @@ class SourcesDocument(BaseModel):
                     "broker": "broker:1883",
                     "topics": ["tele/+/SENSOR"],
                     "sources": ["tasmota"],
+                    "submeters": [],
                     "command": "mosquitto_sub -h broker -p 1883 -v -t tele/+/SENSOR",
                     "first_forecast_at": "2026-01-01T11:20:02.000Z",
                     "n_ignored": 0,
@@ -51,6 +60,7 @@ class SourcesDocument(BaseModel):
     broker: str = Field(description="Host and port of the broker")
     topics: list[str] = Field(description="Subscriptions for readings")
     sources: list[str] = Field(description="Presets or topics of the configured sources; empty: native readings")
+    submeters: list[SubmeterDocument] = Field(description="The configured submeters, in order")
     command: str = Field(
         description="A command that shows the messages of the sources, or publishes a native reading; may be empty"
     )
@@ -81,6 +91,9 @@ def _document(status: IntakeStatus) -> SourcesDocument:
         broker=subscriptions.address,
         topics=list(subscriptions.topics),
         sources=list(subscriptions.sources),
+        submeters=[
+            SubmeterDocument(device=device, name=name, topic=topic) for device, name, topic in subscriptions.submeters
+        ],
         command=subscriptions.command,
         first_forecast_at=_instant(status.forecast_at_ms),
         n_ignored=status.n_ignored,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pydantic_core import to_json
 
@@ -21,6 +22,7 @@ from gapcast.mqtt.rejections import Rejections
 from gapcast.mqtt.request_topics import RequestTopic
 from gapcast.mqtt.session import ReceivedMessage, Session
 from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.submeters import SubmeterReader
 from gapcast.mqtt.topics import Topics
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.intake import Subscriptions
@@ -37,11 +39,13 @@ _SHOWN = 120
 class IntakeOptions:
     """How incoming messages are read and counted.
 
-    ``sources``, if given, read them instead of the native topic and payload. ``statistics`` are the service's; they
-    count messages that never reach it. ``subscriptions`` describe the topics of readings to people.
+    ``sources``, if given, read them instead of the native topic and payload, and ``submeters`` those of submeters.
+    ``statistics`` are the service's; they count messages that never reach it. ``subscriptions`` describe the topics of
+    readings to people.
     """
 
     sources: SourceReader | None = None
+    submeters: SubmeterReader | None = None
     statistics: Statistics = field(default_factory=Statistics)
     rejections_per_s: float = 10.0
     subscriptions: Subscriptions = field(default_factory=Subscriptions)
@@ -68,6 +72,7 @@ class MqttLink:
         self._retain = retain_forecasts
         self._extras = tuple(extras)
         self._sources = intake.sources
+        self._submeters = intake.submeters
         self.meters: Meters = intake.sources.meters if intake.sources is not None else NoMeters()
         self.subscriptions = intake.subscriptions
         self._statistics = intake.statistics
@@ -119,20 +124,39 @@ class MqttLink:
 
     def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
-        session, sources = self._session, self._sources
+        session, sources, submeters = self._session, self._sources, self._submeters
         is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.is_backlogged
         received = session.receive_messages(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
         self._forecast_publisher.begin_batch()
+        if submeters is not None:
+            self._attempt("message", submeters.close_due)
         if sources is None:
-            messages = [self._incoming_message(one) for one in received]
+            read = self._incoming_message if submeters is None else partial(self._with_submeters, submeters)
+            messages = [read(one) for one in received]
             self._attempt("message", self._clocks.check, received, messages)
         else:
             messages = [message for one in received for message in self._incoming_messages(one, sources)]
-            messages += self._attempt("message", sources.close_due, 0 if session.is_backlogged else n_at_most) or []
+            messages += self._closed_minutes(sources, 0 if session.is_backlogged else n_at_most)
         self._has_pending_requests = any(
             [self._attempt("request", request_topic.process_pending) for request_topic in self._request_topics.values()]
         )
         return messages
+
+    def _closed_minutes(self, sources: SourceReader, n_at_most: int) -> list[IncomingMessage]:
+        messages = self._attempt("message", sources.close_due, n_at_most) or []
+        submeters = self._submeters
+        return messages if submeters is None else [_attached(submeters, message) for message in messages]
+
+    def _with_submeters(self, submeters: SubmeterReader, received: ReceivedMessage) -> IncomingMessage:
+        """Return what a message holds: a reading with its submeters, or one of a submeter, without a reading."""
+        if not submeters.reads(received.publication.topic):
+            return _attached(submeters, self._incoming_message(received))
+        try:
+            return submeters.read(received)
+        except PROPAGATED_ERRORS:
+            raise
+        except BaseException as error:
+            return self._failed(received, error)
 
     def listen(self, topic: str, request_topic: RequestTopic) -> None:
         """Route messages on ``topic``, which the session is subscribed to, to ``request_topic``."""
@@ -146,7 +170,12 @@ class MqttLink:
             request_topic = self._request_topics.get(publication.topic)
             if request_topic is not None:
                 return [_route_request(request_topic, received)]
+            submeters = self._submeters
+            if submeters is not None and submeters.reads(publication.topic):
+                return [submeters.read(received)]
             messages = sources.read(received)
+            if submeters is not None:
+                messages = [_attached(submeters, message) for message in messages]
             if (reading := messages[-1].reading) is not None:
                 self._attach_properties(reading, publication)
         except PROPAGATED_ERRORS:
@@ -277,3 +306,8 @@ def _route_request(request_topic: RequestTopic, received: ReceivedMessage) -> In
     except PayloadError as problem:
         return IncomingMessage(None, problem, received.received_s, received.publication)
     return IncomingMessage(None, None, received.received_s, received.publication)
+
+
+def _attached(submeters: SubmeterReader, message: IncomingMessage) -> IncomingMessage:
+    """Return ``message`` with the submeters of the device of its reading, if it has one."""
+    return message if message.reading is None else message._replace(reading=submeters.attach(message.reading))

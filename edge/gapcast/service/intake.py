@@ -26,12 +26,14 @@ class Subscriptions:
 
     ``sources`` are the names of the configured sources; without any, the readings are native. ``command`` shows the
     messages of these sources, or publishes a native reading; empty if there is no such command for the transport.
+    ``submeters`` are device, name and topic of each configured one.
     """
 
     address: str = ""
     topics: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     command: str = ""
+    submeters: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

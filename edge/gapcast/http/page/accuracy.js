@@ -3,7 +3,7 @@
 import { byId, make, write } from "./dom.js";
 import { MIN_OUTCOMES, NOTHING, PERIODS, assessmentIn, count, kw3, percent, skill } from "./format.js";
 
-const MEMBER_NAMES = { learned: "online model (RLS)" };
+const MEMBER_NAMES = { learned: "online model (RLS)", submetered: "online model with submeters" };
 
 export function showAccuracy(store) {
   showScores(store.scores);

@@ -14,6 +14,7 @@ export function showNow(store) {
   showHorizon(forecast);
   showInterval(forecast);
   showPath(forecast);
+  showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
   const [sentence, rating] = store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
   write(byId("skill"), sentence && `${sentence}.`);
@@ -54,6 +55,15 @@ function showInterval(forecast) {
   const [lower, upper] = element.querySelectorAll("data");
   figure(lower, forecast.lower_kw, kw(forecast.lower_kw));
   figure(upper, forecast.upper_kw, kw(forecast.upper_kw));
+}
+
+function showSubmeters(submeters) {
+  const shown = submeters.map(({ name, last_minute: last, age_min: age }) => {
+    if (!last) return `${name} unknown`;
+    return `${name} ${kw(last.gap_kw)} kW${age ? ` (${age} min before)` : ""}`;
+  });
+  byId("submeters").hidden = !shown.length;
+  write(byId("submeters"), `Submeters: ${shown.join(", ")}`);
 }
 
 function showPath(forecast) {

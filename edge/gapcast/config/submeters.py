@@ -1,0 +1,82 @@
+"""``[[submeters]]``: meters of single loads, which belong to a device. They are read like ``[[sources]]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import Field, field_validator, model_validator
+
+from gapcast.config.sources import SourceSettings
+from gapcast.core.reading import is_device_id
+from gapcast.core.submeters import Submeters
+
+_PLACEHOLDERS = ("{device}", "{channel}", "{shard}")
+#: Most submeters of a device: each takes memory and time.
+MOST_SUBMETERS = 8
+
+
+class SubmeterSettings(SourceSettings):
+    """One of ``[[submeters]]``."""
+
+    #: The device that it belongs to.
+    of: str
+    #: Its name, which identifies what was learned from it.
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,48}$")
+
+    @field_validator("of")
+    @classmethod
+    def _is_device(cls, device: str) -> str:
+        if not is_device_id(device):
+            msg = f"{device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+            raise ValueError(msg)
+        return device
+
+    @model_validator(mode="after")
+    def _is_one_meter(self) -> SubmeterSettings:
+        if self.device:
+            msg = "a submeter is no device of its own: remove device, and name the device that it belongs to as of"
+            raise ValueError(msg)
+        found = [one for one in _PLACEHOLDERS if one in self.topic]
+        if found:
+            msg = f"topic {self.topic!r} has {found[0]}: write the topic of this submeter, as in tele/car/SENSOR"
+            raise ValueError(msg)
+        return self
+
+
+def names_of(submeters: Sequence[SubmeterSettings]) -> Submeters:
+    """Return the names of each device's submeters, in order."""
+    names: dict[str, tuple[str, ...]] = {}
+    for one in submeters:
+        names[one.of] = (*names.get(one.of, ()), one.name)
+    return names
+
+
+def submeter_problems(
+    submeters: Sequence[SubmeterSettings], sources: Sequence[SourceSettings], reading_topic: str, *, is_shared: bool
+) -> Iterator[str]:
+    """Yield each problem with ``submeters`` in a sentence that names the key and the fix.
+
+    ``sources`` are the meters, or if there are none, the native readings on ``reading_topic``; ``is_shared``: whether
+    several workers share the meters.
+    """
+    if submeters and is_shared:
+        problem = "different workers may read a submeter and its device"
+        yield f"submeters: {problem}: remove the submeters, or shards and mqtt.share_group"
+    topics = [(f"sources.{i}.topic", source.topic) for i, source in enumerate(sources)] or [
+        ("topics.reading", reading_topic)
+    ]
+    fixed = [source.device for source in sources]
+    are_known = bool(fixed) and all(device and "{" not in device for device in fixed)
+    for i, one in enumerate(submeters):
+        key = f"submeters.{i}"
+        if (one.of, one.name) in [(other.of, other.name) for other in submeters[:i]]:
+            yield f"{key}.name: {one.of} has a submeter {one.name!r} already: give each another name"
+        if are_known and one.of not in fixed:
+            yield f"{key}.of: no source has the device {one.of!r}; there are: {', '.join(sorted(set(fixed)))}"
+        for other_key, topic in topics:
+            if topic == one.topic:
+                yield f"{key}.topic: {one.topic!r} is read as {other_key}: a submeter has another topic than the meter"
+        topics.append((f"{key}.topic", one.topic))
+    for device, names in names_of(submeters).items():
+        if len(names) > MOST_SUBMETERS:
+            yield f"submeters: {device} has {len(names)}, at most {MOST_SUBMETERS} are read: keep the largest loads"

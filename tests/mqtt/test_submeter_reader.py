@@ -1,0 +1,77 @@
+"""Minutes of submeters: which one a reading gets, and what a message of a submeter leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gapcast.app.broker import submeters_of
+from gapcast.config.settings import Settings
+from gapcast.core.reading import Limits, Reading
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.submeters import MAX_AGE_MIN, SubmeterReader
+from tests.support.houses import FIRST
+
+CAR: dict[str, Any] = {"of": "home", "name": "car", "topic": "car", "value": "kw", "unit": "kW"}
+MINUTES = {**CAR, "time": "t", "kind": "minute"}
+
+
+def reader_of(*submeters: dict[str, Any], now_ms: int = 0) -> SubmeterReader:
+    settings = Settings.model_validate({"submeters": submeters})
+    return SubmeterReader(submeters_of(settings), Limits(), lambda: now_ms)
+
+
+def message(payload: str, topic: str = "car", received_ms: int = 0) -> ReceivedMessage:
+    return ReceivedMessage(Publication(topic, payload.encode(), 0, False, False, b"", len(payload)), 0.0, received_ms)
+
+
+def minute(i: int, kw: float) -> ReceivedMessage:
+    return message(f'{{"t": {(FIRST + i) * 60}, "kw": {kw}}}')
+
+
+def car_kw(reader: SubmeterReader, i: int) -> float | None:
+    return (reader.attach(Reading("home", FIRST + i, 1.0)).measured or {}).get("submeter car")
+
+
+def test_reading_gets_the_newest_minute_up_to_its_own() -> None:
+    reader = reader_of(MINUTES)
+    for i in (3, 1, 2, 5):
+        assert reader.read(minute(i, float(i))).reading is None
+    assert [car_kw(reader, i) for i in range(7)] == [None, 1, 2, 3, 3, 5, 5]
+    assert [car_kw(reader, 5 + MAX_AGE_MIN), car_kw(reader, 6 + MAX_AGE_MIN)] == [5, None]
+
+
+def test_reading_of_another_device_is_left_as_it_is() -> None:
+    reader = reader_of(MINUTES)
+    reader.read(minute(0, 1.0))
+    reading = Reading("barn", FIRST, 1.0)
+    assert reader.attach(reading) is reading
+    with_voltage = Reading("home", FIRST, 1.0, measured={"voltage_v": 239.0})
+    assert reader.attach(with_voltage).measured == {"voltage_v": 239.0, "submeter car": 1.0}
+
+
+def test_submeter_that_restarts_in_the_past_keeps_few_minutes() -> None:
+    reader = reader_of(MINUTES)
+    for i in (*range(1_000, 1_040), *range(40)):
+        reader.read(minute(i, float(i)))
+    assert [car_kw(reader, i) for i in (39, 1_039)] == [39, None]
+
+
+@pytest.mark.parametrize(("payload", "reason"), [("x", "not_json"), ('{"kw": 1e9, "t": 1288569600}', "out_of_range")])
+def test_bad_message_has_its_problem(payload: str, reason: str) -> None:
+    problem = reader_of(MINUTES).read(message(payload)).problem
+    assert problem is not None
+    assert problem.reason == reason
+
+
+def test_minute_of_samples_is_closed_by_the_clock() -> None:
+    first_ms = FIRST * 60_000
+    reader = reader_of({**CAR, "every_s": 30}, now_ms=first_ms + 63_000)
+    for second in (0, 30):
+        reader.read(message(f'{{"kw": {second}}}', received_ms=first_ms + second * 1_000))
+    assert car_kw(reader, 0) is None
+    reader.close_due()
+    assert car_kw(reader, 0) == 15.0
+    assert (reader.reads("car"), reader.reads("cars")) == (True, False)
