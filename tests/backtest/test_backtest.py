@@ -23,7 +23,7 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.summary import EVER
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.layout import FileFormat, Layout, with_submeters
 from gapcast.recordings.recording import Minute, read_recording
 from tests.support.models import shipped_models
 
@@ -50,6 +50,16 @@ def settings(**sections: Any) -> Settings:
 
 def run(files: list[Path], part: HouseFile | None = None, out: Path | None = None, **sections: Any) -> Backtest:
     return run_backtest(settings(**sections), files, COLUMNS, part or HouseFile(), out=out)
+
+
+def test_backtest_with_submeters_scores_their_member(tmp_path: Path) -> None:
+    path = tmp_path / "home.csv"
+    rows = [f"{minute_label(FIRST + i)},{kw_of(i)},{(i % 23 < 4) * 1.5}" for i in range(90)]
+    path.write_text("\n".join(["time,kw,oven", *rows]) + "\n", encoding="utf-8")
+    form = with_submeters(COLUMNS, ["oven"], of_uci=False)
+    with_oven = run_backtest(settings(), [path], form, HouseFile())
+    assert [*with_oven.scored.members][-3:] == ["learned", "submetered", "persistence"]
+    assert "submetered" not in run([path]).scored.members
 
 
 # --- houses -----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from itertools import chain, islice
@@ -67,15 +67,25 @@ def minutes_of(recording: Recording, part: HouseFile) -> Iterator[Minute]:
     return islice(chain([first], minutes), part.limit)
 
 
-def side_by_side(houses: Mapping[str, Iterator[Minute]], n_at_once: int) -> Iterator[list[Reading]]:
-    """Yield batches of about ``n_at_once`` readings: equally many of each unfinished house, in its order."""
+#: The powers of a house's submeters in a minute, by their keys in :attr:`gapcast.core.reading.Reading.measured`.
+MeasuredAt = Callable[[int], Mapping[str, float] | None]
+
+
+def side_by_side(
+    houses: Mapping[str, Iterator[Minute]], n_at_once: int, submeters: Mapping[str, MeasuredAt] | None = None
+) -> Iterator[list[Reading]]:
+    """Yield batches of about ``n_at_once`` readings: equally many of each unfinished house, in its order.
+
+    ``submeters`` are those of the houses that have any.
+    """
     unfinished = dict(houses)
     while unfinished:
         n_each = max(1, n_at_once // len(unfinished))
         batch: list[Reading] = []
         for name, minutes in list(unfinished.items()):
+            measured = (submeters or {}).get(name, _nothing)
             readings = [
-                Reading(name, minute.minute, minute.gap_kw, is_filled=minute.is_filled)
+                Reading(name, minute.minute, minute.gap_kw, False, measured(minute.minute), minute.is_filled)
                 for minute in islice(minutes, n_each)
             ]
             batch += readings
@@ -83,3 +93,7 @@ def side_by_side(houses: Mapping[str, Iterator[Minute]], n_at_once: int) -> Iter
                 del unfinished[name]
         if batch:
             yield batch
+
+
+def _nothing(_minute: int) -> None:
+    """Return what is measured beside the power by default."""

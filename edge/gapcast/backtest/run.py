@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
-from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
+from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.weeks import Week, Weeks
 from gapcast.config.settings import Settings
@@ -92,9 +92,11 @@ def run_backtest(
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
-    engine = engine_of(settings, load_models(settings))
+    submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
+    engine = engine_of(settings, load_models(settings), submeters)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
-    return run_houses(engine, houses, scored_from, out=out, quiet=show is None)
+    measured = {name: recordings[name].submeters_kw for name in submeters}
+    return run_houses(engine, houses, scored_from, out=out, quiet=show is None, submeters=measured)
 
 
 def read_houses(
@@ -129,13 +131,17 @@ def run_houses(
     *,
     out: Path | None = None,
     quiet: bool = True,
+    submeters: Mapping[str, MeasuredAt] | None = None,
 ) -> Backtest:
-    """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on."""
+    """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
+
+    ``submeters`` are the powers of the houses' submeters.
+    """
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
-        for readings in side_by_side(houses, BATCH_READINGS):
+        for readings in side_by_side(houses, BATCH_READINGS, submeters):
             run_through(engine, readings, tally, outcomes_file)
             n_readings += len(readings)
             progress.update(len(readings))

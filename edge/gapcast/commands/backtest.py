@@ -26,6 +26,14 @@ from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, s
     help="Score only forecasts made from this time on; the readings before it are used to learn.",
 )
 @FILE_OPTIONS
+@click.option("--submeters", is_flag=True, help="Learn from the three submeters of UCI's set too.")
+@click.option(
+    "--submeter-column",
+    "submeter_columns",
+    multiple=True,
+    metavar="NAME",
+    help="Column with the power of a submeter, in the unit of --value-column; can be repeated.",
+)
 @click.option(
     "--all-models",
     is_flag=True,
@@ -44,6 +52,8 @@ def backtest(
     start: str | None,
     limit: int | None,
     score_from: str | None,
+    submeters: bool,
+    submeter_columns: tuple[str, ...],
     all_models: bool,
     json_file: Path | None,
     out: Path | None,
@@ -60,6 +70,7 @@ def backtest(
     from gapcast.backtest.report import check_writable, document, lines
     from gapcast.backtest.run import run_backtest
     from gapcast.observability.logs import configure_logs
+    from gapcast.recordings.layout import with_submeters
 
     if all_models and out is not None:
         msg = "--out writes the forecasts of one run: leave out --all-models"
@@ -67,6 +78,7 @@ def backtest(
     configure_logs("auto", "warning")
     settings = read_settings(config, assignments)
     form, zone = read_format(of_file, settings)
+    form = with_submeters(form, submeter_columns, of_uci=submeters)
     if json_file is not None:
         check_writable("--json", json_file)
     part = HouseFile(start, limit, score_from, zone)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Literal, TypedDict
 
@@ -24,6 +24,7 @@ class Layout:
     most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
     :class:`~gapcast.recordings.timestamps.TimestampParser`.
     ``features`` are columns by the names of :data:`gapcast.core.features.MEASURED`, in the units in these names.
+    ``submeters`` are the columns of submeters, in the unit of the power.
     """
 
     time_column: str
@@ -35,6 +36,7 @@ class Layout:
     zone: tzinfo | None = None
     features: Mapping[str, str] = field(default_factory=dict)
     default_unit: Unit | None = None
+    submeters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class FileFormat:
     """How a file is read. Without ``layout``: an export, UCI's set, or Parquet of ``gapcast-trainer prepare``.
 
     ``hold_min`` is that of :func:`~gapcast.recordings.minute_means.sampling_of`. ``unit``, ``zone`` and ``entity``, the
-    words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are known.
+    words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are known. ``submeters``:
+    whether to read those of UCI's set.
     """
 
     layout: Layout | None = None
@@ -50,6 +53,7 @@ class FileFormat:
     unit: Unit | None = None
     zone: tzinfo | None = None
     entity: str | None = None
+    submeters: bool = False
 
 
 class FileOptions(TypedDict):
@@ -98,3 +102,21 @@ def file_format(
     if features or options["separator"] or options["time_format"]:
         raise SettingsError(NO_OPTIONS)
     return FileFormat(None, options["hold_min"], options["unit"], options["zone"], options["entity"])
+
+
+def with_submeters(form: FileFormat, columns: Sequence[str], *, of_uci: bool) -> FileFormat:
+    """Return ``form`` with the submeters in ``columns``, or those of UCI's set.
+
+    Raises :class:`SettingsError` if there are no columns to name, or one is named twice.
+    """
+    if not columns:
+        return replace(form, submeters=of_uci)
+    if form.layout is None or of_uci:
+        msg = f"--submeter-column {columns[0]}: name the other columns too, by --time-column and --value-column"
+        raise SettingsError(msg + (", and leave out --submeters, which is for UCI's set" if of_uci else ""))
+    every = (form.layout.time_column, form.layout.value_column, *columns)
+    for column in columns:
+        if every.count(column) > 1:
+            msg = f"--submeter-column {column}: the column is named twice; name each once"
+            raise SettingsError(msg)
+    return replace(form, layout=replace(form.layout, submeters=tuple(columns)))

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
+from gapcast.core.submeters import measured_name
 from gapcast.recordings.fields import PER_KW, number_in, power_unit, separator_of
 from gapcast.recordings.layout import Layout
 from gapcast.recordings.table import Table
@@ -46,6 +47,8 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     if not instant_ms:
         raise SourceError(path, "holds a header and no readings")
     power, *others = (np.array(column) for column in values)
+    powers_kw = [values / PER_KW[columns.unit] for values in others[len(layout.features) :]]
+    submeters = dict(zip(map(measured_name, layout.submeters), powers_kw, strict=True))
     return Table(
         path=path,
         source=f"{path.name}, column {layout.value_column} ({columns.unit_label})",
@@ -53,7 +56,7 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
         instant_ms=np.array(instant_ms),
         gap_kw=power / PER_KW[columns.unit],
         line=np.array(line),
-        extra=dict(zip(layout.features, others, strict=True)),
+        extra={**dict(zip(layout.features, others, strict=False)), **submeters},
         each_minute=False,
         time_kind=clock.kind + (f", in {layout.zone}" if clock.kind == LOCAL else ""),
     )
@@ -71,7 +74,7 @@ class _Columns:
             self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
         except csv.Error as error:
             raise SourceError(path, str(error), 1) from error
-        value_columns = (layout.value_column, *layout.features.values())
+        value_columns = (layout.value_column, *layout.features.values(), *layout.submeters)
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
         found = power_unit(layout.value_column, layout.unit, layout.default_unit)
         if found is None:

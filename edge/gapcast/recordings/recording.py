@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -13,6 +14,7 @@ import numpy as np
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import local_label, minute_of
 from gapcast.core.reading import Limits
+from gapcast.core.submeters import name_of
 from gapcast.core.wording import counted
 from gapcast.recordings import clean_file, exports, meter_csv, uci
 from gapcast.recordings.layout import NO_OPTIONS, FileFormat
@@ -54,6 +56,17 @@ class Recording:
         minutes = present + (self.series.first_minute + start)
         yield from map(Minute, minutes.tolist(), gap_kw[present].tolist(), is_filled.tolist())
 
+    @property
+    def submeters(self) -> tuple[str, ...]:
+        """The names of the submeters."""
+        return tuple(map(name_of, self.series.submeters))
+
+    def submeters_kw(self, minute: int) -> dict[str, float]:
+        """Return the known powers of submeters in ``minute``, by their keys in ``Reading.measured``."""
+        at = minute - self.series.first_minute
+        powers_kw = ((name, float(values[at])) for name, values in self.series.submeters.items())
+        return {name: kw for name, kw in powers_kw if not math.isnan(kw)}
+
     def lines(self, zone: tzinfo) -> list[str]:
         """Return what was understood of the file, for a terminal; times are in ``zone``."""
         report, series = self.report, self.series
@@ -65,6 +78,7 @@ class Recording:
             f"in {counted(report.n_gaps, 'gap')}"
             + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
             f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
+            *([f"  submeters: {', '.join(self.submeters)}"] if self.submeters else []),
             *(f"  {line}" for line in (*report.duplicate_lines(), *self.remarks)),
         ]
 
@@ -77,6 +91,9 @@ def read_recording(
     Raises :class:`SourceError`, with the line, if it cannot be used.
     """
     has_options = form.unit is not None or form.hold_min is not None or form.entity is not None
+    is_uci = form.layout is None and not _is_parquet(path) and exports.detect(path) is None
+    if form.submeters and not is_uci:
+        raise SourceError(path, "is not UCI's set: name the columns of submeters by --submeter-column")
     if _is_parquet(path):
         if form.layout is not None:
             raise SourceError(path, "is Parquet of `gapcast-trainer prepare`, which needs no --time-column")
@@ -91,7 +108,7 @@ def read_recording(
     elif has_options:
         raise SourceError(path, f"is no export: {NO_OPTIONS}")
     else:
-        table = uci.read(path, progress=progress)
+        table = uci.read(path, submeters=form.submeters, progress=progress)
     series, report = minute_series(table, form.hold_min, limits)
     holds_changes = table.hold_min is not None or form.hold_min is not None
     return Recording(path, series, report, table.time_kind, table.remarks, holds_changes)

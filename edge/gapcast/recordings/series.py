@@ -14,6 +14,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.features import GAP
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
 from gapcast.core.reading import Limits
+from gapcast.core.submeters import is_submeter
 from gapcast.core.window import I64, MAX_FILL_MIN
 from gapcast.core.wording import counted
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
@@ -35,7 +36,8 @@ class Series:
     ``extra`` holds the other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`,
     each ``[T]``, NaN where missing. ``filled`` ``[T]`` marks minutes in which nothing was measured for most of the
     time: they are in windows, but no outcomes; None: there are none. ``zone`` is the household's,
-    for features of the time of day and the week.
+    for features of the time of day and the week. ``submeters`` are those of the household, each ``[T]``, kW, NaN where
+    missing, by the keys that :attr:`gapcast.core.reading.Reading.measured` has for them.
     """
 
     first_minute: int
@@ -43,6 +45,7 @@ class Series:
     extra: Mapping[str, F64] = field(default_factory=lambda: MappingProxyType({}))
     filled: NDArray[np.bool_] | None = None
     zone: tzinfo = UTC
+    submeters: Mapping[str, F64] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def last_minute(self) -> int:
@@ -127,7 +130,9 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
         columns = {name: values[read[0] : read[-1] + 1] for name, values in columns.items()}
         first_minute += int(read[0])
         filled = None if filled is None or not filled.any() else filled[read[0] : read[-1] + 1]
-    series = Series(first_minute, columns.pop(GAP), MappingProxyType(columns), filled)
+    submeters = MappingProxyType({name: columns.pop(name) for name in list(columns) if is_submeter(name)})
+    gap_kw = columns.pop(GAP)
+    series = Series(first_minute, gap_kw, MappingProxyType(columns), filled, submeters=submeters)
     return series, _report(table, series, sampling, n_duplicates)
 
 
@@ -156,6 +161,11 @@ def _reject_bad_times(table: Table) -> None:
 
 
 def _reject_bad_power(table: Table, limits: Limits) -> None:
+    for name in filter(is_submeter, table.extra):
+        values_kw = table.extra[name]
+        outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
+        problem = f"{name} is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
+        _reject_rows(table, outside, f"{{time}}: {problem}")
     present = ~np.isnan(table.gap_kw)
     out_of_range = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
     problem = f"{{gap_kw:g}} kW is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"

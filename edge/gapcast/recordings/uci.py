@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
+from gapcast.core.submeters import is_submeter, measured_name
 from gapcast.recordings.table import Table
 from gapcast.recordings.text_file import lines, open_text, quoted
 
@@ -42,17 +43,21 @@ _HEADER = ";".join(COLUMNS).encode()
 _GAP = COLUMNS.index("Global_active_power")
 #: Our names, which contain the units, of the columns from there on.
 _FEATURES = ("gap_kw", "reactive_kvar", "voltage_v", "current_a")
+#: Names of the submeters, whose values are watt-hours of each minute, and kW per watt-hour and minute.
+_SUBMETERS = tuple(name.lower() for name in COLUMNS[_GAP + len(_FEATURES) :])
+_KW_PER_WH = 0.06
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
 _MISSING = ("?", "")
 
 
-def read(path: Path, *, progress: bool = False) -> Table:
-    """Read power, reactive power, voltage and current from the zip or text at ``path``.
+def read(path: Path, *, submeters: bool = False, progress: bool = False) -> Table:
+    """Read power, reactive power, voltage and current from the zip or text at ``path``, and ``submeters`` if wanted.
 
-    Raises :class:`SourceError` at the first line in another format.
+    Raises :class:`SourceError` at the first line in another format, or if the file lacks columns that are wanted.
     """
     digest = hashlib.sha256()
-    second, columns = array("q"), tuple(array("d") for _ in _FEATURES)
+    wanted = (*_FEATURES, *map(measured_name, _SUBMETERS if submeters else ()))
+    second, columns = array("q"), tuple(array("d") for _ in wanted)
     day_of, second_of, number_of = _CachedParser(_parse_date), _CachedParser(_parse_time), _CachedParser(_parse_number)
     with (
         open_text(path, MEMBER) as (stream, n_bytes),
@@ -60,7 +65,9 @@ def read(path: Path, *, progress: bool = False) -> Table:
     ):
         numbered = enumerate(lines(stream, digest.update, bar.update), 1)
         names = _header(path, next(numbered, (0, b""))[1])
-        features = _FEATURES[: len(names) - _GAP]
+        features = wanted[: len(names) - _GAP]
+        if submeters and len(features) < len(wanted):
+            raise SourceError(path, f"has no {', '.join(COLUMNS[len(names) :])}: leave out --submeters", 1)
         for number, line in numbered:
             fields = line.split(b";")
             if len(fields) != len(names):
@@ -70,13 +77,15 @@ def read(path: Path, *, progress: bool = False) -> Table:
                 numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row is detected
             except ValueError as error:
                 raise SourceError(path, _wrong_field(fields, error), number) from error
-            for column, value in zip(columns, numbers, strict=False):  # without the sub-meters
+            for column, value in zip(columns, numbers, strict=False):  # without the submeters, if not wanted
                 column.append(value)
     if not second:
         raise SourceError(path, "holds a header and no readings")
     instant_ms = np.array(second) * 1_000
     gap_kw, *others = (np.array(column) for column in columns)
     extra = dict(zip(features[1:], others, strict=False))
+    for name in filter(is_submeter, extra):
+        extra[name] = extra[name] * _KW_PER_WH
     row_line = np.arange(2, instant_ms.size + 2)
     return Table(path, SOURCE, digest.hexdigest(), instant_ms, gap_kw, row_line, extra, time_kind=TIME_KIND)
 
