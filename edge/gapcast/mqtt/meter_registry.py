@@ -93,6 +93,12 @@ class MeterRegistry:
         """Return the messages with a value of each meter that has sent one. Thread-safe."""
         return [meter.sample_count for meter in list(self._meters.values()) if meter.n_samples]
 
+    def close_minute(self, device: str, minute: int) -> list[Reading]:
+        """Close ``minute`` of the samples of ``device`` if it is over; return the closed minutes."""
+        now_ms = self._now_ms()
+        meters = self._meters_of(device)
+        return [reading for meter in meters for reading in self._aggregator.close_minute(meter, minute, now_ms)]
+
     # --- over a restart -------------------------------------------------------------------------
 
     def reset(self, topic: str) -> None:

@@ -9,6 +9,7 @@ from math import inf
 import structlog
 
 from gapcast.core.errors import PayloadError
+from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.counter import Counter
 from gapcast.core.meters.minutes import MinuteMeans, SampleResult
 from gapcast.core.meters.samples import MeterState, Sample
@@ -165,6 +166,19 @@ class SampleAggregator:
                 record_internal_error(self._statistics, "message", error, meter.topic)
                 self.reset(meter)
         return closed
+
+    def close_minute(self, meter: Meter, minute: int, now_ms: int) -> list[Reading]:
+        """Close ``minute`` if it is over by the meter's clock, without the usual wait; return the closed minutes.
+
+        Not of a counter, whose next count covers it, nor of a meter whose samples may be out of order.
+        """
+        is_over = now_ms - meter.behind_ms + _JITTER_MS >= (minute + 1) * MINUTE_MS
+        if meter.counter is not None or meter.source.holding.lateness_ms or not is_over:
+            return []
+        meter.means.replay_minute(minute)
+        readings = self._readings(meter)
+        self._schedule_end(meter)
+        return readings
 
     def _enter(self, meter: Meter, at_ms: int, value: float, sample: Sample, *, redelivered: bool) -> SampleResult:
         extras = tuple(sample.measured.get(name) for name in self._extras)

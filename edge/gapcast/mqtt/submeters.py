@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gapcast.core.meters.source import Source
@@ -50,10 +50,9 @@ class SubmeterReader:
         self._reader = SourceReader(sources, limits, (), len(sources), Statistics(), now_ms)
         self._topics = frozenset(topic for one in submeters for topic in one.topic.filters)
         self._minutes: dict[str, dict[int, float]] = {one.topic.device: {} for one in submeters}
-        self._of_device: dict[str, list[tuple[str, Mapping[int, float]]]] = {}
+        self._of_device: dict[str, list[tuple[str, str]]] = {}  # name of the meter, key in the reading
         for one in submeters:
-            of_device = self._of_device.setdefault(one.device, [])
-            of_device.append((measured_name(one.name), self._minutes[one.topic.device]))
+            self._of_device.setdefault(one.device, []).append((one.topic.device, measured_name(one.name)))
 
     def reads(self, topic: str) -> bool:
         """Return whether ``topic`` is that of a submeter."""
@@ -71,21 +70,29 @@ class SubmeterReader:
         self._reader.meters.take_samples()  # they are not persisted: an open minute is lost in a restart
 
     def attach(self, reading: Reading) -> Reading:
-        """Return ``reading`` with the newest minute of each submeter of its device, none after its own."""
+        """Return ``reading`` with the newest minute of each submeter of its device, none after its own.
+
+        The reading shows that its minute is over: samples of a submeter in it are averaged now.
+        """
         of_device = self._of_device.get(reading.device)
         if of_device is None:
             return reading
         measured = dict(reading.measured or {})
-        for key, minutes in of_device:
+        for meter, key in of_device:
+            minutes = self._minutes[meter]
+            if reading.minute not in minutes:
+                self._add(self._reader.meters.close_minute(meter, reading.minute))
             known = [minute for minute in minutes if reading.minute - MAX_AGE_MIN <= minute <= reading.minute]
             if known:
                 measured[key] = minutes[max(known)]
         return reading._replace(measured=measured or None)
 
-    def _store(self, messages: list[IncomingMessage]) -> None:
-        for message in messages:
-            if message.reading is not None:
-                minutes = self._minutes[message.reading.device]
-                minutes[message.reading.minute] = message.reading.gap_kw
-                while len(minutes) > _N_MINUTES:
-                    del minutes[next(iter(minutes))]  # the first that came, in whatever time
+    def _store(self, messages: Sequence[IncomingMessage]) -> None:
+        self._add([message.reading for message in messages if message.reading is not None])
+
+    def _add(self, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            minutes = self._minutes[reading.device]
+            minutes[reading.minute] = reading.gap_kw
+            while len(minutes) > _N_MINUTES:
+                del minutes[next(iter(minutes))]  # the first that came, in whatever time
