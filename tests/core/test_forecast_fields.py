@@ -43,6 +43,8 @@ def forecasts(*, complete: bool) -> Forecasts:
         upper_kw=[2.0, 4.0],
         path_kw=[[1.2, 1.6], [2.2, 2.6]],
         shares=Shares(("lstm", "persistence"), [[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]]),
+        uncontrolled_kw=[0.6, 0.1],
+        planned_kw=[1.0, 2.5],
     )
 
 
@@ -63,6 +65,13 @@ def test_encoder_writes_the_documents_and_the_rest_schema_accepts_them(complete:
         assert [json.loads(payload) for payload in encoder.encode(made)] == documents
     for document in documents:
         assert ForecastDocument.model_validate(document).model_dump(exclude_unset=True) == document
+
+
+def test_encoder_writes_sparse_fields_of_some_forecasts_only() -> None:
+    made = replace(forecasts(complete=True), uncontrolled_kw=[None, 0.1], planned_kw=[None, 2.5])
+    sent = [json.loads(payload) for payload in ForecastEncoder().encode(made)]
+    assert sent == [one.document() for one in made]
+    assert ["planned_kw" in document for document in sent] == [False, True]
 
 
 def test_encoder_changes_its_template_with_the_form_of_the_batch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 
 from gapcast.core.buffer import Buffers
 from gapcast.core.engine import Engine
+from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.history import HistoryColumns
 from gapcast.core.learning.summary import LAST_DAY
+from gapcast.core.plan import LoadPlan, plan_of
+from gapcast.core.reading import is_device_id
+from gapcast.json_input import JsonError, decode_json
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.service import Service
 
@@ -54,6 +59,38 @@ class Devices:
             "forecasts": columns.forecasts(),
         }
 
+    def plan(self, device: str) -> dict[str, Any] | None:
+        """Return the announced loads of ``device``; None if it is unknown and has no plan."""
+        return self._service.queries.read(partial(_plan_document, device))
+
+    def replace_plan(self, device: str, body: bytes) -> dict[str, Any]:
+        """Replace the announced loads of ``device``, which may be unknown yet, by those in ``body``.
+
+        Return the plan as :meth:`plan` does. Raises :class:`PayloadError`.
+        """
+        if not is_device_id(device):
+            raise PayloadError("bad_device", f"{device[:80]!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - .")
+        try:
+            document = decode_json(body)
+        except JsonError as error:
+            raise PayloadError("not_json", f"the body is not JSON: {error}") from error
+        limits = self._service.queries.read(lambda engine, _availability: engine.limits)
+        self._service.replace_plan(device, plan_of(document, limits, time.time_ns() // 1_000_000))
+        return self.plan(device) or {"device": device, "plan": []}
+
+    def clear_plan(self, device: str) -> bool:
+        """Remove the announced loads of ``device``; return whether it is known, or had any."""
+        is_known = self.plan(device) is not None
+        if is_known:
+            self._service.replace_plan(device, LoadPlan())
+        return is_known
+
+
+def _plan_document(device: str, engine: Engine, _availability: AvailabilityPublisher) -> dict[str, Any] | None:
+    if device not in engine.buffers and device not in engine.plans.trackers:
+        return None
+    return {"device": device, "plan": engine.plan_of(device).document()}
+
 
 def _document(
     device: str, engine: Engine, availability: AvailabilityPublisher, *, every_period: bool = False
@@ -73,6 +110,7 @@ def _document(
         "n_observed": buffers.count_observed(stream),
         "context": engine.published_model.spec.context,
         "forecast": None if forecast is None else forecast.document(),
+        "plan": engine.plan_of(device).document(),
         "scores": {
             str(period): summary.document() for period, summary in scores.items() if every_period or period == LAST_DAY
         },

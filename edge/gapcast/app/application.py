@@ -87,6 +87,7 @@ class Application:
                 DeviceTopic.parse("topics.availability", settings.topics.availability),
                 DeviceTopic.parse("topics.scores", settings.topics.scores),
                 gateway_topic("topics.events", settings.topics.events, self.session.gateway),
+                DeviceTopic.parse("topics.plan", settings.topics.plan),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
@@ -123,6 +124,7 @@ class Application:
             ),
             state_store=self._store,
         )
+        link.listen_for_plans(self.service.replace_plan)
         self._intake_log = IntakeLog(self.service.queries.intake, settings.site.zone)
         self._attempt = Containment(statistics).attempt
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings

@@ -146,7 +146,10 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
         subscriptions=subscriptions_of(settings),
         stale_subscriptions=_filters_of(settings) if mqtt.share_group else (),
-        request_topics=(f"{home.discovery_prefix}/status",) if home.enabled else (),
+        request_topics=(
+            *((f"{home.discovery_prefix}/status",) if home.enabled else ()),
+            DeviceTopic.parse("topics.plan", settings.topics.plan).filter,
+        ),
         request_topics_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         host=mqtt.host,
         port=mqtt.port,

@@ -98,6 +98,8 @@ class TopicSettings(SettingsSection):
     forecast: str = "gap/{device}/forecast"
     availability: str = "gap/{device}/availability"
     scores: str = "gap/{device}/scores"
+    #: Announced loads of a device, read by gapcast.
+    plan: str = "gap/{device}/plan"
     #: With ``homeassistant.enabled``: the power of each minute, as the gateway read it.
     measured: str = "gap/{device}/measured"
     status: str = "gapcast/{gateway}/status"

@@ -288,6 +288,11 @@ class Settings(SettingsSection):
             filters = tuple(submeter.topic.replace("{part}", part) for part in submeter.parts or ("{part}",))
             subscribed[f"submeters.{i}.topic"] = filters
         subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
+        subscribed["topics.plan"] = (_filter_of(topics.plan),)
+        for key, filters in subscribed.items():
+            if key != "topics.plan" and subscribed["topics.plan"][0] in filters:
+                msg = f"topics.plan: {topics.plan!r} is read by {key} already: a message is read once"
+                raise ValueError(msg)
         published = {key: self._with_gateway(topic) for key, topic in published.items()}
         for problem in echo_problems(subscribed, published):
             raise ValueError(problem)

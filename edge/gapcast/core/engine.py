@@ -23,6 +23,8 @@ from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.panel import Panel, Unusable
+from gapcast.core.plan import LoadPlan
+from gapcast.core.plans import PlannedPart, Plans
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.submeters import Submeters
@@ -67,6 +69,7 @@ class AcceptedBatch:
     ``disproved`` are held readings that turned out to be clock errors. ``failures`` has the index of each
     reading that raised an unexpected exception, and the exception: the state of its device may be damaged.
     ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
+    ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
     """
 
     statuses: list[ReadingStatus]
@@ -81,6 +84,7 @@ class AcceptedBatch:
     counts: dict[Result, int]
     failures: list[tuple[int, Exception]] = field(default_factory=list)
     filled: list[int] = field(default_factory=list)
+    planned: dict[int, PlannedPart] = field(default_factory=dict)
 
     def raise_failure(self) -> None:
         """Raise the first of ``failures``, if any: for callers that need the whole batch."""
@@ -147,6 +151,8 @@ class Engine:
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
+        #: Announced loads.
+        self.plans = Plans(self.published_model.lead_times_min)
 
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.
@@ -164,7 +170,8 @@ class Engine:
         first_rows: list[int] = []
         failures: list[tuple[int, Exception]] = []
         filled: list[int] = []
-        buffers, history = self.buffers, self.history
+        planned: dict[int, PlannedPart] = {}
+        buffers, history, trackers = self.buffers, self.history, self.plans.trackers
         for reading in readings:
             try:
                 if failures:
@@ -177,7 +184,13 @@ class Engine:
                     if status is ReadingStatus.READY:
                         if reading.is_filled:
                             filled.append(len(devices))
-                        n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
+                        n_real = buffers.copy_window(reading.device, windows[len(devices)])
+                        if trackers and reading.device in trackers:
+                            window_kw = self._power_of(windows[len(devices)])
+                            part = self.plans.observe(reading.device, reading.minute, window_kw)
+                            if part is not None:
+                                planned[len(devices)] = part
+                        n_observed.append(n_real)
                         statuses.append(status)
                         forecast_indices.append(len(devices))
                         devices.append(reading.device)
@@ -195,7 +208,7 @@ class Engine:
         account = self._account(statuses)
         return AcceptedBatch(
             statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures,
-            filled,
+            filled, planned,
         )  # fmt: skip
 
     def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
@@ -224,6 +237,8 @@ class Engine:
         if unusable or replaced:
             repairs = self._repair(accepted, measured, unusable, replaced)
             forecasts = replace(forecasts, repairs=repairs)
+        if accepted.planned:
+            forecasts = self.plans.add_to(forecasts, accepted.planned, self.forecast_range)
         self.newest.store_forecasts(accepted.rows, forecasts)
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
@@ -258,8 +273,32 @@ class Engine:
             if not parts:
                 return None, []
             outcomes = Outcomes.joined(parts)
+            if self.plans.trackers:
+                outcomes = self.plans.totals_of(outcomes, self.buffers.names(), self.forecast_range)
             self.scores.add(outcomes)
             return outcomes, self.drift.add(outcomes)
+
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Replace the announced loads of ``device``, which may be unknown yet.
+
+        Raises :class:`~gapcast.core.errors.PayloadError` if there are too many loads in all plans.
+        """
+        if device not in self.buffers:
+            self.plans.replace_plan(device, plan, None, None)
+            return
+        row, (minute, _) = self.buffers.row(device), self.buffers.newest(device)
+        shows = self.plans.replace_plan(device, plan, minute, self._power_of(self.buffers.window(device)))
+        if shows and self.ensemble is not None:
+            self.ensemble.discard_pending(row)
+
+    def plan_of(self, device: str) -> LoadPlan:
+        """Return the announced loads of ``device`` that have not ended; none if there is no plan."""
+        minute = self.buffers.stream(device).last_minute if device in self.buffers else None
+        return self.plans.plan_of(device, minute)
+
+    def _power_of(self, window: F32) -> F32:
+        """Return a view of the power in ``window``, ``[context]`` or ``[context, C]``."""
+        return window if window.ndim == 1 else window[:, 0]
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
@@ -290,6 +329,7 @@ class Engine:
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
+        self.plans.forget(device)
         if row is not None:
             self.newest.forget(row)
             if self.ensemble is not None:

@@ -17,6 +17,8 @@ LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
 _COLUMNS = (
     "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw",
 )  # fmt: skip
+#: Columns that a part has only if one of its devices has a plan.
+_SPARSE_COLUMNS = ("uncontrolled_kw", "planned_kw")
 #: Decimals of ensemble weights.
 SHARE_DECIMALS = 3
 #: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
@@ -30,7 +32,8 @@ class Forecast:
     ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the model has no
     quantiles. ``path_kw`` holds the mean for each lead time of a model with several, else None; its last is ``gap_kw``.
     ``n_observed`` counts real readings among the window's ``context`` minutes. ``experts`` and ``median_experts`` are
-    the ensemble weights of the mean and of the median; None for the forecast of a single model.
+    the ensemble weights of the mean and of the median; None for the forecast of a single model. ``planned_kw`` is the
+    planned power at the target that all powers contain, ``uncontrolled_kw`` the mean without it; None without a plan.
     """
 
     device: str | None
@@ -48,6 +51,8 @@ class Forecast:
     path_kw: tuple[float, ...] | None = None
     experts: Mapping[str, float] | None = None
     median_experts: Mapping[str, float] | None = None
+    uncontrolled_kw: float | None = None
+    planned_kw: float | None = None
 
     @property
     def target_minute(self) -> int:
@@ -87,7 +92,8 @@ class Forecasts:
     """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
     ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
-    nothing was replaced.
+    nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
+    of a device without one.
     """
 
     model: ModelIdentity
@@ -102,6 +108,8 @@ class Forecasts:
     path_kw: list[list[float]] | None = None
     shares: Shares | None = None
     repairs: Repairs | None = None
+    uncontrolled_kw: list[float | None] | None = None
+    planned_kw: list[float | None] | None = None
 
     def __len__(self) -> int:
         """Return the number of forecasts."""
@@ -126,6 +134,8 @@ class Forecasts:
             path_kw=None if self.path_kw is None else tuple(self.path_kw[i]),
             experts=experts,
             median_experts=median_experts,
+            uncontrolled_kw=None if self.uncontrolled_kw is None else self.uncontrolled_kw[i],
+            planned_kw=None if self.planned_kw is None else self.planned_kw[i],
         )
 
     def __iter__(self) -> Iterator[Forecast]:
@@ -140,9 +150,15 @@ def joined(parts: Sequence[Forecasts]) -> Forecasts:
     def column(name: str) -> Any:
         return None if getattr(first, name) is None else [value for part in parts for value in getattr(part, name)]
 
+    def sparse_column(name: str) -> list[float | None] | None:
+        if all(getattr(part, name) is None for part in parts):
+            return None
+        return [value for part in parts for value in getattr(part, name) or [None] * len(part)]
+
     shares = None
     if first.shares is not None:
         weights = [weights for part in parts if part.shares is not None for weights in part.shares.weights]
         shares = Shares(first.shares.names, weights)
     repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
-    return replace(first, shares=shares, repairs=repairs, **{name: column(name) for name in _COLUMNS})
+    columns = {name: column(name) for name in _COLUMNS} | {name: sparse_column(name) for name in _SPARSE_COLUMNS}
+    return replace(first, shares=shares, repairs=repairs, **columns)

@@ -40,7 +40,8 @@ class ForecastField:
     ``value`` takes it from one forecast, ``column`` from a batch, ``[N]``. A field without ``column``, or whose
     ``column`` returns None, is the same in all forecasts of one model. Lists and maps stand after all other fields.
     ``is_nullable``: the value may be null. ``is_optional``: the field is absent if its value is None, in all forecasts
-    of a batch or in none.
+    of a batch or in none. ``is_sparse``: it may be absent in some forecasts of a batch only; such fields are optional
+    numbers, and the last ones.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ForecastField:
     column: Callable[[Forecasts], Sequence[Any] | None] | None = None
     is_nullable: bool = False
     is_optional: bool = False
+    is_sparse: bool = False
 
 
 def _target_labels(forecasts: Forecasts) -> list[str]:
@@ -174,5 +176,24 @@ FIELDS: tuple[ForecastField, ...] = (
         lambda one: None if one.median_experts is None else dict(one.median_experts),
         lambda batch: _weights(batch, of_median=True),
         is_optional=True,
+    ),
+    ForecastField(
+        "uncontrolled_kw",
+        FieldType.NUMBER,
+        "mean without the announced loads of the device's plan, kW. Absent, as is `planned_kw`, if none is on between "
+        "`observed_at` and `target_at`",
+        lambda one: one.uncontrolled_kw,
+        lambda batch: batch.uncontrolled_kw,
+        is_optional=True,
+        is_sparse=True,
+    ),
+    ForecastField(
+        "planned_kw",
+        FieldType.NUMBER,
+        "planned power of the target minute, kW; `gap_kw`, `median_kw` and the bounds contain it",
+        lambda one: one.planned_kw,
+        lambda batch: batch.planned_kw,
+        is_optional=True,
+        is_sparse=True,
     ),
 )

@@ -17,11 +17,15 @@ _COMPOUND = (FieldType.NUMBERS, FieldType.WEIGHTS)
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The template that forecasts of one form share, and the columns that fill it, ``compounds`` last."""
+    """The template that forecasts of one form share, and the columns that fill it, ``compounds`` last.
+
+    ``sparse`` are fields that follow in some of the forecasts, by name.
+    """
 
     template: str
     scalars: tuple[Column, ...]
     compounds: tuple[Column, ...]
+    sparse: tuple[tuple[str, Column], ...] = ()
 
 
 class ForecastEncoder:
@@ -45,8 +49,19 @@ class ForecastEncoder:
         columns = [column(forecasts) or () for column in self._layout.scalars]
         for compound in self._layout.compounds:
             columns += zip(*(compound(forecasts) or ()), strict=True)
-        for row in zip(*columns, strict=True):
-            yield (template % row).encode()
+        if all(column(forecasts) is None for _, column in self._layout.sparse):
+            for row in zip(*columns, strict=True):
+                yield (template % row).encode()
+            return
+        for row, end in zip(zip(*columns, strict=True), self._ends(forecasts), strict=True):
+            yield ((template % row)[:-1] + end).encode()
+
+    def _ends(self, forecasts: Forecasts) -> Iterator[str]:
+        """Yield the end of each forecast: the fields that not all of them have, and the brace."""
+        columns = [(name, column(forecasts)) for name, column in self._layout.sparse]
+        for i in range(len(forecasts)):
+            values = ((name, None if values is None else values[i]) for name, values in columns)
+            yield "".join(f',"{name}":{value!r}' for name, value in values if value is not None) + "}"
 
 
 def _form_of(forecasts: Forecasts) -> tuple[object, ...]:
@@ -65,6 +80,8 @@ def _layout_of(forecasts: Forecasts) -> _Layout:
     compounds: list[Column] = []
     for field in FIELDS:
         value = field.value(first)
+        if field.is_sparse:
+            continue
         if value is None and field.is_optional:
             continue
         if field.column is None or field.column(forecasts) is None:  # the same in each forecast of this form
@@ -73,7 +90,8 @@ def _layout_of(forecasts: Forecasts) -> _Layout:
             text = _slots(field, value)
             (compounds if field.type in _COMPOUND else scalars).append(field.column)
         parts.append(f'"{field.name}":{text}')
-    return _Layout("{" + ",".join(parts) + "}", tuple(scalars), tuple(compounds))
+    sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
+    return _Layout("{" + ",".join(parts) + "}", tuple(scalars), tuple(compounds), sparse)
 
 
 def _slots(field: ForecastField, value: Any) -> str:

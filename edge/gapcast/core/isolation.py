@@ -71,6 +71,7 @@ def _part(accepted: AcceptedBatch, which: range) -> AcceptedBatch:
     return AcceptedBatch(
         [], [], accepted.windows[some], accepted.devices[some], accepted.rows[some], [], accepted.minutes[some],
         accepted.n_observed[some], [], {}, filled=[i - which.start for i in accepted.filled if i in which],
+        planned={i - which.start: part for i, part in accepted.planned.items() if i in which},
     )  # fmt: skip
 
 
@@ -97,6 +98,7 @@ def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedB
         minutes=[accepted.minutes[i] for i in sound],
         n_observed=[accepted.n_observed[i] for i in sound],
         filled=[new_index[i] for i in accepted.filled if i in new_index],
+        planned={new_index[i]: part for i, part in accepted.planned.items() if i in new_index},
         counts=counts,
         failures=[*accepted.failures, *raised],
     )

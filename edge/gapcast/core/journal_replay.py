@@ -9,7 +9,9 @@ from itertools import accumulate
 import numpy as np
 
 from gapcast.core.engine import AcceptedBatch, Engine
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelError, PayloadError
+from gapcast.core.plan import LoadPlan
+from gapcast.core.plans import PlannedPart
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32
 
@@ -23,7 +25,8 @@ class JournalReplay:
     def __init__(self, engine: Engine) -> None:
         """Continue from the current state of ``engine``."""
         self._engine = engine
-        self._due: dict[str, tuple[F32, int, int, int]] = {}  # window, minute, n_observed, issued at (ms)
+        #: Window, minute, n_observed, time of issue (ms) and planned power of the last forecast of each device.
+        self._due: dict[str, tuple[F32, int, int, int, PlannedPart | None]] = {}
         self._waiting: list[tuple[Sequence[Reading], int]] = []  # batches, and when their forecasts were issued
         self._n_waiting = 0
         self.n_readings = 0
@@ -44,8 +47,8 @@ class JournalReplay:
             return
         accepted = self._engine.accept(readings)
         keys = zip(accepted.windows, accepted.devices, accepted.minutes, accepted.n_observed, strict=True)
-        for window, device, minute, n_observed in keys:
-            self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
+        for i, (window, device, minute, n_observed) in enumerate(keys):
+            self._due[device] = (window.copy(), minute, n_observed, issued_at_ms, accepted.planned.get(i))
 
     def _repeat_forecasts(self) -> None:
         """Forecast the waiting batches in one call; if a model cannot be run, batch by batch, as the first time."""
@@ -74,6 +77,12 @@ class JournalReplay:
         self._due.pop(device, None)
         self.n_forgotten += 1
 
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Replace the plan of a device, as was done after the batches so far."""
+        self._repeat_forecasts()
+        with suppress(PayloadError):  # too many loads, as the first time
+            self._engine.replace_plan(device, plan)
+
     def finish(self) -> None:
         """Repeat the last forecast of each device, unless the model cannot be run."""
         self._repeat_forecasts()
@@ -81,9 +90,12 @@ class JournalReplay:
         for first in range(0, len(due), _BATCH):
             some = due[first : first + _BATCH]
             devices = [device for device, _ in some]
-            windows, minutes, n_observed, issued_at_ms = map(list, zip(*(what for _, what in some), strict=True))
+            windows, minutes, n_observed, issued_at_ms, parts = map(list, zip(*(what for _, what in some), strict=True))
+            planned = {i: part for i, part in enumerate(parts) if part is not None}
             rows = [engine.buffers.row(device) for device in devices]
-            ready = AcceptedBatch([], [], np.stack(windows), devices, rows, [], minutes, n_observed, [], {})
+            ready = AcceptedBatch(
+                [], [], np.stack(windows), devices, rows, [], minutes, n_observed, [], {}, planned=planned
+            )
             try:
                 engine.forecast(ready, 0)
             except ModelError:
@@ -98,5 +110,11 @@ def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
     names = ("devices", "rows", "minutes", "n_observed")
     devices, rows, minutes, n_observed = ([one for part in parts for one in getattr(part, name)] for name in names)
     firsts = accumulate((len(part.devices) for part in parts), initial=0)
-    filled = [first + i for first, part in zip(firsts, parts, strict=False) for i in part.filled]
-    return AcceptedBatch([], [], windows, devices, rows, [], minutes, n_observed, [], {}, filled=filled)
+    filled: list[int] = []
+    planned: dict[int, PlannedPart] = {}
+    for first, part in zip(firsts, parts, strict=False):
+        filled += [first + i for i in part.filled]
+        planned |= {first + i: of_window for i, of_window in part.planned.items()}
+    return AcceptedBatch(
+        [], [], windows, devices, rows, [], minutes, n_observed, [], {}, filled=filled, planned=planned
+    )

@@ -49,6 +49,8 @@ class Latest:
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
         self._shares = np.zeros((_FIRST_ROWS, 2 * len(members)), dtype=np.float32)
+        #: Of rows whose forecast contains planned power: the mean without it, and the planned power, kW.
+        self.planned: dict[int, tuple[float, float]] = {}
 
     def store_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
@@ -66,10 +68,22 @@ class Latest:
         self._n_observed[at] = forecasts.n_observed
         if forecasts.shares is not None:
             self._shares[at] = forecasts.shares.weights
+        if self.planned or forecasts.planned_kw is not None:
+            self._store_planned(rows, forecasts)
         self.n_steps += 1
+
+    def _store_planned(self, rows: list[int], forecasts: Forecasts) -> None:
+        nothing: list[float | None] = [None] * len(rows)
+        uncontrolled_kw, planned_kw = forecasts.uncontrolled_kw or nothing, forecasts.planned_kw or nothing
+        for row, uncontrolled, planned in zip(rows, uncontrolled_kw, planned_kw, strict=True):
+            if uncontrolled is None or planned is None:
+                self.planned.pop(row, None)
+            else:
+                self.planned[row] = uncontrolled, planned
 
     def forget(self, row: int) -> None:
         """Discard the forecast of ``row``."""
+        self.planned.pop(row, None)
         if row < len(self._when):
             self._when[row, 0] = _NO_FORECAST
 
@@ -90,6 +104,7 @@ class Latest:
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
         experts, median_experts = Shares(self._members, [shares]).of(0) if self._members else (None, None)
+        uncontrolled_kw, planned_kw = self.planned.get(row, (None, None))
         return Forecast(
             device=device,
             observed_minute=observed_minute,
@@ -106,6 +121,8 @@ class Latest:
             path_kw=path_kw if len(path_kw) > 1 else None,
             experts=experts,
             median_experts=median_experts,
+            uncontrolled_kw=uncontrolled_kw,
+            planned_kw=planned_kw,
         )
 
     def rows(self, devices: list[str]) -> list[int]:
@@ -160,7 +177,7 @@ class Latest:
         """Return a copy."""
         made = Latest(members=self._members, forecast_range=self._forecast_range)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
-        made._shares = self._shares.copy()
+        made._shares, made.planned = self._shares.copy(), dict(self.planned)
         return made
 
 

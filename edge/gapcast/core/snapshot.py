@@ -20,6 +20,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED
 from gapcast.core.learning.submetered_state import PREFIX
 from gapcast.core.meters.samples import MeterState
+from gapcast.core.plan_tracker import TrackerState
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
 from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
@@ -41,7 +42,9 @@ class Snapshot:
     readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
     :class:`~gapcast.core.learning.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.Scores` and
     :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
-    that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels.
+    that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels. ``plans`` are the
+    announced loads; ``latest_planned`` are the indices of devices whose newest forecast contains planned power, each
+    with the mean without it and the planned power, kW.
     """
 
     spec: WindowSpec
@@ -65,6 +68,8 @@ class Snapshot:
     time_zone: str = ""
     filled: NDArray[np.uint8] | None = None
     submeters: Submeters = field(default_factory=dict)
+    plans: list[TrackerState] = field(default_factory=list)
+    latest_planned: list[tuple[int, float, float]] = field(default_factory=list)
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -100,6 +105,8 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         time_zone=str(engine.zone),
         filled=_packed([stream.filled for stream in streams], context) if any(s.filled for s in streams) else None,
         submeters={device: names for device, names in buffers.submeters.items() if device in buffers},
+        plans=engine.plans.states(),
+        latest_planned=[(i, *engine.newest.planned[row]) for i, row in enumerate(rows) if row in engine.newest.planned],
     )
 
 
@@ -149,6 +156,12 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
+        engine.newest.planned = {
+            i: (uncontrolled_kw, planned_kw)
+            for i, uncontrolled_kw, planned_kw in snapshot.latest_planned
+            if 0 <= i < n and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
+        }
+    engine.plans.restore(snapshot.plans)
     problem = _restore_learning(engine, snapshot)
     if engine.ensemble is not None and engine.ensemble.submetered is not None:
         for device in _with_other_submeters(buffers, snapshot):

@@ -51,6 +51,7 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.buffers.set_counted_minutes(after.published_model.spec.context)
     else:
         _transfer_windows(before, after)
+    after.plans.adopt(before.plans)
 
 
 def _transfer_outcomes(before: Engine, after: Engine) -> None:

@@ -64,6 +64,24 @@ class DeviceSubmeter(BaseModel):
     age_min: int | None = Field(description="Minutes from then to the device's last reading; null: none")
 
 
+class PlannedLoadDocument(BaseModel):
+    """One announced load."""
+
+    kw: float = Field(description="Power while it is on, kW; negative for generation")
+    from_: str | None = Field(
+        default=None, alias="from", description="Start, RFC 3339; absent for a load that is on already"
+    )
+    until: str = Field(description="End, RFC 3339")
+    name: str | None = Field(default=None, description="Name of the load, if it has one")
+
+
+class PlanDocument(BaseModel):
+    """The plan of a device: its announced loads that have not ended."""
+
+    device: str
+    plan: list[PlannedLoadDocument]
+
+
 class DeviceDocument(BaseModel):
     """Current state of a device."""
 
@@ -81,6 +99,7 @@ class DeviceDocument(BaseModel):
     forecast: ForecastDocument | None = Field(
         description="Newest forecast, as returned by `/predict`; null before the first"
     )
+    plan: list[PlannedLoadDocument] = Field(description="Announced loads that have not ended")
     scores: DeviceScores
 
 

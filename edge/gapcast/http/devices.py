@@ -5,20 +5,45 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.devices import Devices
+from gapcast.core.plan import MAX_LOADS, MAX_NAME_CHARS
 from gapcast.http import problems
-from gapcast.http.device_schemas import DeviceDocument, DevicePage, HistoryDocument
+from gapcast.http.device_schemas import DeviceDocument, DevicePage, HistoryDocument, PlanDocument
 from gapcast.service.service import Service
 
 #: Largest page, and longest history that may be requested, which is also the longest that can be configured.
 MAX_PAGE, MAX_MINUTES = 1_000, 10_080
 
 _PATH = "/devices"
+_LOAD = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["kw"],
+    "properties": {
+        "kw": {"type": "number", "description": "Power while it is on, kW; negative for generation"},
+        "from": {"type": ["string", "number"], "description": "Start; without it the load is on already"},
+        "until": {"type": ["string", "number"], "description": "End; give either this or `minutes`"},
+        "minutes": {"type": "number", "description": "Duration from `from`, or from now without it"},
+        "name": {"type": "string", "maxLength": MAX_NAME_CHARS},
+    },
+}
+_PLAN_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "array", "maxItems": MAX_LOADS, "items": _LOAD},
+                "example": [{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}],
+            }
+        },
+    }
+}
 
 
 class PackedDevices:
@@ -65,6 +90,28 @@ def devices_router(service: Service) -> APIRouter:
         """Return recent readings of a device, and forecasts with their actual values."""
         document = devices.history(device, minutes)
         return _unknown(device) if document is None else JSONResponse(document)
+
+    @router.get("/{device}/plan", response_model=PlanDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    def plan(device: str) -> Any:
+        """Return the announced loads of a device that have not ended."""
+        document = devices.plan(device)
+        return _unknown(device) if document is None else JSONResponse(document)
+
+    @router.put(
+        "/{device}/plan",
+        response_model=PlanDocument,
+        responses=problems.answers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
+        openapi_extra=_PLAN_BODY,
+    )
+    async def replace_plan(device: str, request: Request) -> Any:
+        """Replace the announced loads of a device, also before its first reading; an empty list clears them."""
+        body: bytes = (await request.receive())["body"]  # BodyLimit has read it
+        return JSONResponse(await run_in_threadpool(devices.replace_plan, device, body))
+
+    @router.delete("/{device}/plan", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    def clear_plan(device: str) -> Response:
+        """Remove the announced loads of a device."""
+        return Response(status_code=HTTPStatus.NO_CONTENT) if devices.clear_plan(device) else _unknown(device)
 
     @router.delete("/{device}", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND))
     def forget(device: str) -> Response:

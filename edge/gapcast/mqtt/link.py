@@ -12,12 +12,13 @@ from pydantic_core import to_json
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.grid import minute_label
+from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.clock_check import ClockCheck
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
-from gapcast.mqtt.payloads import decode
+from gapcast.mqtt.payloads import decode, decode_plan
 from gapcast.mqtt.rejections import Rejections
 from gapcast.mqtt.request_topics import RequestTopic
 from gapcast.mqtt.session import ReceivedMessage, Session
@@ -82,6 +83,7 @@ class MqttLink:
         #: Publishes devices to Home Assistant; None if discovery is off.
         self.discovery: Discovery | None = None
         self._request_topics: dict[str, RequestTopic] = {}
+        self._replace_plan: Callable[[str, LoadPlan], None] | None = None
         self._has_pending_requests = False
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._forecast_publisher = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
@@ -162,6 +164,23 @@ class MqttLink:
         """Route messages on ``topic``, which the session is subscribed to, to ``request_topic``."""
         self._request_topics[topic] = request_topic
 
+    def listen_for_plans(self, replace_plan: Callable[[str, LoadPlan], None]) -> None:
+        """Call ``replace_plan`` with each device and plan received, before the readings of the same batch."""
+        self._replace_plan = replace_plan
+
+    def _receive_plan(self, received: ReceivedMessage) -> IncomingMessage:
+        """Read the plan of a device, and pass it on."""
+        publication, received_s, received_ms = received
+        try:
+            device = self._topics.plan.device_in(publication.topic)
+            arrival_ms = None if publication.retained or publication.redelivered else received_ms
+            plan = decode_plan(publication.payload, publication.n_bytes, arrival_ms, self._limits)
+            if self._replace_plan is not None:
+                self._replace_plan(device, plan)
+        except PayloadError as problem:
+            return IncomingMessage(None, problem, received_s, publication)
+        return IncomingMessage(None, None, received_s, publication)
+
     def _incoming_messages(self, received: ReceivedMessage, sources: SourceReader) -> list[IncomingMessage]:
         """Return what ``sources`` read from a message."""
         publication = received.publication
@@ -173,6 +192,8 @@ class MqttLink:
             submeters = self._submeters
             if submeters is not None and submeters.reads(publication.topic):
                 return [submeters.read(received)]
+            if self._topics.plan.matches(publication.topic):
+                return [self._receive_plan(received)]
             messages = sources.read(received)
             if submeters is not None:
                 messages = [_attached(submeters, message) for message in messages]
@@ -192,6 +213,8 @@ class MqttLink:
                 request_topic = self._request_topics.get(publication.topic)
                 if request_topic is not None:
                     return _route_request(request_topic, received)
+                if self._topics.plan.matches(publication.topic):
+                    return self._receive_plan(received)
                 device = self._device(publication.topic)
             if not device:
                 self._statistics.n_not_readings += 1

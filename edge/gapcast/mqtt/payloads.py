@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
+from gapcast.core.plan import LoadPlan, plan_of
 from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
 from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD
@@ -64,6 +65,18 @@ def decode(
         detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
         raise PayloadError("unknown_age", detail)
     return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured, is_filled)
+
+
+def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits) -> LoadPlan:
+    """Return the plan in ``payload``, as :func:`gapcast.core.plan.plan_of` reads it; an empty payload is no load.
+
+    ``n_bytes`` and ``received_ms`` are as for :func:`decode`. Raises :class:`PayloadError` for anything else.
+    """
+    if not n_bytes:  # a retained plan was removed
+        return LoadPlan()
+    if n_bytes > MAX_PAYLOAD:
+        raise PayloadError("too_large", f"the plan has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
+    return plan_of(decode_document(payload), limits, received_ms)
 
 
 def check_own_echo(document: Mapping[str, object]) -> None:

@@ -41,7 +41,7 @@ class DeviceTopic:
     def matches(self, topic: str) -> bool:
         """Return whether the filter matches ``topic``."""
         return (
-            topic.count("/") == self.pattern.count("/") and topic.startswith(self.before) and topic.endswith(self.after)
+            topic.endswith(self.after) and topic.startswith(self.before) and topic.count("/") == self.pattern.count("/")
         )
 
     def device_in(self, topic: str) -> str:
@@ -64,6 +64,7 @@ class Topics:
     availability: DeviceTopic
     scores: DeviceTopic
     events: str
+    plan: DeviceTopic
 
 
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:

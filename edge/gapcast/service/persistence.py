@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from gapcast.core.engine import AcceptedBatch
 from gapcast.core.meters.samples import Sample
+from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot
 
@@ -50,6 +51,10 @@ class StateStore(Protocol):
         """Remove the persisted state of ``device``."""
         ...
 
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Persist that the plan of ``device`` was replaced."""
+        ...
+
     def invalidate(self) -> None:
         """Request a snapshot soon, because batches from here on are forecast by another engine."""
         ...
@@ -80,6 +85,9 @@ class NoStateStore:
     def forget(self, device: str) -> None:
         """Do nothing."""
 
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Ignore the plan."""
+
     def invalidate(self) -> None:
         """Do nothing."""
 
@@ -97,7 +105,7 @@ class NoStateStore:
 class PendingBatch(NamedTuple):
     """A forecast batch: the readings and samples that had an effect, and the ids of its forecasts.
 
-    Or, at its position between two batches, a device that was forgotten.
+    Or, at its position between two batches, a device that was forgotten, or one with its new plan.
     """
 
     number: int
@@ -106,6 +114,7 @@ class PendingBatch(NamedTuple):
     forecast_ids: Sequence[int]
     samples: Sequence[Sample] = ()
     forgotten: str | None = None
+    replaced_plan: tuple[str, LoadPlan] | None = None
 
 
 class StatePersistence:
@@ -141,7 +150,12 @@ class StatePersistence:
     def forget(self, device: str) -> None:
         """Record that a device was forgotten after the batches so far and before the next."""
         self._n_batches += 1
-        self._pending.append(PendingBatch(self._n_batches, (), 0, (), (), device))
+        self._pending.append(PendingBatch(self._n_batches, (), 0, (), forgotten=device))
+
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Record that the plan of a device was replaced after the batches so far and before the next."""
+        self._n_batches += 1
+        self._pending.append(PendingBatch(self._n_batches, (), 0, (), replaced_plan=(device, plan)))
 
     def persist_confirmed(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
         """Persist the batches that are ``confirmed``; return the number of the last persisted batch.
@@ -152,8 +166,8 @@ class StatePersistence:
         pending = self._pending
         while pending and confirmed(pending[0].forecast_ids):
             batch = pending.popleft()
-            if batch.forgotten is not None:
-                self.state_store.forget(batch.forgotten)
+            if batch.forgotten is not None or batch.replaced_plan is not None:
+                self._persist_change(batch)
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if not self.state_store.maintain():
@@ -165,9 +179,15 @@ class StatePersistence:
             self._paused_since_s = now_s
         return pending[0].number - 1 if pending else self._n_batches
 
+    def _persist_change(self, batch: PendingBatch) -> None:
+        """Persist the forgotten device or the new plan of ``batch``, if it is one."""
+        if batch.forgotten is not None:
+            self.state_store.forget(batch.forgotten)
+        elif batch.replaced_plan is not None:
+            self.state_store.replace_plan(*batch.replaced_plan)
+
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
-        for batch in self._pending:
-            if batch.forgotten is not None:  # not dependent on the batches before it, which are delivered again
-                self.state_store.forget(batch.forgotten)
+        for batch in self._pending:  # changes do not depend on the batches before them, which are delivered again
+            self._persist_change(batch)
         self.state_store.close(None if self._pending else self._snapshot())

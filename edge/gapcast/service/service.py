@@ -19,6 +19,7 @@ from gapcast.core.engine import AcceptedBatch, Engine, none_accepted
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
+from gapcast.core.plan import LoadPlan
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, capture_snapshot
@@ -78,7 +79,8 @@ class Service:
         self._score_reports = ScoreReports(link, self.feed, running, reports.report_every_s)
         self._persistence = StatePersistence(state_store or NoStateStore(), self._snapshot)
         self._engine_swap = EngineSwap()
-        self._forgotten: deque[str] = deque()  # by other threads; not persisted yet
+        #: Forgotten devices (None) and new plans, by any thread; not persisted yet.
+        self._changes: deque[tuple[str, LoadPlan | None]] = deque()
         self._batch_metrics = BatchMetrics(self.statistics)
         containment = Containment(self.statistics)
         self._attempt = containment.attempt
@@ -97,13 +99,24 @@ class Service:
     def forget(self, device: str) -> bool:
         """Discard the state of ``device``; it starts again with its next reading. Return whether it was known."""
         with self._running.lock:
+            has_plan = device in self._running.engine.plans.trackers
             row = self._running.engine.forget(device)
-            if row is None:
+            if row is not None:
+                self._availability.forget(device, row)
+                self._score_reports.forget(row)
+            elif not has_plan:
                 return False
-            self._availability.forget(device, row)
-            self._score_reports.forget(row)
-            self._forgotten.append(device)
+            self._changes.append((device, None))
         return True
+
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Replace the announced loads of ``device``, which may be unknown yet.
+
+        Raises :class:`~gapcast.core.errors.PayloadError` if there are too many loads in all plans.
+        """
+        with self._running.lock:
+            self._running.engine.replace_plan(device, plan)
+            self._changes.append((device, plan))
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -125,7 +138,7 @@ class Service:
             if n_failed < MAX_FAILED_ITERATIONS:
                 on_iteration()
         self._drain()
-        self._attempt("persistence", self._persist_forgotten)
+        self._attempt("persistence", self._persist_changes)
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persist_confirmed))
         self._attempt("persistence", self._persistence.close)
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
@@ -154,13 +167,13 @@ class Service:
         messages = link.receive_messages(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
         attempt("persistence", self._persist_confirmed, between_batches=not messages)
         if not messages:
-            attempt("persistence", self._persist_forgotten)
+            attempt("persistence", self._persist_changes)
             attempt("persistence", self._persist_samples)
             self._publish_reports()
             return 0
         readings = [message.reading for message in messages if message.reading is not None]
         with self._running.lock:
-            attempt("persistence", self._persist_forgotten)
+            attempt("persistence", self._persist_changes)
             accepted = self._accept(readings)
             attempt("publish", self._availability.record_seen, accepted.first_rows + accepted.rows)
             began_s = time.perf_counter()
@@ -240,12 +253,15 @@ class Service:
         if samples := self._link.meters.take_samples():
             self._persistence.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
-    def _persist_forgotten(self) -> None:
-        """Persist that devices were forgotten, between the batches before and after."""
-        while self._forgotten:
-            device = self._forgotten.popleft()
-            self._link.meters.forget(device)
-            self._persistence.forget(device)
+    def _persist_changes(self) -> None:
+        """Persist that devices were forgotten and plans replaced, between the batches before and after."""
+        while self._changes:
+            device, plan = self._changes.popleft()
+            if plan is None:
+                self._link.meters.forget(device)
+                self._persistence.forget(device)
+            else:
+                self._persistence.replace_plan(device, plan)
 
     def _forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
         """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, PlainSerializer
 
 from gapcast.core.errors import StateError
 from gapcast.core.meters.samples import MeterState
+from gapcast.core.plan_tracker import TrackerState
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, check_shapes
 from gapcast.core.state_limits import is_plausible_meter
@@ -81,6 +82,8 @@ class CheckpointHeader(BaseModel):
     time_zone: str = ""
     more: list[str] = []
     submeters: dict[str, tuple[str, ...]] = {}
+    plans: list[TrackerState] = []
+    latest_planned: list[tuple[int, float, float]] = []
 
     def with_filled(self, meter: MeterState) -> MeterState:
         """Return ``meter`` with the filled time of its open minute."""
@@ -116,6 +119,8 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
         filled_ms={one.topic: one.open_minute.filled_ms for one in snapshot.meters if one.open_minute.filled_ms},
         more=list(more),
         submeters=dict(snapshot.submeters),
+        plans=snapshot.plans,
+        latest_planned=snapshot.latest_planned,
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     np.savez(file, about=header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
@@ -202,6 +207,8 @@ def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
         filled=more[_FILLED].astype(np.uint8, casting="equiv") if _FILLED in more else None,
         time_zone=about.time_zone,
         submeters=about.submeters,
+        plans=about.plans,
+        latest_planned=about.latest_planned,
         **columns,
     )
     try:

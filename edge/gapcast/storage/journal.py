@@ -5,7 +5,8 @@ recognises a newer file. Each other line is a record (:mod:`.record_lines`), num
 ``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features, if any, as a fourth member.
 Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
 likewise; then the indices of the readings that are of filled minutes, if any. Between two batches there may be
-``{"forget": device}``.
+``{"forget": device}``, or ``[0, [], [], [], [device, [[kw, start_ms, end_ms, name], ...]]]``, the device's new plan,
+which versions without plans read as an empty batch.
 
 A record is used as a whole or not at all. A repeated record, or one older than its predecessor, is skipped. Journals
 of version 1, whose lines have a CRC-32 and no number, can be read too.
@@ -21,7 +22,9 @@ from pydantic_core import to_json
 
 from gapcast.core.errors import StateError
 from gapcast.core.meters.samples import Sample
-from gapcast.core.reading import Reading
+from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
+from gapcast.core.plans import is_plausible_load
+from gapcast.core.reading import Reading, is_device_id
 from gapcast.core.state_limits import is_plausible_instant, is_plausible_reading, is_plausible_sample
 from gapcast.json_input import JsonError, decode_json
 from gapcast.storage.record_lines import RecordReader, encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
@@ -29,6 +32,8 @@ from gapcast.storage.record_lines import RecordReader, encode_line, encode_line_
 #: Version of the format of journal and checkpoint.
 VERSION = 2
 _KIND = "readings"
+#: Members of a record after its readings, if it has a plan.
+_WITH_PLAN = 3
 #: A longer line is read in parts, none of which is a record.
 _MAX_LINE_BYTES = 1 << 26
 #: The salt of a journal that is not a state file.
@@ -47,6 +52,13 @@ class Forgotten(NamedTuple):
     """A device that was forgotten."""
 
     device: str
+
+
+class ReplacedPlan(NamedTuple):
+    """A device whose plan was replaced."""
+
+    device: str
+    plan: LoadPlan
 
 
 class Damage:
@@ -111,7 +123,12 @@ def encode_forgotten(device: str, *, n: int = 0, salt: bytes = NO_SALT) -> bytes
     return encode_line(to_json({"forget": device}), n, salt)
 
 
-def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | Forgotten]:
+def encode_plan(device: str, plan: LoadPlan, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
+    """Return the record that the plan of a device was replaced."""
+    return encode_line(to_json((0, [], [], [], (device, plan.loads))), n, salt)
+
+
+def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | Forgotten | ReplacedPlan]:
     """Yield the records of the journal at ``path``; add damaged records to ``damage`` and continue after them.
 
     Raises :class:`StateError` if it is of a newer version, and OSError if it cannot be read at all.
@@ -146,7 +163,7 @@ def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | 
     damage.n_bytes_cut = reader.n_bytes_cut
 
 
-def decode(line: bytes) -> Entry | Forgotten | None:
+def decode(line: bytes) -> Entry | Forgotten | ReplacedPlan | None:
     """Decode a single ``line`` of :func:`encode`, of this version or version 1; return None if it is damaged."""
     content = line.removesuffix(b"\n")
     record = verify_line(content, NO_SALT) or verify_line_v1(content)
@@ -180,22 +197,30 @@ def _document(text: bytes) -> Any:
         return None
 
 
-def _entry(text: bytes) -> Entry | Forgotten | None:
+def _entry(text: bytes) -> Entry | Forgotten | ReplacedPlan | None:
     """Parse a record's document; return None if it does not have the format, or a value is out of range."""
     try:
         document = _document(text)
         if isinstance(document, dict):
             return Forgotten(str(document["forget"]))
         issued_at_ms, readings, *more = document
+        if len(more) == _WITH_PLAN:
+            return _replaced_plan(*more[-1])
         found = [_reading(*one) for one in readings]
         samples = [_sample(*one) for one in more[0]] if more else []
         if more[1:]:
             filled = frozenset(more[1])
             found = [one._replace(is_filled=i in filled) for i, one in enumerate(found)]
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return None
     is_plausible = is_plausible_instant(issued_at_ms) and all(map(is_plausible_reading, found))
     return Entry(issued_at_ms, found, samples) if is_plausible and all(map(is_plausible_sample, samples)) else None
+
+
+def _replaced_plan(device: str, loads: Sequence[Sequence[Any]]) -> ReplacedPlan | None:
+    plan = LoadPlan(tuple(PlannedLoad(float(kw), int(start), int(end), str(name)) for kw, start, end, name in loads))
+    is_plausible = is_device_id(device) and len(plan.loads) <= MAX_LOADS and all(map(is_plausible_load, plan.loads))
+    return ReplacedPlan(device, plan) if is_plausible else None
 
 
 def _reading(device: str, minute: int, gap_kw: float, measured: Mapping[str, float] | None = None) -> Reading:

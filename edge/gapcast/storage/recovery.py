@@ -191,8 +191,12 @@ def _replay_journal(
     return not (damage or damage.is_older or n_failed), damage.last
 
 
-def _replay_entry(entry: journal.Entry | journal.Forgotten, replay: JournalReplay, meters: Meters) -> None:
-    if isinstance(entry, journal.Forgotten):
+def _replay_entry(
+    entry: journal.Entry | journal.Forgotten | journal.ReplacedPlan, replay: JournalReplay, meters: Meters
+) -> None:
+    if isinstance(entry, journal.ReplacedPlan):
+        replay.replace_plan(entry.device, entry.plan)
+    elif isinstance(entry, journal.Forgotten):
         replay.forget(entry.device)
         meters.forget(entry.device)
     else:

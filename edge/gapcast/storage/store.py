@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ import structlog
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError, StateError
 from gapcast.core.meters.samples import Sample
+from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, open_private, tighten_modes
@@ -141,11 +143,19 @@ class Store:
     def forget(self, device: str) -> None:
         """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
         self._forgets = True
+        self._append_record(partial(journal.encode_forgotten, device))
+
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        """Add to the journal that the plan of ``device`` was replaced."""
+        self._append_record(partial(journal.encode_plan, device, plan))
+
+    def _append_record(self, encode: Callable[..., bytes]) -> None:
+        """Add the record that ``encode`` returns for a number ``n`` and a ``salt``."""
         if self._journal is None:
             return
         try:
             self._n_records += 1
-            self._append(self._journal, journal.encode_forgotten(device, n=self._n_records, salt=self._salt))
+            self._append(self._journal, encode(n=self._n_records, salt=self._salt))
         except OSError as error:
             self._suspend(error)
 

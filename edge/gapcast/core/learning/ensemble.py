@@ -163,6 +163,12 @@ class Ensemble:
             if self.submetered is not None:
                 self.submetered.forget(row)
 
+    def discard_pending(self, row: int) -> None:
+        """Discard the pending forecasts of the device of ``row``: nothing is learned from their outcomes."""
+        self._learn_pending()
+        if row < self.options.max_devices:
+            self._pending.discard(self.state, row + 1)
+
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`."""
         self._learn_pending()

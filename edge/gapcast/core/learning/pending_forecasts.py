@@ -66,6 +66,11 @@ class PendingForecasts:
         values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
         state.arrays[_VALUES][rows, slot] = values
 
+    def discard(self, state: DeviceRows, row: int) -> None:
+        """Remove the forecasts of ``row`` of ``state``, if it is allocated."""
+        if row < len(state):
+            state.arrays[_MINUTE][row] = _NONE
+
     def due(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
         """Return which of ``rows`` have a forecast for ``minutes``."""
         return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self._n_slots] == minutes)

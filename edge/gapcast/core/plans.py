@@ -1,0 +1,201 @@
+"""The plans of all devices: windows without planned loads, forecasts with them, outcomes of the total.
+
+The models and the ensemble see, forecast and learn the uncontrolled part of a device's power alone. What is published,
+stored and scored is the total.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.forecast import DECIMALS, Forecasts
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
+from gapcast.core.plan_tracker import PlanTracker, TrackerState
+from gapcast.core.reading import is_device_id
+from gapcast.core.state_limits import MOST
+from gapcast.core.window import F32
+
+#: Largest number of loads in the plans of all devices: about 20 MB.
+MAX_TOTAL_LOADS = 100_000
+#: Forecasts of a device whose outcome is awaited; more only while a journal is replayed.
+_MAX_ISSUED = 512
+#: Minutes after which the outcome of a forecast is not awaited any more.
+_OUTCOME_MIN = 1_024
+
+
+class PlannedPart(NamedTuple):
+    """The planned power of a forecast, kW.
+
+    ``subtracted_kw`` is that in the newest reading, ``added_kw`` that of the minute of each lead time. ``is_on``: by
+    the plan a load is on between the two; else one stopped late.
+    """
+
+    subtracted_kw: float
+    added_kw: tuple[float, ...]
+    is_on: bool
+
+
+class Plans:
+    """The plans of devices, by name; a device needs no reading to have one."""
+
+    def __init__(self, leads_min: Sequence[int], max_loads: int = MAX_TOTAL_LOADS) -> None:
+        """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon."""
+        self._leads_min = tuple(leads_min)
+        self._max_loads = max_loads
+        #: Devices with a plan, or a trace of one. Empty without plans: nothing else costs time then.
+        self.trackers: dict[str, PlanTracker] = {}
+
+    def replace_plan(self, device: str, plan: LoadPlan, minute: int | None, totals_kw: F32 | None) -> bool:
+        """Replace the plan of ``device``; see :meth:`PlanTracker.replace_plan`.
+
+        Raises :class:`PayloadError` if there are too many loads in all plans.
+        """
+        others = sum(len(one.plan.loads) for name, one in self.trackers.items() if name != device)
+        if others + len(plan.loads) > self._max_loads:
+            detail = f"the plans of all devices have {others} loads, and at most {self._max_loads} are held: clear some"
+            raise PayloadError("too_many_loads", detail)
+        tracker = self.trackers.get(device)
+        if tracker is None:
+            if not plan.loads:
+                return False
+            tracker = self.trackers[device] = PlanTracker()
+        shows = tracker.replace_plan(plan, minute, totals_kw)
+        if tracker.is_idle:
+            del self.trackers[device]
+        return shows
+
+    def plan_of(self, device: str, minute: int | None) -> LoadPlan:
+        """Return the plan of ``device`` without the loads that have ended at its newest reading, of ``minute``."""
+        tracker = self.trackers.get(device)
+        if tracker is None:
+            return LoadPlan()
+        return tracker.plan if minute is None else tracker.plan.without_ended((minute + 1) * MINUTE_MS)
+
+    def observe(self, device: str, minute: int, window_kw: F32) -> PlannedPart | None:
+        """Subtract planned loads from the window ``window_kw`` ``[context]`` that ends at ``minute``, in place.
+
+        Return the planned part of its forecast; None if it has none.
+        """
+        tracker = self.trackers[device]
+        subtracted_kw = tracker.observe(minute, window_kw)
+        tracker.subtract(minute, window_kw)
+        while tracker.issued and (oldest := next(iter(tracker.issued))) < minute - _OUTCOME_MIN:
+            del tracker.issued[oldest]
+        if tracker.is_idle:
+            del self.trackers[device]
+            return None
+        is_on = tracker.plan.touches(minute, minute + self._leads_min[-1])
+        if not subtracted_kw and not is_on:
+            return None
+        return PlannedPart(subtracted_kw, tuple(tracker.expected_kw(minute + lead) for lead in self._leads_min), is_on)
+
+    def add_to(
+        self, forecasts: Forecasts, planned: Mapping[int, PlannedPart], forecast_range: ForecastRange
+    ) -> Forecasts:
+        """Return ``forecasts`` of the uncontrolled parts with the ``planned`` power, by index of the forecast, added.
+
+        Powers stay within ``forecast_range``. The planned power is stored until the outcome.
+        """
+
+        def total_kw(value_kw: float, added_kw: float) -> float:
+            total = np.float32(min(max(value_kw + added_kw, forecast_range.low_kw), forecast_range.high_kw))
+            return round(float(total), DECIMALS)
+
+        columns: dict[str, Any] = {
+            name: None if getattr(forecasts, name) is None else list(getattr(forecasts, name))
+            for name in ("gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw")
+        }
+        path_kw = columns.pop("path_kw")
+        uncontrolled_kw: list[float | None] = [None] * len(forecasts)
+        planned_kw: list[float | None] = [None] * len(forecasts)
+        for i, part in planned.items():
+            added_kw = part.added_kw[-1]
+            if part.is_on:
+                uncontrolled_kw[i], planned_kw[i] = forecasts.gap_kw[i], round(added_kw, DECIMALS)
+            for column in columns.values():
+                if column is not None:
+                    column[i] = total_kw(column[i], added_kw)
+            if path_kw is not None:
+                path_kw[i] = [total_kw(kw, added) for kw, added in zip(path_kw[i], part.added_kw, strict=True)]
+            self._record_issued(forecasts.devices[i], forecasts.observed_minutes[i], part)
+        return replace(forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw)
+
+    def _record_issued(self, device: str, minute: int, part: PlannedPart) -> None:
+        tracker = self.trackers.get(device)
+        if tracker is not None:
+            tracker.issued[minute] = part.subtracted_kw, part.added_kw[-1]
+            while len(tracker.issued) > _MAX_ISSUED:
+                del tracker.issued[next(iter(tracker.issued))]
+
+    def totals_of(self, outcomes: Outcomes, names: Sequence[str], forecast_range: ForecastRange) -> Outcomes:
+        """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``names`` are the devices by row.
+
+        The published forecast and those of all members have the plan that they were published with; persistence is the
+        last reading.
+        """
+        horizon_min, copied = self._leads_min[-1], None
+        for i, (row, minute) in enumerate(zip(outcomes.rows.tolist(), outcomes.minutes.tolist(), strict=True)):
+            tracker = self.trackers.get(names[row])
+            if tracker is None:
+                continue
+            actual_kw, _ = tracker.issued.get(minute, (0.0, 0.0))
+            last_kw, added_kw = tracker.issued.get(minute - horizon_min, (0.0, 0.0))
+            for past in [one for one in tracker.issued if one < minute - horizon_min]:
+                del tracker.issued[past]
+            if not (actual_kw or last_kw or added_kw):
+                continue
+            if copied is None:
+                copied = Outcomes(*(getattr(outcomes, field.name).copy() for field in fields(outcomes)))
+            copied.actual_kw[i] += actual_kw
+            copied.last_kw[i] += last_kw
+            copied.members_kw[i] += added_kw
+            copied.members_kw[i, :, -1] = copied.last_kw[i]
+            published_kw = copied.published_kw[i] + added_kw
+            copied.published_kw[i] = np.clip(published_kw, forecast_range.low_kw, forecast_range.high_kw)
+        return outcomes if copied is None else copied
+
+    def forget(self, device: str) -> bool:
+        """Discard the plan of ``device``; return whether there was one."""
+        return self.trackers.pop(device, None) is not None
+
+    def adopt(self, before: Plans) -> None:
+        """Continue with the plans of ``before``, whose forecasts may have another horizon."""
+        self.trackers = before.trackers
+        if before._leads_min[-1] != self._leads_min[-1]:
+            for tracker in self.trackers.values():
+                tracker.issued.clear()
+
+    def states(self) -> list[TrackerState]:
+        """Return the state of each device with a plan, for :meth:`restore`."""
+        return [tracker.state(device) for device, tracker in self.trackers.items()]
+
+    def restore(self, states: Sequence[TrackerState]) -> None:
+        """Restore the result of :meth:`states`; implausible ones are left out."""
+        self.trackers = {one.device: PlanTracker.of_state(one) for one in states if is_plausible_tracker(one)}
+
+
+def is_plausible_load(load: PlannedLoad) -> bool:
+    """Return whether a stored load could have been announced."""
+    return math.isfinite(load.kw) and abs(load.kw) <= MOST and 0 <= load.start_ms < load.end_ms
+
+
+def is_plausible_tracker(state: TrackerState) -> bool:
+    """Return whether a stored state could have been reached."""
+    powers = [kw for _, kw in state.attributed] + [kw for _, *both in state.issued for kw in both]
+    shares = [share for one in state.seen for share in (one.last, *one.inner)]
+    return (
+        is_device_id(state.device)
+        and len(state.loads) <= MAX_LOADS
+        and all(map(is_plausible_load, (*state.loads, *state.stopped)))
+        and all(math.isfinite(kw) and abs(kw) <= MOST * MAX_LOADS for kw in powers)
+        and all(0.0 <= share <= 1.0 for share in shares)
+    )
