@@ -152,7 +152,7 @@ class Engine:
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
         #: Announced loads.
-        self.plans = Plans(self.published_model.lead_times_min)
+        self.plans = Plans(self.published_model.lead_times_min, has_outcomes=ensemble is not None)
 
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.

@@ -3,10 +3,11 @@
 Announced and real loads differ: a load starts a minute late, draws less, never starts, or is cancelled. So a reading is
 not reduced by the planned power, but by what of it the reading shows:
 
-* In the minutes around a planned start or end (:data:`EDGE_MIN`), a load has between none and all of its power:
-  that which leaves the uncontrolled part closest to its last value.
-* In between, a load is taken as on with its announced power, on as in the minute before, or off, whichever brings the
-  uncontrolled part closest to a value that it had in the last half hour.
+* Loads are taken as planned if that leaves the uncontrolled part about as close to a value that it had in the last half
+  hour as anything else does.
+* Else each load by itself, the largest first: in the minutes around its planned start or end (:data:`EDGE_MIN`) with
+  the power that leaves the uncontrolled part as it was; in between on, on as in the minute before, or off, whichever
+  brings the uncontrolled part closest to those values.
 * The uncontrolled part never falls below the lowest value of the window because of a load, and never rises above the
   highest because of a planned generation.
 
@@ -192,14 +193,10 @@ class PlanTracker:
                 parts_kw[i] = min(max(rest_kw - level_kw, low_kw), high_kw)
             else:
                 parts_kw[i] = _closest(rest_kw, self._candidates_kw(load), recent, load.kw)
-        announced_kw = [load.kw for load, _ in active]
-        if len(active) > 1 and not any(is_edge for _, is_edge in active):
-            slack_kw = _PREFERENCE * max(map(abs, announced_kw))
-            if (
-                _distance(total_kw - sum(announced_kw), recent)
-                <= _distance(total_kw - sum(parts_kw), recent) + slack_kw
-            ):
-                parts_kw = announced_kw
+        planned_kw = [load.kw * load.share_of(minute) for load, _ in active]
+        slack_kw = _PREFERENCE * max(abs(load.kw) for load, _ in active)
+        if _distance(total_kw - sum(planned_kw), recent) <= _distance(total_kw - sum(parts_kw), recent) + slack_kw:
+            parts_kw = planned_kw
         part_kw = sum(parts_kw)
         if part_kw > 0:
             possible_kw = min(part_kw, max(total_kw - float(past.min()), 0.0))

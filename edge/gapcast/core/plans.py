@@ -26,8 +26,6 @@ from gapcast.core.window import F32
 
 #: Largest number of loads in the plans of all devices: about 20 MB.
 MAX_TOTAL_LOADS = 100_000
-#: Forecasts of a device whose outcome is awaited; more only while a journal is replayed.
-_MAX_ISSUED = 512
 #: Minutes after which the outcome of a forecast is not awaited any more.
 _OUTCOME_MIN = 1_024
 
@@ -47,9 +45,15 @@ class PlannedPart(NamedTuple):
 class Plans:
     """The plans of devices, by name; a device needs no reading to have one."""
 
-    def __init__(self, leads_min: Sequence[int], max_loads: int = MAX_TOTAL_LOADS) -> None:
-        """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon."""
+    def __init__(
+        self, leads_min: Sequence[int], *, has_outcomes: bool = True, max_loads: int = MAX_TOTAL_LOADS
+    ) -> None:
+        """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon.
+
+        ``has_outcomes``: whether the outcomes of forecasts will be known.
+        """
         self._leads_min = tuple(leads_min)
+        self._has_outcomes = has_outcomes
         self._max_loads = max_loads
         #: Devices with a plan, or a trace of one. Empty without plans: nothing else costs time then.
         self.trackers: dict[str, PlanTracker] = {}
@@ -131,10 +135,8 @@ class Plans:
 
     def _record_issued(self, device: str, minute: int, part: PlannedPart) -> None:
         tracker = self.trackers.get(device)
-        if tracker is not None:
+        if tracker is not None and self._has_outcomes:
             tracker.issued[minute] = part.subtracted_kw, part.added_kw[-1]
-            while len(tracker.issued) > _MAX_ISSUED:
-                del tracker.issued[next(iter(tracker.issued))]
 
     def totals_of(self, outcomes: Outcomes, names: Sequence[str], forecast_range: ForecastRange) -> Outcomes:
         """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``names`` are the devices by row.
