@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -25,7 +26,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.mosquitto
 ACL = ROOT / "docs" / "mosquitto" / "gapcast.acl"
 EVENTS = f"gapcast/{GATEWAY}/events"
-ACCOUNTS = ("gapcast", "reader", "asker", "homeassistant", "home", "cellar")
+ACCOUNTS = ("gapcast", "reader", "asker", "homeassistant", "planner", "home", "cellar")
 
 
 def password_of(account: str) -> str:
@@ -81,6 +82,9 @@ def test_rights_documented_are_sufficient(
         asker.publish(f"gapcast/{GATEWAY}/predict", '{"readings": [1, 2]}', ResponseTopic=answer)
         assert asker.wait_for(answer)[0].document["n_observed"] == 2
         assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
+        peers["planner"].publish("gap/home/plan", '[{"kw": 7.4, "minutes": 60}]')
+        plan = f"{gateway.url}/devices/home/plan"
+        wait_until(lambda: httpx.get(plan).json()["plan"][:1], "the plan")
         event = event_document("home", ErrorChange(0, FIRST, "grew", 2.4, 4))
         peers["gapcast"].publish(EVENTS, json.dumps(event))  # as it does weeks later
         assert reader.wait_for(EVENTS)[0].document == event
@@ -112,6 +116,12 @@ def test_rights_of_a_reader_exclude_writing(peers: dict[str, Peer]) -> None:
     topics = ("gap/home/forecast", "gap/home/scores", STATUS, EVENTS)
     for topic in ("gap/home/reading", *topics, f"gapcast/{GATEWAY}/predict"):
         assert peers["reader"].refusal(topic, "9.9"), topic
+
+
+def test_rights_of_a_planner_are_plans(peers: dict[str, Peer]) -> None:
+    for topic in ("gap/home/reading", "gap/home/forecast", STATUS, f"gapcast/{GATEWAY}/predict"):
+        assert peers["planner"].refusal(topic, "9.9"), topic
+    assert peers["reader"].refusal("gap/home/plan", "[]")
 
 
 def test_rights_of_home_assistant(
