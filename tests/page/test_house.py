@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx
 import pytest
 
 from gapcast.core.learning.summary import MIN_OUTCOMES
@@ -42,6 +43,18 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
         by_mean = sorted(published["experts"], key=lambda name: -published["experts"][name])
         assert weights == [[published["experts"][name], published["median_experts"][name]] for name in by_mean]
     assert window.text("#device") == "home"
+
+
+def test_house_shows_planned_power_while_there_is_some(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    newest = house.ask("devices/home")["last_reading"]["ts"]
+    plan = f"{house.url}devices/home/plan"
+    assert httpx.put(plan, json=[{"kw": 2.5, "from": newest, "minutes": 30}]).status_code == 200
+    house.read_next()
+    window.see("#planned", "2.50 kW of it planned")
+    assert httpx.delete(plan).status_code == 204
+    house.read_next()
+    window.wait("() => document.querySelector('#planned').hidden")
 
 
 def test_house_shows_outcome_and_forecast_of_a_minute(house: House, look: Look) -> None:

@@ -13,6 +13,7 @@ export function showNow(store) {
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
   showHorizon(forecast);
   showInterval(forecast);
+  showPlanned(forecast);
   showPath(forecast);
   showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
@@ -64,6 +65,12 @@ function showSubmeters(submeters) {
   });
   byId("submeters").hidden = !shown.length;
   write(byId("submeters"), `Submeters: ${shown.join(", ")}`);
+}
+
+function showPlanned(forecast) {
+  const planned = forecast?.planned_kw;
+  byId("planned").hidden = planned === undefined || planned === null;
+  write(byId("planned"), `${kw(planned)} kW of it planned`);
 }
 
 function showPath(forecast) {
