@@ -24,6 +24,7 @@ from gapcast.core.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
 from gapcast.core.plans import Plans
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Limits, Reading
+from gapcast.core.series import forecast_series
 from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.core.window import F32, WindowSpec
@@ -313,6 +314,15 @@ def test_plan_moved_by_a_minute_has_one_load() -> None:
     made = run(flat(START, END), {10: charger(), 50: charger(start=51)})
     assert made.uncontrolled_kw() == {0.5}
     assert made.gap_kw(55, END - 1, END) == [7.9, 7.9, 0.5]
+
+
+def test_forecast_of_a_series_contains_its_plan() -> None:
+    readings = [Reading("", NOON + minute, kw) for minute, kw in enumerate(flat(START, END)[:93])]
+    assert forecast_series(MODEL, readings, 0, plan=charger()).gap_kw == pytest.approx(0.5)
+    assert forecast_series(MODEL, readings, 0).gap_kw == pytest.approx(7.9)
+    before = forecast_series(MODEL, readings[:32], 0, plan=charger())
+    assert before.gap_kw == pytest.approx(7.9)
+    assert before.planned_kw == 7.4
 
 
 # --- learning and scores ----------------------------------------------------------------------------

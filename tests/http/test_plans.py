@@ -66,6 +66,18 @@ def test_bad_plan_is_a_422_with_its_reason(rest: Rest, path: str, body: bytes, r
     assert answer.json()["reason"] == reason
 
 
+def test_predict_contains_the_plan_of_the_request(rest: Rest) -> None:
+    readings = [{"ts": minute_label(FIRST + minute), "gap_kw": 0.5} for minute in range(3)]
+    plain = rest.client.post("/predict", json={"readings": readings}).json()
+    planned = rest.client.post("/predict", json={"readings": readings, "plan": [CAR]}).json()
+    assert "planned_kw" not in plain
+    assert (planned["planned_kw"], planned["uncontrolled_kw"]) == (7.4, plain["gap_kw"])
+    assert planned["gap_kw"] == pytest.approx(plain["gap_kw"] + 7.4, abs=1e-5)
+    answer = rest.client.post("/predict", json={"readings": readings, "plan": [{"kw": 7.4}]})
+    assert_problem(answer, 422, "plan[0] must end")
+    assert answer.json()["reason"] == "bad_plan"
+
+
 def test_plan_needs_no_more_than_the_body_limit(rest: Rest) -> None:
     loads: list[dict[str, Any]] = [CAR] * 193
     assert_problem(rest.client.put(PATH, json=loads), 422, "at most 192")

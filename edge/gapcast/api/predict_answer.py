@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from gapcast.api.predict_request import KINDS, PredictRequest, request_of, series_of
+from gapcast.api.predict_request import KINDS, PredictRequest, request_of, requested_plan, series_of
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
@@ -62,7 +62,8 @@ class PredictHandler:
         if len(request.readings) > self._max_readings:
             msg = f"readings: at most {self._max_readings} are taken, not {len(request.readings)}"
             raise TooLargeError(msg)
-        return self._queries.predict(series_of(request, self._limits), request.model).document()
+        plan = requested_plan(request, self._limits)
+        return self._queries.predict(series_of(request, self._limits), request.model, plan).document()
 
     def answer(self, body: bytes, n_bytes: int) -> PredictAnswer:
         """Return the answer to a body of ``n_bytes``, which may be truncated."""

@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 from gapcast.core.errors import PayloadError, RequestError, TooLargeError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.grid import minute_of
+from gapcast.core.plan import MAX_LOADS, MAX_NAME_CHARS, NO_LOADS, LoadPlan, plan_of
 from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
 
 #: The kinds of readings in a request; pydantic includes the kind in the location of an error.
@@ -46,6 +47,27 @@ def _kind(reading: object) -> str:
 AnyReading = Annotated[Annotated[Measured, Tag(BARE)] | Annotated[TimedReading, Tag(TIMED)], Discriminator(_kind)]
 
 
+#: The JSON schema of a plan.
+PLAN_SCHEMA: JsonDict = {
+    "type": "array",
+    "maxItems": MAX_LOADS,
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["kw"],
+        "properties": {
+            "kw": {"type": "number", "description": "Power while it is on, kW; negative for generation"},
+            "from": {"type": ["string", "number"], "description": "Start; without it the load is on already"},
+            "until": {"type": ["string", "number"], "description": "End; give either this or `minutes`"},
+            "minutes": {"type": "number", "description": "Duration from `from`, or from now without it"},
+            "name": {"type": "string", "maxLength": MAX_NAME_CHARS},
+        },
+    },
+}
+#: Any value: the core validates a plan, with the same messages as on the plan topic.
+Plan = Annotated[Any, WithJsonSchema(PLAN_SCHEMA)]
+
+
 class PredictRequest(BaseModel):
     """Readings to forecast from: kW, minute by minute, oldest first; all bare numbers or all with ``ts``."""
 
@@ -55,6 +77,11 @@ class PredictRequest(BaseModel):
 
     readings: list[AnyReading] = Field(fail_fast=True)
     model: str | None = Field(default=None, description="Name of a loaded model (default: the published model)")
+    plan: Plan = Field(
+        default=None,
+        description="Announced loads, as in the plan of a device; the forecast contains them",
+        json_schema_extra=_without_default,
+    )
 
 
 def request_of(document: object, max_readings: int) -> PredictRequest:
@@ -81,6 +108,13 @@ def _require_known(document: dict[str, Any], model: type[BaseModel], path: str) 
         unknown = next(name for name in document if name not in model.model_fields)
         msg = f"{path}{unknown}: Extra inputs are not permitted"
         raise RequestError(msg)
+
+
+def requested_plan(request: PredictRequest, limits: Limits) -> LoadPlan:
+    """Return a request's announced loads; raise :class:`PayloadError`, naming the load, if one is invalid."""
+    if "plan" not in request.model_fields_set:
+        return NO_LOADS
+    return plan_of(request.plan, limits, time.time_ns() // 1_000_000)
 
 
 def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:

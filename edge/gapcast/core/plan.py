@@ -103,6 +103,10 @@ class LoadPlan:
         return [load.document() for load in self.loads]
 
 
+#: A plan without loads.
+NO_LOADS = LoadPlan()
+
+
 def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     """Return the plan in a decoded JSON ``document``: a list of loads.
 

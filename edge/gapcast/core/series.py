@@ -11,21 +11,23 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_range import WIDEST
+from gapcast.core.plan import NO_LOADS, LoadPlan
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import MAX_FILL_MIN, MIN_OBSERVED
 
 
-def forecast_series(
+def forecast_series(  # noqa: PLR0913 - each has a default
     model: Predictor,
     readings: Sequence[Reading],
     issued_at_ms: int,
     zone: tzinfo = UTC,
     *,
+    plan: LoadPlan = NO_LOADS,
     includes_path: bool = True,
     limits: Limits = WIDEST,
 ) -> Forecast:
-    """Forecast a series that belongs to no device, oldest first, by the rules of the stream.
+    """Forecast a series that belongs to no device, oldest first, and its ``plan``, by the rules of the stream.
 
     If the model returns a value that is not finite or outside the range that follows from ``limits``, the forecast is
     persistence. Raises :class:`RequestError` that names the reading if nothing can be forecast by these rules.
@@ -35,6 +37,7 @@ def forecast_series(
         raise RequestError(msg)
     engine = Engine(model, 1, zone, includes_path=includes_path, limits=limits)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # without copying their windows
+    engine.replace_plan(readings[-1].device, plan)
     newest = engine.accept(readings[-1:])
     newest.raise_failure()
     for i, status in enumerate([*before, *newest.statuses]):

@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.devices import Devices
-from gapcast.core.plan import MAX_LOADS, MAX_NAME_CHARS
+from gapcast.api.predict_request import PLAN_SCHEMA
 from gapcast.http import problems
 from gapcast.http.device_schemas import DeviceDocument, DevicePage, HistoryDocument, PlanDocument
 from gapcast.service.service import Service
@@ -21,24 +21,12 @@ from gapcast.service.service import Service
 MAX_PAGE, MAX_MINUTES = 1_000, 10_080
 
 _PATH = "/devices"
-_LOAD = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["kw"],
-    "properties": {
-        "kw": {"type": "number", "description": "Power while it is on, kW; negative for generation"},
-        "from": {"type": ["string", "number"], "description": "Start; without it the load is on already"},
-        "until": {"type": ["string", "number"], "description": "End; give either this or `minutes`"},
-        "minutes": {"type": "number", "description": "Duration from `from`, or from now without it"},
-        "name": {"type": "string", "maxLength": MAX_NAME_CHARS},
-    },
-}
 _PLAN_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"type": "array", "maxItems": MAX_LOADS, "items": _LOAD},
+                "schema": PLAN_SCHEMA,
                 "example": [{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}],
             }
         },

@@ -14,6 +14,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.plan import NO_LOADS, LoadPlan
 from gapcast.core.predictor import ModelIdentity, Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series
@@ -153,8 +154,10 @@ class ServiceQueries:
             if status is not None:
                 yield status
 
-    def predict(self, readings: Sequence[Reading], model: str | None = None) -> Forecast:
+    def predict(self, readings: Sequence[Reading], model: str | None = None, plan: LoadPlan = NO_LOADS) -> Forecast:
         """Forecast a series of readings, oldest first, by the rules of the stream; no device's state changes.
+
+        The forecast contains the announced loads of ``plan``.
 
         Raises :class:`RequestError` if the readings do not allow a forecast, or the model does not exist.
         """
@@ -165,5 +168,11 @@ class ServiceQueries:
         chosen = models[model] if model else self.model
         engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
         return forecast_series(
-            chosen, readings, now_ms, engine.zone, includes_path=engine.includes_path, limits=engine.limits
+            chosen,
+            readings,
+            now_ms,
+            engine.zone,
+            plan=plan,
+            includes_path=engine.includes_path,
+            limits=engine.limits,
         )
