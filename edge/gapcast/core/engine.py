@@ -274,7 +274,7 @@ class Engine:
                 return None, []
             outcomes = Outcomes.joined(parts)
             if self.plans.trackers:
-                outcomes = self.plans.totals_of(outcomes, self.buffers.names(), self.forecast_range)
+                outcomes = self.plans.totals_of(outcomes, self.buffers.device, self.forecast_range)
             self.scores.add(outcomes)
             return outcomes, self.drift.add(outcomes)
 

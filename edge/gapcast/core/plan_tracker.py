@@ -132,10 +132,12 @@ class PlanTracker:
 
     def subtract(self, minute: int, window_kw: NDArray[np.floating]) -> None:
         """Subtract the planned loads from the window ``window_kw`` ``[context]`` that ends at ``minute``, in place."""
-        first = minute - len(window_kw) + 1
-        for of_minute, part_kw in self.attributed_kw.items():
-            if first <= of_minute <= minute:
-                window_kw[of_minute - first] -= part_kw
+        parts_kw = self.attributed_kw
+        if not parts_kw:
+            return
+        at = np.fromiter(parts_kw, np.int64, len(parts_kw)) - (minute - len(window_kw) + 1)
+        inside = (at >= 0) & (at < len(window_kw))
+        window_kw[at[inside]] -= np.fromiter(parts_kw.values(), np.float64, len(parts_kw))[inside]
 
     def expected_kw(self, minute: int) -> float:
         """Return the planned power of a ``minute`` to come, kW; loads that show less count with what they show."""

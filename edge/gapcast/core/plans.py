@@ -7,7 +7,7 @@ stored and scored is the total.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -138,15 +138,15 @@ class Plans:
         if tracker is not None and self._has_outcomes:
             tracker.issued[minute] = part.subtracted_kw, part.added_kw[-1]
 
-    def totals_of(self, outcomes: Outcomes, names: Sequence[str], forecast_range: ForecastRange) -> Outcomes:
-        """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``names`` are the devices by row.
+    def totals_of(self, outcomes: Outcomes, device_of: Callable[[int], str], forecast_range: ForecastRange) -> Outcomes:
+        """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``device_of`` maps rows to devices.
 
         The published forecast and those of all members have the plan that they were published with; persistence is the
         last reading.
         """
         horizon_min, copied = self._leads_min[-1], None
         for i, (row, minute) in enumerate(zip(outcomes.rows.tolist(), outcomes.minutes.tolist(), strict=True)):
-            tracker = self.trackers.get(names[row])
+            tracker = self.trackers.get(device_of(row))
             if tracker is None:
                 continue
             actual_kw, _ = tracker.issued.get(minute, (0.0, 0.0))
