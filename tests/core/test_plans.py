@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,91 +13,27 @@ from gapcast.core.forecast import Forecast, joined
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.history import History
 from gapcast.core.isolation import _part, _without
-from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
+from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.plans import Plans
-from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Limits, Reading
-from gapcast.core.series import forecast_series
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
-from gapcast.core.state_transfer import transfer_state
-from gapcast.core.window import F32, WindowSpec
-from gapcast.predictors.baselines import Persistence, Trend
-
-NOON = 21_476_160
-HORIZON_MIN = 5
-#: The charger's hour, in minutes after noon.
-START, END = 35, 95
-CHARGER_KW = 7.4
-N_MINUTES = 120
-
-
-class Quantiles(Persistence):
-    """Persistence with an interval of 0.2 kW each side."""
-
-    def predict(self, windows: F32) -> Prediction:
-        mean = np.repeat(windows[:, -1, :1], len(self.lead_times_min), axis=1)
-        return Prediction(mean, np.stack([mean - 0.2, mean, mean + 0.2], axis=-1))
-
-
-MODEL = Quantiles(lead_times_min=(1, 2, 3, 4, 5), quantile_levels=(0.05, 0.5, 0.95))
-
-
-def charger(kw: float = CHARGER_KW, start: int = START, end: int = END) -> LoadPlan:
-    return LoadPlan.of([PlannedLoad(kw, (NOON + start) * MINUTE_MS, (NOON + end) * MINUTE_MS, "car")])
-
-
-def flat(*on: int, kw: float = CHARGER_KW) -> list[float]:
-    """Return a house of 0.5 kW, with ``kw`` more from minute ``on[0]`` to ``on[1]``."""
-    return [0.5 + (kw if on and on[0] <= minute < on[1] else 0.0) for minute in range(N_MINUTES)]
-
-
-def new_engine(*, has_ensemble: bool = True, learns: bool = False, limits: Limits | None = None) -> Engine:
-    """Return an engine whose ensemble, without an online model, forecasts no change."""
-    found = limits or Limits()
-    options = EnsembleOptions(learns=learns, min_kw=found.min_kw, max_kw=found.max_kw)
-    return Engine(MODEL, limits=found, ensemble=Ensemble((MODEL,), options) if has_ensemble else None)
-
-
-@dataclass
-class Run:
-    """The forecasts by target, and the outcomes by minute, in minutes after noon."""
-
-    engine: Engine
-    forecasts: dict[int, Forecast] = field(default_factory=dict)
-    outcomes: dict[int, Outcomes] = field(default_factory=dict)
-
-    def read(self, house_kw: Mapping[int, float], plans: Mapping[int, LoadPlan] | None = None) -> Run:
-        """Read the minutes of ``house_kw``; announce each of ``plans`` before the reading of its minute."""
-        for minute, kw in house_kw.items():
-            if plans and minute in plans:
-                self.engine.replace_plan("home", plans[minute])
-            for forecast in self.engine.forecast(self.engine.accept([Reading("home", NOON + minute, kw)]), 0):
-                self.forecasts[minute + HORIZON_MIN] = forecast
-            outcomes, _ = self.engine.learn()
-            if outcomes is not None:
-                self.outcomes[minute] = outcomes
-        return self
-
-    def gap_kw(self, *targets: int) -> list[float]:
-        return [round(self.forecasts[target].gap_kw, 3) for target in targets]
-
-    def planned_kw(self, *targets: int) -> list[float | None]:
-        return [self.forecasts[target].planned_kw for target in targets]
-
-    def uncontrolled_kw(self) -> set[float]:
-        """Return the uncontrolled parts that were forecast."""
-        return {round(f.gap_kw if f.uncontrolled_kw is None else f.uncontrolled_kw, 3) for f in self.forecasts.values()}
-
-
-def run(house_kw: Sequence[float], plans: Mapping[int, LoadPlan] | None = None, engine: Engine | None = None) -> Run:
-    return Run(engine or new_engine()).read(dict(enumerate(house_kw)), plans)
-
-
-# --- the sum ----------------------------------------------------------------------------------------
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence
+from tests.support.planned_houses import (
+    END,
+    HORIZON_MIN,
+    MODEL,
+    N_MINUTES,
+    NOON,
+    START,
+    Quantiles,
+    Run,
+    charger,
+    flat,
+    new_engine,
+    run,
+)
 
 
 @pytest.mark.parametrize("has_ensemble", [True, False])
@@ -190,144 +123,6 @@ def test_forecasts_of_devices_without_a_plan_do_not_change() -> None:
     assert forecasts(has_plan=True) == forecasts(has_plan=False)
 
 
-# --- plans and reality ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("delay", [1, 2, 4])
-def test_late_load_is_not_taken_for_an_uncontrolled_one(delay: int) -> None:
-    made = run(flat(START + delay, END + min(delay, 2)), {10: charger()})
-    assert made.uncontrolled_kw() == {0.5}
-    assert made.gap_kw(END - 1, END) == [7.9, 0.5]
-
-
-def test_load_that_starts_early_is_not_taken_for_an_uncontrolled_one() -> None:
-    assert run(flat(START - 2, END), {10: charger()}).uncontrolled_kw() == {0.5}
-
-
-def test_load_that_never_starts_counts_for_a_few_minutes() -> None:
-    made = run(flat(), {10: charger()})
-    assert made.gap_kw(START, START + 10, START + 11, END - 1) == [7.9, 7.9, 0.5, 0.5]
-    assert made.planned_kw(START + 11) == [0.0]
-    assert made.uncontrolled_kw() == {0.5}
-
-
-def test_load_that_starts_very_late_counts_from_then_on() -> None:
-    made = run(flat(START + 20, END), {10: charger()})
-    assert made.gap_kw(START + 20 + HORIZON_MIN, END - 1, END) == [7.9, 7.9, 0.5]
-
-
-def test_load_that_draws_a_little_less_is_subtracted_as_it_is() -> None:
-    made = run(flat(START, END, kw=7.2), {10: charger()})
-    assert made.uncontrolled_kw() == {0.5}
-    assert made.gap_kw(END - 1, END) == [7.7, 0.5]
-
-
-def test_load_at_half_its_power_counts_with_what_it_shows() -> None:
-    made = run(flat(START, END, kw=3.7), {10: charger()})
-    assert made.uncontrolled_kw() == {0.5}
-    assert made.gap_kw(START + 20, END - 1, END) == [4.2, 4.2, 0.5]
-
-
-def test_load_that_stops_early_is_seen_to_stop() -> None:
-    made = run(flat(START, END - 30), {10: charger()})
-    assert made.uncontrolled_kw() == {0.5}
-    assert made.gap_kw(END - 30 + GRACE, END - 1) == [0.5, 0.5]
-
-
-#: Minutes until a load that stopped does not count any more: five to see it, five ahead.
-GRACE = 10
-
-
-def test_cancelled_plan_ends_at_once() -> None:
-    made = run(flat(START, 50), {10: charger(), 50: LoadPlan()})
-    assert made.gap_kw(54, 55, 56) == [7.9, 0.5, 0.5]
-    assert made.uncontrolled_kw() == {0.5}
-
-
-def test_load_that_runs_on_after_its_plan_was_cancelled_is_uncontrolled() -> None:
-    made = run(flat(START, END), {10: charger(), 50: LoadPlan()})
-    assert made.gap_kw(60, END - 1) == [7.9, 7.9]
-    assert made.planned_kw(60) == [None]
-
-
-def test_replaced_plan_continues_its_load() -> None:
-    plans = {10: charger(), 50: charger(end=END + 10), 70: charger(end=END - 10)}
-    made = run(flat(START, END - 10), plans)
-    assert made.gap_kw(END - 11, END - 10, END) == [7.9, 0.5, 0.5]
-    assert made.uncontrolled_kw() == {0.5}
-
-
-def test_load_that_is_on_is_announced_by_its_end() -> None:
-    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
-    made = run(flat(START, END), {END - 3: until})
-    assert made.gap_kw(END + 1, END + 2, END + 3) == [7.9, 0.5, 0.5], "the first was made before the plan was known"
-    one = made.forecasts[END + 2]
-    assert one.uncontrolled_kw == pytest.approx(0.5)
-    assert one.planned_kw == 0.0
-    announced_each_minute = run(flat(START, END), dict.fromkeys(range(END - 3, END), until))
-    assert announced_each_minute.forecasts == made.forecasts
-
-
-def test_load_on_in_the_whole_window_is_subtracted_from_it() -> None:
-    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
-    made = run(flat(0, END), {END - 3: until})
-    assert made.forecasts[END + 2].gap_kw == pytest.approx(0.5, abs=0.5)
-
-
-def test_load_that_is_not_on_as_announced_is_not_subtracted() -> None:
-    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
-    assert run(flat(), {40: until}).uncontrolled_kw() == {0.5}
-
-
-def test_planned_generation_is_added_to_the_readings() -> None:
-    made = run(flat(START, END, kw=-3.0), {10: charger(-3.0)})
-    assert made.gap_kw(START - 1, START, END - 1, END) == [0.5, -2.5, -2.5, 0.5]
-    assert made.uncontrolled_kw() == {0.5}
-
-
-def test_loads_that_overlap_are_told_apart() -> None:
-    both = [*charger().loads, PlannedLoad(2.0, (NOON + 45) * MINUTE_MS, (NOON + 80) * MINUTE_MS, "washer")]
-    battery = PlannedLoad(-7.0, (NOON + 55) * MINUTE_MS, (NOON + 70) * MINUTE_MS, "battery")
-    house = flat()
-    for minute in range(45, 80):
-        house[minute] += 2.0
-    only_the_washer = run(house, {10: LoadPlan.of(both)})
-    assert only_the_washer.gap_kw(70) == [2.5]
-    assert only_the_washer.uncontrolled_kw() == {0.5}
-    for minute in range(START, END):
-        house[minute] += CHARGER_KW - (7.0 if 55 <= minute < 70 else 0.0)
-    made = run(house, {10: LoadPlan.of([*both, battery])})
-    assert made.gap_kw(44, 45, 55, 69, 70, 80, END) == [7.9, 9.9, 2.9, 2.9, 9.9, 7.9, 0.5]
-    assert made.uncontrolled_kw() == {0.5}
-
-
-def test_uncontrolled_load_beside_a_planned_one_is_forecast() -> None:
-    house = flat(START, END)
-    for minute in range(50, 60):
-        house[minute] += 2.0
-    made = run(house, {10: charger()})
-    assert made.gap_kw(50 + HORIZON_MIN, 60 + HORIZON_MIN) == [9.9, 7.9]
-    assert made.forecasts[55].uncontrolled_kw == pytest.approx(2.5)
-
-
-def test_plan_moved_by_a_minute_has_one_load() -> None:
-    made = run(flat(START, END), {10: charger(), 50: charger(start=51)})
-    assert made.uncontrolled_kw() == {0.5}
-    assert made.gap_kw(55, END - 1, END) == [7.9, 7.9, 0.5]
-
-
-def test_forecast_of_a_series_contains_its_plan() -> None:
-    readings = [Reading("", NOON + minute, kw) for minute, kw in enumerate(flat(START, END)[:93])]
-    assert forecast_series(MODEL, readings, 0, plan=charger()).gap_kw == pytest.approx(0.5)
-    assert forecast_series(MODEL, readings, 0).gap_kw == pytest.approx(7.9)
-    before = forecast_series(MODEL, readings[:32], 0, plan=charger())
-    assert before.gap_kw == pytest.approx(7.9)
-    assert before.planned_kw == 7.4
-
-
-# --- learning and scores ----------------------------------------------------------------------------
-
-
 def test_learning_with_a_plan_equals_that_of_the_uncontrolled_house() -> None:
     """The planned steps teach nothing: all learned state equals that of the house without the charger."""
     rng = np.random.default_rng(7)
@@ -368,9 +163,6 @@ def test_history_and_last_reading_are_of_the_total() -> None:
     assert columns.read_kw.tolist() == pytest.approx([7.9] * 20)
     assert columns.published_kw[:, 0].tolist() == pytest.approx([7.9] * 21 + [0.5] * 4)
     assert engine.buffers.newest("home")[1] == pytest.approx(7.9)
-
-
-# --- devices, bounds and ends -----------------------------------------------------------------------
 
 
 def test_plan_of_a_device_without_readings_waits_for_them() -> None:
@@ -486,85 +278,3 @@ def test_discarding_forecasts_of_an_unknown_row_changes_nothing() -> None:
     ensemble.discard_pending(9_999)
     ensemble.discard_pending(10_000)
     assert np.array_equal(ensemble.columns([0])["due_minute"], before)
-
-
-# --- state ------------------------------------------------------------------------------------------
-
-
-def restarted(engine: Engine) -> Engine:
-    after = new_engine(learns=True)
-    problems = restore_snapshot(after, capture_snapshot(engine))
-    assert (problems.learning, problems.devices) == ("", [])
-    return after
-
-
-def swapped(engine: Engine) -> Engine:
-    after = new_engine(learns=True)
-    transfer_state(engine, after)
-    return after
-
-
-@pytest.mark.parametrize("change", [restarted, swapped])
-@pytest.mark.parametrize("at", [20, START + 1, 50, END, END + 1, END + 3])
-def test_plan_and_forecasts_continue_bit_for_bit(at: int, change: Callable[[Engine], Engine]) -> None:
-    house, plans = dict(enumerate(flat(START + 1, END + 1))), {10: charger()}
-    whole = Run(new_engine(learns=True)).read(house, plans)
-    first = Run(new_engine(learns=True)).read({minute: house[minute] for minute in range(at)}, plans)
-    latest = first.engine.latest_of("home")
-    second = Run(change(first.engine))
-    assert second.engine.latest_of("home") == latest
-    second.read({minute: house[minute] for minute in range(at, N_MINUTES)})
-    assert second.forecasts == {target: one for target, one in whole.forecasts.items() if target >= at + HORIZON_MIN}
-    for minute, outcome in second.outcomes.items():
-        assert np.array_equal(outcome.published_kw, whole.outcomes[minute].published_kw)
-        assert np.array_equal(outcome.actual_kw, whole.outcomes[minute].actual_kw)
-
-
-@pytest.mark.parametrize("learns", [True, False])
-def test_journal_repeats_plans_in_their_place(learns: bool) -> None:
-    house, plans = flat(START + 1, END), {10: charger(), 50: charger(end=END - 20), 60: charger(end=END)}
-    live = run(house, plans, new_engine(has_ensemble=learns, learns=learns)).engine
-    engine = new_engine(has_ensemble=learns, learns=learns)
-    replay = JournalReplay(engine)
-    for minute, kw in enumerate(house):
-        if minute in plans:
-            replay.replace_plan("home", plans[minute])
-        replay.replay_batch([Reading("home", NOON + minute, kw)], 0)
-    replay.finish()
-    assert engine.latest() == live.latest()
-    assert engine.plans.states() == live.plans.states()
-    assert {str(key): one.document() for key, one in engine.scores_of("home").items()} == {
-        str(key): one.document() for key, one in live.scores_of("home").items()
-    }
-
-
-def test_newest_forecast_with_a_plan_survives_a_restart() -> None:
-    engine = run(flat(START, END)[:50], {10: charger()}, new_engine(learns=True)).engine
-    latest = engine.latest_of("home")
-    assert latest is not None
-    assert latest.planned_kw == 7.4
-    assert restarted(engine).latest_of("home") == latest
-
-
-def test_engine_of_another_horizon_keeps_the_plan() -> None:
-    before = run(flat(START, END)[:50], {10: charger()}).engine
-    model = Trend(lead_times_min=(10,))
-    after = Engine(model, ensemble=Ensemble((model,), EnsembleOptions()))
-    transfer_state(before, after)
-    assert after.plan_of("home") == charger()
-    assert after.plans.trackers["home"].issued == {}
-
-
-def test_implausible_plans_of_a_snapshot_are_left_out() -> None:
-    engine = run(flat(START, END)[:50], {10: charger()}).engine
-    (state,) = engine.plans.states()
-    damaged = [
-        state._replace(device="no device"),
-        state._replace(loads=[state.loads[0]._replace(kw=float("inf"))]),
-        state._replace(stopped=[state.loads[0]._replace(end_ms=0)]),
-        state._replace(attributed=[(NOON, float("nan"))]),
-        state._replace(seen=[state.seen[0]._replace(last=2.0)]),
-    ]
-    for one in damaged:
-        engine.plans.restore([one])
-        assert engine.plans.trackers == {}

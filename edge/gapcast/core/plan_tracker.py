@@ -124,7 +124,8 @@ class PlanTracker:
         else:  # the history starts again
             self.attributed_kw.clear()
             self._seen.clear()
-            self.issued.clear()
+            if ahead_min <= 0:  # and so does time
+                self.issued.clear()
             self._subtract_past(minute, totals_kw)
         self._last_minute = minute
         self._discard_past(minute, len(totals_kw))

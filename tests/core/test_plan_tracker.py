@@ -1,0 +1,153 @@
+"""Plans and reality: which part of the readings is taken for announced loads, and how these count."""
+
+from __future__ import annotations
+
+import pytest
+
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
+from gapcast.core.reading import Reading
+from gapcast.core.series import forecast_series
+from tests.support.planned_houses import (
+    CHARGER_KW,
+    END,
+    HORIZON_MIN,
+    MODEL,
+    NOON,
+    START,
+    charger,
+    flat,
+    run,
+)
+
+
+@pytest.mark.parametrize("delay", [1, 2, 4])
+def test_late_load_is_not_taken_for_an_uncontrolled_one(delay: int) -> None:
+    made = run(flat(START + delay, END + min(delay, 2)), {10: charger()})
+    assert made.uncontrolled_kw() == {0.5}
+    assert made.gap_kw(END - 1, END) == [7.9, 0.5]
+
+
+def test_load_that_starts_early_is_not_taken_for_an_uncontrolled_one() -> None:
+    assert run(flat(START - 2, END), {10: charger()}).uncontrolled_kw() == {0.5}
+
+
+def test_load_that_never_starts_counts_for_a_few_minutes() -> None:
+    made = run(flat(), {10: charger()})
+    assert made.gap_kw(START, START + 10, START + 11, END - 1) == [7.9, 7.9, 0.5, 0.5]
+    assert made.planned_kw(START + 11) == [0.0]
+    assert made.uncontrolled_kw() == {0.5}
+
+
+def test_load_that_starts_very_late_counts_from_then_on() -> None:
+    made = run(flat(START + 20, END), {10: charger()})
+    assert made.gap_kw(START + 20 + HORIZON_MIN, END - 1, END) == [7.9, 7.9, 0.5]
+
+
+def test_load_that_draws_a_little_less_is_subtracted_as_it_is() -> None:
+    made = run(flat(START, END, kw=7.2), {10: charger()})
+    assert made.uncontrolled_kw() == {0.5}
+    assert made.gap_kw(END - 1, END) == [7.7, 0.5]
+
+
+def test_load_at_half_its_power_counts_with_what_it_shows() -> None:
+    made = run(flat(START, END, kw=3.7), {10: charger()})
+    assert made.uncontrolled_kw() == {0.5}
+    assert made.gap_kw(START + 20, END - 1, END) == [4.2, 4.2, 0.5]
+
+
+def test_load_that_stops_early_is_seen_to_stop() -> None:
+    made = run(flat(START, END - 30), {10: charger()})
+    assert made.uncontrolled_kw() == {0.5}
+    assert made.gap_kw(END - 30 + GRACE, END - 1) == [0.5, 0.5]
+
+
+#: Minutes until a load that stopped does not count any more: five to see it, five ahead.
+GRACE = 10
+
+
+def test_cancelled_plan_ends_at_once() -> None:
+    made = run(flat(START, 50), {10: charger(), 50: LoadPlan()})
+    assert made.gap_kw(54, 55, 56) == [7.9, 0.5, 0.5]
+    assert made.uncontrolled_kw() == {0.5}
+
+
+def test_load_that_runs_on_after_its_plan_was_cancelled_is_uncontrolled() -> None:
+    made = run(flat(START, END), {10: charger(), 50: LoadPlan()})
+    assert made.gap_kw(60, END - 1) == [7.9, 7.9]
+    assert made.planned_kw(60) == [None]
+
+
+def test_replaced_plan_continues_its_load() -> None:
+    plans = {10: charger(), 50: charger(end=END + 10), 70: charger(end=END - 10)}
+    made = run(flat(START, END - 10), plans)
+    assert made.gap_kw(END - 11, END - 10, END) == [7.9, 0.5, 0.5]
+    assert made.uncontrolled_kw() == {0.5}
+
+
+def test_load_that_is_on_is_announced_by_its_end() -> None:
+    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
+    made = run(flat(START, END), {END - 3: until})
+    assert made.gap_kw(END + 1, END + 2, END + 3) == [7.9, 0.5, 0.5], "the first was made before the plan was known"
+    one = made.forecasts[END + 2]
+    assert one.uncontrolled_kw == pytest.approx(0.5)
+    assert one.planned_kw == 0.0
+    announced_each_minute = run(flat(START, END), dict.fromkeys(range(END - 3, END), until))
+    assert announced_each_minute.forecasts == made.forecasts
+
+
+def test_load_on_in_the_whole_window_is_subtracted_from_it() -> None:
+    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
+    made = run(flat(0, END), {END - 3: until})
+    assert made.forecasts[END + 2].gap_kw == pytest.approx(0.5, abs=0.5)
+
+
+def test_load_that_is_not_on_as_announced_is_not_subtracted() -> None:
+    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
+    assert run(flat(), {40: until}).uncontrolled_kw() == {0.5}
+
+
+def test_planned_generation_is_added_to_the_readings() -> None:
+    made = run(flat(START, END, kw=-3.0), {10: charger(-3.0)})
+    assert made.gap_kw(START - 1, START, END - 1, END) == [0.5, -2.5, -2.5, 0.5]
+    assert made.uncontrolled_kw() == {0.5}
+
+
+def test_loads_that_overlap_are_told_apart() -> None:
+    both = [*charger().loads, PlannedLoad(2.0, (NOON + 45) * MINUTE_MS, (NOON + 80) * MINUTE_MS, "washer")]
+    battery = PlannedLoad(-7.0, (NOON + 55) * MINUTE_MS, (NOON + 70) * MINUTE_MS, "battery")
+    house = flat()
+    for minute in range(45, 80):
+        house[minute] += 2.0
+    only_the_washer = run(house, {10: LoadPlan.of(both)})
+    assert only_the_washer.gap_kw(70) == [2.5]
+    assert only_the_washer.uncontrolled_kw() == {0.5}
+    for minute in range(START, END):
+        house[minute] += CHARGER_KW - (7.0 if 55 <= minute < 70 else 0.0)
+    made = run(house, {10: LoadPlan.of([*both, battery])})
+    assert made.gap_kw(44, 45, 55, 69, 70, 80, END) == [7.9, 9.9, 2.9, 2.9, 9.9, 7.9, 0.5]
+    assert made.uncontrolled_kw() == {0.5}
+
+
+def test_uncontrolled_load_beside_a_planned_one_is_forecast() -> None:
+    house = flat(START, END)
+    for minute in range(50, 60):
+        house[minute] += 2.0
+    made = run(house, {10: charger()})
+    assert made.gap_kw(50 + HORIZON_MIN, 60 + HORIZON_MIN) == [9.9, 7.9]
+    assert made.forecasts[55].uncontrolled_kw == pytest.approx(2.5)
+
+
+def test_plan_moved_by_a_minute_has_one_load() -> None:
+    made = run(flat(START, END), {10: charger(), 50: charger(start=51)})
+    assert made.uncontrolled_kw() == {0.5}
+    assert made.gap_kw(55, END - 1, END) == [7.9, 7.9, 0.5]
+
+
+def test_forecast_of_a_series_contains_its_plan() -> None:
+    readings = [Reading("", NOON + minute, kw) for minute, kw in enumerate(flat(START, END)[:93])]
+    assert forecast_series(MODEL, readings, 0, plan=charger()).gap_kw == pytest.approx(0.5)
+    assert forecast_series(MODEL, readings, 0).gap_kw == pytest.approx(7.9)
+    before = forecast_series(MODEL, readings[:32], 0, plan=charger())
+    assert before.gap_kw == pytest.approx(7.9)
+    assert before.planned_kw == 7.4
