@@ -22,7 +22,7 @@ from gapcast.core.forecast_builder import BLEND
 from gapcast.core.history import History
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, SUBMETERED
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import Submeters, channels_of
 from gapcast.predictors.admission import Admission
@@ -35,7 +35,7 @@ from gapcast.predictors.tflite import TflitePredictor
 log = structlog.get_logger(__name__)
 
 #: Names in forecasts and scores that are not models.
-RESERVED_NAMES = (BLEND, LEARNED, SUBMETERED, PERSISTENCE)
+RESERVED_NAMES = (BLEND, LEARNED, REFIT, SUBMETERED, PERSISTENCE)
 #: Folder of the state for installed models, if ``models.path`` is not set.
 _INSTALLED = "models"
 
@@ -169,10 +169,12 @@ def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
     return _InstalledModelError(error, path) if is_installed else error
 
 
-def engine_of(settings: Settings, models: Models, submeters: Submeters | None = None) -> Engine:
+def engine_of(
+    settings: Settings, models: Models, submeters: Submeters | None = None, *, refits: bool = False
+) -> Engine:
     """Return a new engine with ``models``, as ``settings`` define.
 
-    ``submeters`` are those of the devices; None: those of the settings.
+    ``submeters`` are those of the devices; None: those of the settings. ``refits``: its ensemble has a member ``refit``.
     """
     submeters = names_of(settings.submeters) if submeters is None else submeters
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
@@ -183,6 +185,7 @@ def engine_of(settings: Settings, models: Models, submeters: Submeters | None = 
         options = EnsembleOptions(
             combines=forecast.blend,
             learns=forecast.learn and forecast.blend,
+            refits=refits,
             calibrates=forecast.calibrate,
             max_devices=learning.max_devices,
             forgetting=learning.forgetting,

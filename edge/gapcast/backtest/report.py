@@ -11,6 +11,7 @@ from gapcast.backtest.run import Backtest
 from gapcast.core.errors import SettingsError
 from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import Summary
+from gapcast.core.wording import counted
 
 #: Above the lines of :func:`row`.
 HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
@@ -30,6 +31,9 @@ def lines(backtest: Backtest) -> Iterator[str]:
     if len(backtest.houses) > 1:
         yield from table(f"all {len(backtest.houses)} houses", backtest.published_model, backtest.scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
+    if (refits := backtest.refits) is not None:
+        refused = f", {refits.n_refused} not used" if refits.n_refused else ""
+        yield f"{counted(refits.n_refits, 'refit')}{refused}, in {refits.took_s:.1f} s"
     yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} per second"
 
 
@@ -39,6 +43,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
         "speaker": backtest.published_model,
         "n_readings": backtest.n_readings,
         "took_s": round(backtest.took_s, 3),
+        **({} if backtest.refits is None else {"refits": backtest.refits.document()}),
         "scored": backtest.scored.document(),
         "houses": {
             house.name: {

@@ -14,7 +14,9 @@ from tqdm import tqdm
 from gapcast.app.models import engine_of, load_models
 from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import OutcomesFile
+from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.weeks import Week, Weeks
+from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
@@ -41,13 +43,17 @@ class HouseResult:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name."""
+    """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
+
+    ``refits`` is None if houses are not refitted.
+    """
 
     published_model: str
     n_readings: int
     took_s: float
     houses: list[HouseResult]
     scored: Summary
+    refits: SimulatedRefits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,14 @@ def run_backtest(
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
-    engine = engine_of(settings, load_models(settings), submeters)
+    is_refitted = refits(settings, on_any_machine=True)
+    engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
-    return run_houses(engine, houses, scored_from, out=out, quiet=show is None, submeters=measured)
+    simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
+    return run_houses(
+        engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated
+    )
 
 
 def read_houses(
@@ -132,17 +142,20 @@ def run_houses(
     out: Path | None = None,
     quiet: bool = True,
     submeters: Mapping[str, MeasuredAt] | None = None,
+    simulated: SimulatedRefits | None = None,
 ) -> Backtest:
     """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
 
-    ``submeters`` are the powers of the houses' submeters.
+    ``submeters`` are the powers of the houses' submeters. ``simulated`` refits the forests of ``engine`` at the
+    simulated nights (None: they are not refitted).
     """
+    n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
-        for readings in side_by_side(houses, BATCH_READINGS, submeters):
-            run_through(engine, readings, tally, outcomes_file)
+        for readings in side_by_side(houses, n_at_once, submeters):
+            run_through(engine, readings, tally, outcomes_file, simulated)
             n_readings += len(readings)
             progress.update(len(readings))
     return Backtest(
@@ -151,11 +164,16 @@ def run_houses(
         time.perf_counter() - start_s,
         [_house(engine, name, tally) for name in houses],
         tally.scores.overall()[EVER],
+        simulated,
     )
 
 
 def run_through(
-    engine: Engine, readings: Sequence[Reading], tally: Tally, outcomes_file: OutcomesFile | None = None
+    engine: Engine,
+    readings: Sequence[Reading],
+    tally: Tally,
+    outcomes_file: OutcomesFile | None = None,
+    simulated: SimulatedRefits | None = None,
 ) -> None:
     """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``."""
     accepted = engine.accept(readings)
@@ -167,6 +185,8 @@ def run_through(
         outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
     if outcomes is not None:
         tally.add(outcomes)
+    if simulated is not None:
+        simulated.add(accepted, readings)
 
 
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:

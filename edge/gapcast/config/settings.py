@@ -122,6 +122,13 @@ class LearningSettings(SettingsSection):
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
     #: How often the live scores of a device are published, by the gateway's clock; 0: never.
     report_every_min: float = Field(default=15.0, ge=0, le=10_080)
+    #: Whether trees are fitted to each household's own minutes at night; ``auto``: where LightGBM is installed and the
+    #: machine has two cores and 900 MB of memory.
+    refit: Literal["auto"] | bool = "auto"
+    #: Days between two refits of a household.
+    refit_every_days: int = Field(default=1, ge=1, le=365)
+    #: Number of devices that are refitted, in order of arrival.
+    refit_max_devices: int = Field(default=10, ge=0, le=1_000)
 
 
 class HistorySettings(SettingsSection):

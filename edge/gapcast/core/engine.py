@@ -19,6 +19,7 @@ from gapcast.core.history import History
 from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
@@ -148,6 +149,8 @@ class Engine:
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
+        #: The trees of the night's refit, by device.
+        self.forests = HouseForests(panel.context, model.lead_times_min[-1], zone)
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
@@ -231,7 +234,8 @@ class Engine:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
                 windows = self._powers(measured)
-                published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled)
+                forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0])
+                published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
@@ -330,6 +334,7 @@ class Engine:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
         self.plans.forget(device)
+        self.forests.forget(device)
         if row is not None:
             self.newest.forget(row)
             if self.ensemble is not None:

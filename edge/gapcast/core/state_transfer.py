@@ -58,6 +58,7 @@ def _transfer_outcomes(before: Engine, after: Engine) -> None:
     """Move what follows from outcomes: learning state, scores, drift and history. They are of one horizon."""
     if after.ensemble is not None and before.ensemble is not None:
         _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
+    after.forests.take_over(before.forests)
     after.drift, after.history = before.drift, before.history
     if before.scores.members == after.scores.members:
         after.scores = before.scores

@@ -1,8 +1,8 @@
 """The ensemble: combines the forecasts of its members per device, and learns from outcomes.
 
-The members are the models, an RLS model that learns online, one that also learns from submeters if there are any, and
-persistence. Their weighted mean and median form the forecast, with a calibrated interval around the median.
-When the reading of the target minute arrives, the RLS model,
+The members are the models, an RLS model that learns online, the trees of the night's refit where they are used, an RLS
+model that also learns from submeters if there are any, and persistence. Their weighted mean and median form the
+forecast, with a calibrated interval around the median. When the reading of the target minute arrives, the RLS models,
 weights and interval learn from it, separately for each device. The devices of a batch are computed together in numpy;
 several readings of one device are processed in order, so that a batch gives the same result as its readings one by one.
 """
@@ -31,7 +31,7 @@ from gapcast.core.learning import (
 from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64, LEARNED, SUBMETERED, Outcomes
+from gapcast.core.learning.outcomes import F64, SUBMETERED, Outcomes
 from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.learning.submeter_features import load_features
 from gapcast.core.learning.submetered_model import SubmeteredForecasts, SubmeteredModel
@@ -83,7 +83,9 @@ class Ensemble:
         self.forecast_range = ForecastRange.of(self.limits)
         self.models = tuple(models)
         has_submeters = options.learns and options.n_submeters > 0
-        self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns, has_submeters=has_submeters)
+        self._inputs = inputs = EnsembleInputs(
+            models, zone, learns=options.learns, refits=options.refits, has_submeters=has_submeters
+        )
         self.members = inputs.members
         #: Minutes ahead that all members forecast.
         self.horizon_min = inputs.horizon_min
@@ -103,7 +105,6 @@ class Ensemble:
             initial |= rls if prior is None else prior.apply(rls, names, self.horizon_min)
             initial["usual"] = daily_profile.initial_state()
         self.state = DeviceRows(initial)
-        self._learned = self.members.index(LEARNED) if options.learns else -1
         #: The model of devices with submeters; None without them.
         self.submetered: SubmeteredModel | None = None
         if has_submeters:
@@ -122,19 +123,26 @@ class Ensemble:
     # --- forecasts --------------------------------------------------------------------------------
 
     def forecast(
-        self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction], filled: Sequence[int] = ()
+        self,
+        rows: I64,
+        minutes: I64,
+        windows: F32,
+        predictions: Sequence[Prediction],
+        filled: Sequence[int] = (),
+        forests_kw: F64 | None = None,
     ) -> EnsembleForecasts:
         """Forecast each of ``windows`` ``[N, context]``, kW, N >= 1, in order.
 
         ``rows`` ``[N]`` are the devices' rows in :class:`~gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the
         minutes of the newest readings, and ``predictions`` those of each model for the windows. Nothing is learned
-        from the newest readings of the windows ``filled``. With ``options.n_submeters`` K the windows are
-        ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
+        from the newest readings of the windows ``filled``. ``forests_kw`` ``[N, 4]`` are mean, median and bounds of
+        the devices' own forests, NaN for a device without one (None: for all). With ``options.n_submeters`` K the
+        windows are ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
         """
         if self.submetered is None:
-            inputs = self._inputs.collect(rows, minutes, windows, predictions)
+            inputs = self._inputs.collect(rows, minutes, windows, predictions, forests_kw)
         else:
-            inputs = self._inputs.collect(rows, minutes, windows[:, :, 0], predictions)
+            inputs = self._inputs.collect(rows, minutes, windows[:, :, 0], predictions, forests_kw)
             inputs = replace(inputs, loads=load_features(windows, self.horizon_min))
         if filled:
             inputs = inputs.without_outcomes(filled)
@@ -228,7 +236,11 @@ class Ensemble:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
             self._inputs.rls_features.complete(columns, one.windows, typical_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
-            members_kw[:, :, self._learned] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+            learned_kw = members_kw[:, :, self._inputs.learned]
+            learned_kw[...] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+            if self._inputs.refit is not None:
+                refit_kw = members_kw[:, :, self._inputs.refit]
+                refit_kw[...] = np.where(np.isnan(refit_kw), learned_kw, np.maximum(refit_kw, floor))
         if self.submetered is not None:
             self._forecast_submetered(one, members_kw, scale_kw, floor, is_tracked=rows[0] != UNTRACKED)
         shares = arrays[_SHARES][at]
@@ -263,7 +275,7 @@ class Ensemble:
     ) -> None:
         """Write the forecasts of devices with submeters to ``members_kw``; for others, those of the RLS model."""
         at = self.members.index(SUBMETERED)
-        members_kw[:, :, at] = members_kw[:, :, self._learned]
+        members_kw[:, :, at] = members_kw[:, :, self._inputs.learned]
         if self.submetered is None or one.loads is None or not is_tracked:
             return
         made = self.submetered.forecast(one.rows, one.columns, one.loads, scale_kw)

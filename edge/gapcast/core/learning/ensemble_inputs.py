@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning import conformal_interval
-from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED
+from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, REFIT, SUBMETERED
 from gapcast.core.learning.rls_features import BIN_MIN, RlsFeatures
 from gapcast.core.learning.submeter_features import LoadFeatures
 from gapcast.core.predictor import Prediction, Predictor
@@ -26,8 +26,8 @@ class MemberPredictions:
 
     ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
     the target; ``windows`` ``[N, context]`` the newest readings, ``columns`` ``[N, D]`` the features of the RLS model
-    that need no learned state; ``members_kw`` ``[N, 2, E]`` mean and
-    median of each member (those of the RLS model are filled in later); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
+    that need no learned state; ``members_kw`` ``[N, 2, E]`` mean and median of each member (those of the RLS model are
+    filled in later; those of the forest are NaN for a device without one); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
     the first model's own bounds and the roots of their distances from its median, None if it has none.
     ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
     ``loads`` are the submeters' features, None if there are no submeters.
@@ -96,11 +96,19 @@ def _pair_slice(first: int, second: int) -> slice:
 class EnsembleInputs:
     """Collects the models' predictions as columns. The first model is the primary one."""
 
-    def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool, has_submeters: bool = False) -> None:
-        """The members are ``models``, the RLS model if the ensemble ``learns``, and persistence, in this order.
+    def __init__(
+        self,
+        models: Sequence[Predictor],
+        zone: tzinfo,
+        *,
+        learns: bool,
+        refits: bool = False,
+        has_submeters: bool = False,
+    ) -> None:
+        """The members are ``models``, the learned ones, and persistence, in this order.
 
-        With ``has_submeters`` the model of devices with submeters comes before persistence.
-
+        Learned are the RLS model if the ensemble ``learns``, the forest of a refit if it ``refits`` too, and with
+        ``has_submeters`` the model of devices with submeters.
         Raises :class:`ValueError` if the models have different horizons.
         """
         horizons_min = {model.name: model.lead_times_min[-1] for model in models}
@@ -117,10 +125,14 @@ class EnsembleInputs:
         self.has_bounds = self._outer is not None
         with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
+        #: Index of the RLS model among the members, and of the forest; None without one.
+        self.learned = len(models) if learns else None
+        self.refit = len(models) + 1 if learns and refits else None
         #: The names of the members, in the order of the columns.
         self.members = (
             *(model.name for model in models),
             *((LEARNED,) if learns else ()),
+            *((REFIT,) if self.refit is not None else ()),
             *((SUBMETERED,) if has_submeters else ()),
             PERSISTENCE,
         )
@@ -129,8 +141,18 @@ class EnsembleInputs:
         #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.
         self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 
-    def collect(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> MemberPredictions:
-        """Collect ``predictions``, one per model, for ``windows`` ``[N, context]``, kW, that end at ``minutes``."""
+    def collect(
+        self,
+        rows: I64,
+        minutes: I64,
+        windows: F32,
+        predictions: Sequence[Prediction],
+        forests_kw: F64 | None = None,
+    ) -> MemberPredictions:
+        """Collect ``predictions``, one per model, for ``windows`` ``[N, context]``, kW, that end at ``minutes``.
+
+        ``forests_kw`` ``[N, 4]`` are those of the devices' forests, NaN for a device without one (None: for all).
+        """
         members_kw = np.empty((len(rows), 2, len(self.members)))
         last_kw = windows[:, -1].astype(np.float64)
         means_kw, medians_kw = [], []
@@ -143,6 +165,8 @@ class EnsembleInputs:
                 members_kw[:, 1, i] = median_kw
                 medians_kw.append(median_kw)
         members_kw[:, 0, -1] = members_kw[:, 1, -1] = last_kw
+        if self.refit is not None:
+            members_kw[:, :, self.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
         if self._learns:
             local = self.rls_features.local_minute(self._now_and_target + minutes)
             columns = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])

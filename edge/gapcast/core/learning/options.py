@@ -10,7 +10,8 @@ class EnsembleOptions:
     """How to combine and learn.
 
     ``combines``: publish the weighted combination of all members, else the first model alone. ``learns``: include an
-    RLS model per device. ``calibrates``: calibrate the bounds by the device's own hits and misses. ``max_devices`` are
+    RLS model per device; ``refits``: and, if it learns, the forest of each device that the night's refit fitted.
+    ``calibrates``: calibrate the bounds by the device's own hits and misses. ``max_devices`` are
     tracked; untracked devices get the forecasts of a new device. ``forgetting`` is the factor by which an outcome's
     weight decays per outcome. No bound is below ``min_kw``, nor below 0 if a house has never fed in. Readings are
     within ``min_kw`` to ``max_kw``. ``n_submeters`` is the largest number of submeters of any device; with them, and if
@@ -19,6 +20,7 @@ class EnsembleOptions:
 
     combines: bool = True
     learns: bool = True
+    refits: bool = False
     calibrates: bool = True
     max_devices: int = 2_000
     forgetting: float = 0.99999

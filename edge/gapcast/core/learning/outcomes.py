@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gapcast.core.window import I64
 
 F64 = NDArray[np.float64]
-#: The last member of every ensemble, the RLS model before it, if the ensemble learns, and between them the model of
-#: devices with submeters, if any are configured.
-PERSISTENCE, LEARNED, SUBMETERED = "persistence", "learned", "submetered"
+#: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the night's refit, if
+#: there is one, and the model of devices with submeters, if any are configured.
+PERSISTENCE, LEARNED, REFIT, SUBMETERED = "persistence", "learned", "refit", "submetered"
 
 
 class Runs(NamedTuple):

@@ -64,7 +64,8 @@ class SubmeteredModel:
     ) -> None:
         """Use ``base_columns`` of the mains, and at most ``n_submeters`` a device.
 
-        ``at`` are the columns of the primary model's mean and median, which the forecasts begin with, or from ``prior``.
+        ``at`` are the columns of the primary model's mean and median, which the forecasts begin with, or
+        from ``prior``.
         """
         self._n_loads = n_loads = n_submeters + 1
         self._base_columns, self._n_base = tuple(base_columns), len(base_columns)

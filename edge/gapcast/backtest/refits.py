@@ -1,0 +1,118 @@
+"""The refits of a back-test: at the simulated nights of each house, while the readings wait."""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import structlog
+
+from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.errors import ModelError
+from gapcast.core.reading import Reading
+from gapcast.refit.forest_file import RefitResult
+from gapcast.refit.minutes import MAX_MINUTES, HouseMinutes
+from gapcast.refit.schedule import LastRefit, is_due, night_of
+from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
+
+log = structlog.get_logger(__name__)
+
+#: A night begins at 3:00 local time.
+_NIGHT_BEGINS_MIN = 180
+#: Minutes of one house that are processed between two checks for a new night.
+CHECK_EVERY_MIN = 240
+
+Fit = Callable[[HouseMinutes, FitOptions, FormerForest | None], RefitResult]
+
+
+def fit_at_once(house: HouseMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
+    """Fit in a child process of ordinary priority: the back-test waits for it."""
+    return refit_confined(house, options, former, niceness=0)
+
+
+class SimulatedRefits:
+    """Records the readings of all houses, and refits each of them at its own nights."""
+
+    def __init__(self, engine: Engine, every_days: int, fit: Fit = fit_at_once) -> None:
+        """Refit the forests of ``engine`` every ``every_days``, with ``fit``."""
+        self._engine = engine
+        self._every_days = every_days
+        self._fit = fit
+        spec = engine.buffers.spec
+        self._options = FitOptions(engine.forests.horizon_min, spec, engine.zone)
+        self._houses: dict[str, _Recorded] = {}
+        self.n_refits = self.n_refused = 0
+        self.took_s = 0.0
+
+    def document(self) -> dict[str, float]:
+        """Return the number of refits, of those not used, and their time, s."""
+        return {"n": self.n_refits, "n_refused": self.n_refused, "took_s": round(self.took_s, 3)}
+
+    def add(self, accepted: AcceptedBatch, readings: Sequence[Reading]) -> None:
+        """Record the ``readings`` of a batch, and refit the houses for which a night has begun."""
+        for reading in accepted.entered(readings):
+            house = self._houses.get(reading.device)
+            if house is None:
+                house = self._houses[reading.device] = _Recorded()
+            house.append(reading)
+        due = [device for device, house in self._houses.items() if self._is_due(house)]
+        if due:
+            self._refit(due)
+
+    def _is_due(self, house: _Recorded) -> bool:
+        night = night_of(house.minutes[-1], self._engine.zone, _NIGHT_BEGINS_MIN)
+        return is_due(night, len(house.minutes), house.last, self._every_days)
+
+    def _refit(self, due: Sequence[str]) -> None:
+        began_s, forests = time.perf_counter(), self._engine.forests
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            waiting = {
+                device: pool.submit(self._fit, house.copied(), self._options, house.former)
+                for device, house in ((device, self._houses[device]) for device in due)
+            }
+        for device, future in waiting.items():
+            house = self._houses[device]
+            night = night_of(house.minutes[-1], self._engine.zone, _NIGHT_BEGINS_MIN)
+            house.last = LastRefit(night, min(len(house.minutes), MAX_MINUTES))
+            try:
+                result = future.result()
+            except ModelError as error:
+                log.warning("refit.failed", device=device, problem=str(error))
+                self.n_refused += 1
+                continue
+            if result.forest is None:
+                self.n_refused += 1
+            else:
+                forests.use(device, result.forest)
+                house.former = FormerForest(result.forest, result.fitted_at_min)
+                self.n_refits += 1
+        self.took_s += time.perf_counter() - began_s
+
+
+class _Recorded:
+    """The newest readings of a house, and its last refit."""
+
+    def __init__(self) -> None:
+        self.minutes, self._gap_kw, self._is_filled = array("q"), array("f"), array("b")
+        self.last: LastRefit | None = None
+        self.former: FormerForest | None = None
+
+    def append(self, reading: Reading) -> None:
+        self.minutes.append(reading.minute)
+        self._gap_kw.append(reading.gap_kw)
+        self._is_filled.append(reading.is_filled)
+        if len(self.minutes) >= 2 * MAX_MINUTES:
+            for column in (self.minutes, self._gap_kw, self._is_filled):
+                del column[:-MAX_MINUTES]
+
+    def copied(self) -> HouseMinutes:
+        """Return a copy."""
+        return HouseMinutes(
+            np.array(self.minutes, dtype=np.int64),
+            np.array(self._gap_kw, dtype=np.float32),
+            np.array(self._is_filled, dtype=bool),
+        )

@@ -1,0 +1,209 @@
+"""Fits trees to a house's own minutes with LightGBM (Ke et al., NIPS 2017), and checks them on the newest days.
+
+This is the only module that imports LightGBM; it runs in a process of its own (:mod:`.worker`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from gapcast.core.features import offset_min
+from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.forest import Forest, ForestBuilder
+from gapcast.core.learning.forest_features import ForestFeatures
+from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F32, I64, cut
+from gapcast.refit.forest_file import RefitResult, Skills
+from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.worker import FitOptions, FormerForest
+
+#: Part of the windows, the newest, that a forest is checked on before it is fitted to all; at least half a day.
+CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
+#: A new forest may have this many times the errors of the former one on the windows since that was fitted.
+_TOLERANCE = 1.05
+_ROWS_AT_ONCE = 4_096
+#: Leaves of a tree that is fitted to more than so many windows, and to fewer.
+_LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
+_COMMON: Mapping[str, Any] = {
+    "max_bin": 255,
+    "max_depth": 8,
+    "feature_fraction": 0.4,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "num_threads": 1,
+    "seed": 1,
+    "deterministic": True,
+    "force_col_wise": True,
+    "verbosity": -1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Number of trees and learning rate of an output."""
+
+    objective: Mapping[str, Any]
+    n_trees: int
+    learning_rate: float
+
+
+_OUTPUTS = {
+    "mean": Settings({"objective": "regression", "lambda_l2": 10.0}, 200, 0.05),
+    "median": Settings({"objective": "quantile", "alpha": MEDIAN}, 300, 0.1),
+    "lower": Settings({"objective": "quantile", "alpha": LOWER}, 60, 0.1),
+    "upper": Settings({"objective": "quantile", "alpha": UPPER}, 60, 0.1),
+}
+#: The outputs that are checked.
+_CHECKED = ("mean", "median")
+
+
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``."""
+
+    columns: F32
+    change_kw: F64
+    minutes: I64
+
+    def part(self, which: slice) -> _Examples:
+        return _Examples(self.columns[which], self.change_kw[which], self.minutes[which])
+
+    def since(self, minute: int) -> _Examples:
+        return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
+
+
+def refit(house: HouseMinutes, options: FitOptions, former: FormerForest | None = None) -> RefitResult:
+    """Fit a forest to the newest minutes of ``house``, if one that has not seen its newest days does well on them.
+
+    ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
+    """
+    began_s = time.process_time()
+    features = ForestFeatures(options.spec.context)
+    house = house.newest()
+    examples = _examples(house, options, features)
+    n = len(examples.change_kw)
+    n_checked = max(int(n * CHECK_SHARE), _LEAST_CHECKED)
+    fitted = examples.part(slice(0, max(n - n_checked - options.horizon_min, 0)))
+    checked = examples.part(slice(max(n - n_checked, 0), n))
+    forest, skills, theirs, problem = None, None, None, f"{n:,} windows are too few"
+    if len(fitted.change_kw) >= _LEAST_CHECKED:
+        candidate = _fit(fitted, features, _CHECKED)
+        skills = _skills(candidate, checked)
+        problem = _problem_beside_persistence(skills)
+        if former is not None and former.forest.features == features.names:
+            unseen = checked.since(former.fitted_at_min)
+            if len(unseen.change_kw) >= _LEAST_CHECKED:
+                theirs = _skills(former.forest, unseen)
+                problem = problem or _problem_beside_former(_skills(candidate, unseen), theirs)
+        forest = None if problem else _fit(examples, features, tuple(_OUTPUTS))
+    return RefitResult(
+        forest,
+        problem,
+        options.horizon_min,
+        n,
+        n_checked,
+        skills,
+        theirs,
+        time.process_time() - began_s,
+        int(house.minutes[-1]) if len(house) else 0,
+    )
+
+
+def _problem_beside_persistence(skills: Skills) -> str:
+    """Return why a forest with these ``skills`` is not used, empty if it is."""
+    for what, skill in (("squared", skills.mse_skill), ("absolute", skills.mae_skill)):
+        if not skill >= 0:
+            return f"its {what} error on the newest days is {-skill:.1%} above that of persistence"
+    return ""
+
+
+def _problem_beside_former(skills: Skills, former: Skills) -> str:
+    """Return why a forest with these ``skills`` does not replace one with those of ``former``, empty if it does."""
+    for what, skill, before in (
+        ("squared", skills.mse_skill, former.mse_skill),
+        ("absolute", skills.mae_skill, former.mae_skill),
+    ):
+        if 1 - skill > _TOLERANCE * (1 - before):
+            return (
+                f"its skill by {what} error since the last refit is {skill:.1%}, that of the forest in use {before:.1%}"
+            )
+    return ""
+
+
+def _examples(house: HouseMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:
+    if not len(house):
+        return _Examples(np.empty((0, len(features.names)), dtype=np.float32), np.empty(0), np.empty(0, np.int64))
+    gap_kw, is_outcome = house.series()
+    windows = cut(gap_kw, options.spec)
+    target = windows.origin + options.horizon_min
+    rows = np.flatnonzero(target < len(gap_kw))
+    rows = rows[is_outcome[target[rows]]]
+    columns = np.empty((len(rows), len(features.names)), dtype=np.float32)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[first : first + _ROWS_AT_ONCE]
+        minute = house.minutes[0] + target[some]
+        columns[first : first + len(some)] = features.columns(windows[some], _local_minute(minute, options.zone))
+    change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
+    return _Examples(columns, change_kw, house.minutes[0] + windows.origin[rows])
+
+
+def _local_minute(minutes: I64, zone: tzinfo) -> I64:
+    local: I64 = (minutes + offset_min(minutes, zone)) % DAY_MIN
+    return local
+
+
+def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]) -> Forest:
+    parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
+    data = lightgbm.Dataset(examples.columns, examples.change_kw, params=parameters, free_raw_data=False)
+    builder = ForestBuilder(features.names)
+    for output in outputs:
+        its = _OUTPUTS[output]
+        booster = lightgbm.train({**parameters, **its.objective, "learning_rate": its.learning_rate}, data, its.n_trees)
+        builder.begin_output()
+        add_trees(builder, booster)
+    return builder.build()
+
+
+def _regularization(n: int) -> Mapping[str, Any]:
+    """Return the parameters that depend on the number of windows: a short history is fitted with small trees."""
+    n_leaves = next((n_leaves for n_least, n_leaves in _LEAVES if n > n_least), _FEWEST_LEAVES)
+    return {"num_leaves": n_leaves, "min_data_in_leaf": 20}
+
+
+def add_trees(builder: ForestBuilder, booster: lightgbm.Booster) -> None:
+    """Add the trees of ``booster`` to the current output of ``builder``."""
+    for tree in booster.dump_model()["tree_info"]:
+        waiting = [(builder.begin_tree(), tree["tree_structure"])]
+        while waiting:
+            node, its = waiting.pop()
+            if "leaf_value" in its:
+                builder.leaf(node, float(its["leaf_value"]))
+                continue
+            # Without a missing value in the data of the split, LightGBM takes NaN for 0.
+            nan_left = its["default_left"] if its["missing_type"] == "NaN" else its["threshold"] >= 0
+            left, right = builder.split(
+                node, int(its["split_feature"]), float(its["threshold"]), nan_left=bool(nan_left)
+            )
+            waiting += [(left, its["left_child"]), (right, its["right_child"])]
+
+
+def _skills(forest: Forest, checked: _Examples) -> Skills:
+    predicted = forest.predict(checked.columns)
+    actual = checked.change_kw
+    return Skills(
+        _skill(np.square(predicted[:, 0] - actual), np.square(actual)),
+        _skill(np.abs(predicted[:, 1] - actual), np.abs(actual)),
+    )
+
+
+def _skill(errors: F64, of_persistence: F64) -> float:
+    base = float(of_persistence.sum())
+    return 1 - float(errors.sum()) / base if base > 0 else 0.0

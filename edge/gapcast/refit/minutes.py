@@ -1,0 +1,54 @@
+"""The minutes that a refit learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.window import F32, I64
+
+#: A refit learns from the newest minutes of a house, at most this many: eight weeks.
+MAX_MINUTES = 8 * 7 * 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class HouseMinutes:
+    """Readings of one house: ``minutes`` ``[T]`` since the epoch, their ``gap_kw``, and whether each was filled.
+
+    Minutes may be in any order and occur twice; the last one counts.
+    """
+
+    minutes: I64
+    gap_kw: F32
+    is_filled: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of readings."""
+        return self.minutes.size
+
+    def newest(self) -> HouseMinutes:
+        """Return the readings within :data:`MAX_MINUTES` up to the last one, in order, each minute once.
+
+        Readings after the last one are left out: they are of a clock that was ahead, and was set back.
+        """
+        if not len(self):
+            return self
+        last = self.minutes[-1]
+        within = np.flatnonzero((self.minutes > last - MAX_MINUTES) & (self.minutes <= last))[::-1]
+        _, first = np.unique(self.minutes[within], return_index=True)  # the last one of each minute
+        chosen = within[first]
+        return HouseMinutes(self.minutes[chosen], self.gap_kw[chosen], self.is_filled[chosen])
+
+    def series(self) -> tuple[F32, NDArray[np.bool_]]:
+        """Return the power of each minute, NaN where none was read, and whether it is an outcome: read and not filled.
+
+        They are of the minutes from the first to the last reading; the readings are those of :meth:`newest`.
+        """
+        at = self.minutes - self.minutes[0]
+        gap_kw = np.full(int(at[-1]) + 1, np.nan, dtype=np.float32)
+        gap_kw[at] = self.gap_kw
+        is_outcome = np.zeros(len(gap_kw), dtype=bool)
+        is_outcome[at] = ~self.is_filled
+        return gap_kw, is_outcome

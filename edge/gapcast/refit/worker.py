@@ -1,0 +1,125 @@
+"""Runs a refit in a process of its own: of the lowest priority, with limits on memory and time.
+
+The process that forecasts never imports LightGBM, and a fit that fails, hangs or runs out of memory ends alone.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.errors import ModelError, StateError
+from gapcast.core.learning.forest import Forest
+from gapcast.core.window import Padding, WindowSpec
+from gapcast.predictors.confinement import ChildLimits, open_scratch, run_confined
+from gapcast.refit.forest_file import RefitResult, decode_arrays, decode_result, encode_arrays, encode_result
+from gapcast.refit.minutes import HouseMinutes
+
+#: Limits of a refit: address space beyond the loaded libraries, processor time, total time and result. A refit on eight
+#: weeks takes some 15 s and 100 MB; a Raspberry Pi needs several times as long, at the lowest priority.
+LIMITS = ChildLimits(memory_bytes=512 << 20, cpu_s=600, wall_s=3_600.0, answer_bytes=16 << 20)
+#: The nice value of a process that runs only while no other needs the processor.
+LOWEST_PRIORITY = 19
+_FORMER = "former "
+_NO_LIGHTGBM = (
+    "LightGBM cannot be loaded ({}): install it with pip install 'gapcast[refit]', and the library libgomp1 with the "
+    "system's packages"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What a forest is fitted for: the ``horizon_min``, windows of ``spec``, the time of day in ``zone``."""
+
+    horizon_min: int
+    spec: WindowSpec
+    zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class FormerForest:
+    """The ``forest`` in use, and the minute of the newest reading it was fitted to."""
+
+    forest: Forest
+    fitted_at_min: int
+
+
+def refit_confined(
+    house: HouseMinutes,
+    options: FitOptions,
+    former: FormerForest | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    limits: ChildLimits = LIMITS,
+    *,
+    niceness: int = LOWEST_PRIORITY,
+) -> RefitResult:
+    """Fit and check a forest for ``house`` in a child process of ``niceness``; ``former`` is the one in use.
+
+    Raises :class:`ModelError` if the child exceeds one of ``limits``, is killed, cannot be started or cannot load
+    LightGBM, or ``is_cancelled`` returns true while it runs.
+    """
+    newest = house.newest()
+    arrays: dict[str, NDArray[Any]] = {
+        "minutes": newest.minutes,
+        "gap_kw": newest.gap_kw,
+        "is_filled": newest.is_filled.astype(np.uint8),
+        "numbers": np.array([options.horizon_min, options.spec.context, niceness]),
+        "names": np.array([options.spec.padding, str(options.zone)]),
+    }
+    if former is not None:
+        arrays["former"] = np.array([former.fitted_at_min])
+        arrays |= {f"{_FORMER}{name}": array for name, array in former.forest.arrays().items()}
+    with open_scratch() as given:
+        given.write(encode_arrays(arrays))
+        given.flush()
+        answer = run_confined(f"{__name__}:run_refit", given, limits, "the refit", is_cancelled)
+    try:
+        return decode_result(answer)
+    except StateError as error:  # pragma: no cover - both processes run the same version
+        msg = f"the answer of the refit cannot be read: {error}"
+        raise ModelError(msg) from error
+
+
+def load_libraries() -> None:
+    """Load LightGBM, in the child, before its memory is limited."""
+    with suppress(ImportError, OSError):  # reported by :func:`run_refit`
+        import gapcast.refit.fit  # noqa: F401, PLC0415 - the process that forecasts must not load LightGBM
+
+
+def run_refit(given: IO[bytes]) -> bytes:
+    """Fit what :func:`refit_confined` wrote to ``given``; return the result. Runs in the child."""
+    try:
+        from gapcast.refit.fit import refit  # noqa: PLC0415 - only the child loads LightGBM
+    except (ImportError, OSError) as error:
+        raise ModelError(_NO_LIGHTGBM.format(error)) from error
+    arrays = decode_arrays(given.read())
+    horizon_min, context, niceness = arrays["numbers"].tolist()
+    os.nice(niceness)
+    former = {name.removeprefix(_FORMER): array for name, array in arrays.items() if name.startswith(_FORMER)}
+    padding, zone = arrays["names"].tolist()
+    result = refit(
+        HouseMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool)),
+        FitOptions(horizon_min, WindowSpec(context, _padding(padding)), UTC if zone == "UTC" else ZoneInfo(zone)),
+        FormerForest(Forest.of_arrays(former), int(arrays["former"][0])) if former else None,
+    )
+    return encode_result(replace(result, peak_mb=_peak_mb()))
+
+
+def _padding(name: str) -> Padding:
+    return "zero" if name == "zero" else "oldest"
+
+
+def _peak_mb() -> float:
+    """Return the largest memory of this process so far, MB (2**20 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
