@@ -23,6 +23,7 @@ from gapcast.app.intake_log import IntakeLog
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
 from gapcast.config.mqtt import TopicSettings
+from gapcast.config.refit_choice import refits
 from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.settings import HttpSettings, Settings
 from gapcast.config.shards import folder_of
@@ -46,6 +47,7 @@ from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topi
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
+from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights
 from gapcast.service.availability import ReportOptions
 from gapcast.service.containment import Containment
 from gapcast.service.service import Service
@@ -71,6 +73,7 @@ class Application:
         library = library_of(settings, environment)
         stamp = library.stamp()  # before loading, so that a change during it is detected
         self.models = load_usable_models(settings, library, admission_of(settings, environment))
+        is_refitted = refits(settings)
         settings = limit_devices_here(settings, self.models)
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
@@ -100,7 +103,7 @@ class Application:
                 described_subscriptions(settings),
             ),
         )
-        self._engine = engine_of(settings, self.models)
+        self._engine = engine_of(settings, self.models, refits=is_refitted)
         state = state_path(settings.state.path, environment)
         if unchanged := tighten_state(state):
             log.warning(
@@ -113,6 +116,14 @@ class Application:
         if settings.shards is not None:
             self._shard_lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
         self._store = Store(folder, of_shard=self._shard_lock is not None) if settings.state.keep else None
+        self._nights = None
+        if is_refitted:
+            learning = settings.learning
+            self._nights = RefitNights(
+                folder / REFIT_FOLDER,
+                learning.refit_max_devices,
+                NightOptions(learning.refit_every_days, settings.site.zone, self.session.gateway),
+            )
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
@@ -123,6 +134,7 @@ class Application:
                 Presence(stale_after_s) if stale_after_s else None, settings.learning.report_every_min * 60
             ),
             state_store=self._store,
+            recorder=self._nights,
         )
         link.listen_for_plans(self.service.replace_plan)
         self._intake_log = IntakeLog(self.service.queries.intake, settings.site.zone)
@@ -140,6 +152,7 @@ class Application:
             self.service,
             stamp,
             SwapCallbacks(lambda: self.models.by_name, self._prepare_models, self._use_models),
+            refits=is_refitted,
         )
         about = ServiceInfo(
             load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None
@@ -207,11 +220,15 @@ class Application:
         """
         if self._shard_lock is not None:
             self._shard_lock.acquire(self.models.stamps)
+        if self._nights is not None:
+            self._nights.restore(self._engine)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
         self._http_server.start()
         self._address_files.write()
         self._model_watcher.start()
+        if self._nights is not None:
+            self._nights.start(self.service)
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
         gc.set_threshold(_GC_THRESHOLD)
@@ -222,6 +239,8 @@ class Application:
                 self.service.run(stopping, on_iteration)
         finally:
             self._notifier.stopping()
+            if self._nights is not None:
+                self._nights.stop()
             self._model_watcher.stop()
             self._address_files.remove()
             self.service.feed.close()

@@ -52,12 +52,18 @@ class ModelWatcher:
         service: Service,
         stamp: Stamp,
         callbacks: SwapCallbacks,
+        *,
+        refits: bool = False,
     ) -> None:
-        """Watch ``library``; ``stamp`` is the state of its files when the models of ``service`` were loaded."""
+        """Watch ``library``; ``stamp`` is the state of its files when the models of ``service`` were loaded.
+
+        ``refits``: the ensemble has a member ``refit``.
+        """
         self._settings = settings
         self._library = library
         self._service = service
         self._callbacks = callbacks
+        self._refits = refits
         self._handled: Stamp | None = stamp  # the last state that was loaded or refused
         self._last_stamp = stamp
         self._reload_requested = False
@@ -140,7 +146,7 @@ class ModelWatcher:
 
     def _swap_engine(self, models: Models) -> float | None:
         """Switch the stream to ``models``; return its pause, s, or None if the service stops before."""
-        engine = engine_of(self._settings, models)
+        engine = engine_of(self._settings, models, refits=self._refits)
         reserve_rows(engine, self._service.queries.n_devices)
         taken: Future[float] = self._service.swap_engine(engine, models.by_name)
         while not self._stopping.is_set():

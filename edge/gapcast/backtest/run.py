@@ -16,7 +16,7 @@ from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_hous
 from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.weeks import Week, Weeks
-from gapcast.config.refit_choice import refits
+from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
@@ -99,7 +99,7 @@ def run_backtest(
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
-    is_refitted = refits(settings, on_any_machine=True)
+    is_refitted = refits_in_backtest(settings)
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}

@@ -18,29 +18,38 @@ def is_lightgbm_installed() -> bool:
     return find_spec("lightgbm") is not None
 
 
-def refits(settings: Settings, *, on_any_machine: bool = False) -> bool:
-    """Return whether ``learning.refit`` asks for refits and they are possible.
+def refits(settings: Settings) -> bool:
+    """Return whether this gateway refits at night.
 
-    ``on_any_machine``: leave memory and cores out of account, as in a back-test. Raises :class:`SettingsError` if it is
-    ``true`` and LightGBM is not installed, or the ensemble does not learn.
+    Raises :class:`SettingsError` if ``learning.refit`` is ``true`` and LightGBM is not installed, the ensemble does
+    not learn, or no state is persisted.
     """
-    wanted, learns = settings.learning.refit, settings.forecast.blend and settings.forecast.learn
-    if wanted is False or (wanted == "auto" and not learns):
-        return False
-    if not learns:
-        msg = (
-            "learning.refit = true needs forecast.blend and forecast.learn: set them to true, or learning.refit to auto"
-        )
+    problem = _problem(settings)
+    if not problem and not settings.state.keep:
+        problem = "it needs state.keep = true, to store the minutes of each household"
+    return _decide(settings, problem, is_possible=_is_large_enough())
+
+
+def refits_in_backtest(settings: Settings) -> bool:
+    """Return whether a back-test refits: like :func:`refits`, but on a machine of any size, and without a state."""
+    return _decide(settings, _problem(settings), is_possible=True)
+
+
+def _decide(settings: Settings, problem: str, *, is_possible: bool) -> bool:
+    wanted = settings.learning.refit
+    if wanted is True and problem:
+        msg = f'learning.refit = true: {problem}; or set learning.refit to "auto" or false'
         raise SettingsError(msg)
+    return wanted is True or (wanted == "auto" and not problem and is_possible)
+
+
+def _problem(settings: Settings) -> str:
+    """Return why there cannot be refits, with the fix; empty if there can."""
+    if not (settings.forecast.blend and settings.forecast.learn):
+        return "it needs forecast.blend = true and forecast.learn = true"
     if not is_lightgbm_installed():
-        if wanted == "auto":
-            return False
-        msg = (
-            "learning.refit = true: LightGBM is not installed: run pip install 'gapcast[refit]', or set learning.refit "
-            'to "auto" or false'
-        )
-        raise SettingsError(msg)
-    return wanted is True or on_any_machine or _is_large_enough()
+        return "LightGBM is not installed: run pip install 'gapcast[refit]'"
+    return ""
 
 
 def _is_large_enough() -> bool:

@@ -18,6 +18,7 @@ from gapcast.core.learning.summary import EVER, Summary
 from gapcast.core.reading import Limits, is_device_id
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.history_import.stopped_gateway import StoppedGateway, open_stopped
+from gapcast.refit.minutes import MAX_MINUTES
 
 _MAX_NAMED = 5
 
@@ -113,6 +114,8 @@ def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms:
         for readings in past.batches(device, BATCH_READINGS):
             accepted = engine.accept(readings)
             accepted.raise_failure()
+            if readings[-1].minute > past.last_minute - MAX_MINUTES:  # a refit needs no older ones
+                gateway.record(accepted.entered(readings))
             _check_tracked(gateway, device)
             engine.forecast(accepted, issued_at_ms)
             engine.learn()

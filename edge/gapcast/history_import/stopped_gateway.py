@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,19 @@ from pathlib import Path
 from gapcast.app.broker import sources_of
 from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
+from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError, StateError
 from gapcast.core.features import measured_in
+from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.sources import SourceReader
 from gapcast.private_files import give_to_owner_of, make_private_folder
+from gapcast.refit.nights import REFIT_FOLDER, RefitNights
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.folder_lock import lock_folder
@@ -43,6 +46,7 @@ class StoppedGateway:
     settings: Settings
     _meters: Meters
     _recovered: Recovered
+    _nights: RefitNights | None = None
     _forgets: bool = False
 
     @property
@@ -54,12 +58,21 @@ class StoppedGateway:
         """Discard the state of ``device``; :meth:`write` then removes the files that contain it."""
         self.engine.forget(device)
         self._meters.forget(device)
+        if self._nights is not None:
+            self._nights.forget(device)
         self._forgets = True
+
+    def record(self, readings: Sequence[Reading]) -> None:
+        """Record ``readings`` that entered a window for the night's refit, if any; :meth:`write` stores them."""
+        if self._nights is not None:
+            self._nights.record(readings)
 
     def write(self) -> None:
         """Write the state as a new checkpoint, atomically; raise :class:`StateError` if it cannot be written."""
         generation = self._recovered.generation + 1
         clean_from = generation if self._forgets or self._recovered.forgets else 0
+        if self._nights is not None:
+            self._nights.archive.flush()
         snapshot = capture_snapshot(self.engine, self._meters.capture_state())
         try:
             write_checkpoint(self.folder, generation, snapshot, clean_from)
@@ -120,7 +133,12 @@ def _shard_lock(settings: Settings, folder: Path, models: Models) -> Iterator[No
 
 
 def _restored(settings: Settings, folder: Path, state: Path, models: Models) -> StoppedGateway:
-    engine = engine_of(settings, models)
+    is_refitted = refits(settings)
+    engine = engine_of(settings, models, refits=is_refitted)
+    nights: RefitNights | None = None
+    if is_refitted:
+        nights = RefitNights(folder / REFIT_FOLDER, settings.learning.refit_max_devices)
+        nights.restore(engine)
     extras, sources = measured_in(models.primary.features)[1:], sources_of(settings)
     meters: Meters = NoMeters()
     if sources:
@@ -133,4 +151,4 @@ def _restored(settings: Settings, folder: Path, state: Path, models: Models) -> 
     except OSError as error:
         msg = f"{folder} cannot be read ({error}): run this as root, or as the account of the service"
         raise StateError(msg) from error
-    return StoppedGateway(engine, folder, state, settings, meters, recovered)
+    return StoppedGateway(engine, folder, state, settings, meters, recovered, nights)

@@ -63,6 +63,7 @@ class ServiceCollector(Collector):
         yield from _failures(self._statistics)
         yield from _gateway(self._queries)
         yield from _live_scores(self._queries)
+        yield from _refits(self._queries)
         yield from _models(self._statistics, self._queries)
         yield from _program(self._about)
 
@@ -146,6 +147,32 @@ def _gateway(queries: ServiceQueries) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "gapcast_state_written_bytes", "Bytes written to persist the state.", queries.state_store.n_bytes_written
     )
+
+
+def _refits(queries: ServiceQueries) -> Iterator[Metric]:
+    """Yield the night's refits, if this gateway refits."""
+    status = queries.refit_status
+    if status is None:
+        return
+    results = {"used": status.n_used, "refused": status.n_refused}
+    yield _counter_by("result", "gapcast_refits", "Refits of devices at night, by result.", results)
+    yield GaugeMetricFamily("gapcast_refit_devices", "Devices with trees from a refit in use.", status.n_forests)
+    if status.last_ran_s is not None:
+        yield GaugeMetricFamily(
+            "gapcast_refit_last_run_timestamp_seconds", "When a refit last ended, since the epoch.", status.last_ran_s
+        )
+        yield GaugeMetricFamily(
+            "gapcast_refit_duration_seconds", "How long the last night's refits took in total.", status.took_s
+        )
+    skill = GaugeMetricFamily(
+        "gapcast_refit_skill_ratio",
+        "1 - error / error of persistence on the newest days before the refit, mean over devices, by error.",
+        labels=["error"],
+    )
+    for error, value in (("squared", status.mse_skill), ("absolute", status.mae_skill)):
+        if value is not None:
+            skill.add_metric([error], value)
+    yield skill
 
 
 def _models(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""A fitted forest and the result of its fit as bytes, an uncompressed ``.npz``: as stored, and as the worker answers."""
+"""A fitted forest and the result of its fit as an uncompressed ``.npz``: as stored, and as the worker answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RefitResult:
 
     ``former`` are the skills of the former forest on the same windows; ``n_windows`` were fitted, for a horizon of
     ``horizon_min``, in ``took_s`` of processor time and at most ``peak_mb`` of memory. ``fitted_at_min`` is the minute
-    of the newest reading.
+    of the newest of ``n_readings``.
     """
 
     forest: Forest | None
@@ -47,6 +47,7 @@ class RefitResult:
     took_s: float
     fitted_at_min: int = 0
     peak_mb: float = 0.0
+    n_readings: int = 0
 
 
 def encode_result(result: RefitResult) -> bytes:

@@ -15,7 +15,9 @@ log = structlog.get_logger(__name__)
 #: Ends the process whatever raised it; everything else is contained, including a library's own BaseException.
 EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
 #: Where an error was contained: the label ``part`` of ``gapcast_internal_errors_total``.
-Part = Literal["message", "forecast", "learning", "persistence", "publish", "request", "http", "models", "stream"]
+Part = Literal[
+    "message", "forecast", "learning", "persistence", "publish", "request", "http", "models", "stream", "refit"
+]
 
 
 def record_internal_error(statistics: Statistics, part: Part, error: BaseException, what: str = "") -> None:

@@ -22,7 +22,7 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.intake import IntakeStatus, intake_status
 from gapcast.service.persistence import StatePersistence, StateStore
-from gapcast.service.ports import Link
+from gapcast.service.ports import Link, RefitStatus
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.score_reports import ScoreReports
 
@@ -72,6 +72,11 @@ class ServiceQueries:
     def state_store(self) -> StateStore:
         """Where readings and state are persisted."""
         return self._persistence.state_store
+
+    @property
+    def refit_status(self) -> RefitStatus | None:
+        """The night's refits so far; None if this gateway does not refit."""
+        return self._running.recorder.status
 
     @property
     def n_queued(self) -> int:

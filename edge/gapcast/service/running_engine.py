@@ -8,6 +8,7 @@ from threading import Lock
 
 from gapcast.core.engine import Engine
 from gapcast.core.predictor import Predictor
+from gapcast.service.ports import MinuteRecorder, NoMinuteRecorder
 
 
 @dataclass(slots=True)
@@ -21,3 +22,5 @@ class RunningEngine:
     engine: Engine
     models: Mapping[str, Predictor]
     lock: Lock = field(default_factory=Lock)
+    #: Records readings for the night's refit.
+    recorder: MinuteRecorder = field(default_factory=NoMinuteRecorder)

@@ -19,6 +19,7 @@ from gapcast.core.engine import AcceptedBatch, Engine, none_accepted
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
+from gapcast.core.learning.forest import Forest
 from gapcast.core.plan import LoadPlan
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
@@ -33,7 +34,7 @@ from gapcast.service.event_feed import EventFeed
 from gapcast.service.forecast_repairs import record_repairs
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.persistence import NoStateStore, StatePersistence, StateStore
-from gapcast.service.ports import Link
+from gapcast.service.ports import Link, MinuteRecorder, NoMinuteRecorder
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.score_reports import ScoreReports
@@ -54,7 +55,7 @@ _DRAIN_S = 5.0
 class Service:
     """Moves readings from a link through an engine, and forecasts back."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but three have a default
         self,
         link: Link,
         engine: Engine,
@@ -63,15 +64,17 @@ class Service:
         statistics: Statistics | None = None,
         reports: ReportOptions | None = None,
         state_store: StateStore | None = None,
+        recorder: MinuteRecorder | None = None,
     ) -> None:
         """Serve ``engine`` over ``link``; requests may name any of ``models``.
 
         ``statistics`` may be shared with the link, which counts messages that do not reach the service. ``reports``
-        selects what is published beside forecasts (None: nothing). ``state_store`` persists state (None: not).
+        selects what is published beside forecasts (None: nothing). ``state_store`` persists state (None: not), and
+        ``recorder`` records readings for the night's refit (None: there is none).
         """
         self.statistics = statistics or Statistics()
         self._link = link
-        self._running = running = RunningEngine(engine, models)
+        self._running = running = RunningEngine(engine, models, recorder=recorder or NoMinuteRecorder())
         #: Events for ``GET /events``.
         self.feed = EventFeed()
         reports = reports or ReportOptions()
@@ -96,6 +99,19 @@ class Service:
         """Continue with a new ``engine`` and ``models`` between two batches: see :meth:`EngineSwap.offer`."""
         return self._engine_swap.offer(engine, models)
 
+    def use_forest(self, device: str, forest: Forest) -> bool:
+        """Forecast ``device`` with ``forest`` too, from the next batch on; return False if it was forgotten meanwhile.
+
+        Raises :class:`StateError` if the engine takes other features than the forest.
+        """
+        with self._running.lock:
+            engine = self._running.engine
+            if device not in engine.buffers:
+                return False
+            engine.forests.use(device, forest)
+        self._persistence.state_store.invalidate()  # batches from here on are forecast otherwise than before
+        return True
+
     def forget(self, device: str) -> bool:
         """Discard the state of ``device``; it starts again with its next reading. Return whether it was known."""
         with self._running.lock:
@@ -107,6 +123,7 @@ class Service:
             elif not has_plan:
                 return False
             self._changes.append((device, None))
+        self._attempt("refit", self._running.recorder.forget, device)
         return True
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
@@ -182,7 +199,9 @@ class Service:
         if forecasts.repairs is not None:
             attempt("forecast", record_repairs, self.statistics, forecasts.repairs)
         forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
-        attempt("publish", link.publish_measured, accepted.entered(readings))
+        entered = accepted.entered(readings)
+        attempt("publish", link.publish_measured, entered)
+        attempt("refit", self._running.recorder.record, entered)
         with self._running.lock:
             attempt("learning", self._learn)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0

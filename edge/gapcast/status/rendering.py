@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from gapcast.core.wording import counted
 from gapcast.status.status_snapshot import DeviceLine, ScoreLine, StatusSnapshot
 
 _PERIODS = {"last_day": "last day", "last_week": "last week", "ever": "all time"}
@@ -39,6 +40,7 @@ def draw(
         "",
         *_stream(snapshot, before),
         *(_score(score, pen) for score in snapshot.scores),
+        *_refit(snapshot, now),
         "",
     ]
     return [*lines, *_table(snapshot, now, pen, None if room is None else max(1, room - len(lines) - 2))]
@@ -85,6 +87,20 @@ def _score(score: ScoreLine, pen: Pen) -> str:
         errors = f", MAE {score.mae_kw:.3f} kW (persistence {score.persistence_mae_kw:.3f})"
     covered = "" if score.coverage is None else f", {score.coverage:.1%} interval coverage"
     return f"{period}  {skill}{errors}{covered}  {pen(f'{score.n:,} outcomes', 'quiet')}"
+
+
+def _refit(snapshot: StatusSnapshot, now: datetime) -> list[str]:
+    refit = snapshot.refit
+    if refit is None:
+        return []
+    if refit.last_ran_s is None:
+        ran = "not run since the start"
+    else:
+        ran = f"last ran {_duration(now.timestamp() - refit.last_ran_s)} ago, in {refit.took_s:.0f} s"
+    worth = ""
+    if refit.mse_skill is not None and refit.mae_skill is not None:
+        worth = f"; on the newest days {refit.mse_skill:+.0%} by MSE, {refit.mae_skill:+.0%} by MAE against persistence"
+    return [f"refit      {counted(refit.n_devices, 'device')}, {ran}{worth}"]
 
 
 def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) -> list[str]:

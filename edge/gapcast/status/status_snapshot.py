@@ -51,6 +51,17 @@ class DeviceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RefitLine:
+    """The night's refits: devices with trees in use, when and for how long it last ran, and skill (None: not yet)."""
+
+    n_devices: int
+    last_ran_s: float | None
+    took_s: float
+    mse_skill: float | None
+    mae_skill: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSnapshot:
     """The status of a service. Counts and latency quantiles (s) are since its start."""
 
@@ -78,6 +89,8 @@ class StatusSnapshot:
     #: Before the first forecast: what is listened to and what has been received, and when a forecast is expected.
     intake: str = ""
     first_forecast_at: datetime | None = None
+    #: The night's refits; None if the service does not refit.
+    refit: RefitLine | None = None
 
 
 def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
@@ -130,6 +143,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         n_clocks_off=int(_value(series, "gapcast_clocks_off")),
         scores=tuple(_scores(series, published)),
         devices=tuple(_devices(page.get("devices", []))),
+        refit=_refit(series),
         n_unlisted=int(page.get("n_devices", 0)) - len(page.get("devices", [])),
     )
 
@@ -180,6 +194,18 @@ def _scores(series: Series, published: set[str]) -> Iterable[ScoreLine]:
             _maybe(series, "gapcast_interval_coverage_ratio", model=model, period=period),
             mae_kw.get(model), mae_kw.get("persistence"),
         )  # fmt: skip
+
+
+def _refit(series: Series) -> RefitLine | None:
+    if "gapcast_refit_devices" not in series:
+        return None
+    return RefitLine(
+        int(_value(series, "gapcast_refit_devices")),
+        _maybe(series, "gapcast_refit_last_run_timestamp_seconds"),
+        _value(series, "gapcast_refit_duration_seconds"),
+        _maybe(series, "gapcast_refit_skill_ratio", error="squared"),
+        _maybe(series, "gapcast_refit_skill_ratio", error="absolute"),
+    )
 
 
 def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:

@@ -1,0 +1,204 @@
+"""Refits the archived devices of a running service at night, in a thread that waits for one child process at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
+from pathlib import Path
+from threading import Event, Thread
+
+import structlog
+
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, StateError
+from gapcast.core.reading import Reading
+from gapcast.core.window import WindowSpec
+from gapcast.refit.archive import MinuteArchive
+from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
+from gapcast.refit.schedule import LastRefit, is_due, night_minute, night_of
+from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
+from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.ports import RefitStatus
+from gapcast.service.service import Service
+
+#: The folder of the archive, in that of the state.
+REFIT_FOLDER = "refit"
+log = structlog.get_logger(__name__)
+
+#: How often the thread looks at the clock, and how often it writes the archive.
+_CHECK_S, _FLUSH_S = 1.0, 3_600.0
+#: Time from the start of the service to the first look at what an earlier night has missed.
+START_DELAY_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class NightOptions:
+    """Refit each device every ``every_days``, at a minute of the night in ``zone`` that follows from ``gateway``."""
+
+    every_days: int = 1
+    zone: tzinfo = UTC
+    gateway: str = ""
+
+
+class RefitNights:
+    """The refits of a running service. Implements :class:`gapcast.service.ports.MinuteRecorder`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        max_devices: int,
+        options: NightOptions | None = None,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Archive minutes and forests of at most ``max_devices`` in ``folder``.
+
+        ``clock_s`` returns the time, seconds since the epoch.
+        """
+        self.archive = MinuteArchive(folder, max_devices)
+        options = options or NightOptions()
+        self._options = options
+        self._clock_s = clock_s
+        self._begins_min = night_minute(options.gateway)
+        self._results: dict[str, RefitResult] = {}  # of the forests in use
+        self._last: dict[str, LastRefit] = {}
+        self._status = RefitStatus()
+        self._checked_night: int | None = None
+        self._stopping = Event()
+        self._thread: Thread | None = None
+
+    # --- the stream's thread ----------------------------------------------------------------------
+
+    def record(self, readings: Sequence[Reading]) -> None:
+        """Collect ``readings`` that entered a window."""
+        self.archive.record(readings)
+
+    def forget(self, device: str) -> None:
+        """Remove what is stored of ``device``."""
+        self._results.pop(device, None)
+        self._last.pop(device, None)
+        self.archive.forget(device)
+
+    @property
+    def status(self) -> RefitStatus:
+        """When devices were last refitted, how long it took, and the skill on their newest days."""
+        return self._status
+
+    def restore(self, engine: Engine) -> None:
+        """Use the stored forests; to be called before ``engine`` restores its state, and replays readings with them."""
+        self.archive.open()
+        for device, content in self.archive.stored_forests().items():
+            try:
+                result = decode_result(content)
+                if result.forest is None or result.horizon_min != engine.forests.horizon_min:
+                    continue
+                engine.forests.use(device, result.forest)
+            except StateError as error:
+                log.warning("refit.forest_unusable", device=device, problem=str(error), cure="the next night refits it")
+                continue
+            self._results[device] = result
+            self._last[device] = LastRefit(self._night(result.fitted_at_min * 60), result.n_readings)
+        self._status = self._summary(RefitStatus())
+
+    # --- a thread of its own ----------------------------------------------------------------------
+
+    def start(self, service: Service) -> None:
+        """Start the thread, which refits the devices of ``service``."""
+        self._thread = Thread(target=self._run, args=(service,), name="refit")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and a refit in progress, and write the archive."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.archive.flush()
+
+    def _run(self, service: Service) -> None:
+        started_s = flushed_s = self._clock_s()
+        while not self._stopping.wait(_CHECK_S):
+            try:
+                now_s = self._clock_s()
+                if not 0 <= now_s - flushed_s < _FLUSH_S:
+                    self.archive.flush()
+                    flushed_s = now_s
+                if now_s - started_s >= START_DELAY_S and self._night(now_s) != self._checked_night:
+                    self._checked_night = self._night(now_s)
+                    self.refit_due(service)
+            except Exception as error:  # whatever a refit does, the thread must survive for the next night
+                record_internal_error(service.statistics, "refit", error)
+
+    def refit_due(self, service: Service) -> None:
+        """Refit the devices that are due, one after another."""
+        night, began_s = self._night(self._clock_s()), time.monotonic()
+        n_done = n_refused = 0
+        for device in self.archive.devices:
+            n_readings = self.archive.n_readings(device)
+            if self._stopping.is_set() or not is_due(
+                night, n_readings, self._last.get(device), self._options.every_days
+            ):
+                continue
+            self._last[device] = LastRefit(night, n_readings)
+            result = self._refit(service, device, n_readings)
+            if result is None or result.forest is None:
+                n_refused += 1
+            else:
+                n_done += 1
+        if n_done or n_refused:
+            took_s = time.monotonic() - began_s
+            before = self._status
+            self._status = self._summary(
+                replace(
+                    before,
+                    last_ran_s=self._clock_s(),
+                    took_s=took_s,
+                    n_used=before.n_used + n_done,
+                    n_refused=before.n_refused + n_refused,
+                )
+            )
+
+    def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
+        horizon_min, spec = service.queries.read(lambda engine, _: (engine.forests.horizon_min, engine.buffers.spec))
+        former = self._results.get(device)
+        try:
+            result = refit_confined(
+                self.archive.load(device),
+                FitOptions(horizon_min, WindowSpec(spec.context, spec.padding), self._options.zone),
+                FormerForest(former.forest, former.fitted_at_min) if former and former.forest else None,
+                self._stopping.is_set,
+            )
+        except ModelError as error:
+            if not self._stopping.is_set():
+                log.warning("refit.failed", device=device, problem=str(error))
+            return None
+        result = replace(result, n_readings=n_readings)
+        skills = {} if result.skills is None else {
+            "mse_skill": round(result.skills.mse_skill, 4), "mae_skill": round(result.skills.mae_skill, 4),
+        }  # fmt: skip
+        figures = {"windows": result.n_windows, "took_s": round(result.took_s, 1), "peak_mb": round(result.peak_mb)}
+        if result.forest is None:
+            log.info("refit.not_used", device=device, problem=result.problem, **figures, **skills)
+            return result
+        try:
+            if self.archive.store_forest(device, encode_result(result)) and service.use_forest(device, result.forest):
+                self._results[device] = result
+                log.info("refit.used", device=device, **figures, **skills)
+        except (OSError, StateError) as error:
+            log.warning("refit.failed", device=device, problem=str(error))
+            return None
+        return result
+
+    def _night(self, at_s: float) -> int:
+        return night_of(int(at_s // 60), self._options.zone, self._begins_min)
+
+    def _summary(self, status: RefitStatus) -> RefitStatus:
+        """Return ``status`` with the number of forests in use and their mean skill on the newest days."""
+        skills = [result.skills for result in self._results.values() if result.skills is not None]
+        n = len(skills)
+        return replace(
+            status,
+            n_forests=n,
+            mse_skill=sum(one.mse_skill for one in skills) / n if n else None,
+            mae_skill=sum(one.mae_skill for one in skills) / n if n else None,
+        )
