@@ -37,8 +37,8 @@ def gateway_settings(mqtt_port: int, state: Path, /, **sections: Any) -> Setting
 class Gateway:
     """A running application."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.application = Application(settings, {})
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self.application = Application(settings, {}, **options)
         self.service = self.application.service
         self.session = self.application.session
         self.url = f"http://{LOOPBACK}:{self.application.http_port}"
@@ -68,8 +68,8 @@ class Gateway:
 
 
 @contextmanager
-def running(settings: Settings, *, connected: bool = True) -> Iterator[Gateway]:
-    gateway = Gateway(settings)
+def running(settings: Settings, *, connected: bool = True, **options: Any) -> Iterator[Gateway]:
+    gateway = Gateway(settings, **options)
     try:
         if connected:
             gateway.wait_connected()

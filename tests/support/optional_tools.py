@@ -1,8 +1,9 @@
 """Deselects the tests whose tools are not installed.
 
 A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
-``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``homeassistant`` or ``nodered``. Without the tool
-the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an error.
+``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant`` or ``nodered``.
+Without the tool the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an
+error.
 ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
 """
 
@@ -78,6 +79,8 @@ def _missing() -> dict[str, str]:
         missing["homeassistant"] = "they need a Home Assistant (scripts/try-home-assistant)"
     if node_red_command() is None:
         missing["nodered"] = "they need a Node-RED (scripts/try-node-red)"
+    if find_spec("lightgbm") is None:
+        missing["lightgbm"] = "LightGBM is not installed (requirements/trainer-test.txt)"
     if whole_set_path() is None:
         missing["wholeset"] = f"{WHOLE_SET} is not available (GAPCAST_WHOLESET names it)"
     return missing

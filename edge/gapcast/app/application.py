@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Event
 
@@ -65,8 +66,12 @@ _GC_THRESHOLD = 20_000
 class Application:
     """A gateway, assembled and ready: :meth:`run` serves until it is stopped."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], clock_s: Callable[[], float] = time.time
+    ) -> None:
         """Load the models, prepare the link and bind the port, without connecting yet.
+
+        ``clock_s`` returns the time by which nights begin, seconds since the epoch.
 
         Raises :class:`SettingsError` or :class:`ModelError`.
         """
@@ -123,6 +128,7 @@ class Application:
                 folder / REFIT_FOLDER,
                 learning.refit_max_devices,
                 NightOptions(learning.refit_every_days, settings.site.zone, self.session.gateway),
+                clock_s,
             )
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(

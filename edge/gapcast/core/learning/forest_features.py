@@ -127,9 +127,8 @@ def _of_submeter(kw: F32 | None, n_rows: int) -> F32 | F64:
     for i, lag in enumerate(_SUBMETER_LAGS, start=1):
         if lag <= n_changes:
             features[:, i] = kw[:, -1] - kw[:, -1 - lag]
-    if n_changes:
-        is_step = np.abs(np.diff(kw, axis=1))[:, ::-1] >= _SUBMETER_STEP_KW
-        newest = is_step.argmax(axis=1)
-        features[:, -1] = np.where(is_step[np.arange(n_rows), newest], newest, n_changes)
-        features[np.isnan(kw[:, -1]), -1] = np.nan
+    is_step = np.abs(np.diff(kw, axis=1))[:, ::-1] >= _SUBMETER_STEP_KW
+    newest = is_step.argmax(axis=1)
+    features[:, -1] = np.where(is_step[np.arange(n_rows), newest], newest, n_changes)
+    features[np.isnan(kw[:, -1]), -1] = np.nan
     return features

@@ -1,0 +1,108 @@
+"""Regression trees as flat arrays: what they predict, and which arrays are refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gapcast.core.errors import StateError
+from gapcast.core.learning.forest import MAX_DEPTH, Forest, ForestBuilder
+
+NAN = math.nan
+
+
+def small_forest() -> Forest:
+    """Two outputs: of the first, a tree on ``a`` and a leaf alone; of the second, a tree on ``b``, then on ``a``."""
+    builder = ForestBuilder(("a", "b"))
+    builder.begin_output()
+    left, right = builder.split(builder.begin_tree(), 0, 1.0, nan_left=False)
+    builder.leaf(left, 1.0)
+    builder.leaf(right, 2.0)
+    builder.leaf(builder.begin_tree(), 10.0)
+    builder.begin_output()
+    left, right = builder.split(builder.begin_tree(), 1, 0.0, nan_left=True)
+    builder.leaf(right, 5.0)
+    below, above = builder.split(left, 0, 3.0, nan_left=True)
+    builder.leaf(below, 3.0)
+    builder.leaf(above, 4.0)
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ((1.0, 1.0), (11.0, 5.0)),  # a threshold belongs to the left
+        ((1.5, -1.0), (12.0, 3.0)),
+        ((3.5, 0.0), (12.0, 4.0)),
+        ((NAN, 1.0), (12.0, 5.0)),
+        ((NAN, NAN), (12.0, 3.0)),
+        ((4.0, NAN), (12.0, 4.0)),
+    ],
+)
+def test_forest_adds_the_leaves_that_a_row_reaches(row: tuple[float, ...], expected: tuple[float, ...]) -> None:
+    assert small_forest().predict(np.array([row])).tolist() == [list(expected)]
+
+
+def test_many_rows_are_predicted_like_single_ones() -> None:
+    """More pairs of row and tree than are evaluated at a time."""
+    forest = small_forest()
+    rows = np.random.default_rng(1).normal(size=(50_000, 2)).astype(np.float32)
+    many = forest.predict(rows)
+    assert many[[0, 30_000, 49_999]].tolist() == [forest.predict(rows[[i]])[0].tolist() for i in (0, 30_000, 49_999)]
+    assert forest.predict(rows[:0]).shape == (0, 2)
+
+
+def test_forest_is_restored_from_its_arrays() -> None:
+    forest = small_forest()
+    restored = Forest.of_arrays(forest.arrays())
+    assert (restored.features, restored.depth) == (("a", "b"), 2)
+    assert restored.arrays().keys() == forest.arrays().keys()
+    rows = np.array([[1.5, -1.0], [NAN, NAN]])
+    assert restored.predict(rows).tolist() == forest.predict(rows).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("roots", None),
+        ("value", [1.0, 2.0]),
+        ("value", [NAN] * 9),
+        ("feature", [2] * 9),
+        ("feature", [-1] * 9),
+        ("feature", [0.0] * 9),
+        ("threshold", [1] * 9),
+        ("left", [0, 0, 0, 0, 0, 0, 0, 0, 0]),  # a circle
+        ("left", [8, 1, 2, 3, 4, 5, 6, 7, 8]),  # the right child would be behind the last node
+        ("first_trees", [1, 2]),
+        ("first_trees", [0, 0]),
+        ("roots", np.empty(0, dtype=np.int32)),
+    ],
+)
+def test_damaged_arrays_are_refused(name: str, damaged: Any) -> None:
+    arrays = dict(small_forest().arrays())
+    if damaged is None:
+        del arrays[name]
+    else:
+        arrays[name] = np.asarray(damaged)
+    with pytest.raises(StateError, match="the forest"):
+        Forest.of_arrays(arrays)
+
+
+def test_tree_that_is_too_deep_is_refused() -> None:
+    builder = ForestBuilder(("a",))
+    builder.begin_output()
+    node = builder.begin_tree()
+    for _ in range(MAX_DEPTH + 1):
+        left, node = builder.split(node, 0, 0.0, nan_left=False)
+        builder.leaf(left, 0.0)
+    builder.leaf(node, 0.0)
+    with pytest.raises(StateError, match="damaged"):
+        builder.build()
+
+
+def test_forest_without_trees_is_refused() -> None:
+    with pytest.raises(StateError, match="1 to 200,000"):
+        ForestBuilder(("a",)).build()

@@ -1,0 +1,122 @@
+"""The forests in use: of which devices, and what they add to the ensemble."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import numpy as np
+import pytest
+
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.core.learning.forest import OUTPUTS, Forest, ForestBuilder
+from gapcast.core.learning.house_forests import HouseForests
+from gapcast.core.learning.outcomes import LEARNED, REFIT
+from gapcast.core.reading import Reading
+from gapcast.core.state_transfer import transfer_state
+from tests.support.houses import FIRST, ensemble_engine, ensemble_of
+
+#: Change over the horizon that :func:`constant_forest` predicts, kW: mean, median, lower and upper bound.
+CHANGE_KW = (0.5, 0.25, -0.5, 1.0)
+
+
+def constant_forest(features: tuple[str, ...], change_kw: tuple[float, ...] = CHANGE_KW) -> Forest:
+    """A forest that predicts the same change for each window."""
+    builder = ForestBuilder(features)
+    for kw in change_kw:
+        builder.begin_output()
+        builder.leaf(builder.begin_tree(), kw)
+    return builder.build()
+
+
+def run(engine: Engine, n: int) -> list[list[list[float]]]:
+    """Feed ``n`` minutes of two devices; return mean and median of each member, by outcome."""
+    members = []
+    for i in range(n):
+        readings = [Reading(device, FIRST + i, 1.0 + 0.3 * (i % 4)) for device in ("home", "flat")]
+        engine.forecast(engine.accept(readings), 0)
+        outcomes, _ = engine.learn()
+        if outcomes is not None:
+            members += outcomes.members_kw.tolist()
+    return members
+
+
+def test_device_without_a_forest_repeats_the_learned_member() -> None:
+    engine = ensemble_engine(refits=True)
+    names = ensemble_of(engine).members
+    assert names[-3:] == (LEARNED, REFIT, "persistence")
+    for mean, median in run(engine, 40):
+        assert (mean[-2], median[-2]) == (mean[-3], median[-3])
+
+
+def test_forest_predicts_its_own_device_alone() -> None:
+    engine = ensemble_engine(refits=True)
+    run(engine, 2)
+    engine.forests.use("home", constant_forest(engine.forests.features.names))
+    assert ("home" in engine.forests, "flat" in engine.forests, len(engine.forests)) == (True, False, 1)
+    members = run_from(engine, 2, 40)
+    for i in range(0, len(members), 2):
+        (mean, median), (of_flat, _) = members[i], members[i + 1]
+        assert mean[-2] - mean[-1] == pytest.approx(0.5)  # beside persistence
+        assert median[-2] - median[-1] == pytest.approx(0.25)
+        assert of_flat[-2] == of_flat[-3]
+
+
+def run_from(engine: Engine, first: int, n: int) -> list[list[list[float]]]:
+    members = []
+    for i in range(first, n):
+        readings = [Reading(device, FIRST + i, 1.0 + 0.3 * (i % 4)) for device in ("home", "flat")]
+        engine.forecast(engine.accept(readings), 0)
+        outcomes, _ = engine.learn()
+        if outcomes is not None and i >= first + 5:  # of forecasts that were made with the forest
+            members += outcomes.members_kw.tolist()
+    return members
+
+
+def test_engine_without_refits_has_no_such_member() -> None:
+    assert REFIT not in ensemble_of(ensemble_engine()).members
+    assert REFIT not in ensemble_of(ensemble_engine(learns=False, refits=True)).members
+
+
+def test_forgotten_device_loses_its_forest() -> None:
+    engine = ensemble_engine(refits=True)
+    run(engine, 2)
+    engine.forests.use("home", constant_forest(engine.forests.features.names))
+    engine.forget("home")
+    assert engine.forests.get("home") is None
+
+
+def test_forest_of_other_features_is_refused() -> None:
+    forests = HouseForests(60, 5, UTC)
+    with pytest.raises(StateError, match="the forest of home was fitted with other features"):
+        forests.use("home", constant_forest(("level", "hour")))
+    with pytest.raises(StateError, match="other features"):
+        forests.use("home", constant_forest(forests.features.names, CHANGE_KW[: len(OUTPUTS) - 1]))
+
+
+@pytest.mark.parametrize(("horizon_min", "context", "n_kept"), [(5, 60, 1), (15, 60, 0), (5, 30, 0)])
+def test_forests_move_to_an_engine_that_takes_them(horizon_min: int, context: int, n_kept: int) -> None:
+    before, after = HouseForests(60, 5, UTC), HouseForests(context, horizon_min, UTC)
+    before.use("home", constant_forest(before.features.names))
+    after.take_over(before)
+    assert len(after) == n_kept
+
+
+def test_new_models_keep_the_forests() -> None:
+    before, after = ensemble_engine(refits=True), ensemble_engine(refits=True)
+    run(before, 2)
+    before.forests.use("home", constant_forest(before.forests.features.names))
+    transfer_state(before, after)
+    assert "home" in after.forests
+
+
+def test_nothing_is_predicted_without_a_forest() -> None:
+    forests = HouseForests(30, 5, UTC)
+    windows, minutes = np.ones((1, 30), dtype=np.float32), np.array([FIRST])
+    assert forests.predict(["home"], minutes, windows) is None
+    forests.use("home", constant_forest(forests.features.names))
+    assert forests.predict(["flat"], minutes, windows) is None
+    predicted_kw = forests.predict(["flat", "home"], np.repeat(minutes, 2), np.repeat(windows, 2, axis=0))
+    assert predicted_kw is not None
+    assert np.isnan(predicted_kw[0]).all()
+    assert predicted_kw[1].tolist() == [1.5, 1.25, 0.5, 2.0]

@@ -1,0 +1,23 @@
+"""A house whose load cycles: on for some minutes, off for some, which trees learn and persistence does not know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.window import F32
+from gapcast.refit.minutes import HouseMinutes
+from tests.support.houses import FIRST
+
+
+def cycling_kw(n: int, seed: int = 1) -> F32:
+    """Return ``n`` minutes, kW: a compressor of 2 kW, about 8 minutes on and 14 off, on a base that fluctuates."""
+    generator = np.random.default_rng(seed)
+    phases = generator.integers((7, 13), (10, 16), size=(n // 15, 2))
+    is_on = np.repeat(np.tile([1.0, 0.0], len(phases)), phases.ravel())[:n]
+    gap_kw: F32 = (0.2 + 2 * is_on + 0.02 * generator.standard_normal(n)).astype(np.float32)
+    return gap_kw.round(3)
+
+
+def cycling_house(n: int, seed: int = 1) -> HouseMinutes:
+    """Return the readings of such a house, none of them filled."""
+    return HouseMinutes(np.arange(FIRST, FIRST + n), cycling_kw(n, seed), np.zeros(n, dtype=bool))

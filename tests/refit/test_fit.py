@@ -1,0 +1,108 @@
+"""Trees fitted to a house: equal to LightGBM's, used only if they do well on days they have not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.forest import OUTPUTS, ForestBuilder
+from gapcast.core.window import WindowSpec
+from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.worker import FitOptions, FormerForest
+from tests.refit.cycling import cycling_house
+from tests.support.houses import FIRST
+
+lightgbm = pytest.importorskip("lightgbm")
+from gapcast.refit.fit import add_trees, refit  # noqa: E402 - needs LightGBM
+
+OPTIONS = FitOptions(5, WindowSpec(60), UTC)
+N = 3 * DAY_MIN
+
+
+@given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.3]), objective=st.sampled_from(["l2", "quantile"]))
+@settings(max_examples=15, deadline=None)
+def test_exported_trees_predict_what_lightgbm_predicts(seed: int, missing: float, objective: str) -> None:
+    """Also for missing values, whether or not there were any in the data that were fitted."""
+    generator = np.random.default_rng(seed)
+    columns = generator.normal(size=(400, 5)).astype(np.float32)
+    columns[:, 2] = columns[:, 2].round()
+    columns[generator.random(columns.shape) < missing] = np.nan
+    target = np.nan_to_num(columns[:, 0] * 2 + np.abs(columns[:, 1])) + generator.normal(size=400)
+    parameters: dict[str, Any] = {"objective": objective, "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(columns, target), 12)
+    builder = ForestBuilder([f"column {i}" for i in range(5)])
+    builder.begin_output()
+    add_trees(builder, booster)
+    others = generator.normal(size=(300, 5)).astype(np.float32)
+    others[generator.random(others.shape) < 0.2] = np.nan
+    for rows in (columns, others):
+        assert builder.build().predict(rows)[:, 0] == pytest.approx(booster.predict(rows), abs=1e-9)
+
+
+def test_house_that_cycles_is_forecast_far_better_than_persistence() -> None:
+    result = refit(cycling_house(N), OPTIONS)
+    assert result.problem == ""
+    assert result.forest is not None
+    assert result.skills is not None
+    assert result.skills.mse_skill > 0.5
+    assert result.skills.mae_skill > 0.2
+    assert (result.n_windows, result.n_checked) == (N - 6, 720)
+    assert (result.horizon_min, result.fitted_at_min) == (5, FIRST + N - 1)
+    assert len(result.forest.first_trees) == len(OUTPUTS)
+
+
+def test_same_minutes_give_the_same_trees() -> None:
+    one, other = (refit(cycling_house(2 * DAY_MIN), OPTIONS).forest for _ in range(2))
+    assert one is not None
+    assert other is not None
+    assert all(np.array_equal(array, other.arrays()[name]) for name, array in one.arrays().items())
+
+
+def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
+    """A random walk: nothing is better than persistence."""
+    walk_kw = 50 + np.random.default_rng(3).standard_normal(N).cumsum() * 0.1
+    house = HouseMinutes(np.arange(FIRST, FIRST + N), walk_kw.astype(np.float32), np.zeros(N, dtype=bool))
+    result = refit(house, OPTIONS)
+    assert result.forest is None
+    assert "above that of persistence" in result.problem
+
+
+def test_few_minutes_are_not_fitted() -> None:
+    result = refit(cycling_house(1_000), OPTIONS)
+    assert (result.forest, result.problem) == (None, "994 windows are too few")
+    nothing = HouseMinutes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=bool))
+    assert refit(nothing, OPTIONS).problem == "0 windows are too few"
+
+
+def test_filled_minutes_are_no_targets() -> None:
+    house = cycling_house(N)
+    filled = np.zeros(N, dtype=bool)
+    filled[1_000:1_500] = True
+    assert refit(replace(house, is_filled=filled), OPTIONS).n_windows == N - 6 - 500
+
+
+def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
+    """The new minutes are noise alone, which teaches nothing; the former forest knows the house."""
+    house = cycling_house(N)
+    former = refit(house, OPTIONS).forest
+    assert former is not None
+    noisy_kw = house.gap_kw.copy()
+    noisy_kw[: N - 720] = np.random.default_rng(5).permutation(noisy_kw[: N - 720])
+    result = refit(replace(house, gap_kw=noisy_kw), OPTIONS, FormerForest(former, FIRST + N - 740))
+    assert result.forest is None
+    assert result.former is not None
+    assert result.former.mse_skill > 0.5
+
+
+def test_forest_of_other_features_is_not_compared() -> None:
+    house = cycling_house(2 * DAY_MIN)
+    former = refit(house, replace(OPTIONS, spec=WindowSpec(30))).forest
+    assert former is not None
+    assert refit(house, OPTIONS, FormerForest(former, FIRST)).former is None

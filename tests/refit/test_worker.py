@@ -1,0 +1,80 @@
+"""A refit in a process of its own: its result, its limits, and what it leaves out of this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from importlib.util import find_spec
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from gapcast.core.errors import ModelError, StateError
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import WindowSpec
+from gapcast.refit.forest_file import RefitResult, Skills, decode_result, encode_arrays, encode_result
+from gapcast.refit.worker import LIMITS, FitOptions, FormerForest, refit_confined
+from tests.core.learning.test_house_forests import constant_forest
+from tests.refit.cycling import cycling_house
+
+OPTIONS = FitOptions(5, WindowSpec(30, "zero"), UTC)
+N = 2 * DAY_MIN
+
+
+@pytest.mark.lightgbm
+def test_child_fits_and_this_process_does_not_load_lightgbm() -> None:
+    house = cycling_house(N)
+    result = refit_confined(house, replace(OPTIONS, zone=ZoneInfo("Europe/Paris")), niceness=1)
+    assert result.forest is not None
+    assert result.skills is not None
+    assert result.skills.mse_skill > 0
+    assert 0 < result.peak_mb < LIMITS.memory_bytes >> 20
+    again = refit_confined(house, OPTIONS, FormerForest(result.forest, int(house.minutes[0])), niceness=0)
+    assert again.former is not None
+
+
+@pytest.mark.lightgbm
+def test_child_that_exceeds_its_memory_ends_alone() -> None:
+    with pytest.raises(ModelError, match=r"the refit (used more than 1 MB|ended)"):
+        refit_confined(cycling_house(N), OPTIONS, limits=replace(LIMITS, memory_bytes=1 << 20), niceness=0)
+
+
+def test_cancelled_refit_ends() -> None:
+    with pytest.raises(ModelError, match="the refit was cancelled"):
+        refit_confined(cycling_house(100), OPTIONS, is_cancelled=lambda: True)
+
+
+def test_installation_without_lightgbm_is_told_what_to_install() -> None:
+    if find_spec("lightgbm") is not None:
+        pytest.skip("LightGBM is installed")
+    with pytest.raises(ModelError, match=r"LightGBM cannot be loaded .*pip install 'gapcast\[refit\]'"):
+        refit_confined(cycling_house(100), OPTIONS)
+
+
+def test_result_is_restored_from_its_bytes() -> None:
+    result = RefitResult(
+        constant_forest(("level", "hour")), "", 5, 4_000, 720, Skills(0.4, 0.2), None, 3.5, 21_476_160, 120.5, 4_010
+    )
+    restored = decode_result(encode_result(result))
+    assert restored.forest is not None
+    assert result.forest is not None
+    assert restored.forest.predict(np.zeros((1, 2))).tolist() == result.forest.predict(np.zeros((1, 2))).tolist()
+    assert replace(restored, forest=None) == replace(result, forest=None)
+    refused = replace(result, forest=None, problem="too few")
+    assert decode_result(encode_result(refused)) == refused
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "damaged"),
+        (b"PK\x03\x04 half an archive", "damaged"),
+        (encode_arrays({"about": np.array("[]")}), "description is damaged"),
+        (encode_arrays({"about": np.array('{"version": 2}')}), "version 2, this gapcast reads version 1"),
+        (encode_arrays({"minutes": np.zeros(3)}), "description is damaged"),
+    ],
+)
+def test_damaged_result_is_refused(content: bytes, problem: str) -> None:
+    with pytest.raises(StateError, match=problem):
+        decode_result(content)
