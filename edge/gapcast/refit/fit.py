@@ -6,7 +6,7 @@ This is the only module that imports LightGBM; it runs in a process of its own (
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -28,7 +28,9 @@ from gapcast.refit.worker import FitOptions, FormerForest
 #: Part of the windows, the newest, that a forest is checked on before it is fitted to all; at least half a day.
 CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
 #: A new forest may have this many times the errors of the former one on the windows since that was fitted.
-_TOLERANCE = 1.05
+_TOLERANCE = 1.1
+#: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
+_LEAST_FOR_SQUARES = 2 * DAY_MIN
 _ROWS_AT_ONCE = 4_096
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.
 _LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
@@ -97,12 +99,13 @@ def refit(house: HouseMinutes, options: FitOptions, former: FormerForest | None 
     if len(fitted.change_kw) >= _LEAST_CHECKED:
         candidate = _fit(fitted, features, _CHECKED)
         skills = _skills(candidate, checked)
-        problem = _problem_beside_persistence(skills)
+        problem = _problem_beside_persistence(skills, n_checked)
         if former is not None and former.forest.features == features.names:
             unseen = checked.since(former.fitted_at_min)
             if len(unseen.change_kw) >= _LEAST_CHECKED:
                 theirs = _skills(former.forest, unseen)
-                problem = problem or _problem_beside_former(_skills(candidate, unseen), theirs)
+                n_unseen = len(unseen.change_kw)
+                problem = problem or _problem_beside_former(_skills(candidate, unseen), theirs, n_unseen)
         forest = None if problem else _fit(examples, features, tuple(_OUTPUTS))
     return RefitResult(
         forest,
@@ -117,25 +120,29 @@ def refit(house: HouseMinutes, options: FitOptions, former: FormerForest | None 
     )
 
 
-def _problem_beside_persistence(skills: Skills) -> str:
-    """Return why a forest with these ``skills`` is not used, empty if it is."""
-    for what, skill in (("squared", skills.mse_skill), ("absolute", skills.mae_skill)):
+def _problem_beside_persistence(skills: Skills, n_windows: int) -> str:
+    """Return why a forest with these ``skills`` on ``n_windows`` is not used, empty if it is."""
+    for what, skill, _ in _compared(skills, skills, n_windows):
         if not skill >= 0:
             return f"its {what} error on the newest days is {-skill:.1%} above that of persistence"
     return ""
 
 
-def _problem_beside_former(skills: Skills, former: Skills) -> str:
+def _problem_beside_former(skills: Skills, former: Skills, n_windows: int) -> str:
     """Return why a forest with these ``skills`` does not replace one with those of ``former``, empty if it does."""
-    for what, skill, before in (
-        ("squared", skills.mse_skill, former.mse_skill),
-        ("absolute", skills.mae_skill, former.mae_skill),
-    ):
+    for what, skill, before in _compared(skills, former, n_windows):
         if 1 - skill > _TOLERANCE * (1 - before):
             return (
                 f"its skill by {what} error since the last refit is {skill:.1%}, that of the forest in use {before:.1%}"
             )
     return ""
+
+
+def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[str, float, float]]:
+    """Yield the names and values of the skills that can be compared on ``n_windows``."""
+    yield "absolute", skills.mae_skill, others.mae_skill
+    if n_windows >= _LEAST_FOR_SQUARES:
+        yield "squared", skills.mse_skill, others.mse_skill
 
 
 def _examples(house: HouseMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:

@@ -1,0 +1,151 @@
+"""The archived minutes of a device: appended, read again, repaired, trimmed and forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from gapcast.core.reading import Reading
+from gapcast.refit.archive import MinuteArchive
+from gapcast.refit.minutes import MAX_MINUTES, HouseMinutes
+from tests.support.houses import FIRST
+
+
+def opened(folder: Path, max_devices: int = 10) -> MinuteArchive:
+    archive = MinuteArchive(folder, max_devices)
+    archive.open()
+    return archive
+
+
+def readings(minutes: list[int], device: str = "home") -> list[Reading]:
+    return [Reading(device, minute, minute % 7 / 2, is_filled=minute % 5 == 0) for minute in minutes]
+
+
+def minutes_of(archive: MinuteArchive, device: str = "home") -> list[int]:
+    house = archive.load(device)
+    assert house.gap_kw.tolist() == [minute % 7 / 2 for minute in house.minutes.tolist()]
+    assert house.is_filled.tolist() == [minute % 5 == 0 for minute in house.minutes.tolist()]
+    minutes: list[int] = house.minutes.tolist()
+    return minutes
+
+
+@given(parts=st.lists(st.lists(st.integers(FIRST, FIRST + 500), max_size=20), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+def test_readings_survive_restarts_in_order_and_once(tmp_path: Path, parts: list[list[int]]) -> None:
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    for part in parts:
+        archive = opened(folder)
+        archive.record(readings(part))
+        archive.flush()
+    said = [minute for part in parts for minute in part]
+    expected = sorted({minute for minute in said if minute <= said[-1]}) if said else []
+    assert minutes_of(opened(folder)) == expected
+
+
+def test_readings_before_a_flush_are_loaded_too(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record(readings([FIRST, FIRST + 1]))
+    assert archive.n_readings("home") == 2
+    assert minutes_of(archive) == [FIRST, FIRST + 1]
+    assert (archive.n_readings("home"), archive.n_readings("flat")) == (2, 0)
+
+
+def test_only_the_first_devices_are_archived(tmp_path: Path) -> None:
+    archive = opened(tmp_path, max_devices=1)
+    archive.record([*readings([FIRST]), *readings([FIRST], "flat")])
+    archive.flush()
+    assert archive.devices == ["home"]
+    archive = opened(tmp_path, max_devices=0)
+    assert archive.devices == []
+
+
+@pytest.mark.parametrize("n_lost", [1, 9, 100])
+def test_half_written_block_is_cut_off(tmp_path: Path, n_lost: int) -> None:
+    archive = opened(tmp_path)
+    for first in (0, 20):
+        archive.record(readings(list(range(FIRST + first, FIRST + first + 20))))
+        archive.flush()
+    path = tmp_path / "home.minutes"
+    path.write_bytes(path.read_bytes()[:-n_lost])
+    with capture_logs() as logs:
+        archive = opened(tmp_path)
+    assert [(log["event"], log["log_level"], log["kept"]) for log in logs] == [("refit.archive_damaged", "error", 20)]
+    archive.record(readings([FIRST + 50]))
+    archive.flush()
+    assert minutes_of(opened(tmp_path)) == [*range(FIRST, FIRST + 20), FIRST + 50]
+
+
+@pytest.mark.parametrize("content", [b"", b"something else", b"gapcast minutes 1\n" + bytes(range(200))])
+def test_damaged_file_is_logged_and_starts_again(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "home.minutes").write_bytes(content)
+    with capture_logs() as logs:
+        archive = opened(tmp_path)
+    assert [log["event"] for log in logs] == (["refit.archive_damaged"] if content else [])
+    archive.record(readings([FIRST]))
+    archive.flush()
+    assert minutes_of(opened(tmp_path)) == [FIRST]
+
+
+def test_unreadable_file_is_logged(tmp_path: Path) -> None:
+    (tmp_path / "home.minutes").mkdir()
+    with capture_logs() as logs:
+        archive = opened(tmp_path)
+        archive.record(readings([FIRST]))
+        archive.flush()
+        archive.flush()
+    assert [log["event"] for log in logs] == ["refit.archive_damaged", "refit.archive_failed"], "once per problem"
+    assert archive.n_readings("home") == 1, "collected until the disk works again"
+
+
+def test_long_file_is_replaced_by_its_newest_weeks(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    n = MAX_MINUTES + MAX_MINUTES // 4 + 10
+    for first in (0, n - 10):
+        archive.record(readings(list(range(FIRST + first, FIRST + first + n - 10 if first == 0 else FIRST + n))))
+        archive.flush()
+    assert minutes_of(archive) == list(range(FIRST + n - MAX_MINUTES, FIRST + n))
+    assert (tmp_path / "home.minutes").stat().st_size < 9 * MAX_MINUTES
+    assert len(opened(tmp_path).load("home")) == MAX_MINUTES
+
+
+def test_forgotten_device_leaves_no_file(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record(readings([FIRST]))
+    archive.flush()
+    assert archive.store_forest("home", b"trees")
+    assert archive.stored_forests() == {"home": b"trees"}
+    assert {path.name for path in tmp_path.iterdir()} == {"home.minutes", "home.forest"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir()), "private"
+    archive.forget("home")
+    assert not list(tmp_path.iterdir())
+    assert not archive.store_forest("home", b"trees"), "fitted while it was forgotten"
+    assert archive.devices == []
+
+
+def test_unreadable_forest_is_left_out(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record(readings([FIRST]))
+    archive.flush()
+    (tmp_path / "home.forest").mkdir()
+    with capture_logs() as logs:
+        assert archive.stored_forests() == {}
+    assert [log["event"] for log in logs] == ["refit.forest_unreadable"]
+
+
+def test_newest_minutes_end_at_the_last_reading() -> None:
+    """Of a clock that was ahead and was set back, and of one that was years ahead, nothing is left."""
+    minutes = np.array([FIRST - MAX_MINUTES, FIRST, FIRST + 900, FIRST + 1, FIRST])
+    house = HouseMinutes(minutes, np.arange(5, dtype=np.float32), np.zeros(5, dtype=bool)).newest()
+    assert (house.minutes.tolist(), house.gap_kw.tolist()) == ([FIRST], [4.0])
+
+
+def test_series_has_gaps_and_outcomes() -> None:
+    house = HouseMinutes(np.array([5, 6, 9]), np.array([1, 2, 3], np.float32), np.array([False, True, False]))
+    gap_kw, is_outcome = house.series()
+    assert np.isnan(gap_kw).tolist() == [False, False, True, True, False]
+    assert is_outcome.tolist() == [True, False, False, False, True]

@@ -1,0 +1,102 @@
+"""``gapcast backtest`` refits at the simulated nights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
+from gapcast.backtest.report import document, lines
+from gapcast.backtest.run import run_houses
+from gapcast.core.errors import ModelError
+from gapcast.core.grid import DAY_MIN
+from gapcast.recordings.recording import Minute
+from gapcast.refit.forest_file import RefitResult, Skills
+from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.schedule import GROWTH, LEAST_READINGS
+from gapcast.refit.worker import FitOptions, FormerForest
+from tests.core.learning.test_house_forests import constant_forest
+from tests.refit.cycling import cycling_kw
+from tests.support.houses import FIRST, ensemble_engine
+
+
+def house_of(n: int) -> list[Minute]:
+    return [Minute(FIRST + i, kw) for i, kw in enumerate(cycling_kw(n).tolist())]
+
+
+class Fits:
+    """Stands for the fit, which takes seconds: records what it was given, and returns a constant forest."""
+
+    def __init__(self, features: tuple[str, ...], problems: dict[int, str] | None = None) -> None:
+        self.given: list[tuple[int, int, bool]] = []  # readings, last minute, whether there is a former forest
+        self._features = features
+        self._problems = problems or {}
+
+    def __call__(self, house: HouseMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
+        problem = self._problems.get(len(self.given), "")
+        self.given.append((len(house), int(house.minutes[-1]), former is not None))
+        if problem == "killed":
+            msg = "the refit ended by SIGKILL"
+            raise ModelError(msg)
+        forest = None if problem else constant_forest(self._features)
+        return RefitResult(forest, problem, 5, len(house), 720, Skills(0.5, 0.5), None, 1.0, int(house.minutes[-1]))
+
+
+def run(n: int, every_days: int, **options: Any) -> tuple[Fits, SimulatedRefits, list[str]]:
+    engine = ensemble_engine(refits=True)
+    fits = Fits(engine.forests.features.names, **options)
+    simulated = SimulatedRefits(engine, every_days, fits)
+    result = run_houses(engine, {"home": iter(house_of(n))}, simulated=simulated)
+    assert document(result)["refits"]["n"] == simulated.n_refits
+    return fits, simulated, list(lines(result))
+
+
+def test_young_house_is_refitted_when_it_has_grown_by_half() -> None:
+    fits, simulated, report = run(5 * DAY_MIN, every_days=14)
+    assert [former for _, _, former in fits.given] == [False, True, True]
+    n_least = LEAST_READINGS
+    for n, _, _ in fits.given:
+        assert n_least <= n < n_least + CHECK_EVERY_MIN
+        n_least = int(n * GROWTH)
+    assert (simulated.n_refits, simulated.n_refused) == (3, 0)
+    assert report[-2].startswith("3 refits, in ")
+
+
+def test_house_is_refitted_every_night() -> None:
+    fits, _, _ = run(6 * DAY_MIN, every_days=1)
+    assert [(last - FIRST) // DAY_MIN for _, last, _ in fits.given] == [1, 2, 3, 4, 5]
+    assert all((last - FIRST) % DAY_MIN < 180 + CHECK_EVERY_MIN for _, last, _ in fits.given[1:])
+
+
+def test_refit_that_fails_or_is_refused_changes_nothing() -> None:
+    with capture_logs() as logs:
+        fits, simulated, report = run(5 * DAY_MIN, every_days=1, problems={0: "killed", 1: "no better"})
+    assert [former for _, _, former in fits.given] == [False, False, False, True]
+    assert (simulated.n_refits, simulated.n_refused) == (2, 2)
+    assert ", 2 not used, in " in report[-2]
+    assert [(log["event"], log["problem"]) for log in logs] == [("refit.failed", "the refit ended by SIGKILL")]
+
+
+def test_long_history_keeps_its_newest_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gapcast.backtest.refits.MAX_MINUTES", 3_000)
+    fits, _, _ = run(5 * DAY_MIN, every_days=1)
+    assert max(n for n, _, _ in fits.given) < 6_000
+
+
+@pytest.mark.lightgbm
+def test_refits_make_the_published_forecast_better() -> None:
+    """With the real fit, in its child process, on a load that cycles."""
+    n = 3 * DAY_MIN
+    scores = {}
+    for refits in (False, True):
+        engine = ensemble_engine(refits=refits)
+        simulated = SimulatedRefits(engine, 14) if refits else None
+        result = run_houses(engine, {"home": iter(house_of(n))}, FIRST + n - 900, simulated=simulated)
+        scores[refits] = result.scored
+    with_refit, without = scores[True], scores[False]
+    assert with_refit.mse_kw2 is not None
+    assert without.mse_kw2 is not None
+    assert with_refit.mse_kw2 < 0.8 * without.mse_kw2
+    assert with_refit.members["refit"].mse_kw2 is not None
