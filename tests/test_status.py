@@ -149,6 +149,28 @@ def test_status_of_an_idle_service() -> None:
     assert any("latency –  batch –" in line for line in lines)
 
 
+REFIT = """\
+gapcast_refit_devices 2
+gapcast_refit_last_run_timestamp_seconds 1767261665
+gapcast_refit_duration_seconds 31.4
+gapcast_refit_skill_ratio{error="squared"} 0.404
+gapcast_refit_skill_ratio{error="absolute"} 0.246
+"""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (REFIT, "refit      2 devices, last ran 2 h ago, in 31 s; on the newest days +40% by MSE, +25% by MAE"),
+        ("gapcast_refit_devices 0\n", "refit      0 devices, not run since the start"),
+    ],
+)
+def test_status_shows_the_refits(metrics: str, expected: str) -> None:
+    shown = draw(picture(metrics=METRICS + metrics), None, NOW, PLAIN)
+    assert [line for line in shown if line.startswith(expected)]
+    assert not [line for line in draw(picture(), None, NOW, PLAIN) if line.startswith("refit")]
+
+
 @pytest.mark.parametrize("url", ["localhost:8080", "file:///etc/passwd", ""])
 def test_status_invalid_address_is_rejected(url: str) -> None:
     with pytest.raises(StatusError, match="--url"):
