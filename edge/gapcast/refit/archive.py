@@ -42,7 +42,8 @@ class MinuteArchive:
         """Archive the first ``max_devices`` devices in ``folder``."""
         self._folder = folder
         self._max_devices = max_devices
-        self._lock = Lock()
+        self._lock = Lock()  # held for a moment: the stream never waits for the disk
+        self._files_lock = Lock()  # taken before the other one
         self._pending: dict[str, list[tuple[int, float]]] = {}  # by device: also of those without new readings
         self._n_stored: dict[str, int] = {}
         self._problem = False
@@ -83,31 +84,37 @@ class MinuteArchive:
     def load(self, device: str) -> HouseMinutes:
         """Return the newest readings of ``device``, in order."""
         self.flush()
+        with self._files_lock:
+            stored = self._read(device)
         with self._lock:
-            stored, waiting = self._read(device), np.array(self._pending.get(device, []), dtype=_RECORD)
+            waiting = np.array(self._pending.get(device, []), dtype=_RECORD)
         return _house(np.concatenate([stored, waiting])).newest()
 
     def flush(self) -> None:
         """Append the collected readings to the files. If the disk fails, they are collected until it works again."""
-        for device in self.devices:
-            with self._lock:
-                if not self._pending.get(device):
-                    continue
+        with self._files_lock:
+            for device in self.devices:
+                with self._lock:
+                    taken = self._pending.get(device)
+                    if not taken:
+                        continue
+                    self._pending[device] = []
                 try:
-                    self._append(device, np.array(self._pending[device], dtype=_RECORD))
+                    self._append(device, np.array(taken, dtype=_RECORD))
                 except OSError as error:
+                    with self._lock:
+                        self._pending[device] = (taken + self._pending[device])[-MAX_MINUTES:]
                     if not self._problem:
                         log.warning("refit.archive_failed", problem=str(error), cure=disk_error_fix(error))
                     self._problem = True
-                    del self._pending[device][:-MAX_MINUTES]
                     return
-                self._pending[device] = []
                 self._problem = False
 
     def forget(self, device: str) -> None:
         """Remove the readings and the forest of ``device``."""
-        with self._lock:
-            self._pending.pop(device, None)
+        with self._files_lock:
+            with self._lock:
+                self._pending.pop(device, None)
             self._n_stored.pop(device, None)
             for suffix in (_MINUTES, _FOREST, _MINUTES + _PART, _FOREST + _PART):
                 self._path(device, suffix).unlink(missing_ok=True)
@@ -129,7 +136,7 @@ class MinuteArchive:
 
     def store_forest(self, device: str, content: bytes) -> bool:
         """Store the forest of ``device``, atomically; return False if the device is not archived any more."""
-        with self._lock:
+        with self._files_lock:
             if device not in self._pending:
                 return False
             self._replace(self._path(device, _FOREST), content)

@@ -63,6 +63,7 @@ class RefitNights:
         self._begins_min = night_minute(options.gateway)
         self._results: dict[str, RefitResult] = {}  # of the forests in use
         self._last: dict[str, LastRefit] = {}
+        self._forgotten: set[str] = set()  # since the refit in progress began
         self._status = RefitStatus()
         self._checked_night: int | None = None
         self._stopping = Event()
@@ -76,6 +77,7 @@ class RefitNights:
 
     def forget(self, device: str) -> None:
         """Remove what is stored of ``device``."""
+        self._forgotten.add(device)
         self._results.pop(device, None)
         self._last.pop(device, None)
         self.archive.forget(device)
@@ -161,6 +163,7 @@ class RefitNights:
     def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
         horizon_min, spec = service.queries.read(lambda engine, _: (engine.forests.horizon_min, engine.buffers.spec))
         former = self._results.get(device)
+        self._forgotten.discard(device)
         try:
             result = refit_confined(
                 self.archive.load(device),
@@ -171,6 +174,8 @@ class RefitNights:
         except ModelError as error:
             if not self._stopping.is_set():
                 log.warning("refit.failed", device=device, problem=str(error))
+            return None
+        if device in self._forgotten:
             return None
         result = replace(result, n_readings=n_readings)
         skills = {} if result.skills is None else {
@@ -194,7 +199,7 @@ class RefitNights:
 
     def _summary(self, status: RefitStatus) -> RefitStatus:
         """Return ``status`` with the number of forests in use and their mean skill on the newest days."""
-        skills = [result.skills for result in self._results.values() if result.skills is not None]
+        skills = [result.skills for result in list(self._results.values()) if result.skills is not None]
         n = len(skills)
         return replace(
             status,
