@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.window import F32
-from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.minutes import RecordedMinutes
 from tests.support.houses import FIRST
 
 
@@ -18,6 +18,6 @@ def cycling_kw(n: int, seed: int = 1) -> F32:
     return gap_kw.round(3)
 
 
-def cycling_house(n: int, seed: int = 1) -> HouseMinutes:
+def cycling_house(n: int, seed: int = 1) -> RecordedMinutes:
     """Return the readings of such a house, none of them filled."""
-    return HouseMinutes(np.arange(FIRST, FIRST + n), cycling_kw(n, seed), np.zeros(n, dtype=bool))
+    return RecordedMinutes(np.arange(FIRST, FIRST + n), cycling_kw(n, seed), np.zeros(n, dtype=bool))

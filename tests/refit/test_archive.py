@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.reading import Reading
 from gapcast.refit.archive import MinuteArchive
-from gapcast.refit.minutes import MAX_MINUTES, HouseMinutes
+from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from tests.support.houses import FIRST
 
 
@@ -140,12 +140,12 @@ def test_unreadable_forest_is_left_out(tmp_path: Path) -> None:
 def test_newest_minutes_end_at_the_last_reading() -> None:
     """Of a clock that was ahead and was set back, and of one that was years ahead, nothing is left."""
     minutes = np.array([FIRST - MAX_MINUTES, FIRST, FIRST + 900, FIRST + 1, FIRST])
-    house = HouseMinutes(minutes, np.arange(5, dtype=np.float32), np.zeros(5, dtype=bool)).newest()
+    house = RecordedMinutes(minutes, np.arange(5, dtype=np.float32), np.zeros(5, dtype=bool)).newest()
     assert (house.minutes.tolist(), house.gap_kw.tolist()) == ([FIRST], [4.0])
 
 
 def test_series_has_gaps_and_outcomes() -> None:
-    house = HouseMinutes(np.array([5, 6, 9]), np.array([1, 2, 3], np.float32), np.array([False, True, False]))
+    house = RecordedMinutes(np.array([5, 6, 9]), np.array([1, 2, 3], np.float32), np.array([False, True, False]))
     gap_kw, is_outcome = house.series()
     assert np.isnan(gap_kw).tolist() == [False, False, True, True, False]
     assert is_outcome.tolist() == [True, False, False, False, True]

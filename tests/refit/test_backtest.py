@@ -14,7 +14,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.grid import DAY_MIN
 from gapcast.recordings.recording import Minute
 from gapcast.refit.forest_file import RefitResult, Skills
-from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.schedule import GROWTH, LEAST_READINGS
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.core.learning.test_house_forests import constant_forest
@@ -34,7 +34,7 @@ class Fits:
         self._features = features
         self._problems = problems or {}
 
-    def __call__(self, house: HouseMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
+    def __call__(self, house: RecordedMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
         problem = self._problems.get(len(self.given), "")
         self.given.append((len(house), int(house.minutes[-1]), former is not None))
         if problem == "killed":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import OUTPUTS, ForestBuilder
 from gapcast.core.window import WindowSpec
-from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.refit.cycling import cycling_house
 from tests.support.houses import FIRST
@@ -68,7 +68,7 @@ def test_same_minutes_give_the_same_trees() -> None:
 def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
     """A random walk: nothing is better than persistence."""
     walk_kw = 50 + np.random.default_rng(3).standard_normal(N).cumsum() * 0.1
-    house = HouseMinutes(np.arange(FIRST, FIRST + N), walk_kw.astype(np.float32), np.zeros(N, dtype=bool))
+    house = RecordedMinutes(np.arange(FIRST, FIRST + N), walk_kw.astype(np.float32), np.zeros(N, dtype=bool))
     result = refit(house, OPTIONS)
     assert result.forest is None
     assert "above that of persistence" in result.problem
@@ -77,7 +77,7 @@ def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
 def test_few_minutes_are_not_fitted() -> None:
     result = refit(cycling_house(1_000), OPTIONS)
     assert (result.forest, result.problem) == (None, "994 windows are too few")
-    nothing = HouseMinutes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=bool))
+    nothing = RecordedMinutes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=bool))
     assert refit(nothing, OPTIONS).problem == "0 windows are too few"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -68,14 +69,14 @@ def test_night_refits_and_restart_keeps_the_trees(mosquitto: MosquittoBroker, st
     peer = stack.enter_context(peer_of(mosquitto.host, mosquitto.port))
     peer.subscribe("gap/home/forecast")
 
-    def publish(first: int, n: int, n_before: int) -> list[dict[str, object]]:
+    def publish(first: int, n: int, n_before: int) -> list[dict[str, Any]]:
         for i in range(first, first + n):
             payload = {"ts": minute_label(FIRST + i), "gap_kw": float(past_kw[i])}
             peer.publish("gap/home/reading", json.dumps(payload), 1)
         return [message.document for message in peer.wait_for("gap/home/forecast", n_before + n)[n_before:]]
 
     with running(settings, clock_s=clock) as gateway:
-        assert "refit" in publish(N_READINGS, 5, 0)[-1]["experts"]  # type: ignore[operator]
+        assert "refit" in publish(N_READINGS, 5, 0)[-1]["experts"]
         assert not has_forest(gateway)
         assert metric(gateway, "gapcast_refit_devices") == 0
         clock.now_s += max(DAY_MIN * 60, START_DELAY_S)

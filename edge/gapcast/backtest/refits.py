@@ -15,7 +15,7 @@ from gapcast.core.engine import AcceptedBatch, Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.reading import Reading
 from gapcast.refit.forest_file import RefitResult
-from gapcast.refit.minutes import MAX_MINUTES, HouseMinutes
+from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.schedule import LastRefit, is_due, night_of
 from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
 
@@ -26,10 +26,10 @@ _NIGHT_BEGINS_MIN = 180
 #: Minutes of one house that are processed between two checks for a new night.
 CHECK_EVERY_MIN = 240
 
-Fit = Callable[[HouseMinutes, FitOptions, FormerForest | None], RefitResult]
+Fit = Callable[[RecordedMinutes, FitOptions, FormerForest | None], RefitResult]
 
 
-def fit_at_once(house: HouseMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
+def fit_at_once(house: RecordedMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
     """Fit in a child process of ordinary priority: the back-test waits for it."""
     return refit_confined(house, options, former, niceness=0)
 
@@ -109,9 +109,9 @@ class _Recorded:
             for column in (self.minutes, self._gap_kw, self._is_filled):
                 del column[:-MAX_MINUTES]
 
-    def copied(self) -> HouseMinutes:
+    def copied(self) -> RecordedMinutes:
         """Return a copy."""
-        return HouseMinutes(
+        return RecordedMinutes(
             np.array(self.minutes, dtype=np.int64),
             np.array(self._gap_kw, dtype=np.float32),
             np.array(self._is_filled, dtype=bool),

@@ -20,7 +20,7 @@ import structlog
 
 from gapcast.core.reading import Reading
 from gapcast.private_files import create_private, make_private_folder, open_private
-from gapcast.refit.minutes import MAX_MINUTES, HouseMinutes
+from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.storage.disk_errors import disk_error_fix
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ class MinuteArchive:
         with self._lock:
             return min(self._n_stored.get(device, 0) + len(self._pending.get(device, ())), MAX_MINUTES)
 
-    def load(self, device: str) -> HouseMinutes:
+    def load(self, device: str) -> RecordedMinutes:
         """Return the newest readings of ``device``, in order."""
         self.flush()
         with self._files_lock:
@@ -216,6 +216,6 @@ def _records_of(content: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.void
     return np.concatenate(found), at
 
 
-def _house(records: np.ndarray[tuple[int], np.dtype[np.void]]) -> HouseMinutes:
+def _house(records: np.ndarray[tuple[int], np.dtype[np.void]]) -> RecordedMinutes:
     coded = records["minute"].astype(np.int64)
-    return HouseMinutes(coded // 2, records["gap_kw"].astype(np.float32), coded % 2 == 1)
+    return RecordedMinutes(coded // 2, records["gap_kw"].astype(np.float32), coded % 2 == 1)

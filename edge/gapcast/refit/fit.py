@@ -22,7 +22,7 @@ from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.window import F32, I64, cut
 from gapcast.refit.forest_file import RefitResult, Skills
-from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 
 #: Part of the windows, the newest, that a forest is checked on before it is fitted to all; at least half a day.
@@ -49,7 +49,7 @@ _COMMON: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Boosting:
     """Number of trees and learning rate of an output."""
 
     objective: Mapping[str, Any]
@@ -58,10 +58,10 @@ class Settings:
 
 
 _OUTPUTS = {
-    "mean": Settings({"objective": "regression", "lambda_l2": 10.0}, 200, 0.05),
-    "median": Settings({"objective": "quantile", "alpha": MEDIAN}, 300, 0.1),
-    "lower": Settings({"objective": "quantile", "alpha": LOWER}, 60, 0.1),
-    "upper": Settings({"objective": "quantile", "alpha": UPPER}, 60, 0.1),
+    "mean": Boosting({"objective": "regression", "lambda_l2": 10.0}, 200, 0.05),
+    "median": Boosting({"objective": "quantile", "alpha": MEDIAN}, 300, 0.1),
+    "lower": Boosting({"objective": "quantile", "alpha": LOWER}, 60, 0.1),
+    "upper": Boosting({"objective": "quantile", "alpha": UPPER}, 60, 0.1),
 }
 #: The outputs that are checked.
 _CHECKED = ("mean", "median")
@@ -82,7 +82,7 @@ class _Examples:
         return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
 
 
-def refit(house: HouseMinutes, options: FitOptions, former: FormerForest | None = None) -> RefitResult:
+def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | None = None) -> RefitResult:
     """Fit a forest to the newest minutes of ``house``, if one that has not seen its newest days does well on them.
 
     ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
@@ -145,7 +145,7 @@ def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[
         yield "squared", skills.mse_skill, others.mse_skill
 
 
-def _examples(house: HouseMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:
+def _examples(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:
     if not len(house):
         return _Examples(np.empty((0, len(features.names)), dtype=np.float32), np.empty(0), np.empty(0, np.int64))
     gap_kw, is_outcome = house.series()

@@ -14,7 +14,7 @@ MAX_MINUTES = 8 * 7 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class HouseMinutes:
+class RecordedMinutes:
     """Readings of one house: ``minutes`` ``[T]`` since the epoch, their ``gap_kw``, and whether each was filled.
 
     Minutes may be in any order and occur twice; the last one counts.
@@ -28,7 +28,7 @@ class HouseMinutes:
         """Return the number of readings."""
         return self.minutes.size
 
-    def newest(self) -> HouseMinutes:
+    def newest(self) -> RecordedMinutes:
         """Return the readings within :data:`MAX_MINUTES` up to the last one, in order, each minute once.
 
         Readings after the last one are left out: they are of a clock that was ahead, and was set back.
@@ -39,7 +39,7 @@ class HouseMinutes:
         within = np.flatnonzero((self.minutes > last - MAX_MINUTES) & (self.minutes <= last))[::-1]
         _, first = np.unique(self.minutes[within], return_index=True)  # the last one of each minute
         chosen = within[first]
-        return HouseMinutes(self.minutes[chosen], self.gap_kw[chosen], self.is_filled[chosen])
+        return RecordedMinutes(self.minutes[chosen], self.gap_kw[chosen], self.is_filled[chosen])
 
     def series(self) -> tuple[F32, NDArray[np.bool_]]:
         """Return the power of each minute, NaN where none was read, and whether it is an outcome: read and not filled.

@@ -23,7 +23,7 @@ from gapcast.core.learning.forest import Forest
 from gapcast.core.window import Padding, WindowSpec
 from gapcast.predictors.confinement import ChildLimits, open_scratch, run_confined
 from gapcast.refit.forest_file import RefitResult, decode_arrays, decode_result, encode_arrays, encode_result
-from gapcast.refit.minutes import HouseMinutes
+from gapcast.refit.minutes import RecordedMinutes
 
 #: Limits of a refit: address space beyond the loaded libraries, processor time, total time and result. A refit on eight
 #: weeks takes some 15 s and 100 MB; a Raspberry Pi needs several times as long, at the lowest priority.
@@ -55,7 +55,7 @@ class FormerForest:
 
 
 def refit_confined(
-    house: HouseMinutes,
+    house: RecordedMinutes,
     options: FitOptions,
     former: FormerForest | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
@@ -109,7 +109,7 @@ def run_refit(given: IO[bytes]) -> bytes:
     former = {name.removeprefix(_FORMER): array for name, array in arrays.items() if name.startswith(_FORMER)}
     padding, zone = arrays["names"].tolist()
     result = refit(
-        HouseMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool)),
+        RecordedMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool)),
         FitOptions(horizon_min, WindowSpec(context, _padding(padding)), UTC if zone == "UTC" else ZoneInfo(zone)),
         FormerForest(Forest.of_arrays(former), int(arrays["former"][0])) if former else None,
     )
