@@ -31,7 +31,7 @@ CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
 _TOLERANCE = 1.1
 #: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
 _LEAST_FOR_SQUARES = 2 * DAY_MIN
-_ROWS_AT_ONCE = 4_096
+_ROWS_AT_ONCE, _TREES_AT_ONCE = 4_096, 20
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.
 _LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
 _COMMON: Mapping[str, Any] = {
@@ -187,7 +187,7 @@ def _regularization(n: int) -> Mapping[str, Any]:
 
 def add_trees(builder: ForestBuilder, booster: lightgbm.Booster) -> None:
     """Add the trees of ``booster`` to the current output of ``builder``."""
-    for tree in booster.dump_model()["tree_info"]:
+    for tree in _dumped(booster):
         waiting = [(builder.begin_tree(), tree["tree_structure"])]
         while waiting:
             node, its = waiting.pop()
@@ -200,6 +200,12 @@ def add_trees(builder: ForestBuilder, booster: lightgbm.Booster) -> None:
                 node, int(its["split_feature"]), float(its["threshold"]), nan_left=bool(nan_left)
             )
             waiting += [(left, its["left_child"]), (right, its["right_child"])]
+
+
+def _dumped(booster: lightgbm.Booster) -> Iterator[Mapping[str, Any]]:
+    """Yield the description of each tree; those of all trees at once would take tens of megabytes."""
+    for first in range(0, booster.num_trees(), _TREES_AT_ONCE):
+        yield from booster.dump_model(num_iteration=_TREES_AT_ONCE, start_iteration=first)["tree_info"]
 
 
 def _skills(forest: Forest, checked: _Examples) -> Skills:
