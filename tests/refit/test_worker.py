@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import UTC
-from importlib.util import find_spec
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,7 +15,7 @@ from gapcast.core.errors import ModelError, StateError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, Skills, decode_result, encode_arrays, encode_result
-from gapcast.refit.worker import LIMITS, FitOptions, FormerForest, refit_confined
+from gapcast.refit.worker import LIMITS, FitOptions, FormerForest, load_libraries, refit_confined, run_refit
 from tests.core.learning.test_house_forests import constant_forest
 from tests.refit.cycling import cycling_house
 
@@ -45,11 +46,12 @@ def test_cancelled_refit_ends() -> None:
         refit_confined(cycling_house(100), OPTIONS, is_cancelled=lambda: True)
 
 
-def test_installation_without_lightgbm_is_told_what_to_install() -> None:
-    if find_spec("lightgbm") is not None:
-        pytest.skip("LightGBM is installed")
-    with pytest.raises(ModelError, match=r"LightGBM cannot be loaded .*pip install 'gapcast\[refit\]'"):
-        refit_confined(cycling_house(100), OPTIONS)
+def test_installation_without_lightgbm_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the child: the module that needs LightGBM cannot be imported, which loading the libraries leaves open."""
+    monkeypatch.setitem(sys.modules, "gapcast.refit.fit", None)
+    load_libraries()
+    with pytest.raises(ModelError, match=r"LightGBM cannot be loaded .*pip install 'gapcast\[refit\]'.*libgomp1"):
+        run_refit(BytesIO())
 
 
 def test_result_is_restored_from_its_bytes() -> None:
