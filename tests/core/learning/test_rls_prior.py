@@ -36,7 +36,7 @@ def test_prior_mixes_the_primary_model_with_many_houses() -> None:
     assert state["coefficients"][0, names.index("smooth mean")] == 0.5
     assert state["coefficients"][1, names.index("smooth median")] == 0.5
     places = [names.index(name) for name in prior.names]
-    assert state["coefficients"][:, places] == pytest.approx(prior.coefficients * [[0.5], [0.3]])
+    assert state["coefficients"][:, places] == pytest.approx(prior.coefficients * [[0.5], [0.4]])
     covariance = rls_model.to_matrices(state["covariance"][np.newaxis], len(names))[0]
     assert np.array_equal(covariance[np.ix_(places, places)], prior.covariance)
     assert covariance[0, 0] == pytest.approx(rls_model.PRIOR)

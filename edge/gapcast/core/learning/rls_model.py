@@ -35,7 +35,7 @@ _SMALL_ERROR = 0.3
 _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
 #: The median's gain grows from 1 to this, half of the way after so many outcomes: where power changes much, its loss is
 #: flatter than the share of small errors suggests.
-_MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 10_000.0
+_MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
 #: Blocks in a row of the covariance, and those of them that are stored.
 _N_BLOCKS, _N_STORED = 5, 3
 #: Variances are limited to :data:`PRIOR` when they exceed it by this factor: once in a thousand outcomes at most.

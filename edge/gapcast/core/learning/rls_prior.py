@@ -19,7 +19,7 @@ from gapcast.core.window import F32
 
 #: Shares in the initial forecast, of the primary model and, for mean and median, of many houses; the rest: persistence.
 MODEL_SHARE = 0.5
-MANY_HOUSES_SHARES = (0.5, 0.3)
+MANY_HOUSES_SHARES = (0.5, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
