@@ -14,6 +14,7 @@ from gapcast.core.engine import Engine, none_accepted
 from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
 from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.outcomes import F64
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, I64
@@ -41,12 +42,18 @@ class FragileBlend(Ensemble):
     damaged: frozenset[int] = frozenset()
 
     def forecast(
-        self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction], filled: Sequence[int] = ()
+        self,
+        rows: I64,
+        minutes: I64,
+        windows: F32,
+        predictions: Sequence[Prediction],
+        filled: Sequence[int] = (),
+        forests_kw: F64 | None = None,
     ) -> EnsembleForecasts:
         if self.damaged & set(rows.tolist()):
             msg = "damaged"
             raise IndexError(msg)
-        return super().forecast(rows, minutes, windows, predictions, filled)
+        return super().forecast(rows, minutes, windows, predictions, filled, forests_kw)
 
     def forget(self, row: int) -> None:
         super().forget(row)

@@ -174,7 +174,8 @@ def engine_of(
 ) -> Engine:
     """Return a new engine with ``models``, as ``settings`` define.
 
-    ``submeters`` are those of the devices; None: those of the settings. ``refits``: its ensemble has a member ``refit``.
+    ``submeters`` are those of the devices; None: those of the settings. ``refits``: its ensemble has a member
+    ``refit``.
     """
     submeters = names_of(settings.submeters) if submeters is None else submeters
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone

@@ -104,9 +104,7 @@ def run_backtest(
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
-    return run_houses(
-        engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated
-    )
+    return run_houses(engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated)
 
 
 def read_houses(
@@ -134,7 +132,7 @@ def read_houses(
     return recordings
 
 
-def run_houses(
+def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     engine: Engine,
     houses: Mapping[str, Iterator[Minute]],
     scored_from: int | None = None,

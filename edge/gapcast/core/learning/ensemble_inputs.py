@@ -27,8 +27,8 @@ class MemberPredictions:
     ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
     the target; ``windows`` ``[N, context]`` the newest readings, ``columns`` ``[N, D]`` the features of the RLS model
     that need no learned state; ``members_kw`` ``[N, 2, E]`` mean and median of each member (those of the RLS model are
-    filled in later; those of the forest are NaN for a device without one); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
-    the first model's own bounds and the roots of their distances from its median, None if it has none.
+    filled in later; those of the forest are NaN for a device without one); ``bounds_kw`` and ``spread_roots``
+    ``[N, 2]`` the first model's own bounds and the roots of their distances from its median, None if it has none.
     ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
     ``loads`` are the submeters' features, None if there are no submeters.
     """
