@@ -36,13 +36,17 @@ _LEARNT: Mapping[str, tuple[float, float, bool]] = {
     "usual": (-MOST, MOST, False),
     "due": (-1e9, 1e9, True),
     "due_columns": (-1e6, 1e6, False),
+    "due_levels": (0.0, 3.0, False),
     "due_minute": (-1, LAST_MINUTE + 60, False),
 }
 #: Minimum and maximum of ``seen``: scale (kW), number of outcomes, log(width) of the interval, lowest power (kW).
 _SEEN_MIN, _SEEN_MAX = np.array([1e-3, 0.0, -20.0, -MOST]), np.array([1e7, 1e12, 20.0, 0.0])
-#: Indices into ``memory``: variance and largest regret are not negative, the learning rate is positive.
+#: Indices into ``memory``: variance and largest regret are not negative. Earlier versions stored the learning rate too,
+#: which is positive.
 _VARIANCE, _LARGEST, _RATE = 1, 2, 3
 _MAX_RATE = 1e13
+#: Maximum magnitude of the memory today, which is in units of the device's scale.
+_MAX_SCALED = 1e13
 #: Maximum magnitude of a sum of scores, and of the drift detector's state.
 _MAX_SUM, _MAX_DRIFT = 1e30, 1e12
 
@@ -83,9 +87,12 @@ def implausible_learning(learnt: Mapping[str, NDArray[Any]]) -> Mask:
     if seen is not None and seen.shape == (len(bad), 4):
         seen = np.where(np.isnan(seen) & (np.arange(4) == 2), 0.0, seen)  # noqa: PLR2004 - log(width) not known yet
         bad |= ~((seen >= _SEEN_MIN) & (seen <= _SEEN_MAX)).all(axis=1)
-    if memory is not None and memory.ndim > 1 and memory.shape[:2] == (len(bad), _RATE + 1):
+    if memory is not None and memory.ndim > 1 and memory.shape[0] == len(bad) and memory.shape[1] > _LARGEST:
         bad |= ~_are_within(memory[:, [_VARIANCE, _LARGEST]], 0, np.inf)
-        bad |= ~_are_within(memory[:, _RATE], np.finfo(np.float64).tiny, _MAX_RATE)
+        if memory.shape[1] > _RATE:
+            bad |= ~_are_within(memory[:, _RATE], np.finfo(np.float64).tiny, _MAX_RATE)
+        else:
+            bad |= ~_are_within(memory, -_MAX_SCALED, _MAX_SCALED)
     return bad
 
 
@@ -105,7 +112,8 @@ def _are_within(values: NDArray[Any], low: float, high: float, *, allows_nan: bo
     """Return for each row of ``values`` ``[N, *]`` whether all of it is within the range; text never is."""
     if values.dtype.kind not in "fiu":
         return np.zeros(len(values), dtype=np.bool_)
-    inside: Any = (values >= low) & (values <= high)
+    # As float64, because a float32 cannot hold every limit.
+    inside: Any = (values >= np.float64(low)) & (values <= np.float64(high))
     if allows_nan:
         inside = np.asarray(inside | np.isnan(values))
     result: Mask = inside.reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), dtype=np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.forecast import Forecast
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import boa_weights
+from gapcast.core.learning import boa_weights, situations
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.predictor import Predictor
 from gapcast.predictors.store import load_model
@@ -22,6 +23,8 @@ from tests.support.models import shipped_models
 
 #: When the event is over, and how long the run is.
 OVER, N = 5 * DAY_MIN, 7 * DAY_MIN + 10
+#: All situations.
+EVERY_LEVEL = np.array(list(product(range(4), repeat=situations.N_QUANTITIES)), dtype=np.float64)
 
 
 @cache
@@ -93,9 +96,10 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     assert mse <= 1.10 * usual_mse
     assert mae <= 1.02 * usual_mae
     assert coverage == pytest.approx(0.9, abs=0.05)
+    memory = ensemble_of(run.engine).state.arrays["memory"][[run.engine.buffers.row(device) + 1]]
+    specialists = boa_weights.specialists_of(memory, np.log(boa_weights.prior_weights(4)))
     shares = boa_weights.weights_of(
-        ensemble_of(run.engine).state.arrays["memory"][[run.engine.buffers.row(device) + 1]],
-        np.log(boa_weights.prior_weights(4)),
+        np.repeat(specialists, len(EVERY_LEVEL), axis=0), situations.memberships(EVERY_LEVEL)
     )
     assert shares.min() >= boa_weights.SHARE / 4 * 0.99
     assert shares.max() < 1

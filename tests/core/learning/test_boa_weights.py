@@ -1,4 +1,4 @@
-"""Ensemble weights: no member is excluded for good, the best one gains weight soon, and regret is bounded."""
+"""Ensemble weights: no member is excluded for good, the best of a situation gains weight soon, regret is bounded."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import boa_weights
+from gapcast.core.learning import boa_weights, situations
 from gapcast.core.learning.outcomes import F64
 
 SCALE_KW = 0.2
-LIMIT_KW = np.array([SCALE_KW * 50])
+QUIET, BUSY = np.array([[0.0, 0.0, 0.0]]), np.array([[2.5, 3.0, 2.5]])
 
 
 class WeightedDevice:
-    """The weights of one device, over members with random errors."""
+    """The weights of one device in one situation, over members with random errors."""
 
     def __init__(self, n_members: int, seed: int = 0, *, heavy: bool = False) -> None:
         self.memory = boa_weights.initial_state(n_members)[np.newaxis].copy()
         self.log_prior = np.log(boa_weights.prior_weights(n_members))
+        self.levels = QUIET
         self.loss, self.losses = np.zeros(2), np.zeros((2, n_members))
         self.shares: list[F64] = []
         self._draw, self._heavy = np.random.default_rng(seed), heavy
@@ -38,7 +39,12 @@ class WeightedDevice:
         shares = self.weights()
         published_kw = (shares * members_kw).sum(-1)
         boa_weights.update(
-            self.memory, members_kw[np.newaxis], published_kw[np.newaxis], np.array([actual_kw]), LIMIT_KW
+            self.memory,
+            members_kw[np.newaxis],
+            published_kw[np.newaxis],
+            np.array([actual_kw]),
+            np.array([SCALE_KW]),
+            situations.memberships(self.levels),
         )
         self.shares.append(shares)
         for loss, kw in ((self.loss, published_kw), (self.losses, members_kw)):
@@ -46,7 +52,8 @@ class WeightedDevice:
             loss[1] += np.abs(kw[1] - actual_kw)
 
     def weights(self) -> F64:
-        (weights,) = boa_weights.weights_of(self.memory, self.log_prior)
+        specialists = boa_weights.specialists_of(self.memory, self.log_prior)
+        (weights,) = boa_weights.weights_of(specialists, situations.memberships(self.levels))
         return np.asarray(weights)
 
 
@@ -54,17 +61,26 @@ def test_weights_without_outcomes_are_the_priors() -> None:
     expected = 0.999 * boa_weights.prior_weights(5) + 0.001 / 5
     assert WeightedDevice(5).weights() == pytest.approx(np.stack([expected] * 2))
     assert boa_weights.prior_weights(1).tolist() == [1.0]
+    assert boa_weights.prior_weights(2).tolist() == [0.5, 0.5]
 
 
 LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
 
 
+LEVELS = st.lists(st.floats(0, 3), min_size=3, max_size=3).map(lambda levels: np.array([levels]))
+
+
 @settings(max_examples=60)
-@given(st.integers(2, 7).flatmap(lambda n: st.lists(st.tuples(st.lists(LARGE, min_size=2 * n, max_size=2 * n), LARGE))))
-def test_weights_sum_to_one_and_none_gets_stuck(outcomes: list[tuple[list[float], float]]) -> None:
+@given(
+    st.integers(2, 7).flatmap(
+        lambda n: st.lists(st.tuples(st.lists(LARGE, min_size=2 * n, max_size=2 * n), LARGE, LEVELS))
+    )
+)
+def test_weights_sum_to_one_and_none_gets_stuck(outcomes: list[tuple[list[float], float, F64]]) -> None:
     n_members = len(outcomes[0][0]) // 2 if outcomes else 2
     listener = WeightedDevice(n_members)
-    for members_kw, actual_kw in outcomes:
+    for members_kw, actual_kw, levels in outcomes:
+        listener.levels = levels
         listener.learn(np.array(members_kw).reshape(2, n_members), actual_kw)
         shares = listener.weights()
         assert shares.sum(-1) == pytest.approx([1, 1])
@@ -134,3 +150,77 @@ def test_ensemble_after_one_jump_matches_the_best_member() -> None:
     listener.loss[:], listener.losses[:] = 0, 0
     listener.learn_random(2 * DAY_MIN, sizes)
     assert (listener.loss <= 1.05 * listener.losses.min(-1)).all()
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_weights_in_each_situation_find_its_best_member(heavy: bool) -> None:
+    """One member is best while nothing moves, another one in busy hours, by turns."""
+    listener, sizes = WeightedDevice(4, heavy=heavy), ((0.5, 1.5, 1, 1), (1.5, 0.5, 1, 1))
+    for _ in range(24):
+        for listener.levels, size in ((QUIET, sizes[0]), (BUSY, sizes[1])):
+            listener.learn_random(60, size)
+    for listener.levels, best in ((QUIET, 0), (BUSY, 1)):
+        assert (listener.weights()[:, best] > 0.5).all()
+    losses, best_losses = listener.loss, listener.losses.min(-1)
+    assert (losses < 0.75 * best_losses).all(), "far better than any member is over all"
+
+
+def test_weights_after_a_member_improves_follow_within_a_day() -> None:
+    """A member repeats another one for a week, and is then the best at once."""
+    draw, listener = np.random.default_rng(3), WeightedDevice(4)
+    for minute in range(8 * DAY_MIN):
+        actual_kw = SCALE_KW * draw.standard_t(2.5)
+        members_kw = actual_kw + SCALE_KW * draw.normal(size=(2, 4)) * (1, 0.8, 0.8, 1.2)
+        members_kw[:, 2] = (
+            actual_kw + 0.6 * (members_kw[:, 1] - actual_kw) if minute >= 7 * DAY_MIN else members_kw[:, 1]
+        )
+        listener.learn(members_kw, actual_kw)
+    assert (listener.weights()[:, 2] > 0.5).all()
+
+
+@settings(max_examples=20)
+@given(st.permutations(range(1, 5)), st.integers(0, 100))
+def test_weights_of_members_in_another_order_are_the_same(middle: list[int], seed: int) -> None:
+    """The first and the last member have a prior of their own; those between them are equal."""
+    order = [0, *middle, 5]
+    draw, both = np.random.default_rng(seed), (WeightedDevice(6), WeightedDevice(6))
+    for _ in range(50):
+        actual_kw = float(draw.normal())
+        members_kw = actual_kw + draw.normal(size=(2, 6)) * (1, 2, 3, 1, 0.5, 1)
+        both[0].learn(members_kw, actual_kw)
+        both[1].learn(members_kw[:, order], actual_kw)
+    assert both[1].weights() == pytest.approx(both[0].weights()[:, order], rel=1e-3)
+
+
+def test_weights_ignore_the_unit_of_power() -> None:
+    """A flat and a farm with a hundred times its power learn alike."""
+    draw, memories = np.random.default_rng(2), [boa_weights.initial_state(3)[np.newaxis] for _ in range(2)]
+    for _ in range(200):
+        actual_kw, members_kw = draw.normal(size=1), draw.normal(size=(1, 2, 3))
+        for memory, size in zip(memories, (0.1, 10.0), strict=True):
+            boa_weights.update(
+                memory,
+                size * members_kw,
+                size * members_kw.mean(-1),
+                size * actual_kw,
+                np.array([size]),
+                situations.memberships(BUSY),
+            )
+    assert memories[0] == pytest.approx(memories[1], rel=1e-4, abs=1e-4)
+
+
+def test_memory_saved_without_situations_gives_every_situation_its_weights() -> None:
+    before = np.zeros((1, 4, 2, 3))
+    before[0, 0] = [[0.4, 0.0, -0.4], [2.0, 0.0, -2.0]]  # regret: kW^2 for the mean, kW for the median
+    before[0, 1] = [[0.01, 0.01, 0.01], [1.0, 1.0, 1.0]]
+    before[0, 2:] = 0.1
+    scale_kw = np.array([SCALE_KW])
+    memory = boa_weights.state_before_situations(before, scale_kw)
+    assert memory.shape == (1, *boa_weights.initial_state(3).shape)
+    assert memory[0, :, 0, :, 0] == pytest.approx(
+        np.repeat([[0.4 / SCALE_KW**2], [0.01 / SCALE_KW**4], [0.1 / SCALE_KW**2]], situations.N_SITUATIONS, axis=1)
+    )
+    specialists = boa_weights.specialists_of(memory, np.log(boa_weights.prior_weights(3)))
+    quiet, busy = (boa_weights.weights_of(specialists, situations.memberships(levels)) for levels in (QUIET, BUSY))
+    assert quiet == pytest.approx(busy)
+    assert (np.diff(quiet[0], axis=-1) < 0).all(), "in the order of their regrets"

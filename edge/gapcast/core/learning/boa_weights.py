@@ -1,11 +1,16 @@
-"""Ensemble weights by Bernstein online aggregation (BOA), separately for the mean and for the median.
+"""Ensemble weights by Bernstein online aggregation (BOA) of specialists, separately for the mean and for the median.
 
 O. Wintenberger, *Optimal learning with Bernstein Online Aggregation*, Machine Learning 106 (2017), with one learning
-rate per ensemble member (the paper's expert) and the gradient of the loss: squared error for the mean, pinball for the
-median. The ensemble's regret against the best fixed mixture of its members is of the order of sqrt(T log E), and
-smaller for curved losses. Past regrets decay with a half-life, and a small share of the weight is distributed evenly
-(Herbster and Warmuth's fixed share, 1998), so that no member is excluded for good and the weights adapt when a house
-changes.
+rate per expert and the gradient of the loss: squared error for the mean, pinball for the median. The experts are
+*specialists* (Y. Freund, R. Schapire, Y. Singer and M. Warmuth, *Using and combining predictors that specialize*, STOC
+1997): each is one ensemble member in one of the :mod:`~gapcast.core.learning.situations`, and counts only as far as a
+forecast belongs to it (P. Gaillard, G. Stoltz and T. van Erven, *A second-order bound with excess losses*, COLT 2014,
+for such confidences). So the regret is bounded against the best member of each situation, and, by the situation *any*,
+against the best member and the best fixed mixture of members overall: of the order of sqrt(T log E), and smaller for
+curved losses. Past regrets decay with a half-life, and a small share of the weight is distributed evenly (Herbster and
+Warmuth's fixed share, 1998), so that no member is excluded for good and the weights adapt when a house changes.
+
+All values are in units of the device's scale, so that a flat and a farm learn alike.
 """
 
 from __future__ import annotations
@@ -13,91 +18,129 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gapcast.core.learning.error_scale import MIN_KW
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.learning.situations import N_SITUATIONS
 
+F32 = NDArray[np.float32]
 #: Half-life of regrets, in outcomes: two weeks of minutes.
 HALF_LIFE_MIN = 14 * 1_440
 #: Part of the total weight that is distributed evenly.
 SHARE = 0.001
-#: Initial weight of the primary model.
-CHAMPION_SHARE = 0.5
-#: Errors are clipped to this many scales of the device, so that one absurd reading does not outweigh a month.
-LIMIT = 15.0
-#: Errors beyond this many times the limit are ignored.
+#: Initial weight of the primary model, and of persistence.
+CHAMPION_SHARE = PERSISTENCE_SHARE = 0.4
+#: Errors are clipped to this many scales of the device. A tighter limit hides what the members differ in: half of the
+#: squared error of a house can be in errors beyond fifteen scales.
+LIMIT = 50.0
+#: Errors beyond this many times the limit are ignored: one absurd reading does not outweigh a month.
 _ABSURD = 4.0
-_DECAY = 0.5 ** (1 / HALF_LIFE_MIN)
+#: Learning rate before the first outcomes, and the largest one.
+_FIRST_RATE = 0.3
+_DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
 _TINY = 1e-12
-#: Indices into a member's memory.
-_REGRET, _VARIANCE, _LARGEST, _RATE = range(4)
+#: Largest logarithm of a weight, above that of the best member in any situation.
+_MAX_LOG = 60.0
+#: Indices into a specialist's memory.
+_REGRET, _VARIANCE, _LARGEST = range(3)
 
 
-def initial_state(n_members: int) -> F64:
-    """Return a device's initial state, ``[4, 2, E]``: regret, its variance, its largest magnitude, learning rate."""
-    memory = np.zeros((4, 2, n_members))
-    memory[_RATE] = 1.0
-    return memory
+def initial_state(n_members: int) -> F32:
+    """Return a device's initial state ``[3, 2, S, E]``: regret, its variance, and its largest magnitude."""
+    return np.zeros((3, 2, N_SITUATIONS, n_members), dtype=np.float32)
 
 
-def new_member_state(memory: F64) -> F64:
-    """Return ``[N, 4, 2, 1]``: the memory of a new ensemble member, equal to that of the worst one.
+def new_member_state(memory: F32) -> F32:
+    """Return ``[N, 3, 2, S, 1]``: the memory of a new ensemble member, equal to that of the worst one.
 
     It gains weight only by being better. With the large learning rate of an initial state it would gain weight at once.
     """
     state = memory[..., :1].copy()
-    for i, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max), (_RATE, np.min)):
+    for i, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max)):
         state[:, i] = worst(memory[:, i], axis=-1, keepdims=True)
     return state
 
 
-def prior_weights(n_members: int) -> F64:
-    """Return the weights before the first outcome, ``[E]``; the first member has the largest.
+def state_before_situations(memory: F64, scale_kw: F64) -> F32:
+    """Return the memory ``[N, 3, 2, S, E]`` for one that was saved without situations.
 
-    >>> prior_weights(3).tolist()
-    [0.5, 0.25, 0.25]
+    Such a ``memory`` is ``[N, 4, 2, E]``: regret, kW^2 and kW, its variance, its largest magnitude and learning rate.
+    ``scale_kw`` is ``[N]``. Every situation begins with it.
     """
-    if n_members == 1:
-        return np.ones(1)
-    weights = np.full(n_members, (1 - CHAMPION_SHARE) / (n_members - 1))
-    weights[0] = CHAMPION_SHARE
+    scale_kw = np.maximum(scale_kw, MIN_KW)
+    unit = np.stack((scale_kw**2, scale_kw), axis=-1)[:, np.newaxis, :, np.newaxis]
+    scaled = memory[:, :3] / unit
+    scaled[:, _VARIANCE] /= unit[:, 0]
+    return np.repeat(scaled[..., np.newaxis, :], N_SITUATIONS, axis=-2).astype(np.float32)
+
+
+def prior_weights(n_members: int) -> F64:
+    """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
+
+    >>> prior_weights(4).tolist()
+    [0.4, 0.1, 0.1, 0.4]
+    """
+    if n_members <= 2:  # noqa: PLR2004  # no member but the two, or one that is both
+        return np.full(n_members, 1 / n_members)
+    weights = np.full(n_members, (1 - CHAMPION_SHARE - PERSISTENCE_SHARE) / (n_members - 2))
+    weights[0], weights[-1] = CHAMPION_SHARE, PERSISTENCE_SHARE
     return weights
 
 
-def weights_of(memory: F64, log_prior: F64) -> F64:
-    """Return the weights for ``memory`` ``[N, 4, 2, E]``: ``[N, 2, E]``, summing to 1 over the members."""
-    rate = memory[:, _RATE]
-    score = np.log(rate) + rate * memory[:, _REGRET] + log_prior
-    score -= score.max(-1, keepdims=True)
-    weights: F64 = np.exp(score)
+def specialists_of(memory: F32, log_prior: F64) -> F32:
+    """Return the weights of the specialists for ``memory`` ``[N, 3, 2, S, E]``: ``[N, 2, S, E]``, in no unit."""
+    rate = _rate(memory)
+    score = np.log(rate) + rate * memory[:, _REGRET] + log_prior.astype(np.float32)
+    score -= score[..., -1:, :].max(-1, keepdims=True)
+    score -= np.maximum(score.max(-1, keepdims=True) - np.float32(_MAX_LOG), np.float32(0.0))
+    weights: F32 = np.exp(score, out=score)
+    return weights
+
+
+def weights_of(specialists: F32, memberships: F64) -> F64:
+    """Return the weights of the members ``[N, 2, E]``, summing to 1, where ``memberships`` ``[N, S]`` apply."""
+    weights: F64 = (memberships[:, np.newaxis, np.newaxis] @ specialists)[:, :, 0]
     weights *= (1 - SHARE) / weights.sum(-1, keepdims=True)
     weights += SHARE / weights.shape[-1]
     return weights
 
 
-def update(memory: F64, members_kw: F64, published_kw: F64, actual_kw: F64, limit_kw: F64) -> None:
+def update(memory: F32, members_kw: F64, published_kw: F64, actual_kw: F64, scale_kw: F64, memberships: F64) -> None:
     """Update ``memory`` in place with the outcomes ``actual_kw`` ``[N]``.
 
-    ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast. Errors are clipped to
-    ``limit_kw`` ``[N]``, and absurd ones ignored, so that no single reading outweighs a month.
+    ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast, ``memberships`` ``[N, S]`` those
+    it was made with. Errors are clipped to :data:`LIMIT` times ``scale_kw`` ``[N]``, and absurd ones ignored.
     """
-    limit = limit_kw[:, np.newaxis, np.newaxis]
-    apart = _clip(published_kw[..., np.newaxis] - members_kw, limit)
-    absurd = np.abs(published_kw[:, 0] - actual_kw) > limit_kw * _ABSURD
-    error = _clip((published_kw - actual_kw[:, np.newaxis])[..., np.newaxis], limit)
-    gradient = error * 2
+    scale = scale_kw[:, np.newaxis]
+    apart = _clip((published_kw[..., np.newaxis] - members_kw) / scale[..., np.newaxis])
+    error = (published_kw - actual_kw[:, np.newaxis]) / scale
+    absurd = np.abs(error[:, 0]) > LIMIT * _ABSURD
+    gradient = _clip(error) * 2
     gradient[:, 1] = np.sign(error[:, 1]) * 0.5
-    regret = gradient * apart
-    regret[absurd] = 0.0
+    gradient[absurd] = 0.0
+    regret = (
+        memberships.astype(np.float32)[:, np.newaxis, :, np.newaxis]
+        * (gradient[..., np.newaxis] * apart).astype(np.float32)[:, :, np.newaxis]
+    )
     memory *= _DECAY
     np.maximum(memory[:, _LARGEST], np.abs(regret), out=memory[:, _LARGEST])
     squared = regret * regret
     memory[:, _VARIANCE] += squared
-    by_range = 0.5 / np.maximum(memory[:, _LARGEST], _TINY)
-    by_variance = np.sqrt(math.log(max(memory.shape[-1], 2)) / np.maximum(memory[:, _VARIANCE], _TINY))
-    memory[:, _RATE] = np.minimum(by_range, by_variance)
-    memory[:, _REGRET] += regret - memory[:, _RATE] * squared
+    squared *= _rate(memory)
+    memory[:, _REGRET] += regret
+    memory[:, _REGRET] -= squared
 
 
-def _clip(values: F64, limit: F64) -> F64:
-    clipped: F64 = np.maximum(np.minimum(values, limit), -limit)
+def _rate(memory: F32) -> F32:
+    """Return the learning rates ``[N, 2, S, E]``."""
+    n_members = max(memory.shape[-1], 2)
+    by_range = np.float32(0.5) / np.maximum(memory[:, _LARGEST], np.float32(_TINY))
+    rate = np.sqrt(np.float32(math.log(n_members)) / np.maximum(memory[:, _VARIANCE], np.float32(_TINY)))
+    np.minimum(rate, by_range, out=rate)
+    return np.minimum(rate, np.float32(_FIRST_RATE), out=rate)
+
+
+def _clip(values: F64) -> F64:
+    clipped: F64 = np.maximum(np.minimum(values, LIMIT), -LIMIT)
     return clipped

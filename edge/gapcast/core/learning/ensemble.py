@@ -27,6 +27,7 @@ from gapcast.core.learning import (
     learning_state,
     pending_forecasts,
     rls_model,
+    situations,
 )
 from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
@@ -39,8 +40,8 @@ from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
 
-#: The weights, derived from the memory and stored with it: computed after an outcome, not for each forecast.
-_SHARES = "shares"
+#: The weights by situation, derived from the memory and kept with it: computed after an outcome.
+_SPECIALISTS = "specialists"
 #: Indices into ``seen``.
 _SCALE, _N_OUTCOMES, _LOG_WIDTH, _LOWEST = range(4)
 #: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
@@ -96,7 +97,9 @@ class Ensemble:
         initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": boa_weights.initial_state(n_members),
-            _SHARES: self._weights_of(boa_weights.initial_state(n_members)[np.newaxis])[0],
+            _SPECIALISTS: boa_weights.specialists_of(boa_weights.initial_state(n_members)[np.newaxis], self._log_prior)[
+                0
+            ],
             **self._pending.initial_state(),
         }
         if options.learns:
@@ -186,7 +189,7 @@ class Ensemble:
             learning_state.MEMBERS: np.array(self.members),
             learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             learning_state.HORIZON: np.array([self.horizon_min]),
-            **self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES),
+            **self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SPECIALISTS),
             **({} if self.submetered is None else self.submetered.columns(rows)),
         }
 
@@ -201,7 +204,7 @@ class Ensemble:
             raise StateError(msg)
         known = learning_state.restore_for_members(columns, self.state, self.members, self._inputs.rls_features.names)
         if known:
-            known[_SHARES] = self._weights_of(known["memory"])
+            known[_SPECIALISTS] = boa_weights.specialists_of(known["memory"], self._log_prior)
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
             self.state.restore_columns(tracked[which] + 1, {name: array[which] for name, array in known.items()})
@@ -243,7 +246,9 @@ class Ensemble:
                 refit_kw[...] = np.where(np.isnan(refit_kw), learned_kw, np.maximum(refit_kw, floor))
         if self.submetered is not None:
             self._forecast_submetered(one, members_kw, scale_kw, floor, is_tracked=rows[0] != UNTRACKED)
-        shares = arrays[_SHARES][at]
+        predicted_kw = members_kw[:, 0, max(len(self.members) - 2, 0)] - one.last_kw
+        levels = situations.levels(situations.of_windows(one.windows), predicted_kw, scale_kw)
+        shares = self._weights_of(arrays[_SPECIALISTS][at], levels)
         kw = np.empty((len(rows), 4))
         published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
         if self.options.combines:
@@ -262,9 +267,8 @@ class Ensemble:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - members_kw[:, 1, 0])[:, np.newaxis]
             if self.options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
-        made = pending_forecasts.IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw)
+        made = pending_forecasts.IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw, levels)
         if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
-            shares = shares.copy()
             of_batch = np.arange(len(published.kw))[places]
             published.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
         published.kw[places], published.shares[places] = kw, shares
@@ -313,10 +317,10 @@ class Ensemble:
         shares[which, :, -1] = 1.0
         return list(zip(places[which].tolist(), impossible_kw, strict=True))
 
-    def _weights_of(self, memory: F64) -> F64:
+    def _weights_of(self, specialists: boa_weights.F32, levels: F64) -> F64:
         if self.options.combines:
-            return boa_weights.weights_of(memory, self._log_prior)
-        shares = np.zeros((len(memory), 2, len(self.members)))
+            return boa_weights.weights_of(specialists, situations.memberships(levels))
+        shares = np.zeros((len(levels), 2, len(self.members)))
         shares[:, :, 0] = 1.0
         return shares
 
@@ -354,7 +358,7 @@ class Ensemble:
     def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> None:
         at = self.state.index(rows + 1)
         arrays = self.state.arrays
-        columns, members_kw, published_kw, last_kw, scale_kw = self._pending.pop(self.state, rows + 1, minutes)
+        columns, members_kw, published_kw, last_kw, scale_kw, levels = self._pending.pop(self.state, rows + 1, minutes)
         self._outcomes.append(Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw))
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, _N_OUTCOMES].copy()
@@ -362,9 +366,10 @@ class Ensemble:
             self._update_rls(rows + 1, columns, change_kw / scale_kw, n_outcomes)
         if self.options.combines:
             memory = arrays["memory"][at]
-            boa_weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
+            memberships = situations.memberships(levels)
+            boa_weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
             self.state.write_back("memory", at, memory)
-            arrays[_SHARES][at] = self._weights_of(memory)
+            arrays[_SPECIALISTS][at] = boa_weights.specialists_of(memory, self._log_prior)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, _LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, _LOG_WIDTH], n_outcomes, missed)
         seen[:, _SCALE] = error_scale.updated_scale(seen[:, _SCALE], change_kw, n_outcomes)

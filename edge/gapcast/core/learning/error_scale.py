@@ -9,7 +9,7 @@ from gapcast.core.learning.outcomes import F64
 #: Initial scale, kW, and its weight in outcomes.
 FIRST_KW, _FIRST_N = 0.2, 600
 #: Minimum scale, kW, for a house with constant power.
-_MIN_KW = 0.005
+MIN_KW = 0.005
 #: The mean is over about this many outcomes, each clipped to this many scales.
 _N, _LIMIT = 100_000.0, 12.0
 
@@ -21,4 +21,4 @@ def updated_scale(scale_kw: F64, change_kw: F64, n_outcomes: F64) -> F64:
     """
     size_kw = np.minimum(np.abs(change_kw), _LIMIT * scale_kw)
     moved_kw = scale_kw + np.where(size_kw > 0, size_kw - scale_kw, 0.0) / np.minimum(n_outcomes + _FIRST_N, _N)
-    return np.maximum(moved_kw, _MIN_KW)
+    return np.maximum(moved_kw, MIN_KW)

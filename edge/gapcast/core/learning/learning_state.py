@@ -29,7 +29,9 @@ _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
 _FINITE = ("memory", *rls_model.STATE, "usual")
 #: Pending forecasts have a column for each member and feature: they are restored only if none has changed.
-_PENDING = ("due", "due_columns", "due_minute")
+_PENDING = ("due", "due_columns", "due_minute", "due_levels")
+#: Dimensions of the memory of the weights of earlier versions, which had no situations.
+_NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance of earlier versions: one for the mean and one for the median, upper triangles alone.
 _N_DIM_OF_TRIANGLES = 3
 
@@ -78,7 +80,7 @@ def restore_for_members(
             if name in saved:
                 _check_array(name, saved[name], n_devices)
                 _restore_array(name, target, saved, common_members, common_features)
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, KeyError) as error:
         msg = f"the learned state has another shape: {error}"
         raise StateError(msg) from error
     return restored
@@ -110,6 +112,8 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
     """Write the saved values of one array to ``target``, in place."""
     array = saved[name]
     if name == "memory":
+        if array.ndim == _NDIM_BEFORE_SITUATIONS:
+            array = boa_weights.state_before_situations(array, saved["seen"][:, 0])
         target[...] = boa_weights.new_member_state(array)
         target[..., members.new] = array[..., members.old]
     elif name == "coefficients":

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.learning.situations import N_QUANTITIES
 from gapcast.core.window import F32, I64
 
-_MINUTE, _COLUMNS, _VALUES = "due_minute", "due_columns", "due"
+_MINUTE, _COLUMNS, _VALUES, _LEVELS = "due_minute", "due_columns", "due", "due_levels"
 #: Besides the feature columns, a slot has the members' predictions, the published values, last reading and scale.
 _N_PUBLISHED, _N_MORE = 4, 2
 _NONE = -1
@@ -24,7 +25,7 @@ class IssuedForecasts(NamedTuple):
 
     ``columns`` ``[N, D]`` are the features of the RLS model, ``members_kw`` ``[N, 2, E]`` mean and median of
     each member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
-    device's scale.
+    device's scale, ``levels`` ``[N, 3]`` the situation.
     """
 
     columns: F32
@@ -32,6 +33,7 @@ class IssuedForecasts(NamedTuple):
     kw: F64
     last_kw: F64
     scale_kw: F64
+    levels: F64
 
 
 class PendingForecasts:
@@ -52,6 +54,7 @@ class PendingForecasts:
             _MINUTE: np.full(self._n_slots, _NONE, dtype=np.int64),
             _COLUMNS: np.zeros((self._n_slots, self._n_columns), dtype=np.float32),
             _VALUES: np.zeros((self._n_slots, self._n_values)),
+            _LEVELS: np.zeros((self._n_slots, N_QUANTITIES), dtype=np.float32),
         }
 
     def store(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
@@ -65,6 +68,7 @@ class PendingForecasts:
         values[:, self._to_members : self._to_published] = published.kw
         values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
         state.arrays[_VALUES][rows, slot] = values
+        state.arrays[_LEVELS][rows, slot] = published.levels
 
     def discard(self, state: DeviceRows, row: int) -> None:
         """Remove the forecasts of ``row`` of ``state``, if it is allocated."""
@@ -82,4 +86,5 @@ class PendingForecasts:
         columns, values = state.arrays[_COLUMNS][rows, slot], state.arrays[_VALUES][rows, slot]
         members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)
         published_kw = values[:, self._to_members : self._to_published]
-        return IssuedForecasts(columns, members_kw, published_kw, values[:, -2], values[:, -1])
+        levels = state.arrays[_LEVELS][rows, slot].astype(np.float64)
+        return IssuedForecasts(columns, members_kw, published_kw, values[:, -2], values[:, -1], levels)
