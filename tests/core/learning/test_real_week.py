@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
 from gapcast.predictors.store import load_model
 from gapcast.recordings.recording import read_recording
@@ -39,3 +40,20 @@ def test_interval_covers_90_percent_of_outcomes(week: Run) -> None:
     within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert within.mean() == pytest.approx(0.9, abs=0.03)
     assert (published_kw[:, 2] >= 0).all()
+
+
+def test_ensemble_loses_nothing_against_any_member(week: Run) -> None:
+    """At most 1 % above the best single member in hindsight, and no day more than 2 % above persistence."""
+    actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))
+    losses = np.stack(
+        (
+            (members_kw[:, 0] - actual_kw[:, np.newaxis]) ** 2,
+            np.abs(members_kw[:, 1] - actual_kw[:, np.newaxis]),
+        )
+    )
+    published = np.stack(((published_kw[:, 0] - actual_kw) ** 2, np.abs(published_kw[:, 1] - actual_kw)))
+    assert (published.mean(1) <= 1.01 * losses.mean(1).min(-1)).all()
+    days = week.outcome("minutes") // DAY_MIN
+    for day in np.unique(days):
+        which = days == day
+        assert (published[:, which].mean(1) <= 1.02 * losses[:, which, -1].mean(1)).all(), f"day {day}"

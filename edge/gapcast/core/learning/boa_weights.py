@@ -29,8 +29,8 @@ F32 = NDArray[np.float32]
 HALF_LIFE_MIN = 14 * 1_440
 #: Part of the total weight that is distributed evenly.
 SHARE = 0.001
-#: Initial weight of the primary model, and of persistence.
-CHAMPION_SHARE = PERSISTENCE_SHARE = 0.4
+#: Initial weights of the primary model and of persistence, which is the safe choice in an unknown house.
+CHAMPION_SHARE, PERSISTENCE_SHARE = 0.35, 0.5
 #: Errors are clipped to this many scales of the device. A tighter limit hides what the members differ in: half of the
 #: squared error of a house can be in errors beyond fifteen scales.
 LIMIT = 50.0
@@ -79,7 +79,7 @@ def prior_weights(n_members: int) -> F64:
     """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
 
     >>> prior_weights(4).tolist()
-    [0.4, 0.1, 0.1, 0.4]
+    [0.35, 0.075, 0.075, 0.5]
     """
     if n_members <= 2:  # noqa: PLR2004  # no member but the two, or one that is both
         return np.full(n_members, 1 / n_members)
@@ -100,7 +100,7 @@ def specialists_of(memory: F32, log_prior: F64) -> F32:
 
 def weights_of(specialists: F32, memberships: F64) -> F64:
     """Return the weights of the members ``[N, 2, E]``, summing to 1, where ``memberships`` ``[N, S]`` apply."""
-    weights: F64 = (memberships[:, np.newaxis, np.newaxis] @ specialists)[:, :, 0]
+    weights: F64 = np.add.reduce(memberships[:, np.newaxis, :, np.newaxis] * specialists, axis=-2)
     weights *= (1 - SHARE) / weights.sum(-1, keepdims=True)
     weights += SHARE / weights.shape[-1]
     return weights

@@ -40,7 +40,8 @@ def of_windows(windows: F32) -> F64:
     recent = windows[:, -_N_ACTIVE_MIN - 1 :].astype(np.float64)
     found = np.empty((len(windows), 2))
     steps = np.abs(recent[:, 1:] - recent[:, :-1])
-    found[:, 0] = steps @ _RECENT[_N_ACTIVE_MIN - steps.shape[1] :]
+    # No matrix product: its last digits depend on the number of windows in the batch.
+    found[:, 0] = np.add.reduce(steps * _RECENT[_N_ACTIVE_MIN - steps.shape[1] :], axis=-1)
     found[:, 1] = recent[:, -1] - windows[:, -_N_RISE_MIN:].min(-1)
     return found
 
