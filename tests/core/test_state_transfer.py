@@ -13,7 +13,7 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import Snapshot, capture_snapshot, restore_snapshot
 from gapcast.core.state_transfer import reserve_rows, transfer_state
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
@@ -201,3 +201,46 @@ def test_snapshot_with_a_damaged_horizon_restores_no_learning(horizon: np.ndarra
     snapshot = capture_snapshot(before)
     snapshot.learnt["horizon_min"] = horizon
     assert "horizon" in restore_snapshot(engine_of(far(5)), snapshot).learning
+
+
+def saved_before_situations(engine: Engine) -> Snapshot:
+    """Return a snapshot as earlier versions saved it: weights without situations, in kW, with their learning rates."""
+    snapshot = capture_snapshot(engine)
+    memory, scale_kw = snapshot.learnt["memory"][:, :, :, -1].astype(np.float64), snapshot.learnt["seen"][:, 0]
+    unit = np.stack((scale_kw**2, scale_kw), axis=-1)[:, :, np.newaxis]
+    before = np.ones((len(memory), 4, *memory.shape[2:]))
+    before[:, :3] = memory * unit[:, np.newaxis]
+    before[:, 1] *= unit
+    snapshot.learnt["memory"] = before
+    del snapshot.learnt["due_levels"]
+    return snapshot
+
+
+def test_snapshot_without_situations_restores_the_weights_for_all() -> None:
+    before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), trend(30))
+    stream(before, range(40))
+    assert restore_snapshot(after, saved_before_situations(before)).learning == ""
+    assert before.ensemble is not None
+    assert after.ensemble is not None
+    expected = before.ensemble.columns(range(3))["memory"][:, :, :, -1:]
+    restored = after.ensemble.columns(range(3))["memory"]
+    np.testing.assert_allclose(restored, np.broadcast_to(expected, restored.shape), rtol=1e-5)
+    stream(after, range(40, 60))
+
+
+def test_snapshot_without_situations_and_bad_rates_restores_no_weights() -> None:
+    before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), trend(30))
+    stream(before, range(40))
+    snapshot = saved_before_situations(before)
+    snapshot.learnt["memory"][1, 3] = 0.0
+    assert restore_snapshot(after, snapshot).learning == "1 rows of learned values or scores are out of range"
+    assert after.ensemble is not None
+    assert (after.ensemble.columns([1])["memory"] == 0).all()
+
+
+def test_snapshot_without_situations_or_scales_restores_no_learning() -> None:
+    before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), trend(30))
+    stream(before, range(40))
+    snapshot = saved_before_situations(before)
+    del snapshot.learnt["seen"]
+    assert "shape" in restore_snapshot(after, snapshot).learning
