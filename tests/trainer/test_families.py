@@ -50,6 +50,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "fine_kw": 0.1,
         "lags": 11,
         "wide": 4,
+        "relative": 3,
     },
     "lstm": {"units": [3, 2], "filters": 2, "dense": 3},
 }
@@ -191,6 +192,22 @@ def test_family_context_not_divisible_into_steps_is_rejected() -> None:
 def test_family_inconsistent_scales_are_rejected(hyper: dict[str, Any], error: str) -> None:
     with pytest.raises(RunError, match=re.escape(error)):
         find_family("multiscale", hyper)
+
+
+def test_family_closed_gates_leave_persistence() -> None:
+    """A model whose gates are closed, and whose relative expert expects no change, forecasts the last reading."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    family, hyper = find_family("multiscale", SMALL["multiscale"])
+    model, random = family.build(design_of("all"), hyper), np.random.default_rng(1)
+    model.set_weights([random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    window = random.gamma(1.0, 1.0, (64, 12, 3)).astype(np.float32)
+    assert np.abs(np.asarray(model(window)["mean"]) - window[:, -1, :1]).max() > 0.1
+    for name, bias in (("change_gate", -100.0), ("relative_change", 0.0)):
+        weights = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([0 * weights[0], 0 * weights[1] + bias])
+    np.testing.assert_allclose(np.asarray(model(window)["mean"]), np.repeat(window[:, -1, :1], 2, 1), atol=1e-5)
 
 
 def test_family_trend_equals_the_edges(small: Clean) -> None:

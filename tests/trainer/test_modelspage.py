@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.bundled import models_path
-from gapcast.core.card import ModelCard
+from gapcast.core.card import ModelCard, TrainedOnHouse
 from gapcast.predictors.files import CARD_FILE, REGISTRY_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.commands.scoring import models_page as command
@@ -53,6 +53,14 @@ def test_models_page_has_every_shipped_model() -> None:
         assert f"{card.scores.model.mse_kw2:.4f}" in page
     assert f"`{default_model(MODELS)}` (default)" in page
     assert "CC BY 4.0" in page
+
+
+def test_models_page_names_further_houses(folder: Path) -> None:
+    card = card_for(b"c", name="c")
+    then = card.trained_on.first
+    house = TrainedOnHouse(name="big", source="Big house, CC BY 4.0", sha256="1" * 64, first=then, last=then, weight=2)
+    put(folder, card.model_copy(update={"trained_on": card.trained_on.model_copy(update={"houses": [house]})}))
+    assert "- Also trained on Big house, CC BY 4.0 (`big`, weight 2), from 2020-01-01" in models_page(folder)
 
 
 def test_models_page_starts_with_the_default(folder: Path) -> None:

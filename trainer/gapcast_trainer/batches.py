@@ -15,7 +15,7 @@ from gapcast_trainer.windows import Examples
 #: Arrays by name of the output.
 PerOutput = dict[str, F32]
 #: Exponent of the scale in an output's loss.
-_ORDER = {MEAN: 2, QUANTILES: 1}
+LOSS_ORDER = {MEAN: 2, QUANTILES: 1}
 
 
 class Batches(keras.utils.PyDataset):
@@ -88,5 +88,5 @@ def draw_factors(random: np.random.Generator, n: int, augment: Augment) -> F32:
 def scale_batch(inputs: F32, target_kw: F32, factor: F32, outputs: tuple[str, ...]) -> tuple[F32, PerOutput, PerOutput]:
     """Return a batch with its power multiplied in place by ``factor`` ``[n]``; see :meth:`Batches.__getitem__`."""
     inputs[:, :, 0] *= factor[:, np.newaxis]
-    weights = {output: factor ** -_ORDER[output] for output in outputs}
+    weights = {output: factor ** -LOSS_ORDER[output] for output in outputs}
     return inputs, dict.fromkeys(outputs, target_kw * factor[:, np.newaxis]), weights

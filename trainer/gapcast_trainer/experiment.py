@@ -11,7 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from gapcast.core.card import MAX_HORIZON_MIN, Name
 from gapcast.core.features import problem_with
@@ -19,7 +26,17 @@ from gapcast.core.window import WindowSpec
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment_sections import Augment, Data, Descent, ExperimentSection, Loss, Outputs, Window
+from gapcast_trainer.experiment_sections import (
+    Augment,
+    Data,
+    Descent,
+    ExperimentSection,
+    House,
+    Loss,
+    Mixing,
+    Outputs,
+    Window,
+)
 from gapcast_trainer.split import MinuteSplit, minute_at
 from gapcast_trainer.split_dates import DEFAULTS, ENDS, default_ends, order_problem
 from gapcast_trainer.windows import WindowTask
@@ -46,6 +63,8 @@ class Experiment(ExperimentSection):
     loss: Loss = Loss()
     descent: Descent = Descent()
     augment: Augment = Augment()
+    houses: tuple[House, ...] = ()
+    mixing: Mixing = Mixing()
     #: Where each end of a part that is stated comes from, by key, for messages.
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -72,6 +91,19 @@ class Experiment(ExperimentSection):
             msg = f"lead_weights must be one for each of the {len(leads)} lead times and not all 0, not {weights}"
             raise ValueError(msg)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused_mixing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        if not self.mixes:
+            fields.pop("houses", None)
+            fields.pop("mixing", None)
+        return fields
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the model is trained on several houses or on mixtures."""
+        return bool(self.houses) or self.mixing.share > 0
 
     def split(self) -> MinuteSplit:
         """Return the split by time; raise :class:`ValueError` if an end is missing (see :meth:`with_dates`)."""

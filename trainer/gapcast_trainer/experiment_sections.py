@@ -17,6 +17,7 @@ from pydantic import (
     PositiveInt,
 )
 
+from gapcast.core.card import Name
 from gapcast.core.window import I64, MIN_OBSERVED, Padding
 from gapcast.recordings.table import F64
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
@@ -136,3 +137,35 @@ class Augment(ExperimentSection):
         share = self.short_share * weight / weight.sum()
         share[-1] += 1 - self.short_share
         return kept, share
+
+
+class House(ExperimentSection):
+    """Another house to train on, by a name for which ``train --house NAME=FILE`` gives its clean file.
+
+    ``source`` names the data, its authors and its licence, for the card; ``weight`` is relative to the others.
+    """
+
+    name: Name
+    source: Annotated[str, Field(min_length=1, max_length=500)]
+    weight: PositiveFloat = 1.0
+
+
+class Mixing(ExperimentSection):
+    """How windows of several houses are mixed in training (:mod:`gapcast_trainer.house_mix`).
+
+    ``main_weight`` is the weight of the house of the clean file. ``share`` of the windows are mixtures: a window is
+    scaled as by ``augment.scaled_sigma``, ``second_share`` of them get a scaled window of another house on top, all of
+    them 0, 1, 2 ... simulated loads with the probabilities ``n_loads``, each multiplied by a factor whose logarithm
+    is normal with ``load_sigma``, and ``base_share`` of them a constant base load, exponential with the mean
+    ``base_kw``. The library of loads has ``n_each`` of each kind, without the kinds ``left_out``.
+    """
+
+    main_weight: PositiveFloat = 1.0
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    second_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    n_loads: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (0.15, 0.45, 0.28, 0.12)
+    load_sigma: NonNegativeFloat = 0.35
+    base_share: Annotated[float, Field(ge=0, le=1)] = 0.3
+    base_kw: PositiveFloat = 0.4
+    n_each: PositiveInt = 12
+    left_out: tuple[str, ...] = ()

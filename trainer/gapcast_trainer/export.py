@@ -187,6 +187,7 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Evalu
             sha256=run.source_sha256,
             first=datetime.fromisoformat(run.train_first),
             last=datetime.fromisoformat(run.train_last),
+            houses=list(run.others) or None,
         ),
         split=plan.split().for_card(),
         scores=ModelScores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
@@ -209,6 +210,7 @@ def _training_record(run: Run) -> dict[str, Any]:
         "n_validate": run.n_validate,
         "best_epoch": run.best_epoch,
         "history": [asdict(epoch) for epoch in run.history],
+        **({"start": run.start} if run.start else {}),
         **({"houses": list(run.houses), "left_out": list(run.left_out)} if run.houses else {}),
     }
 

@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
 
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
 from gapcast_trainer.gradient_descent import EpochProgress, descend
+from gapcast_trainer.house_mix import HouseMix
 from gapcast_trainer.run import Run, git_commit, save_run, save_weights, utc_now
+from gapcast_trainer.start_weights import set_start_weights
 from gapcast_trainer.training_data import training_data_of
 from gapcast_trainer.trainingset import TrainingSet
 
 
-def fit(
+def fit(  # noqa: PLR0913 - the last ones by keyword
     plan: Experiment,
     readings: Clean | TrainingSet,
     folder: Path,
     *,
+    houses: Mapping[str, Clean] = MappingProxyType({}),
+    start: Path | None = None,
     progress: bool = False,
     note: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
     """Fit the model of ``plan`` and store the run in ``folder``.
 
-    After each epoch, ``note`` is called with a progress message and ``watch`` with the run; it may stop the training
-    by raising an exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a
-    feature is unknown, a part of the split has no windows, or a training set's windows do not match the plan.
+    ``houses`` are the clean files of the plan's other houses, by name; ``start`` is the folder of a run whose weights
+    the training starts from. After each epoch, ``note`` is called with a
+    progress message and ``watch`` with the run; it may stop the training by raising an exception. Raises
+    :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is unknown, a part of the
+    split has no windows, a training set's windows do not match the plan, or a family with a closed form gets houses.
     """
     family, hyper = find_family(plan.family, plan.hyper)
-    material = training_data_of(readings, plan)
+    material = training_data_of(readings, plan, houses)
     plan, train, validate = material.plan, material.train, material.validate
     design = Design(plan.task(), plan.outputs.quantile_levels, material.scale)
 
     keras.utils.set_random_seed(plan.seed)
     model = family.build(design, hyper)
+    started = None if start is None else set_start_weights(model, start)
     run = Run(
         experiment=plan.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
         scale=design.scale,
@@ -58,9 +67,14 @@ def fit(
         houses=material.houses,
         left_out=material.left_out,
         readings=material.readings,
+        others=material.others,
+        start="" if started is None else f"{started.name} {started.experiment.version} {started.weights_sha256}",
         time_zone=material.zone,
     )
     if family.solve is not None:
+        if isinstance(train, HouseMix):
+            msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
+            raise RunError(msg)
         family.solve(model, train, design, hyper, plan.augment, progress=progress)
     best_weights = _BestWeights(run, folder, note, watch)
     if model.trainable_weights:

@@ -17,6 +17,7 @@ from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.experiment_sections import Descent
 from gapcast_trainer.families.base import Design
 from gapcast_trainer.families.graph import MEAN, QUANTILES
+from gapcast_trainer.house_mix import HouseMix
 from gapcast_trainer.losses import Pinball, SquaredError, squared_error_at_horizon
 from gapcast_trainer.run import Epoch, Status
 from gapcast_trainer.streamed import StreamedBatches, batches_of
@@ -37,8 +38,8 @@ class EpochProgress:
 
 def descend(  # noqa: PLR0913 - the last ones by keyword
     model: keras.Model,
-    train: Examples | Streamed,
-    validate: Examples | Streamed,
+    train: Examples | Streamed | HouseMix,
+    validate: Examples | Streamed | HouseMix,
     design: Design,
     plan: Experiment,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gapcast.core.card import ModelCard, ModelScore
+from gapcast.core.card import ModelCard, ModelScore, TrainedOnHouse
 from gapcast.predictors.files import CARD_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.errors import RunError
@@ -44,7 +44,8 @@ gapcast-trainer evaluate
 The models are licensed under the project's licence, Apache-2.0. UCI's *Individual household electric power
 consumption*, on which they were trained if their card says so, is by Georges Hebrail and Alice Berard (2012,
 [doi 10.24432/C58K54](https://doi.org/10.24432/C58K54)), under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/).
-Its minutes were used unchanged; missing ones were left out.
+Its minutes were used unchanged; missing ones were left out. Models that were also trained on further houses state their
+authors and licences above; their minutes were scaled, added to each other and to simulated loads.
 """
 
 
@@ -141,12 +142,20 @@ def _section(card: ModelCard, is_default: bool) -> str:
         f"Outputs {outputs}, {_leads(card)} min ahead.",
         f"Trained on {data.source}, from {data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC; "
         f"SHA-256 of the text `{data.sha256}`.",
+        *(_further_house(house) for house in data.houses or ()),
         f"Validated on the time after that until {split.validate_until:%Y-%m-%d}, tested from there until "
         f"{split.test_until:%Y-%m-%d} (exclusive); {split.embargo_min} min between the parts are omitted.",
         _comparison(card.scores.model, card.scores.persistence),
         f"Created {card.created_at:%Y-%m-%d} from commit `{card.git_commit}`; SHA-256 of the file `{card.sha256}`.",
     )
     return "\n".join(["", f"## {card.name}", "", *(f"- {fact}" for fact in facts)])
+
+
+def _further_house(house: TrainedOnHouse) -> str:
+    return (
+        f"Also trained on {house.source} (`{house.name}`, weight {house.weight:g}), from {house.first:%Y-%m-%d} to "
+        f"{house.last:%Y-%m-%d}; SHA-256 of the file `{house.sha256}`."
+    )
 
 
 _PADDED = {"oldest": "its oldest reading", "zero": "zero"}

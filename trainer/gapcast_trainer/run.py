@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from gapcast.core.card import TrainedOnHouse
 from gapcast.core.window import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
@@ -49,7 +50,8 @@ class Run:
 
     ``clean_sha256`` is of the clean file, or of the manifest of a training set, which was trained on ``houses`` without
     those ``left_out``; ``readings`` is its path (empty if it is not known). ``time_zone`` is that of features of the
-    time of day and the week.
+    time of day and the week. ``others`` are the houses beside that of the clean file. ``start`` is
+    the name, the version and the hash of the weights of the run that the training started from (empty: none).
     """
 
     experiment: Experiment
@@ -70,6 +72,8 @@ class Run:
     history: tuple[Epoch, ...] = field(default=())
     houses: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    others: tuple[TrainedOnHouse, ...] = ()
+    start: str = ""
     readings: str = ""
     time_zone: str = "UTC"
 

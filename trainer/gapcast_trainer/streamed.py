@@ -17,6 +17,7 @@ from gapcast.core.window import F32, I64
 from gapcast_trainer.batches import Batches, PerOutput, draw_factors, scale_batch
 from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families.graph import MEAN
+from gapcast_trainer.house_mix import HouseMix, MixedBatches
 from gapcast_trainer.trainingset import Streamed
 from gapcast_trainer.windows import Examples
 
@@ -124,7 +125,7 @@ class StreamedBatches(keras.utils.PyDataset):
 
 
 def batches_of(  # noqa: PLR0913 - the last ones by keyword
-    found: Examples | Streamed,
+    found: Examples | Streamed | HouseMix,
     size: int,
     augment: Augment,
     seed: int,
@@ -132,8 +133,10 @@ def batches_of(  # noqa: PLR0913 - the last ones by keyword
     redraw: bool,
     every: int = 1,
     outputs: tuple[str, ...] = (MEAN,),
-) -> Batches | StreamedBatches:
+) -> Batches | StreamedBatches | MixedBatches:
     """Return ``found`` in batches, from memory or from disk."""
+    if isinstance(found, HouseMix):
+        return MixedBatches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)
     if isinstance(found, Streamed):
         return StreamedBatches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)
     return Batches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)

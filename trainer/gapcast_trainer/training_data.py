@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 
+from gapcast.core.card import TrainedOnHouse
 from gapcast.core.grid import minute_label
 from gapcast.core.training_set import Manifest
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.experiment_sections import Mixing
 from gapcast_trainer.families.base import Scale
+from gapcast_trainer.house_mix import HouseMix
+from gapcast_trainer.other_houses import house_data, mixed, with_houses
 from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.trainingset import Streamed, TrainingSet
 from gapcast_trainer.windows import Examples, examples
@@ -28,12 +34,13 @@ class TrainingData:
 
     ``plan`` is the experiment with the actual split. ``sha256`` is of the clean file or the set, ``readings`` its path
     (empty if it is not a file) and ``zone`` the time zone of derived features; ``first`` and ``last`` are the first and
-    last minute of training, RFC 3339. ``houses`` and those ``left_out`` are a set's.
+    last minute of training, RFC 3339. ``houses`` and those ``left_out`` are a set's; ``others`` are the houses beside
+    that of the clean file.
     """
 
     plan: Experiment
-    train: Examples | Streamed
-    validate: Examples | Streamed
+    train: Examples | Streamed | HouseMix
+    validate: Examples | Streamed | HouseMix
     scale: Scale
     source: str
     source_sha256: str
@@ -44,22 +51,34 @@ class TrainingData:
     zone: str = "UTC"
     houses: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    others: tuple[TrainedOnHouse, ...] = ()
 
 
-def training_data_of(readings: Clean | TrainingSet, plan: Experiment) -> TrainingData:
-    """Return the data of ``plan`` from ``readings``; raise :class:`RunError` if there are no windows."""
-    return _of_set(readings, plan) if isinstance(readings, TrainingSet) else _of_clean(readings, plan)
+def training_data_of(
+    readings: Clean | TrainingSet, plan: Experiment, houses: Mapping[str, Clean] = MappingProxyType({})
+) -> TrainingData:
+    """Return the data of ``plan`` from ``readings`` and, by name, its other ``houses``.
+
+    Of the plan's houses, those without a clean file are omitted from it; a training set has its own houses, and no
+    mixtures. Raises :class:`RunError` if there are no
+    windows, or a house is not one of the plan's.
+    """
+    if isinstance(readings, TrainingSet):
+        return _of_set(readings, plan)
+    return _of_clean(readings, with_houses(plan, houses), houses)
 
 
-def _of_clean(clean: Clean, plan: Experiment) -> TrainingData:
+def _of_clean(clean: Clean, plan: Experiment, houses: Mapping[str, Clean]) -> TrainingData:
     plan = plan.with_dates(clean)
     series, split = _starting_at(clean.series, plan), plan.split()
+    scale = _scale(series, split)
     train, validate = (_part(series, plan, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
+    given = [(house, houses[house.name]) for house in plan.houses]
     return TrainingData(
         plan=plan,
-        train=train,
-        validate=validate,
-        scale=_scale(series, split),
+        train=mixed(train, given, plan, scale) if plan.mixes else train,
+        validate=mixed(validate, given, plan, scale) if plan.mixes else validate,
+        scale=scale,
         source=clean.report.source,
         source_sha256=clean.report.sha256,
         sha256=clean.sha256,
@@ -67,11 +86,13 @@ def _of_clean(clean: Clean, plan: Experiment) -> TrainingData:
         last=minute_label(int(train.observed_minute[-1]) + plan.task().horizon_min),
         readings="" if clean.path is None else str(clean.path),
         zone=str(series.zone),
+        others=tuple(house_data(house, its) for house, its in given),
     )
 
 
 def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
     found.check(plan)
+    plan = plan.model_copy(update={"houses": (), "mixing": Mixing()})
     manifest, task = found.manifest, plan.task()
     houses = manifest.names(left_out=False)
     train_until, validate_until, test_until = _bounds(manifest)

@@ -100,11 +100,15 @@ class Examples:
 
     def inputs_at(self, places: slice | I64, n_kept: int | I64 | None = None) -> F32:
         """Return the windows at ``places`` as model inputs, shortened to ``n_kept`` readings if given."""
-        measured = self.windows[self.rows[places]]
-        measured = measured.reshape(len(measured), self.task.window.context, self.n_measured)
+        measured = self.measured_at(places)
         if n_kept is not None:
             measured = shorten(measured, n_kept, self.task.window)
         return assemble(measured, self.observed_minute[places], self.task.features, self.zone)
+
+    def measured_at(self, places: slice | I64) -> F32:
+        """Return the measured features of the windows at ``places``, ``[n, context, M]``."""
+        measured = self.windows[self.rows[places]]
+        return measured.reshape(len(measured), self.task.window.context, self.n_measured)
 
     def batches(self, size: int, *, n_kept: int | None = None) -> Iterator[tuple[F32, F32]]:
         """Yield ``inputs`` and ``target_kw`` in order of time, ``size`` at once."""

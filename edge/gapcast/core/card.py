@@ -53,13 +53,25 @@ class Feature(_Frozen):
     unit: str = Field(max_length=64)
 
 
+class TrainedOnHouse(_Frozen):
+    """A further house of the training data: source with authors and licence, hash, first and last minute, weight."""
+
+    name: Name
+    source: Text
+    sha256: Sha256
+    first: AwareDatetime
+    last: AwareDatetime
+    weight: Annotated[float, Field(gt=0, le=_MAX_KW)] = 1.0
+
+
 class TrainedOn(_Frozen):
-    """The training data: source, hash, first and last minute."""
+    """The training data: source, hash, first and last minute; and further houses, if there are any."""
 
     source: Text
     sha256: Sha256
     first: AwareDatetime
     last: AwareDatetime
+    houses: list[TrainedOnHouse] | None = Field(default=None, max_length=_MAX_GOLDEN)
 
 
 class DateSplit(_Frozen):

@@ -39,6 +39,33 @@ set_option = click.option(
 )
 
 
+house_option = click.option(
+    "--house",
+    "houses",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Clean file of another house that the experiment names (may be repeated).",
+)
+
+
+def other_houses(given: tuple[str, ...], training_set: Path | None) -> dict[str, Clean]:
+    """Return the clean files that :data:`house_option` names, by name of the house.
+
+    Raises :class:`click.UsageError` if one is not NAME=FILE, named twice, or given beside a training set.
+    """
+    files = dict[str, Path]()
+    for text in given:
+        name, _, path = text.partition("=")
+        if not name or not path or name in files:
+            msg = f"--house {text}: must be NAME=FILE, each NAME once"
+            raise click.UsageError(msg)
+        files[name] = Path(path)
+    if files and training_set is not None:
+        msg = f"--house {given[0]} and --from {training_set}: a training set holds all its houses: give one of them"
+        raise click.UsageError(msg)
+    return {name: clean_file.read(path) for name, path in files.items()}
+
+
 def chosen_readings(path: Path | None, training_set: Path | None) -> Clean | TrainingSet | None:
     """Return the clean file or the training set that ``--clean`` and :data:`set_option` name, None if neither is given.
 

@@ -16,7 +16,9 @@ from gapcast_trainer.commands.options import (
     FOLDER,
     chosen_readings,
     clean_option,
+    house_option,
     models_option,
+    other_houses,
     own_models,
     progress,
     run_clean_option,
@@ -32,14 +34,25 @@ from gapcast_trainer.trainingset import TrainingSet
 @clean_option
 @set_option
 @click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
+@house_option
+@click.option("--start", type=FOLDER, help="Folder of a run of the same family, to start from its weights.")
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Set a key, e.g. descent.epochs=3 (may be repeated)."
 )
-def train(experiment: str, path: Path, training_set: Path | None, out: Path | None, changes: tuple[str, ...]) -> None:
+def train(
+    experiment: str,
+    path: Path,
+    training_set: Path | None,
+    out: Path | None,
+    houses: tuple[str, ...],
+    start: Path | None,
+    changes: tuple[str, ...],
+) -> None:
     """Train the model of EXPERIMENT (name of a shipped one, or a TOML file) and store its best weights.
 
     With --from it trains on the windows of many houses, with a few hundred megabytes in memory at a time; the set then
-    defines the training and validation parts. Ctrl-C stops the training with the best weights so far.
+    defines the training and validation parts. With --house it also trains on other houses that the experiment names.
+    Ctrl-C stops the training with the best weights so far.
     """
     changed = dict(_change(text) for text in changes)
     parts = sorted(key for key in changed if key.startswith("data.") and key != "data.every")
@@ -47,11 +60,15 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
         msg = f"--set {parts[0]}: a training set defines its parts itself: prepare another one, or omit this"
         raise click.UsageError(msg)
     plan = find(experiment).changed(changed)
+    others = other_houses(houses, training_set)
     readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):
         readings.check(plan)  # before the slow import of TensorFlow
     else:
         plan = plan.with_dates(readings)
+        omitted = [house.name for house in plan.houses if house.name not in others]
+        if omitted:
+            click.echo(f"{plan.name}: without {', '.join(omitted)} (give them by --house NAME=FILE)", err=True)
         click.echo(
             f"{plan.name}: {plan.split()}, of {path}; time of day by the clock of {readings.series.zone}", err=True
         )
@@ -59,7 +76,7 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
     from gapcast_trainer.fit import fit
 
     folder = out or CLEAN.parent / plan.name
-    run = fit(plan, readings, folder, progress=progress(), note=tqdm.write)
+    run = fit(plan, readings, folder, houses=others, start=start, progress=progress(), note=tqdm.write)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
     click.echo(f"{plan.name}: {run.status}{best}; the weights are in {folder}")
     if run.best is not None:

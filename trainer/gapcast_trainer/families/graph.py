@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import keras
 
@@ -11,6 +12,8 @@ from gapcast_trainer.families.base import Design
 
 MEAN, QUANTILES = "mean", "quantiles"
 _MIDDLE = 0.5
+#: Biases of new layers: the width of a step between quantiles, a very small one, and an open gate.
+_WIDTH, _SMALL_WIDTH, _OPEN = -2.0, -5.0, 3.0
 
 
 def window_input(design: Design) -> keras.KerasTensor:
@@ -58,12 +61,35 @@ def clock(window: keras.KerasTensor, design: Design) -> list[keras.KerasTensor]:
     return [window[:, -1, -n_derived:]] if n_derived else []
 
 
+def fine_power(kw: keras.KerasTensor, fine_kw: float) -> keras.KerasTensor:
+    """Return ``log(1 + kw / fine_kw)`` of positive power, shifted and scaled to about -1 to 1."""
+    drawn = keras.layers.ReLU(name="drawn")(kw)
+    shifted = keras.layers.Rescaling(1 / fine_kw, 1.0, name="fine_scaled")(drawn)
+    return keras.layers.Rescaling(1 / 3, -0.7, name="fine")(keras.ops.log(shifted))
+
+
+def folded(steps: keras.KerasTensor, fold: int, name: str) -> keras.KerasTensor:
+    """Return ``steps`` ``[N, T, C]`` as ``[N, T / fold, fold * C]``, so that an LSTM processes ``fold`` at a time."""
+    if fold == 1:
+        return steps
+    n_steps, n_channels = steps.shape[1:]
+    return keras.layers.Reshape((n_steps // fold, fold * n_channels), name=f"{name}_folded")(steps)
+
+
 def beside(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
     """Return ``parts`` ``[N, ...]`` concatenated."""
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))
 
 
-def close(
+@dataclass(frozen=True, slots=True)
+class RelativeExpert:
+    """A second opinion in units of the window's own spread: ``features`` ``[N, A]`` and ``spread_kw`` ``[N, 1]``."""
+
+    features: keras.KerasTensor
+    spread_kw: keras.KerasTensor
+
+
+def close(  # noqa: PLR0913 - the last ones by keyword
     name: str,
     window: keras.KerasTensor,
     design: Design,
@@ -71,37 +97,61 @@ def close(
     around: keras.KerasTensor | None = None,
     *,
     from_last: bool = True,
+    relative: RelativeExpert | None = None,
 ) -> keras.Model:
     """Add the outputs to a graph.
 
     ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
     ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
-    ``around`` ``[N, A]`` by dense layers.
+    ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert both are multiplied by gates between 0 and 1, and
+    what it expects, in units of its spread, is added.
     """
     base_kw = power(window)[:, -1, :] if from_last else 0 * power(window)[:, -1, :] + design.scale.mean_kw
     change_kw = keras.layers.Rescaling(design.scale.scale_kw, name="change_kw")(change)
+    around = change if around is None else around
+    n_leads = len(design.task.lead_times_min)
+    if relative is not None:
+        seen = beside([around, relative.features], "seen_by_gates")
+        gate = _gate(n_leads, "change_gate")(seen)
+        own = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="relative_change")(relative.features)
+        change_kw = gate * change_kw + own * relative.spread_kw
     outputs = {MEAN: keras.layers.Add(name=MEAN)([change_kw, base_kw])}
     if design.quantile_levels is not None:
-        distances = _quantiles(change if around is None else around, design)
+        distances = _quantiles(around, design)
         distances_kw = keras.layers.Rescaling(design.scale.scale_kw, name="distances_kw")(distances)
+        if relative is not None:
+            gate = keras.layers.Reshape((n_leads, 1), name="gate_column")(_gate(n_leads, "distance_gate")(seen))
+            unit_kw = keras.layers.Reshape((1, 1), name="spread_kw")(relative.spread_kw)
+            own = _quantiles(relative.features, design, "relative_", least_width=_SMALL_WIDTH)
+            distances_kw = gate * distances_kw + own * unit_kw
         base = keras.layers.Reshape((1, 1), name="base_kw")(base_kw)
         outputs[QUANTILES] = keras.layers.Add(name=QUANTILES)([distances_kw, base])
     return keras.Model(window, outputs, name=name.replace("-", "_"))
 
 
-def _quantiles(around: keras.KerasTensor, design: Design) -> keras.KerasTensor:
+def _gate(n_leads: int, name: str) -> keras.layers.Dense:
+    """Return a gate that is open at first."""
+    return keras.layers.Dense(
+        n_leads, activation="sigmoid", kernel_initializer="zeros",
+        bias_initializer=keras.initializers.Constant(_OPEN), name=name,
+    )  # fmt: skip
+
+
+def _quantiles(
+    around: keras.KerasTensor, design: Design, prefix: str = "", least_width: float = _WIDTH
+) -> keras.KerasTensor:
     """Return quantiles ``[N, K, Q]`` that cannot cross: the middle one, and positive steps away from it."""
     levels, n_leads = design.quantile_levels or (), len(design.task.lead_times_min)
     middle = min(range(len(levels)), key=lambda i: abs(levels[i] - _MIDDLE))
-    centre = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="middle")(around)
-    columns = {middle: keras.layers.Reshape((n_leads, 1), name="middle_column")(centre)}
+    centre = keras.layers.Dense(n_leads, kernel_initializer="zeros", name=f"{prefix}middle")(around)
+    columns = {middle: keras.layers.Reshape((n_leads, 1), name=f"{prefix}middle_column")(centre)}
     for sign, indices in ((1, range(middle + 1, len(levels))), (-1, range(middle - 1, -1, -1))):
         for i in indices:
             step = keras.layers.Dense(
                 n_leads, activation="elu", kernel_initializer="zeros",
-                bias_initializer=keras.initializers.Constant(-2.0), name=f"step_{i}",
+                bias_initializer=keras.initializers.Constant(least_width), name=f"{prefix}step_{i}",
             )(around)  # fmt: skip
-            width = keras.layers.Rescaling(sign, sign, name=f"width_{i}")(step)  # elu(x) + 1 > 0
-            column = keras.layers.Reshape((n_leads, 1), name=f"column_{i}")(width)
-            columns[i] = keras.layers.Add(name=f"quantile_{i}")([columns[i - sign], column])
-    return beside([columns[i] for i in range(len(levels))], "distances") if len(levels) > 1 else columns[0]
+            width = keras.layers.Rescaling(sign, sign, name=f"{prefix}width_{i}")(step)  # elu(x) + 1 > 0
+            column = keras.layers.Reshape((n_leads, 1), name=f"{prefix}column_{i}")(width)
+            columns[i] = keras.layers.Add(name=f"{prefix}quantile_{i}")([columns[i - sign], column])
+    return beside([columns[i] for i in range(len(levels))], f"{prefix}distances") if len(levels) > 1 else columns[0]

@@ -6,11 +6,27 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import keras
+from keras import ops
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import beside, clock, close, others, power, window_input
+from gapcast_trainer.families.graph import (
+    RelativeExpert,
+    beside,
+    clock,
+    close,
+    fine_power,
+    folded,
+    others,
+    power,
+    window_input,
+)
+
+#: The spread of a window: its mean absolute deviation, a share of its mean power, and a least one, kW.
+_LEVEL_SHARE, _LEAST_KW = 0.05, 0.1
+#: Limit of relative distances.
+_LIMIT = 8.0
 
 
 class MultiscaleHyper(Hyper):
@@ -24,6 +40,9 @@ class MultiscaleHyper(Hyper):
 
     A dense layer of ``wide`` units (0: none) takes the last ``lags`` changes directly, and the steps with
     ``far_dense``. ``dense`` units combine everything; ``head`` units precede the mean and the quantiles each.
+    ``relative`` units (0: none) are a second expert, over the last ``lags`` minutes and the whole window in steps, all
+    divided by the window's own spread: it forecasts in units of that, for houses of any size, and gates between 0 and 1
+    multiply what the other layers expect, so that they can be closed where those know nothing.
     ``dropout`` precedes the heads; ``l2`` is the penalty on squared weights of dense layers.
     """
 
@@ -40,6 +59,7 @@ class MultiscaleHyper(Hyper):
     wide: Annotated[int, Field(ge=0)] = 0
     dense: PositiveInt = 64
     head: PositiveInt = 32
+    relative: Annotated[int, Field(ge=0)] = 0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     l2: NonNegativeFloat = 0.0
 
@@ -75,7 +95,8 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     around = _dense(hyper.head, penalty, "quantile_head")(joined)
     n_leads = len(design.task.lead_times_min)
     mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
-    return close("multiscale", window, design, mean, around)
+    expert = _relative_expert(window, scales, hyper, joined) if hyper.relative else None
+    return close("multiscale", window, design, mean, around, relative=expert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +127,7 @@ def _scale_inputs(window: keras.KerasTensor, design: Design, hyper: MultiscaleHy
     level = keras.layers.Rescaling(1 / design.scale.scale_kw, name="level")(kw)
     change = keras.layers.Rescaling(1 / design.scale.scale_kw, name="since")(kw - kw[:, -1:, :])
     beside_power = others(window, design)
-    fine = [_fine(kw, hyper.fine_kw)] if hyper.fine_kw else []
+    fine = [fine_power(kw, hyper.fine_kw)] if hyper.fine_kw else []
     combined = beside([change, level, *fine, *([] if beside_power is None else [beside_power])], "both")
     return _Scales(level, change, fine, combined)
 
@@ -126,7 +147,7 @@ def _pool_far(scales: _Scales, n_far: int, hyper: MultiscaleHyper) -> keras.Kera
 def _encode_far(far: keras.KerasTensor, hyper: MultiscaleHyper) -> list[keras.KerasTensor]:
     """Return the state of the LSTM over the steps, from which the first near LSTM starts."""
     lstm = keras.layers.LSTM(hyper.far_units, unroll=True, return_state=True, name="far_lstm")
-    _, hidden, cell = lstm(_folded(far, hyper.far_fold, "far"))
+    _, hidden, cell = lstm(folded(far, hyper.far_fold, "far"))
     return [hidden, cell]
 
 
@@ -134,7 +155,7 @@ def _encode_near(
     minutes: keras.KerasTensor, state: list[keras.KerasTensor] | None, hyper: MultiscaleHyper
 ) -> keras.KerasTensor:
     """Return the output of the LSTMs over the near minutes, ``[N, units]``."""
-    near = _folded(minutes, hyper.near_fold, "near")
+    near = folded(minutes, hyper.near_fold, "near")
     for depth, width in enumerate(hyper.near_units, 1):
         last = depth == len(hyper.near_units)
         lstm = keras.layers.LSTM(width, return_sequences=not last, unroll=True, name=f"near_lstm_{depth}")
@@ -161,23 +182,31 @@ def _direct_inputs(
     return direct
 
 
+def _relative_expert(
+    window: keras.KerasTensor, scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor
+) -> RelativeExpert:
+    """Return features of the window in units of its own spread, and the spread."""
+    kw = power(window)
+    mean_kw = keras.layers.GlobalAveragePooling1D(keepdims=True, name="mean_kw")(kw)
+    deviation_kw = keras.layers.GlobalAveragePooling1D(keepdims=True, name="deviation_kw")(ops.absolute(kw - mean_kw))
+    spread_kw = deviation_kw + _LEVEL_SHARE * ops.absolute(mean_kw) + _LEAST_KW
+    distance = ops.clip((kw - kw[:, -1:, :]) / spread_kw, -_LIMIT, _LIMIT)
+    pooled = [
+        keras.layers.AveragePooling1D(hyper.step_min, name="relative_mean")(distance),
+        keras.layers.MaxPooling1D(hyper.step_min, name="relative_max")(distance),
+        -keras.layers.MaxPooling1D(hyper.step_min, name="relative_least")(-distance),
+    ]
+    seen = [distance[:, -1 - hyper.lags : -1, :], *pooled]
+    spread = spread_kw[:, 0, :]
+    known = [keras.layers.Flatten(name=f"relative_{place}")(part) for place, part in enumerate(seen)]
+    known += [0.5 * ops.log(spread), *(level[:, -1, :] for level in scales.fine)]
+    first = _dense(hyper.relative, None, "relative_wide")(beside(known, "relative_seen"))
+    second = _dense(hyper.relative, None, "relative_dense")(beside([first, joined], "relative_joined"))
+    return RelativeExpert(second, spread)
+
+
 def _dense(units: int, penalty: keras.Regularizer | None, name: str) -> keras.layers.Dense:
     return keras.layers.Dense(units, activation="relu", kernel_regularizer=penalty, name=name)
-
-
-def _fine(kw: keras.KerasTensor, fine_kw: float) -> keras.KerasTensor:
-    """Return ``log(1 + kw / fine_kw)`` of positive power, shifted and scaled to about -1 to 1."""
-    drawn = keras.layers.ReLU(name="drawn")(kw)
-    shifted = keras.layers.Rescaling(1 / fine_kw, 1.0, name="fine_scaled")(drawn)
-    return keras.layers.Rescaling(1 / 3, -0.7, name="fine")(keras.ops.log(shifted))
-
-
-def _folded(steps: keras.KerasTensor, fold: int, name: str) -> keras.KerasTensor:
-    """Return ``steps`` ``[N, T, C]`` as ``[N, T / fold, fold * C]``, so that an LSTM processes ``fold`` at a time."""
-    if fold == 1:
-        return steps
-    n_steps, n_channels = steps.shape[1:]
-    return keras.layers.Reshape((n_steps // fold, fold * n_channels), name=f"{name}_folded")(steps)
 
 
 FAMILY = Family("multiscale", MultiscaleHyper, build)

@@ -1,0 +1,179 @@
+"""Training on many houses: what is drawn, how it is weighed, and what a run records of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.store import load_model
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.experiment_sections import Augment, Mixing
+from gapcast_trainer.loads.kinds import library
+from gapcast_trainer.run import load_run
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.training_data import training_data_of
+from gapcast_trainer.windows import Examples, WindowTask, examples
+from tests.trainer import synthetic
+from tests.trainer.synthetic import SPLIT
+
+TASK = WindowTask(WindowSpec(12), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
+SMALL = {
+    "near_min": 4, "near_units": [2], "step_min": 4, "far_units": 0, "lags": 5, "dense": 4, "head": 2, "relative": 2,
+}  # fmt: skip
+NO_CHANGE = Augment(short_share=0)
+
+
+def plan(**sections: Any) -> Experiment:
+    """A small model of many houses."""
+    sections = {
+        "window": {"context": 12},
+        "hyper": SMALL,
+        "descent": {"epochs": 1, "batch_size": 512},
+        "mixing": {"share": 0.5, "n_each": 1},
+        "houses": [{"name": "big", "source": "Big house, nobody 2020, CC BY 4.0", "weight": 2.0}],
+        **sections,
+    }
+    return synthetic.plan("multiscale", **sections)
+
+
+@pytest.fixture(scope="module")
+def big(small: Clean) -> Clean:
+    """The same household with ten times the power."""
+    return replace(small, series=replace(small.series, gap_kw=10 * small.series.gap_kw))
+
+
+def batches(houses: tuple[Examples, ...], mixing: Mixing, *, redraw: bool = True, size: int = 2_000) -> Any:
+    from gapcast_trainer.house_mix import HouseMix, MixedBatches
+
+    mix = HouseMix(houses, (1.0,) * len(houses), library(1, 1), mixing, 1.0)
+    return MixedBatches(mix, size, NO_CHANGE, 1, redraw=redraw, outputs=("mean", "quantiles"))
+
+
+def train_part(clean: Clean) -> Examples:
+    return examples(clean.series, TASK, SPLIT, SplitPart.TRAIN)
+
+
+def losses_of_persistence(found: Any) -> tuple[float, float]:
+    """Weighted squared and absolute error of persistence at the horizon, over a batch."""
+    inputs, targets, weights = found
+    change = targets["mean"][:, -1] - inputs[:, -1, 0]
+    return float(np.mean(change**2 * weights["mean"])), float(np.mean(np.abs(change) * weights["quantiles"]))
+
+
+def test_mix_draws_houses_in_equal_parts(small: Clean) -> None:
+    above = replace(small, series=replace(small.series, gap_kw=50 + small.series.gap_kw))
+    inputs, _, _ = batches((train_part(small), train_part(above)), Mixing())[0]
+    assert (inputs[:, -1, 0] > 25).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_mix_without_mixtures_has_windows_as_measured(small: Clean) -> None:
+    train = train_part(small)
+    inputs, targets, _ = batches((train,), Mixing())[0]
+    own = {window.tobytes(): target for window, target in zip(train.inputs(), train.target_kw, strict=True)}
+    for window, target in zip(inputs[:200], targets["mean"][:200], strict=True):
+        np.testing.assert_array_equal(own[window.tobytes()], target)
+
+
+def test_mix_weighs_houses_by_what_persistence_loses(small: Clean, big: Clean) -> None:
+    """A house of ten times the power counts as much as the small one."""
+    one, ten = (losses_of_persistence(batches((train_part(clean),), Mixing())[0]) for clean in (small, big))
+    assert one == pytest.approx(ten, rel=0.25)
+    assert one == pytest.approx((1, 1), abs=0.3)
+
+
+def test_mix_continues_a_mixture_in_its_targets(small: Clean) -> None:
+    """Persistence stays finite and usual on mixtures: targets hold the same parts as their windows."""
+    flat = replace(small, series=replace(small.series, gap_kw=np.ones_like(small.series.gap_kw)))
+    mixing = Mixing(share=1, second_share=1, n_loads=(1.0,), base_share=1)
+    inputs, targets, _ = batches((train_part(flat),), mixing)[0]
+    np.testing.assert_allclose(targets["mean"], np.repeat(inputs[:, -1:, 0], 2, axis=1), rtol=1e-5)
+    assert np.unique(inputs[:, -1, 0].round(3)).size > 500
+
+
+def test_mix_loads_move_the_windows_that_get_them(small: Clean) -> None:
+    flat = replace(small, series=replace(small.series, gap_kw=np.ones_like(small.series.gap_kw)))
+    inputs, _, _ = batches((train_part(flat),), Mixing(share=0.5, second_share=0, n_loads=(0, 1.0), base_share=0))[0]
+    moves = np.ptp(inputs[:, :, 0], axis=1) > 1e-4
+    assert 0.1 < moves.mean() <= 0.5
+
+
+def test_mix_epochs_differ_and_seeds_repeat(small: Clean) -> None:
+    made, again = (batches((train_part(small),), Mixing(share=0.5)) for _ in range(2))
+    first = made[0][0]
+    np.testing.assert_array_equal(first, again[0][0])
+    made.on_epoch_end()
+    assert (made[0][0] != first).any()
+
+
+def test_mix_to_validate_on_is_the_same_each_time(small: Clean) -> None:
+    judged = batches((train_part(small),), Mixing(share=1), redraw=False)
+    first = judged[0][0]
+    judged.on_epoch_end()
+    np.testing.assert_array_equal(judged[0][0], first)
+
+
+def test_run_of_many_houses_exports_a_card_that_names_them(small: Clean, big: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.export import export
+    from gapcast_trainer.fit import fit
+
+    fit(plan(), small, tmp_path / "run", houses={"big": big})
+    (house,) = load_run(tmp_path / "run")[0].others
+    assert (house.name, house.weight, house.last.isoformat()) == ("big", 2.0, "2020-01-05T23:59:00+00:00")
+    export(tmp_path / "run", small, tmp_path / "models")
+    assert load_model(tmp_path / "models" / "made-up").card.trained_on.houses == [house]
+
+
+def test_run_starts_from_the_weights_of_another(small: Clean, big: Clean, tmp_path: Path) -> None:
+    """Layers of the same name and shape start where the other run ended; its name is recorded."""
+    from gapcast_trainer.fit import fit
+
+    one_house = plan(houses=[], mixing={}, hyper=SMALL | {"relative": 0})
+    first = fit(one_house, small, tmp_path / "first")
+    still = {"epochs": 1, "batch_size": 512, "learning_rate": 1e-9, "last_learning_rate": 1e-9}
+    fit(plan(descent=still), small, tmp_path / "second", houses={"big": big}, start=tmp_path / "first")
+    second, weights = load_run(tmp_path / "second")
+    assert second.start == f"made-up 1 {first.weights_sha256}"
+    np.testing.assert_allclose(weights[0], load_run(tmp_path / "first")[1][0], atol=1e-5)
+
+
+def test_run_of_another_family_is_no_start(small: Clean, linear_run: Path, tmp_path: Path) -> None:
+    from gapcast_trainer.fit import fit
+
+    with pytest.raises(RunError, match="no layer of its family linear fits the model: start from a run of the same"):
+        fit(plan(), small, tmp_path, start=linear_run)
+
+
+def test_run_omits_houses_without_a_file(small: Clean) -> None:
+    material = training_data_of(small, plan())
+    assert (material.plan.houses, material.others) == ((), ())
+
+
+def test_run_house_that_is_not_named_is_rejected(small: Clean, big: Clean) -> None:
+    with pytest.raises(RunError, match="--house tiny: is none of the houses of experiment made-up: they are big"):
+        training_data_of(small, plan(), {"tiny": big})
+
+
+def test_run_unknown_kind_of_load_is_rejected(small: Clean) -> None:
+    with pytest.raises(RunError, match=r"mixing\.left_out: there is no kind of load windmill: there are small_comp"):
+        training_data_of(small, plan(mixing={"share": 0.5, "left_out": ["windmill"]}))
+
+
+def test_run_closed_form_rejects_many_houses(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.fit import fit
+
+    mixed = synthetic.plan("linear", mixing={"share": 0.5, "n_each": 1})
+    with pytest.raises(RunError, match="family linear is fitted in closed form, to one house"):
+        fit(mixed, small, tmp_path)
+
+
+def test_experiment_of_one_house_states_no_mixing() -> None:
+    """Records of models of one house stay as they were."""
+    assert not {"houses", "mixing"} & synthetic.plan("linear").model_dump(mode="json").keys()
+    assert {"houses", "mixing"} <= plan().model_dump(mode="json").keys()
