@@ -110,8 +110,8 @@ def close(  # noqa: PLR0913 - the last ones by keyword
     change_kw = keras.layers.Rescaling(design.scale.scale_kw, name="change_kw")(change)
     around = change if around is None else around
     n_leads = len(design.task.lead_times_min)
+    seen = None if relative is None else beside([around, relative.features], "seen_by_gates")
     if relative is not None:
-        seen = beside([around, relative.features], "seen_by_gates")
         gate = _gate(n_leads, "change_gate")(seen)
         own = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="relative_change")(relative.features)
         change_kw = gate * change_kw + own * relative.spread_kw
