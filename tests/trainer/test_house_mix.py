@@ -143,6 +143,19 @@ def test_run_starts_from_the_weights_of_another(small: Clean, big: Clean, tmp_pa
     np.testing.assert_allclose(weights[0], load_run(tmp_path / "first")[1][0], atol=1e-5)
 
 
+def test_run_ends_with_an_average_of_start_and_trained(small: Clean, tmp_path: Path) -> None:
+    """With a share of nearly 1 the start's layers stay where they were, whatever was learnt."""
+    from gapcast_trainer.fit import fit
+
+    one_house = plan(houses=[], mixing={}, hyper=SMALL | {"relative": 0})
+    fit(one_house, small, tmp_path / "first")
+    for share in (0.0, 0.999):
+        mixing = {"share": 0.5, "n_each": 1, "start_share": share}
+        fit(plan(mixing=mixing), small, tmp_path / "second", start=tmp_path / "first")
+        moved = np.abs(load_run(tmp_path / "second")[1][0] - load_run(tmp_path / "first")[1][0]).max()
+        assert (moved < 1e-3) == (share > 0)
+
+
 def test_run_of_another_family_is_no_start(small: Clean, linear_run: Path, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 

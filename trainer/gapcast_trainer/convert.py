@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert_phase import ConverterError
+from tensorflow.lite.tools import flatbuffer_utils
 
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32
@@ -37,8 +38,18 @@ def convert(model: keras.Model) -> bytes:
     except ConverterError as error:
         msg = f"model {model.name} does not convert to builtins alone: {str(error).splitlines()[0]}"
         raise ExportError(msg) from error
+    content = _without_tensor_names(content)
     check_builtins(content)
     return content
+
+
+def _without_tensor_names(content: bytes) -> bytes:
+    """Return the file without the names of its tensors, which no runtime needs: its signature has names of its own."""
+    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for subgraph in graph.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = b""
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(graph))
 
 
 def check_builtins(content: bytes) -> None:

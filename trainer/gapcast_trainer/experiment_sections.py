@@ -158,6 +158,7 @@ class Mixing(ExperimentSection):
     them 0, 1, 2 ... simulated loads with the probabilities ``n_loads``, each multiplied by a factor whose logarithm
     is normal with ``load_sigma``, and ``base_share`` of them a constant base load, exponential with the mean
     ``base_kw``. The library of loads has ``n_each`` of each kind, without the kinds ``left_out``.
+    A training that starts from another run ends with the average of both runs' weights, ``start_share`` of the start.
     """
 
     main_weight: PositiveFloat = 1.0
@@ -169,3 +170,4 @@ class Mixing(ExperimentSection):
     base_kw: PositiveFloat = 0.4
     n_each: PositiveInt = 12
     left_out: tuple[str, ...] = ()
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0

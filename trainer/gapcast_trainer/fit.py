@@ -68,7 +68,9 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         left_out=material.left_out,
         readings=material.readings,
         others=material.others,
-        start="" if started is None else f"{started.name} {started.experiment.version} {started.weights_sha256}",
+        start=""
+        if started is None
+        else f"{started.run.name} {started.run.experiment.version} {started.run.weights_sha256}",
         time_zone=material.zone,
     )
     if family.solve is not None:
@@ -80,6 +82,9 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     if model.trainable_weights:
         status = descend(model, train, validate, design, plan, on_epoch=best_weights.save_progress, progress=progress)
         run = replace(best_weights.run, status=status)
+        if started is not None and plan.mixing.start_share:
+            started.average_into(model, plan.mixing.start_share)
+            run = replace(run, weights_sha256=save_weights(folder, model.get_weights()))
     else:
         run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))
     save_run(folder, run)
