@@ -201,8 +201,10 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Evalu
 
 def _training_record(run: Run) -> dict[str, Any]:
     """Return the training record for the card."""
+    plan = run.experiment
+    stated = plan.with_data(plan.data.model_copy(update={"embargo_min": plan.embargo_min}))
     return {
-        **run.experiment.model_dump(mode="json", exclude={"name", "family", "version"}),
+        **stated.model_dump(mode="json", exclude={"name", "family", "version"}),
         "scale": asdict(run.scale),
         "time_zone": run.time_zone,
         "versions": run.versions,
