@@ -203,6 +203,7 @@ def test_journal_with_repeated_records_takes_each_once(intact: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["plain", "learned"])
 def test_state_of_version_1_gives_the_same_forecasts(tmp_path: Path, name: str) -> None:
+    """What version 1 learned is restored; the forecasts expected from it are those of today's ensemble."""
     folder = tmp_path / "state"
     shutil.copytree(FIXTURES / name, folder)
     engine = Engine(Trend(WindowSpec(8))) if name == "plain" else ensemble_engine(Smooth(WindowSpec(8)))
