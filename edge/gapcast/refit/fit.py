@@ -31,6 +31,9 @@ CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
 _TOLERANCE = 1.1
 #: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
 _LEAST_FOR_SQUARES = 2 * DAY_MIN
+#: The mean is shrunk towards persistence as if so many windows without a change had been fitted: the squared error of a
+#: young house is decided by few minutes. Measured: docs/decisions/0025-trees-of-the-night.md.
+_PRIOR_WINDOWS = 2_000
 _ROWS_AT_ONCE, _TREES_AT_ONCE = 4_096, 20
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.
 _LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
@@ -175,7 +178,8 @@ def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]
         its = _OUTPUTS[output]
         booster = lightgbm.train({**parameters, **its.objective, "learning_rate": its.learning_rate}, data, its.n_trees)
         builder.begin_output()
-        add_trees(builder, booster)
+        n = len(examples.change_kw)
+        add_trees(builder, booster, n / (n + _PRIOR_WINDOWS) if output == "mean" else 1.0)
     return builder.build()
 
 
@@ -185,14 +189,14 @@ def _regularization(n: int) -> Mapping[str, Any]:
     return {"num_leaves": n_leaves, "min_data_in_leaf": 20}
 
 
-def add_trees(builder: ForestBuilder, booster: lightgbm.Booster) -> None:
-    """Add the trees of ``booster`` to the current output of ``builder``."""
+def add_trees(builder: ForestBuilder, booster: lightgbm.Booster, factor: float = 1.0) -> None:
+    """Add the trees of ``booster``, with leaves multiplied by ``factor``, to the current output of ``builder``."""
     for tree in _dumped(booster):
         waiting = [(builder.begin_tree(), tree["tree_structure"])]
         while waiting:
             node, its = waiting.pop()
             if "leaf_value" in its:
-                builder.leaf(node, float(its["leaf_value"]))
+                builder.leaf(node, factor * float(its["leaf_value"]))
                 continue
             # Without a missing value in the data of the split, LightGBM takes NaN for 0.
             nan_left = its["default_left"] if its["missing_type"] == "NaN" else its["threshold"] >= 0
