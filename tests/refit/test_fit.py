@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,13 +15,11 @@ from hypothesis import strategies as st
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import OUTPUTS, ForestBuilder
 from gapcast.core.window import WindowSpec
+from gapcast.refit.fit import add_trees, refit
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.refit.cycling import cycling_house
 from tests.support.houses import FIRST
-
-lightgbm = pytest.importorskip("lightgbm")
-from gapcast.refit.fit import add_trees, refit  # noqa: E402 - needs LightGBM
 
 OPTIONS = FitOptions(5, WindowSpec(60), UTC)
 N = 3 * DAY_MIN
