@@ -160,6 +160,7 @@ def test_devices_max_that_does_not_fit_is_lowered_with_a_warning(models: Models)
     with structlog.testing.capture_logs() as lines:
         limited = limit_devices(settings(devices={"max": 1_000_000}), models, limit)
     assert 10_000 < limited.devices.max < 60_000
+    assert 500 < limited.learning.max_devices < 1_500, "a device without learning state is still forecast"
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("devices.limited", "warning")
     assert (line["configured"], line["effective"]) == (1_000_000, limited.devices.max)
@@ -182,8 +183,8 @@ def test_devices_max_that_fits_is_unchanged(models: Models) -> None:
 def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     cost = device_cost(engine_of(settings(), models))
     assert 1_000 < cost.each_bytes < 3_000
-    assert 20_000 < cost.tracked_bytes < 30_000
-    assert (cost.n_tracked, cost.n_history) == (2_000, 50)
+    assert 40_000 < cost.tracked_bytes < 52_000
+    assert (cost.n_tracked, cost.n_history) == (1_500, 50)
     assert 40_000 < cost.history_bytes < 45_000
     alone = device_cost(Engine(models.primary))
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)

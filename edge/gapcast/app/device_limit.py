@@ -1,11 +1,11 @@
-"""Limits ``devices.max`` to the memory that this process may use."""
+"""Limits ``devices.max`` and ``learning.max_devices`` to the memory that this process may use."""
 
 from __future__ import annotations
 
 import structlog
 
 from gapcast.app.models import Models, engine_of
-from gapcast.config.memory_limit import DeviceCost, MemoryLimit, devices_that_fit, read_memory_limit
+from gapcast.config.memory_limit import DeviceCost, MemoryLimit, fitting_devices, read_memory_limit
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 
@@ -35,19 +35,28 @@ def device_cost(engine: Engine) -> DeviceCost:
 
 
 def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None) -> Settings:
-    """Return ``settings`` with a ``devices.max`` that fits into ``limit`` (None: no known limit).
+    """Return ``settings`` with a ``devices.max`` and a ``learning.max_devices`` that fit into ``limit``.
 
-    A reduction is logged.
+    None: no known limit. A reduction is logged.
     """
     configured = settings.devices.max
     if limit is None:
         return settings
-    effective = devices_that_fit(device_cost(engine_of(settings, models)), limit.n_bytes, configured)
-    if effective == configured:
+    cost = device_cost(engine_of(settings, models))
+    effective, n_tracked = fitting_devices(cost, limit.n_bytes, configured)
+    if (effective, n_tracked) == (configured, cost.n_tracked):
         return settings
-    log.warning("devices.limited", configured=configured, effective=effective, limit=str(limit), cure=CURE)
+    log.warning(
+        "devices.limited",
+        configured=configured,
+        effective=effective,
+        tracked=n_tracked,
+        limit=str(limit),
+        cure=CURE,
+    )
     devices = settings.devices.model_copy(update={"max": effective})
-    return settings.model_copy(update={"devices": devices})
+    learning = settings.learning.model_copy(update={"max_devices": n_tracked})
+    return settings.model_copy(update={"devices": devices, "learning": learning})
 
 
 def limit_devices_here(settings: Settings, models: Models) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gapcast.app.device_limit import CURE, device_cost
 from gapcast.app.models import engine_of
 from gapcast.check.finding import Finding, Situation, ok, warn
-from gapcast.config.memory_limit import devices_that_fit, read_memory_limit
+from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 
 
 def check_memory(situation: Situation) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def check_memory(situation: Situation) -> Iterator[Finding]:
         return
     configured = situation.settings.devices.max
     cost = device_cost(engine_of(situation.settings, situation.models))
-    effective = devices_that_fit(cost, limit.n_bytes, configured)
+    effective = fitting_devices(cost, limit.n_bytes, configured).n_devices
     if effective < configured:
         text = f"devices.max is {configured}, but only {effective} devices fit into {limit}"
         yield warn("memory", text, CURE)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 #: Memory of a gateway without devices, and the share of the rest for devices: batches, requests, the trial of a model
 #: and fragmentation need some too.
 IDLE_BYTES, DEVICES_SHARE = 110 << 20, 0.6
+#: Share of the devices' memory for the learning state of tracked ones, where it is too little for all.
+TRACKED_SHARE = 0.5
 #: Minimum number of devices, however little memory there is.
 LEAST_DEVICES = 10
 #: A control group without a limit reports a value near 2**63.
@@ -49,6 +51,28 @@ class DeviceCost:
         """
         tracked, with_history = min(n_devices, self.n_tracked), min(n_devices, self.n_history)
         return n_devices * self.each_bytes + tracked * self.tracked_bytes + with_history * self.history_bytes
+
+
+class FittingDevices(NamedTuple):
+    """How many devices fit into memory, and how many of them are tracked."""
+
+    n_devices: int
+    n_tracked: int
+
+
+def fitting_devices(cost: DeviceCost, limit_bytes: int, wanted: int) -> FittingDevices:
+    """Return how many devices, at most ``wanted``, fit into a process of ``limit_bytes``.
+
+    Where not all fit, fewer are tracked: a device without learning state is still forecast, one too many is rejected.
+
+    >>> fitting_devices(DeviceCost(1_000, 20_000, n_tracked=500), IDLE_BYTES + 10_000_000, 100_000)
+    FittingDevices(n_devices=3000, n_tracked=150)
+    """
+    if devices_that_fit(cost, limit_bytes, wanted) == wanted:
+        return FittingDevices(wanted, cost.n_tracked)
+    budget = max(0.0, (limit_bytes - IDLE_BYTES) * DEVICES_SHARE)
+    n_tracked = min(cost.n_tracked, int(budget * TRACKED_SHARE / max(cost.tracked_bytes, 1)))
+    return FittingDevices(devices_that_fit(replace(cost, n_tracked=n_tracked), limit_bytes, wanted), n_tracked)
 
 
 def devices_that_fit(cost: DeviceCost, limit_bytes: int, wanted: int) -> int:

@@ -117,7 +117,7 @@ class LearningSettings(SettingsSection):
     """``[learning]``: online learning from each device's outcomes."""
 
     #: Maximum number of tracked devices, which are scored and learnt from; further ones are forecast as untracked.
-    max_devices: int = Field(default=2_000, ge=0)
+    max_devices: int = Field(default=1_500, ge=0)
     #: Forgetting factor of the online model per minute; 1: no forgetting.
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
     #: How often the live scores of a device are published, by the gateway's clock; 0: never.

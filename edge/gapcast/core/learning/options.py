@@ -22,7 +22,7 @@ class EnsembleOptions:
     learns: bool = True
     refits: bool = False
     calibrates: bool = True
-    max_devices: int = 2_000
+    max_devices: int = 1_500
     forgetting: float = 0.99999
     min_kw: float = -100.0
     max_kw: float = 100.0
