@@ -23,6 +23,7 @@ SPREAD = {
     "service.stopped": {"accepted", "duplicate", "late", "rejected"},
     "internal.error": {"exception"},
     "model.failed": {"exception"},
+    **{event: {"windows", "took_s", "peak_mb", "mse_skill", "mae_skill"} for event in ("refit.used", "refit.not_used")},
 }
 
 

@@ -44,7 +44,7 @@ from tests.trainer.training_sets import manifest_of, write_set
 FIRST = 21_476_160
 CONTRACT = Contract(context=40, lead_times_min=(1, 5))
 #: Days of each house; they begin a day after each other.
-DAYS = {"short": 2, "usual": 3, "long": 6, "left_out": 3}
+DAYS = {"short": 2, "usual": 3, "long": 6, "unseen": 3}
 BEGINS = {name: FIRST + DAY_MIN * place for place, name in enumerate(DAYS)}
 
 
@@ -84,7 +84,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wanted(readings: Path) -> PrepareOptions:
-    return PrepareOptions(readings, ParquetFormat(), CONTRACT, Draw(validate_share=0.2), ("left_out",))
+    return PrepareOptions(readings, ParquetFormat(), CONTRACT, Draw(validate_share=0.2), ("unseen",))
 
 
 def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
@@ -105,7 +105,7 @@ def test_prepare_houses_give_equal_counts_in_disjoint_parts(
 ) -> None:
     manifest = prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
     assert manifest.names(left_out=False) == ("long", "short", "usual")
-    assert manifest.names(left_out=True) == ("left_out",)
+    assert manifest.names(left_out=True) == ("unseen",)
     of = {house.name: house for house in manifest.houses}
     assert (of["short"].n_duplicates, of["usual"].n_refused, of["long"].n_refused) == (1, 1, 1)
     assert of["long"].first == minute_label(BEGINS["long"])
@@ -115,8 +115,8 @@ def test_prepare_houses_give_equal_counts_in_disjoint_parts(
         houses, counts = np.unique(rows["house"], return_counts=True)
         assert (len(houses), set(counts.tolist())) == (3, {fewest[part]})
     unseen = rows_of(tmp_path / "set", manifest, TEST)
-    assert [manifest.houses[place].name for place in np.unique(unseen["house"])] == ["left_out"]
-    assert len(unseen) == of["left_out"].n_found[TEST] > 3_000
+    assert [manifest.houses[place].name for place in np.unique(unseen["house"])] == ["unseen"]
+    assert len(unseen) == of["unseen"].n_found[TEST] > 3_000
 
     train, validate = (rows_of(tmp_path / "set", manifest, part) for part in (TRAIN, VALIDATE))
     for place in (0, 1, 3):
@@ -324,7 +324,7 @@ def test_window_draw_of_a_house_does_not_depend_on_others(tmp_path: Path) -> Non
     """In frames that end anywhere, in any group."""
     houses = {name: (BEGINS[name], power_of(name)) for name in DAYS}
     begins = {"short": BEGINS["short"] + DAY_MIN, "usual": FIRST + 3 * DAY_MIN, "long": FIRST + 5 * DAY_MIN}
-    all_begin: dict[str, int | None] = begins | {"left_out": None}
+    all_begin: dict[str, int | None] = begins | {"unseen": None}
     manifest = write_set(tmp_path / "all", houses, all_begin, CONTRACT, 500)
     assert [house.name for house in manifest.houses] == sorted(DAYS)
     for place, name in enumerate(sorted(DAYS)):
@@ -333,7 +333,7 @@ def test_window_draw_of_a_house_does_not_depend_on_others(tmp_path: Path) -> Non
             its, together = rows_of(tmp_path / name, alone, part), rows_of(tmp_path / "all", manifest, part)
             its["house"] = place
             np.testing.assert_array_equal(its, together[together["house"] == place])
-            assert its.size == (500 if (part == TEST) == (name == "left_out") else 0)
+            assert its.size == (500 if (part == TEST) == (name == "unseen") else 0)
 
 
 def test_prepare_house_without_windows_is_named() -> None:

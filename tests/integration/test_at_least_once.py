@@ -258,7 +258,7 @@ def test_stop_during_a_flood(wire_broker: WireBroker, start_gateway: StartGatewa
     flooding = threading.Thread(target=flood, daemon=True)
     flooding.start()
     gateway.wait_taken(20_000)
-    gateway.stop(timeout_s=8)
+    gateway.stop()
     flooding.join()
     wire.close()
     assert [packet.payload for packet in packets if packet.topic == STATUS] == [b"offline"]

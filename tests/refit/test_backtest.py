@@ -98,5 +98,8 @@ def test_refits_make_the_published_forecast_better() -> None:
     with_refit, without = scores[True], scores[False]
     assert with_refit.mse_kw2 is not None
     assert without.mse_kw2 is not None
-    assert with_refit.mse_kw2 < 0.8 * without.mse_kw2
+    assert with_refit.mse_kw2 < without.mse_kw2
+    assert with_refit.mae_kw is not None
+    assert without.mae_kw is not None
+    assert with_refit.mae_kw < 0.85 * without.mae_kw
     assert with_refit.members["refit"].mse_kw2 is not None

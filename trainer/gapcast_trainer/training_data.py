@@ -153,7 +153,10 @@ def _starting_at(series: Series, plan: Experiment) -> Series:
 
 def _scale(series: Series, split: MinuteSplit) -> Scale:
     kw = series.gap_kw[: split.bounds(SplitPart.TRAIN)[1] - series.first_minute]
-    return Scale(mean_kw=round(float(np.nanmean(kw)), 4), scale_kw=round(float(np.nanstd(kw)), 4) or 1.0)
+    known = kw[~np.isnan(kw)]
+    if not known.size:
+        return Scale(mean_kw=0.0, scale_kw=1.0)  # of no window: the training part is rejected as empty
+    return Scale(mean_kw=round(float(known.mean()), 4), scale_kw=round(float(known.std()), 4) or 1.0)
 
 
 def _part(series: Series, plan: Experiment, part: SplitPart) -> Examples:

@@ -32,7 +32,7 @@ _TOLERANCE = 1.1
 #: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
 _LEAST_FOR_SQUARES = 2 * DAY_MIN
 #: The mean is shrunk towards persistence as if so many windows without a change had been fitted: the squared error of a
-#: young house is decided by few minutes. Measured: docs/decisions/0025-trees-of-the-night.md.
+#: young house is decided by few minutes. Measured: docs/decisions/0026-trees-of-the-night.md.
 _PRIOR_WINDOWS = 2_000
 _ROWS_AT_ONCE, _TREES_AT_ONCE = 4_096, 20
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.

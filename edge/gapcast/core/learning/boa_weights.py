@@ -78,10 +78,10 @@ def state_before_situations(memory: F64, scale_kw: F64) -> F32:
 def prior_weights(n_members: int) -> F64:
     """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
 
-    >>> prior_weights(4).tolist()
+    >>> prior_weights(4).round(3).tolist()
     [0.35, 0.075, 0.075, 0.5]
     """
-    if n_members <= 2:  # noqa: PLR2004  # no member but the two, or one that is both
+    if n_members <= 2:  # noqa: PLR2004 - no member but the two, or one that is both
         return np.full(n_members, 1 / n_members)
     weights = np.full(n_members, (1 - CHAMPION_SHARE - PERSISTENCE_SHARE) / (n_members - 2))
     weights[0], weights[-1] = CHAMPION_SHARE, PERSISTENCE_SHARE
