@@ -304,7 +304,8 @@ def test_demo_uses_free_ports_and_ends_with_ctrl_c(start: Start, broker: Broker)
 def test_demo_reports_insufficient_data(start: Start) -> None:
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait() == 0
-    assert command.out.endswith("1 readings, 0 forecasts: not enough data to score\n")
+    # Half a second of a busy machine may be too short for the first reading.
+    assert re.search(r"\n[01] readings, 0 forecasts: not enough data to score\n$", command.out)
 
 
 def test_demo_uses_the_configured_model_and_its_own_broker(start: Start) -> None:
