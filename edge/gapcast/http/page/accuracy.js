@@ -3,7 +3,11 @@
 import { byId, make, write } from "./dom.js";
 import { MIN_OUTCOMES, NOTHING, PERIODS, assessmentIn, count, kw3, percent, skill } from "./format.js";
 
-const MEMBER_NAMES = { learned: "online model (RLS)", submetered: "online model with submeters" };
+const MEMBER_NAMES = {
+  learned: "online model (RLS)",
+  submetered: "online model with submeters",
+  refit: "trees fitted at night",
+};
 
 export function showAccuracy(store) {
   showScores(store.scores);
