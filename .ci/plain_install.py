@@ -22,7 +22,9 @@ from gapcast.config.settings import Settings
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.sample import sample_path
 
-NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matplotlib")
+NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matplotlib", "lightgbm")
+#: Modules that need an extra: the child process of a refit imports LightGBM.
+NEED_AN_EXTRA = ("gapcast.refit.fit",)
 
 
 def main() -> None:
@@ -34,7 +36,8 @@ def main() -> None:
         module.name for module in pkgutil.walk_packages(gapcast.__path__, "gapcast.") if module.name[-9:] != ".__main__"
     ]
     for name in modules:
-        importlib.import_module(name)
+        if name not in NEED_AN_EXTRA:
+            importlib.import_module(name)
     heavy = [name for name in NOT_OF_THE_EDGE if name in sys.modules or find_spec(name)]
     if heavy:
         sys.exit(f"the plain install includes {', '.join(heavy)}")
