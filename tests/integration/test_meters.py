@@ -44,6 +44,7 @@ def test_plug_every_10_s_is_forecast_by_its_minute_means(
     peer.send("tele/plug/SENSOR", sensor((FIRST + 12) * MINUTE_MS, 0))
     documents = [message.document for message in peer.wait_for("gap/plug/forecast", len(minutes) - 1)]
     assert_same([without_issue(document) for document in documents], offline("plug", minutes))
+    gateway.wait_taken(len(minutes))
     assert gateway.service.statistics.samples == {"taken": 73, "duplicate": 0, "late": 0}
     assert gateway.service.statistics.readings["accepted"] == 12
 

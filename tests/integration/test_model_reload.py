@@ -110,6 +110,7 @@ def test_reload_new_version_loses_no_forecast(
         assert n_old >= 19
         assert n_new >= n_after
         assert [document["n_observed"] for document in documents[:178]] == list(range(2, len(documents[:178]) + 2))
+    gateway.wait_taken(n_minutes * n_devices)
     assert gateway.service.statistics.readings["accepted"] == n_minutes * n_devices
     assert versions(gateway) == {**before, copy.name: "new"}
     (line,) = [line for line in metrics(gateway).splitlines() if f'model="{copy.name}",version="new"' in line]

@@ -129,6 +129,7 @@ def test_predict_requests_are_answered_in_order(gateway: Gateway, asking: Peer) 
         asking.send("gap/home/reading", reading(FIRST + i, power(i)))
     assert len(asking.wait_for("gap/home/forecast", n - 1)) == n - 1
     assert [answer.correlation for answer in asking.wait_for(ANSWER, n)] == [b"%d" % i for i in range(n)]
+    gateway.wait_taken(n)
     assert gateway.service.statistics.readings["rejected"] == 0
 
 

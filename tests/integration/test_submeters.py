@@ -75,6 +75,7 @@ def test_plugs_enter_the_windows_and_forecasts_go_on_without_them(
     assert [one["n_observed"] for one in forecasts] == list(range(2, N + 1))
     assert "submetered" in forecasts[-1]["experts"]
     assert np.allclose(submeters_in(gateway), expected(), equal_nan=True)
+    gateway.wait_taken(N)
     assert gateway.service.statistics.readings["accepted"] == N
     peer.publish("plugs/kettle", "nonsense")
     (rejected,) = peer.wait_for(REJECTED)

@@ -27,16 +27,24 @@ class BatchMetrics:
         inference_s: float,
         n_dropped: int,
     ) -> None:
-        """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were dropped since start-up."""
+        """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were dropped since start-up.
+
+        The readings are counted last: once they are, all else of the batch is.
+        """
+        if len(forecasts):
+            self._count_forecasts(messages, accepted, forecasts, inference_s)
         statistics = self._statistics
-        for result, n in accepted.counts.items():
-            statistics.readings[result] += n
+        statistics.batch_size.observe(len(messages))
         statistics.readings["rejected"] += sum(message.problem is not None for message in messages)
         statistics.readings["rejected"] += n_dropped - self._n_dropped
         self._n_dropped = n_dropped
-        statistics.batch_size.observe(len(messages))
-        if not len(forecasts):
-            return
+        for result, n in accepted.counts.items():
+            statistics.readings[result] += n
+
+    def _count_forecasts(
+        self, messages: Sequence[IncomingMessage], accepted: AcceptedBatch, forecasts: Forecasts, inference_s: float
+    ) -> None:
+        statistics = self._statistics
         model = forecasts.model.name
         statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
         statistics.inference_s.observe(inference_s)
