@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import structlog
 
-from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.reading import Reading
 from gapcast.refit.forest_file import RefitResult

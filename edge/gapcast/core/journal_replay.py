@@ -8,7 +8,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from gapcast.core.engine import Result
+from gapcast.core.accepted_batch import Result
 from gapcast.core.forecast_range import Cause
 
 #: Upper bounds of latency and inference histograms, seconds.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import NamedTuple
 
-from gapcast.core.engine import AcceptedBatch
+from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.reading import Reading
 

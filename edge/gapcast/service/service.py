@@ -15,7 +15,8 @@ from threading import Event
 
 import structlog
 
-from gapcast.core.engine import AcceptedBatch, Engine, none_accepted
+from gapcast.core.accepted_batch import AcceptedBatch, none_accepted
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
