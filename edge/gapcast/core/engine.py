@@ -23,6 +23,10 @@ from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.outlook.engine_part import OutlookPart
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import Outlook, Outlooks
+from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.panel import Panel, Unusable
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart, Plans
@@ -66,13 +70,16 @@ class Engine:
         history: History | None = None,
         limits: Limits = WIDEST,
         submeters: Submeters | None = None,
+        outlook_model: Predictor | None = None,
+        outlook: OutlookOptions | None = None,
     ) -> None:
         """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
 
         ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
-        determine the range of forecasts. With an ``ensemble`` its options hold the limits.
+        determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook_model`` makes the
+        outlooks by the options ``outlook`` (None: the defaults); without one there are none.
         """
         self.model = model
         self.zone = zone
@@ -83,8 +90,9 @@ class Engine:
         self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
         #: The model identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
+        context = panel.context if outlook_model is None else max(panel.context, outlook_model.spec.context)
         self.buffers = Buffers(
-            WindowSpec(panel.context, model.spec.padding),
+            WindowSpec(context, model.spec.padding),
             max_devices,
             panel.channels,
             n_counted=self.published_model.spec.context,
@@ -101,6 +109,14 @@ class Engine:
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
+        #: The outlook; None without one.
+        self.outlooks: OutlookPart | None = None
+        if outlook_model is not None:
+            published_min = model.lead_times_min if self._has_path else model.lead_times_min[-1:]
+            options = outlook or OutlookOptions()
+            self.outlooks = OutlookPart(
+                outlook_model, options, zone, self.forecast_range, published_min, panel.channels
+            )
         #: Announced loads.
         self.plans = Plans(self.published_model.lead_times_min, has_outcomes=ensemble is not None)
 
@@ -171,7 +187,7 @@ class Engine:
         if not accepted.devices:
             return Forecasts(self.published_model, issued_at_ms, *keys, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        measured = self._measured_in(accepted)[:, -self._panel.context :]
         n_required = self.buffers.n_required
         predictions, unusable = self._panel.predict(measured[:, :, :n_required], minutes)
         replaced: list[tuple[int, float]] = []
@@ -194,6 +210,33 @@ class Engine:
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 
+    def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
+        """Return the outlooks of the tracked devices of ``accepted``, and store the newest of each.
+
+        Call it after :meth:`forecast`, which returned ``forecasts``, and before :meth:`learn`. The outlooks agree with
+        the forecasts and do not change them. None without an outlook model, or if none of the devices has an outlook.
+        Raises :class:`ModelError` if the model cannot be run.
+        """
+        if self.outlooks is None or not accepted.devices:
+            return None
+        return self.outlooks.make(accepted, self._measured_in(accepted), forecasts)
+
+    def outlook_of(self, device: str) -> Outlook | None:
+        """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
+        if self.outlooks is None or device not in self.buffers:
+            return None
+        return self.outlooks.newest(self.buffers.row(device))
+
+    def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
+        """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
+        if self.outlooks is None or not self.outlooks.has(self.buffers.row(device)):
+            return {}
+        return self.outlooks.scores_of(self.buffers.row(device))
+
+    def _measured_in(self, accepted: AcceptedBatch) -> F32:
+        """Return the windows of ``accepted`` as ``[N, context, C]``."""
+        return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, -1)
+
     def _powers(self, measured: F32) -> F32:
         """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""
         if self.ensemble is None or self.ensemble.submetered is None:
@@ -204,7 +247,7 @@ class Engine:
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        windows = self._measured_in(accepted)[:, -self._panel.context :]
         return self._panel.predict(windows[:, :, : self.buffers.n_required], minutes).predictions
 
     def forget_learning(self, row: int) -> None:
@@ -289,6 +332,8 @@ class Engine:
             self.scores.forget(row)
             self.drift.forget(row)
             self.history.forget(row)
+            if self.outlooks is not None:
+                self.outlooks.forget(row)
         return row
 
     def _repair(
