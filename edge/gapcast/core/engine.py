@@ -20,7 +20,7 @@ from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.house_forests import HouseForests
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.outlook.engine_part import OutlookPart
@@ -90,7 +90,16 @@ class Engine:
         self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
         #: The model identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
-        context = panel.context if outlook_model is None else max(panel.context, outlook_model.spec.context)
+        self.includes_path = includes_path
+        self._has_path = includes_path and len(model.lead_times_min) > 1
+        #: The outlook; None without one.
+        self.outlooks: OutlookPart | None = None
+        context = panel.context
+        if outlook_model is not None:
+            published_min = model.lead_times_min if self._has_path else model.lead_times_min[-1:]
+            options = outlook or OutlookOptions()
+            self.outlooks = OutlookPart(outlook_model, options, zone, self.limits, published_min, panel.channels)
+            context = max(context, self.outlooks.context)
         self.buffers = Buffers(
             WindowSpec(context, model.spec.padding),
             max_devices,
@@ -98,8 +107,6 @@ class Engine:
             n_counted=self.published_model.spec.context,
             submeters=submeters,
         )
-        self.includes_path = includes_path
-        self._has_path = includes_path and len(model.lead_times_min) > 1
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
@@ -109,14 +116,6 @@ class Engine:
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
-        #: The outlook; None without one.
-        self.outlooks: OutlookPart | None = None
-        if outlook_model is not None:
-            published_min = model.lead_times_min if self._has_path else model.lead_times_min[-1:]
-            options = outlook or OutlookOptions()
-            self.outlooks = OutlookPart(
-                outlook_model, options, zone, self.forecast_range, published_min, panel.channels
-            )
         #: Announced loads.
         self.plans = Plans(self.published_model.lead_times_min, has_outcomes=ensemble is not None)
 
@@ -219,19 +218,22 @@ class Engine:
         """
         if self.outlooks is None or not accepted.devices:
             return None
-        return self.outlooks.make(accepted, self._measured_in(accepted), forecasts)
+        planned_kw: dict[int, F64] = {}
+        if self.plans.trackers:
+            n_minutes = self.outlooks.model.lead_times_min[-1]
+            planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
+        with np.errstate(**_DAMAGED):
+            return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw)
 
     def outlook_of(self, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
         if self.outlooks is None or device not in self.buffers:
             return None
-        return self.outlooks.newest(self.buffers.row(device))
+        return self.outlooks.newest(self.buffers.row(device), device)
 
     def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
         """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
-        if self.outlooks is None or not self.outlooks.has(self.buffers.row(device)):
-            return {}
-        return self.outlooks.scores_of(self.buffers.row(device))
+        return {} if self.outlooks is None else self.outlooks.scores_of(self.buffers.row(device))
 
     def _measured_in(self, accepted: AcceptedBatch) -> F32:
         """Return the windows of ``accepted`` as ``[N, context, C]``."""
@@ -254,12 +256,17 @@ class Engine:
         """Reset the learning state of the device of ``row``; its readings stay."""
         if self.ensemble is not None:
             self.ensemble.forget(row)
+        if self.outlooks is not None:
+            self.outlooks.forget(row)
 
     def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
         """
+        if self.outlooks is not None:
+            with np.errstate(**_DAMAGED):
+                self.outlooks.learn()
         if self.ensemble is None:
             return None, []
         with np.errstate(**_DAMAGED):
@@ -284,6 +291,8 @@ class Engine:
         shows = self.plans.replace_plan(device, plan, minute, self._power_of(self.buffers.window(device)))
         if shows and self.ensemble is not None:
             self.ensemble.discard_pending(row)
+        if shows and self.outlooks is not None:
+            self.outlooks.discard_pending(row)
 
     def plan_of(self, device: str) -> LoadPlan:
         """Return the announced loads of ``device`` that have not ended; none if there is no plan."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,22 +69,31 @@ class OutlookScores:
     mean: tuple[LeadScore, ...]
 
 
+class Baselines(NamedTuple):
+    """What N outlooks are compared with, by lead time, kW.
+
+    ``last_kw`` ``[N, K]`` are the last readings when they were made, ``window_kw`` ``[N, K]`` the means of the last
+    minutes, as many as the lead time.
+    """
+
+    last_kw: F64
+    window_kw: F64
+
+
 def initial_sums(n_leads: int) -> F64:
     """Return the first sums, ``[2, K, 2, sums]``: of all time and of a day, by lead time and kind."""
     return np.zeros((2, n_leads, 2, len(SUMS)))
 
 
-def add(sums: F64, kw: F64, actual_kw: F64, last_kw: F64, window_kw: F64, is_due: NDArray[np.bool_]) -> None:
+def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[np.bool_]) -> None:
     """Add outcomes to ``sums`` ``[N, 2, K, 2, sums]``, in place.
 
-    ``kw`` ``[N, K, 2, 4]`` are the published values, ``actual_kw`` ``[N, K, 2]`` the outcomes, and ``last_kw`` and
-    ``window_kw`` ``[N, K]`` the last reading and the mean of the last window when they were made. Only the entries
-    with ``is_due`` ``[N, K]`` count.
+    ``kw`` ``[N, K, 2, 4]`` are the published values, ``actual_kw`` ``[N, K, 2]`` the outcomes. Only the entries with
+    ``is_due`` ``[N, K]`` count.
     """
     errors = np.minimum(np.maximum(kw - actual_kw[..., np.newaxis], -_LARGEST_KW), _LARGEST_KW)
     last, window = (
-        np.minimum(np.maximum(one[:, :, np.newaxis] - actual_kw, -_LARGEST_KW), _LARGEST_KW)
-        for one in (last_kw, window_kw)
+        np.minimum(np.maximum(one[:, :, np.newaxis] - actual_kw, -_LARGEST_KW), _LARGEST_KW) for one in before
     )
     lower, median, upper = errors[..., LOWER], errors[..., MEDIAN], errors[..., UPPER]
     new = np.empty((*actual_kw.shape, len(SUMS)))
