@@ -329,6 +329,12 @@ class Engine:
             self.newest.read(self.buffers.row(device), device, self.published_model) if device in self.buffers else None
         )
 
+    def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
+        """Set the time of issue of the newest forecasts and outlooks of ``rows``."""
+        self.newest.stamp(rows, issued_at_ms)
+        if self.outlooks is not None:
+            self.outlooks.stamp(rows, issued_at_ms)
+
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)

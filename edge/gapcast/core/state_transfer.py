@@ -32,7 +32,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
 
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
     model differs, the newest forecasts are left out. Learning state continues for the ensemble members that both have;
-    for another horizon, it starts again, as do scores, drift detection and history.
+    for another horizon, it starts again, as do scores, drift detection and history. What outlooks learned continues for
+    the same outlook model and lead times.
     Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
@@ -52,6 +53,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
     else:
         _transfer_windows(before, after)
     after.plans.adopt(before.plans)
+    if after.outlooks is not None and before.outlooks is not None:
+        after.outlooks.adopt(before.outlooks)
 
 
 def _transfer_outcomes(before: Engine, after: Engine) -> None:

@@ -46,7 +46,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
 #: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and learning state with
 #: these prefixes.
 _SHARES, _FILLED = "latest_shares", "filled"
-_LEARNT = ("learnt", "scores", "drift")
+_LEARNT = ("learnt", "scores", "drift", "outlook")
 
 
 class DamagedError(StateError):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.errors import ModelError
@@ -23,6 +25,7 @@ from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, Outlook, Outlooks
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.predictor import Predictor, run_model
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
@@ -62,6 +65,7 @@ class OutlookPart:
         self._range = ForecastRange.of(limits)
         self._n_measured = len(measured)
         self._leads_min = leads_min = model.lead_times_min
+        self._published_min = tuple(published_min)
         self._levels = [levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)]
         self._agreement = Agreement(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
@@ -189,6 +193,46 @@ class OutlookPart:
         """Remove all state of the device of ``row``."""
         self.learn()
         self.online.state.forget(row + 1)
+
+    def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
+        """Set the time of issue of the newest outlooks of ``rows``, those that have one."""
+        for row, at_ms in zip(rows, issued_at_ms, strict=True):
+            if row < self.options.max_devices:
+                self.online.stamp(row + 1, at_ms)
+
+    @property
+    def signature(self) -> str:
+        """What must be equal for what was learned to be valid: the model, and the lead times of both kinds."""
+        leads_min, published_min = (",".join(map(str, leads)) for leads in (self._leads_min, self._published_min))
+        return f"{self.model.name} {self.model.version} {leads_min} with {published_min}"
+
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
+        self.learn()
+        tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
+        return {
+            SIGNATURE: np.array([self.signature]),
+            TRACKED: tracked,
+            **self.online.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1),
+        }
+
+    def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
+
+        State of another model or other lead times is left out. Raises :class:`StateError` if the columns do not fit.
+        """
+        if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
+            return
+        tracked = check_columns(columns, self.online.state)
+        which = tracked < min(n_devices, self.options.max_devices)
+        found = {name: columns[name][which] for name in self.online.state.arrays}
+        self.online.state.restore_columns(tracked[which] + 1, found)
+
+    def adopt(self, before: OutlookPart) -> None:
+        """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""
+        before.learn()
+        if before.signature == self.signature:
+            self.online.state = before.online.state
 
     def discard_pending(self, row: int) -> None:
         """Discard the pending outlooks of the device of ``row``: nothing is learned from their outcomes."""

@@ -127,6 +127,11 @@ class OnlineOutlook:
         self.state.arrays["newest_when"][rows, 0] = minutes
         self.state.arrays["newest_when"][rows, 1] = issued_at_ms
 
+    def stamp(self, row: int, issued_at_ms: int) -> None:
+        """Set the time of issue of the newest outlook of ``row``."""
+        self.state.index(np.array([row]))
+        self.state.arrays["newest_when"][row, 1] = issued_at_ms
+
     def newest(self, row: int) -> tuple[F64, int, int] | None:
         """Return the newest outlook ``[K, 2, 4]`` of ``row``, its minute and time of issue (ms); None without one."""
         if row >= len(self.state):
