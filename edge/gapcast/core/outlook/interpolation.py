@@ -25,7 +25,7 @@ def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F6
     exactly the given ones.
 
     >>> interpolate((1, 3, 5), np.array([[[0.0], [2.0], [2.0]]]), [1, 2, 3, 4])[0, :, 0].tolist()
-    [0.0, 1.25, 2.0, 2.0]
+    [0.0, 1.375, 2.0, 2.0]
     """
     leads = np.asarray(leads_min, dtype=np.float64)
     at = np.minimum(np.maximum(np.asarray(minutes, dtype=np.float64), leads[0]), leads[-1])
