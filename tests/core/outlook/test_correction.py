@@ -12,7 +12,7 @@ N_COLUMNS = 5
 
 
 def learned(n: int, lead: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coefficients ``[2, D]`` learned from ``n`` outcomes that arrive ``lead`` steps late, the inputs and the outcomes."""
+    """Coefficients ``[2, D]`` learned from ``n`` outcomes that arrive ``lead`` steps late, inputs and outcomes."""
     draw = np.random.default_rng(seed)
     inputs = draw.normal(size=(n, N_COLUMNS)).astype(np.float32)
     actual = inputs @ np.array([0.5, -1.0, 0.0, 2.0, 0.3]) + draw.normal(0, 0.1, n)

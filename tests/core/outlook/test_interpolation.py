@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ def test_interpolation_is_exact_at_lead_times_and_never_overshoots(kw: np.ndarra
     found = interpolate(LEADS_MIN, kw, MINUTES)
     at = np.array(LEADS_MIN) - 1
     assert np.array_equal(found[:, at], kw)
-    for i, (begin, end) in enumerate(zip(LEADS_MIN, LEADS_MIN[1:], strict=False)):
+    for i, (begin, end) in enumerate(itertools.pairwise(LEADS_MIN)):
         part = found[:, begin - 1 : end]
         low, high = np.minimum(kw[:, i], kw[:, i + 1]), np.maximum(kw[:, i], kw[:, i + 1])
         assert (part >= low[:, np.newaxis] - 1e-9).all()
