@@ -23,6 +23,7 @@ from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.panel import Panel, Unusable
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart, Plans
@@ -134,6 +135,8 @@ class Engine:
         self.limits = limits if ensemble is None else ensemble.limits
         self.forecast_range = ForecastRange.of(self.limits)
         self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
+        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
+        n_week_rows = 0 if not panel.takes_history else max_devices if ensemble is None else n_tracked
         #: The model identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.buffers = Buffers(
@@ -142,11 +145,11 @@ class Engine:
             panel.channels,
             n_counted=self.published_model.spec.context,
             submeters=submeters,
+            week=WeekHistory(n_week_rows) if n_week_rows else None,
         )
         self.includes_path = includes_path
         self._has_path = includes_path and len(model.lead_times_min) > 1
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
-        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the night's refit, by device.
@@ -226,7 +229,8 @@ class Engine:
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
         n_required = self.buffers.n_required
-        predictions, unusable = self._panel.predict(measured[:, :, :n_required], minutes)
+        required = measured[:, :, :n_required]
+        predictions, unusable = self._panel.predict(required, minutes, accepted.rows, self.buffers.week)
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
@@ -258,7 +262,8 @@ class Engine:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
-        return self._panel.predict(windows[:, :, : self.buffers.n_required], minutes).predictions
+        required = windows[:, :, : self.buffers.n_required]
+        return self._panel.predict(required, minutes, accepted.rows, self.buffers.week).predictions
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
