@@ -29,8 +29,9 @@ class Ramp(Persistence):
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         assert history is not None
         assert history.shape == (len(windows), self.history_steps)
-        mean = windows[:, -1, :1] + np.array(self.lead_times_min, dtype=np.float32) / 1_000
-        quantiles = mean[:, :, np.newaxis] + np.array([-0.1, 0, 0.1], dtype=np.float32)
+        ahead = np.array(self.lead_times_min, dtype=np.float32) / np.float32(1_000)
+        mean: F32 = (windows[:, -1, :1] + ahead).astype(np.float32)
+        quantiles: F32 = (mean[:, :, np.newaxis] + np.array([-0.1, 0, 0.1], dtype=np.float32)).astype(np.float32)
         level = history.mean(axis=1)
         return Prediction(mean, quantiles, mean + level[:, np.newaxis], quantiles + level[:, np.newaxis, np.newaxis])
 

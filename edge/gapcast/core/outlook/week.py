@@ -23,6 +23,8 @@ from gapcast.core.window import F32, I64
 
 #: Quarters of a ring: a week, and two days for batches.
 WIDTH = STEPS + 2 * 24 * 60 // STEP_MIN
+#: Memory of the objects of a device beside its ring's values. Measured.
+_OBJECT_BYTES = 400
 #: Columns of the state, with their kinds and numbers of dimensions: index of the device, quarters before the open one
 #: (oldest first, kW, NaN if unknown), the open quarter, its sum (kW) and number of known minutes.
 _COLUMNS: Mapping[str, tuple[str, int]] = {
@@ -84,6 +86,11 @@ class WeekHistory:
     def __init__(self, max_rows: int) -> None:
         self.max_rows = max_rows
         self._weeks: dict[int, _DeviceWeek] = {}
+
+    @property
+    def n_bytes_per_device(self) -> int:
+        """Bytes of one device's history, about."""
+        return 4 * WIDTH + _OBJECT_BYTES
 
     def add(self, row: int, minute: int, gap_kw: float) -> None:
         """Add a known minute of ``row``, kW: later than those before, unless they were discarded."""
