@@ -25,6 +25,7 @@ class Ramp(Persistence):
     lead_times_min: tuple[int, ...] = LEADS_MIN
     quantile_levels: tuple[float, ...] | None = (0.05, 0.5, 0.95)
     history_steps: int = 8
+    forecasts_means: bool = True
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         assert history is not None
@@ -40,7 +41,7 @@ def test_view_has_the_lead_times_up_to_the_horizon() -> None:
     model = Ramp()
     view = AtHorizon(model, 15)
     assert view.lead_times_min == (1, 2, 5, 15)
-    for name in ("name", "version", "spec", "features", "quantile_levels", "history_steps"):
+    for name in ("name", "version", "spec", "features", "quantile_levels", "history_steps", "forecasts_means"):
         assert getattr(view, name) == getattr(model, name)
     windows, history = np.ones((3, 30, 1), dtype=np.float32), np.full((3, 8), 2.0, dtype=np.float32)
     whole, found = model.predict(windows, history), view.predict(windows, history)
@@ -52,7 +53,7 @@ def test_view_of_a_model_with_one_output_has_no_other() -> None:
     view = AtHorizon(Trend(lead_times_min=(1, 5)), 1)
     found = view.predict(np.ones((2, 30, 1), dtype=np.float32))
     assert (found.mean.shape, found.quantiles, found.mean_to, found.quantiles_to) == ((2, 1), None, None, None)
-    assert view.history_steps == 0
+    assert (view.history_steps, view.forecasts_means) == (0, False)
 
 
 def test_view_at_an_unknown_horizon_lists_the_possible_ones() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.predictor import Prediction, Predictor, forecasts_means, history_steps_of, run_model
 from gapcast.core.window import F32, WindowSpec
 
 
@@ -62,6 +62,11 @@ class AtHorizon:
     def history_steps(self) -> int:
         """Steps of the history that the model takes; 0 if it takes none."""
         return history_steps_of(self.model)
+
+    @property
+    def forecasts_means(self) -> bool:
+        """Whether the model forecasts the mean of all minutes until each lead time too."""
+        return forecasts_means(self.model)
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, with ``history`` ``[N, steps]`` if the model takes one."""
