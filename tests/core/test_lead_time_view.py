@@ -25,7 +25,6 @@ class Ramp(Persistence):
     lead_times_min: tuple[int, ...] = LEADS_MIN
     quantile_levels: tuple[float, ...] | None = (0.05, 0.5, 0.95)
     history_steps: int = 8
-    forecasts_means: bool = True
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         assert history is not None
@@ -37,23 +36,49 @@ class Ramp(Persistence):
         return Prediction(mean, quantiles, mean + level[:, np.newaxis], quantiles + level[:, np.newaxis, np.newaxis])
 
 
-def test_view_has_the_lead_times_up_to_the_horizon() -> None:
+def inputs(n: int) -> tuple[F32, F32]:
+    draw = np.random.default_rng(n)
+    return draw.uniform(0, 3, (n, 30, 1)).astype(np.float32), draw.uniform(0, 3, (n, 8)).astype(np.float32)
+
+
+def test_view_has_every_minute_up_to_the_horizon() -> None:
     model = Ramp()
     view = AtHorizon(model, 15)
-    assert view.lead_times_min == (1, 2, 5, 15)
-    for name in ("name", "version", "spec", "features", "quantile_levels", "history_steps", "forecasts_means"):
+    assert view.lead_times_min == tuple(range(1, 16))
+    for name in ("name", "version", "spec", "features", "quantile_levels", "history_steps"):
         assert getattr(view, name) == getattr(model, name)
-    windows, history = np.ones((3, 30, 1), dtype=np.float32), np.full((3, 8), 2.0, dtype=np.float32)
+    windows, history = inputs(3)
     whole, found = model.predict(windows, history), view.predict(windows, history)
-    for name in ("mean", "quantiles", "mean_to", "quantiles_to"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name)[:, :4])
+    assert found.quantiles is not None
+    assert whole.quantiles is not None
+    at = [0, 1, 4, 14]
+    np.testing.assert_array_equal(found.mean[:, at], whole.mean[:, :4])
+    np.testing.assert_array_equal(found.quantiles[:, at], whole.quantiles[:, :4])
+    assert (np.diff(found.mean, axis=1) > 0).all()
+    assert (found.mean_to, found.quantiles_to) == (None, None)
 
 
-def test_view_of_a_model_with_one_output_has_no_other() -> None:
-    view = AtHorizon(Trend(lead_times_min=(1, 5)), 1)
-    found = view.predict(np.ones((2, 30, 1), dtype=np.float32))
-    assert (found.mean.shape, found.quantiles, found.mean_to, found.quantiles_to) == ((2, 1), None, None, None)
-    assert (view.history_steps, view.forecasts_means) == (0, False)
+def test_view_of_adjacent_lead_times_takes_the_models_values() -> None:
+    windows, _ = inputs(2)
+    trend = Trend(lead_times_min=(1, 2, 3, 4, 5))
+    found = AtHorizon(trend, 3).predict(windows)
+    np.testing.assert_array_equal(found.mean, trend.predict(windows).mean[:, :3])
+    assert found.quantiles is None
+
+
+def test_view_of_a_model_without_the_next_minute_keeps_its_lead_times() -> None:
+    view = AtHorizon(Trend(lead_times_min=(4, 5, 9)), 5)
+    assert view.lead_times_min == (4, 5)
+    assert view.predict(inputs(2)[0]).mean.shape == (2, 2)
+    assert view.history_steps == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_view_of_values_that_are_not_finite_has_them_too() -> None:
+    windows, history = inputs(3)
+    windows[0, -1], windows[1, -1] = np.nan, np.inf
+    found = AtHorizon(Ramp(), 15).predict(windows, history).mean
+    assert np.isfinite(found).all(axis=1).tolist() == [False, False, True]
 
 
 def test_view_at_an_unknown_horizon_lists_the_possible_ones() -> None:
@@ -61,10 +86,12 @@ def test_view_at_an_unknown_horizon_lists_the_possible_ones() -> None:
         AtHorizon(Ramp(), 3)
 
 
-def test_at_horizon_returns_the_model_itself_at_its_own() -> None:
-    model = Ramp()
-    assert at_horizon(model, 60) is model
-    assert at_horizon(model, 5).lead_times_min == (1, 2, 5)
+def test_at_horizon_returns_the_model_itself_if_nothing_changes() -> None:
+    minutes, single = Trend(lead_times_min=(1, 2, 3)), Trend(lead_times_min=(5,))
+    assert at_horizon(minutes, 3) is minutes
+    assert at_horizon(single, 5) is single
+    assert at_horizon(minutes, 2).lead_times_min == (1, 2)
+    assert at_horizon(Ramp(), 60).lead_times_min == tuple(range(1, 61))
 
 
 def test_engine_forecasts_at_any_lead_time_of_a_model() -> None:
@@ -73,4 +100,4 @@ def test_engine_forecasts_at_any_lead_time_of_a_model() -> None:
     forecast = forecasts[-1][0]
     assert (forecast.horizon_min, forecast.target_minute - forecast.observed_minute) == (15, 15)
     assert forecast.gap_kw == pytest.approx(1.015)
-    assert forecast.path_kw == pytest.approx((1.001, 1.002, 1.005, 1.015))
+    assert forecast.path_kw == pytest.approx([1.001 + i / 1_000 for i in range(15)], abs=1e-4)

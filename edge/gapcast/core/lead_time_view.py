@@ -1,11 +1,14 @@
-"""A model at a shorter horizon: its lead times up to one of them, so that forecasts can be of any horizon it has."""
+"""A model at one of its lead times, so that the main forecast can be of any horizon that a model has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Prediction, Predictor, forecasts_means, history_steps_of, run_model
+from gapcast.core.outlook.interpolation import interpolate
+from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, WindowSpec
 
 
@@ -13,12 +16,16 @@ from gapcast.core.window import F32, WindowSpec
 class AtHorizon:
     """Implements :class:`gapcast.core.predictor.Predictor`: ``model`` with its lead times up to ``horizon_min``.
 
-    Its name, version and inputs are those of the model. Raises :class:`ModelError` that lists the possible horizons if
-    the model does not have this lead time.
+    If the first is one minute, it forecasts every minute up to the horizon, by interpolation between the model's lead
+    times, so that the path of a forecast has no holes. Its name, version and inputs are those of the model; it
+    forecasts single minutes only. Raises :class:`ModelError` that lists the possible horizons if the model does not
+    have this lead time.
     """
 
     model: Predictor
     horizon_min: int
+    lead_times_min: tuple[int, ...] = field(init=False)
+    _n_leads: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Check the horizon."""
@@ -27,6 +34,10 @@ class AtHorizon:
             possible = ", ".join(map(str, leads_min))
             msg = f"model {self.model.name} does not forecast {self.horizon_min} min ahead; possible are {possible}"
             raise ModelError(msg)
+        n_leads = leads_min.index(self.horizon_min) + 1
+        object.__setattr__(self, "_n_leads", n_leads)
+        minutes = tuple(range(1, self.horizon_min + 1)) if leads_min[0] == 1 else leads_min[:n_leads]
+        object.__setattr__(self, "lead_times_min", minutes)
 
     @property
     def name(self) -> str:
@@ -49,11 +60,6 @@ class AtHorizon:
         return self.model.features
 
     @property
-    def lead_times_min(self) -> tuple[int, ...]:
-        """The model's lead times up to the horizon."""
-        return tuple(lead_min for lead_min in self.model.lead_times_min if lead_min <= self.horizon_min)
-
-    @property
     def quantile_levels(self) -> tuple[float, ...] | None:
         """The model's quantile levels."""
         return self.model.quantile_levels
@@ -63,23 +69,22 @@ class AtHorizon:
         """Steps of the history that the model takes; 0 if it takes none."""
         return history_steps_of(self.model)
 
-    @property
-    def forecasts_means(self) -> bool:
-        """Whether the model forecasts the mean of all minutes until each lead time too."""
-        return forecasts_means(self.model)
-
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, with ``history`` ``[N, steps]`` if the model takes one."""
         whole = run_model(self.model, windows, history)
-        n = len(self.lead_times_min)
-        return Prediction(
-            whole.mean[:, :n],
-            None if whole.quantiles is None else whole.quantiles[:, :n],
-            None if whole.mean_to is None else whole.mean_to[:, :n],
-            None if whole.quantiles_to is None else whole.quantiles_to[:, :n],
-        )
+        quantiles = None if whole.quantiles is None else self._minutes_of(whole.quantiles)
+        return Prediction(self._minutes_of(whole.mean[:, :, np.newaxis])[:, :, 0], quantiles)
+
+    def _minutes_of(self, kw: F32) -> F32:
+        """Return ``kw`` ``[N, K, C]`` at the lead times of this view."""
+        if len(self.lead_times_min) == self._n_leads:
+            return kw[:, : self._n_leads]
+        with np.errstate(all="ignore"):  # values that are not finite are replaced later
+            minutes = interpolate(self.model.lead_times_min, kw.astype(np.float64), self.lead_times_min)
+            return minutes.astype(np.float32)
 
 
 def at_horizon(model: Predictor, horizon_min: int) -> Predictor:
-    """Return ``model`` itself if ``horizon_min`` is its longest lead time, else its view :class:`AtHorizon`."""
-    return model if model.lead_times_min[-1] == horizon_min else AtHorizon(model, horizon_min)
+    """Return ``model`` itself if its lead times are those of its view :class:`AtHorizon`, else the view."""
+    view = AtHorizon(model, horizon_min)
+    return model if view.lead_times_min == model.lead_times_min else view
