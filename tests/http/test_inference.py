@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
 from gapcast.app.models import Models
-from gapcast.core.predictor import run_model
+from gapcast.core.predictor import history_steps_of, run_model
 from gapcast.core.window import F32
 from gapcast.http.app import HttpOptions
 from gapcast.predictors.store import load_model
@@ -45,9 +45,21 @@ def asked(windows: F32, *, binary: bool) -> triton.InferInput:
     return made
 
 
+def history_of(rest: Rest, name: str, windows: F32) -> F32 | None:
+    """The histories that are sent with ``windows``; None if the model takes none."""
+    steps = history_steps_of(rest.service.queries.models[name])
+    return np.repeat(windows[:, -1, :1], steps, axis=1) if steps else None
+
+
+def inputs_of(rest: Rest, name: str, windows: F32, *, binary: bool) -> list[triton.InferInput]:
+    history = history_of(rest, name, windows)
+    return [asked(windows, binary=binary)] if history is None else both_inputs(windows, history, binary=binary)
+
+
 def wanted(rest: Rest, name: str, windows: F32) -> dict[str, F32]:
-    prediction = rest.service.queries.models[name].predict(windows)
-    return {"mean": prediction.mean} | ({} if prediction.quantiles is None else {"quantiles": prediction.quantiles})
+    prediction = run_model(rest.service.queries.models[name], windows, history_of(rest, name, windows))
+    found = {output: getattr(prediction, output) for output in ("mean", "quantiles", "mean_to", "quantiles_to")}
+    return {output: tensor for output, tensor in found.items() if tensor is not None}
 
 
 def test_inference_server_and_health(client: triton.InferenceServerClient) -> None:
@@ -67,7 +79,8 @@ def test_inference_model_metadata(rest: Rest, client: triton.InferenceServerClie
     metadata = client.get_model_metadata(name, model.version)
     assert metadata["versions"] == [model.version]
     shape = [-1, model.spec.context, len(model.features)]
-    assert metadata["inputs"] == [{"name": "window", "datatype": "FP32", "shape": shape}]
+    inputs = {"window": shape} | ({"history": [-1, steps]} if (steps := history_steps_of(model)) else {})
+    assert metadata["inputs"] == [{"name": one, "datatype": "FP32", "shape": shape} for one, shape in inputs.items()]
     found = {output["name"]: output["shape"] for output in metadata["outputs"]}
     given = wanted(rest, name, windows_of(rest, name, 1))
     assert found == {output: [-1, *tensor.shape[1:]] for output, tensor in given.items()}
@@ -82,7 +95,8 @@ def test_inference_matches_the_model(
     windows = windows_of(rest, name, 3)
     expected = wanted(rest, name, windows)
     outputs = [triton.InferRequestedOutput(output, binary_data=binary_out) for output in expected]
-    answer = client.infer(name, [asked(windows, binary=binary_in)], outputs=outputs, request_id="7")
+    inputs = inputs_of(rest, name, windows, binary=binary_in)
+    answer = client.infer(name, inputs, outputs=outputs, request_id="7")
     assert answer.get_response()["id"] == "7"
     assert answer.get_response()["model_version"] == rest.service.queries.models[name].version
     for output, tensor in expected.items():
