@@ -27,6 +27,11 @@ def every_feature_model() -> Path:
     return Path(__file__).parent / "every-feature"
 
 
+def history_model() -> Path:
+    """The folder of a small model with a history and all four outputs (see ``history_model.py``); not shipped."""
+    return Path(__file__).parent / "with-history"
+
+
 def shipped_names() -> list[str]:
     """The models there, by name."""
     return sorted(path.parent.name for path in shipped_models().glob("*/card.json"))

@@ -25,9 +25,15 @@ def device_cost(engine: Engine) -> DeviceCost:
     buffers, ensemble, history = engine.buffers, engine.ensemble, engine.history
     n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
+    week_bytes = 0 if buffers.week is None else _N_COPIES * buffers.week.n_bytes_per_device
     return DeviceCost(
-        each_bytes=_OBJECTS_BYTES + window_bytes + _LATEST_BYTES + 4 * n_leads + 8 * n_members,
-        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES,
+        each_bytes=_OBJECTS_BYTES
+        + window_bytes
+        + _LATEST_BYTES
+        + 4 * n_leads
+        + 8 * n_members
+        + (week_bytes if ensemble is None else 0),
+        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES + week_bytes,
         n_tracked=0 if ensemble is None else ensemble.options.max_devices,
         history_bytes=history.n_bytes_per_device,
         n_history=history.max_devices,

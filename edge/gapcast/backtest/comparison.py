@@ -46,6 +46,8 @@ def run_comparison(
 ) -> Comparison:
     """Run each available model alone over ``files``, as the service would with ``forecast.blend = false``.
 
+    Models that have the main forecast's horizon are scored at it. Others are skipped where ``forecast.horizon_min`` is
+    set, and scored at their own horizon where it is not.
     ``show`` is called with what was understood of each file. Raises the errors of
     :func:`~gapcast.backtest.run.run_backtest`.
     """
@@ -53,16 +55,24 @@ def run_comparison(
     recordings = read_houses(settings, files, form, part, show)
     forecast = settings.forecast.model_copy(update={"blend": False, "experts": None})
     alone, loaded = settings.model_copy(update={"forecast": forecast}), load_models(settings)
+    configured_min = settings.forecast.horizon_min
+    main_min = configured_min or loaded.primary.lead_times_min[-1]
     results, skipped = [], []
     for name, model in sorted(loaded.by_name.items()):
         further = measured_in(model.features)[1:]
         if further:
             skipped.append(f"{name}: not scored, it also needs {', '.join(further)}, which the files do not have")
             continue
-        engine = engine_of(alone, Models(loaded.by_name, model))
+        leads_min = model.lead_times_min
+        if configured_min is not None and configured_min not in leads_min:
+            possible = ", ".join(map(str, leads_min))
+            skipped.append(f"{name}: not scored, it forecasts {possible} min ahead, not {configured_min}")
+            continue
+        horizon_min = main_min if main_min in leads_min else leads_min[-1]
+        engine = engine_of(alone, Models(loaded.by_name, model, horizon_min=horizon_min))
         houses = {house: minutes_of(recording, part) for house, recording in recordings.items()}
         found = run_houses(engine, houses, scored_from, quiet=show is None)
-        results.append(ModelResult(name, model.lead_times_min[-1], found.scored))
+        results.append(ModelResult(name, horizon_min, found.scored))
         model.release_interpreters()
     return Comparison(tuple(recordings), tuple(results), tuple(skipped))
 

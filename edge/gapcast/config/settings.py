@@ -96,6 +96,8 @@ class ForecastSettings(SettingsSection):
 
     #: Name of the primary model; None: the registry's default.
     model: str | None = None
+    #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest one.
+    horizon_min: int | None = Field(default=None, ge=1, le=60)
     #: Whether to publish all minutes up to the horizon, if the model forecasts them.
     path: bool = True
     #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.

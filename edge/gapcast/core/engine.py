@@ -27,10 +27,11 @@ from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.scores import OutlookScores
+from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.panel import Panel, Unusable
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart, Plans
-from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
+from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
@@ -88,6 +89,8 @@ class Engine:
         self.limits = limits if ensemble is None else ensemble.limits
         self.forecast_range = ForecastRange.of(self.limits)
         self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
+        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
+        n_week_rows = 0 if not panel.takes_history else max_devices if ensemble is None else n_tracked
         #: The model identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.includes_path = includes_path
@@ -100,15 +103,17 @@ class Engine:
             options = outlook or OutlookOptions()
             self.outlooks = OutlookPart(outlook_model, options, zone, self.limits, published_min, panel.channels)
             context = max(context, self.outlooks.context)
+            if history_steps_of(outlook_model):
+                n_week_rows = max(n_week_rows, options.max_devices)
         self.buffers = Buffers(
             WindowSpec(context, model.spec.padding),
             max_devices,
             panel.channels,
             n_counted=self.published_model.spec.context,
             submeters=submeters,
+            week=WeekHistory(n_week_rows) if n_week_rows else None,
         )
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
-        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the night's refit, by device.
@@ -188,7 +193,8 @@ class Engine:
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = self._measured_in(accepted)[:, -self._panel.context :]
         n_required = self.buffers.n_required
-        predictions, unusable = self._panel.predict(measured[:, :, :n_required], minutes)
+        required = measured[:, :, :n_required]
+        predictions, unusable = self._panel.predict(required, minutes, accepted.rows, self.buffers.week)
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
@@ -223,7 +229,7 @@ class Engine:
             n_minutes = self.outlooks.model.lead_times_min[-1]
             planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
         with np.errstate(**_DAMAGED):
-            return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw)
+            return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
 
     def outlook_of(self, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
@@ -249,8 +255,8 @@ class Engine:
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        windows = self._measured_in(accepted)[:, -self._panel.context :]
-        return self._panel.predict(windows[:, :, : self.buffers.n_required], minutes).predictions
+        required = self._measured_in(accepted)[:, -self._panel.context :, : self.buffers.n_required]
+        return self._panel.predict(required, minutes, accepted.rows, self.buffers.week).predictions
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""

@@ -99,6 +99,11 @@ def history_steps_of(model: Predictor) -> int:
     return int(getattr(model, "history_steps", 0))
 
 
+def forecasts_means(model: Predictor) -> bool:
+    """Return whether ``model`` forecasts the mean of all minutes until each lead time too."""
+    return bool(getattr(model, "forecasts_means", False))
+
+
 def run_model(model: Predictor, windows: F32, history: F32 | None) -> Prediction:
     """Forecast ``windows`` ``[N, context, features]`` with ``model``.
 

@@ -7,6 +7,7 @@ after the snapshot are replayed, one by one, by the rules of the stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,8 +46,9 @@ class Snapshot:
     :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
     that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels. ``plans`` are the
     announced loads; ``latest_planned`` are the indices of devices whose newest forecast contains planned power, each
-    with the mean without it and the planned power, kW.
-    ``outlook`` are the ``columns`` of :class:`~gapcast.core.outlook.engine_part.OutlookPart`.
+    with the mean without it and the planned power, kW; ``week`` are the ``columns`` of
+    :class:`~gapcast.core.outlook.week.WeekHistory`, empty without one. ``outlook`` are those
+    of :class:`~gapcast.core.outlook.engine_part.OutlookPart`.
     """
 
     spec: WindowSpec
@@ -72,6 +74,7 @@ class Snapshot:
     submeters: Submeters = field(default_factory=dict)
     plans: list[TrackerState] = field(default_factory=list)
     latest_planned: list[tuple[int, float, float]] = field(default_factory=list)
+    week: dict[str, NDArray[Any]] = field(default_factory=dict)
     outlook: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -110,6 +113,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         submeters={device: names for device, names in buffers.submeters.items() if device in buffers},
         plans=engine.plans.states(),
         latest_planned=[(i, *engine.newest.planned[row]) for i, row in enumerate(rows) if row in engine.newest.planned],
+        week={} if buffers.week is None else buffers.week.columns(rows),
         outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
     )
 
@@ -156,6 +160,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
             stream.filled = observed & int.from_bytes(snapshot.filled[i].tobytes(), "little")
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
+    _restore_week(buffers, snapshot)
     if snapshot.model == forecast_signature(engine):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
@@ -203,6 +208,16 @@ def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
         is_usable = is_plausible_run(run) and not any(reading.missing_features(channels) for reading in run)
         if is_usable and run[0].device in buffers:
             buffers.stream(run[0].device).late_run = list(run)
+
+
+def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
+    """Restore the quarter-hours; those of devices without sound stored ones begin with their windows."""
+    if buffers.week is None:
+        return
+    if snapshot.week:
+        with suppress(StateError):  # damaged columns: all devices begin with their windows
+            buffers.week.restore_columns(snapshot.week, snapshot.last_minute[: len(buffers)])
+    buffers.add_windows_to_week()
 
 
 def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:

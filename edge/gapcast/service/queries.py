@@ -170,7 +170,7 @@ class ServiceQueries:
         if model is not None and model not in models:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        chosen = models[model] if model else self.model
+        chosen = self.model if model in {None, self.model.name} else models[model]
         engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
         return forecast_series(
             chosen,

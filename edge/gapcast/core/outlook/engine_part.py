@@ -26,6 +26,7 @@ from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, Outlook, Outlooks
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
+from gapcast.core.outlook.week import WeekHistory, history_of
 from gapcast.core.predictor import Predictor, run_model
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
@@ -77,11 +78,16 @@ class OutlookPart:
         return max(self.model.spec.context, 2 * self._leads_min[-1])
 
     def make(
-        self, accepted: AcceptedBatch, windows: F32, forecasts: Forecasts, planned_kw: PlannedMinutes
+        self,
+        accepted: AcceptedBatch,
+        windows: F32,
+        forecasts: Forecasts,
+        planned_kw: PlannedMinutes,
+        week: WeekHistory | None,
     ) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None if there are none.
 
-        ``windows`` is ``[N, context, channels]``, kW and so on.
+        ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices.
         """
         which = np.flatnonzero(np.asarray(accepted.rows, dtype=np.int64) < self.options.max_devices)
         if not which.size:
@@ -89,7 +95,7 @@ class OutlookPart:
         published = self._agreement.published(forecasts, which)
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
-        inputs = self._inputs(accepted, windows[which], which, uncontrolled)
+        inputs = self._inputs(accepted, windows[which], which, uncontrolled, week)
         kw = np.empty((len(which), len(self._leads_min), 2, 4))
         for at in rounds_of(inputs.rows):
             self.learn()
@@ -131,28 +137,32 @@ class OutlookPart:
             made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
             self.online.reset(one.rows[bad])
 
-    def _inputs(self, accepted: AcceptedBatch, windows: F32, which: I64, published: PublishedValues) -> OutlookInputs:
+    def _inputs(
+        self, accepted: AcceptedBatch, windows: F32, which: I64, published: PublishedValues, week: WeekHistory | None
+    ) -> OutlookInputs:
         minutes = np.asarray(accepted.minutes, dtype=np.int64)[which]
         is_measured = np.ones(len(accepted.devices), dtype=bool)
         is_measured[accepted.filled] = False
-        model_kw = self._predict(windows, minutes)
+        rows = np.asarray(accepted.rows, dtype=np.int64)[which]
+        history = history_of(self.model, week, rows.tolist(), minutes, windows[:, :, 0])
+        model_kw = self._predict(windows, minutes, history)
         base = self._agreement.base(model_kw, published)
         return OutlookInputs(
-            rows=np.asarray(accepted.rows, dtype=np.int64)[which] + 1,
+            rows=rows + 1,
             minutes=minutes,
             windows=windows[:, :, 0],
             is_measured=is_measured[which],
             model_kw=model_kw,
             base_kw=base.kw,
             published_kw=base.away_kw,
-            history=None,
+            history=history,
         )
 
-    def _predict(self, windows: F32, minutes: I64) -> F64:
+    def _predict(self, windows: F32, minutes: I64, history: F32 | None) -> F64:
         """Return the model's outlooks ``[N, K, 2, 4]``: persistence for windows with an impossible value."""
         context = self.model.spec.context
         measured = windows[:, -context:, : self._n_measured]
-        prediction = run_model(self.model, assemble(measured, minutes, self.model.features, self._zone), None)
+        prediction = run_model(self.model, assemble(measured, minutes, self.model.features, self._zone), history)
         means = prediction.mean, prediction.mean_to
         quantiles = prediction.quantiles, prediction.quantiles_to
         kw = np.empty((len(windows), len(self._leads_min), 2, 4))

@@ -1,0 +1,70 @@
+"""The main forecast's horizon: which model is the primary one, and which can be combined with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from gapcast.core.errors import ModelError
+from gapcast.core.features import measured_in
+from gapcast.core.predictor import Predictor, history_steps_of
+
+SETTING = "forecast.horizon_min"
+
+
+class _HasLeadTimes(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lead_times_min(self) -> Iterable[int]: ...
+
+
+def possible_horizons(models: Iterable[_HasLeadTimes]) -> str:
+    """Return the lead times of ``models``, each with the models that have it.
+
+    >>> from gapcast.predictors.baselines import Persistence, Trend
+    >>> possible_horizons([Persistence(lead_times_min=(1, 5)), Trend()])
+    '1 (persistence); 5 (persistence, trend)'
+    """
+    names: dict[int, list[str]] = {}
+    for model in models:
+        for lead_min in model.lead_times_min:
+            names.setdefault(lead_min, []).append(model.name)
+    return "; ".join(f"{lead_min} ({', '.join(sorted(set(found)))})" for lead_min, found in sorted(names.items()))
+
+
+def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapping[str, _HasLeadTimes]) -> str:
+    """Return the name of the primary model for ``horizon_min``: ``wanted``, else the default, else the first by name.
+
+    Raises :class:`ModelError` that lists the possible horizons if ``wanted`` does not have this lead time, or none of
+    ``models`` has.
+    """
+    if wanted is not None:
+        leads_min = [*models[wanted].lead_times_min]
+        if horizon_min not in leads_min:
+            possible = ", ".join(map(str, leads_min))
+            msg = f"{SETTING}: model {wanted} does not forecast {horizon_min} min ahead; possible are {possible}"
+            raise ModelError(msg)
+        return wanted
+    for name in (default, *sorted(models)):
+        if name in models and horizon_min in models[name].lead_times_min:
+            return name
+    msg = f"{SETTING}: no model forecasts {horizon_min} min ahead; possible are {possible_horizons(models.values())}"
+    raise ModelError(msg)
+
+
+def incompatibility(model: Predictor, primary: Predictor, horizon_min: int, *, is_named: bool) -> str:
+    """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can.
+
+    A model with a history is a member only if the settings name it (``is_named``): it is made for the outlook, and at
+    the main horizon it mostly repeats the primary model.
+    """
+    if horizon_min not in model.lead_times_min:
+        return f"it forecasts {', '.join(map(str, model.lead_times_min))} min ahead, not {horizon_min}"
+    if history_steps_of(model) and not is_named:
+        return "it takes a history, and is a member only where forecast.experts names it"
+    if model.spec.padding != primary.spec.padding:
+        return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
+    channels, own = measured_in(primary.features), measured_in(model.features)
+    return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, not {', '.join(channels)}"
