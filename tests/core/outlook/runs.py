@@ -16,7 +16,8 @@ from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
-from tests.support.houses import FIRST, Smooth, Trend, stream
+from gapcast.predictors.baselines import Trend
+from tests.support.houses import FIRST, Smooth, stream
 from tests.support.outlook_model import OutlookModel
 
 LEADS_MIN = (1, 2, 3, 4, 5)
