@@ -9,12 +9,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.buffer import ReadingStatus
+from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.errors import StateError
 from gapcast.core.plans import PlannedPart
 from gapcast.core.reading import Reading
 
 #: The result of a reading in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
+_RESULT: dict[ReadingStatus, Result] = {
+    ReadingStatus.READY: "accepted",
+    ReadingStatus.FIRST: "accepted",
+    ReadingStatus.DUPLICATE: "duplicate",
+    ReadingStatus.LATE: "late",
+    ReadingStatus.FULL: "rejected",
+    ReadingStatus.INCOMPLETE: "rejected",
+    ReadingStatus.FAILED: "rejected",
+}
+
 #: Statuses of readings that a journal does not need: they changed nothing or raised an error.
 _NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.INCOMPLETE, ReadingStatus.FAILED)
 
@@ -75,3 +86,25 @@ def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
     return AcceptedBatch(
         statuses, forecast_indices, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
     )
+
+
+def count_results(statuses: Sequence[ReadingStatus], buffers: Buffers) -> tuple[list[Reading], dict[Result, int]]:
+    """Return the held readings that were disproved since the last call, and the number of readings by result."""
+    counts: dict[Result, int] = {}
+    for status in set(statuses) - {ReadingStatus.HELD}:  # counted once confirmed or disproved
+        result = _RESULT[status]
+        counts[result] = counts.get(result, 0) + statuses.count(status)
+    disproved, buffers.disproved = buffers.disproved, []
+    if disproved:
+        counts["rejected"] = counts.get("rejected", 0) + len(disproved)
+    if buffers.n_confirmed:
+        counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
+        buffers.n_confirmed = 0
+    return disproved, counts
+
+
+def require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
+    """Raise :class:`StateError` if an earlier reading of ``device`` in the batch failed."""
+    if any(readings[i].device == device for i, _ in failures):
+        msg = f"an earlier reading of {device} in the same batch failed"
+        raise StateError(msg)

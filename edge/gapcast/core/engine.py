@@ -9,9 +9,8 @@ from typing import Literal, TypedDict
 
 import numpy as np
 
-from gapcast.core.accepted_batch import AcceptedBatch, Result
+from gapcast.core.accepted_batch import AcceptedBatch, count_results, require_sound
 from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
@@ -35,16 +34,6 @@ from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
-
-_RESULT: dict[ReadingStatus, Result] = {
-    ReadingStatus.READY: "accepted",
-    ReadingStatus.FIRST: "accepted",
-    ReadingStatus.DUPLICATE: "duplicate",
-    ReadingStatus.LATE: "late",
-    ReadingStatus.FULL: "rejected",
-    ReadingStatus.INCOMPLETE: "rejected",
-    ReadingStatus.FAILED: "rejected",
-}
 
 
 class _ErrstateOptions(TypedDict):
@@ -145,7 +134,7 @@ class Engine:
         for reading in readings:
             try:
                 if failures:
-                    _require_sound(reading.device, readings, failures)
+                    require_sound(reading.device, readings, failures)
                 status = buffers.accept(reading)
                 if status is ReadingStatus.READY or status is ReadingStatus.FIRST:
                     row = buffers.row(reading.device)
@@ -175,7 +164,7 @@ class Engine:
                 statuses.append(ReadingStatus.FAILED)
                 forecast_indices.append(-1)
         windows = windows[: len(devices)]
-        account = self._account(statuses)
+        account = count_results(statuses, buffers)
         return AcceptedBatch(
             statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures,
             filled, planned,
@@ -376,24 +365,3 @@ class Engine:
             if not self.forecast_range.usable_windows(measured[i, :, : self.buffers.n_required]).all():
                 self.buffers.repair_window(accepted.devices[i], self.forecast_range)
         return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))
-
-    def _account(self, statuses: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
-        counts: dict[Result, int] = {}
-        for status in set(statuses) - {ReadingStatus.HELD}:  # counted once confirmed or disproved
-            result = _RESULT[status]
-            counts[result] = counts.get(result, 0) + statuses.count(status)
-        buffers = self.buffers
-        disproved, buffers.disproved = buffers.disproved, []
-        if disproved:
-            counts["rejected"] = counts.get("rejected", 0) + len(disproved)
-        if buffers.n_confirmed:
-            counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
-            buffers.n_confirmed = 0
-        return disproved, counts
-
-
-def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
-    """Raise :class:`StateError` if an earlier reading of ``device`` in the batch failed."""
-    if any(readings[i].device == device for i, _ in failures):
-        msg = f"an earlier reading of {device} in the same batch failed"
-        raise StateError(msg)
