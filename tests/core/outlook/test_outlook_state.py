@@ -107,7 +107,7 @@ def without_row(columns: dict[str, Any]) -> None:
 
 
 def of_other_type(columns: dict[str, Any]) -> None:
-    columns["gains"] = columns["gains"].astype(np.float64)
+    columns["inputs"] = columns["inputs"].astype(np.float64)
 
 
 def twice(columns: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ def twice(columns: dict[str, Any]) -> None:
     [
         (without_array, "has no sums"),
         (without_row, "sums of the stored outlooks is"),
-        (of_other_type, "gains of the stored outlooks is"),
+        (of_other_type, "inputs of the stored outlooks is"),
         (twice, "names a device twice"),
     ],
 )

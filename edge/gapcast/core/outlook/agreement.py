@@ -52,6 +52,7 @@ class Agreement:
         """Outlooks have ``leads_min``, forecasts ``published_min``; all powers are within ``forecast_range``."""
         self._consistency = consistency = Consistency(leads_min, published_min)
         self._range = forecast_range
+        self._safe_kw = min(-forecast_range.low_kw, forecast_range.high_kw)
         self._fixed = fixed = consistency.fixed
         self._published_at = [list(published_min).index(leads_min[i]) for i in fixed.tolist()]
         #: Index of the published horizon among the lead times, None if it is not one of them.
@@ -120,6 +121,8 @@ class Agreement:
 
     def impossible(self, kw: F64) -> NDArray[np.bool_]:
         """Return which outlooks ``kw`` ``[N, K, 2, 4]`` have a value out of range or crossing bounds, ``[N]``."""
+        if np.abs(kw).max() <= self._safe_kw and (kw[..., LOWER:-1] <= kw[..., MEDIAN:]).all():  # most batches
+            return np.zeros(len(kw), dtype=np.bool_)
         possible = (kw >= self._range.low_kw) & (kw <= self._range.high_kw)
         ordered = (kw[..., LOWER] <= kw[..., MEDIAN]) & (kw[..., MEDIAN] <= kw[..., UPPER])
         sound = np.all(possible.all(axis=-1) & ordered, axis=(1, 2))

@@ -91,11 +91,9 @@ class OnlineOutlook:
         columns, change = np.zeros((len(rows), self._features.width), dtype=np.float32), np.zeros_like(inputs.base_kw)
         if self._options.learns:
             local = self._local(inputs.minutes)
-            typical = [
-                daily_profile.typical_kw(arrays["usual"], rows, (local + ahead) % DAY_MIN // BIN_MIN, last_kw)
-                for ahead in USUAL_MIN
-            ]
-            columns = self._features.columns(inputs, np.stack(typical, axis=1), arrays["recent"][rows], scale_kw, local)
+            bins = (local[:, np.newaxis] + np.array(USUAL_MIN)) % DAY_MIN // BIN_MIN
+            usual_kw = _usual_kw(arrays["usual"], rows, bins, last_kw)
+            columns = self._features.columns(inputs, usual_kw, arrays["recent"][rows], scale_kw, local)
             n, k = change.shape[:2]
             coefficients = arrays["coefficients"][rows].reshape(n, 4 * k, -1)
             change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
@@ -165,14 +163,7 @@ class OnlineOutlook:
             covariance = arrays["covariance"][rows]
             gains, spread = correction_model.add_inputs(covariance, made.columns)
             arrays["covariance"][rows] = covariance
-        issued = IssuedOutlooks(
-            made.columns,
-            gains,
-            spread,
-            inputs.base_kw.astype(np.float32),
-            made.change.astype(np.float32),
-            made.kw.astype(np.float32),
-        )
+        issued = IssuedOutlooks(made.columns, gains, spread, inputs.base_kw, made.change, made.kw)
         self._pending.store(self.state, rows, minutes, issued)
 
     def _learn_outcomes(self, inputs: OutlookInputs) -> None:
@@ -232,3 +223,9 @@ class OnlineOutlook:
         """Discard the pending outlooks of ``rows``: nothing is learned from their outcomes."""
         self.state.index(rows)
         self._pending.discard(self.state, rows)
+
+
+def _usual_kw(profile: F32, rows: I64, bins: I64, last_kw: F64) -> F64:
+    """Return the typical power ``[N, B]`` in half hours ``bins`` ``[N, B]``; the last reading if it is unknown."""
+    known = profile[rows[:, np.newaxis], :, bins]
+    return np.where(known[..., 1] > 0, known[..., 0], last_kw[:, np.newaxis])

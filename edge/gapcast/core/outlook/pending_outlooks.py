@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.outlook.outlook import F64
 from gapcast.core.window import F32, I64
 
-_ISSUED = "issued_minute"
-_VALUES = ("columns", "gains", "spread", "base", "change", "kw")
+_ISSUED, _INPUTS, _VALUES = "issued_minute", "inputs", "values"
+#: In ``inputs``, columns, gains and spread follow each other; in ``values``, base, change and published values.
+_BASE, _CHANGE, _KW = np.s_[..., :2], np.s_[..., 2:4], np.s_[..., 4:]
+_N_VALUES = 8
 _NONE = -1
 
 
@@ -27,9 +30,9 @@ class IssuedOutlooks(NamedTuple):
     columns: F32
     gains: F32
     spread: F32
-    base: F32
-    change: F32
-    kw: F32
+    base: F64
+    change: F64
+    kw: F64
 
 
 class DueOutlooks(NamedTuple):
@@ -60,17 +63,21 @@ class PendingOutlooks:
 
     def initial_state(self) -> Mapping[str, NDArray[Any]]:
         """Return the initial state of a device."""
-        n, k, d = self._n_slots, len(self._leads), self._n_columns
-        shapes: tuple[tuple[int, ...], ...] = ((d,), (d,), (), (k, 2, 2), (k, 2, 2), (k, 2, 4))
-        values = {name: np.zeros((n, *shape), dtype=np.float32) for name, shape in zip(_VALUES, shapes, strict=True)}
-        return {_ISSUED: np.full(n, _NONE, dtype=np.int64), **values}
+        n, k = self._n_slots, len(self._leads)
+        return {
+            _ISSUED: np.full(n, _NONE, dtype=np.int64),
+            _INPUTS: np.zeros((n, 2 * self._n_columns + 1), dtype=np.float32),
+            _VALUES: np.zeros((n, k, 2, _N_VALUES), dtype=np.float32),
+        }
 
     def store(self, state: DeviceRows, rows: I64, minutes: I64, issued: IssuedOutlooks) -> None:
         """Store ``issued`` outlooks, of ``minutes`` ``[N]``, in ``rows`` of ``state``."""
         slots = minutes % self._n_slots
         state.arrays[_ISSUED][rows, slots] = minutes
-        for name, values in zip(_VALUES, issued, strict=True):
-            state.arrays[name][rows, slots] = values
+        inputs = np.concatenate((issued.columns, issued.gains, issued.spread[:, np.newaxis]), axis=1)
+        state.arrays[_INPUTS][rows, slots] = inputs
+        values = np.concatenate((issued.base, issued.change, issued.kw), axis=-1, dtype=np.float32, casting="same_kind")
+        state.arrays[_VALUES][rows, slots] = values
 
     def discard(self, state: DeviceRows, rows: I64) -> None:
         """Remove the outlooks of ``rows`` of ``state``."""
@@ -81,6 +88,7 @@ class PendingOutlooks:
         issued = minutes[:, np.newaxis] - self._leads
         slots, at = issued % self._n_slots, rows[:, np.newaxis]
         is_due = state.arrays[_ISSUED][at, slots] == issued
-        columns, gains, spread = (state.arrays[name][at, slots] for name in _VALUES[:3])
-        by_lead = (state.arrays[name][at, slots, self._lead_at] for name in _VALUES[3:])
-        return DueOutlooks(is_due, columns, gains, spread, *by_lead)
+        inputs, n = state.arrays[_INPUTS][at, slots], self._n_columns
+        values = state.arrays[_VALUES][at, slots, self._lead_at]
+        columns, gains, spread = inputs[..., :n], inputs[..., n:-1], inputs[..., -1]
+        return DueOutlooks(is_due, columns, gains, spread, values[_BASE], values[_CHANGE], values[_KW])

@@ -30,12 +30,8 @@ _LIMITS: Mapping[str, tuple[float, float, bool]] = {
     "newest_kw": (-1e9, 1e9, False),
     "newest_when": (-1, LATEST_MS, False),
     "issued_minute": (-1, LAST_MINUTE, False),
-    "columns": (-1e6, 1e6, False),
-    "gains": (-1e6, 1e6, False),
-    "spread": (0.0, 1e9, False),
-    "base": (-1e9, 1e9, False),
-    "change": (-1e6, 1e6, False),
-    "kw": (-1e9, 1e9, False),
+    "inputs": (-1e6, 1e6, False),
+    "values": (-1e9, 1e9, False),
 }
 #: Minimum and maximum of ``seen``: scale (kW), number of readings, lowest power (kW), newest minute.
 _SEEN_MIN, _SEEN_MAX = np.array([1e-3, 0.0, -MOST, -1.0]), np.array([1e7, 1e12, 0.0, LAST_MINUTE])
