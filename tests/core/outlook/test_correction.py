@@ -43,7 +43,8 @@ def test_delayed_recursion_is_weighted_ridge_regression() -> None:
     assert found[0] == pytest.approx(wanted, abs=2e-3)
 
 
-def test_median_coefficients_approach_the_truth() -> None:
+def test_median_coefficients_approach_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correction_model, "PRIOR", 0.01)
     found, _, _ = learned(4_000, lead=5)
     assert found[1] == pytest.approx([0.5, -1.0, 0.0, 2.0, 0.3], abs=0.1)
 
@@ -61,31 +62,41 @@ def test_correction_is_clipped_to_the_limit() -> None:
     assert (correction_model.predict(coefficients, np.ones((1, N_COLUMNS), dtype=np.float32)) == 50.0).all()
 
 
-def shares_after(n: int, error: float, change: float, losses: np.ndarray | None = None) -> np.ndarray:
-    losses = correction_shares.initial_losses(1)[np.newaxis] if losses is None else losses
+def shares_of(gains: np.ndarray, lead: int = 1) -> np.ndarray:
+    return correction_shares.best_shares(gains, np.full(gains.shape[2], lead))
+
+
+def shares_after(n: int, error: float, change: float, gains: np.ndarray | None = None) -> np.ndarray:
+    gains = correction_shares.initial_gains(1)[np.newaxis] if gains is None else gains
     for _ in range(n):
         correction_shares.update(
-            losses, np.full((1, 1, 2, 2), error), np.full((1, 1, 2, 2), change), np.ones((1, 1), dtype=bool)
+            gains, np.full((1, 1, 2, 2), error), np.full((1, 1, 2, 2), change), np.ones((1, 1), dtype=bool)
         )
-    return losses
+    return gains
 
 
 def test_new_device_applies_nothing_of_the_correction() -> None:
-    assert (correction_shares.best_shares(correction_shares.initial_losses(3)[np.newaxis]) == 0.0).all()
+    assert (shares_of(correction_shares.initial_gains(3)[np.newaxis]) == 0.0).all()
 
 
 def test_share_that_helps_is_applied() -> None:
-    assert (correction_shares.best_shares(shares_after(300, 1.0, 1.0)) == 1.0).all()
-    assert (correction_shares.best_shares(shares_after(3_000, 0.5, 1.0)) == 0.5).all()
+    assert (shares_of(shares_after(300, 1.0, 1.0)) == 1.0).all()
+    assert (shares_of(shares_after(3_000, 0.5, 1.0)) == 0.5).all()
 
 
 def test_correction_that_starts_to_hurt_is_given_up() -> None:
-    losses = shares_after(1_000, 0.3, 0.3)
-    assert (correction_shares.best_shares(shares_after(2_000, -0.3, 0.3, losses)) == 0.0).all()
+    gains = shares_after(1_000, 0.3, 0.3)
+    assert (shares_of(shares_after(2_000, -0.3, 0.3, gains)) == 0.0).all()
 
 
-def test_entries_without_an_outcome_keep_their_losses() -> None:
-    losses = correction_shares.initial_losses(1)[np.newaxis]
-    before = losses.copy()
-    correction_shares.update(losses, np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), np.zeros((1, 1), dtype=bool))
-    assert np.array_equal(losses, before)
+def test_share_of_a_long_lead_time_must_prove_itself_longer() -> None:
+    gains = shares_after(40, 1.0, 1.0)
+    assert (shares_of(gains, lead=1) == 1.0).all()
+    assert (shares_of(gains, lead=60) == 0.0).all()
+
+
+def test_entries_without_an_outcome_keep_their_gains() -> None:
+    gains = correction_shares.initial_gains(1)[np.newaxis]
+    before = gains.copy()
+    correction_shares.update(gains, np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), np.zeros((1, 1), dtype=bool))
+    assert np.array_equal(gains, before)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
+from gapcast.core.learning.summary import EVER
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
 from gapcast.core.predictor import Prediction
@@ -156,7 +157,7 @@ def test_impossible_prediction_is_replaced_by_persistence() -> None:
             assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecasts[i].path_kw
 
 
-@pytest.mark.parametrize("name", ["coefficients", "log_width", "covariance", "losses", "recent", "usual", "seen"])
+@pytest.mark.parametrize("name", ["coefficients", "log_width", "covariance", "share_gains", "recent", "usual", "seen"])
 @pytest.mark.parametrize("value", [np.nan, 1e30])
 def test_damaged_state_never_leaves_the_range(name: str, value: float) -> None:
     engine = outlook_engine()
@@ -189,3 +190,30 @@ def test_model_without_bounds_is_rejected() -> None:
 def test_model_of_other_measurements_is_rejected() -> None:
     with pytest.raises(ValueError, match="takes gap_kw, voltage_v, and readings have gap_kw"):
         Engine(Smooth(), outlook_model=replace(OutlookModel(), features=("gap_kw", "voltage_v")))
+
+
+def test_model_without_a_history_makes_outlooks_too() -> None:
+    engine = outlook_engine(outlook_model=replace(OutlookModel(), history_steps=0))
+    _, outlooks = process(engine, stream(house_kw(80)))[-1]
+    assert outlooks is not None
+    assert outlooks.lead_times_min == outlooks[0].lead_times_min == OutlookModel().lead_times_min
+    check(outlooks[0])
+
+
+def test_untracked_device_has_no_outlook_to_stamp_or_discard() -> None:
+    engine = outlook_engine(options=OutlookOptions(max_devices=1))
+    readings = [Reading(device, FIRST + minute, 1.0) for minute in range(3) for device in ("a", "b")]
+    process(engine, readings, 2)
+    engine.stamp([0, 1], [11, 12])
+    found = engine.outlook_of("a")
+    assert found is not None
+    assert found.issued_at_ms == 11
+    assert engine.outlooks is not None
+    engine.outlooks.discard_pending(1)
+    assert engine.outlook_of("b") is None
+
+
+def test_calibration_without_learning_scores_outcomes() -> None:
+    engine = outlook_engine(options=OutlookOptions(learns=False))
+    process(engine, stream(house_kw(80)))
+    assert engine.outlook_scores_of("home")[EVER].point[5].n == 80 - 10 - 1

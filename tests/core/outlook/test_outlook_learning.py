@@ -94,7 +94,7 @@ def test_score_of_constant_power_has_no_skill() -> None:
 
 
 def test_bounds_cover_nine_in_ten_at_every_lead_time() -> None:
-    houses = {f"d{seed}": house_kw(1_200, seed) for seed in range(4)}
+    houses = {f"d{seed}": house_kw(2_000, seed) for seed in range(4)}
     engine = outlook_engine()
     process_houses(engine, houses)
     for kind in ("point", "mean"):

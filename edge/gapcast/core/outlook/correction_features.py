@@ -28,6 +28,8 @@ USUAL_MIN = (0, 15, 30, 60)
 _N_PUBLISHED = 2
 #: Lead times whose newest errors are columns.
 RECENT_MIN = (15, 60)
+#: Value of the column for the bias of a house: as large as the others, so that it is learned as fast.
+_BIAS = 3.0
 #: Quarters of an hour in a day and in a week.
 _DAY, _WEEK, _HOUR = 96, 672, 4
 _ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
@@ -89,5 +91,5 @@ class CorrectionFeatures:
         columns[:, :n_kw] /= scale_kw[:, np.newaxis]
         columns[:, n_kw : n_kw + 2] = recent
         columns[:, n_kw + 2 : n_kw + 6] = _ON_CIRCLE[local]
-        columns[:, -1] = 1.0
+        columns[:, -1] = _BIAS
         return np.minimum(np.maximum(columns, -LIMIT), LIMIT).astype(np.float32)

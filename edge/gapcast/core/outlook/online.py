@@ -68,7 +68,7 @@ class OnlineOutlook:
                 "coefficients": np.zeros((k, 2, 2, d), dtype=np.float32),
                 "covariance": correction_model.initial_covariance(d),
                 "inside": np.ones((k, 2), dtype=np.float32),
-                "losses": correction_shares.initial_losses(k),
+                "share_gains": correction_shares.initial_gains(k),
                 "usual": daily_profile.initial_state(),
                 "sums": scores.initial_sums(k),
                 "newest_kw": np.zeros((k, 2, 4)),
@@ -97,7 +97,7 @@ class OnlineOutlook:
             n, k = change.shape[:2]
             coefficients = arrays["coefficients"][rows].reshape(n, 4 * k, -1)
             change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
-            share = correction_shares.best_shares(arrays["losses"][rows])
+            share = correction_shares.best_shares(arrays["share_gains"][rows], np.asarray(self._leads_min))
             kw[..., [MEAN, MEDIAN]] += share * change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
         kw[..., MEDIAN] = np.maximum(kw[..., MEDIAN], floor_kw[:, np.newaxis, np.newaxis])
         log_width = self._bound(kw, inputs.model_kw, arrays["log_width"][rows], floor_kw)
@@ -204,9 +204,9 @@ class OnlineOutlook:
 
     def _learn_correction(self, rows: I64, due: DueOutlooks, errors: F64, n_outcomes: F64) -> None:
         arrays = self.state.arrays
-        losses = arrays["losses"][rows]
-        correction_shares.update(losses, errors, due.change.astype(np.float64), due.is_due)
-        arrays["losses"][rows] = losses
+        gains = arrays["share_gains"][rows]
+        correction_shares.update(gains, errors, due.change.astype(np.float64), due.is_due)
+        arrays["share_gains"][rows] = gains
         coefficients, inside = arrays["coefficients"][rows], arrays["inside"][rows]
         correction_model.update(coefficients, inside, due, errors, n_outcomes)
         arrays["coefficients"][rows], arrays["inside"][rows] = coefficients, inside

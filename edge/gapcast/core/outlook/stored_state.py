@@ -24,7 +24,7 @@ _LIMITS: Mapping[str, tuple[float, float, bool]] = {
     "coefficients": (-1e6, 1e6, False),
     "covariance": (-1e6, 1e6, False),
     "inside": (0.0, 1.0, False),
-    "losses": (0.0, 1e12, False),
+    "share_gains": (-1e15, 1e15, False),
     "usual": (-MOST, MOST, False),
     "sums": (-1e30, 1e30, False),
     "newest_kw": (-1e9, 1e9, False),
