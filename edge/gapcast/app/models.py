@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from gapcast.app.horizon import incompatibility, primary_for
+from gapcast.app.outlook_model import outlook_model_of, require_outlook_model
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
@@ -24,6 +25,7 @@ from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
+from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import Submeters, channels_of
@@ -45,15 +47,17 @@ _INSTALLED = "models"
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The loaded models, the primary one, the other ensemble members, and the main forecast's horizon.
+    """The loaded models: the primary one, the other ensemble members, and that of the outlooks.
 
-    ``horizon_min`` is a lead time of each member; None: the longest one of the primary model.
+    ``horizon_min``, the main forecast's, is a lead time of each member; None: the longest one of the primary model.
+    ``outlook`` makes the outlooks; None: there are none.
     """
 
     by_name: dict[str, TflitePredictor]
     primary: TflitePredictor
     others: tuple[TflitePredictor, ...] = ()
     horizon_min: int | None = None
+    outlook: TflitePredictor | None = None
 
     @property
     def members(self) -> tuple[Predictor, ...]:
@@ -64,7 +68,8 @@ class Models:
     @property
     def active(self) -> tuple[TflitePredictor, ...]:
         """The models that forecast each reading; the primary one, which is used most, comes last."""
-        return (*self.others, self.primary)
+        models = (*self.others, self.primary)
+        return models if self.outlook is None or self.outlook in models else (self.outlook, *models)
 
     @property
     def stamps(self) -> dict[str, str]:
@@ -141,6 +146,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
             raise ModelError(msg)
+    require_outlook_model(settings.outlook, folders, library)
     reserved = sorted(set(folders) & set(RESERVED_NAMES))
     if reserved:
         msg = f"{folders[reserved[0]]}: the model name {reserved[0]} is reserved; rename the model"
@@ -161,7 +167,9 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
     others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
-    models = Models(by_name, by_name[primary], others, horizon_min)
+    main_min = horizon_min or by_name[primary].lead_times_min[-1]
+    outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
+    models = Models(by_name, by_name[primary], others, horizon_min, outlook)
     for model in models.active:
         model.warm_up()
     return models
@@ -220,6 +228,10 @@ def engine_of(
         history=history,
         limits=limits,
         submeters=submeters,
+        outlook_model=models.outlook,
+        outlook=OutlookOptions(
+            max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
+        ),
     )
 
 
@@ -239,8 +251,9 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
         if problem and wanted is not None:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
-        if problem:
+        if problem and name != settings.outlook.model:
             log.info("model.not_combined", model=name, beside=primary.name, why=problem)
+        if problem:
             continue
         members.append(name)
     return members

@@ -8,6 +8,7 @@ from gapcast.app.models import admission_of, library_of, load_models
 from gapcast.check.finding import MODEL_FAILS, Finding, Situation, fail, ok
 from gapcast.core.errors import ModelError
 from gapcast.core.features import DERIVED
+from gapcast.core.wording import counted
 from gapcast.predictors.runtime import load_interpreter
 
 
@@ -25,3 +26,6 @@ def check_models(situation: Situation) -> Iterator[Finding]:
     names, primary = ", ".join(sorted(models.by_name)), models.primary
     clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""
     yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {primary.name}{clock}")
+    if models.outlook is not None:
+        devices = counted(settings.outlook.max_devices, "device")
+        yield ok("outlook", f"the first {devices}, on {settings.topics.outlook}; model: {models.outlook.name}")

@@ -30,6 +30,8 @@ class FieldType(Enum):
     MINUTE = "minute, RFC 3339"
     INSTANT = "instant with milliseconds, RFC 3339"
     NUMBERS = "list of numbers"
+    INTEGERS = "list of integers"
+    MINUTES = "list of minutes, RFC 3339"
     WEIGHTS = "weights by name"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gapcast.http.schemas import ForecastDocument
+from gapcast.http.schemas import ForecastDocument, OutlookDocument
 
 
 class ReadingDocument(BaseModel):
@@ -101,6 +101,9 @@ class DeviceDocument(BaseModel):
     )
     plan: list[PlannedLoadDocument] = Field(description="Announced loads that have not ended")
     scores: DeviceScores
+    outlook: OutlookDocument | None = Field(
+        default=None, description="Newest outlook, as returned by `/outlook`; null without one, absent in lists"
+    )
 
 
 class DevicePage(BaseModel):
