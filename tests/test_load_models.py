@@ -221,3 +221,74 @@ def test_horizon_that_a_named_member_lacks_is_rejected(with_history: Path) -> No
 def test_horizon_outside_of_all_cards_is_rejected(horizon_min: object) -> None:
     with pytest.raises(ValueError, match="horizon_min"):
         settings(forecast={"horizon_min": horizon_min})
+
+# --- the outlook model -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_outlook(tmp_path: Path) -> Path:
+    """A folder of a primary model of five minutes, and of one that can make outlooks."""
+    folder = tmp_path / "models"
+    ModelCopy(folder, source=history_model())
+    ModelCopy(folder, "lstm-5-3")
+    return folder
+
+
+def test_outlook_model_is_the_named_one_and_no_member(with_outlook: Path) -> None:
+    chosen = settings(with_outlook, outlook={"model": "with-history", "max_devices": 7})
+    with capture_logs() as logs:
+        models = load_models(chosen)
+    assert models.outlook is models.by_name["with-history"]
+    assert (models.others, models.active) == ((), (models.outlook, models.primary))
+    assert {*models.stamps} == {"with-history", "lstm-5-3"}
+    assert "model.not_combined" not in {entry["event"] for entry in logs}
+    outlooks = engine_of(chosen, models).outlooks
+    assert outlooks is not None
+    assert (outlooks.model, outlooks.options.max_devices) == (models.outlook, 7)
+
+
+@pytest.mark.parametrize("off", [{"enabled": False}, {"max_devices": 0}])
+def test_outlook_that_is_off_needs_no_model(with_outlook: Path, off: dict[str, Any]) -> None:
+    models = load_models(settings(with_outlook, outlook={"model": "oracle", **off}))
+    assert (models.outlook, engine_of(settings(with_outlook), models).outlooks) == (None, None)
+
+
+def test_outlook_without_the_default_model_is_off_and_logged(with_outlook: Path) -> None:
+    with capture_logs() as logs:
+        assert load_models(settings(with_outlook)).outlook is None
+    assert [entry for entry in logs if entry["event"] == "outlook.off"] == [
+        {"event": "outlook.off", "model": "outlook", "why": "it is not installed", "log_level": "info"}
+    ]
+
+
+def test_outlook_model_that_is_named_and_missing_is_an_error(with_outlook: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"outlook\.model: there is no model 'oracle' in .*; there are: lstm-5-3, with"
+    ):
+        load_models(settings(with_outlook, outlook={"model": "oracle"}))
+
+
+@pytest.mark.parametrize(
+    ("primary", "name", "problem"),
+    [
+        ("lstm-5-3", "lstm-5-3", "it does not forecast the mean of all minutes until each lead time"),
+        ("with-history", "levels", r"it does not have the quantiles 0\.05, 0\.5 and 0\.95"),
+        ("lstm-5-3", "no-five", r"its lead times \(1, .*, 60 min\) do not contain the main forecast's, 5 min"),
+        ("lstm-5-3", "padded", "it pads short windows by zero, lstm-5-3 by oldest"),
+        ("lstm-5-3", "reactive", "it takes gap_kw, reactive_kvar, and readings have gap_kw"),
+    ],
+)
+def test_outlook_model_that_cannot_is_an_error(with_outlook: Path, primary: str, name: str, problem: str) -> None:
+    alter: dict[str, Any] = {
+        "levels": lambda card: card.update(quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.9]),
+        "no-five": lambda card: card.update(lead_times_min=[1, 2, 3, 4, 6, 10, 15, 30, 60]),
+        "reactive": lambda card: card["features"][1].update(name="reactive_kvar", unit="kvar"),
+        "padded": lambda card: card.update(padding="zero"),
+    }
+    if name in alter:
+        copy = ModelCopy(with_outlook.parent / name, source=history_model())
+        copy.alter_card(alter[name])
+        copy.alter_card(lambda card: card.update(name=name))
+        copy.folder.rename(with_outlook / name)
+    with pytest.raises(ModelError, match=f"outlook.model: {name} cannot make outlooks: {problem}"):
+        load_models(settings(with_outlook, outlook={"model": name}, forecast={"model": primary}))

@@ -16,6 +16,7 @@ from gapcast.core.grid import minute_label
 from gapcast.core.history import HistoryColumns
 from gapcast.core.learning.summary import LAST_DAY
 from gapcast.core.outlook.document import outlook_document
+from gapcast.core.outlook.scores_document import outlook_scores_document
 from gapcast.core.plan import LoadPlan, plan_of
 from gapcast.core.reading import is_device_id
 from gapcast.json_input import JsonError, decode_json
@@ -119,6 +120,7 @@ def _document(
     if is_whole:
         outlook = engine.outlook_of(device)
         document["outlook"] = None if outlook is None else outlook_document(outlook)
+        document["outlook_scores"] = outlook_scores_document(engine.outlook_scores_of(device)) or None
     return document
 
 
