@@ -222,6 +222,7 @@ def test_horizon_outside_of_all_cards_is_rejected(horizon_min: object) -> None:
     with pytest.raises(ValueError, match="horizon_min"):
         settings(forecast={"horizon_min": horizon_min})
 
+
 # --- the outlook model -------------------------------------------------------------------------------
 
 
