@@ -74,3 +74,10 @@ class ModelCopy:
         if card_too:
             digest = hashlib.sha256(content).hexdigest()
             self.alter_card(lambda card: card.update(sha256=digest, bytes=len(content)))
+
+
+def models_with_outlook(folder: Path) -> dict[str, Any]:
+    """Make a ``folder`` of the default model and the small one with a history; return settings that use both."""
+    ModelCopy(folder, source=history_model())
+    ModelCopy(folder)
+    return {"models": {"path": folder}, "outlook": {"model": history_model().name}}
