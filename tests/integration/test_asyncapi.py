@@ -160,7 +160,11 @@ def test_asyncapi_published_messages_match_their_schemas(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, richly: bool
 ) -> None:
     model = every_feature_model()
-    rich = {"models": {"path": model.parent}, "forecast": {"model": model.name}} if richly else {}
+    rich = {"outlook": {"enabled": False}}
+    if richly:
+        rich = {
+            "models": {"path": model.parent}, "forecast": {"model": model.name}, "outlook": {"model": "with-history"},
+        }  # fmt: skip
     peer = connect(mosquitto, mqtt5=True)
     peer.subscribe("#")
     gateway = start_gateway(mosquitto, homeassistant={"enabled": True}, **rich)
@@ -170,26 +174,29 @@ def test_asyncapi_published_messages_match_their_schemas(
     for payload in (*readings, "nonsense"):
         peer.publish("gap/home/reading", payload)
     request = json.dumps({"readings": [json.loads(one) for one in readings[:2]]})
-    for body in (request, '{"readings": [1]}', '{"readings": [1, 1230]}'):
+    with_outlook = request[:-1] + ', "outlook": true}'
+    for body in (request, with_outlook, '{"readings": [1]}', '{"readings": [1, 1230]}'):
         peer.publish(f"gapcast/{GATEWAY}/predict", body, ResponseTopic=answer)
     for topic, n in (
-        ("gap/home/forecast", N_READINGS - 1), ("gap/home/scores", 1), (REJECTED, 1), (answer, 3),
+        ("gap/home/forecast", N_READINGS - 1), ("gap/home/scores", 1), (REJECTED, 1), (answer, 4),
         ("gap/home/availability", 1),
     ):  # fmt: skip
         peer.wait_for(topic, n)
+    if richly:
+        peer.wait_for("gap/home/outlook", N_READINGS - 1)
     assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
     peer.wait_for("gap/home/availability", 2)
     gateway.stop()
     peer.wait_for(f"gapcast/{GATEWAY}/status", 2)
 
-    seen = set()
+    seen, sent = set(), SENT | {"outlook"} if richly else SENT
     for message in peer.messages:
         name = channel_of(message.topic)
-        if name not in SENT or not message.payload:
+        if name not in sent or not message.payload:
             continue
         seen.add(name)
         wrong = [faults(payload_of(message), one["payload"], DOCUMENT) for one in messages_of(CHANNELS[name])]
         assert sum(not one for one in wrong) == 1, (message.topic, payload_of(message), wrong)
         types = {one.get("contentType", DOCUMENT["defaultContentType"]) for one in messages_of(CHANNELS[name])}
         assert message.content_type is None or message.content_type in types
-    assert seen == SENT
+    assert seen == sent
