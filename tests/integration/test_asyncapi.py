@@ -160,7 +160,7 @@ def test_asyncapi_published_messages_match_their_schemas(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, richly: bool
 ) -> None:
     model = every_feature_model()
-    rich = {"outlook": {"enabled": False}}
+    rich: dict[str, Any] = {"outlook": {"enabled": False}}
     if richly:
         rich = {
             "models": {"path": model.parent}, "forecast": {"model": model.name}, "outlook": {"model": "with-history"},
