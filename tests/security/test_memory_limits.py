@@ -36,7 +36,7 @@ from gapcast.systemd.notify import Notifier
 from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.security.test_confined_tasks import run
 from tests.support.brokers import MosquittoBroker
-from tests.support.models import ModelCopy, shipped_models
+from tests.support.models import ModelCopy, models_with_outlook, shipped_models
 from tests.support.waiting import wait_until
 
 __all__ = ["stack", "start_gateway"]
@@ -188,6 +188,21 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     assert 40_000 < cost.history_bytes < 45_000
     alone = device_cost(Engine(models.primary))
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
+
+
+def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:
+    chosen = settings(**models_with_outlook(tmp_path / "models"), devices={"max": 1_000_000})
+    models = load_models(chosen)
+    cost = device_cost(engine_of(chosen, models))
+    assert (cost.n_outlook, cost.tracked_bytes) == (100, device_cost(engine_of(settings(), models)).tracked_bytes)
+    assert 100_000 < cost.outlook_bytes < 250_000
+    with structlog.testing.capture_logs() as lines:
+        small, tiny = (limit_devices(chosen, models, MemoryLimit(n * MB, "RLIMIT_AS")) for n in (200, 90))
+    assert 10 < small.outlook.max_devices < 100
+    assert tiny.outlook.max_devices == 1, "the first device always has one"
+    assert [line["outlooks"] for line in lines] == [small.outlook.max_devices, 1]
+    large = limit_devices(chosen, models, MemoryLimit(100 * GB, "the machine"))
+    assert large is chosen
 
 
 def test_check_reports_whether_the_devices_fit(models: Models) -> None:

@@ -199,6 +199,11 @@ class OutlookPart:
             return {}
         return scores.scores_of(self.online.sums(row + 1), self._leads_min)
 
+    @property
+    def n_bytes_per_device(self) -> int:
+        """Bytes of state per device with an outlook."""
+        return sum(array[0].nbytes for array in self.online.state.arrays.values())
+
     def forget(self, row: int) -> None:
         """Remove all state of the device of ``row``."""
         self.learn()
