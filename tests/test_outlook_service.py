@@ -15,6 +15,7 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
+from gapcast.core.learning.summary import EVER, MIN_OUTCOMES
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
@@ -102,6 +103,7 @@ def test_outlooks_need_a_model(link: MemoryLink) -> None:
     service = service_of(link, None)
     run(service, link, "home")
     assert (len(link.published), link.outlooks, service.statistics.internal_errors) == (2, [], {})
+    assert service.queries.outlooks.live_scores() == {}
 
 
 @pytest.mark.parametrize("error", [ModelError("no memory"), ValueError("a defect")])
@@ -142,6 +144,20 @@ def test_outlook_events_follow_the_forecasts(service: Service, link: MemoryLink)
     kinds = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event")]
     assert (kinds, missed) == (["reading", "reading", "forecast", "outlook"], False)
     assert '"lead_min":[1,2,3,4,5,10,15,20,30,45,60]' in text
+
+
+def test_outlook_scores_are_metrics_from_sufficient_outcomes_on(service: Service, link: MemoryLink) -> None:
+    def scraped() -> list[str]:
+        lines = generate_latest(build_registry(service, ServiceInfo("", "gw"))).decode().splitlines()
+        return [line for line in lines if line.startswith("gapcast_outlook_")]
+
+    for first in range(0, MIN_OUTCOMES + 4, 180):
+        run(service, link, "home", n=180, first=NOON + first)
+    assert service.queries.outlooks.live_scores()[EVER].point[4].n >= MIN_OUTCOMES
+    found = "\n".join(scraped())
+    for name in ("gapcast_outlook_skill_ratio", "gapcast_outlook_coverage_ratio"):
+        assert f'{name}{{kind="mean",lead_min="5",period="ever"}}' in found
+        assert f'{name}{{kind="point",lead_min="60",period="last_day"}}' not in found
 
 
 # --- REST --------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import heapq
 
 from gapcast.core.engine import Engine
+from gapcast.core.learning.summary import Period
 from gapcast.core.outlook.outlook import Outlook
+from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.predictor import Predictor
 from gapcast.service.running_engine import RunningEngine
 
@@ -47,6 +49,12 @@ class OutlookQueries:
         found = [self.of(name) for name in page[:limit]]
         next_ = page[limit - 1] if len(page) > limit else None
         return [outlook for outlook in found if outlook is not None], len(devices), next_
+
+    def live_scores(self) -> dict[Period, OutlookScores]:
+        """Return the live scores over all devices by period; empty without outlooks."""
+        with self._running.lock:
+            outlooks = self._running.engine.outlooks
+            return {} if outlooks is None else outlooks.overall_scores()
 
     def explain_absence(self, device: str) -> str:
         """Return why ``device`` has no outlook, in a sentence that names the key to change, if there is one."""
