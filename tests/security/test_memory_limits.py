@@ -190,6 +190,19 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
 
 
+def test_check_reports_whether_the_devices_fit(models: Models) -> None:
+    situation = Situation(settings(), {}, 0.0)
+    assert list(check_memory(situation)) == [], "without models nothing is known"
+    situation.models = models
+    (found,) = check_memory(situation)
+    assert (found.mark, found.what) == (Mark.OK, "memory")
+    situation.settings = settings(devices={"max": 10**12})
+    (found,) = check_memory(situation)
+    assert found.mark is Mark.WARN
+    assert f"devices.max is {10**12}, but only " in found.text
+    assert "lower devices.max" in found.cure
+
+
 def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:
     chosen = settings(**models_with_outlook(tmp_path / "models"), devices={"max": 1_000_000})
     models = load_models(chosen)
@@ -203,19 +216,6 @@ def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:
     assert [line["outlooks"] for line in lines] == [small.outlook.max_devices, 1]
     large = limit_devices(chosen, models, MemoryLimit(100 * GB, "the machine"))
     assert large is chosen
-
-
-def test_check_reports_whether_the_devices_fit(models: Models) -> None:
-    situation = Situation(settings(), {}, 0.0)
-    assert list(check_memory(situation)) == [], "without models nothing is known"
-    situation.models = models
-    (found,) = check_memory(situation)
-    assert (found.mark, found.what) == (Mark.OK, "memory")
-    situation.settings = settings(devices={"max": 10**12})
-    (found,) = check_memory(situation)
-    assert found.mark is Mark.WARN
-    assert f"devices.max is {10**12}, but only " in found.text
-    assert "lower devices.max" in found.cure
 
 
 @pytest.mark.mosquitto
