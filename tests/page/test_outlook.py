@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.page.conftest import Look
 from tests.support.brokers import MosquittoBroker
@@ -73,6 +74,20 @@ def test_house_chart_continues_with_the_outlook(
         peer.publish("gap/home/reading", READING.format(20, 2.5))
         gateway.wait_taken(41)
         see_outlook(window, outlook_of(gateway))
+        between = window.page.evaluate(
+            """async (document) => {
+              const { Outlook } = await import('./page/outlook.js');
+              const outlook = new Outlook(document);
+              const at = (lead) => outlook.at(outlook.minute + lead);
+              return [at(0), at(7).mean, at(7).upperTo, at(60).median, at(61), outlook.next(7)];
+            }""",
+            outlook := outlook_of(gateway),
+        )
+        at = {lead_min: i for i, lead_min in enumerate(outlook["lead_min"])}
+        mean, upper = (
+            0.6 * outlook[name][at[5]] + 0.4 * outlook[name][at[10]] for name in ("mean_kw", "mean_to_upper_kw")
+        )
+        assert between == [None, pytest.approx(mean), pytest.approx(upper), outlook["median_kw"][at[60]], None, None]
         other = look(f"{gateway.url}/#device=second")
         other.see("#chart-note", "Forecast for ")
         other.see("#key-path", "next 5 minutes")
