@@ -194,25 +194,22 @@ def test_horizon_is_that_of_the_named_model(with_history: Path) -> None:
 
 
 def test_horizon_that_no_model_has_lists_the_possible_ones(with_history: Path) -> None:
-    possible = (
-        r"1 \(linear, lstm, with-history\); 2 .*; 5 \(linear, lstm, lstm-5-3, with-history\); 10 \(with-history\); "
-    )
-    with pytest.raises(
-        ModelError, match=rf"forecast.horizon_min: no model forecasts 7 min ahead; possible are {possible}"
-    ):
+    with pytest.raises(ModelError) as refused:
         load_models(settings(with_history, forecast={"horizon_min": 7}))
+    assert str(refused.value) == (
+        "forecast.horizon_min: no model forecasts 7 min ahead; "
+        "possible are 1-5 (linear, lstm); 1-5, 10, 15, 30, 60 (with-history); 5 (lstm-5-3)"
+    )
 
 
 def test_horizon_that_the_named_model_lacks_lists_its_own(with_history: Path) -> None:
-    problem = "forecast.horizon_min: model lstm does not forecast 15 min ahead; possible are 1, 2, 3, 4, 5"
+    problem = "forecast.horizon_min: model lstm does not forecast 15 min ahead; possible are 1-5"
     with pytest.raises(ModelError, match=problem):
         load_models(settings(with_history, forecast={"model": "lstm", "horizon_min": 15}))
 
 
 def test_horizon_that_a_named_member_lacks_is_rejected(with_history: Path) -> None:
-    problem = (
-        "forecast.experts: lstm cannot be combined with with-history: it forecasts 1, 2, 3, 4, 5 min ahead, not 15"
-    )
+    problem = "forecast.experts: lstm cannot be combined with with-history: it forecasts 1-5 min ahead, not 15"
     with pytest.raises(ModelError, match=problem):
         load_models(settings(with_history, forecast={"horizon_min": 15, "experts": ["lstm"]}))
 
