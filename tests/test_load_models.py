@@ -100,7 +100,7 @@ def alter(models: Path, name: str, **card: Any) -> None:
     (models / "registry.json").write_text(json.dumps({"default": "lstm-5-3"}), encoding="utf-8")
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "another horizon": ({"lead_times_min": [3]}, "other", "it forecasts 3 min ahead, not 5"),
     "other features": ({}, "every-feature", "it takes gap_kw, reactive_kvar, voltage_v, current_a, not gap_kw"),
     "other padding": ({"padding": "zero"}, "other", "it pads short windows by zero, not by oldest"),
@@ -178,10 +178,9 @@ def test_horizon_chooses_the_models_that_have_it(
     assert engine.ensemble is not None
     assert engine.ensemble.members == (*members, LEARNED, PERSISTENCE)
     for minute in range(40):
-        accepted = engine.accept([Reading("home", 21_000_000 + minute, 0.5 + minute % 4)])
-        forecasts = engine.forecast(accepted, 0)
+        engine.forecast(engine.accept([Reading("home", 21_000_000 + minute, 0.5 + minute % 4)]), 0)
         engine.learn()
-    assert forecasts[0].horizon_min == (horizon_min or 5)
+    assert [forecast.horizon_min for forecast in engine.latest()] == [horizon_min or 5]
 
 
 def test_horizon_is_that_of_the_named_model(with_history: Path) -> None:

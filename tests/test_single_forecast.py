@@ -143,9 +143,10 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
         return found
 
     alone = made(newest)
-    assert made([3.0] * 600 + gap + newest).gap_kw > alone.gap_kw + 0.5
-    assert figures(made([3.0] * 600 + long_gap + newest)) == figures(alone)
-    assert made([3.0] * 9 * 24 * 60 + newest).n_observed == 30
+    before: list[float | None] = [3.0] * 600
+    assert made(before + gap + newest).gap_kw > alone.gap_kw + 0.5
+    assert figures(made(before + long_gap + newest)) == figures(alone)
+    assert made([*[3.0] * 9 * 24 * 60, *newest]).n_observed == 30
 
 
 def test_forecast_time_without_a_zone_is_rejected() -> None:
