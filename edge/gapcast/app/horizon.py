@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gapcast.core.errors import ModelError
 from gapcast.core.features import measured_in
-from gapcast.core.predictor import Predictor, history_steps_of
+from gapcast.core.predictor import Predictor
 
 SETTING = "forecast.horizon_min"
 
@@ -68,16 +68,10 @@ def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapp
     raise ModelError(msg)
 
 
-def incompatibility(model: Predictor, primary: Predictor, horizon_min: int, *, is_named: bool) -> str:
-    """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can.
-
-    A model with a history is a member only if the settings name it (``is_named``): it is made for the outlook, and at
-    the main horizon it mostly repeats the primary model.
-    """
+def incompatibility(model: Predictor, primary: Predictor, horizon_min: int) -> str:
+    """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can."""
     if horizon_min not in model.lead_times_min:
         return f"it forecasts {lead_times_text(model.lead_times_min)} min ahead, not {horizon_min}"
-    if history_steps_of(model) and not is_named:
-        return "it takes a history, and is a member only where forecast.experts names it"
     if model.spec.padding != primary.spec.padding:
         return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
     channels, own = measured_in(primary.features), measured_in(model.features)
