@@ -109,7 +109,7 @@ def test_forecast_of_unusable_readings_is_a_value_error(readings: list[float | N
 
 @pytest.mark.parametrize("minutes", [0, 7, 61])
 def test_forecast_of_another_horizon_lists_what_is_possible(minutes: int) -> None:
-    possible = r"possible are 1 \(linear, lstm.*\); .*; 5 \(linear, lstm, lstm-16-8, lstm-5-3.*\)"
+    possible = r"possible are 1-5 \(linear, lstm\).*; 5 \(lstm-16-8, lstm-5-3\)"
     with pytest.raises(ValueError, match=rf"minutes={minutes}: no model forecasts that far ahead; {possible}"):
         gapcast.forecast(READINGS, minutes, at=NOON)
 
@@ -143,9 +143,10 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
         return found
 
     alone = made(newest)
-    assert made([3.0] * 600 + gap + newest).gap_kw > alone.gap_kw + 0.5
-    assert figures(made([3.0] * 600 + long_gap + newest)) == figures(alone)
-    assert made([3.0] * 9 * 24 * 60 + newest).n_observed == 30
+    before: list[float | None] = [3.0] * 600
+    assert made(before + gap + newest).gap_kw > alone.gap_kw + 0.5
+    assert figures(made(before + long_gap + newest)) == figures(alone)
+    assert made([*[3.0] * 9 * 24 * 60, *newest]).n_observed == 30
 
 
 def test_forecast_time_without_a_zone_is_rejected() -> None:

@@ -26,7 +26,8 @@ def history_for(model: Predictor, windows: F32) -> F32 | None:
     if not steps:
         return None
     usual_kw = 1 + np.sin(np.arange(steps, dtype=np.float32) * np.float32(2 * np.pi / 96))
-    return (usual_kw + np.float32(0.1) * windows[:, -1, :1]).astype(np.float32)
+    history: F32 = (usual_kw + np.float32(0.1) * windows[:, -1, :1]).astype(np.float32)
+    return history
 
 
 def predict(model: Predictor, windows: F32) -> Prediction:

@@ -30,9 +30,12 @@ from gapcast.config.memory_limit import (
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.systemd.notify import Notifier
+from tests.core.outlook.test_week_in_engine import QuarterMean
 from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.security.test_confined_tasks import run
 from tests.support.brokers import MosquittoBroker
@@ -188,6 +191,17 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     assert 40_000 < cost.history_bytes < 45_000
     alone = device_cost(Engine(models.primary))
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
+
+
+def test_device_cost_of_a_history_is_of_devices_that_have_one() -> None:
+    """The week and its copy in a checkpoint, of tracked devices; of each where nothing is learned."""
+    with_history, without = QuarterMean(), QuarterMean(history_steps=0)
+    options = EnsembleOptions()
+    each = [device_cost(Engine(model)) for model in (with_history, without)]
+    assert 7_000 < each[0].each_bytes - each[1].each_bytes < 8_000
+    tracked = [device_cost(Engine(model, ensemble=Ensemble((model,), options))) for model in (with_history, without)]
+    assert tracked[0].tracked_bytes - tracked[1].tracked_bytes == each[0].each_bytes - each[1].each_bytes
+    assert tracked[0].each_bytes == tracked[1].each_bytes
 
 
 def test_check_reports_whether_the_devices_fit(models: Models) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gapcast.core.errors import ModelError
 from gapcast.core.features import measured_in
-from gapcast.core.predictor import Predictor, history_steps_of
+from gapcast.core.predictor import Predictor
 
 SETTING = "forecast.horizon_min"
 
@@ -20,18 +20,32 @@ class _HasLeadTimes(Protocol):
     def lead_times_min(self) -> Iterable[int]: ...
 
 
+def lead_times_text(leads_min: Iterable[int]) -> str:
+    """Return rising lead times, with runs of minutes in short.
+
+    >>> lead_times_text((1, 2, 3, 4, 5, 10, 15))
+    '1-5, 10, 15'
+    """
+    runs: list[list[int]] = []
+    for lead_min in leads_min:
+        if runs and runs[-1][-1] == lead_min - 1:
+            runs[-1].append(lead_min)
+        else:
+            runs.append([lead_min])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
 def possible_horizons(models: Iterable[_HasLeadTimes]) -> str:
-    """Return the lead times of ``models``, each with the models that have it.
+    """Return the lead times of ``models``, each set of them with the models that have it.
 
     >>> from gapcast.predictors.baselines import Persistence, Trend
-    >>> possible_horizons([Persistence(lead_times_min=(1, 5)), Trend()])
-    '1 (persistence); 5 (persistence, trend)'
+    >>> possible_horizons([Trend(), Persistence(lead_times_min=(1, 2, 3))])
+    '1-3 (persistence); 5 (trend)'
     """
-    names: dict[int, list[str]] = {}
+    names: dict[tuple[int, ...], list[str]] = {}
     for model in models:
-        for lead_min in model.lead_times_min:
-            names.setdefault(lead_min, []).append(model.name)
-    return "; ".join(f"{lead_min} ({', '.join(sorted(set(found)))})" for lead_min, found in sorted(names.items()))
+        names.setdefault(tuple(model.lead_times_min), []).append(model.name)
+    return "; ".join(f"{lead_times_text(leads)} ({', '.join(sorted(found))})" for leads, found in sorted(names.items()))
 
 
 def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapping[str, _HasLeadTimes]) -> str:
@@ -43,7 +57,7 @@ def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapp
     if wanted is not None:
         leads_min = [*models[wanted].lead_times_min]
         if horizon_min not in leads_min:
-            possible = ", ".join(map(str, leads_min))
+            possible = lead_times_text(leads_min)
             msg = f"{SETTING}: model {wanted} does not forecast {horizon_min} min ahead; possible are {possible}"
             raise ModelError(msg)
         return wanted
@@ -54,16 +68,10 @@ def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapp
     raise ModelError(msg)
 
 
-def incompatibility(model: Predictor, primary: Predictor, horizon_min: int, *, is_named: bool) -> str:
-    """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can.
-
-    A model with a history is a member only if the settings name it (``is_named``): it is made for the outlook, and at
-    the main horizon it mostly repeats the primary model.
-    """
+def incompatibility(model: Predictor, primary: Predictor, horizon_min: int) -> str:
+    """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can."""
     if horizon_min not in model.lead_times_min:
-        return f"it forecasts {', '.join(map(str, model.lead_times_min))} min ahead, not {horizon_min}"
-    if history_steps_of(model) and not is_named:
-        return "it takes a history, and is a member only where forecast.experts names it"
+        return f"it forecasts {lead_times_text(model.lead_times_min)} min ahead, not {horizon_min}"
     if model.spec.padding != primary.spec.padding:
         return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
     channels, own = measured_in(primary.features), measured_in(model.features)

@@ -238,6 +238,8 @@ def engine_of(
 def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor) -> list[str]:
     """Return the names of the models that are ensemble members beside ``primary``.
 
+    A model with a history is one only if the settings name it: it is made for the outlook, and at the main horizon it
+    mostly repeats the primary model.
     Raises :class:`ModelError` if a configured member cannot be combined with it.
     """
     wanted, horizon_min = settings.forecast.experts, settings.forecast.horizon_min or primary.lead_times_min[-1]
@@ -245,9 +247,9 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
         return []
     members = []
     for name in sorted(by_name if wanted is None else {*wanted}):
-        if by_name[name] is primary:
+        if by_name[name] is primary or (wanted is None and by_name[name].history_steps):
             continue
-        problem = incompatibility(by_name[name], primary, horizon_min, is_named=wanted is not None)
+        problem = incompatibility(by_name[name], primary, horizon_min)
         if problem and wanted is not None:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapcast.app.horizon import lead_times_text
 from gapcast.app.models import Models, engine_of, load_models
 from gapcast.backtest.houses import HouseFile, minutes_of
 from gapcast.backtest.report import HEAD, row
@@ -65,8 +66,9 @@ def run_comparison(
             continue
         leads_min = model.lead_times_min
         if configured_min is not None and configured_min not in leads_min:
-            possible = ", ".join(map(str, leads_min))
-            skipped.append(f"{name}: not scored, it forecasts {possible} min ahead, not {configured_min}")
+            skipped.append(
+                f"{name}: not scored, it forecasts {lead_times_text(leads_min)} min ahead, not {configured_min}"
+            )
             continue
         horizon_min = main_min if main_min in leads_min else leads_min[-1]
         engine = engine_of(alone, Models(loaded.by_name, model, horizon_min=horizon_min))

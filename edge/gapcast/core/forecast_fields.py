@@ -157,8 +157,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "path",
         FieldType.NUMBERS,
-        "means for each lead time of the model's card, kW; the last is `gap_kw`. Absent with `forecast.path = false`, "
-        "and for models with one lead time",
+        "means of each minute up to the horizon, kW, or of each lead time of a model that does not forecast the next "
+        "minute; the last is `gap_kw`. Absent with `forecast.path = false`, and for models with one lead time",
         lambda one: None if one.path_kw is None else list(one.path_kw),
         lambda batch: batch.path_kw,
         is_optional=True,

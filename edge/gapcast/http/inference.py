@@ -190,8 +190,8 @@ def _outputs(model: Predictor, names: Sequence[str], inputs: Sequence[F32]) -> l
     for first in range(0, len(inputs[0]), _N_PER_CALL):
         if first:
             time.sleep(_PAUSE_S)
-        windows, *history = (rows[first : first + _N_PER_CALL] for rows in inputs)
-        prediction = run_model(model, windows, *history or [None])
+        windows, *histories = [rows[first : first + _N_PER_CALL] for rows in inputs]
+        prediction = run_model(model, windows, histories[0] if histories else None)
         parts.append([getattr(prediction, name) for name in names])
     outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
     if not all(np.isfinite(output).all() for output in outputs):

@@ -148,6 +148,15 @@ def test_week_of_a_jump_beyond_the_ring_is_unknown() -> None:
     assert week.windows([0], [NOON - 30 * DAY_MIN + 14], FILL).tolist() == [[5.0] * STEPS]
 
 
+def test_week_discarded_continues_with_a_later_quarter() -> None:
+    week = WeekHistory(1)
+    for minute in (NOON + 14, NOON + 29):
+        week.add(0, minute, 1.0)
+    week.discard_from(0, NOON + 15)
+    week.add(0, NOON + 44, 3.0)
+    assert week.windows([0], [NOON + 44], FILL)[0, -3:].tolist() == [1.0, 2.0, 3.0]  # the discarded one is unknown
+
+
 def test_week_beyond_its_rows_stores_nothing() -> None:
     week = WeekHistory(1)
     week.add(1, NOON + 14, 1.0)

@@ -24,7 +24,7 @@ from gapcast.core.window import F32, I64
 #: Quarters of a ring: a week, and two days for batches.
 WIDTH = STEPS + 2 * 24 * 60 // STEP_MIN
 #: Memory of the objects of a device beside its ring's values. Measured.
-_OBJECT_BYTES = 400
+_OBJECT_BYTES = 300
 #: Columns of the state, with their kinds and numbers of dimensions: index of the device, quarters before the open one
 #: (oldest first, kW, NaN if unknown), the open quarter, its sum (kW) and number of known minutes.
 _COLUMNS: Mapping[str, tuple[str, int]] = {
