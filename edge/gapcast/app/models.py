@@ -253,9 +253,8 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
         if problem and wanted is not None:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
-        if problem and name != settings.outlook.model:
-            log.info("model.not_combined", model=name, beside=primary.name, why=problem)
         if problem:
+            log.info("model.not_combined", model=name, beside=primary.name, why=problem)
             continue
         members.append(name)
     return members
