@@ -25,7 +25,8 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         return
     names, primary = ", ".join(sorted(models.by_name)), models.primary
     clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""
-    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {primary.name}{clock}")
+    outlook = ""
     if models.outlook is not None:
-        devices = counted(settings.outlook.max_devices, "device")
-        yield ok("outlook", f"the first {devices}, on {settings.topics.outlook}; model: {models.outlook.name}")
+        outlook = f"; outlook of the first {counted(settings.outlook.max_devices, 'device')}: {models.outlook.name}"
+    runtime = load_interpreter()[1]
+    yield ok("models", f"{names} self-tested on {runtime}{outlook}; published model: {primary.name}{clock}")
