@@ -217,3 +217,19 @@ def test_calibration_without_learning_scores_outcomes() -> None:
     engine = outlook_engine(options=OutlookOptions(learns=False))
     process(engine, stream(house_kw(80)))
     assert engine.outlook_scores_of("home")[EVER].point[5].n == 80 - 10 - 1
+
+
+def test_outlook_without_the_first_minute_has_other_means() -> None:
+    engine = Engine(Smooth(), outlook_model=replace(OutlookModel(), lead_times_min=(5, 15, 60)))
+    forecasts, outlooks = process(engine, stream(house_kw(80)))[-1]
+    assert outlooks is not None
+    assert outlooks.point_kw[0, 0, MEAN] == forecasts.gap_kw[0]
+    assert outlooks.mean_kw[:, :, MEAN] == pytest.approx(means_of(outlooks.point_kw[:, :, MEAN], (5, 15, 60)), abs=1e-9)
+    assert outlooks.mean_kw[0, 0, UPPER] != outlooks.point_kw[0, 0, UPPER]
+
+
+def test_device_beyond_allocated_rows_has_no_outlook_yet() -> None:
+    engine = outlook_engine()
+    engine.accept([Reading(f"d{i}", FIRST, 1.0) for i in range(40)])
+    assert engine.outlook_of("d39") is None
+    assert engine.outlook_scores_of("d39")[EVER].point[0].n == 0

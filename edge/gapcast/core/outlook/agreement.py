@@ -15,7 +15,7 @@ from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.window import I64
 
 #: Minutes after the published horizon in which what the forecast knows better falls to a third.
-_DECAY_MIN = 10.0
+_DECAY_MIN = 7.0
 #: The columns of an outlook in the order of those of a persistence forecast.
 _OF_PERSISTENCE = [0, 2, 1, 3]
 

@@ -21,7 +21,7 @@ from gapcast.core.window import F32
 
 #: Variance of the coefficients before the first outcome, in units of an error's variance. Outcomes an hour ahead
 #: overlap, and each tells little more than the last.
-PRIOR = 0.0001
+PRIOR = 0.00005
 #: Factor by which an outcome's weight decays per outcome.
 FORGETTING = 0.99999
 #: Errors of the median below this size count in full, in units of the scale.
