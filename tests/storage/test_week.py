@@ -12,7 +12,8 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.storage import checkpoint
 from gapcast.storage.store import Store
-from tests.core.outlook.test_week_in_engine import NOON, QuarterMean, hour
+from tests.core.outlook.test_week_in_engine import QuarterMean, hour
+from tests.core.test_snapshot import NOON
 
 
 def forecast_kw(engine: Engine, minute: int) -> float:

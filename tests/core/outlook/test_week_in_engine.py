@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -169,6 +170,18 @@ def test_transfer_to_a_model_without_history_drops_the_week() -> None:
     transfer_state(before.engine, after)
     assert after.buffers.week is None
     assert after.accept([Reading("home", NOON + 60, 0.0)]).n_observed == [20]
+
+
+def test_week_counts_elapsed_time_across_a_clock_change() -> None:
+    """The hour that clocks skip is not there, and the one that they repeat is there twice: quarters have 15 minutes."""
+    for change in (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)):
+        first = int(change.timestamp()) // 60 - 180
+        found = []
+        for zone in (UTC, ZoneInfo("Europe/Berlin")):
+            engine = Engine(QuarterMean(), zone=zone)
+            found.append(list(engine.forecast(engine.accept(hour(start=first, n=360)), 0)))
+        assert found[0] == found[1]
+        assert found[0][-1].gap_kw == pytest.approx(0.9 * 23 + 0.1 * 11.5)
 
 
 def test_forget_removes_the_week() -> None:
