@@ -24,6 +24,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.summary import EVER
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.reference_forecasts import KINDS
@@ -144,6 +145,33 @@ def test_backtest_outlook_scores_equal_a_plain_recomputation(tmp_path: Path) -> 
         assert_scores(found.outlooks.of(name), plain_scores(name, minutes, written, 0))
     both = [sum(score.n for score in scores) for scores in map(found.outlooks.of, houses)]
     assert sum(score.n for score in found.outlooks.overall()) == sum(both)
+
+
+def test_backtest_outlook_scores_equal_the_live_scores() -> None:
+    """Those of the service at the end of the run, of a house without holes."""
+    minutes = [Minute(FIRST + i, float(kw)) for i, kw in enumerate(house_kw(600, 4))]
+    own = engine()
+    found = run_houses(own, {"a": iter(minutes)}, outlook=OutlookRequest(OutlookModel().lead_times_min)).outlooks
+    live = own.outlook_scores_of("a")[EVER]
+    assert found is not None
+    for score, its in zip(found.of("a"), (*live.point, *live.mean), strict=True):
+        assert (score.lead_min, score.n) == (its.lead_min, its.n)
+        assert score.mse_kw2 == pytest.approx(its.mse_kw2, rel=1e-4)
+        assert score.mae_kw == pytest.approx(its.mae_kw, rel=1e-4)
+        assert score.references["persistence"].mse_kw2 == pytest.approx(its.persistence_mse_kw2, rel=1e-4)
+        # The service's window is padded with the oldest reading at first.
+        assert score.references["last_window"].mse_kw2 == pytest.approx(its.window_mse_kw2, rel=0.1)
+
+
+def test_backtest_outlooks_survive_time_going_back(tmp_path: Path) -> None:
+    """Two readings are late before the third shows it; what was forecast before has no more outcomes."""
+    kw = house_kw(300, 4)
+    there = [*range(150), *range(100, 300)]
+    found = run({"a": [Minute(FIRST + i, float(kw[i])) for i in there]}, tmp_path / "outlook.csv").outlooks
+    assert found is not None
+    assert {(one.kind, one.lead_min): one.n for one in found.of("a")} == {
+        (kind, lead): 149 - lead + 198 - lead for kind in KINDS for lead in LEADS
+    }
 
 
 def test_backtest_outlooks_scored_from_a_date_are_all_written(tmp_path: Path) -> None:
