@@ -101,7 +101,7 @@ class Experiment(ExperimentSection):
         fields: dict[str, Any] = serialize(self)
         if self.family != OUTLOOK:
             fields.pop("outlook", None)
-        if not self.mixes:
+        if not self.mixes and self.family != OUTLOOK:
             fields.pop("houses", None)
             fields.pop("mixing", None)
         return fields

@@ -179,7 +179,8 @@ class OutlookRows(ExperimentSection):
     At most ``main`` windows of the house of the clean file, ``house`` of each other house, ``simulated`` of each of
     ``n_simulated`` houses per family, and ``mixture`` of each of ``n_mixtures`` mixtures, which have a simulated house
     on top in ``mixed_simulated_share`` of them. The shares are those of the batches. ``new_share`` of the windows are
-    of a device that began less than a week ago.
+    of a device that began less than a week ago. ``point_weight`` is the weight of the loss of single minutes, compared
+    with that of means.
     """
 
     main: PositiveInt = 1_000_000
@@ -194,3 +195,4 @@ class OutlookRows(ExperimentSection):
     simulated_share: PositiveFloat = 0.1
     mixture_share: PositiveFloat = 0.2
     new_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    point_weight: PositiveFloat = 1.0

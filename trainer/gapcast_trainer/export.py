@@ -24,7 +24,6 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.exported import Exported, install, shortest_decimals, training_record
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.outlook import FAMILY as OUTLOOK
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.outlook.export import export_outlook
 from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, utc_now
@@ -71,7 +70,7 @@ def export(
     except ValueError as error:
         msg = f"{run_folder}: the weights do not fit family {family.name} of this version: train again"
         raise RunError(msg) from error
-    if family is OUTLOOK and isinstance(readings, Clean):
+    if family.takes_history and isinstance(readings, Clean):
         return export_outlook(run, model, readings, models, note=note)
 
     note(f"{run.name}: converting")

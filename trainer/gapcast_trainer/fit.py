@@ -17,7 +17,6 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
-from gapcast_trainer.families.outlook import FAMILY as OUTLOOK
 from gapcast_trainer.gradient_descent import descend
 from gapcast_trainer.house_mix import HouseMix
 from gapcast_trainer.outlook.fit import fit_outlook
@@ -47,7 +46,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     split has no windows, a training set's windows do not match the plan, or a family with a closed form gets houses.
     """
     family, hyper = find_family(plan.family, plan.hyper)
-    if family is OUTLOOK:
+    if family.takes_history:
         if start is None or isinstance(readings, TrainingSet):
             msg = f"family {family.name} is built around a model: give its folder by --start, and a clean file"
             raise RunError(msg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated
 
 import keras
 from keras import ops
@@ -31,14 +31,15 @@ class OutlookHyper(Hyper):
     """``body`` are the hyper-parameters of the multi-scale body; ``body_minutes`` the number of its lead times.
 
     Its lead times are 1 to ``body_minutes``, and it needs a ``relative`` expert. ``wide``, ``dense`` and ``relative``
-    are the units of the outlook's own layers.
+    are the units of the outlook's own layers; ``dropout`` follows the first ones in training.
     """
 
-    body: dict[str, Any] = Field(default_factory=dict)
+    body: multiscale.MultiscaleHyper = multiscale.MultiscaleHyper()
     body_minutes: PositiveInt = 5
     wide: PositiveInt = 112
     dense: PositiveInt = 80
     relative: PositiveInt = 56
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def parts(design: Design, hyper: Hyper) -> OutlookParts:
     n_columns = len(leads) - n_body + len(leads) - 1
     head = build_head(
         features[0].shape[1], features[1].shape[1], n_columns, levels,
-        HeadSize(hyper.wide, hyper.dense, hyper.relative), design.scale.scale_kw,
+        HeadSize(hyper.wide, hyper.dense, hyper.relative, hyper.dropout), design.scale.scale_kw,
     )  # fmt: skip
     columns = head(features)
     far, to = columns[:, : len(leads) - n_body], columns[:, len(leads) - n_body :]
@@ -101,7 +102,7 @@ def _named(name: str, parts_of_it: list[keras.KerasTensor]) -> keras.KerasTensor
 def _body(design: Design, hyper: OutlookHyper) -> keras.Model:
     """Return the frozen body, with the outputs of :data:`_BODY_LAYERS` beside its own."""
     its = replace(design, task=replace(design.task, lead_times_min=design.task.lead_times_min[: hyper.body_minutes]))
-    body = multiscale.build(its, multiscale.MultiscaleHyper.model_validate(hyper.body))
+    body = multiscale.build(its, hyper.body)
     body.trainable = False
     return body
 
@@ -157,4 +158,4 @@ def _base(mean_kw: keras.KerasTensor, last_kw: keras.KerasTensor, n_far: int) ->
     return beside([*[last_kw] * n_far, *until, *[last_kw] * n_far], "base")
 
 
-FAMILY = Family("outlook", OutlookHyper, build)
+FAMILY = Family("outlook", OutlookHyper, build, takes_history=True)

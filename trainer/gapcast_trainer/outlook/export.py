@@ -114,8 +114,8 @@ def _golden_inputs(house: HouseMinutes, train: I64, run: Run, readings: Clean) -
         near = train[start : start + 1_000]
         row = near[[int(np.argmax(np.ptp(house.windows_kw(near), axis=1)))]]
         window, history = inputs(house, row, task.features, readings, STEPS if n_known is None else n_known)
-        if n_kept is not None:
-            window[:, : task.window.context - n_kept, 0] = window[:, [task.window.context - n_kept], 0]
+        n_lost = 0 if n_kept is None else max(task.window.context - n_kept, 0)
+        window[:, :n_lost, 0] = window[:, [n_lost], 0]
         windows.append(window[0])
         histories.append(history[0].round(3))
     return np.stack(windows), np.stack(histories)

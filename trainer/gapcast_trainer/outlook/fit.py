@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +20,7 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.best_weights import BestWeights
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.families import find_family
+from gapcast_trainer.families import find_family, multiscale
 from gapcast_trainer.families.base import Design, Hyper, Scale
 from gapcast_trainer.families.outlook import OutlookParts, parts
 from gapcast_trainer.file_weights import set_file_weights
@@ -47,13 +46,14 @@ class OutlookRows:
     n_main: int
 
 
-def body_design(folder: Path) -> tuple[dict[str, Any], Scale]:
-    """Return hyper-parameters and scale of the multi-scale model in ``folder``; :class:`RunError` for another one."""
+def body_scale(folder: Path, hyper: Hyper) -> Scale:
+    """Return the scale of the model in ``folder``; :class:`RunError` if it is not the body that ``hyper`` describes."""
     card = load_model(folder).card
-    if card.family != "multiscale" or card.experiment is None:
-        msg = f"{folder}: is of family {card.family}, but the body of an outlook is a multiscale model with its record"
+    wanted = hyper.model_dump(mode="json")["body"]
+    if card.family != multiscale.FAMILY.name or card.experiment is None or card.experiment["hyper"] != wanted:
+        msg = f"{folder}: is not the model that hyper.body describes, of family {multiscale.FAMILY.name}"
         raise RunError(msg)
-    return dict(card.experiment["hyper"]), Scale(**card.experiment["scale"])
+    return Scale(**card.experiment["scale"])
 
 
 def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
@@ -105,8 +105,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     ``houses`` are the clean files of the plan's other houses, by name; see :func:`gapcast_trainer.fit.fit`.
     """
     _, hyper = find_family(plan.family, plan.hyper)
-    its_hyper, scale = body_design(body)
-    hyper = hyper.model_copy(update={"body": its_hyper})
+    scale = body_scale(body, hyper)
     plan = with_houses(plan.with_dates(readings), houses)
     plan = plan.model_copy(update={"hyper": hyper.model_dump(mode="json")})
     design = Design(plan.task(), plan.outputs.quantile_levels, scale)

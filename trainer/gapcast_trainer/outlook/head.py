@@ -19,11 +19,15 @@ COLUMNS = "columns"
 
 @dataclass(frozen=True, slots=True)
 class HeadSize:
-    """Units of the layers: the first and the second of the absolute expert, and of the relative one."""
+    """Units of the layers: the first and the second of the absolute expert, and of the relative one.
+
+    ``dropout`` follows the first layer of each expert in training (Srivastava et al. 2014).
+    """
 
     wide: int
     dense: int
     relative: int
+    dropout: float = 0.0
 
 
 def build_head(
@@ -38,8 +42,10 @@ def build_head(
     absolute = keras.Input((n_absolute,), name=ABSOLUTE)
     relative = keras.Input((n_relative,), name=RELATIVE)
     spread_kw, base_kw = keras.Input((1,), name=SPREAD), keras.Input((n_columns,), name=BASE)
-    joined = _dense(size.dense, "outlook_dense")(_dense(size.wide, "outlook_wide")(absolute))
+    wide = keras.layers.Dropout(size.dropout, name="outlook_dropout")(_dense(size.wide, "outlook_wide")(absolute))
+    joined = _dense(size.dense, "outlook_dense")(wide)
     own = _dense(size.relative, "outlook_relative_wide")(relative)
+    own = keras.layers.Dropout(size.dropout, name="outlook_relative_dropout")(own)
     own = _dense(size.relative, "outlook_relative_dense")(beside([own, joined], "outlook_joined"))
     seen = beside([joined, own], "outlook_seen")
     gates = keras.layers.Dense(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -36,12 +36,12 @@ def fit_head(  # noqa: PLR0913 - the last ones by keyword
     ``on_epoch`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the end of
     the first epoch there are none, and KeyboardInterrupt propagates.
     """
-    descent, levels = plan.descent, plan.outputs.quantile_levels or ()
+    descent = plan.descent
     batches = FeatureBatches(train, descent.batch_size, plan.seed, probability)
     rate = Rate(descent, descent.epochs * len(batches))
     head.compile(
         optimiser(descent, rate),
-        loss=ColumnLoss(levels, plan.loss.mean, plan.loss.quantiles),
+        loss=ColumnLoss(plan),
         metrics=[keras.metrics.MeanMetricWrapper(squared_error_of_last, name="mse_kw2")],
         jit_compile=False,
     )
@@ -107,10 +107,14 @@ class FeatureBatches(keras.utils.PyDataset):
 class ColumnLoss(keras.losses.Loss):
     """Squared error of means and pinball loss of quantiles, each column weighted as the target says."""
 
-    def __init__(self, levels: Sequence[float], mean: float, quantiles: float) -> None:
-        """Weigh the two losses by ``mean`` and ``quantiles``."""
+    def __init__(self, plan: Experiment) -> None:
+        """Use the levels of ``plan``, and its weights of the two losses and of single minutes."""
         super().__init__(name="column_loss")
-        self._levels, self._mean, self._quantiles = list(levels), mean, quantiles
+        leads, n_body = plan.outputs.lead_times_min, int(plan.hyper["body_minutes"])
+        weights = np.array([plan.outlook.point_weight] * (len(leads) - n_body) + [1.0] * (len(leads) - 1))
+        self._columns = (weights / weights.mean()).tolist()
+        self._levels = list(plan.outputs.quantile_levels or ())
+        self._mean, self._quantiles = plan.loss.mean, plan.loss.quantiles
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return each row's loss ``[N]``."""
@@ -118,4 +122,4 @@ class ColumnLoss(keras.losses.Loss):
         square = ops.square(outcome - y_pred[:, :, 0]) * of_square
         above, levels = ops.expand_dims(outcome, 2) - y_pred[:, :, 1:], ops.array(self._levels)
         pinball = ops.mean(ops.maximum(levels * above, (levels - 1) * above), axis=2) * of_pinball
-        return ops.mean(self._mean * square + self._quantiles * pinball, axis=1)
+        return ops.mean((self._mean * square + self._quantiles * pinball) * ops.array(self._columns), axis=1)
