@@ -67,7 +67,13 @@ class OutlookScores:
 
 
 def score_outlook(predictor: TflitePredictor, house: HouseMinutes, rows: I64, zone: tzinfo) -> OutlookScores:
-    """Score ``predictor`` on the windows ``rows`` of ``house``; each lead time on the rows whose outcome is known."""
+    """Score ``predictor`` on the windows ``rows`` of ``house``; each lead time on the rows whose outcome is known.
+
+    Raises :class:`ValueError` if the model has no means until its lead times, or no quantiles.
+    """
+    if not predictor.forecasts_means or predictor.quantile_levels is None:
+        msg = f"model {predictor.name} forecasts no means until its lead times with their quantiles"
+        raise ValueError(msg)
     leads, levels = predictor.lead_times_min, np.array(predictor.quantile_levels)
     sums: dict[str, list[dict[str, F64]]] = {"point": [], "mean": []}
     for first in range(0, rows.size, _ROWS_AT_ONCE):
@@ -81,15 +87,13 @@ def score_outlook(predictor: TflitePredictor, house: HouseMinutes, rows: I64, zo
             ("point", outcomes[0], found.mean, found.quantiles),
             ("mean", outcomes[1], found.mean_to, found.quantiles_to),
         ):
-            sums[kind].append(_sums(actual, mean, quantiles, levels, kw[:, -1:], last))
+            if mean is not None and quantiles is not None:  # both are there, as checked above
+                sums[kind].append(_sums(actual, mean, quantiles, levels, kw[:, -1:], last))
     return OutlookScores(leads, _averaged(sums["point"]), _averaged(sums["mean"]))
 
 
-def _sums(actual: F32, mean: F32 | None, quantiles: F32 | None, levels: F64, last: F32, window: F32) -> dict[str, F64]:
+def _sums(actual: F32, mean: F32, quantiles: F32, levels: F64, last: F32, window: F32) -> dict[str, F64]:
     """Return the sums of each error over the rows, by the name of the field."""
-    if mean is None or quantiles is None:
-        msg = "the model is no outlook: it lacks means or quantiles"
-        raise ValueError(msg)
     above = actual[:, :, np.newaxis] - quantiles
     inside = (actual >= quantiles[:, :, 0]) & (actual <= quantiles[:, :, -1])
     median = quantiles[:, :, quantiles.shape[2] // 2]
