@@ -16,7 +16,7 @@ from gapcast.bundled import models_path
 from gapcast.predictors.store import load_model
 from gapcast.recordings import clean_file
 from gapcast_trainer.outlook.picture import draw
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import KindScores, OutlookScores, score_outlook
 from gapcast_trainer.split import minute_at
 
@@ -27,7 +27,7 @@ def score_file(path: Path, model: Path, since: datetime | None, every: int) -> O
     """Return the scores of the model in ``model`` on every ``every``-th window of the clean file ``path``."""
     predictor = load_model(model)
     series = clean_file.read(path).series
-    house = HouseMinutes.of(series.first_minute, series.gap_kw, predictor.spec)
+    house = HouseWindows.of(series.first_minute, series.gap_kw, predictor.spec)
     first = series.first_minute if since is None else minute_at(since)
     rows = house.whole(np.flatnonzero(house.observed_minute >= first).astype(np.int64))
     return score_outlook(predictor, house, rows[::every], series.zone)

@@ -8,13 +8,13 @@ import pytest
 from gapcast.core.outlook.quarters import STEPS, fill_unknown, history_windows
 from gapcast.core.window import WindowSpec
 from gapcast.recordings.table import F64
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 
 FIRST, LEADS_MIN = 1_000_003, (1, 5, 60)
 
 
-def house_of(kw: F64) -> HouseMinutes:
-    return HouseMinutes.of(FIRST, kw, WindowSpec(30))
+def house_of(kw: F64) -> HouseWindows:
+    return HouseWindows.of(FIRST, kw, WindowSpec(30))
 
 
 @pytest.fixture(scope="module")

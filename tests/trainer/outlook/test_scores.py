@@ -13,7 +13,7 @@ from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast_trainer.outlook.picture import draw, figure_of
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import OutlookScores, score_outlook
 from tests.support import models
 
@@ -21,18 +21,18 @@ FIRST, ROWS = 1_000_000, np.arange(5, 900, 7)
 
 
 @pytest.fixture(scope="module")
-def house() -> HouseMinutes:
+def house() -> HouseWindows:
     kw = np.random.default_rng(1).gamma(1.0, 0.5, 1_000)
     kw[500] = np.nan
-    return HouseMinutes.of(FIRST, kw, WindowSpec(30))
+    return HouseWindows.of(FIRST, kw, WindowSpec(30))
 
 
 @pytest.fixture(scope="module")
-def found(house: HouseMinutes) -> OutlookScores:
+def found(house: HouseWindows) -> OutlookScores:
     return score_outlook(load_model(models.history_model()), house, ROWS, UTC)
 
 
-def test_outlook_scores_equal_a_direct_calculation(house: HouseMinutes, found: OutlookScores) -> None:
+def test_outlook_scores_equal_a_direct_calculation(house: HouseWindows, found: OutlookScores) -> None:
     predictor = load_model(models.history_model())
     kw = house.windows_kw(ROWS)
     windows = assemble(kw[:, :, np.newaxis], house.observed_minute[ROWS], predictor.features, UTC)
@@ -58,7 +58,7 @@ def test_outlook_scores_at_a_lead_time_are_those_of_a_card(found: OutlookScores)
     assert (naive.mae_median_kw, naive.coverage) == (None, None)
 
 
-def test_outlook_model_of_single_minutes_alone_is_rejected(house: HouseMinutes) -> None:
+def test_outlook_model_of_single_minutes_alone_is_rejected(house: HouseWindows) -> None:
     with pytest.raises(ValueError, match="lstm-5-3 forecasts no means"):
         score_outlook(load_model(models.shipped_models() / "lstm-5-3"), house, ROWS, UTC)
 

@@ -19,7 +19,7 @@ from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer import clean_file_writer
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import OutlookScores, score_outlook
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from tests.support.uci_files import write_text
@@ -36,7 +36,7 @@ def outlook() -> TflitePredictor:
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clean, HouseMinutes]:
+def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clean, HouseWindows]:
     """The bundled week of 2010, which no model was trained on."""
     folder = tmp_path_factory.mktemp("week")
     header, *lines = gzip.decompress(sample_path().read_bytes()).decode().splitlines()
@@ -44,11 +44,11 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clean, HouseMinutes]
     clean_file_writer.write(*minute_series(table), folder / "week.csv")
     clean = clean_file.read(folder / "week.csv")
     outlook_spec = load_model(MODELS / "outlook").spec
-    return clean, HouseMinutes.of(clean.series.first_minute, clean.series.gap_kw, outlook_spec)
+    return clean, HouseWindows.of(clean.series.first_minute, clean.series.gap_kw, outlook_spec)
 
 
 @pytest.fixture(scope="module")
-def inputs(week: tuple[Clean, HouseMinutes], outlook: TflitePredictor) -> tuple[F32, F32]:
+def inputs(week: tuple[Clean, HouseWindows], outlook: TflitePredictor) -> tuple[F32, F32]:
     """Every 29th window of the week, with its history."""
     clean, house = week
     rows = np.arange(0, len(house.windows), 29)
@@ -82,7 +82,7 @@ def test_shipped_outlook_quantiles_never_cross(outlook: TflitePredictor, inputs:
 
 
 def test_shipped_outlook_beats_naive_forecasts_on_the_week(
-    outlook: TflitePredictor, week: tuple[Clean, HouseMinutes]
+    outlook: TflitePredictor, week: tuple[Clean, HouseWindows]
 ) -> None:
     """In a week that begins without any history, by squared and by absolute error."""
     clean, house = week
@@ -99,7 +99,7 @@ def test_whole_set_outlook_reaches_its_scores(
     path = tmp_path_factory.mktemp("whole") / "household.csv"
     clean_file_writer.write(*minute_series(uci.read(whole_set)), path)
     clean = clean_file.read(path)
-    house = HouseMinutes.of(clean.series.first_minute, clean.series.gap_kw, outlook.spec)
+    house = HouseWindows.of(clean.series.first_minute, clean.series.gap_kw, outlook.spec)
     split = MinuteSplit(embargo_min=60)
     rows = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, house.observed_minute)).astype(np.int64))
     found = score_outlook(outlook, house, rows, clean.series.zone)

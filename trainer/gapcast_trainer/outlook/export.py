@@ -19,7 +19,7 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.exported import Exported, install, shortest_decimals, training_record
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import score_outlook
 from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, utc_now
 from gapcast_trainer.split import SplitPart
@@ -40,7 +40,7 @@ def export_outlook(
     note(f"{run.name}: converting")
     content = convert(model)
     task, split = run.design.task, run.experiment.split()
-    house = HouseMinutes.of(readings.series.first_minute, readings.series.gap_kw, task.window)
+    house = HouseWindows.of(readings.series.first_minute, readings.series.gap_kw, task.window)
     observed = house.observed_minute
     train = house.whole(np.flatnonzero(split.holds(SplitPart.TRAIN, observed)).astype(np.int64))
     test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
@@ -60,7 +60,7 @@ def export_outlook(
 
 
 def inputs(
-    house: HouseMinutes, rows: I64, features: tuple[str, ...], readings: Clean, n_known: int = STEPS
+    house: HouseWindows, rows: I64, features: tuple[str, ...], readings: Clean, n_known: int = STEPS
 ) -> tuple[F32, F32]:
     """Return windows ``[n, context, F]`` and histories ``[n, 672]`` of ``rows``, ``n_known`` quarters of each."""
     kw, history = house.windows_kw(rows), house.history_kw(rows)
@@ -101,7 +101,7 @@ def _outputs(predictor: TflitePredictor, windows: F32, history: F32) -> dict[str
     return {name: getattr(found, name) for name in ("mean", "quantiles", "mean_to", "quantiles_to")}
 
 
-def _golden_inputs(house: HouseMinutes, train: I64, run: Run, readings: Clean) -> tuple[F32, F32]:
+def _golden_inputs(house: HouseWindows, train: I64, run: Run, readings: Clean) -> tuple[F32, F32]:
     """Return windows and histories of the golden example, evenly spread over ``train``.
 
     Each is the one with the widest range of power among a thousand neighbours. The first ones are those of a device

@@ -16,7 +16,7 @@ from gapcast.core.window import F32, I64
 from gapcast_trainer.batches import LOSS_ORDER, draw_factors
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families.graph import MEAN, QUANTILES
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.series import TrainingSeries
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import shorten
@@ -65,7 +65,7 @@ def feature_rows(
     Of the training part they are augmented: scaled, shortened, and with less history. ``features`` is the frozen part.
     """
     task = plan.task()
-    house = HouseMinutes.of(series.first_minute, series.gap_kw, task.window)
+    house = HouseWindows.of(series.first_minute, series.gap_kw, task.window)
     rng = np.random.default_rng((plan.seed, len(series.name), *series.name.encode()))
     rows = np.arange(len(house.windows))
     if series.split is not None:
@@ -98,14 +98,14 @@ def feature_rows(
     return FeatureRows(absolute, relative, spread_kw, base_kw, target)
 
 
-def _quantities(house: HouseMinutes, rows: I64, plan: Experiment) -> F32:
+def _quantities(house: HouseWindows, rows: I64, plan: Experiment) -> F32:
     """Return the outcomes of the head's columns: later minutes than the body's, and means until each lead time."""
     n_body = int(plan.hyper["body_minutes"])
     point, until = house.outcomes_kw(rows, plan.task().lead_times_min)
     return np.concatenate([point[:, n_body:], until[:, 1:]], axis=1)
 
 
-def _complete(house: HouseMinutes, rows: I64, lead_times_min: tuple[int, ...]) -> I64:
+def _complete(house: HouseWindows, rows: I64, lead_times_min: tuple[int, ...]) -> I64:
     """Return those of ``rows`` with each minute until the horizon measured."""
     n_known = np.concatenate([[0], np.cumsum(~np.isnan(house.gap_kw))])
     origin = house.windows.origin[rows]

@@ -37,7 +37,7 @@ _VALIDATE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class OutlookRows:
+class HeadRows:
     """Rows to train and to validate on. ``probability`` ``[N]`` is that of drawing each training row."""
 
     train: FeatureRows
@@ -65,7 +65,7 @@ def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
 
 def outlook_rows(
     built: OutlookParts, main: Clean, houses: Mapping[str, Clean], plan: Experiment, note: Callable[[str], object]
-) -> OutlookRows:
+) -> HeadRows:
     """Compute the features of all series of ``plan``; raise :class:`RunError` if a house has no rows."""
     others = [(house, houses[house.name]) for house in plan.houses]
     series, zone = training_series(main, others, plan), main.series.zone
@@ -86,7 +86,7 @@ def outlook_rows(
         msg = f"experiment {plan.name}: no window to validate on: see data.train_until and data.validate_until"
         raise RunError(msg)
     probability = np.array(shares)
-    return OutlookRows(joined(train), joined(validate), probability / probability.sum(), len(train[0]))
+    return HeadRows(joined(train), joined(validate), probability / probability.sum(), len(train[0]))
 
 
 def fit_outlook(  # noqa: PLR0913 - the last ones by keyword

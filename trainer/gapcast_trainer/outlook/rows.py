@@ -15,7 +15,7 @@ F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class HouseMinutes:
+class HouseWindows:
     """A house minute by minute from ``first_minute`` on: ``gap_kw`` ``[T]``, NaN where missing, and its windows."""
 
     first_minute: int
@@ -24,7 +24,7 @@ class HouseMinutes:
     quarters: QuarterMeans
 
     @classmethod
-    def of(cls, first_minute: int, gap_kw: F64, spec: WindowSpec) -> HouseMinutes:
+    def of(cls, first_minute: int, gap_kw: F64, spec: WindowSpec) -> HouseWindows:
         """Cut the windows of a series and average its quarter-hours."""
         return cls(first_minute, gap_kw, cut(gap_kw, spec), quarter_means(gap_kw, first_minute))
 

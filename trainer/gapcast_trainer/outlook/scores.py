@@ -13,7 +13,7 @@ from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import F32, I64
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast_trainer.outlook.rows import HouseMinutes
+from gapcast_trainer.outlook.rows import HouseWindows
 
 F64 = NDArray[np.float64]
 _ROWS_AT_ONCE, _DECIMALS = 8_192, 6
@@ -66,7 +66,7 @@ class OutlookScores:
         return own, naive
 
 
-def score_outlook(predictor: TflitePredictor, house: HouseMinutes, rows: I64, zone: tzinfo) -> OutlookScores:
+def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zone: tzinfo) -> OutlookScores:
     """Score ``predictor`` on the windows ``rows`` of ``house``; each lead time on the rows whose outcome is known.
 
     Raises :class:`ValueError` if the model has no means until its lead times, or no quantiles.
