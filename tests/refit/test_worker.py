@@ -13,11 +13,12 @@ import pytest
 
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, Skills, decode_result, encode_arrays, encode_result
 from gapcast.refit.worker import LIMITS, FitOptions, FormerForest, load_libraries, refit_confined, run_refit
 from tests.core.learning.test_house_forests import constant_forest
-from tests.refit.cycling import cycling_house
+from tests.refit.cycling import cycling_house, submetered_house
 
 OPTIONS = FitOptions(5, WindowSpec(30, "zero"), UTC)
 N = 2 * DAY_MIN
@@ -34,6 +35,14 @@ def test_child_fits_and_this_process_does_not_load_lightgbm() -> None:
     assert 0 < result.peak_mb < LIMITS.memory_bytes >> 20
     again = refit_confined(house, OPTIONS, FormerForest(result.forest, int(house.minutes[0])), niceness=0)
     assert again.former is not None
+
+
+@pytest.mark.lightgbm
+def test_child_sees_the_submeters() -> None:
+    names = ("thermostat", "idle")
+    result = refit_confined(submetered_house(N), replace(OPTIONS, submeters=names), niceness=0)
+    assert result.forest is not None
+    assert result.forest.features == ForestFeatures(OPTIONS.spec.context, names).names
 
 
 @pytest.mark.lightgbm

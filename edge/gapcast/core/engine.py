@@ -87,6 +87,17 @@ class AcceptedBatch:
     filled: list[int] = field(default_factory=list)
     planned: dict[int, PlannedPart] = field(default_factory=dict)
 
+    def uncontrolled(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return :meth:`entered` without the planned loads in each reading's power: what the learning sees."""
+        if not self.planned:
+            return self.entered(readings)
+        kept = []
+        for reading, status, index in zip(readings, self.statuses, self.forecast_indices, strict=True):
+            if status in _ENTERED:
+                part = self.planned.get(index)
+                kept.append(reading if part is None else reading._replace(gap_kw=reading.gap_kw - part.subtracted_kw))
+        return kept
+
     def raise_failure(self) -> None:
         """Raise the first of ``failures``, if any: for callers that need the whole batch."""
         for _, error in self.failures:
@@ -150,7 +161,7 @@ class Engine:
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the night's refit, by device.
-        self.forests = HouseForests(panel.context, model.lead_times_min[-1], zone)
+        self.forests = HouseForests(panel.context, model.lead_times_min[-1], zone, self.buffers.submeters)
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
@@ -234,7 +245,8 @@ class Engine:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
                 windows = self._powers(measured)
-                forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0])
+                submeters_kw = measured[:, :, n_required:]
+                forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
                 published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)

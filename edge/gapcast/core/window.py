@@ -105,15 +105,15 @@ class Windows:
         return np.ascontiguousarray(np.moveaxis(view[self._start[rows]], -1, 1))
 
 
-def cut(series: NDArray[np.floating], spec: WindowSpec) -> Windows:
+def cut(series: NDArray[np.floating], spec: WindowSpec, n_required: int | None = None) -> Windows:
     """Cut every window that a stream of ``series`` would forecast from.
 
     ``series`` ``[T]`` holds one value per minute (kW), NaN for a missing minute; with C channels it is
-    ``[T, C]``, and a minute is missing if any of them is NaN. There is one window for each reading
-    that is at least the second since its history (re)started.
+    ``[T, C]``, and a minute is missing if any of the first ``n_required`` is NaN (None: any of all). There is one
+    window for each reading that is at least the second since its history (re)started.
     """
     values = np.asarray(series, dtype=np.float32)
-    missing = np.isnan(values) if values.ndim == 1 else np.isnan(values).any(axis=1)
+    missing = np.isnan(values) if values.ndim == 1 else np.isnan(values[:, :n_required]).any(axis=1)
     at = np.flatnonzero(~missing).astype(np.int64)
     step = np.diff(at, prepend=at[:1] - (MAX_FILL_MIN + 2))  # the first reading starts a history
     filled = values.copy()

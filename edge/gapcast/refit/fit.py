@@ -34,6 +34,8 @@ _LEAST_FOR_SQUARES = 2 * DAY_MIN
 #: The mean is shrunk towards persistence as if so many windows without a change had been fitted: the squared error of a
 #: young house is decided by few minutes. Measured: docs/decisions/0026-trees-of-the-night.md.
 _PRIOR_WINDOWS = 2_000
+#: Part of the windows in which a submeter is missing while trees are fitted, and in which all are.
+_MISSING_SHARE = 0.05
 _ROWS_AT_ONCE, _TREES_AT_ONCE = 4_096, 20
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.
 _LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
@@ -91,8 +93,8 @@ def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | No
     ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
     """
     began_s = time.process_time()
-    features = ForestFeatures(options.spec.context)
-    house = house.newest()
+    features = ForestFeatures(options.spec.context, options.submeters)
+    house = house.newest().with_submeters(options.submeters)
     examples = _examples(house, options, features)
     n = len(examples.change_kw)
     n_checked = max(int(n * CHECK_SHARE), _LEAST_CHECKED)
@@ -103,7 +105,7 @@ def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | No
         candidate = _fit(fitted, features, _CHECKED)
         skills = _skills(candidate, checked)
         problem = _problem_beside_persistence(skills, n_checked)
-        if former is not None and former.forest.features == features.names:
+        if former is not None and features.begins_with(former.forest.features):
             unseen = checked.since(former.fitted_at_min)
             if len(unseen.change_kw) >= _LEAST_CHECKED:
                 theirs = _skills(former.forest, unseen)
@@ -152,7 +154,7 @@ def _examples(house: RecordedMinutes, options: FitOptions, features: ForestFeatu
     if not len(house):
         return _Examples(np.empty((0, len(features.names)), dtype=np.float32), np.empty(0), np.empty(0, np.int64))
     gap_kw, is_outcome = house.series()
-    windows = cut(gap_kw, options.spec)
+    windows = cut(house.channels(), options.spec, n_required=1)
     target = windows.origin + options.horizon_min
     rows = np.flatnonzero(target < len(gap_kw))
     rows = rows[is_outcome[target[rows]]]
@@ -160,7 +162,8 @@ def _examples(house: RecordedMinutes, options: FitOptions, features: ForestFeatu
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         some = rows[first : first + _ROWS_AT_ONCE]
         minute = house.minutes[0] + target[some]
-        columns[first : first + len(some)] = features.columns(windows[some], _local_minute(minute, options.zone))
+        local, powers = _local_minute(minute, options.zone), windows[some]
+        columns[first : first + len(some)] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
     change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
     return _Examples(columns, change_kw, house.minutes[0] + windows.origin[rows])
 
@@ -172,7 +175,8 @@ def _local_minute(minutes: I64, zone: tzinfo) -> I64:
 
 def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]) -> Forest:
     parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
-    data = lightgbm.Dataset(examples.columns, examples.change_kw, params=parameters, free_raw_data=False)
+    columns = _without_some_submeters(examples.columns, features)
+    data = lightgbm.Dataset(columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
     for output in outputs:
         its = _OUTPUTS[output]
@@ -181,6 +185,23 @@ def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]
         n = len(examples.change_kw)
         add_trees(builder, booster, n / (n + _PRIOR_WINDOWS) if output == "mean" else 1.0)
     return builder.build()
+
+
+def _without_some_submeters(columns: F32, features: ForestFeatures) -> F32:
+    """Return ``columns`` with each submeter missing in some windows, and all of them in some.
+
+    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
+    """
+    n_submeters = len(features.submeters)
+    if not n_submeters:
+        return columns
+    generator = np.random.default_rng(1)
+    is_missing = generator.random((len(columns), n_submeters)) < _MISSING_SHARE
+    is_missing |= generator.random((len(columns), 1)) < _MISSING_SHARE
+    columns = columns.copy()
+    of_submeters = columns[:, features.n_of_mains :].reshape(len(columns), n_submeters, -1)
+    of_submeters[is_missing] = np.nan
+    return columns
 
 
 def _regularization(n: int) -> Mapping[str, Any]:

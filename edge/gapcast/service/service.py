@@ -201,7 +201,7 @@ class Service:
         forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         entered = accepted.entered(readings)
         attempt("publish", link.publish_measured, entered)
-        attempt("refit", self._running.recorder.record, entered)
+        attempt("refit", self._running.recorder.record, accepted.uncontrolled(readings))
         with self._running.lock:
             attempt("learning", self._learn)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0

@@ -44,7 +44,7 @@ class ForestFeatures:
         self._oldest = self.context - last_mean  # minutes before the five-minute means
         lags = range(1, self._n_lags + 1)
         means = range(self._n_lags + 1, last_mean, _MEAN_MIN)
-        self.names = (
+        of_mains = (
             "level",
             *(f"lag {lag}" for lag in lags),
             *(f"mean {begin} to {begin + _MEAN_MIN}" for begin in means),
@@ -58,12 +58,21 @@ class ForestFeatures:
                 for what in _STEP_FEATURES
             ),
             "hour",
+        )
+        #: Number of the columns that need no submeter; those of submeters follow, equally many of each.
+        self.n_of_mains = len(of_mains)
+        self.names = (
+            *of_mains,
             *(
                 f"{name} {what}"
                 for name in self.submeters
                 for what in ("level", *(f"change {lag}" for lag in _SUBMETER_LAGS), "since step")
             ),
         )
+
+    def begins_with(self, names: Sequence[str]) -> bool:
+        """Return whether a forest over the columns ``names`` takes these: all of them, or those without submeters."""
+        return tuple(names) in {self.names, self.names[: self.n_of_mains]}
 
     def columns(self, windows: F32, local_target: I64, submeters_kw: F32 | None = None) -> F32:
         """Return the feature columns ``[N, F]`` in the order of :attr:`names`.
