@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, settings_options, show_file
+from gapcast.commands.options import (
+    FILE_OPTIONS,
+    read_format,
+    read_settings,
+    settings_options,
+    show_file,
+    submeter_options,
+)
 
 
 @click.command()
@@ -26,14 +33,7 @@ from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, s
     help="Score only forecasts made from this time on; the readings before it are used to learn.",
 )
 @FILE_OPTIONS
-@click.option("--submeters", is_flag=True, help="Learn from the three submeters of UCI's set too.")
-@click.option(
-    "--submeter-column",
-    "submeter_columns",
-    multiple=True,
-    metavar="NAME",
-    help="Column with the power of a submeter, in the unit of --value-column; can be repeated.",
-)
+@submeter_options("Learn from")
 @click.option(
     "--all-models",
     is_flag=True,

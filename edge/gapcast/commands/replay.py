@@ -18,6 +18,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits, is_device_id
+from gapcast.core.submeters import measured_name
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
@@ -26,6 +27,7 @@ from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher, payload_of
 from gapcast.replay.publisher import replay as publish_paced
+from gapcast.replay.submeter_topics import submeter_topics, unread_submeters
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def replay_file(
 ) -> int:
     """Publish the minutes of ``source`` to the configured broker, as ``device``; return the number of readings.
 
-    ``show`` is called with what was understood of the file, and with a warning if a gateway with these settings does
-    not read what is published. Raises
+    Each minute of a submeter is published before that of the device. ``show`` is called with what was understood of the
+    file, and with a warning if a gateway with these settings does not read what is published. Raises
     :class:`~gapcast.core.errors.SourceError` for an invalid file, :class:`~gapcast.core.errors.BrokerError` for a
     broker that cannot be used and :class:`SettingsError` for an invalid name or start.
     """
@@ -65,16 +67,23 @@ def replay_file(
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
     answers = DeviceTopic.parse("topics.forecast", settings.topics.forecast).of(device)
-    if warning := unread_warning(settings, topic):
-        show(f"warning: {warning}")
-    with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
+    topics = submeter_topics(settings, device, recording.submeters)
+    for warning in (unread_warning(settings, topic), *unread_submeters(settings, device, topics)):
+        if warning:
+            show(f"warning: {warning}")
+    keys = {measured_name(name): one for name, one in topics.items()}
+    with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport, keys) as meter:
         for line in recording.lines(part.zone):
             show(line)
         if speed is None:
             meter.follow(answers)
         # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
         shown = tqdm(minutes, total=part.limit, unit=" readings", desc=device, disable=None)
-        return publish_paced(shown, meter.publish, speed, stopping)
+
+        def publish(minute: Minute) -> None:
+            meter.publish(minute, recording.submeters_kw(minute.minute))
+
+        return publish_paced(shown, publish, speed, stopping)
 
 
 def unread_warning(settings: Settings, topic: str) -> str:
