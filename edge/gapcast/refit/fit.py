@@ -74,14 +74,18 @@ _CHECKED = ("mean", "median")
 
 @dataclass(frozen=True, slots=True)
 class _Examples:
-    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``."""
+    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``.
+
+    ``fitted_columns`` are those that trees are fitted to: with submeters missing in some windows.
+    """
 
     columns: F32
+    fitted_columns: F32
     change_kw: F64
     minutes: I64
 
     def part(self, which: slice) -> _Examples:
-        return _Examples(self.columns[which], self.change_kw[which], self.minutes[which])
+        return _Examples(self.columns[which], self.fitted_columns[which], self.change_kw[which], self.minutes[which])
 
     def since(self, minute: int) -> _Examples:
         return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
@@ -152,20 +156,37 @@ def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[
 
 def _examples(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:
     if not len(house):
-        return _Examples(np.empty((0, len(features.names)), dtype=np.float32), np.empty(0), np.empty(0, np.int64))
+        nothing = np.empty((0, len(features.names)), dtype=np.float32)
+        return _Examples(nothing, nothing, np.empty(0), np.empty(0, np.int64))
     gap_kw, is_outcome = house.series()
     windows = cut(house.channels(), options.spec, n_required=1)
     target = windows.origin + options.horizon_min
     rows = np.flatnonzero(target < len(gap_kw))
     rows = rows[is_outcome[target[rows]]]
     columns = np.empty((len(rows), len(features.names)), dtype=np.float32)
+    fitted = np.empty_like(columns) if features.submeters else columns
+    generator = np.random.default_rng(1)
     for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[first : first + _ROWS_AT_ONCE]
-        minute = house.minutes[0] + target[some]
-        local, powers = _local_minute(minute, options.zone), windows[some]
-        columns[first : first + len(some)] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
+        places = slice(first, first + _ROWS_AT_ONCE)
+        some = rows[places]
+        local, powers = _local_minute(house.minutes[0] + target[some], options.zone), windows[some]
+        columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
+        if features.submeters:
+            _hide_submeters(powers[:, :, 1:], generator)
+            fitted[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
     change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
-    return _Examples(columns, change_kw, house.minutes[0] + windows.origin[rows])
+    return _Examples(columns, fitted, change_kw, house.minutes[0] + windows.origin[rows])
+
+
+def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
+    """Set each submeter of ``submeters_kw`` ``[N, context, K]`` to missing in some windows, and all of them in some.
+
+    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
+    """
+    n_windows, _, n_submeters = submeters_kw.shape
+    is_missing = generator.random((n_windows, n_submeters)) < _MISSING_SHARE
+    is_missing |= generator.random((n_windows, 1)) < _MISSING_SHARE
+    submeters_kw[np.broadcast_to(is_missing[:, np.newaxis], submeters_kw.shape)] = np.nan
 
 
 def _local_minute(minutes: I64, zone: tzinfo) -> I64:
@@ -175,8 +196,7 @@ def _local_minute(minutes: I64, zone: tzinfo) -> I64:
 
 def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]) -> Forest:
     parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
-    columns = _without_some_submeters(examples.columns, features)
-    data = lightgbm.Dataset(columns, examples.change_kw, params=parameters, free_raw_data=False)
+    data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
     for output in outputs:
         its = _OUTPUTS[output]
@@ -185,23 +205,6 @@ def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]
         n = len(examples.change_kw)
         add_trees(builder, booster, n / (n + _PRIOR_WINDOWS) if output == "mean" else 1.0)
     return builder.build()
-
-
-def _without_some_submeters(columns: F32, features: ForestFeatures) -> F32:
-    """Return ``columns`` with each submeter missing in some windows, and all of them in some.
-
-    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
-    """
-    n_submeters = len(features.submeters)
-    if not n_submeters:
-        return columns
-    generator = np.random.default_rng(1)
-    is_missing = generator.random((len(columns), n_submeters)) < _MISSING_SHARE
-    is_missing |= generator.random((len(columns), 1)) < _MISSING_SHARE
-    columns = columns.copy()
-    of_submeters = columns[:, features.n_of_mains :].reshape(len(columns), n_submeters, -1)
-    of_submeters[is_missing] = np.nan
-    return columns
 
 
 def _regularization(n: int) -> Mapping[str, Any]:

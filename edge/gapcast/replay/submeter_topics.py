@@ -1,20 +1,13 @@
-"""The topics that a replay publishes submeters on, and whether a gateway reads them there."""
+"""The topics that a replay publishes submeters on."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
-from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.core.grid import MINUTE_MS
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.recordings.recording import Minute
-from gapcast.replay.publisher import payload_of
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,48}")
 
@@ -32,22 +25,3 @@ def submeter_topics(settings: Settings, device: str, names: Sequence[str]) -> di
             msg = f"--submeter-column {name!r} cannot name a submeter: use 1 to 48 of A-Z a-z 0-9 _ - . in the column"
             raise SettingsError(msg)
     return {name: configured.get(name, f"{topic}/{name}") for name in names}
-
-
-def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str]) -> Iterator[str]:
-    """Yield why a gateway with ``settings`` does not read a submeter that is published on its topic, and the fix.
-
-    ``topics`` are those of the submeters of ``device`` by name.
-    """
-    now_ms = time.time_ns() // 1_000_000
-    payload = payload_of(Minute(now_ms // MINUTE_MS - 1, 1.0))
-    for name, topic in topics.items():
-        fix = f'[[submeters]] with of = "{device}", name = "{name}", preset = "gapcast" and topic = "{topic}"'
-        if not any((one.of, one.name) == (device, name) for one in settings.submeters):
-            yield f"a gateway with this configuration does not read the submeter {name}: add {fix}"
-            continue
-        listener = SampleListener(settings)
-        publication = Publication(topic, payload, 0, False, False, b"", len(payload))
-        listener.receive(ReceivedMessage(publication, time.perf_counter(), now_ms))
-        if [kw for samples in listener.devices.values() for kw in samples.powers_kw] != [1.0]:
-            yield f"the submeter {name} is not read as it is published: configure {fix} for a replay"
