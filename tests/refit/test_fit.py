@@ -65,6 +65,20 @@ def test_same_minutes_give_the_same_trees() -> None:
     assert all(np.array_equal(array, other.arrays()[name]) for name, array in one.arrays().items())
 
 
+def test_fit_that_rests_gives_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each tree, as long as it took: all that this thread worked meanwhile, apart from the last one's windows."""
+    slept_s: list[float] = []
+    monkeypatch.setattr("gapcast.refit.fit.time.sleep", slept_s.append)
+    house = cycling_house(2 * DAY_MIN)
+    one, other = (refit(house, OPTIONS, rests=rests).forest for rests in (True, False))
+    assert one is not None
+    assert other is not None
+    assert len(slept_s) == (200 + 300) * 2 + 60 * 2
+    assert min(slept_s) >= 0
+    assert sum(slept_s) > 0
+    assert all(np.array_equal(array, other.arrays()[name]) for name, array in one.arrays().items())
+
+
 def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
     """A random walk: nothing is better than persistence."""
     walk_kw = 50 + np.random.default_rng(3).standard_normal(N).cumsum() * 0.1

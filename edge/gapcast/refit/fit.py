@@ -6,7 +6,7 @@ This is the only module that imports LightGBM; it runs in a process of its own (
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -91,11 +91,30 @@ class _Examples:
         return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
 
 
-def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | None = None) -> RefitResult:
+class Rest:
+    """Sleeps as long as this thread has worked since the last call: it takes at most half of a processor.
+
+    A callback of LightGBM, for a process that may not lower its priority.
+    """
+
+    def __init__(self) -> None:
+        self._since_s = time.thread_time()
+
+    def __call__(self, _environment: object) -> None:
+        """Sleep after a tree."""
+        time.sleep(max(0.0, time.thread_time() - self._since_s))
+        self._since_s = time.thread_time()
+
+
+def refit(
+    house: RecordedMinutes, options: FitOptions, former: FormerForest | None = None, *, rests: bool = False
+) -> RefitResult:
     """Fit a forest to the newest minutes of ``house``, if one that has not seen its newest days does well on them.
 
     ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
+    ``rests``: pause after each tree for as long as it took.
     """
+    callbacks = [Rest()] if rests else []
     began_s = time.process_time()
     features = ForestFeatures(options.spec.context, options.submeters)
     house = house.newest().with_submeters(options.submeters)
@@ -106,7 +125,7 @@ def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | No
     checked = examples.part(slice(max(n - n_checked, 0), n))
     forest, skills, theirs, problem = None, None, None, f"{n:,} windows are too few"
     if len(fitted.change_kw) >= _LEAST_CHECKED:
-        candidate = _fit(fitted, features, _CHECKED)
+        candidate = _fit(fitted, features, _CHECKED, callbacks)
         skills = _skills(candidate, checked)
         problem = _problem_beside_persistence(skills, n_checked)
         if former is not None and features.begins_with(former.forest.features):
@@ -115,7 +134,7 @@ def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | No
                 theirs = _skills(former.forest, unseen)
                 n_unseen = len(unseen.change_kw)
                 problem = problem or _problem_beside_former(_skills(candidate, unseen), theirs, n_unseen)
-        forest = None if problem else _fit(examples, features, tuple(_OUTPUTS))
+        forest = None if problem else _fit(examples, features, tuple(_OUTPUTS), callbacks)
     return RefitResult(
         forest,
         problem,
@@ -194,13 +213,14 @@ def _local_minute(minutes: I64, zone: tzinfo) -> I64:
     return local
 
 
-def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]) -> Forest:
+def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Rest]) -> Forest:
     parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
     data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
     for output in outputs:
         its = _OUTPUTS[output]
-        booster = lightgbm.train({**parameters, **its.objective, "learning_rate": its.learning_rate}, data, its.n_trees)
+        of_output = {**parameters, **its.objective, "learning_rate": its.learning_rate}
+        booster = lightgbm.train(of_output, data, its.n_trees, callbacks=[*callbacks])
         builder.begin_output()
         n = len(examples.change_kw)
         add_trees(builder, booster, n / (n + _PRIOR_WINDOWS) if output == "mean" else 1.0)

@@ -110,8 +110,11 @@ def run_refit(given: IO[bytes]) -> bytes:
         raise ModelError(_NO_LIGHTGBM.format(error)) from error
     arrays = decode_arrays(given.read())
     horizon_min, context, niceness = arrays["numbers"].tolist()
-    with suppress(PermissionError):  # a sandbox may forbid it
+    rests = False
+    try:
         os.nice(niceness)
+    except PermissionError:  # as in the sandbox of systemd's unit: whoever may lower a priority may change any
+        rests = niceness > 0
     former = {name.removeprefix(_FORMER): array for name, array in arrays.items() if name.startswith(_FORMER)}
     padding, zone, *submeters = arrays["names"].tolist()
     submeters_kw = dict(zip(submeters, arrays["submeters_kw"], strict=True))
@@ -120,6 +123,7 @@ def run_refit(given: IO[bytes]) -> bytes:
         RecordedMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool), submeters_kw),
         FitOptions(horizon_min, spec, UTC if zone == "UTC" else ZoneInfo(zone), tuple(submeters)),
         FormerForest(Forest.of_arrays(former), int(arrays["former"][0])) if former else None,
+        rests=rests,
     )
     return encode_result(replace(result, peak_mb=_peak_mb()))
 
