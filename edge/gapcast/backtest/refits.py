@@ -113,8 +113,8 @@ class _Recorded:
         self._gap_kw.append(reading.gap_kw)
         self._is_filled.append(reading.is_filled)
         measured = reading.measured or {}
-        for name, column in self._submeters_kw.items():
-            column.append(measured.get(measured_name(name), math.nan))
+        for name, powers_kw in self._submeters_kw.items():
+            powers_kw.append(measured.get(measured_name(name), math.nan))
         if len(self.minutes) >= 2 * MAX_MINUTES:
             for column in (self.minutes, self._gap_kw, self._is_filled, *self._submeters_kw.values()):
                 del column[:-MAX_MINUTES]

@@ -148,9 +148,3 @@ def test_forecast_range_allows_feed_in_from_the_first_forecast() -> None:
     )
     assert [forecast.gap_kw for forecast in forecasts] == [-2.0, -2.0]
     assert all((forecast.lower_kw or 0) < -2.0 for forecast in forecasts)
-
-
-def test_mixed_roots_are_geometric_means_where_there_are_others() -> None:
-    roots, others = np.array([[1.0, 4.0]] * 4), np.array([[4.0, 4.0]] * 3 + [[np.nan, np.nan]])
-    mixed = conformal_interval.mixed_roots(roots, others, np.array([0.0, 0.5, 1.0, 0.5]))
-    assert mixed.tolist() == [[1, 4], [2, 4], [4, 4], [1, 4]]

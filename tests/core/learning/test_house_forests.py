@@ -65,24 +65,6 @@ def test_forest_predicts_its_own_device_alone() -> None:
         assert of_flat[-2] == of_flat[-3]
 
 
-def test_forest_has_a_share_in_the_spread_of_its_own_device() -> None:
-    """Of the distances of 0.36 kW to the model's quantiles, and of 0.75 kW to the forest's."""
-    engine = ensemble_engine(Smooth(), refits=True)
-    run(engine, 2)
-    engine.forests.use("home", constant_forest(engine.forests.features.names))
-    forecasts = engine.forecast(engine.accept([Reading(device, FIRST + 2, 1.0) for device in ("home", "flat")]), 0)
-    assert forecasts.lower_kw is not None
-    assert forecasts.upper_kw is not None
-    assert forecasts.median_kw is not None
-    up_kw, down_kw = (
-        [round(abs(bound - median), 4) for bound, median in zip(bounds, forecasts.median_kw, strict=True)]
-        for bounds in (forecasts.upper_kw, forecasts.lower_kw)
-    )
-    assert up_kw[1] == down_kw[1] == pytest.approx(0.36, abs=2e-4)
-    assert up_kw[0] == down_kw[0]
-    assert 0.361 < up_kw[0] < 0.36 * (0.75 / 0.36) ** 0.5, "neither without a share nor with the whole weight"
-
-
 def run_from(engine: Engine, first: int, n: int) -> list[list[list[float]]]:
     members = []
     for i in range(first, n):

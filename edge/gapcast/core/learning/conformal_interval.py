@@ -8,8 +8,6 @@ at one miss in ten. Its steps shrink like 1/n to a floor (A. Angelopoulos, R. Ba
 *Online conformal prediction with decaying step sizes*, ICML 2024), so that a new device adapts fast.
 Over any T outcomes the miss rate deviates by at most the range of log(width) / (step T), whatever the house does.
 
-Where trees of the house's own forecast it, their quantiles have a share in the spread: that of the trees in the median.
-
 Why the square root: of all powers of the spread between 0 (constant width) and 1 (the model's own shape), it
 gives nearly the smallest mean width at the same coverage on houses that the model was not trained on.
 """
@@ -34,16 +32,6 @@ def roots(spread_kw: F64) -> F64:
     """Return the square roots of spreads, kW, of any shape, each at least :data:`MIN_SPREAD_KW`."""
     root: F64 = np.sqrt(np.maximum(spread_kw, MIN_SPREAD_KW))
     return root
-
-
-def mixed_roots(roots_down_up: F64, others: F64, share: F64) -> F64:
-    """Return the geometric mean of two pairs of roots ``[N, 2]``, where ``share`` ``[N]`` is the weight of ``others``.
-
-    Rows of ``others`` that are NaN have no weight.
-    """
-    weight = np.where(np.isnan(others), 0.0, share[:, np.newaxis])
-    mixed: F64 = roots_down_up ** (1 - weight) * np.where(np.isnan(others), 1.0, others) ** weight
-    return mixed
 
 
 def first_log_width(roots_down_up: F64) -> F64:

@@ -257,8 +257,6 @@ class Ensemble:
             roots = one.spread_roots
             if roots is None:
                 roots = np.repeat(conformal_interval.roots(2 * scale_kw)[:, np.newaxis], 2, axis=1)
-            if one.forest_roots is not None and self._inputs.refit is not None:
-                roots = conformal_interval.mixed_roots(roots, one.forest_roots, shares[:, 1, self._inputs.refit])
             is_new = np.isnan(log_width)
             if is_new.any():
                 log_width = np.where(is_new, conformal_interval.first_log_width(roots), log_width)

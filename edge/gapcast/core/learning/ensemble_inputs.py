@@ -30,8 +30,7 @@ class MemberPredictions:
     filled in later; those of the forest are NaN for a device without one); ``bounds_kw`` and ``spread_roots``
     ``[N, 2]`` the first model's own bounds and the roots of their distances from its median, None if it has none.
     ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
-    ``loads`` are the submeters' features, None if there are no submeters. ``forest_roots`` ``[N, 2]`` are like
-    ``spread_roots``, of the forest's own quantiles; NaN for a device without one, None if no device has one.
+    ``loads`` are the submeters' features, None if there are no submeters.
     """
 
     rows: I64
@@ -45,7 +44,6 @@ class MemberPredictions:
     spread_roots: F64 | None
     is_measured: NDArray[np.bool_] | None = None
     loads: LoadFeatures | None = None
-    forest_roots: F64 | None = None
 
     def select(self, which: I64 | slice) -> MemberPredictions:
         """Return the predictions of the windows ``which``."""
@@ -63,7 +61,6 @@ class MemberPredictions:
             None if self.spread_roots is None else self.spread_roots[which],
             None if self.is_measured is None else self.is_measured[which],
             None if self.loads is None else self.loads.select(which),
-            None if self.forest_roots is None else self.forest_roots[which],
         )
 
     def without_outcomes(self, filled: Sequence[int]) -> MemberPredictions:
@@ -178,8 +175,7 @@ class EnsembleInputs:
             columns = np.zeros((len(rows), self.rls_features.width), dtype=np.float32)
             bins = np.zeros((2, len(rows)), dtype=np.int64)
         bounds = self._bounds(predictions[0])
-        made = MemberPredictions(rows, minutes, last_kw, bins, windows, columns, members_kw, *bounds)
-        return made if forests_kw is None else replace(made, forest_roots=_roots_of(forests_kw))
+        return MemberPredictions(rows, minutes, last_kw, bins, windows, columns, members_kw, *bounds)
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
         quantiles, median = prediction.quantiles, self._median[0]
@@ -188,9 +184,3 @@ class EnsembleInputs:
         outer_kw = quantiles[:, -1, self._outer].astype(np.float64)
         inner_kw = prediction.mean[:, -1] if median is None else quantiles[:, -1, median]
         return outer_kw, conformal_interval.roots(np.abs(outer_kw - inner_kw[:, np.newaxis]))
-
-
-def _roots_of(forests_kw: F64) -> F64:
-    """Return the roots of the distances of the bounds from the median, ``[N, 2]``, for forests' outputs ``[N, 4]``."""
-    median_kw, lower_kw, upper_kw = forests_kw[:, 1], forests_kw[:, 2], forests_kw[:, 3]
-    return conformal_interval.roots(np.stack((median_kw - lower_kw, upper_kw - median_kw), axis=1))
