@@ -149,7 +149,7 @@ def test_asyncapi_drift_event_matches_its_schema(
         for i in range(n_a_day):
             power_kw = 2 + size_kw * (i // 10 % 2)
             peer.send("gap/home/reading", reading(FIRST + day * DAY_MIN + i, power_kw))
-    gateway.wait_taken(n_a_day * (QUIET_DAYS + 8), 60)
+    gateway.wait_taken(n_a_day * (QUIET_DAYS + 8))
     documents = [payload_of(message) for message in peer.wait_for(events)]
     assert [(one["event"], one["device"], one["errors"]) for one in documents] == [("drift", "home", "grew")]
     assert [faults(one, DOCUMENT["components"]["schemas"]["event"], DOCUMENT) for one in documents] == [[]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Event
 
@@ -201,8 +201,8 @@ class Service:
         forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         entered = accepted.entered(readings)
         attempt("publish", link.publish_measured, entered)
-        attempt("refit", self._running.recorder.record, entered)
         with self._running.lock:
+            attempt("refit", self._record, entered)
             attempt("learning", self._learn)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
         attempt(
@@ -225,6 +225,11 @@ class Service:
     def _accept(self, readings: list[Reading]) -> AcceptedBatch:
         accepted = self._attempt("stream", self._running.engine.accept, readings)
         return none_accepted(readings) if accepted is None else accepted
+
+    def _record(self, entered: Sequence[Reading]) -> None:
+        """Record ``entered`` for the night's refit, but for devices forgotten since their forecast was published."""
+        buffers = self._running.engine.buffers
+        self._running.recorder.record([reading for reading in entered if reading.device in buffers])
 
     def _learn(self) -> None:
         self._score_reports.record_outcomes(*self._running.engine.learn())
