@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -219,18 +220,29 @@ def test_gateway_takes_no_more_devices_than_fit(
 
 
 @contextmanager
-def no_more_files() -> Iterator[None]:
-    """Let this process open no file beyond those that it has: EMFILE for each."""
+def no_more_files() -> Iterator[Callable[[], None]]:
+    """Let this process open no file beyond those that it has: EMFILE for each.
+
+    Yields a function that takes the places of files that other threads have closed meanwhile.
+    """
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    newest = os.open(os.devnull, os.O_RDONLY)
-    os.close(newest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (newest, limits[1]))
+    held = [os.open(os.devnull, os.O_RDONLY)]
+
+    def fill() -> None:
+        try:
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            assert error.errno == errno.EMFILE
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, limits[1]))
     try:
-        with pytest.raises(OSError, match="Too many open files"):
-            os.open(os.devnull, os.O_RDONLY)
-        yield
+        fill()
+        yield fill
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for file in held:
+            os.close(file)
 
 
 def test_interpreters_are_created_without_free_files() -> None:
@@ -295,8 +307,8 @@ def test_model_watcher_continues_after_no_free_files(
     copy = ModelCopy(tmp_path / "models", "linear")
     gateway = start_gateway(mosquitto, models={"path": copy.models})
     statistics = gateway.service.statistics
-    with no_more_files():
-        wait_until(lambda: statistics.internal_errors.get("models", 0) > 0, "a look that fails")
+    with no_more_files() as fill:
+        wait_until(lambda: fill() or statistics.internal_errors.get("models", 0) > 0, "a look that fails")
     copy.alter_card(lambda card: card.update(version="new"))
     wait_until(lambda: statistics.model_reloads["swapped"] == 1, "the new model")
     assert httpx.get(f"{gateway.url}/livez").status_code == 200
