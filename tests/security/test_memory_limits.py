@@ -219,6 +219,16 @@ def test_gateway_takes_no_more_devices_than_fit(
 # --- where it runs out ------------------------------------------------------------------------------------
 
 
+def open_or_none(path: str) -> int | None:
+    """Return a descriptor of ``path``, None if there are too many open files."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return None
+
+
 @contextmanager
 def no_more_files() -> Iterator[Callable[[], None]]:
     """Let this process open no file beyond those that it has: EMFILE for each.
@@ -229,11 +239,8 @@ def no_more_files() -> Iterator[Callable[[], None]]:
     held = [os.open(os.devnull, os.O_RDONLY)]
 
     def fill() -> None:
-        try:
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY))
-        except OSError as error:
-            assert error.errno == errno.EMFILE
+        while (file := open_or_none(os.devnull)) is not None:
+            held.append(file)
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, limits[1]))
     try:
