@@ -20,7 +20,7 @@ from bench.process import memory
 from bench.subject import MODELS, ROOT
 
 #: Longest wait for what must happen, s; no promise of how long anything takes.
-WAIT_S = 120.0
+WAIT_S = 600.0
 _POLL_S = 0.05
 _CONFIGURATION = """\
 listener {port} {host}
