@@ -167,7 +167,9 @@ def test_asyncapi_published_messages_match_their_schemas(
     answer = f"gapcast/{GATEWAY}/answer/here"
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
     readings = [reading(FIRST + i, 1.0)[:-1] + measured for i in range(N_READINGS)]
-    for payload in (*readings, "nonsense"):
+    peer.publish("gap/home/reading", readings[0])
+    peer.wait_for("gap/home/availability")  # measured minutes are published of devices that Home Assistant knows
+    for payload in (*readings[1:], "nonsense"):
         peer.publish("gap/home/reading", payload)
     request = json.dumps({"readings": [json.loads(one) for one in readings[:2]]})
     for body in (request, '{"readings": [1]}', '{"readings": [1, 1230]}'):
