@@ -315,7 +315,12 @@ def test_model_watcher_continues_after_no_free_files(
     gateway = start_gateway(mosquitto, models={"path": copy.models})
     statistics = gateway.service.statistics
     with no_more_files() as fill:
-        wait_until(lambda: fill() or statistics.internal_errors.get("models", 0) > 0, "a look that fails")
+
+        def has_failed() -> bool:
+            fill()
+            return statistics.internal_errors.get("models", 0) > 0
+
+        wait_until(has_failed, "a look that fails")
     copy.alter_card(lambda card: card.update(version="new"))
     wait_until(lambda: statistics.model_reloads["swapped"] == 1, "the new model")
     assert httpx.get(f"{gateway.url}/livez").status_code == 200
