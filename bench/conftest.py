@@ -1,7 +1,8 @@
-"""Skips the modules that need Spark where it is not installed."""
+"""Skips the modules that need Spark or the trainer where those are not installed."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-collect_ignore = ["spark.py", "spark_kills.py"] if find_spec("pyspark") is None else []
+_NEEDED = {"spark.py": "pyspark", "spark_kills.py": "pyspark", "outlook_scores.py": "matplotlib"}
+collect_ignore = [module for module, package in _NEEDED.items() if find_spec(package) is None]

@@ -14,7 +14,7 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 # Below the ephemeral ports of Linux and macOS (from 32768 and 49152): a client's socket
 # cannot take the port before its server does.
-_BLOCKS = [range(first, first + 1_000) for first in range(15_000, 32_000, 1_000)]
+_BLOCKS = [range(first, first + 250) for first in range(15_000, 32_000, 250)]
 
 
 @functools.cache

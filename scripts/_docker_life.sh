@@ -83,12 +83,15 @@ goes_to_another_broker() { # as docs/docker.md has it; the broker is this instal
     wait_until 30 attic_is $((n_kept + 10))
 }
 
-check_addon() { # the same image from a registry, built and started as Home Assistant does; the options name the broker
-    local base="$registry_address/gapcast"
-    docker tag gapcast:amd64 "$base:$(version)"
+check_addon() { # the image with LightGBM from a registry, built and started as Home Assistant does; the options name the broker
+    local base="$registry_address/gapcast-refit"
+    build linux/amd64 "$base:$(version)" docker/Dockerfile --build-arg REQUIREMENTS=refit || { tail -n 40 "$work/build.log"; fail "build with the refit"; }
+    figures[refit]="$(own_megabytes "$base:$(version)" python:amd64)"
     docker push -q "$base:$(version)" >/dev/null
     docker compose stop -t 10 edge >/dev/null 2>&1
     prove "the add-on is built on the image" docker build -q --pull --build-arg "IMAGE=$base" -t gapcast-homeassistant homeassistant-addon
+    prove "own layers ${figures[refit]} MB; LightGBM can be loaded" docker run --rm --network none --entrypoint /opt/gapcast/bin/python \
+        gapcast-homeassistant -c 'import gapcast.refit.fit'
     mkdir "$work/addon"
     facts options mosquitto "$(password_of gapcast)" >"$work/addon/options.json"
     chmod 600 "$work/addon/options.json"

@@ -91,12 +91,15 @@ ln -s dist-packages $local/lib/python3.13/site-packages
 python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl $local/lib/python3.13/dist-packages
 ln -s ../../bin/python3 $local/bin/python3
 rm -f $1/usr/lib/python3.13/EXTERNALLY-MANAGED'
+# It has the one library that the image with the night's refit installs, and no packages can be installed in it.
+apt_get_of_nothing='printf "#!/bin/sh\n" >$1/usr/bin/apt-get; chmod 755 $1/usr/bin/apt-get'
 
 publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-trixie, one tag for all architectures
     local folder="$1" architecture name=library/python making=()
     shift
     for architecture in "$@"; do
-        unpacked trixie "$architecture" "$folder/python-$architecture.tar" python3 --extract-hook="$pip_below_local" &
+        unpacked trixie "$architecture" "$folder/python-$architecture.tar" python3,libgomp1 --extract-hook="$pip_below_local" \
+            --extract-hook="$apt_get_of_nothing" &
         making+=($!)
     done
     for pid in "${making[@]}"; do wait "$pid"; done

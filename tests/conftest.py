@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.brokers import Broker, MosquittoBroker, default_broker_kind, started_broker
 from tests.support.certificates import Authority
@@ -23,14 +24,29 @@ from tests.support.optional_tools import (
 __all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_terminal_summary"]
 
 # The same examples on every run and machine; `scripts/test --hypothesis-profile=explore` looks for new ones.
-settings.register_profile("steady", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=3_000)
+# Neither a deadline nor the check for slow generation, which fails where the machine is busy.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", _UNTIMED, derandomize=True)
+settings.register_profile("explore", _UNTIMED, max_examples=3_000)
 settings.load_profile("steady")
 
 
 def pytest_configure() -> None:
     """Let commands be interrupted: a shell's background jobs, and all that they start, ignore SIGINT otherwise."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def restored_logs() -> Iterator[None]:
+    """Undo the configuration of logs by a command that the test runs in this process."""
+    import structlog
+
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

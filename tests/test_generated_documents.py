@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts._generated_documents import DOCUMENTS, ROOT, forecast_table
+from scripts._generated_documents import DOCUMENTS, ROOT, field_tables
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -15,4 +15,4 @@ def test_generated_document_matches_the_code(name: str) -> None:
 
 def test_document_without_a_place_for_the_generated_part_is_refused() -> None:
     with pytest.raises(ValueError, match="has no part between"):
-        forecast_table("# A page\n")
+        field_tables("# A page\n")

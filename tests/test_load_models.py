@@ -13,7 +13,16 @@ from gapcast.app.models import engine_of, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
-from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
+from gapcast.core.reading import Reading
+from gapcast.predictors.store import read_card
+from tests.support.models import (
+    ModelCopy,
+    default_name,
+    every_feature_model,
+    history_model,
+    shipped_models,
+    shipped_names,
+)  # fmt: skip
 
 
 def settings(models: Path | None = None, **sections: Any) -> Settings:
@@ -39,7 +48,8 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def test_members_are_all_compatible_models_primary_first() -> None:
-    others = [name for name in shipped_names() if name != default_name()]
+    cards = {name: read_card(shipped_models() / name / "card.json") for name in shipped_names()}
+    others = [name for name, card in cards.items() if name != default_name() and not card.history_steps]
     assert members_of() == (default_name(), *others, LEARNED, PERSISTENCE)
 
 
@@ -90,7 +100,8 @@ def alter(models: Path, name: str, **card: Any) -> None:
     (models / "registry.json").write_text(json.dumps({"default": "lstm-5-3"}), encoding="utf-8")
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "another horizon": ({"lead_times_min": [3]}, "other", "it forecasts 3 min ahead, not 5"),
     "other features": ({}, "every-feature", "it takes gap_kw, reactive_kvar, voltage_v, current_a, not gap_kw"),
     "other padding": ({"padding": "zero"}, "other", "it pads short windows by zero, not by oldest"),
 }
@@ -113,3 +124,167 @@ def test_members_incompatible_are_rejected_if_named_else_skipped(mixed: Path, ca
 def test_members_with_fewer_features_are_included(mixed: Path) -> None:
     models = load_models(settings(mixed, forecast={"model": "every-feature"}))
     assert [model.name for model in models.others] == ["lstm-5-3"]
+
+
+# --- the main forecast's horizon ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_history(tmp_path: Path) -> Path:
+    """A folder with the default model, one of a single lead time, and one with a history and more lead times."""
+    folder = tmp_path / "models"
+    for name in ("with-history", "lstm-5-3", "linear", "lstm"):
+        ModelCopy(folder, source=history_model() if name == "with-history" else shipped_models() / name)
+    assert json.loads((folder / "registry.json").read_text(encoding="utf-8")) == {"default": "lstm"}
+    return folder
+
+
+def test_model_with_history_is_no_member_by_default(with_history: Path) -> None:
+    with capture_logs() as logs:
+        models = load_models(settings(with_history))
+    assert [model.name for model in models.members] == ["lstm", "linear", "lstm-5-3"]
+    assert engine_of(settings(with_history), models).buffers.week is None
+    assert [entry for entry in logs if entry["event"] == "model.not_combined"] == [], "it is as it should be"
+
+
+def test_model_with_history_is_a_member_where_named(with_history: Path) -> None:
+    chosen = settings(with_history, forecast={"experts": ["with-history"]})
+    models = load_models(chosen)
+    assert [model.name for model in models.members] == ["lstm", "with-history"]
+    assert [model.lead_times_min for model in models.members] == [(1, 2, 3, 4, 5)] * 2
+    assert engine_of(chosen, models).buffers.week is not None
+
+
+@pytest.mark.parametrize(
+    ("horizon_min", "members"),
+    [
+        (None, ["lstm", "linear", "lstm-5-3"]),
+        (5, ["lstm", "linear", "lstm-5-3"]),
+        (3, ["lstm", "linear"]),
+        (15, ["with-history"]),
+        (60, ["with-history"]),
+    ],
+)
+def test_horizon_chooses_the_models_that_have_it(
+    with_history: Path, horizon_min: int | None, members: list[str]
+) -> None:
+    chosen = settings(with_history, forecast={"horizon_min": horizon_min})
+    models = load_models(chosen)
+    engine = engine_of(chosen, models)
+    assert [model.name for model in models.members] == members
+    assert {model.lead_times_min[-1] for model in models.members} == {horizon_min or 5}
+    assert engine.published_model.lead_times_min[-1] == (horizon_min or 5)
+    assert engine.ensemble is not None
+    assert engine.ensemble.members == (*members, LEARNED, PERSISTENCE)
+    for minute in range(40):
+        engine.forecast(engine.accept([Reading("home", 21_000_000 + minute, 0.5 + minute % 4)]), 0)
+        engine.learn()
+    assert [forecast.horizon_min for forecast in engine.latest()] == [horizon_min or 5]
+
+
+def test_horizon_is_that_of_the_named_model(with_history: Path) -> None:
+    chosen = settings(with_history, forecast={"model": "with-history", "horizon_min": 5, "experts": ["lstm"]})
+    models = load_models(chosen)
+    assert [model.name for model in models.members] == ["with-history", "lstm"]
+    assert models.members[0].lead_times_min == (1, 2, 3, 4, 5)
+    alone = load_models(settings(with_history, forecast={"model": "with-history"}))
+    assert [model.lead_times_min[-1] for model in alone.members] == [60]
+
+
+def test_horizon_that_no_model_has_lists_the_possible_ones(with_history: Path) -> None:
+    with pytest.raises(ModelError) as refused:
+        load_models(settings(with_history, forecast={"horizon_min": 7}))
+    assert str(refused.value) == (
+        "forecast.horizon_min: no model forecasts 7 min ahead; "
+        "possible are 1-5 (linear, lstm); 1-5, 10, 15, 30, 60 (with-history); 5 (lstm-5-3)"
+    )
+
+
+def test_horizon_that_the_named_model_lacks_lists_its_own(with_history: Path) -> None:
+    problem = "forecast.horizon_min: model lstm does not forecast 15 min ahead; possible are 1-5"
+    with pytest.raises(ModelError, match=problem):
+        load_models(settings(with_history, forecast={"model": "lstm", "horizon_min": 15}))
+
+
+def test_horizon_that_a_named_member_lacks_is_rejected(with_history: Path) -> None:
+    problem = "forecast.experts: lstm cannot be combined with with-history: it forecasts 1-5 min ahead, not 15"
+    with pytest.raises(ModelError, match=problem):
+        load_models(settings(with_history, forecast={"horizon_min": 15, "experts": ["lstm"]}))
+
+
+@pytest.mark.parametrize("horizon_min", [0, 61, "soon"])
+def test_horizon_outside_of_all_cards_is_rejected(horizon_min: object) -> None:
+    with pytest.raises(ValueError, match="horizon_min"):
+        settings(forecast={"horizon_min": horizon_min})
+
+
+# --- the outlook model -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_outlook(tmp_path: Path) -> Path:
+    """A folder of a primary model of five minutes, and of one that can make outlooks."""
+    folder = tmp_path / "models"
+    ModelCopy(folder, source=history_model())
+    ModelCopy(folder, "lstm-5-3")
+    return folder
+
+
+def test_outlook_model_is_the_named_one_and_no_member(with_outlook: Path) -> None:
+    chosen = settings(with_outlook, outlook={"model": "with-history", "max_devices": 7})
+    with capture_logs() as logs:
+        models = load_models(chosen)
+    assert models.outlook is models.by_name["with-history"]
+    assert (models.others, models.active) == ((), (models.outlook, models.primary))
+    assert {*models.stamps} == {"with-history", "lstm-5-3"}
+    assert "model.not_combined" not in {entry["event"] for entry in logs}
+    outlooks = engine_of(chosen, models).outlooks
+    assert outlooks is not None
+    assert (outlooks.model, outlooks.options.max_devices) == (models.outlook, 7)
+
+
+@pytest.mark.parametrize("off", [{"enabled": False}, {"max_devices": 0}])
+def test_outlook_that_is_off_needs_no_model(with_outlook: Path, off: dict[str, Any]) -> None:
+    models = load_models(settings(with_outlook, outlook={"model": "oracle", **off}))
+    assert (models.outlook, engine_of(settings(with_outlook), models).outlooks) == (None, None)
+
+
+def test_outlook_without_the_default_model_is_off_and_logged(with_outlook: Path) -> None:
+    with capture_logs() as logs:
+        assert load_models(settings(with_outlook)).outlook is None
+    assert [entry for entry in logs if entry["event"] == "outlook.off"] == [
+        {"event": "outlook.off", "model": "outlook", "why": "it is not installed", "log_level": "info"}
+    ]
+
+
+def test_outlook_model_that_is_named_and_missing_is_an_error(with_outlook: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"outlook\.model: there is no model 'oracle' in .*; there are: lstm-5-3, with"
+    ):
+        load_models(settings(with_outlook, outlook={"model": "oracle"}))
+
+
+@pytest.mark.parametrize(
+    ("primary", "name", "problem"),
+    [
+        ("lstm-5-3", "lstm-5-3", "it does not forecast the mean of all minutes until each lead time"),
+        ("with-history", "levels", r"it does not have the quantiles 0\.05, 0\.5 and 0\.95"),
+        ("lstm-5-3", "no-five", r"its lead times \(1, .*, 60 min\) do not contain the main forecast's, 5 min"),
+        ("lstm-5-3", "padded", "it pads short windows by zero, lstm-5-3 by oldest"),
+        ("lstm-5-3", "reactive", "it takes gap_kw, reactive_kvar, and readings have gap_kw"),
+    ],
+)
+def test_outlook_model_that_cannot_is_an_error(with_outlook: Path, primary: str, name: str, problem: str) -> None:
+    alter: dict[str, Any] = {
+        "levels": lambda card: card.update(quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.9]),
+        "no-five": lambda card: card.update(lead_times_min=[1, 2, 3, 4, 6, 10, 15, 30, 60]),
+        "reactive": lambda card: card["features"][1].update(name="reactive_kvar", unit="kvar"),
+        "padded": lambda card: card.update(padding="zero"),
+    }
+    if name in alter:
+        copy = ModelCopy(with_outlook.parent / name, source=history_model())
+        copy.alter_card(alter[name])
+        copy.alter_card(lambda card: card.update(name=name))
+        copy.folder.rename(with_outlook / name)
+    with pytest.raises(ModelError, match=f"outlook.model: {name} cannot make outlooks: {problem}"):
+        load_models(settings(with_outlook, outlook={"model": name}, forecast={"model": primary}))

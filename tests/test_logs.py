@@ -6,7 +6,6 @@ import ast
 import json
 import logging
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -115,19 +114,13 @@ def test_log_rate_limit_is_bounded_for_many_texts() -> None:
 
 
 @pytest.fixture
-def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """Configure logs as a service does, and read its output; undo it after."""
-    before = structlog.get_config()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def log_lines(capsys: pytest.CaptureFixture[str], restored_logs: None) -> Any:
+    """Read what the service logs, as JSON, once the test has configured logs as a service does."""
 
     def read() -> list[dict[str, Any]]:
         return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
-    yield read
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return read
 
 
 def test_log_lines_are_json_and_rate_limited(log_lines: Any) -> None:

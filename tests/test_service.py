@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
+from gapcast.core.forecast import Forecasts
 from gapcast.core.predictor import Prediction
 from gapcast.core.presence import Presence
 from gapcast.core.reading import Limits, Reading
@@ -70,6 +72,41 @@ def test_stop_takes_all_received_messages() -> None:
     stopping.set()
     assert service.run(stopping)
     assert link.n_queued == 0
+
+
+class Recorder:
+    """Implements :class:`gapcast.service.ports.MinuteRecorder` in memory."""
+
+    status = None
+
+    def __init__(self) -> None:
+        self.recorded: list[Reading] = []
+
+    def record(self, readings: Sequence[Reading]) -> None:
+        self.recorded += readings
+
+    def forget(self, device: str) -> None:
+        self.recorded = [reading for reading in self.recorded if reading.device != device]
+
+
+class Forgetting(MemoryLink):
+    """A link over which a device is forgotten as soon as its forecast is there."""
+
+    service: Service
+
+    def publish(self, forecasts: Forecasts) -> list[int]:
+        if len(forecasts):
+            self.service.forget("home")
+        return super().publish(forecasts)
+
+
+def test_device_forgotten_at_its_forecast_is_not_recorded() -> None:
+    link, recorder = Forgetting(), Recorder()
+    link.service = Service(link, Engine(Persistence()), {}, recorder=recorder)
+    for minute in (0, 1):
+        link.put(Reading("home", NOON + minute, 1.0), Reading("other", NOON + minute, 1.0))
+        link.service.run_once(0)
+    assert recorder.recorded == [Reading("other", NOON + minute, 1.0) for minute in (0, 1)]
 
 
 def test_forget_offline_is_published_on_reconnect() -> None:

@@ -21,6 +21,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
+from tests.support.models import history_model
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 1, 15, 12, 0, 30, tzinfo=BERLIN)
@@ -106,11 +107,46 @@ def test_forecast_of_unusable_readings_is_a_value_error(readings: list[float | N
         gapcast.forecast(readings, at=NOON)
 
 
-@pytest.mark.parametrize("minutes", [0, 4, 15])
+@pytest.mark.parametrize("minutes", [0, 7, 61])
 def test_forecast_of_another_horizon_lists_what_is_possible(minutes: int) -> None:
-    possible = r"possible are 5 \(linear, lstm, lstm-16-8, lstm-5-3\)"
+    possible = r"possible are 1-5 \(linear, lstm\).*; 5 \(lstm-16-8, lstm-5-3\)"
     with pytest.raises(ValueError, match=rf"minutes={minutes}: no model forecasts that far ahead; {possible}"):
         gapcast.forecast(READINGS, minutes, at=NOON)
+
+
+def test_forecast_of_a_shorter_lead_time_is_the_models() -> None:
+    whole, made = gapcast.forecast(READINGS, at=NOON), gapcast.forecast(READINGS, 3, at=NOON)
+    assert (made.horizon_min, made.model) == (3, "lstm")
+    assert whole.path_kw is not None
+    assert made.path_kw == whole.path_kw[:3]
+    assert made.gap_kw == whole.path_kw[2]
+
+
+@pytest.fixture
+def with_history(tmp_path: Path) -> Path:
+    """A folder with a model of five minutes, and one with a history of a week and lead times up to an hour."""
+    shutil.copytree(history_model(), tmp_path / "with-history")
+    shutil.copytree(models_path() / "linear", tmp_path / "linear")
+    (tmp_path / "registry.json").write_text('{"default": "linear"}')
+    return tmp_path
+
+
+def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) -> None:
+    """Readings before a gap count, those before a gap of more than a day do not."""
+    newest: list[float | None] = [1.0] * 120
+    gap: list[float | None] = [None] * 300
+    long_gap: list[float | None] = [None] * (24 * 60 + 1)
+
+    def made(readings: list[float | None]) -> Forecast:
+        found = gapcast.forecast(readings, 60, at=NOON, models=with_history)
+        assert (found.horizon_min, found.model) == (60, "with-history")
+        return found
+
+    alone = made(newest)
+    before: list[float | None] = [3.0] * 600
+    assert made(before + gap + newest).gap_kw > alone.gap_kw + 0.5
+    assert figures(made(before + long_gap + newest)) == figures(alone)
+    assert made([*[3.0] * 9 * 24 * 60, *newest]).n_observed == 30
 
 
 def test_forecast_time_without_a_zone_is_rejected() -> None:

@@ -78,8 +78,10 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
     try:
         gateway.start()
         gateway.wait_ready()
+        fleet = Fleet(n_devices, qos=1)
+        _wait_processed(gateway, pour(broker.port, fleet, 2))  # so that what grows later is the backlog, not the fleet
         gateway.stop()
-        n_sent = pour(broker.port, Fleet(n_devices, qos=1), n_messages // n_devices)
+        n_sent = pour(broker.port, fleet, n_messages // n_devices)
         begin_s = time.monotonic()
         gateway.start()
         gateway.wait_ready()

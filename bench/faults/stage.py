@@ -19,7 +19,8 @@ from bench.ports import free_port
 from bench.process import memory
 from bench.subject import MODELS, ROOT
 
-WAIT_S = 60.0
+#: Longest wait for what must happen, s; no promise of how long anything takes.
+WAIT_S = 600.0
 _POLL_S = 0.05
 _CONFIGURATION = """\
 listener {port} {host}
@@ -197,7 +198,7 @@ class Gateway:
         return self._log.read_text(encoding="utf-8").count(words)
 
     def _get(self, route: str) -> tuple[int, bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
         try:
             link.request("GET", route)
             answer = link.getresponse()

@@ -20,6 +20,7 @@ from gapcast.commands.options import (
     read_settings,
     settings_options,
     show_file,
+    submeter_options,
 )
 from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
@@ -136,12 +137,15 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
 @FILE_OPTIONS
+@submeter_options("Publish")
 def replay(
     file: Path | None,
     device: str,
     speed: float | None,
     start: str | None,
     limit: int | None,
+    submeters: bool,
+    submeter_columns: tuple[str, ...],
     config: Path | None,
     assignments: tuple[str, ...],
     **of_file: Any,
@@ -150,16 +154,19 @@ def replay(
 
     FILE is in UCI's format, any CSV file with --time-column and --value-column, an export of Home Assistant or
     InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Default: the bundled week.
+    Submeters are published on the topics of the configured [[submeters]], or on that of the readings and their name.
     """
     from gapcast.app.broker import transport_of
     from gapcast.backtest.houses import HouseFile
     from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import the_one_of
+    from gapcast.recordings.layout import with_submeters
     from gapcast.sample import sample_path
 
     settings = the_one_of(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
     form, zone = read_format(of_file, settings)
+    form = with_submeters(form, submeter_columns, of_uci=submeters)
     source = ReplaySource(file or sample_path(), form, HouseFile(start, limit, zone=zone))
     n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=show_file)
     click.echo(f"{n_published} readings published as {device}")

@@ -18,8 +18,10 @@ from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
 from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.lead_scores import LeadScores, LeadSums
+from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.report import document, table
-from gapcast.backtest.run import Backtest
+from gapcast.backtest.run import Backtest, with_outlooks
 from gapcast.backtest.run import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
@@ -27,7 +29,7 @@ from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
-from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
+from gapcast_fleet.groups import OUTPUT, GroupOutlook, Result, group_runner, progress_path, read_result, result_path
 from gapcast_fleet.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.identity import Identity, identity_of
 from gapcast_fleet.score import fleet_settings
@@ -40,12 +42,16 @@ _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class BacktestOptions:
-    """The input of a back-test: a folder of Parquet, the part of it, and the number of houses per engine."""
+    """The input of a back-test: a folder of Parquet, the part of it, and the number of houses per engine.
+
+    ``outlook`` are the outlooks to score (None: none).
+    """
 
     folder: Path
     form: ParquetFormat
     part: HouseFile
     houses_at_once: int = 100
+    outlook: GroupOutlook | None = None
 
 
 def run_backtest(
@@ -62,7 +68,9 @@ def run_backtest(
     ``say`` is called with what was understood of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
     ``results`` has other options, models or history.
     """
-    settings, scored_from = fleet_settings(settings), options.part.first_scored_minute
+    settings, scored_from, outlook = fleet_settings(settings), options.part.first_scored_minute, options.outlook
+    if outlook is not None:
+        settings = with_outlooks(settings, options.houses_at_once)
     identity = identity_of(settings, load_models(settings))
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     say(f"reading {options.folder}")
@@ -72,25 +80,35 @@ def run_backtest(
         if not history.houses:
             raise SourceError(options.folder, "holds no reading")
         groups = distribute(history.houses, options.houses_at_once, spark.sparkContext.defaultParallelism)
-        _begin(results, options.part, history, groups, identity)
+        _begin(results, options, history, groups, identity)
         task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
         began_s = time.perf_counter()
-        _run_groups(spark, history, groups, group_runner(task, results.resolve(), scored_from), results, quiet=quiet)
-    found = join([read_result(result_path(results, i)) for i in range(len(groups))], time.perf_counter() - began_s)
+        run = group_runner(task, results.resolve(), scored_from, outlook)
+        _run_groups(spark, history, groups, run, results, quiet=quiet)
+    leads = None if outlook is None else outlook.lead_times_min
+    parts = [read_result(result_path(results, i)) for i in range(len(groups))]
+    found = join(parts, time.perf_counter() - began_s, leads)
     written = document(found) | {"refused": {its.name: its.n_refused for its in history.surveys if its.n_refused}}
     (results / SCORES).write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return found
 
 
 def _begin(
-    results: Path, part: HouseFile, history: FleetHistory, groups: Sequence[Sequence[HouseSurvey]], identity: Identity
+    results: Path,
+    options: BacktestOptions,
+    history: FleetHistory,
+    groups: Sequence[Sequence[HouseSurvey]],
+    identity: Identity,
 ) -> None:
     """Record what the results are of, or compare it with the record."""
+    part, outlook = options.part, options.outlook
     about = {
         "identity": json.loads(identity.text()),
         "columns": history.form.document(),
         "part": {"start": part.start, "limit": part.limit, "score_from": part.score_from},
         "groups": [[(its.name, its.n_readings, its.n_refused, its.digest) for its in group] for group in groups],
+        # Not without outlooks, so that results of earlier versions can be continued.
+        **({} if outlook is None else {"outlook": [list(outlook.lead_times_min), outlook.is_written]}),
     }
     begin_or_resume(results / _ABOUT, about, "--results", "back-test")
 
@@ -121,8 +139,8 @@ def _n_readings_done(results: Path, group: int) -> int:
         return read_result(path).n_readings if path.exists() else 0
 
 
-def join(results: Sequence[Result], took_s: float) -> Backtest:
-    """Return the results of all groups as one back-test, houses by name."""
+def join(results: Sequence[Result], took_s: float, lead_times_min: tuple[int, ...] | None = None) -> Backtest:
+    """Return the results of all groups as one back-test, houses by name; outlooks are at ``lead_times_min``."""
     names = [name for result in results for name in result.names]
     scored, live = (
         _scores(results[0].members, len(names), [getattr(result, part) for result in results])
@@ -134,7 +152,11 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
         for name, row in sorted((name, row) for row, name in enumerate(names))
     ]
     n_readings = sum(result.n_readings for result in results)
-    return Backtest(results[0].published_model, n_readings, took_s, houses, scored.overall()[EVER])
+    outlooks = None
+    if lead_times_min is not None:
+        sums = {name: LeadSums(lead_times_min, its) for result in results for name, its in result.outlook.items()}
+        outlooks = LeadScores(lead_times_min, sums)
+    return Backtest(results[0].published_model, n_readings, took_s, houses, scored.overall()[EVER], outlooks=outlooks)
 
 
 def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
@@ -152,5 +174,7 @@ def lines(found: Backtest) -> Iterator[str]:
         yield "  skill by house: " + ", ".join(
             f"{share:.0%} {its:+.3f}" for share, its in zip(_SHARES, at, strict=True)
         )
+    if found.outlooks is not None:
+        yield from outlook_table(f"all {len(found.houses)} houses", found.outlooks.overall())
     rate = found.n_readings / found.took_s if found.took_s else 0.0
     yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} per second"

@@ -142,6 +142,14 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
     "--score-from", metavar="ISO", help="Score only forecasts made from this time on; learn from the readings before."
 )
 @click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="Houses per engine.")
+@click.option(
+    "--horizons",
+    metavar="MINUTES",
+    help="Score the outlook too: at these lead times, 1 to 60 minutes, such as 5,15,30,60.",
+)
+@click.option(
+    "--outlook", is_flag=True, help="Write each outlook at the lead times of --horizons, a CSV file per group."
+)
 def backtest(
     folder: Path,
     config: Path | None,
@@ -152,6 +160,8 @@ def backtest(
     start: str | None,
     limit: int | None,
     score_from: str | None,
+    horizons: str | None,
+    outlook: bool,
     **of_files: Any,
 ) -> None:
     """Run the engine over the history of many houses on all cores and score its forecasts; resume from RESULTS.
@@ -159,13 +169,19 @@ def backtest(
     FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files, or files of
     `gapcast-trainer prepare`. Samples are averaged over each minute.
     """
+    from gapcast.backtest.horizons import parse_horizons
     from gapcast.backtest.houses import HouseFile
     from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest
+    from gapcast_fleet.groups import GroupOutlook
     from gapcast_fleet.spark import session
 
+    if outlook and horizons is None:
+        msg = "--outlook needs the lead times to write: add --horizons, such as --horizons 15,30,60"
+        raise click.UsageError(msg)
+    scored = None if horizons is None else GroupOutlook(parse_horizons(horizons), is_written=outlook)
     settings = read_settings(config, assignments)
     form = format_of(of_files, settings.site.zone)
-    options = BacktestOptions(folder, form, HouseFile(start, limit, score_from, form.zone), houses_at_once)
+    options = BacktestOptions(folder, form, HouseFile(start, limit, score_from, form.zone), houses_at_once, scored)
     spark = session("gapcast-fleet backtest", conf)
     try:
         for line in lines(run_backtest(spark, settings, options, results, say=partial(click.echo, err=True))):

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.reading import Reading

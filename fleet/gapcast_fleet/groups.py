@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gapcast.backtest.lead_scores import LeadScores
+from gapcast.backtest.outlook_file import OutlookFile
+from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.run import BATCH_READINGS, Tally, run_through
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
@@ -24,12 +28,23 @@ from gapcast_fleet.worker import WorkerTask, new_engine
 #: Output columns of a worker: the finished group and its number of readings.
 OUTPUT = "group int, n long"
 _PROGRESS_S = 1.0
-_SCORED, _LIVE = "scored/", "live/"
+_SCORED, _LIVE, _OUTLOOK = "scored/", "live/", "outlook/"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOutlook:
+    """The outlooks to score: at ``lead_times_min``; ``is_written``: a CSV file of each group has all of them."""
+
+    lead_times_min: tuple[int, ...]
+    is_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week."""
+    """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week.
+
+    ``outlook`` holds the sums of :class:`~gapcast.backtest.lead_scores.LeadSums` by house; none without outlooks.
+    """
 
     names: list[str]
     members: list[str]
@@ -38,6 +53,7 @@ class Result:
     weeks: list[list[Week]]
     scored: dict[str, NDArray[Any]]
     live: dict[str, NDArray[Any]]
+    outlook: dict[str, NDArray[Any]]
 
 
 def result_path(folder: Path, group: int) -> Path:
@@ -50,35 +66,62 @@ def progress_path(folder: Path, group: int) -> Path:
     return folder / f"group-{group:05d}.progress"
 
 
-def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Callable[..., Iterator[pd.DataFrame]]:
+def outlook_path(folder: Path, group: int) -> Path:
+    """Return the path of the outlooks of ``group``, in the format of ``gapcast backtest --outlook-out``."""
+    return folder / f"group-{group:05d}.outlook.csv"
+
+
+def group_runner(
+    task: WorkerTask, folder: Path, scored_from: int | None, outlook: GroupOutlook | None = None
+) -> Callable[..., Iterator[pd.DataFrame]]:
     """Return the function that Spark runs on a partition, which holds the readings of one group, houses interleaved.
 
-    It takes frames with the columns ``group``, ``device``, ``minute``, ``gap_kw`` and ``is_filled``.
+    It takes frames with the columns ``group``, ``device``, ``minute``, ``gap_kw`` and ``is_filled``. ``outlook`` are
+    the outlooks to score (None: none).
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         engine = new_engine(task)
         tally = Tally.of(engine, engine.buffers.max_devices, scored_from)
+        outlooks: OutlookTally | None = None
         n_readings, group, written_s = 0, None, 0.0
-        for frame in frames:
-            columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw", "is_filled"))
-            readings = [Reading(*row) for row in zip(*columns, strict=True)]
-            group = int(frame["group"].iloc[0])
-            for first in range(0, len(readings), BATCH_READINGS):
-                run_through(engine, readings[first : first + BATCH_READINGS], tally)
-                n_readings += len(readings[first : first + BATCH_READINGS])
-                if time.monotonic() - written_s > _PROGRESS_S:
-                    progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")
-                    written_s = time.monotonic()
+        with ExitStack() as stack:
+            for frame in frames:
+                columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw", "is_filled"))
+                readings = [Reading(*row) for row in zip(*columns, strict=True)]
+                if group is None:
+                    group = int(frame["group"].iloc[0])
+                    outlooks = _outlook_tally(outlook, outlook_path(folder, group), scored_from, stack)
+                for first in range(0, len(readings), BATCH_READINGS):
+                    some = readings[first : first + BATCH_READINGS]
+                    run_through(engine, some, tally, outlooks=outlooks)
+                    n_readings += len(some)
+                    if time.monotonic() - written_s > _PROGRESS_S:
+                        progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")
+                        written_s = time.monotonic()
         if group is not None:
-            write_result(result_path(folder, group), engine, tally, n_readings)
+            lead_scores = None if outlooks is None else outlooks.finish()
+            write_result(result_path(folder, group), engine, tally, n_readings, lead_scores)
             progress_path(folder, group).unlink(missing_ok=True)
             yield pd.DataFrame({"group": [group], "n": [n_readings]})
 
     return run
 
 
-def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> None:
+def _outlook_tally(
+    outlook: GroupOutlook | None, path: Path, scored_from: int | None, stack: ExitStack
+) -> OutlookTally | None:
+    """Return the tally of the group's outlooks; its file, at ``path``, is closed with ``stack``."""
+    if outlook is None:
+        return None
+    leads = outlook.lead_times_min
+    file = stack.enter_context(OutlookFile(path, leads)) if outlook.is_written else None
+    return OutlookTally(leads, scored_from, file)
+
+
+def write_result(
+    path: Path, engine: Engine, tally: Tally, n_readings: int, lead_scores: LeadScores | None = None
+) -> None:
     """Write the result of a group atomically."""
     names = list(engine.buffers)
     rows = [engine.buffers.row(name) for name in names]
@@ -91,6 +134,8 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
     }
     columns: dict[str, Any] = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
     columns |= {_LIVE + name: column for name, column in engine.scores.columns(rows).items()}
+    if lead_scores is not None:
+        columns |= {_OUTLOOK + name: sums.sums for name, sums in lead_scores.houses.items()}
     out = BytesIO()
     np.savez_compressed(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **columns)
     write_atomically(path, out.getvalue())
@@ -102,9 +147,9 @@ def read_result(path: Path) -> Result:
         about = json.loads(archive["about"].tobytes())
         parts = {
             prefix: {name.removeprefix(prefix): archive[name] for name in archive.files if name.startswith(prefix)}
-            for prefix in (_SCORED, _LIVE)
+            for prefix in (_SCORED, _LIVE, _OUTLOOK)
         }
     about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
     # Files keep these keys.
     about["members"], about["published_model"] = about.pop("experts"), about.pop("speaker")
-    return Result(**about, scored=parts[_SCORED], live=parts[_LIVE])
+    return Result(**about, scored=parts[_SCORED], live=parts[_LIVE], outlook=parts[_OUTLOOK])

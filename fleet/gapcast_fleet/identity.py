@@ -42,7 +42,7 @@ class Identity:
 
 def identity_of(settings: Settings, models: Models) -> Identity:
     """Return the identity of ``models`` with ``settings``."""
-    forecast = settings.forecast
+    forecast, horizon_min = settings.forecast, models.members[0].lead_times_min[-1]
     return Identity(
         VERSION,
         models.primary.name,
@@ -54,7 +54,9 @@ def identity_of(settings: Settings, models: Models) -> Identity:
             "forgetting": settings.learning.forgetting,
             "max_devices": settings.learning.max_devices,
             "min_kw": settings.limits.min_kw,
-        },
+        }
+        # Not that of the primary model itself, so that checkpoints of earlier versions can be continued.
+        | ({"horizon_min": horizon_min} if horizon_min != models.primary.lead_times_min[-1] else {}),
         settings.site.timezone,
     )
 

@@ -43,7 +43,10 @@ class Plan:
 
 
 def fleet_settings(settings: Settings) -> Settings:
-    """Return the settings for workers: without broker secrets, and with learning for all devices of a bucket."""
+    """Return the settings for workers: without broker secrets, with learning for all devices of a bucket.
+
+    There are no outlooks.
+    """
     return Settings(
         models=settings.models,
         state=settings.state,
@@ -51,6 +54,7 @@ def fleet_settings(settings: Settings) -> Settings:
         learning=LearningSettings(max_devices=settings.devices.max, forgetting=settings.learning.forgetting)
         if settings.learning.max_devices
         else settings.learning,
+        outlook=settings.outlook.model_copy(update={"enabled": False}),
         limits=settings.limits,
         devices=settings.devices,
         site=settings.site,

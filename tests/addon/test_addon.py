@@ -62,6 +62,17 @@ def test_addon_version_is_that_of_gapcast() -> None:
     assert f"## {version}\n" in (ADDON / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_addon_is_built_on_the_released_image_with_the_refit() -> None:
+    assert re.findall(r"^ARG IMAGE=(.+)$", (ADDON / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE) == [
+        "gapcast-refit"
+    ]
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]
+    (image,) = [one for one in release["images"]["strategy"]["matrix"]["include"] if one["image"] == "-refit"]
+    assert (image["file"], image["requirements"]) == ("docker/Dockerfile", "refit")
+    assert set(image["platforms"].split(",")) == {"linux/amd64", "linux/arm64"}
+    assert any("${REPOSITORY,,}-refit" in step.get("run", "") for step in release["addon"]["steps"])
+
+
 def test_addon_has_what_the_supervisor_requires() -> None:
     assert CONFIG.keys() >= {"name", "version", "slug", "description", "arch"}
     assert re.fullmatch(r"[a-z0-9_]+", CONFIG["slug"])

@@ -15,7 +15,7 @@ from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.run import run_backtest
 from gapcast.config.settings import Settings
 from tests.backtest.test_backtest import COLUMNS, FIRST, house
-from tests.support.models import every_feature_model, shipped_models, shipped_names
+from tests.support.models import every_feature_model, history_model, shipped_models, shipped_names
 
 
 def settings(models: Path, **forecast: object) -> Settings:
@@ -37,7 +37,8 @@ def test_comparison_scores_are_those_of_each_model_alone(tmp_path: Path, models:
     found = run_comparison(settings(models), files, COLUMNS, part)
     assert [result.name for result in found.results] == shipped_names()
     for result in found.results:
-        alone = run_backtest(settings(models, model=result.name, blend=False), files, COLUMNS, part)
+        chosen = {"model": result.name, "blend": False, "horizon_min": result.horizon_min}
+        alone = run_backtest(settings(models, **chosen), files, COLUMNS, part)
         for figure in ("n", "mse_kw2", "mae_kw", "skill", "coverage", "persistence_mse_kw2", "persistence_mae_kw"):
             assert getattr(result.scored, figure) == pytest.approx(getattr(alone.scored, figure)), figure
     assert len({result.scored.n for result in found.results}) == 1
@@ -67,3 +68,17 @@ def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> Non
 def test_comparison_without_outcomes_says_so(tmp_path: Path) -> None:
     found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 3)], COLUMNS, HouseFile())
     assert list(comparison_lines(found))[1:] == ["  nothing to score: no forecast has a reading at its target minute"]
+
+
+def test_comparison_at_a_horizon_skips_models_without_it(tmp_path: Path, models: Path) -> None:
+    shutil.copytree(history_model(), models / "with-history")
+    found = run_comparison(settings(models, horizon_min=3), [house(tmp_path / "a.csv", 200)], COLUMNS, HouseFile())
+    assert {result.horizon_min for result in found.results} == {3}
+    assert {"lstm", "linear", "with-history"} <= {result.name for result in found.results}
+    assert "lstm-5-3: not scored, it forecasts 5 min ahead, not 3" in found.skipped
+
+
+def test_comparison_without_a_horizon_scores_at_the_main_one(tmp_path: Path, models: Path) -> None:
+    shutil.copytree(history_model(), models / "with-history")
+    found = run_comparison(settings(models), [house(tmp_path / "a.csv", 200)], COLUMNS, HouseFile())
+    assert {result.name: result.horizon_min for result in found.results}["with-history"] == 5

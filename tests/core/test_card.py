@@ -96,3 +96,44 @@ def test_card_without_levels_needs_no_golden_quantiles() -> None:
     golden = {key: value for key, value in CARD["golden"].items() if key != "quantiles"}
     card = ModelCard.model_validate(CARD | {"quantile_levels": None, "golden": golden})
     assert card.golden.quantiles is None
+
+
+def card_with_history(**golden: Any) -> dict[str, Any]:
+    parts = {"history": [[0.1, 0.2, 0.3]], "mean_to": [[2.0, 2.0]], "quantiles_to": [[[1, 2, 3], [1, 2, 3]]]}
+    both = CARD["golden"] | parts | golden
+    return CARD | {"history": {"steps": 3}, "golden": {key: value for key, value in both.items() if value is not None}}
+
+
+def test_card_with_history_declares_inputs_and_outputs() -> None:
+    card = ModelCard.model_validate(card_with_history())
+    assert card.history is not None
+    assert (card.history.steps, card.history.step_min, card.history_steps) == (3, 15, 3)
+    assert card.outputs == ("mean", "quantiles", "mean_to", "quantiles_to")
+    assert card.forecasts_means
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
+
+
+def test_card_without_history_has_none() -> None:
+    card = ModelCard.model_validate(CARD)
+    assert (card.history, card.history_steps, card.forecasts_means) == (None, 0, False)
+    assert card.outputs == ("mean", "quantiles")
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (card_with_history(history=None), "golden.history must be there exactly where history is"),
+        (card_with_history() | {"history": None}, "golden.history must be there exactly where history is"),
+        (card_with_history(quantiles_to=None), "golden.quantiles_to must be there exactly where mean_to and"),
+        (card_with_history(mean_to=None), "golden.quantiles_to must be there exactly where mean_to and"),
+        (card_with_history(history=[[1.0]]), r"golden.history must have the shape \[1, 3\]"),
+        (card_with_history(mean_to=[[1.0]]), r"golden.mean_to must have the shape \[1, 2\]"),
+        (card_with_history(quantiles_to=[[[1.0]]]), r"golden.quantiles_to must have the shape \[1, 2, 3\]"),
+        (card_with_history() | {"history": {"steps": 673}}, "less than or equal to 672"),
+        (card_with_history() | {"history": {"steps": 0}}, "greater than or equal to 1"),
+        (card_with_history() | {"history": {"steps": 3, "step_min": 5}}, "Input should be 15"),
+    ],
+)
+def test_card_with_an_inconsistent_history_is_rejected(document: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ModelCard.model_validate(document)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapcast.core.accepted_batch import none_accepted
 from gapcast.core.buffer import ReadingStatus
-from gapcast.core.engine import Engine, none_accepted
+from gapcast.core.engine import Engine
 from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
 from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
 from gapcast.core.learning.options import EnsembleOptions

@@ -278,3 +278,16 @@ def test_discarding_forecasts_of_an_unknown_row_changes_nothing() -> None:
     ensemble.discard_pending(9_999)
     ensemble.discard_pending(10_000)
     assert np.array_equal(ensemble.columns([0])["due_minute"], before)
+
+
+def test_readings_for_the_refit_are_without_the_planned_loads() -> None:
+    """Of those that entered a window; a device without a plan keeps its readings as they are."""
+    engine = new_engine()
+    engine.replace_plan("home", charger())
+    kept: dict[str, list[float]] = {"home": [], "shop": []}
+    for minute, gap_kw in enumerate(flat(START, END)):
+        readings = [Reading(device, NOON + minute, gap_kw) for device in kept]
+        readings.append(Reading("home", NOON + minute, 9.9))  # a duplicate
+        for reading in engine.accept(readings).uncontrolled(readings):
+            kept[reading.device].append(round(reading.gap_kw, 6))
+    assert kept == {"home": [0.5] * N_MINUTES, "shop": flat(START, END)}

@@ -13,6 +13,7 @@ from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.features import MEASURED
 from gapcast.core.reading import Reading
+from gapcast.core.submeters import measured_name
 from gapcast.core.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
 from gapcast.predictors.baselines import Persistence
 
@@ -68,6 +69,27 @@ def test_stream_windows_of_several_channels_equal_array_windows(
         if not np.isnan(row).any()
     ]
     check_stream_equals_array(values, spec, readings)
+
+
+@given(series(), st.integers(1, 3), st.data(), SPECS)
+def test_stream_windows_with_submeters_equal_array_windows(
+    power: np.ndarray, n_submeters: int, data: st.DataObject, spec: WindowSpec
+) -> None:
+    """A minute without a submeter is not missing."""
+    others = data.draw(st.lists(st.lists(VALUE, min_size=n_submeters, max_size=n_submeters),
+                                min_size=len(power), max_size=len(power)))  # fmt: skip
+    submeters_kw = np.array(others, dtype=np.float32).reshape(len(power), n_submeters)
+    submeters_kw[np.isnan(power)] = np.nan
+    names = tuple(map(str, range(n_submeters)))
+    keys = tuple(map(measured_name, names))
+    buffers, windows = Buffers(spec, 1, submeters={"home": names}), []
+    for reading in stream(power):
+        known = dict(zip(keys, submeters_kw[reading.minute].tolist(), strict=True))
+        measured = {key: kw for key, kw in known.items() if not np.isnan(kw)}
+        if buffers.accept(reading._replace(measured=measured)) is ReadingStatus.READY:
+            windows.append(buffers.window("home"))
+    expected = cut(np.column_stack([power, submeters_kw]), spec, n_required=1)
+    assert np.array_equal(np.array(windows).reshape(-1, *buffers.shape), expected[:], equal_nan=True)
 
 
 def test_minute_without_a_channel_is_missing() -> None:

@@ -1,4 +1,8 @@
-"""The short form of ``scripts/faults``: each fault a few times, on a real mosquitto."""
+"""The short form of ``scripts/faults``: each fault a few times, on a real mosquitto.
+
+Reconnecting in five seconds and a takeover in ten are promised on a machine that is not busy with all tests:
+``scripts/faults`` holds them to that.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import pytest
 from bench.faults import floods, trials, workers
 from bench.faults.learning import LearningStream
 from bench.faults.samples import SampledStream
+from bench.faults.stage import WAIT_S
 
 pytestmark = pytest.mark.mosquitto
 
@@ -26,21 +31,20 @@ def test_kill_while_learning_learns_every_reading_once(tmp_path: Path) -> None:
 
 
 def test_killed_workers_shards_are_taken_over(tmp_path: Path) -> None:
-    # Ten seconds are promised on a machine that is not busy with all tests: scripts/faults holds it to that.
-    row = workers.take_overs(tmp_path, n_kills=2, n_devices=60, per_s=500, within_s=60)
+    row = workers.take_overs(tmp_path, n_kills=2, n_devices=60, per_s=500, within_s=WAIT_S)
     assert row["with median and interval"] == row["readings"] - 60, "each forecast but of a meter's first reading"
 
 
-def test_broker_restart_reconnects_within_five_seconds(tmp_path: Path) -> None:
-    trials.restarts(tmp_path, n_restarts=2, n_devices=100, per_s=1_000)
+def test_broker_restart_reconnects(tmp_path: Path) -> None:
+    trials.restarts(tmp_path, n_restarts=2, n_devices=100, per_s=1_000, within_s=WAIT_S)
 
 
 def test_frozen_broker_is_waited_for(tmp_path: Path) -> None:
-    trials.freezes(tmp_path, seconds=6, n_devices=50, per_s=500)
+    trials.freezes(tmp_path, seconds=6, n_devices=50, per_s=500, within_s=WAIT_S)
 
 
 def test_silent_connection_is_replaced(tmp_path: Path) -> None:
-    trials.silences(tmp_path, seconds=1)
+    trials.silences(tmp_path, seconds=1, within_s=WAIT_S)
 
 
 def test_devices_over_the_limit_are_rejected_and_counted(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_stopped_import_leaves_the_state_as_it_was(start: Start, tmp_path: Path,
     folder = stream_of(tmp_path)
     before = content(folder)
     command = start("import", WEEK, "--device", "home")
-    wait_until(lambda: is_locked(folder), lambda: f"the import to begin: {command.err}", 60)
+    wait_until(lambda: is_locked(folder), lambda: f"the import to begin: {command.err}")
     command.signal(number)
     assert command.wait() != 0
     assert content(folder) == before

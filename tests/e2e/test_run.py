@@ -36,7 +36,7 @@ def test_run_sigterm_publishes_offline_and_exits_0(
             peer.send("gap/home/reading", reading(FIRST + i, power(i)))
         peer.wait_for("gap/home/forecast")
         service.signal(number)
-        assert service.wait(8) == 0
+        assert service.wait() == 0
         assert [message.payload for message in peer.wait_for(STATUS, 2)] == [b"online", b"offline"]
 
         # What it left is there for the next one: nothing was given up.
@@ -70,7 +70,7 @@ def test_run_without_a_broker_starts_and_stops(start: Start, settings_of: Settin
     assert httpx.get(f"http://{LOOPBACK}:{http_port}/readyz").status_code == 503
     service.wait_said("mqtt.unreachable")
     service.signal(signal.SIGTERM)
-    assert service.wait(8) == 0
+    assert service.wait() == 0
 
 
 def test_run_logs_json_without_a_terminal(start: Start, settings_of: SettingsOf, http_port: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -17,17 +19,22 @@ from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
 from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.outlook_file import HEADER
 from gapcast.backtest.report import document
+from gapcast.backtest.run import OutlookRequest, with_outlooks
 from gapcast.backtest.run import run_backtest as run_of_the_edge
+from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
-from gapcast_fleet.groups import group_runner, read_result, result_path
+from gapcast_fleet.groups import GroupOutlook, group_runner, outlook_path, read_result, result_path
 from gapcast_fleet.history import ParquetFormat
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.score import fleet_settings
 from gapcast_fleet.worker import WorkerTask
 from tests.fleet.houses import AUTUMN_S, FIRST, SPRING_S, fleet, samples, settings
+from tests.support.models import history_model, shipped_models
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FORM = ParquetFormat("house", "at", "watts", "W", zone=BERLIN)
@@ -151,3 +158,69 @@ def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
     assert join([result], 1.0).scored.n == 2 * 5  # of the ten forecasts from there on, five have an outcome
     assert list(tmp_path.iterdir()) == [result_path(tmp_path, 3)]
     assert list(group_runner(task, tmp_path, None)(iter([]))) == []
+
+
+# --- outlooks ---------------------------------------------------------------------------------------
+
+
+def outlook_settings(models: Path) -> Settings:
+    """Settings with a folder of two models, one of which makes outlooks."""
+    if not models.exists():
+        for source in (shipped_models() / "lstm-5-3", history_model()):
+            shutil.copytree(source, models / source.name)
+        (models / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
+    return settings(
+        models={"path": models}, forecast={"experts": []}, outlook={"model": history_model().name, "max_devices": 1}
+    )
+
+
+def test_fleet_backtest_worker_writes_a_groups_outlooks(tmp_path: Path) -> None:
+    chosen = with_outlooks(fleet_settings(outlook_settings(tmp_path / "models")), 2)
+    task = WorkerTask("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
+    readings = {"device": ["a", "b"], "gap_kw": [1.0, 2.0], "is_filled": False}
+    frames = [pd.DataFrame({"group": 1, "minute": FIRST + i, **readings}) for i in range(40)]
+    results = tmp_path / "results"
+    results.mkdir()
+    list(group_runner(task, results, FIRST + 10, GroupOutlook((5, 20), is_written=True))(iter(frames)))
+    assert sorted(results.iterdir()) == [result_path(results, 1), outlook_path(results, 1)]
+    found = join([read_result(result_path(results, 1))], 1.0, (5, 20)).outlooks
+    assert found is not None
+    assert [(one.kind, one.lead_min, one.n) for one in found.of("b")] == [
+        (kind, lead, 30 - lead) for kind in KINDS for lead in (5, 20)
+    ]
+    assert [one.n for one in found.overall()] == [2 * one.n for one in found.of("a")]
+    with outlook_path(results, 1).open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == HEADER
+    assert len(rows) == 2 * 39 * len(KINDS) * 2
+
+
+def test_fleet_backtest_outlooks_equal_gapcast_backtest(
+    spark: SparkSession, question: BacktestOptions, tmp_path: Path
+) -> None:
+    chosen, leads = outlook_settings(tmp_path / "models"), (5, 12)
+    form, out = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), tmp_path / "outlook.csv"
+    files = write_csv(tmp_path)
+    edge = run_of_the_edge(chosen, files, form, PART, outlook=OutlookRequest(leads, out))
+    question = replace(question, outlook=GroupOutlook(leads, is_written=True))
+    found = run_backtest(spark, chosen, question, tmp_path / "results", quiet=True)
+    assert flat(document(found) | {"took_s": 0}) == pytest.approx(
+        flat(document(edge) | {"took_s": 0}), abs=1e-5, nan_ok=True
+    )
+    assert document(found)["outlook"][0]["n"] > 300
+    assert any(line.startswith("all 7 houses: outlook") for line in lines(found))
+    of_groups = [line for path in (tmp_path / "results").glob("*.outlook.csv") for line in outlook_lines(path)]
+    assert_same_outlooks(of_groups, outlook_lines(out))
+
+
+def outlook_lines(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))[1:]
+
+
+def assert_same_outlooks(one: list[list[str]], other: list[list[str]]) -> None:
+    by_key, others = ({tuple(line[:4]): line[4:] for line in lines_of} for lines_of in (one, other))
+    assert by_key.keys() == others.keys()
+    assert len(by_key) == len(one) == len(other)
+    for key, values in by_key.items():
+        assert list(map(float, values)) == pytest.approx(list(map(float, others[key])), abs=1e-5)

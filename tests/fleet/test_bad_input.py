@@ -134,6 +134,16 @@ def test_worker_with_other_models_is_rejected(task: WorkerTask) -> None:
         models_of(task.settings, json.dumps(there))
 
 
+def test_worker_of_another_horizon_is_rejected(task: WorkerTask) -> None:
+    """The models' own horizon is not part of the identity: checkpoints of earlier versions do not have it."""
+    forecast = {"horizon_min": 3, "model": "lstm", "experts": []}
+    at_three, own = (fleet_settings(settings(forecast=one)) for one in (forecast, forecast | {"horizon_min": 5}))
+    identities = [identity_of(chosen, load_models(chosen)) for chosen in (at_three, own)]
+    assert [one.learning.get("horizon_min") for one in identities] == [3, None]
+    with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*horizon_min"):
+        models_of(at_three.model_dump_json(), identities[1].text())
+
+
 def test_worker_state_continues_and_damage_is_rejected(task: WorkerTask) -> None:
     engine = new_engine(task)
     forecast_messages(task, engine, [("a", reading(FIRST + i)) for i in range(20)])

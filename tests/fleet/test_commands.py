@@ -66,6 +66,16 @@ def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None
     assert len(json.loads((tmp_path / "results" / "scores.json").read_text())["houses"]) == 7
 
 
+def test_fleet_backtest_explains_wrong_horizons(tmp_path: Path) -> None:
+    folders = (tmp_path, "--results", tmp_path / "results")
+    for arguments, error in (
+        (("--outlook",), "--outlook needs the lead times to write: add --horizons"),
+        (("--horizons", "15,61"), "61 min is not between 1 and 60"),
+    ):
+        result = run("backtest", *folders, *arguments)
+        assert (result.exit_code != 0, error in result.output) == (True, True), result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -70,21 +70,26 @@ def check_tensors(data: bytes) -> None:
     """
     header, separator, body = data.partition(FIELD)
     json_length = header.decode("latin-1") if separator and header else None
+    for inputs in (("window",), ("window", "history")):
+        _parse_tensors(body if separator else data, json_length, inputs)
+
+
+def _parse_tensors(body: bytes, json_length: str | None, inputs: tuple[str, ...]) -> None:
     try:
-        request = parse_request(body if separator else data, json_length, _OUTPUTS)
+        request = parse_request(body, json_length, inputs, _OUTPUTS)
     except HTTPException as error:
         assert HTTPStatus.BAD_REQUEST <= error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR  # noqa: PT017 - it need not raise
         return
-    assert request.tensor.dtype == np.float32
-    assert np.isfinite(request.tensor).all()
+    assert len(request.tensors) == len(inputs)
     assert set(request.outputs) <= set(_OUTPUTS)
-    answer, n_json = encode_response(
-        {"id": request.id}, dict.fromkeys(request.outputs, request.tensor), request.outputs
-    )
-    outputs = json.loads(answer[:n_json], parse_constant=_refuse)["outputs"]
-    assert [output["shape"] for output in outputs] == [list(request.tensor.shape)] * len(request.outputs)
-    n_binary = sum(request.outputs.values())
-    assert len(answer) == n_json + n_binary * request.tensor.nbytes
+    for tensor in request.tensors.values():
+        assert tensor.dtype == np.float32
+        assert np.isfinite(tensor).all()
+        answer, n_json = encode_response({"id": request.id}, dict.fromkeys(request.outputs, tensor), request.outputs)
+        outputs = json.loads(answer[:n_json], parse_constant=_refuse)["outputs"]
+        assert [output["shape"] for output in outputs] == [list(tensor.shape)] * len(request.outputs)
+        n_binary = sum(request.outputs.values())
+        assert len(answer) == n_json + n_binary * tensor.nbytes
 
 
 def tensors_seeds() -> list[bytes]:
@@ -97,7 +102,11 @@ def tensors_seeds() -> list[bytes]:
     head = json.dumps({"inputs": [window | parameters], "outputs": [binary_output]}).encode()
     values = np.array([1, 2, 3], dtype="<f4").tobytes()
     whole = json.dumps({"inputs": [window | {"data": [1, 2, 3]}], "parameters": {"binary_data_output": True}}).encode()
-    return [FIELD + flat, FIELD + nested, str(len(head)).encode() + FIELD + head + values, FIELD + whole]
+    history = {"name": "history", "datatype": FLOAT, "shape": [1, 2], "parameters": {"binary_data_size": 8}}
+    both = json.dumps({"inputs": [history, window | parameters]}).encode()
+    behind = [(head, values), (both, values[:8] + values)]
+    sent = [str(len(document)).encode() + FIELD + document + following for document, following in behind]
+    return [FIELD + flat, FIELD + nested, *sent, FIELD + whole]
 
 
 TARGETS = (

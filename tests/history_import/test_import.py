@@ -24,7 +24,7 @@ from gapcast.storage import checkpoint
 from gapcast.storage.recovery import files_of
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
-from tests.support.models import ModelCopy, every_feature_model, shipped_models
+from tests.support.models import ModelCopy, every_feature_model, models_with_outlook, shipped_models
 from tests.support.uci_files import household
 
 #: 2026-04-01T12:00Z
@@ -79,6 +79,16 @@ def test_import_continues_an_import(settings: Settings, tmp_path: Path) -> None:
     for name in ("n", "mse_kw2", "mae_kw", "bias_kw", "coverage", "width_kw"):
         assert getattr(both.scores, name) == pytest.approx(getattr(result.scores, name), abs=1e-6)
     assert newest_of(settings) == {"home": (239, 234)}
+
+
+def test_import_teaches_the_outlook(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"))
+    run(settings, written(tmp_path / "a.csv"))
+    with open_stopped(settings, {}) as gateway:
+        outlook, scores = gateway.engine.outlook_of("home"), gateway.engine.outlook_scores_of("home")
+    assert outlook is not None
+    assert (outlook.observed_minute, outlook.lead_times_min[-1]) == (FIRST + 119, 60)
+    assert [one.n > 0 for one in scores[EVER].mean] == [True] * len(outlook.lead_times_min)
 
 
 def test_import_into_known_readings_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from gapcast.core.learning.summary import MIN_OUTCOMES
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant
-from tests.support.models import every_feature_model
+from tests.support.models import every_feature_model, history_model
 from tests.support.optional_tools import home_assistant_command
 from tests.support.peers import Peer, peer_of
 from tests.support.waiting import wait_until
@@ -29,6 +29,8 @@ CHANGE_S = 60.0
 N_TRIES, TRY_S = 12, 5.0
 KEYS = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
 SCORES = {"skill": "skill", "coverage": "coverage"}
+#: The sensors of the outlook, and the minutes that they are the mean of.
+OUTLOOK = {f"next_{minutes}": minutes for minutes in (15, 30, 60)}
 #: The first forecast comes with the second reading, and its minute five later.
 N_FOR_AN_OUTCOME = 7
 
@@ -43,6 +45,7 @@ class Beside:
         self.settings: Settings = gateway_settings(
             self.broker.port, folder / "state", homeassistant={"enabled": True}, devices={"stale_after_min": 0.25},
             models={"path": model.parent}, forecast={"model": model.name}, learning={"report_every_min": 0.02},
+            outlook={"model": history_model().name},
         )  # fmt: skip
         self.start_gateway()
         self.home = HomeAssistant(command, folder / "home-assistant", self.broker.port)
@@ -65,9 +68,11 @@ class House:
         self.home, self.peer, self.name = beside.home, peer, name
         self.entities = {kind: f"sensor.gapcast_{name}_{kind}" for kind in KEYS}
         self.scores = {kind: f"sensor.gapcast_{name}_{kind}" for kind in SCORES}
+        self.outlook = {kind: f"sensor.gapcast_{name}_{kind}" for kind in OUTLOOK}
         self._next_s = int(time.time()) // 60 * 60 - 86_400
         peer.subscribe(f"gap/{name}/forecast")
         peer.subscribe(f"gap/{name}/scores")
+        peer.subscribe(f"gap/{name}/outlook")
 
     def send(self) -> None:
         """Publish the reading of the next minute."""
@@ -82,12 +87,19 @@ class House:
     def shown_scores(self) -> dict[str, float | str | None]:
         return {kind: self.home.value(entity) for kind, entity in self.scores.items()}
 
+    def shown_outlook(self) -> dict[str, float | str | None]:
+        return {kind: self.home.value(entity) for kind, entity in self.outlook.items()}
+
     def wait_for(self, word: str | None) -> None:
-        """Wait until all six entities show ``word``."""
-        wait_until(lambda: self._all_show(word), lambda: f"{word}, not {self.shown()}, {self.shown_scores()}", CHANGE_S)
+        """Wait until all nine entities show ``word``."""
+        wait_until(
+            lambda: self._all_show(word),
+            lambda: f"{word}, not {self.shown()}, {self.shown_scores()}, {self.shown_outlook()}",
+            CHANGE_S,
+        )
 
     def _all_show(self, word: str | None) -> bool:
-        return {*self.shown().values(), *self.shown_scores().values()} == {word}
+        return {*self.shown().values(), *self.shown_scores().values(), *self.shown_outlook().values()} == {word}
 
     def measure_until_scores_are_shown(self) -> None:
         """Send readings until Home Assistant shows the last day's live scores, in percent."""
@@ -99,6 +111,21 @@ class House:
                 continue
             return
         pytest.fail(f"{self.shown_scores()} is not {self._last_scores()}, after {N_TRIES} tries")
+
+    def measure_until_outlook_is_shown(self) -> dict[str, Any]:
+        """Send readings until Home Assistant shows the means of an outlook; return its document."""
+        self.send()
+        for n in range(1, N_TRIES + 1):
+            self.send()
+            document: dict[str, Any] = self.peer.wait_for(f"gap/{self.name}/outlook", n)[-1].document
+            means = dict(zip(document["lead_min"], document["mean_to_kw"], strict=True))
+            expected = {kind: means[minutes] for kind, minutes in OUTLOOK.items()}
+            try:
+                wait_until(lambda: self.shown_outlook() == expected, "its outlook", TRY_S)  # noqa: B023 - called at once
+            except TimeoutError:
+                continue
+            return document
+        pytest.fail(f"{self.shown_outlook()} is not that of the outlook, after {N_TRIES} tries")
 
     def _last_scores(self) -> dict[str, float | str | None]:
         day = self.peer.on(f"gap/{self.name}/scores")[-1].document["last_day"]
@@ -148,6 +175,17 @@ def test_forecast_values_have_entities(beside: Beside, peer: Peer) -> None:
     attributes = (beside.home.state(house.entities["forecast"]) or {})["attributes"]
     for key in ("target_at", "observed_at", "model", "level", "n_observed", "horizon_min", "path"):
         assert attributes[key] == document[key], key
+
+
+def test_outlook_has_entities_and_is_an_attribute(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "planned")
+    document = house.measure_until_outlook_is_shown()
+    for entity in house.outlook.values():
+        attributes = (beside.home.state(entity) or {})["attributes"]
+        assert (attributes["unit_of_measurement"], attributes["device_class"]) == ("kW", "power")
+        assert "state_class" not in attributes
+    attributes = (beside.home.state(house.outlook["next_60"]) or {})["attributes"]
+    assert {key: attributes[key] for key in document} == document
 
 
 def test_measured_power_of_each_minute_has_an_entity(beside: Beside, peer: Peer) -> None:

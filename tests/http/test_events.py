@@ -15,6 +15,7 @@ import pytest
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Reading
 from gapcast.http import events
+from gapcast.mqtt import backoff
 from gapcast.service.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest
 from tests.http.test_predict import assert_problem
@@ -147,6 +148,11 @@ def test_events_of_a_lost_and_restored_broker(rest: Rest) -> None:
         assert reader.next("status").data["status"] == "fail"
         rest.link.connected = True
         assert reader.next("status").data == rest.client.get("/readyz").json()
+
+
+def test_broker_that_returns_is_shown_within_five_seconds() -> None:
+    """What docs/page.md promises: the longest wait for the next attempt to connect, and for the next status."""
+    assert backoff._LONGEST_S + events._CHECK_S <= 5
 
 
 def test_events_of_a_forgotten_device(rest: Rest) -> None:

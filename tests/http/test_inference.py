@@ -13,9 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
+from gapcast.app.models import Models
+from gapcast.core.predictor import history_steps_of, run_model
 from gapcast.core.window import F32
-from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest
-from tests.support.models import default_name
+from gapcast.http.app import HttpOptions
+from gapcast.predictors.store import load_model
+from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving
+from tests.support.models import default_name, history_model
 from tests.support.ports import LOOPBACK
 
 NAME = default_name()
@@ -41,9 +45,21 @@ def asked(windows: F32, *, binary: bool) -> triton.InferInput:
     return made
 
 
+def history_of(rest: Rest, name: str, windows: F32) -> F32 | None:
+    """The histories that are sent with ``windows``; None if the model takes none."""
+    steps = history_steps_of(rest.service.queries.models[name])
+    return np.repeat(windows[:, -1, :1], steps, axis=1) if steps else None
+
+
+def inputs_of(rest: Rest, name: str, windows: F32, *, binary: bool) -> list[triton.InferInput]:
+    history = history_of(rest, name, windows)
+    return [asked(windows, binary=binary)] if history is None else both_inputs(windows, history, binary=binary)
+
+
 def wanted(rest: Rest, name: str, windows: F32) -> dict[str, F32]:
-    prediction = rest.service.queries.models[name].predict(windows)
-    return {"mean": prediction.mean} | ({} if prediction.quantiles is None else {"quantiles": prediction.quantiles})
+    prediction = run_model(rest.service.queries.models[name], windows, history_of(rest, name, windows))
+    found = {output: getattr(prediction, output) for output in ("mean", "quantiles", "mean_to", "quantiles_to")}
+    return {output: tensor for output, tensor in found.items() if tensor is not None}
 
 
 def test_inference_server_and_health(client: triton.InferenceServerClient) -> None:
@@ -63,7 +79,8 @@ def test_inference_model_metadata(rest: Rest, client: triton.InferenceServerClie
     metadata = client.get_model_metadata(name, model.version)
     assert metadata["versions"] == [model.version]
     shape = [-1, model.spec.context, len(model.features)]
-    assert metadata["inputs"] == [{"name": "window", "datatype": "FP32", "shape": shape}]
+    inputs = {"window": shape} | ({"history": [-1, steps]} if (steps := history_steps_of(model)) else {})
+    assert metadata["inputs"] == [{"name": one, "datatype": "FP32", "shape": shape} for one, shape in inputs.items()]
     found = {output["name"]: output["shape"] for output in metadata["outputs"]}
     given = wanted(rest, name, windows_of(rest, name, 1))
     assert found == {output: [-1, *tensor.shape[1:]] for output, tensor in given.items()}
@@ -78,7 +95,8 @@ def test_inference_matches_the_model(
     windows = windows_of(rest, name, 3)
     expected = wanted(rest, name, windows)
     outputs = [triton.InferRequestedOutput(output, binary_data=binary_out) for output in expected]
-    answer = client.infer(name, [asked(windows, binary=binary_in)], outputs=outputs, request_id="7")
+    inputs = inputs_of(rest, name, windows, binary=binary_in)
+    answer = client.infer(name, inputs, outputs=outputs, request_id="7")
     assert answer.get_response()["id"] == "7"
     assert answer.get_response()["model_version"] == rest.service.queries.models[name].version
     for output, tensor in expected.items():
@@ -210,3 +228,84 @@ def test_inference_any_request_is_no_500(rest: Rest, body: Any, behind: bytes) -
     for headers in ({}, {"inference-header-content-length": str(len(content))}):
         answer = rest.client.post(f"/v2/models/{NAME}/infer", content=content + behind, headers=headers)
         assert answer.status_code == 400, answer.text
+
+
+# --- a model with a history --------------------------------------------------------------------------
+
+HISTORY = history_model().name
+
+
+@pytest.fixture(scope="module")
+def history_rest() -> Iterator[Rest]:
+    model = load_model(history_model())
+    with serving(Models({HISTORY: model}, model), HttpOptions(100_000, MAX_TENSOR_BYTES, 3)) as rest:
+        yield rest
+
+
+@pytest.fixture
+def history_client(history_rest: Rest) -> Iterator[triton.InferenceServerClient]:
+    client = triton.InferenceServerClient(f"{LOOPBACK}:{history_rest.port}")
+    yield client
+    client.close()
+
+
+def histories(n: int, steps: int = 672) -> F32:
+    return np.random.default_rng(n).uniform(0.1, 3.0, (n, steps)).astype(np.float32)
+
+
+def both_inputs(windows: F32, history: F32, *, binary: bool) -> list[triton.InferInput]:
+    made = triton.InferInput("history", list(history.shape), "FP32")
+    made.set_data_from_numpy(history, binary_data=binary)
+    return [made, asked(windows, binary=binary)]
+
+
+def test_inference_metadata_has_both_inputs_and_all_outputs(history_client: triton.InferenceServerClient) -> None:
+    metadata = history_client.get_model_metadata(HISTORY)
+    assert {one["name"]: one["shape"] for one in metadata["inputs"]} == {
+        "window": [-1, 30, 3], "history": [-1, 672],
+    }  # fmt: skip
+    assert {one["name"]: one["shape"] for one in metadata["outputs"]} == {
+        "mean": [-1, 9], "quantiles": [-1, 9, 5], "mean_to": [-1, 9], "quantiles_to": [-1, 9, 5],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("n", [1, 9])
+def test_inference_with_a_history_matches_the_model(
+    history_rest: Rest, history_client: triton.InferenceServerClient, binary: bool, n: int
+) -> None:
+    windows, history = windows_of(history_rest, HISTORY, n), histories(n)
+    answer = history_client.infer(HISTORY, both_inputs(windows, history, binary=binary))
+    expected = run_model(history_rest.service.queries.models[HISTORY], windows, history)
+    for name in ("mean", "quantiles", "mean_to", "quantiles_to"):
+        np.testing.assert_allclose(answer.as_numpy(name), getattr(expected, name), rtol=1e-5, atol=1e-6)
+
+
+def test_inference_with_a_wrong_history_is_rejected(
+    history_rest: Rest, history_client: triton.InferenceServerClient
+) -> None:
+    windows = windows_of(history_rest, HISTORY, 2)
+    for history, problem in (
+        (histories(2, 671), r"inputs: history \[N, 672\] is required, not history \[2, 671\]"),
+        (histories(3), "each window needs its history; there are 2 and 3"),
+    ):
+        with pytest.raises(InferenceServerException, match=problem):
+            history_client.infer(HISTORY, both_inputs(windows, history, binary=True))
+    with pytest.raises(InferenceServerException, match="inputs: window and history are required, not 1"):
+        history_client.infer(HISTORY, [asked(windows, binary=True)])
+    with pytest.raises(InferenceServerException, match="inputs: window is there twice"):
+        history_client.infer(HISTORY, [asked(windows, binary=True)] * 2)
+    other = triton.InferInput("past", [2, 672], "FP32")
+    other.set_data_from_numpy(histories(2))
+    with pytest.raises(InferenceServerException, match=r"history \[N, 672\] is required, not past \[2, 672\]"):
+        history_client.infer(HISTORY, [asked(windows, binary=True), other])
+
+
+def test_inference_bytes_of_all_inputs_are_counted(history_rest: Rest) -> None:
+    tensor = {"datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}}
+    head = json.dumps({"inputs": [{"name": "window", **tensor}, {"name": "history", **tensor}]}).encode()
+    headers = {"inference-header-content-length": str(len(head))}
+    answer = history_rest.client.post(f"/v2/models/{HISTORY}/infer", content=head + bytes(12), headers=headers)
+    assert answer.status_code == 400
+    problem = "inputs: window: binary_data_size is 4, 8 in all, but 12 bytes follow the JSON"
+    assert answer.json()["detail"] == problem

@@ -37,6 +37,7 @@ def start_gateway(stack: ExitStack, tmp_path: Path) -> StartGateway:
         protocol = "5" if isinstance(broker, int) else protocol_for(broker)
         sections["mqtt"] = {"protocol": protocol} | sections.get("mqtt", {})
         if isinstance(broker, int):  # its test reads each packet: readings, forecasts and the gateway's status alone
+            sections["mqtt"] = {"keepalive_s": 3_600} | sections["mqtt"]  # answers to pings wait until it reads
             sections["devices"] = {"stale_after_min": 0} | sections.get("devices", {})
             sections["learning"] = {"report_every_min": 0} | sections.get("learning", {})
         return stack.enter_context(running(gateway_settings(port, tmp_path / "state", **sections), connected=connected))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gapcast.check import readings
 from gapcast.check.run import run_checks
 from gapcast.core.grid import MINUTE_MS, minute_label
 from tests.integration.conftest import StartGateway
@@ -29,14 +30,15 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S
 
 pytestmark = pytest.mark.mosquitto
-#: Longer than any test here needs; it ends as soon as messages enough came.
-WAIT_S = 0.6
+#: Messages after which listening ends: of each topic that a test publishes again and again there are several.
+ENOUGH = 24
 Check = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Check:
-    """Run the checks; return the exit code, and the lines."""
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Run the checks; return the exit code, and the lines. Listening ends with :data:`ENOUGH` messages."""
+    monkeypatch.setattr(readings, "_MAX_MESSAGES", ENOUGH)
 
     def run(port: int, wait_s: float = 0.0, **sections: Any) -> tuple[int, list[str]]:
         shown: list[str] = []
@@ -184,7 +186,7 @@ def test_check_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
 
 def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
     with publishing(mosquitto, ("gap/home/reading", reading(now_minute(), 1.2)), ("gap/attic/reading", "0.4")):
-        code, lines = check(mosquitto.port, WAIT_S)
+        code, lines = check(mosquitto.port, GUARD_S)
     assert code == 0
     assert found(lines, "ok   readings: ")[0].endswith(", of attic, home")
     assert found(lines, "ok   meter: home: ")[0].startswith("ok   meter: home: 1.200 kW (")
@@ -195,7 +197,7 @@ def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
 @pytest.mark.parametrize(("power", "words"), [("75.5", "75.5 kW is high for a house"), ("0.0004", "very low")])
 def test_check_suspicious_unit(check: Check, mosquitto: MosquittoBroker, power: str, words: str) -> None:
     with publishing(mosquitto, ("gap/home/reading", power)):
-        code, lines = check(mosquitto.port, WAIT_S)
+        code, lines = check(mosquitto.port, GUARD_S)
     line, cure = found(lines, "warn unit: home: ")
     assert code == 0
     assert words in line
@@ -204,7 +206,7 @@ def test_check_suspicious_unit(check: Check, mosquitto: MosquittoBroker, power: 
 
 def test_check_watts_taken_for_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:
     with publishing(mosquitto, ("gap/home/reading", "1230")):
-        _, lines = check(mosquitto.port, WAIT_S)
+        _, lines = check(mosquitto.port, GUARD_S)
     assert "if these are watts, send kW (1.23)" in found(lines, "warn readings: not usable: gap/home/reading")[0]
 
 
@@ -213,7 +215,7 @@ def test_check_source_as_configured(check: Check, mosquitto: MosquittoBroker) ->
                {"topic": "plain/{device}", "format": "number", "unit": "kW", "kind": "minute"}]  # fmt: skip
     tasmota = json.dumps({"Time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "ENERGY": {"Power": 230}})
     with publishing(mosquitto, ("tele/plug/SENSOR", tasmota), ("plain/oven", "230"), ("plain/desk", "0.23")):
-        _, lines = check(mosquitto.port, WAIT_S, sources=sources)
+        _, lines = check(mosquitto.port, GUARD_S, sources=sources)
     assert found(lines, "ok   readings: ")[0].endswith(", of desk, plug")
     assert "0.230 kW" in found(lines, "ok   meter: plug: ")[0]  # 230 W
     line, _ = found(lines, "warn readings: not usable: plain/oven: out_of_range: ")
@@ -228,7 +230,7 @@ def test_check_clock_offset_of_a_meter(check: Check, mosquitto: MosquittoBroker,
         return json.dumps({"ts": minute_label(now_minute() + ahead_min), "gap_kw": 1.0})
 
     with publishing(mosquitto, ("gap/home/reading", payload)):
-        code, lines = check(mosquitto.port, WAIT_S)
+        code, lines = check(mosquitto.port, GUARD_S)
     line, cure = found(lines, "warn clock: home: ")
     assert code == 0
     assert words in line
@@ -242,7 +244,7 @@ def test_check_local_times_in_another_zone(check: Check, mosquitto: MosquittoBro
         )
 
     with publishing(mosquitto, ("tele/plug/SENSOR", payload)):
-        _, lines = check(mosquitto.port, WAIT_S, sources=[{"preset": "tasmota"}])
+        _, lines = check(mosquitto.port, GUARD_S, sources=[{"preset": "tasmota"}])
     line, cure = found(lines, "warn clock: plug: ")
     assert "minutes ahead of" in line
     assert "the meter's local times are read as UTC: set site.timezone to its zone" in cure
@@ -252,7 +254,7 @@ def test_check_local_times_in_another_zone(check: Check, mosquitto: MosquittoBro
 def test_check_counter_has_no_power_before_its_second_count(check: Check, mosquitto: MosquittoBroker) -> None:
     sources = [{"topic": "count/{device}", "format": "number", "unit": "kWh"}]
     with publishing(mosquitto, ("count/home", "17.5")):
-        _, lines = check(mosquitto.port, WAIT_S, sources=sources)
+        _, lines = check(mosquitto.port, GUARD_S, sources=sources)
     assert "home: no power yet" in found(lines, "ok   meter: ")[0]
 
 
@@ -331,6 +333,6 @@ def test_check_shows_submeters_and_names_a_silent_one(mosquitto: MosquittoBroker
     messages = [("tele/car/SENSOR", json.dumps({"Time": now, "ENERGY": {"Power": 7_400}}))]
     messages.append(("gap/home/reading", "8.1"))
     with publishing(mosquitto, *messages):
-        _, lines = check(mosquitto.port, WAIT_S, submeters=submeters)
+        _, lines = check(mosquitto.port, GUARD_S, submeters=submeters)
     assert any("home (submeter car): 7.400 kW" in line for line in lines)
     assert any("home (submeter pump): no message on tele/pump/SENSOR" in line for line in lines)

@@ -23,7 +23,7 @@ from tests.integration.test_stream import FIRST
 from tests.support.brokers import Broker
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 
 def forecast(i: int, median_kw: float | None) -> str:
@@ -47,11 +47,11 @@ def test_watcher_absolute_error_uses_the_median_if_present(
             watcher.sent(minute_label(FIRST + i), 1.0 if i < 5 else 2.0)
             if paced:
                 peer.publish("gap/home/forecast", forecast(i, median_kw))
-                assert watcher.wait_for(i + 1, 20)
+                assert watcher.wait_for(i + 1, GUARD_S)
         if not paced:  # the meter is ahead of the forecasts
             for i in range(6):
                 peer.publish("gap/home/forecast", forecast(i, median_kw))
-        assert watcher.wait_for(6, 20)
+        assert watcher.wait_for(6, GUARD_S)
         lines = watcher.summary(paced=paced).splitlines()
     assert lines[:4] == [
         "6 readings, 6 forecasts, 1 scored",

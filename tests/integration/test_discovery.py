@@ -54,10 +54,11 @@ def test_discovery_sensors_follow_the_models_quantiles(
     peer.subscribe("homeassistant/#")
     start_gateway(
         mosquitto, homeassistant=ON, models={"path": model.parent}, forecast={"model": model.name},
+        outlook={"model": "with-history"},
     )  # fmt: skip
     start_gateway(
         mosquitto, homeassistant=ON | {"discovery_prefix": "other/ha"}, gateway={"id": "another"},
-        forecast=ALONE | {"model": "lstm-5-3"},
+        forecast=ALONE | {"model": "lstm-5-3"}, outlook={"enabled": False},
     )  # fmt: skip
     peer.subscribe("other/ha/#")
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
@@ -67,11 +68,17 @@ def test_discovery_sensors_follow_the_models_quantiles(
     assert {name: components[name]["val_tpl"] for name in keys} == {
         name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
     }
-    assert set(components) == {*keys, "power", "skill", "coverage"}
-    assert len({value["unique_id"] for value in components.values()}) == 7
+    outlook = [f"next_{minutes}" for minutes in (15, 30, 60)]
+    assert set(components) == {*keys, "power", "skill", "coverage", *outlook}
+    assert len({value["unique_id"] for value in components.values()}) == 10
+    for name in outlook:
+        sensor = components[name]
+        assert (sensor["stat_t"], sensor["dev_cla"], sensor["unit_of_meas"]) == ("gap/home/outlook", "power", "kW")
+        assert "stat_cla" not in sensor
+    assert [components[name].get("json_attr_t") for name in outlook] == [None, None, "gap/home/outlook"]
     assert "'path'" in components["forecast"]["json_attr_tpl"]
     without = peer.wait_for("other/ha/device/gapcast_home/config")[0].document["cmps"]
-    assert [without[name] for name in ("median", "lower", "upper")] == [{"p": "sensor"}] * 3
+    assert [without[name] for name in ("median", "lower", "upper", *outlook)] == [{"p": "sensor"}] * 6
     assert "'path'" not in without["forecast"]["json_attr_tpl"], "a model with one lead time has none"
 
 

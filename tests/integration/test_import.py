@@ -37,7 +37,7 @@ def scores_after(gateway: Gateway, n: int) -> Summary:
     def scores() -> Summary:
         return gateway.service.queries.live_scores()[0][EVER]
 
-    wait_until(lambda: scores().n >= n, lambda: f"{n} outcomes, {scores().n} are scored", 60)
+    wait_until(lambda: scores().n >= n, lambda: f"{n} outcomes, {scores().n} are scored")
     return scores()
 
 
@@ -49,7 +49,7 @@ def publish(peer: Peer, device: str, minute: Minute) -> None:
 def publish_one_by_one(peer: Peer, device: str, minutes: list[Minute], n_before: int) -> list[dict[str, Any]]:
     for i, minute in enumerate(minutes, 1):
         publish(peer, device, minute)
-        peer.wait_for(f"gap/{device}/forecast", n_before + i, 60)
+        peer.wait_for(f"gap/{device}/forecast", n_before + i)
     return [message.document for message in peer.on(f"gap/{device}/forecast")[n_before:]]
 
 

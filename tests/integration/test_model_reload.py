@@ -93,9 +93,9 @@ def test_reload_new_version_loses_no_forecast(
     for minute in range(n_minutes, n_minutes + n_after):
         send(minute)
     n_minutes += n_after
-    gateway.wait_taken(n_minutes * n_devices, 60)
+    gateway.wait_taken(n_minutes * n_devices)
     n_wanted = (n_minutes - 1) * n_devices
-    peer.wait_that(lambda messages: len(messages) >= n_wanted, f"{n_wanted} forecasts", 60)
+    peer.wait_that(lambda messages: len(messages) >= n_wanted, f"{n_wanted} forecasts")
     by_topic: dict[str, list[dict[str, Any]]] = {}
     for message in peer.messages:
         by_topic.setdefault(message.topic, []).append(message.document)

@@ -50,7 +50,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         for i in range(N_MINUTES):
             for k, device in enumerate(DEVICES):
                 meter.send(f"gap/{device}/reading", reading(FIRST + i, power(i + k)))
-        gateway.wait_taken(N_MINUTES * len(DEVICES), 60)
+        gateway.wait_taken(N_MINUTES * len(DEVICES))
         prometheus = Prometheus(folder / "prometheus", gateway.url.removeprefix("http://"), ALERTS)
         prometheus.start()
         stack.callback(prometheus.stop)

@@ -60,7 +60,8 @@ def test_restart_does_not_change_the_first_forecast(
     documents = [message.document for message in peer.wait_for(OUT, N)]
     assert [without_issue(document) for document in documents] == offline("home", minutes), "bit for bit"
     assert metric(gateway, "gapcast_state_kept") == 1
-    assert metric(gateway, "gapcast_state_written_bytes_total") > 0
+    # Written once the broker has confirmed the forecast.
+    wait_until(lambda: metric(gateway, "gapcast_state_written_bytes_total") > 0, "the batch to be written")
 
 
 def test_restart_without_state_starts_empty(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:

@@ -19,6 +19,7 @@ from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import GATEWAY, REJECTED, STATUS
+from tests.support.models import models_with_outlook
 from tests.support.optional_tools import ROOT
 from tests.support.peers import Peer, peer_of
 from tests.support.waiting import wait_until
@@ -63,17 +64,19 @@ def peers(guarded: MosquittoBroker, stack: ExitStack) -> dict[str, Peer]:
 
 
 def test_rights_documented_are_sufficient(
-    guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
+    guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway, tmp_path: Path
 ) -> None:
     reader, meter = peers["reader"], peers["home"]
-    for topic in ("gap/+/forecast", "gap/+/availability", "gap/+/scores", STATUS, REJECTED, EVENTS):
+    for topic in ("gap/+/forecast", "gap/+/outlook", "gap/+/availability", "gap/+/scores", STATUS, REJECTED, EVENTS):
         reader.subscribe(topic)
     with structlog.testing.capture_logs() as logged:
-        gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True})
+        outlook = models_with_outlook(tmp_path / "models")
+        gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True}, **outlook)
         for i in range(7):  # the first forecast's minute is the seventh
             meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
         meter.publish("gap/home/reading", "nonsense")
         assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
+        assert reader.wait_for("gap/home/outlook")[0].document["lead_min"][-1] == 60
         assert reader.wait_for("gap/home/availability")[0].payload == b"online"
         assert reader.wait_for("gap/home/scores")[0].document["ever"]["n"] == 1
         asker = peers["asker"]

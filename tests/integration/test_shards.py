@@ -186,7 +186,7 @@ def test_topic_affinity_is_measured(tmp_path: Path) -> None:
 
 
 def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(topic_affinity, "_ANSWER_S", 3.0)  # of which the first three answers take milliseconds
     broker = HashingBroker(n_dealt=3)
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
     found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")

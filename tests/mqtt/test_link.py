@@ -39,11 +39,11 @@ class Waiting:
 def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink, Statistics]:
     reading = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
     statistics = Statistics()
-    forecast, availability, scores, plan = (
+    forecast, availability, scores, plan, outlook = (
         DeviceTopic.parse(f"topics.{one}", f"gap/{{device}}/{one}")
-        for one in ("forecast", "availability", "scores", "plan")
+        for one in ("forecast", "availability", "scores", "plan", "outlook")
     )
-    topics = Topics(reading, forecast, "rejected", availability, scores, "events", plan)
+    topics = Topics(reading, forecast, "rejected", availability, scores, "events", plan, outlook)
     session = cast("Session", waiting)
     return MqttLink(
         session, topics, limits or Limits(), retain_forecasts=False, intake=IntakeOptions(statistics=statistics)

@@ -103,7 +103,7 @@ def house(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> 
             peer.send("gap/home/reading", payload(minute))
         for minute in day[:10]:
             peer.send("gap/attic/reading", payload(minute))
-        gateway.wait_taken(N_MINUTES + 10, 60)
+        gateway.wait_taken(N_MINUTES + 10)
         yield House(gateway, peer, minutes)
 
 

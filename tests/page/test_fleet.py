@@ -25,7 +25,7 @@ def fleet(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> 
         peer = stack.enter_context(peer_of(broker.host, broker.port))
         for minute in range(2):
             publish(peer, minute)
-        gateway.wait_taken(2 * N_DEVICES, 60)
+        gateway.wait_taken(2 * N_DEVICES)
         yield gateway, peer
 
 

@@ -166,12 +166,13 @@ def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
         }"""
     )
     columns, read, n_told = rows
-    seconds, kw, lower, upper, published, path = columns
+    seconds, kw, lower, upper, published, path, medians = columns
     assert [s - seconds[0] for s in seconds] == [0, 60, 120, 180, 240, 300]
     assert kw == [1, None, None, None, None, None]
     assert (lower[-1], upper[-1], lower[:-1]) == (1, 3, [None] * 5)  # at its target minute
     assert published == [None] * 6
     assert path == [1, 1.2, 1.4, 1.6, 1.8, 2]
+    assert medians == [None] * 6  # without an outlook
     assert (read, n_told) == ([7], 0)
 
 

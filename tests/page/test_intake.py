@@ -40,7 +40,7 @@ def test_empty_page_counts_the_samples_of_a_source(
     with peer_of(mosquitto.host, mosquitto.port) as peer:
         peer.publish("tele/wohnung/SENSOR", json.dumps({"Uptime": 1}))
         window.see("#listening", "1 message without a power", SEEN_MS)
-        wait_until(lambda: time.time() % 60 < 50, "a minute that does not end at once", 60)
+        wait_until(lambda: time.time() % 60 < 40, "a minute that does not end at once", 60)
         peer.publish("tele/wohnung/SENSOR", json.dumps({"Power": 230}))
         window.see("#listening", "1 sample from wohnung", SEEN_MS)
         window.see("#empty-head", "Waiting for the first minute", SEEN_MS)

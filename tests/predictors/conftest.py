@@ -9,13 +9,30 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import numpy as np
 import pytest
 
 import gapcast.predictors
-from gapcast.core.predictor import Predictor
+from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.window import F32
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
-from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
+from tests.support.models import ModelCopy, every_feature_model, history_model, shipped_models, shipped_names
+
+
+def history_for(model: Predictor, windows: F32) -> F32 | None:
+    """Histories ``[N, steps]`` that depend on the windows' newest powers; None if the model takes none."""
+    steps = history_steps_of(model)
+    if not steps:
+        return None
+    usual_kw = 1 + np.sin(np.arange(steps, dtype=np.float32) * np.float32(2 * np.pi / 96))
+    history: F32 = (usual_kw + np.float32(0.1) * windows[:, -1, :1]).astype(np.float32)
+    return history
+
+
+def predict(model: Predictor, windows: F32) -> Prediction:
+    """Predict ``windows``, with histories if the model takes them."""
+    return run_model(model, windows, history_for(model, windows))
 
 
 def predictor_classes() -> list[type]:
@@ -39,6 +56,7 @@ def _makers() -> dict[str, Callable[[], Predictor]]:
         f"model {name}": partial(load_model, shipped_models() / name) for name in shipped_names()
     }
     makers["model every-feature"] = lambda: load_model(every_feature_model())
+    makers["model with-history"] = lambda: load_model(history_model())
     makers |= {made.__name__: made for made in predictor_classes() if made is not TflitePredictor}
     return makers
 

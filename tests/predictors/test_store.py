@@ -14,10 +14,12 @@ import pytest
 
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
+from gapcast.core.predictor import run_model
 from gapcast.predictors import runtime, tflite
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
+from tests.predictors.conftest import predict
 from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
 from tests.support.waiting import GUARD_S
 
@@ -34,7 +36,8 @@ def test_shipped_model_matches_its_card(model: TflitePredictor) -> None:
     card = model.card
     golden = np.asarray(card.golden.window, dtype=np.float32)
     assert golden.shape[1:] == (card.context, len(card.features))
-    found = model.predict(golden)
+    history = None if card.golden.history is None else np.asarray(card.golden.history, dtype=np.float32)
+    found = run_model(model, golden, history)
     np.testing.assert_allclose(found.mean, card.golden.mean, rtol=0, atol=card.golden.tolerance_kw)
     assert (model.name, model.version) == (card.name, card.version)
     assert (card.quantile_levels is None) == (found.quantiles is None)
@@ -213,9 +216,9 @@ def test_load_model_with_every_feature() -> None:
 
 def test_model_after_rest_predicts_the_same(model: TflitePredictor) -> None:
     windows = np.asarray(model.card.golden.window, dtype=np.float32)
-    before = model.predict(windows).mean
+    before = predict(model, windows).mean
     model.release_interpreters()
-    np.testing.assert_array_equal(model.predict(windows).mean, before)
+    np.testing.assert_array_equal(predict(model, windows).mean, before)
 
 
 def test_interpreter_is_created_for_its_first_batch(model: TflitePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,11 +233,11 @@ def test_interpreter_is_created_for_its_first_batch(model: TflitePredictor, monk
     windows = np.ones((300, model.spec.context, len(model.features)), dtype=np.float32)
     n_made = []
     for n in (1, 9, 2, 8, 1, 32, 33, 300):
-        assert len(again.predict(windows[:n]).mean) == n
+        assert len(predict(again, windows[:n]).mean) == n
         n_made.append(len(made))
     assert n_made == [1, 2, 3, 3, 3, 3, 3, 3]
     again.release_interpreters()
-    assert len(again.predict(windows[:5]).mean) == 5
+    assert len(predict(again, windows[:5]).mean) == 5
     assert len(made) == 4
 
 

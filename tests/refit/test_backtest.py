@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.report import document, lines
 from gapcast.backtest.run import run_houses
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.submeters import measured_name
 from gapcast.recordings.recording import Minute
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
@@ -19,7 +25,7 @@ from gapcast.refit.schedule import GROWTH, LEAST_READINGS
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.core.learning.test_house_forests import constant_forest
 from tests.refit.cycling import cycling_kw
-from tests.support.houses import FIRST, ensemble_engine
+from tests.support.houses import FIRST, Smooth, ensemble_engine
 
 
 def house_of(n: int) -> list[Minute]:
@@ -83,6 +89,32 @@ def test_long_history_keeps_its_newest_minutes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("gapcast.backtest.refits.MAX_MINUTES", 3_000)
     fits, _, _ = run(5 * DAY_MIN, every_days=1)
     assert max(n for n, _, _ in fits.given) < 6_000
+
+
+def test_fit_is_given_the_submeters_of_its_house() -> None:
+    smooth = Smooth()
+    ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
+    engine = Engine(smooth, ensemble=ensemble, submeters={"home": ("car",)})
+    fits = Fits(engine.forests.features_of("home").names)
+    houses = {"home": iter(house_of(n := LEAST_READINGS + 100)), "flat": iter(house_of(n))}
+    kept_kw: list[float] = []
+
+    def car_kw(minute: int) -> dict[str, float]:
+        return {measured_name("car"): minute % 8.0} if minute % 3 else {}
+
+    def fit(house: RecordedMinutes, options: FitOptions, former: FormerForest | None) -> RefitResult:
+        if options.submeters:
+            assert options.submeters == ("car",)
+            kept_kw.extend(house.submeters_kw["car"].tolist())
+            return fits(house, options, former)
+        assert not house.submeters_kw
+        return replace(fits(house, options, former), forest=constant_forest(engine.forests.features.names))
+
+    simulated = SimulatedRefits(engine, 14, fit)
+    run_houses(engine, houses, submeters={"home": car_kw}, simulated=simulated)
+    assert simulated.n_refits == 2
+    expected = [minute % 8.0 if minute % 3 else np.nan for minute in range(FIRST, FIRST + len(kept_kw))]
+    assert np.array_equal(kept_kw, expected, equal_nan=True)
 
 
 @pytest.mark.lightgbm

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import OUTPUTS, ForestBuilder
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.forest_features import ForestFeatures
+from gapcast.core.window import WindowSpec, cut
 from gapcast.refit.fit import add_trees, refit
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
-from tests.refit.cycling import cycling_house
+from tests.refit.cycling import cycling_house, submetered_house
 from tests.support.houses import FIRST
 
 OPTIONS = FitOptions(5, WindowSpec(60), UTC)
@@ -64,6 +65,20 @@ def test_same_minutes_give_the_same_trees() -> None:
     assert all(np.array_equal(array, other.arrays()[name]) for name, array in one.arrays().items())
 
 
+def test_fit_that_rests_gives_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each tree, as long as it took: all that this thread worked meanwhile, apart from the last one's windows."""
+    slept_s: list[float] = []
+    monkeypatch.setattr("gapcast.refit.fit.time.sleep", slept_s.append)
+    house = cycling_house(2 * DAY_MIN)
+    one, other = (refit(house, OPTIONS, rests=rests).forest for rests in (True, False))
+    assert one is not None
+    assert other is not None
+    assert len(slept_s) == (200 + 300) * 2 + 60 * 2
+    assert min(slept_s) >= 0
+    assert sum(slept_s) > 0
+    assert all(np.array_equal(array, other.arrays()[name]) for name, array in one.arrays().items())
+
+
 def test_house_without_a_pattern_is_not_forecast_by_trees() -> None:
     """A random walk: nothing is better than persistence."""
     walk_kw = 50 + np.random.default_rng(3).standard_normal(N).cumsum() * 0.1
@@ -98,6 +113,42 @@ def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
     assert result.forest is None
     assert result.former is not None
     assert result.former.mse_skill > 0.5
+
+
+def test_submeter_that_tells_the_next_minutes_lowers_the_error() -> None:
+    house = submetered_house(2 * DAY_MIN)
+    both = [refit(house, replace(OPTIONS, submeters=names)) for names in ((), ("thermostat", "idle"))]
+    without, with_submeters = (result.skills for result in both)
+    assert without is not None
+    assert with_submeters is not None
+    assert 1 - with_submeters.mse_skill < 0.7 * (1 - without.mse_skill)
+    assert 1 - with_submeters.mae_skill < 0.5 * (1 - without.mae_skill)
+
+
+def test_trees_expect_no_zero_from_a_submeter_that_fails() -> None:
+    """Where it fails they forecast about as well as trees that never knew it, though it was never missing before."""
+    house = submetered_house(2 * DAY_MIN)
+    errors = []
+    for names in ((), ("thermostat",)):
+        forest = refit(house, replace(OPTIONS, submeters=names)).forest
+        assert forest is not None
+        features = ForestFeatures(OPTIONS.spec.context, names)
+        windows = cut(house.gap_kw, OPTIONS.spec)
+        rows = slice(len(windows) - 720, len(windows) - 5)
+        minutes = house.minutes[windows.origin[rows]] + 5
+        predicted_kw = forest.predict(features.columns(windows[rows], minutes % DAY_MIN))[:, 0]
+        change_kw = house.gap_kw[windows.origin[rows] + 5] - house.gap_kw[windows.origin[rows]]
+        errors.append(float(np.square(predicted_kw - change_kw).mean()))
+    assert errors[1] < 1.5 * errors[0]
+
+
+def test_forest_without_submeters_is_compared_with_a_new_one() -> None:
+    house = submetered_house(2 * DAY_MIN)
+    former = refit(house, OPTIONS).forest
+    assert former is not None
+    result = refit(house, replace(OPTIONS, submeters=("thermostat",)), FormerForest(former, FIRST))
+    assert result.former is not None
+    assert result.forest is not None
 
 
 def test_forest_of_other_features_is_not_compared() -> None:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC
 from io import BytesIO
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,11 +14,13 @@ import pytest
 
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, Skills, decode_result, encode_arrays, encode_result
+from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import LIMITS, FitOptions, FormerForest, load_libraries, refit_confined, run_refit
 from tests.core.learning.test_house_forests import constant_forest
-from tests.refit.cycling import cycling_house
+from tests.refit.cycling import cycling_house, submetered_house
 
 OPTIONS = FitOptions(5, WindowSpec(30, "zero"), UTC)
 N = 2 * DAY_MIN
@@ -34,6 +37,40 @@ def test_child_fits_and_this_process_does_not_load_lightgbm() -> None:
     assert 0 < result.peak_mb < LIMITS.memory_bytes >> 20
     again = refit_confined(house, OPTIONS, FormerForest(result.forest, int(house.minutes[0])), niceness=0)
     assert again.former is not None
+
+
+@pytest.mark.lightgbm
+def test_child_sees_the_submeters() -> None:
+    names = ("thermostat", "idle")
+    result = refit_confined(submetered_house(N), replace(OPTIONS, submeters=names), niceness=0)
+    assert result.forest is not None
+    assert result.forest.features == ForestFeatures(OPTIONS.spec.context, names).names
+
+
+@pytest.mark.lightgbm
+@pytest.mark.parametrize(("niceness", "rests"), [(19, True), (0, False)])
+def test_child_that_may_not_lower_its_priority_rests(
+    monkeypatch: pytest.MonkeyPatch, niceness: int, rests: bool
+) -> None:
+    """As in systemd's unit, whose filter of system calls has none for that."""
+    refused, asked = PermissionError("not permitted"), list[bool]()
+
+    def nice(_niceness: int) -> None:
+        raise refused
+
+    def refit(house: RecordedMinutes, *_: object, rests: bool) -> RefitResult:
+        asked.append(rests)
+        return RefitResult(None, "too few", 5, len(house), 0, None, None, 0.0)
+
+    def confined(_task: str, scratch: BinaryIO, *_: object) -> bytes:
+        scratch.seek(0)
+        return run_refit(scratch)
+
+    monkeypatch.setattr("gapcast.refit.worker.os.nice", nice)
+    monkeypatch.setattr("gapcast.refit.fit.refit", refit)
+    monkeypatch.setattr("gapcast.refit.worker.run_confined", confined)
+    assert refit_confined(cycling_house(100), OPTIONS, niceness=niceness).problem == "too few"
+    assert asked == [rests]
 
 
 @pytest.mark.lightgbm

@@ -16,7 +16,7 @@ from gapcast.core.grid import minute_label
 from gapcast.replay.forecast_pace import MOST_AHEAD, ForecastPace
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import gateway_settings, running
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 START = 29_344_200
 N_READINGS = 4_000
@@ -41,10 +41,10 @@ def test_pace_waits_until_the_forecasts_catch_up() -> None:
     meter = Thread(target=publish, daemon=True)
     meter.start()
     for n_passed in range(3, 8):
-        wait_until(partial(has_length, passed, n_passed), "three readings ahead", 60)
+        wait_until(partial(has_length, passed, n_passed), "three readings ahead")
         assert len(passed) == n_passed
         pace.note_forecast(forecast(START + n_passed - 3))
-    meter.join(60)
+    meter.join(GUARD_S)
     assert len(passed) == 8
 
 
@@ -86,5 +86,5 @@ def test_replay_at_full_speed_loses_no_reading(short_queue: MosquittoBroker, tmp
     with running(gateway_settings(short_queue.port, tmp_path / "state")) as gateway:
         done = subprocess.run([*command, *address], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.stdout == f"{N_READINGS} readings published as home\n", done.stderr
-        gateway.wait_taken(N_READINGS, 120)
+        gateway.wait_taken(N_READINGS)
         assert gateway.service.statistics.readings["accepted"] == N_READINGS

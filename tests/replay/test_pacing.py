@@ -11,6 +11,7 @@ from gapcast.core.errors import BrokerError
 from gapcast.recordings.recording import Minute
 from gapcast.replay.publisher import MeterPublisher, replay
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import GUARD_S
 
 START = 19_438_164
 
@@ -80,9 +81,9 @@ def test_replay_stops_while_it_waits() -> None:
         daemon=True,
     )
     meter.start()
-    assert first_published.wait(5)
+    assert first_published.wait(GUARD_S)
     stopping.set()
-    meter.join(5)  # not the minute until the next
+    meter.join(GUARD_S)  # it would publish the second after a minute
     assert counted == [1]
 
 

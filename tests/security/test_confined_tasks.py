@@ -14,9 +14,10 @@ from gapcast.core.errors import ModelError
 from gapcast.predictors import confinement
 from gapcast.predictors.confinement import ChildLimits, answer_of, lower_limits, open_scratch, run_confined
 from tests.support import confined_tasks
+from tests.support.waiting import GUARD_S
 
-LIMITS = ChildLimits(256 << 20, cpu_s=1, wall_s=30.0, answer_bytes=10_000)
-SMALL = ChildLimits(256 << 20, answer_bytes=4)
+LIMITS = ChildLimits(256 << 20, cpu_s=1, wall_s=GUARD_S, answer_bytes=10_000)
+SMALL = ChildLimits(256 << 20, wall_s=GUARD_S, answer_bytes=4)
 
 
 def run(task: str, given: bytes = b"", limits: ChildLimits = LIMITS, **options: Callable[[], bool]) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,16 @@ from gapcast.config.memory_limit import (
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.systemd.notify import Notifier
+from tests.core.outlook.test_week_in_engine import QuarterMean
 from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.security.test_confined_tasks import run
 from tests.support.brokers import MosquittoBroker
-from tests.support.models import ModelCopy, shipped_models
+from tests.support.models import ModelCopy, models_with_outlook, shipped_models
 from tests.support.waiting import wait_until
 
 __all__ = ["stack", "start_gateway"]
@@ -190,6 +194,17 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
 
 
+def test_device_cost_of_a_history_is_of_devices_that_have_one() -> None:
+    """The week and its copy in a checkpoint, of tracked devices; of each where nothing is learned."""
+    with_history, without = QuarterMean(), QuarterMean(history_steps=0)
+    options = EnsembleOptions()
+    each = [device_cost(Engine(model)) for model in (with_history, without)]
+    assert 7_000 < each[0].each_bytes - each[1].each_bytes < 8_000
+    tracked = [device_cost(Engine(model, ensemble=Ensemble((model,), options))) for model in (with_history, without)]
+    assert tracked[0].tracked_bytes - tracked[1].tracked_bytes == each[0].each_bytes - each[1].each_bytes
+    assert tracked[0].each_bytes == tracked[1].each_bytes
+
+
 def test_check_reports_whether_the_devices_fit(models: Models) -> None:
     situation = Situation(settings(), {}, 0.0)
     assert list(check_memory(situation)) == [], "without models nothing is known"
@@ -201,6 +216,21 @@ def test_check_reports_whether_the_devices_fit(models: Models) -> None:
     assert found.mark is Mark.WARN
     assert f"devices.max is {10**12}, but only " in found.text
     assert "lower devices.max" in found.cure
+
+
+def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:
+    chosen = settings(**models_with_outlook(tmp_path / "models"), devices={"max": 1_000_000})
+    models = load_models(chosen)
+    cost = device_cost(engine_of(chosen, models))
+    assert (cost.n_outlook, cost.tracked_bytes) == (100, device_cost(engine_of(settings(), models)).tracked_bytes)
+    assert 100_000 < cost.outlook_bytes < 250_000
+    with structlog.testing.capture_logs() as lines:
+        small, tiny = (limit_devices(chosen, models, MemoryLimit(n * MB, "RLIMIT_AS")) for n in (200, 90))
+    assert 10 < small.outlook.max_devices < 100
+    assert tiny.outlook.max_devices == 1, "the first device always has one"
+    assert [line["outlooks"] for line in lines] == [small.outlook.max_devices, 1]
+    large = limit_devices(chosen, models, MemoryLimit(100 * GB, "the machine"))
+    assert large is chosen
 
 
 @pytest.mark.mosquitto
@@ -218,19 +248,37 @@ def test_gateway_takes_no_more_devices_than_fit(
 # --- where it runs out ------------------------------------------------------------------------------------
 
 
-@contextmanager
-def no_more_files() -> Iterator[None]:
-    """Let this process open no file beyond those that it has: EMFILE for each."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    newest = os.open(os.devnull, os.O_RDONLY)
-    os.close(newest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (newest, limits[1]))
+def open_or_none(path: str) -> int | None:
+    """Return a descriptor of ``path``, None if there are too many open files."""
     try:
-        with pytest.raises(OSError, match="Too many open files"):
-            os.open(os.devnull, os.O_RDONLY)
-        yield
+        return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return None
+
+
+@contextmanager
+def no_more_files() -> Iterator[Callable[[], None]]:
+    """Let this process open no file beyond those that it has: EMFILE for each.
+
+    Yields a function that takes the places of files that other threads have closed meanwhile.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+
+    def fill() -> None:
+        while (file := open_or_none(os.devnull)) is not None:
+            held.append(file)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, limits[1]))
+    try:
+        fill()
+        yield fill
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for file in held:
+            os.close(file)
 
 
 def test_interpreters_are_created_without_free_files() -> None:
@@ -295,8 +343,13 @@ def test_model_watcher_continues_after_no_free_files(
     copy = ModelCopy(tmp_path / "models", "linear")
     gateway = start_gateway(mosquitto, models={"path": copy.models})
     statistics = gateway.service.statistics
-    with no_more_files():
-        wait_until(lambda: statistics.internal_errors.get("models", 0) > 0, "a look that fails")
+    with no_more_files() as fill:
+
+        def has_failed() -> bool:
+            fill()  # other threads may have closed a file meanwhile
+            return statistics.internal_errors.get("models", 0) > 0
+
+        wait_until(has_failed, "a look that fails")
     copy.alter_card(lambda card: card.update(version="new"))
     wait_until(lambda: statistics.model_reloads["swapped"] == 1, "the new model")
     assert httpx.get(f"{gateway.url}/livez").status_code == 200

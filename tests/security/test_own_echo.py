@@ -99,6 +99,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "the status": (of("gapcast/{device}/status"), "sources.0.topic", "topics.status"),
     "an answer": (of("gapcast/{device}/answer/{channel}"), "sources.0.topic", "topics.answers"),
     "the native topic": ({"topics": {"reading": "gap/{device}/forecast"}}, "topics.reading", "topics.forecast"),
+    "an outlook": (
+        of("gap/home/outlook", device="home"),
+        "sources.0.topic",
+        "topics.outlook",
+    ),
     "plans": ({"topics": {"plan": "gap/{device}/forecast"}}, "topics.plan", "topics.forecast"),
     "requests": ({"topics": {"predict": "gap/home/forecast"}}, "topics.predict", "topics.forecast"),
     "discovery": (

@@ -28,6 +28,14 @@ Messages = Sequence[tuple[str, str]]
 Setup = Callable[..., AbstractContextManager[Terminal]]
 Script = Callable[..., subprocess.CompletedProcess[str]]
 PASSWORD = "broker-word-4711"
+#: ``gapcast`` that listens until it has so many messages, however long a busy machine takes to deliver them.
+LISTENS_UNTIL = """
+from gapcast.check import readings
+from gapcast.setup import message_listener
+readings._MAX_MESSAGES = message_listener._MAX_MESSAGES = {}
+from gapcast.cli import main
+main(prog_name="gapcast")
+"""
 TEMPERATURE = ("zigbee2mqtt/attic", '{"temperature": 21.5, "linkquality": 80, "battery": 97}')
 
 
@@ -64,10 +72,11 @@ def setup(folder: Path, environment: dict[str, str]) -> Setup:
 
 @pytest.fixture
 def script(folder: Path, environment: dict[str, str]) -> Script:
-    """Run ``gapcast`` as a script does, with no terminal."""
+    """Run ``gapcast`` as a script does, with no terminal; with ``enough``, it listens until it has so many messages."""
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gapcast", *map(str, arguments)]
+    def run(*arguments: object, enough: int = 0) -> subprocess.CompletedProcess[str]:
+        program = ["-c", LISTENS_UNTIL.format(enough)] if enough else ["-m", "gapcast"]
+        command = [sys.executable, *program, *map(str, arguments)]
         return subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

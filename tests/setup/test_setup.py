@@ -13,6 +13,7 @@ from tests.setup.conftest import PASSWORD, TEMPERATURE, Script, Setup, sending, 
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.terminal import Terminal
+from tests.support.waiting import GUARD_S
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
 
@@ -72,7 +73,8 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
     assert secret.read_text(encoding="utf-8") == PASSWORD + "\n"
     assert sorted(path.name for path in folder.iterdir()) == ["gapcast.toml", "mqtt-password"]
     with sending(guarded, tasmota, username="meter", password=PASSWORD):
-        checked = script("check", "--wait", "0.5", "--set", "http.host=127.0.0.1", "--set", f"http.port={free_port()}")
+        address = ("--set", "http.host=127.0.0.1", "--set", f"http.port={free_port()}")
+        checked = script("check", "--wait", GUARD_S, *address, enough=10)
     assert checked.returncode == 0, checked.stdout
     assert ", of plug" in checked.stdout
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
 def test_setup_finds_every_documented_meter(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
     messages = [(topic, payload) for meter in METERS for topic, payload in meter["sends"]]
     with sending(mosquitto, [*messages, TEMPERATURE]):
-        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.6")
+        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", enough=10 * len(messages))
     assert done.returncode == 2
     assert "several meters were found: select one with --preset or --topic" in done.stderr
     for preset in set(presets()) - {"shelly-gen2-phases"}:  # of three phases; the one that was found has two

@@ -165,7 +165,7 @@ def test_setup_unattended_does_not_choose_between_meters(
     arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}"]
     messages = [*TASMOTA, ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
     with sending(mosquitto, messages):
-        done = script(*arguments, "--wait", "3")
+        done = script(*arguments, enough=10 * len(messages))
         assert done.returncode == 2
         assert "select one with --preset or --topic, or several by repeating them" in done.stderr
         assert "shelly-gen1-plug on shellies/{device}/relay/{channel}/power: shelly-plug-s1-0 0.021 kW" in done.stdout
@@ -239,14 +239,14 @@ def test_setup_unattended_adds_up_parts(script: Script, folder: Path, mosquitto:
         (["--topic", "a/x", "--topic", "b/x", "--preset", "esphome"] * 2, 2, "--preset is given 2 times for 4 meters"),
         (["--preset", "tasmota", "--preset", "tasmota"], 2, "name the same meter twice"),
         (["--topic", "lab/{part}/power"], 2, "--topic: 'lab/{part}/power' needs --value, the sum of its parts"),
-        (["--preset", "tasmota", "--preset", "p1-esp", "--wait", "2"], 1, "no meter was detected for --preset p1-esp"),
+        (["--preset", "tasmota", "--preset", "p1-esp"], 1, "no meter was detected for --preset p1-esp"),
     ],
 )
 def test_setup_unattended_errors_name_the_meter(
     options: list[str], code: int, words: str, script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     with sending(mosquitto, TASMOTA):
-        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", *options)
+        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", *options, enough=10 * len(TASMOTA))
     assert done.returncode == code, done.stdout
     assert words in done.stderr
     assert not list(folder.iterdir())

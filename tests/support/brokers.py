@@ -18,9 +18,7 @@ import pytest
 
 from gapcast.demo import broker as embedded
 from tests.support.ports import LOOPBACK, free_port, is_open
-from tests.support.waiting import wait_until
-
-STOP_S = 10.0
+from tests.support.waiting import GUARD_S, wait_until
 
 
 class Broker(Protocol):
@@ -85,7 +83,7 @@ class MosquittoBroker:
             return
         self._process.terminate()
         try:
-            self._process.wait(STOP_S)
+            self._process.wait(GUARD_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

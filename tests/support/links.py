@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecast, Forecasts
+from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.reading import Reading
 from gapcast.service.intake import Subscriptions
 from gapcast.service.ports import IncomingMessage, Meters, NoMeters
@@ -31,6 +32,7 @@ class MemoryLink:
         self.queued: list[IncomingMessage] = []
         self.published: list[Forecast] = []
         self.measured: list[Reading] = []
+        self.outlooks: list[Outlook] = []
 
     def put(self, *readings: Reading) -> None:
         self.queued += [IncomingMessage(reading, None, time.perf_counter(), None) for reading in readings]
@@ -50,6 +52,9 @@ class MemoryLink:
     def publish(self, forecasts: Forecasts) -> list[int]:
         self.published += list(forecasts)
         return [0] * len(forecasts)
+
+    def publish_outlooks(self, outlooks: Outlooks) -> None:
+        self.outlooks += list(outlooks)
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
         self.measured += readings

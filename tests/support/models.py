@@ -27,6 +27,11 @@ def every_feature_model() -> Path:
     return Path(__file__).parent / "every-feature"
 
 
+def history_model() -> Path:
+    """The folder of a small model with a history and all four outputs (see ``history_model.py``); not shipped."""
+    return Path(__file__).parent / "with-history"
+
+
 def shipped_names() -> list[str]:
     """The models there, by name."""
     return sorted(path.parent.name for path in shipped_models().glob("*/card.json"))
@@ -69,3 +74,10 @@ class ModelCopy:
         if card_too:
             digest = hashlib.sha256(content).hexdigest()
             self.alter_card(lambda card: card.update(sha256=digest, bytes=len(content)))
+
+
+def models_with_outlook(folder: Path) -> dict[str, Any]:
+    """Make a ``folder`` of the default model and the small one with a history; return settings that use both."""
+    ModelCopy(folder, source=history_model())
+    ModelCopy(folder)
+    return {"models": {"path": folder}, "outlook": {"model": history_model().name}}

@@ -14,7 +14,6 @@ from tests.support.optional_tools import ROOT
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S, wait_until
 
-STOP_S = 20.0
 _PAGE = ROOT / "docs" / "mqtt-and-http.md"
 _SETTINGS = """\
 module.exports = {
@@ -55,7 +54,7 @@ class NodeRed:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(STOP_S)
+            self._process.wait(GUARD_S)
             self._process = None
 
     def deploy(self, nodes: list[Node]) -> None:

@@ -13,7 +13,6 @@ from tests.support.optional_tools import prometheus_command
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S, wait_until
 
-STOP_S = 20.0
 _SETTINGS = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
 
 
@@ -55,7 +54,7 @@ class Prometheus:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(STOP_S)
+            self._process.wait(GUARD_S)
             self._process = None
 
     def ask(self, route: str, **parameters: str) -> Any:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 #: Longest wait for what must happen, s: it ends a test that hangs, and is no promise of how long anything takes.
-GUARD_S = 120.0
+GUARD_S = 600.0
 #: The pause between two looks grows to a tenth of a second, so that looking takes no time from what is waited for.
 PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.1
 

@@ -104,7 +104,7 @@ def test_unit_serves_and_is_confined(guarded: MosquittoBroker, tmp_path: Path) -
 
 def test_unit_hanging_stream_is_restarted_with_a_traceback(tmp_path: Path) -> None:
     folder, port = tmp_path / "machine", free_port()
-    drop_in = "WatchdogSec=1s\nRestartSec=100ms\n"
+    drop_in = "WatchdogSec=4s\nRestartSec=100ms\n"  # not so short that a busy machine lets it pass
     text = configuration(free_port(), port)
     with booted(folder, unit(Path(COMMAND), CONFIG), drop_in, text, before=HANG) as machine:
         machine.wait_shown("ActiveState", "active")

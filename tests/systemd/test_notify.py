@@ -177,10 +177,23 @@ def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, notified: Ga
     assert "WATCHDOG=1" in supervisor.next()
 
 
+def wait_for_iterations(gateway: Gateway, n: int) -> None:
+    """Return once the stream has begun ``n`` iterations more."""
+    begun, run_once = [], gateway.service.run_once
+
+    def counted(timeout_s: float) -> int:
+        begun.append(timeout_s)
+        return run_once(timeout_s)
+
+    gateway.service.run_once = counted  # type: ignore[method-assign]  # the loop itself is observed
+    wait_until(lambda: len(begun) >= n, "the stream's iterations")
+
+
 def test_notify_stops_when_rest_has_died(supervisor: Supervisor, notified: Gateway) -> None:
     supervisor.next_that_has("WATCHDOG=1")
     notified.application._http_server.stop()  # one that ends by itself is started again
     assert not [thread for thread in threading.enumerate() if thread.name == "rest"]
+    wait_for_iterations(notified, 2)  # the one before may have found it alive
     supervisor.waiting()
     Event().wait(WATCHED_S)
     assert supervisor.waiting() == []

@@ -164,7 +164,7 @@ def test_builtin_check_catches_other_operators() -> None:
         check_builtins(converter.convert())
 
 
-@pytest.mark.parametrize("check", ["check_parity", "check_batches", "load_model"])
+@pytest.mark.parametrize("check", ["export.check_parity", "export.check_batches", "exported.load_model"])
 def test_export_failed_check_changes_nothing(
     check: str, shipped: tuple[Path, Any], linear_run: Path, small: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +177,7 @@ def test_export_failed_check_changes_nothing(
         return {path: path.read_bytes() for path in shipped[0].rglob("*") if path.is_file()}
 
     before = content()
-    monkeypatch.setattr(f"gapcast_trainer.export.{check}", fail)
+    monkeypatch.setattr(f"gapcast_trainer.{check}", fail)
     with pytest.raises(ExportError, match="made up"):
         export(linear_run, small, shipped[0])
     assert content() == before

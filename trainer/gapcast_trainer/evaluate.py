@@ -15,12 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.predictor import Predictor
+from gapcast.core.predictor import Predictor, history_steps_of
 from gapcast.core.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.scores.cost import BATCH, cost_of
+from gapcast_trainer.scores.cost import BATCH, Cost, cost_of
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import predict_windows
@@ -28,6 +28,7 @@ from gapcast_trainer.scores.result import Evaluated, Evaluation, Losses
 from gapcast_trainer.scores.sheet import make_sheet, record_of
 from gapcast_trainer.scores.span import choose_span
 from gapcast_trainer.scores.table import SHOWN
+from gapcast_trainer.windows import Examples
 
 #: Maximum number of windows that are shortened, evenly spread over the headline's.
 N_SHORTENED = 40_000
@@ -106,10 +107,15 @@ def _evaluate(
         context=model.spec.context,
         sheets=sheets,
         crossed_ratio=outputs.crossed_ratio,
-        cost=None if brief else cost_of(model, windows.inputs(0, BATCH)),
+        cost=None if brief else _cost(model, windows),
         day=day_of(outputs, minutes, data.day),
         losses=_losses(model),
     )
+
+
+def _cost(model: Predictor, windows: Examples) -> Cost:
+    inputs = windows.inputs(0, BATCH)
+    return cost_of(model, inputs, windows.histories(0, len(inputs), inputs, history_steps_of(model)))
 
 
 def _losses(model: Predictor) -> Losses | None:

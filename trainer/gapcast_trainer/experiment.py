@@ -34,6 +34,7 @@ from gapcast_trainer.experiment_sections import (
     House,
     Loss,
     Mixing,
+    OutlookRows,
     Outputs,
     Window,
 )
@@ -42,6 +43,8 @@ from gapcast_trainer.split_dates import DEFAULTS, ENDS, default_ends, order_prob
 from gapcast_trainer.windows import WindowTask
 
 FOLDER = "experiments"
+#: The family whose training the section ``outlook`` describes.
+OUTLOOK = "outlook"
 _TOML = ".toml"
 #: Range of NumPy's seeds.
 _N_SEEDS = 2**32
@@ -65,6 +68,7 @@ class Experiment(ExperimentSection):
     augment: Augment = Augment()
     houses: tuple[House, ...] = ()
     mixing: Mixing = Mixing()
+    outlook: OutlookRows = OutlookRows()
     #: Where each end of a part that is stated comes from, by key, for messages.
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -93,9 +97,11 @@ class Experiment(ExperimentSection):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_unused_mixing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unused_sections(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = serialize(self)
-        if not self.mixes:
+        if self.family != OUTLOOK:
+            fields.pop("outlook", None)
+        if not self.mixes and self.family != OUTLOOK:
             fields.pop("houses", None)
             fields.pop("mixing", None)
         return fields

@@ -171,3 +171,28 @@ class Mixing(ExperimentSection):
     n_each: PositiveInt = 12
     left_out: tuple[str, ...] = ()
     start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class OutlookRows(ExperimentSection):
+    """The windows that an outlook is trained on (:mod:`gapcast_trainer.outlook`).
+
+    At most ``main`` windows of the house of the clean file, ``house`` of each other house, ``simulated`` of each of
+    ``n_simulated`` houses per family, and ``mixture`` of each of ``n_mixtures`` mixtures, which have a simulated house
+    on top in ``mixed_simulated_share`` of them. The shares are those of the batches. ``new_share`` of the windows are
+    of a device that began less than a week ago. ``point_weight`` is the weight of the loss of single minutes, compared
+    with that of means.
+    """
+
+    main: PositiveInt = 1_000_000
+    house: PositiveInt = 80_000
+    simulated: PositiveInt = 8_000
+    n_simulated: Annotated[int, Field(ge=0)] = 3
+    mixture: PositiveInt = 8_000
+    n_mixtures: Annotated[int, Field(ge=0)] = 28
+    mixed_simulated_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+    main_share: PositiveFloat = 0.5
+    house_share: PositiveFloat = 0.25
+    simulated_share: PositiveFloat = 0.1
+    mixture_share: PositiveFloat = 0.2
+    new_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    point_weight: PositiveFloat = 1.0

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +15,17 @@ from gapcast.core.card import Feature, Golden, ModelCard, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
-from gapcast.predictors.store import default_model, load_model, model_names
+from gapcast.predictors.files import REGISTRY_FILE
+from gapcast.predictors.store import default_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.convert import N_PARITY, check_batches, check_parity, convert
-from gapcast_trainer.errors import ExportError, RunError
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.exported import Exported, install, shortest_decimals, training_record
 from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_atomically
+from gapcast_trainer.outlook.export import export_outlook
 from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, utc_now
 from gapcast_trainer.score import EvaluationScore, score
 from gapcast_trainer.split import SplitPart
@@ -41,16 +41,6 @@ _NO_TEST = {
     TrainingSet: "no house is left out of the training set, so that there is none to score the model on: "
     "prepare it with --leave-out",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The exported model, and the results of the checks (kW)."""
-
-    folder: Path
-    card: ModelCard
-    parity_kw: float
-    agreement_kw: float
 
 
 def export(
@@ -80,6 +70,8 @@ def export(
     except ValueError as error:
         msg = f"{run_folder}: the weights do not fit family {family.name} of this version: train again"
         raise RunError(msg) from error
+    if family.takes_history and isinstance(readings, Clean):
+        return export_outlook(run, model, readings, models, note=note)
 
     note(f"{run.name}: converting")
     content = convert(model)
@@ -101,7 +93,7 @@ def export(
     measured = score(predictor, test)
     scores = ModelScores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
-    return Exported(_install(content, card, models), card, parity_kw, agreement_kw)
+    return Exported(install(content, card, models), card, parity_kw, agreement_kw)
 
 
 def _part(readings: Clean | TrainingSet, plan: Experiment, part: SplitPart) -> Examples:
@@ -159,8 +151,8 @@ def _probe(train: Examples) -> F32:
 
 def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
     found = predictor.predict(windows)
-    quantiles = None if found.quantiles is None else _shortest_decimals(found.quantiles)
-    return Golden(window=_shortest_decimals(windows), mean=_shortest_decimals(found.mean), quantiles=quantiles)
+    quantiles = None if found.quantiles is None else shortest_decimals(found.quantiles)
+    return Golden(window=shortest_decimals(windows), mean=shortest_decimals(found.mean), quantiles=quantiles)
 
 
 def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: EvaluationScore) -> ModelCard:
@@ -181,7 +173,7 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Evalu
         lead_times_min=list(task.lead_times_min),
         features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
         quantile_levels=None if levels is None else list(levels),
-        experiment=_training_record(run),
+        experiment=training_record(run),
         trained_on=TrainedOn(
             source=run.source,
             sha256=run.source_sha256,
@@ -194,54 +186,6 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Evalu
         git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
         created_at=datetime.fromisoformat(utc_now()),
         golden=Golden(
-            window=_shortest_decimals(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles
+            window=shortest_decimals(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles
         ),
     )
-
-
-def _training_record(run: Run) -> dict[str, Any]:
-    """Return the training record for the card."""
-    plan = run.experiment
-    stated = plan.with_data(plan.data.model_copy(update={"embargo_min": plan.embargo_min}))
-    return {
-        **stated.model_dump(mode="json", exclude={"name", "family", "version"}),
-        "scale": asdict(run.scale),
-        "time_zone": run.time_zone,
-        "versions": run.versions,
-        "n_train": run.n_train,
-        "n_validate": run.n_validate,
-        "best_epoch": run.best_epoch,
-        "history": [asdict(epoch) for epoch in run.history],
-        **({"start": run.start} if run.start else {}),
-        **({"houses": list(run.houses), "left_out": list(run.left_out)} if run.houses else {}),
-    }
-
-
-def _shortest_decimals(values: F32) -> Any:
-    """Return float32 values as nested lists of the shortest decimals that round-trip."""
-    shortest = np.array([float(str(value)) for value in values.ravel()], dtype=np.float64)
-    return shortest.reshape(values.shape).tolist()
-
-
-def _format_card(card: ModelCard) -> str:
-    fields = card.model_dump(mode="json", exclude_none=True)
-    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()) + "\n}\n"
-
-
-def _install(content: bytes, card: ModelCard, models: Path) -> Path:
-    """Write file and card to a temporary folder, load them by the edge's loader, and then move them into place."""
-    models.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".export-", dir=models) as staging:
-        staged = Path(staging) / card.name
-        staged.mkdir()
-        (staged / MODEL_FILE).write_bytes(content)
-        (staged / CARD_FILE).write_text(_format_card(card), encoding="utf-8")
-        loaded = load_model(staged)
-        if loaded.card != card:
-            msg = f"model {card.name}: the card changes when read back"
-            raise ExportError(msg)
-        folder = models / card.name
-        folder.mkdir(exist_ok=True)
-        for name in (MODEL_FILE, CARD_FILE):
-            (staged / name).replace(folder / name)
-    return folder

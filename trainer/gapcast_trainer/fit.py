@@ -12,12 +12,14 @@ from types import MappingProxyType
 import keras
 
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.best_weights import BestWeights
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
-from gapcast_trainer.gradient_descent import EpochProgress, descend
+from gapcast_trainer.gradient_descent import descend
 from gapcast_trainer.house_mix import HouseMix
+from gapcast_trainer.outlook.fit import fit_outlook
 from gapcast_trainer.run import Run, git_commit, save_run, save_weights, utc_now
 from gapcast_trainer.start_weights import set_start_weights
 from gapcast_trainer.training_data import training_data_of
@@ -38,12 +40,19 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     """Fit the model of ``plan`` and store the run in ``folder``.
 
     ``houses`` are the clean files of the plan's other houses, by name; ``start`` is the folder of a run whose weights
-    the training starts from. After each epoch, ``note`` is called with a
-    progress message and ``watch`` with the run; it may stop the training by raising an exception. Raises
+    the training starts from; of an outlook, that of the model that it is built around. After each epoch, ``note`` is
+    called with a progress message and ``watch`` with the run; it may stop the training by raising an exception. Raises
     :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is unknown, a part of the
     split has no windows, a training set's windows do not match the plan, or a family with a closed form gets houses.
     """
     family, hyper = find_family(plan.family, plan.hyper)
+    if family.takes_history:
+        if start is None or isinstance(readings, TrainingSet):
+            msg = f"family {family.name} is built around a model: give its folder by --start, and a clean file"
+            raise RunError(msg)
+        return fit_outlook(
+            plan, readings, folder, houses=houses, body=start, progress=progress, note=note, watch=watch
+        )  # fmt: skip
     material = training_data_of(readings, plan, houses)
     plan, train, validate = material.plan, material.train, material.validate
     design = Design(plan.task(), plan.outputs.quantile_levels, material.scale)
@@ -78,7 +87,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
             msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
             raise RunError(msg)
         family.solve(model, train, design, hyper, plan.augment, progress=progress)
-    best_weights = _BestWeights(run, folder, note, watch)
+    best_weights = BestWeights(run, folder, note, watch)
     if model.trainable_weights:
         status = descend(model, train, validate, design, plan, on_epoch=best_weights.save_progress, progress=progress)
         run = replace(best_weights.run, status=status)
@@ -89,30 +98,3 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))
     save_run(folder, run)
     return run
-
-
-class _BestWeights:
-    """Stores the run after each epoch, with the best weights."""
-
-    def __init__(self, run: Run, folder: Path, note: Callable[[str], object], watch: Callable[[Run], object]) -> None:
-        self.run = run
-        self._folder = folder
-        self._note = note
-        self._watch = watch
-
-    def save_progress(self, so_far: EpochProgress) -> None:
-        """Write the run, and the weights if they are the best so far."""
-        n_epochs, last = len(so_far.history), so_far.history[-1]
-        better = so_far.best_epoch == n_epochs
-        digest = save_weights(self._folder, so_far.weights) if better else self.run.weights_sha256
-        self.run = replace(
-            self.run,
-            best_epoch=so_far.best_epoch,
-            weights_sha256=digest,
-            history=so_far.history,
-        )
-        save_run(self._folder, self.run)
-        losses = f"loss {last.train_loss:.5f} in training, {last.validate_loss:.5f} in validation"
-        errors = f"{losses} (MSE {last.validate_mse_kw2:.5f} kW²)"
-        self._note(f"epoch {n_epochs}: {errors}{', the best so far' if better else ''}")
-        self._watch(self.run)

@@ -61,13 +61,13 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     losses = {MEAN: SquaredError(plan.loss, design), QUANTILES: Pinball(plan.loss, design)}
     weights = {MEAN: plan.loss.mean, QUANTILES: plan.loss.quantiles}
     model.compile(
-        _optimiser(descent, rate),
+        optimiser(descent, rate),
         loss={name: losses[name] for name in outputs},
         loss_weights={name: weights[name] for name in outputs},
         metrics={MEAN: [keras.metrics.MeanMetricWrapper(squared_error_at_horizon, name="mse_kw2")]},
         jit_compile=False,  # compiled, the unrolled LSTMs are two to three times slower on a CPU
     )
-    watch = _EpochCallback(plan, len(batches), rate, on_epoch, progress)
+    watch = EpochCallback(plan, len(batches), rate, on_epoch, progress)
     averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
     status: Status = "finished"
     try:
@@ -118,7 +118,8 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
 
-def _optimiser(descent: Descent, rate: Rate) -> keras.optimizers.Optimizer:
+def optimiser(descent: Descent, rate: Rate) -> keras.optimizers.Optimizer:
+    """Return the optimiser of ``descent`` with the schedule ``rate``."""
     common: dict[str, Any] = {
         "clipnorm": descent.clip_norm,
         "use_ema": bool(descent.average),
@@ -133,7 +134,7 @@ def _optimiser(descent: Descent, rate: Rate) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(rate, weight_decay=descent.weight_decay or None, **common)
 
 
-class _EpochCallback(keras.callbacks.Callback):
+class EpochCallback(keras.callbacks.Callback):
     """After each epoch stores the best weights, stops when patience has run out, and updates the progress bar."""
 
     def __init__(
@@ -157,6 +158,7 @@ class _EpochCallback(keras.callbacks.Callback):
         self._bar = tqdm(total=n_steps, unit="batch", desc=plan.name, disable=not progress)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Update the progress bar."""
         del batch
         self._bar.update()
         if logs and self._bar.n % 50 == 0:
@@ -168,6 +170,7 @@ class _EpochCallback(keras.callbacks.Callback):
         self._judged = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Store the epoch, and its weights if they are the best; stop when patience has run out."""
         found = {name: float(value) for name, value in (logs or {}).items()}
         rate = float(self._rate((epoch + 1) * self._n_batches))
         mse_kw2 = found.get("val_mse_kw2", found.get("val_mean_mse_kw2", math.nan))

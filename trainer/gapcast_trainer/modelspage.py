@@ -139,6 +139,7 @@ def _section(card: ModelCard, is_default: bool) -> str:
         f"Family {card.family}, version {card.version}{', the default' if is_default else ''}: "
         f"{card.parameters:,} parameters, {card.bytes:,} bytes.",
         f"Input: {card.context} min of {features}; a short history is padded with {_PADDED[card.padding]}.",
+        *_history(card),
         f"Outputs {outputs}, {_leads(card)} min ahead.",
         f"Trained on {data.source}, from {data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC; "
         f"SHA-256 of the text `{data.sha256}`.",
@@ -149,6 +150,18 @@ def _section(card: ModelCard, is_default: bool) -> str:
         f"Created {card.created_at:%Y-%m-%d} from commit `{card.git_commit}`; SHA-256 of the file `{card.sha256}`.",
     )
     return "\n".join(["", f"## {card.name}", "", *(f"- {fact}" for fact in facts)])
+
+
+def _history(card: ModelCard) -> tuple[str, ...]:
+    """Return what the page says of a model's history and of the means it forecasts, if there are any."""
+    if card.history is None:
+        return ()
+    days = card.history.steps * card.history.step_min / 1_440
+    return (
+        f"Second input: {card.history.steps} means of {card.history.step_min} min ({days:g} days), the newest complete "
+        "one last.",
+        "Two more outputs, of the same shapes: the mean of all minutes until each lead time, and its quantiles.",
+    )
 
 
 def _further_house(house: TrainedOnHouse) -> str:

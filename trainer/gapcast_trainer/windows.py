@@ -16,6 +16,7 @@ import numpy as np
 
 from gapcast.core.examples import WHOLE_MIN, count_recent, with_targets
 from gapcast.core.features import GAP, assemble, measured_in
+from gapcast.core.outlook.quarters import QuarterMeans, history_windows, quarter_means
 from gapcast.core.window import F32, I64, Windows, WindowSpec, cut
 from gapcast.recordings.series import Series
 from gapcast.recordings.table import F64
@@ -69,7 +70,8 @@ class Examples:
     ``rows`` ``[N]`` are indices into ``windows``, which are cut on demand, or an array ``[M, context]``;
     ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts real readings in the window,
     ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading
-    for each lead time. ``zone`` is that of the time of day and the week, as on the gateway.
+    for each lead time. ``zone`` is that of the time of day and the week, as on the gateway. ``quarters`` are those of
+    the series, for models that take a history beside the windows.
     """
 
     part: SplitPart
@@ -81,6 +83,7 @@ class Examples:
     n_recent: I64
     target_kw: F32
     zone: tzinfo = UTC
+    quarters: QuarterMeans | None = None
 
     def __len__(self) -> int:
         """Return how many examples there are."""
@@ -104,6 +107,20 @@ class Examples:
         if n_kept is not None:
             measured = shorten(measured, n_kept, self.task.window)
         return assemble(measured, self.observed_minute[places], self.task.features, self.zone)
+
+    def histories(self, first: int, until: int, inputs: F32, steps: int) -> F32 | None:
+        """Return the histories ``[n, steps]``, kW, of the windows ``first`` to ``until``; None for 0 ``steps``.
+
+        ``inputs`` ``[n, context, features]`` are the windows as model inputs. Raises :class:`ValueError` if these
+        examples have no quarters.
+        """
+        if not steps:
+            return None
+        if self.quarters is None:
+            msg = "these examples have no history, which the model needs"
+            raise ValueError(msg)
+        window_kw = inputs[:, :, 0].mean(axis=1, dtype=np.float64)
+        return history_windows(self.quarters, self.observed_minute[first:until], window_kw, steps)
 
     def measured_at(self, places: slice | I64) -> F32:
         """Return the measured features of the windows at ``places``, ``[n, context, M]``."""
@@ -149,6 +166,7 @@ def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPa
         n_recent=count_recent(series.gap_kw)[windows.origin[rows]],
         target_kw=target_kw,
         zone=series.zone,
+        quarters=quarter_means(series.gap_kw, series.first_minute),
     )
 
 

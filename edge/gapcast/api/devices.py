@@ -15,6 +15,8 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.history import HistoryColumns
 from gapcast.core.learning.summary import LAST_DAY
+from gapcast.core.outlook.document import outlook_document
+from gapcast.core.outlook.scores_document import outlook_scores_document
 from gapcast.core.plan import LoadPlan, plan_of
 from gapcast.core.reading import is_device_id
 from gapcast.json_input import JsonError, decode_json
@@ -44,8 +46,8 @@ class Devices:
         }
 
     def one(self, device: str) -> dict[str, Any] | None:
-        """Return the state of ``device`` with the scores of every period; None if it is unknown."""
-        return self._service.queries.read(partial(_document, device, every_period=True))
+        """Return the state of ``device`` with its outlook and the scores of every period; None if it is unknown."""
+        return self._service.queries.read(partial(_document, device, is_whole=True))
 
     def history(self, device: str, n_minutes: int) -> dict[str, Any] | None:
         """Return the last ``n_minutes`` of ``device``; None if it is unknown."""
@@ -93,7 +95,7 @@ def _plan_document(device: str, engine: Engine, _availability: AvailabilityPubli
 
 
 def _document(
-    device: str, engine: Engine, availability: AvailabilityPublisher, *, every_period: bool = False
+    device: str, engine: Engine, availability: AvailabilityPublisher, *, is_whole: bool = False
 ) -> dict[str, Any] | None:
     buffers = engine.buffers
     if device not in buffers:
@@ -101,7 +103,7 @@ def _document(
     row, stream, window = buffers.row(device), buffers.stream(device), buffers.window(device)
     forecast, scores = engine.latest_of(device), engine.scores_of(device)
     last_kw = round(float(window[-1].flat[0]), _DECIMALS)
-    return {
+    document = {
         "device": device,
         "online": availability.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
@@ -112,9 +114,14 @@ def _document(
         "forecast": None if forecast is None else forecast.document(),
         "plan": engine.plan_of(device).document(),
         "scores": {
-            str(period): summary.document() for period, summary in scores.items() if every_period or period == LAST_DAY
+            str(period): summary.document() for period, summary in scores.items() if is_whole or period == LAST_DAY
         },
     }
+    if is_whole:
+        outlook = engine.outlook_of(device)
+        document["outlook"] = None if outlook is None else outlook_document(outlook)
+        document["outlook_scores"] = outlook_scores_document(engine.outlook_scores_of(device)) or None
+    return document
 
 
 def _submeters(device: str, buffers: Buffers) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gapcast.api.predict_request import KINDS, PredictRequest, request_of, requested_plan, series_of
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
+from gapcast.core.outlook.document import outlook_document
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
@@ -57,13 +58,19 @@ class PredictHandler:
     def forecast(self, request: PredictRequest) -> dict[str, Any]:
         """Return the forecast of the readings in ``request``; the state of devices does not change.
 
+        It contains the ``outlook`` if the request asks for one.
+
         Raises :class:`RequestError`, :class:`TooLargeError` or :class:`ModelError`; see :func:`problem_of`.
         """
         if len(request.readings) > self._max_readings:
             msg = f"readings: at most {self._max_readings} are taken, not {len(request.readings)}"
             raise TooLargeError(msg)
         plan = requested_plan(request, self._limits)
-        return self._queries.predict(series_of(request, self._limits), request.model, plan).document()
+        forecast, outlook = self._queries.predict(
+            series_of(request, self._limits), request.model, plan, has_outlook=request.outlook
+        )
+        document = forecast.document()
+        return document if outlook is None else document | {"outlook": outlook_document(outlook)}
 
     def answer(self, body: bytes, n_bytes: int) -> PredictAnswer:
         """Return the answer to a body of ``n_bytes``, which may be truncated."""

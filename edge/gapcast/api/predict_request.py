@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, WithJsonSchema
 from pydantic.config import JsonDict
 
 from gapcast.core.errors import PayloadError, RequestError, TooLargeError
@@ -81,6 +81,9 @@ class PredictRequest(BaseModel):
         default=None,
         description="Announced loads, as in the plan of a device; the forecast contains them",
         json_schema_extra=_without_default,
+    )
+    outlook: StrictBool = Field(
+        default=False, description="Whether the forecast contains an outlook: each lead time up to an hour"
     )
 
 

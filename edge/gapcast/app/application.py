@@ -96,6 +96,7 @@ class Application:
                 DeviceTopic.parse("topics.scores", settings.topics.scores),
                 gateway_topic("topics.events", settings.topics.events, self.session.gateway),
                 DeviceTopic.parse("topics.plan", settings.topics.plan),
+                DeviceTopic.parse("topics.outlook", settings.topics.outlook),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
@@ -195,8 +196,10 @@ class Application:
             DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
             DeviceTopic.parse("topics.measured", settings.topics.measured),
+            DeviceTopic.parse("topics.outlook", settings.topics.outlook),
         )
-        link.discovery = Discovery(self.session, discovery_topics, self._engine.published_model)
+        outlook_model_of = self.service.queries.outlooks.model_of
+        link.discovery = Discovery(self.session, discovery_topics, self._engine.published_model, outlook_model_of)
         link.listen(discovery_topics.birth_topic, link.discovery)
 
     def _prepare_models(self, models: Models) -> None:

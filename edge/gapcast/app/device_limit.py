@@ -1,4 +1,4 @@
-"""Limits ``devices.max`` and ``learning.max_devices`` to the memory that this process may use."""
+"""Limits ``devices.max``, ``learning.max_devices`` and ``outlook.max_devices`` to the memory of this process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from gapcast.app.models import Models, engine_of
 from gapcast.config.memory_limit import DeviceCost, MemoryLimit, fitting_devices, read_memory_limit
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
+from gapcast.core.predictor import history_steps_of
 
 log = structlog.get_logger(__name__)
 
-CURE = "allow more memory, or lower devices.max, learning.max_devices or history.max_devices"
+CURE = "allow more memory, or lower devices.max, learning.max_devices, outlook.max_devices or history.max_devices"
 #: Memory per device besides the arrays: names and Python objects in several places. Measured: 0.5 to 0.6 kB.
 _OBJECTS_BYTES = 800
 #: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and the
@@ -25,17 +26,31 @@ def device_cost(engine: Engine) -> DeviceCost:
     buffers, ensemble, history = engine.buffers, engine.ensemble, engine.history
     n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
+    week_bytes = 0 if buffers.week is None else _N_COPIES * buffers.week.n_bytes_per_device
+    outlook_bytes, n_outlook = 0, 0
+    if engine.outlooks is not None:
+        outlook_bytes, n_outlook = _N_COPIES * engine.outlooks.n_bytes_per_device, engine.outlooks.options.max_devices
+        members = (engine.model,) if ensemble is None else ensemble.models
+        if not any(map(history_steps_of, members)):  # the outlook's model alone takes the week
+            outlook_bytes, week_bytes = outlook_bytes + week_bytes, 0
     return DeviceCost(
-        each_bytes=_OBJECTS_BYTES + window_bytes + _LATEST_BYTES + 4 * n_leads + 8 * n_members,
-        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES,
+        each_bytes=_OBJECTS_BYTES
+        + window_bytes
+        + _LATEST_BYTES
+        + 4 * n_leads
+        + 8 * n_members
+        + (week_bytes if ensemble is None else 0),
+        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES + week_bytes,
         n_tracked=0 if ensemble is None else ensemble.options.max_devices,
         history_bytes=history.n_bytes_per_device,
         n_history=history.max_devices,
+        outlook_bytes=outlook_bytes,
+        n_outlook=n_outlook,
     )
 
 
 def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None) -> Settings:
-    """Return ``settings`` with a ``devices.max`` and a ``learning.max_devices`` that fit into ``limit``.
+    """Return ``settings`` with numbers of devices, also of tracked ones and of outlooks, that fit into ``limit``.
 
     None: no known limit. A reduction is logged.
     """
@@ -43,20 +58,23 @@ def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None)
     if limit is None:
         return settings
     cost = device_cost(engine_of(settings, models))
-    effective, n_tracked = fitting_devices(cost, limit.n_bytes, configured)
-    if (effective, n_tracked) == (configured, cost.n_tracked):
+    effective, n_tracked, n_outlook = fitting_devices(cost, limit.n_bytes, configured)
+    if (effective, n_tracked, n_outlook) == (configured, cost.n_tracked, cost.n_outlook):
         return settings
     log.warning(
         "devices.limited",
         configured=configured,
         effective=effective,
         tracked=n_tracked,
+        outlooks=n_outlook,
         limit=str(limit),
         cure=CURE,
     )
     devices = settings.devices.model_copy(update={"max": effective})
     learning = settings.learning.model_copy(update={"max_devices": n_tracked})
-    return settings.model_copy(update={"devices": devices, "learning": learning})
+    n_most = n_outlook if cost.n_outlook else settings.outlook.max_devices  # without a model it costs nothing
+    outlook = settings.outlook.model_copy(update={"max_devices": n_most})
+    return settings.model_copy(update={"devices": devices, "learning": learning, "outlook": outlook})
 
 
 def limit_devices_here(settings: Settings, models: Models) -> Settings:

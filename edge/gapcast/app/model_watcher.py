@@ -124,9 +124,9 @@ class ModelWatcher:
         for model in models.by_name.values():
             if model not in models.active:
                 model.release_interpreters()
-        self._service.statistics.model_reloads["swapped"] += 1
         versions = {card.name: card.version for card in models.cards}
         log.info("models.swapped", model=models.primary.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
+        self._service.statistics.model_reloads["swapped"] += 1  # last: once it is counted, all of it is done
 
     def _refuse(self, stamp: Stamp, problem: str) -> None:
         if self._stopping.is_set():
@@ -134,8 +134,8 @@ class ModelWatcher:
         if self._library.stamp() != stamp:
             return  # the files are being written again and are checked when that is done
         self._handled = stamp
-        self._service.statistics.model_reloads["refused"] += 1
         log.error("models.refused", path=str(self._library), problem=problem, cure=_CURE)
+        self._service.statistics.model_reloads["refused"] += 1
 
     def _warm_up(self, models: Models) -> None:
         """Create the interpreters that the stream will need, for the same batch sizes as the models in use."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from gapcast.app.horizon import incompatibility, primary_for
+from gapcast.app.outlook_model import outlook_model_of, require_outlook_model
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
@@ -17,12 +19,14 @@ from gapcast.config.submeters import names_of
 from gapcast.core.card import ModelCard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
-from gapcast.core.features import measured_in
 from gapcast.core.forecast_builder import BLEND
 from gapcast.core.history import History
+from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import Submeters, channels_of
 from gapcast.predictors.admission import Admission
@@ -30,6 +34,7 @@ from gapcast.predictors.files import REGISTRY_FILE, ModelFiles
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
 from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.store import check_files
 from gapcast.predictors.tflite import TflitePredictor
 
 log = structlog.get_logger(__name__)
@@ -42,16 +47,29 @@ _INSTALLED = "models"
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The loaded models, the primary one, and the other ensemble members."""
+    """The loaded models: the primary one, the other ensemble members, and that of the outlooks.
+
+    ``horizon_min``, the main forecast's, is a lead time of each member; None: the longest one of the primary model.
+    ``outlook`` makes the outlooks; None: there are none.
+    """
 
     by_name: dict[str, TflitePredictor]
     primary: TflitePredictor
     others: tuple[TflitePredictor, ...] = ()
+    horizon_min: int | None = None
+    outlook: TflitePredictor | None = None
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The models of the ensemble at the main forecast's horizon, the primary one first."""
+        horizon_min = self.horizon_min or self.primary.lead_times_min[-1]
+        return tuple(at_horizon(model, horizon_min) for model in (self.primary, *self.others))
 
     @property
     def active(self) -> tuple[TflitePredictor, ...]:
         """The models that forecast each reading; the primary one, which is used most, comes last."""
-        return (*self.others, self.primary)
+        models = (*self.others, self.primary)
+        return models if self.outlook is None or self.outlook in models else (self.outlook, *models)
 
     @property
     def stamps(self) -> dict[str, str]:
@@ -122,30 +140,36 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
     folders = library.models()
-    primary = settings.forecast.model or _default_of(library, folders)
+    wanted, horizon_min = settings.forecast.model, settings.forecast.horizon_min
+    primary = wanted or _default_of(library, folders)
     for name in (primary, *(settings.forecast.experts or ())):
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
             raise ModelError(msg)
+    require_outlook_model(settings.outlook, folders, library)
     reserved = sorted(set(folders) & set(RESERVED_NAMES))
     if reserved:
         msg = f"{folders[reserved[0]]}: the model name {reserved[0]} is reserved; rename the model"
         raise _error_of(ModelError(msg), folders[reserved[0]], library)
     by_name: dict[str, TflitePredictor] = {}
-    # The primary model comes last: it takes over the memory of those before it.
-    names = sorted(folders, key=lambda name: (name == primary, name))
     files: dict[str, ModelFiles] = {}
     try:
-        for name in names:  # all are tried before one is loaded: a rejected model costs this process no memory
+        for name in sorted(folders):  # all are tried before one is loaded: a rejected one costs this process no memory
             files[name] = admission.admit(folders[name])
-        for name in names:
+        if horizon_min is not None:
+            cards = {name: check_files(found, folders[name]) for name, found in files.items()}
+            primary = primary_for(horizon_min, wanted, primary, cards)
+        # The primary model comes last: it takes over the memory of those before it.
+        for name in sorted(folders, key=lambda name: (name == primary, name)):
             by_name[name] = admission.build(files.pop(name), folders[name])
             if by_name[name] is not admission.loaded.get(name):  # one that is in use stays ready
                 by_name[name].release_interpreters()
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
     others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
-    models = Models(by_name, by_name[primary], others)
+    main_min = horizon_min or by_name[primary].lead_times_min[-1]
+    outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
+    models = Models(by_name, by_name[primary], others, horizon_min, outlook)
     for model in models.active:
         model.warm_up()
     return models
@@ -194,9 +218,9 @@ def engine_of(
             max_kw=limits.max_kw,
             n_submeters=len(channels_of(submeters)),
         )
-        ensemble = Ensemble((models.primary, *models.others), options, zone, prior=bundled_prior())
+        ensemble = Ensemble(models.members, options, zone, prior=bundled_prior())
     return Engine(
-        models.primary,
+        models.members[0],
         settings.devices.max,
         zone,
         includes_path=forecast.path,
@@ -204,38 +228,34 @@ def engine_of(
         history=history,
         limits=limits,
         submeters=submeters,
+        outlook_model=models.outlook,
+        outlook=OutlookOptions(
+            max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
+        ),
     )
 
 
 def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor) -> list[str]:
     """Return the names of the models that are ensemble members beside ``primary``.
 
+    A model with a history is one only if the settings name it: it is made for the outlook, and at the main horizon it
+    mostly repeats the primary model.
     Raises :class:`ModelError` if a configured member cannot be combined with it.
     """
-    wanted = settings.forecast.experts
+    wanted, horizon_min = settings.forecast.experts, settings.forecast.horizon_min or primary.lead_times_min[-1]
     if wanted is None and not settings.forecast.blend:
         return []
     members = []
     for name in sorted(by_name if wanted is None else {*wanted}):
-        if by_name[name] is primary:
+        if by_name[name] is primary or (wanted is None and by_name[name].history_steps):
             continue
-        problem = _incompatibility(by_name[name], primary)
+        problem = incompatibility(by_name[name], primary, horizon_min)
         if problem and wanted is not None:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
-        if problem:
+        if problem and name != settings.outlook.model:
             log.info("model.not_combined", model=name, beside=primary.name, why=problem)
+        if problem:
             continue
         members.append(name)
     return members
-
-
-def _incompatibility(model: TflitePredictor, primary: TflitePredictor) -> str:
-    """Return why ``model`` cannot be a member of the ensemble of ``primary``; empty if it can."""
-    horizon_min, primary_horizon_min = model.lead_times_min[-1], primary.lead_times_min[-1]
-    if horizon_min != primary_horizon_min:
-        return f"it forecasts {horizon_min} min ahead, not {primary_horizon_min}"
-    if model.spec.padding != primary.spec.padding:
-        return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
-    channels, own = measured_in(primary.features), measured_in(model.features)
-    return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, not {', '.join(channels)}"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapcast.app.horizon import lead_times_text
 from gapcast.app.models import Models, engine_of, load_models
 from gapcast.backtest.houses import HouseFile, minutes_of
 from gapcast.backtest.report import HEAD, row
-from gapcast.backtest.run import read_houses, run_houses
+from gapcast.backtest.run import read_houses, run_houses, with_outlooks
 from gapcast.config.settings import Settings
 from gapcast.core.features import measured_in
 from gapcast.core.learning.outcomes import PERSISTENCE
@@ -46,23 +47,35 @@ def run_comparison(
 ) -> Comparison:
     """Run each available model alone over ``files``, as the service would with ``forecast.blend = false``.
 
+    Models that have the main forecast's horizon are scored at it. Others are skipped where ``forecast.horizon_min`` is
+    set, and scored at their own horizon where it is not.
     ``show`` is called with what was understood of each file. Raises the errors of
     :func:`~gapcast.backtest.run.run_backtest`.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
     forecast = settings.forecast.model_copy(update={"blend": False, "experts": None})
+    settings = with_outlooks(settings, 0)
     alone, loaded = settings.model_copy(update={"forecast": forecast}), load_models(settings)
+    configured_min = settings.forecast.horizon_min
+    main_min = configured_min or loaded.primary.lead_times_min[-1]
     results, skipped = [], []
     for name, model in sorted(loaded.by_name.items()):
         further = measured_in(model.features)[1:]
         if further:
             skipped.append(f"{name}: not scored, it also needs {', '.join(further)}, which the files do not have")
             continue
-        engine = engine_of(alone, Models(loaded.by_name, model))
+        leads_min = model.lead_times_min
+        if configured_min is not None and configured_min not in leads_min:
+            skipped.append(
+                f"{name}: not scored, it forecasts {lead_times_text(leads_min)} min ahead, not {configured_min}"
+            )
+            continue
+        horizon_min = main_min if main_min in leads_min else leads_min[-1]
+        engine = engine_of(alone, Models(loaded.by_name, model, horizon_min=horizon_min))
         houses = {house: minutes_of(recording, part) for house, recording in recordings.items()}
         found = run_houses(engine, houses, scored_from, quiet=show is None)
-        results.append(ModelResult(name, model.lead_times_min[-1], found.scored))
+        results.append(ModelResult(name, horizon_min, found.scored))
         model.release_interpreters()
     return Comparison(tuple(recordings), tuple(results), tuple(skipped))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from array import array
@@ -11,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import structlog
 
-from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.reading import Reading
+from gapcast.core.submeters import measured_name
 from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.schedule import LastRefit, is_due, night_of
@@ -42,8 +45,6 @@ class SimulatedRefits:
         self._engine = engine
         self._every_days = every_days
         self._fit = fit
-        spec = engine.buffers.spec
-        self._options = FitOptions(engine.forests.horizon_min, spec, engine.zone)
         self._houses: dict[str, _Recorded] = {}
         self.n_refits = self.n_refused = 0
         self.took_s = 0.0
@@ -57,11 +58,17 @@ class SimulatedRefits:
         for reading in accepted.entered(readings):
             house = self._houses.get(reading.device)
             if house is None:
-                house = self._houses[reading.device] = _Recorded()
+                submeters = self._engine.forests.features_of(reading.device).submeters
+                house = self._houses[reading.device] = _Recorded(submeters)
             house.append(reading)
         due = [device for device, house in self._houses.items() if self._is_due(house)]
         if due:
             self._refit(due)
+
+    def _options_of(self, device: str) -> FitOptions:
+        engine, forests = self._engine, self._engine.forests
+        submeters = forests.features_of(device).submeters
+        return FitOptions(forests.horizon_min, engine.buffers.spec, engine.zone, submeters)
 
     def _is_due(self, house: _Recorded) -> bool:
         night = night_of(house.minutes[-1], self._engine.zone, _NIGHT_BEGINS_MIN)
@@ -71,7 +78,7 @@ class SimulatedRefits:
         began_s, forests = time.perf_counter(), self._engine.forests
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             waiting = {
-                device: pool.submit(self._fit, house.copied(), self._options, house.former)
+                device: pool.submit(self._fit, house.copied(), self._options_of(device), house.former)
                 for device, house in ((device, self._houses[device]) for device in due)
             }
         for device, future in waiting.items():
@@ -96,8 +103,9 @@ class SimulatedRefits:
 class _Recorded:
     """The newest readings of a house, and its last refit."""
 
-    def __init__(self) -> None:
+    def __init__(self, submeters: Sequence[str]) -> None:
         self.minutes, self._gap_kw, self._is_filled = array("q"), array("f"), array("b")
+        self._submeters_kw = {name: array("f") for name in submeters}
         self.last: LastRefit | None = None
         self.former: FormerForest | None = None
 
@@ -105,9 +113,13 @@ class _Recorded:
         self.minutes.append(reading.minute)
         self._gap_kw.append(reading.gap_kw)
         self._is_filled.append(reading.is_filled)
+        measured = reading.measured or {}
+        for name, powers_kw in self._submeters_kw.items():
+            powers_kw.append(measured.get(measured_name(name), math.nan))
         if len(self.minutes) >= 2 * MAX_MINUTES:
-            for column in (self.minutes, self._gap_kw, self._is_filled):
-                del column[:-MAX_MINUTES]
+            del self.minutes[:-MAX_MINUTES], self._is_filled[:-MAX_MINUTES]
+            for powers_kw in (self._gap_kw, *self._submeters_kw.values()):
+                del powers_kw[:-MAX_MINUTES]
 
     def copied(self) -> RecordedMinutes:
         """Return a copy."""
@@ -115,4 +127,5 @@ class _Recorded:
             np.array(self.minutes, dtype=np.int64),
             np.array(self._gap_kw, dtype=np.float32),
             np.array(self._is_filled, dtype=bool),
+            {name: np.array(kw, dtype=np.float32) for name, kw in self._submeters_kw.items()},
         )

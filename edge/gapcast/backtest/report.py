@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.run import Backtest
 from gapcast.core.errors import SettingsError
 from gapcast.core.learning.outcomes import PERSISTENCE
@@ -30,6 +31,11 @@ def lines(backtest: Backtest) -> Iterator[str]:
         yield from table(house.name, backtest.published_model, house.scored)
     if len(backtest.houses) > 1:
         yield from table(f"all {len(backtest.houses)} houses", backtest.published_model, backtest.scored)
+    if (outlooks := backtest.outlooks) is not None:
+        for house in backtest.houses:
+            yield from outlook_table(house.name, outlooks.of(house.name))
+        if len(backtest.houses) > 1:
+            yield from outlook_table(f"all {len(backtest.houses)} houses", outlooks.overall())
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
     if (refits := backtest.refits) is not None:
         refused = f", {refits.n_refused} not used" if refits.n_refused else ""
@@ -39,17 +45,20 @@ def lines(backtest: Backtest) -> Iterator[str]:
 
 def document(backtest: Backtest) -> dict[str, Any]:
     """Return all results as a JSON document."""
+    outlooks = backtest.outlooks
     return {
         "speaker": backtest.published_model,
         "n_readings": backtest.n_readings,
         "took_s": round(backtest.took_s, 3),
         **({} if backtest.refits is None else {"refits": backtest.refits.document()}),
         "scored": backtest.scored.document(),
+        **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.overall()]}),
         "houses": {
             house.name: {
                 "scored": house.scored.document(),
                 "live": {period: summary.document() for period, summary in house.live.items()},
                 "weeks": [week._asdict() for week in house.weeks],
+                **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.of(house.name)]}),
             }
             for house in backtest.houses
         },

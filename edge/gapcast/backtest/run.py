@@ -13,7 +13,10 @@ from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
 from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, side_by_side
+from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outcomes_file import OutcomesFile
+from gapcast.backtest.outlook_file import OutlookFile
+from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.weeks import Week, Weeks
 from gapcast.config.refit_choice import refits_in_backtest
@@ -45,7 +48,7 @@ class HouseResult:
 class Backtest:
     """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
 
-    ``refits`` is None if houses are not refitted.
+    ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``.
     """
 
     published_model: str
@@ -54,6 +57,15 @@ class Backtest:
     houses: list[HouseResult]
     scored: Summary
     refits: SimulatedRefits | None = None
+    outlooks: LeadScores | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutlookRequest:
+    """The outlooks to score: those at ``lead_times_min``, rising; ``out`` is a CSV file to write them to."""
+
+    lead_times_min: tuple[int, ...]
+    out: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +92,43 @@ class Tally:
             self.weeks.add(outcomes)
 
 
-def run_backtest(
+def run_backtest(  # noqa: PLR0913 - the last ones by keyword
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
     part: HouseFile,
     *,
     out: Path | None = None,
+    outlook: OutlookRequest | None = None,
     show: Callable[[str], object] | None = None,
 ) -> Backtest:
     """Run the engine configured by ``settings`` over ``files``, one house each.
 
     The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
-    outcomes. ``show`` is called with what was understood of each file; without it there are no progress bars either.
-    Raises :class:`SourceError` for a bad file, :class:`SettingsError` for a bad option and :class:`ModelError` for a
-    bad model.
+    outcomes. ``outlook`` are the outlooks to score (None: there are none). ``show`` is called with what was understood
+    of each file; without it there are no progress bars either. Raises :class:`SourceError` for a bad file,
+    :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
     is_refitted = refits_in_backtest(settings)
+    settings = with_outlooks(settings, 0 if outlook is None else len(files))
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
-    return run_houses(engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated)
+    return run_houses(
+        engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated,
+        outlook=outlook,
+    )  # fmt: skip
+
+
+def with_outlooks(settings: Settings, n_houses: int) -> Settings:
+    """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there."""
+    section = settings.outlook
+    update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
+    return settings.model_copy(update={"outlook": section.model_copy(update=update)})
 
 
 def read_houses(
@@ -141,21 +165,28 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     quiet: bool = True,
     submeters: Mapping[str, MeasuredAt] | None = None,
     simulated: SimulatedRefits | None = None,
+    outlook: OutlookRequest | None = None,
 ) -> Backtest:
     """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
 
     ``submeters`` are the powers of the houses' submeters. ``simulated`` refits the forests of ``engine`` at the
-    simulated nights (None: they are not refitted).
+    simulated nights (None: they are not refitted). ``outlook`` are the outlooks to score, if ``engine`` makes any.
     """
     n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
+        outlooks = None
+        if outlook is not None:
+            leads, path = outlook.lead_times_min, outlook.out
+            outlook_file = None if path is None else stack.enter_context(OutlookFile(path, leads))
+            outlooks = OutlookTally(leads, scored_from, outlook_file)
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         for readings in side_by_side(houses, n_at_once, submeters):
-            run_through(engine, readings, tally, outcomes_file, simulated)
+            run_through(engine, readings, tally, outcomes_file, simulated, outlooks)
             n_readings += len(readings)
             progress.update(len(readings))
+    lead_scores = None if outlooks is None else outlooks.finish()
     return Backtest(
         engine.published_model.name,
         n_readings,
@@ -163,6 +194,7 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         [_house(engine, name, tally) for name in houses],
         tally.scores.overall()[EVER],
         simulated,
+        lead_scores,
     )
 
 
@@ -172,11 +204,17 @@ def run_through(
     tally: Tally,
     outcomes_file: OutcomesFile | None = None,
     simulated: SimulatedRefits | None = None,
+    outlooks: OutlookTally | None = None,
 ) -> None:
-    """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``."""
+    """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``.
+
+    With ``outlooks`` the outlooks are made as well, and added.
+    """
     accepted = engine.accept(readings)
     accepted.raise_failure()
     forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+    if outlooks is not None:
+        outlooks.add(accepted, readings, engine.outlook(accepted, forecasts))
     outcomes, _ = engine.learn()
     if outcomes_file is not None:
         last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]

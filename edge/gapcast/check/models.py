@@ -8,6 +8,7 @@ from gapcast.app.models import admission_of, library_of, load_models
 from gapcast.check.finding import MODEL_FAILS, Finding, Situation, fail, ok
 from gapcast.core.errors import ModelError
 from gapcast.core.features import DERIVED
+from gapcast.core.wording import counted
 from gapcast.predictors.runtime import load_interpreter
 
 
@@ -24,4 +25,8 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         return
     names, primary = ", ".join(sorted(models.by_name)), models.primary
     clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""
-    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {primary.name}{clock}")
+    outlook = ""
+    if models.outlook is not None:
+        outlook = f"; outlook of the first {counted(settings.outlook.max_devices, 'device')}: {models.outlook.name}"
+    runtime = load_interpreter()[1]
+    yield ok("models", f"{names} self-tested on {runtime}{outlook}; published model: {primary.name}{clock}")

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, settings_options, show_file
+from gapcast.commands.options import (
+    FILE_OPTIONS,
+    read_format,
+    read_settings,
+    settings_options,
+    show_file,
+    submeter_options,
+)
 
 
 @click.command()
@@ -26,14 +33,7 @@ from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, s
     help="Score only forecasts made from this time on; the readings before it are used to learn.",
 )
 @FILE_OPTIONS
-@click.option("--submeters", is_flag=True, help="Learn from the three submeters of UCI's set too.")
-@click.option(
-    "--submeter-column",
-    "submeter_columns",
-    multiple=True,
-    metavar="NAME",
-    help="Column with the power of a submeter, in the unit of --value-column; can be repeated.",
-)
+@submeter_options("Learn from")
 @click.option(
     "--all-models",
     is_flag=True,
@@ -44,6 +44,17 @@ from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, s
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast and its outcome to this file."
+)
+@click.option(
+    "--horizons",
+    metavar="MINUTES",
+    help="Score the outlook too: at these lead times, 1 to 60 minutes, such as 5,15,30,60.",
+)
+@click.option(
+    "--outlook-out",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="Write each outlook at the lead times of --horizons to this file.",
 )
 def backtest(
     files: tuple[Path, ...],
@@ -57,6 +68,8 @@ def backtest(
     all_models: bool,
     json_file: Path | None,
     out: Path | None,
+    horizons: str | None,
+    outlook_out: Path | None,
     **of_file: Any,
 ) -> None:
     """Run the service's engine over each FILE and score its forecasts.
@@ -66,15 +79,23 @@ def backtest(
     starts from scratch with each file.
     """
     from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
+    from gapcast.backtest.horizons import parse_horizons
     from gapcast.backtest.houses import HouseFile
     from gapcast.backtest.report import check_writable, document, lines
-    from gapcast.backtest.run import run_backtest
+    from gapcast.backtest.run import OutlookRequest, run_backtest
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
 
     if all_models and out is not None:
         msg = "--out writes the forecasts of one run: leave out --all-models"
         raise click.UsageError(msg)
+    if all_models and horizons is not None:
+        msg = "--horizons scores the outlook of one run: leave out --all-models"
+        raise click.UsageError(msg)
+    if outlook_out is not None and horizons is None:
+        msg = "--outlook-out needs the lead times to write: add --horizons, such as --horizons 15,30,60"
+        raise click.UsageError(msg)
+    outlook = None if horizons is None else OutlookRequest(parse_horizons(horizons), outlook_out)
     configure_logs("auto", "warning")
     settings = read_settings(config, assignments)
     form, zone = read_format(of_file, settings)
@@ -87,7 +108,7 @@ def backtest(
         compared = run_comparison(settings, files, form, part, show=show_file)
         shown, found = comparison_lines(compared), comparison_document(compared)
     else:
-        result = run_backtest(settings, files, form, part, out=out, show=show_file)
+        result = run_backtest(settings, files, form, part, out=out, outlook=outlook, show=show_file)
         shown, found = lines(result), document(result)
     for line in shown:
         click.echo(line)

@@ -11,6 +11,7 @@ import click
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.config.settings import Settings
 from gapcast.core.card import ModelCard
+from gapcast.core.grid import DAY_MIN
 from gapcast.terminal_text import printable
 
 
@@ -52,8 +53,18 @@ def _line(card: ModelCard, *, is_published: bool) -> str:
     return (
         f"{'*' if is_published else ' '} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  "
         f"{card.bytes / 1_000:>6.1f} kB  MSE {own.mse_kw2:.4f} (persistence {of_persistence.mse_kw2:.4f})  "
-        f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}"
+        f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}; {_inputs_and_outputs(card)}"
     )
+
+
+def _inputs_and_outputs(card: ModelCard) -> str:
+    """Return the lead times of a card, and its history if it takes one."""
+    from gapcast.app.horizon import lead_times_text
+
+    leads = f"{lead_times_text(card.lead_times_min)} min ahead"
+    if card.history is None:
+        return leads
+    return f"{leads}, history of {card.history.steps * card.history.step_min / DAY_MIN:g} days"
 
 
 def _library_options(command: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +33,26 @@ def settings_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+def submeter_options(verb: str) -> Callable[[Any], Any]:
+    """Return a decorator that adds the options ``submeters`` and ``submeter_columns``; ``verb`` says what is done."""
+
+    def decorated(command: Any) -> Any:
+        for option in (
+            click.option(
+                "--submeter-column",
+                "submeter_columns",
+                multiple=True,
+                metavar="NAME",
+                help="Column with the power of a submeter, in the unit of --value-column; can be repeated.",
+            ),
+            click.option("--submeters", is_flag=True, help=f"{verb} the three submeters of UCI's set too."),
+        ):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,6 +18,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits, is_device_id
+from gapcast.core.submeters import measured_name
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
@@ -26,6 +27,7 @@ from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher, payload_of
 from gapcast.replay.publisher import replay as publish_paced
+from gapcast.replay.submeter_topics import submeter_topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def replay_file(
 ) -> int:
     """Publish the minutes of ``source`` to the configured broker, as ``device``; return the number of readings.
 
-    ``show`` is called with what was understood of the file, and with a warning if a gateway with these settings does
-    not read what is published. Raises
+    Each minute of a submeter is published before that of the device. ``show`` is called with what was understood of the
+    file, and with a warning if a gateway with these settings does not read what is published. Raises
     :class:`~gapcast.core.errors.SourceError` for an invalid file, :class:`~gapcast.core.errors.BrokerError` for a
     broker that cannot be used and :class:`SettingsError` for an invalid name or start.
     """
@@ -65,16 +67,23 @@ def replay_file(
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
     answers = DeviceTopic.parse("topics.forecast", settings.topics.forecast).of(device)
-    if warning := unread_warning(settings, topic):
-        show(f"warning: {warning}")
-    with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
+    topics = submeter_topics(settings, device, recording.submeters)
+    for warning in (unread_warning(settings, topic), *unread_submeters(settings, device, topics)):
+        if warning:
+            show(f"warning: {warning}")
+    keys = {measured_name(name): one for name, one in topics.items()}
+    with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport, keys) as meter:
         for line in recording.lines(part.zone):
             show(line)
         if speed is None:
             meter.follow(answers)
         # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
         shown = tqdm(minutes, total=part.limit, unit=" readings", desc=device, disable=None)
-        return publish_paced(shown, meter.publish, speed, stopping)
+
+        def publish(minute: Minute) -> None:
+            meter.publish(minute, recording.submeters_kw(minute.minute))
+
+        return publish_paced(shown, publish, speed, stopping)
 
 
 def unread_warning(settings: Settings, topic: str) -> str:
@@ -84,19 +93,37 @@ def unread_warning(settings: Settings, topic: str) -> str:
     """
     if not settings.sources:
         return ""
-    now_ms = time.time_ns() // 1_000_000
-    sent = Minute(now_ms // MINUTE_MS - 1, 1.0)
-    payload = payload_of(sent)
     listener = SampleListener(settings)
     fix = f'add [[sources]] with preset = "gapcast" and topic = "{settings.topics.reading}" to the configuration'
     if not listener.reads(topic):
         read = ", ".join(source.pattern for source, _ in sources_of(settings))
         return f"a gateway with this configuration does not read {topic}: its sources read {read}; {fix}"
-    publication = Publication(topic, payload, 0, False, False, b"", len(payload))
-    listener.receive(ReceivedMessage(publication, time.perf_counter(), now_ms))
-    powers_kw = [kw for samples in listener.devices.values() for kw in samples.powers_kw]
-    if powers_kw == [sent.gap_kw]:
+    powers_kw = _heard_kw(listener, topic)
+    if powers_kw == [1.0]:
         return ""
     found = f"{powers_kw[0]:g} kW in a reading of 1 kW" if powers_kw else "no power in a reading"
     problem = next(iter(listener.rejected), "")
     return f"the source that reads {topic} finds {found}{f' ({problem})' if problem else ''}; {fix} before it"
+
+
+def unread_submeters(settings: Settings, device: str, topics: Mapping[str, str]) -> Iterator[str]:
+    """Yield why a gateway with ``settings`` does not read a submeter that is published on its topic, and the fix.
+
+    ``topics`` are those of the submeters of ``device`` by name.
+    """
+    configured = {one.name for one in settings.submeters if one.of == device}
+    for name, topic in topics.items():
+        fix = f'[[submeters]] with of = "{device}", name = "{name}", preset = "gapcast" and topic = "{topic}"'
+        if name not in configured:
+            yield f"a gateway with this configuration does not read the submeter {name}: add {fix}"
+        elif _heard_kw(SampleListener(settings), topic) != [1.0]:
+            yield f"the submeter {name} is not read as it is published: for a replay, configure {fix}"
+
+
+def _heard_kw(listener: SampleListener, topic: str) -> list[float]:
+    """Return the powers that ``listener`` finds in a minute of 1 kW, published on ``topic`` as by a replay."""
+    now_ms = time.time_ns() // 1_000_000
+    payload = payload_of(Minute(now_ms // MINUTE_MS - 1, 1.0))
+    publication = Publication(topic, payload, 0, False, False, b"", len(payload))
+    listener.receive(ReceivedMessage(publication, time.perf_counter(), now_ms))
+    return [kw for samples in listener.devices.values() for kw in samples.powers_kw]

@@ -12,6 +12,10 @@ from typing import NamedTuple
 IDLE_BYTES, DEVICES_SHARE = 110 << 20, 0.6
 #: Share of the devices' memory for the learning state of tracked ones, where it is too little for all.
 TRACKED_SHARE = 0.5
+#: The same for outlooks; the first device always has one.
+OUTLOOK_SHARE = 0.1
+#: Precision of the estimates: a smaller shortfall is none.
+PRECISION = 0.01
 #: Minimum number of devices, however little memory there is.
 LEAST_DEVICES = 10
 #: A control group without a limit reports a value near 2**63.
@@ -35,13 +39,15 @@ class MemoryLimit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceCost:
-    """Memory of devices: of each, and in addition of the first ``n_tracked`` and the first ``n_history``."""
+    """Memory of devices: of each, and in addition of the first ``n_tracked``, ``n_history`` and ``n_outlook``."""
 
     each_bytes: int
     tracked_bytes: int = 0
     n_tracked: int = 0
     history_bytes: int = 0
     n_history: int = 0
+    outlook_bytes: int = 0
+    n_outlook: int = 0
 
     def total_bytes(self, n_devices: int) -> int:
         """Return the memory of ``n_devices``.
@@ -50,29 +56,34 @@ class DeviceCost:
         110000
         """
         tracked, with_history = min(n_devices, self.n_tracked), min(n_devices, self.n_history)
-        return n_devices * self.each_bytes + tracked * self.tracked_bytes + with_history * self.history_bytes
+        with_outlook_bytes = min(n_devices, self.n_outlook) * self.outlook_bytes
+        with_history_bytes = with_history * self.history_bytes
+        return n_devices * self.each_bytes + tracked * self.tracked_bytes + with_history_bytes + with_outlook_bytes
 
 
 class FittingDevices(NamedTuple):
-    """How many devices fit into memory, and how many of them are tracked."""
+    """How many devices fit into memory, how many of them are tracked, and how many have an outlook."""
 
     n_devices: int
     n_tracked: int
+    n_outlook: int = 0
 
 
 def fitting_devices(cost: DeviceCost, limit_bytes: int, wanted: int) -> FittingDevices:
     """Return how many devices, at most ``wanted``, fit into a process of ``limit_bytes``.
 
-    Where not all fit, fewer are tracked: a device without learning state is still forecast, one too many is rejected.
+    Where not all fit, fewer are tracked or have an outlook: such a device is still forecast, one too many is rejected.
 
     >>> fitting_devices(DeviceCost(1_000, 20_000, n_tracked=500), IDLE_BYTES + 10_000_000, 100_000)
-    FittingDevices(n_devices=3000, n_tracked=150)
+    FittingDevices(n_devices=3000, n_tracked=150, n_outlook=0)
     """
-    if devices_that_fit(cost, limit_bytes, wanted) == wanted:
-        return FittingDevices(wanted, cost.n_tracked)
+    if devices_that_fit(cost, limit_bytes, wanted) >= wanted * (1 - PRECISION):
+        return FittingDevices(wanted, cost.n_tracked, cost.n_outlook)
     budget = max(0.0, (limit_bytes - IDLE_BYTES) * DEVICES_SHARE)
     n_tracked = min(cost.n_tracked, int(budget * TRACKED_SHARE / max(cost.tracked_bytes, 1)))
-    return FittingDevices(devices_that_fit(replace(cost, n_tracked=n_tracked), limit_bytes, wanted), n_tracked)
+    n_outlook = min(cost.n_outlook, max(1, int(budget * OUTLOOK_SHARE / max(cost.outlook_bytes, 1))))
+    lowered = replace(cost, n_tracked=n_tracked, n_outlook=n_outlook)
+    return FittingDevices(devices_that_fit(lowered, limit_bytes, wanted), n_tracked, n_outlook)
 
 
 def devices_that_fit(cost: DeviceCost, limit_bytes: int, wanted: int) -> int:

@@ -96,6 +96,8 @@ class TopicSettings(SettingsSection):
 
     reading: str = "gap/{device}/reading"
     forecast: str = "gap/{device}/forecast"
+    #: With ``outlook.enabled``: each lead time up to an hour.
+    outlook: str = "gap/{device}/outlook"
     availability: str = "gap/{device}/availability"
     scores: str = "gap/{device}/scores"
     #: Announced loads of a device, read by gapcast.

@@ -96,6 +96,8 @@ class ForecastSettings(SettingsSection):
 
     #: Name of the primary model; None: the registry's default.
     model: str | None = None
+    #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest one.
+    horizon_min: int | None = Field(default=None, ge=1, le=60)
     #: Whether to publish all minutes up to the horizon, if the model forecasts them.
     path: bool = True
     #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.
@@ -129,6 +131,27 @@ class LearningSettings(SettingsSection):
     refit_every_days: int = Field(default=1, ge=1, le=365)
     #: Number of devices that are refitted, in order of arrival.
     refit_max_devices: int = Field(default=10, ge=0, le=1_000)
+
+
+class OutlookSettings(SettingsSection):
+    """``[outlook]``: each lead time up to an hour, and the means until then, beside the main forecast."""
+
+    #: Whether outlooks are made, if the model is there.
+    enabled: bool = True
+    #: Number of devices with an outlook, in order of arrival; 0: none.
+    max_devices: int = Field(default=100, ge=0, le=100_000)
+    #: Name of the outlook model. If it is set, the model must be there; without the default one there is no outlook.
+    model: str = Field(default="outlook", min_length=1)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there are outlooks if the model is there."""
+        return self.enabled and self.max_devices > 0
+
+    @property
+    def is_model_required(self) -> bool:
+        """Whether a missing model is an error: it is wanted, and named by the configuration."""
+        return self.is_wanted and "model" in self.model_fields_set
 
 
 class HistorySettings(SettingsSection):
@@ -169,7 +192,8 @@ class HomeAssistantSettings(SettingsSection):
     enabled: bool = False
     #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
     discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
-    #: Limits the entities, seven per device, so that a topic with a random part cannot flood Home Assistant.
+    #: Limits the entities, seven per device and three more with an outlook, so that a topic with a random part cannot
+    #: flood Home Assistant.
     max_devices: int = Field(default=1_000, ge=1)
 
 
@@ -219,6 +243,7 @@ class Settings(SettingsSection):
     models: ModelSettings = ModelSettings()
     forecast: ForecastSettings = ForecastSettings()
     learning: LearningSettings = LearningSettings()
+    outlook: OutlookSettings = OutlookSettings()
     history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
@@ -281,6 +306,8 @@ class Settings(SettingsSection):
             for name in ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
         }
         published["topics.answers"] = f"{topics.answers}#"
+        if self.outlook.is_wanted:
+            published["topics.outlook"] = topics.outlook
         if self.homeassistant.enabled:
             prefix = self.homeassistant.discovery_prefix
             published["topics.measured"] = topics.measured

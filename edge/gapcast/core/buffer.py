@@ -26,6 +26,7 @@ from gapcast.core.device_streams import DeviceStreams, Stream
 from gapcast.core.features import GAP
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.reading import Reading
 from gapcast.core.submeters import Submeters, channels_of, measured_name
 from gapcast.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
@@ -62,7 +63,7 @@ class Buffers:
     >>> buffers.window("home").tolist()
     [1.0, 1.0, 1.5, 2.0]
 
-    With ``submeters``, their channels follow those of ``channels``.
+    With ``submeters``, their channels follow those of ``channels``. With ``week``, it is fed all known minutes.
     """
 
     def __init__(
@@ -72,8 +73,11 @@ class Buffers:
         channels: Sequence[str] = (GAP,),
         n_counted: int | None = None,
         submeters: Submeters | None = None,
+        week: WeekHistory | None = None,
     ) -> None:
         self.spec = spec
+        #: Quarter-hours of a week, of the first devices; None if no model takes them.
+        self.week = week
         self.set_counted_minutes(n_counted or spec.context)
         self.submeters: Submeters = submeters or {}
         of_submeters = channels_of(self.submeters)
@@ -162,6 +166,13 @@ class Buffers:
         np.copyto(required, required[stream.end - 1].copy(), where=~usable[:, : self.n_required])
         np.copyto(values[:, self.n_required :], np.nan, where=~usable[:, self.n_required :])
 
+    def add_windows_to_week(self) -> None:
+        """Begin the quarter-hours of the devices that have none with the readings of their windows."""
+        if self.week is not None:
+            for stream in self._streams.values():
+                if stream.n_seen and not self.week.has(stream.row):
+                    self.week.add_window(stream, self.spec.context)
+
     @property
     def row_width(self) -> int:
         """Minutes in a device's row: the context and some columns beyond it."""
@@ -178,7 +189,10 @@ class Buffers:
 
     def forget(self, device: str) -> int | None:
         """Remove ``device``; return the row it had, or None if it is unknown."""
-        return self._devices.forget(device)
+        row = self._devices.forget(device)
+        if row is not None and self.week is not None:
+            self.week.forget(row)
+        return row
 
     def add_device(self, device: str) -> Stream | None:
         """Allocate a row for a new device, without a reading; return None if there are ``max_devices`` already."""
@@ -208,6 +222,10 @@ class Buffers:
         stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
         stream.block[stream.at, context - 1] = values
         stream.end = context
+        if self.week is not None:
+            if reading.minute <= stream.last_minute:
+                self.week.discard_from(stream.row, reading.minute)
+            self.week.add(stream.row, reading.minute, reading.gap_kw)
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
         stream.filled = int(reading.is_filled)
@@ -226,6 +244,12 @@ class Buffers:
         if n_missing:
             before = stream.block[stream.at, end - 1]
             stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
+            if self.week is not None:
+                filled_kw = stream.block[stream.at, end : end + n_missing].reshape(n_missing, -1)[:, 0].tolist()
+                for minute, gap_kw in enumerate(filled_kw, start=stream.last_minute + 1):
+                    self.week.add(stream.row, minute, gap_kw)
+        if self.week is not None:
+            self.week.add(stream.row, reading.minute, reading.gap_kw)
         end += ahead_min
         stream.block[stream.at, end - 1] = values
         stream.end = end

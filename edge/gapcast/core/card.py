@@ -18,6 +18,8 @@ MAX_HORIZON_MIN = 60
 MAX_MODEL_BYTES = 64 << 20
 _MAX_KW, _MAX_LEVELS, _MAX_GOLDEN = 1e9, 99, 1_000
 _MAX_COUNT, _MAX_TEXT = 10**12, 1_000
+#: Steps of the longest history that the buffer holds: a week of quarter-hours.
+MAX_HISTORY_STEPS = 7 * 24 * 4
 
 #: A power of the golden example, or a measured value beside it.
 Value = Annotated[float, Field(ge=-_MAX_KW, le=_MAX_KW)]
@@ -105,12 +107,26 @@ class ModelScores(_Frozen):
     skill: Annotated[float, Field(le=1)]
 
 
+class CompactHistory(_Frozen):
+    """A model's second input: the means of the newest complete steps of ``step_min`` minutes on the UTC clock."""
+
+    steps: int = Field(ge=1, le=MAX_HISTORY_STEPS)
+    step_min: Literal[15] = 15
+
+
 class Golden(_Frozen):
-    """Whole inputs ``[n, context, features]``, derived ones too, and the outputs they must give; replayed at start."""
+    """Whole inputs ``[n, context, features]``, derived ones too, and the outputs they must give; replayed at start.
+
+    ``history`` ``[n, steps]`` is the input of a model with a history. ``mean_to`` and ``quantiles_to`` are outputs of a
+    model that forecasts the mean of all minutes until each lead time as well.
+    """
 
     window: list[list[list[Value]]] = Field(min_length=1, max_length=_MAX_GOLDEN)
+    history: list[list[Value]] | None = Field(default=None, max_length=_MAX_GOLDEN)
     mean: list[list[Value]] = Field(max_length=_MAX_GOLDEN)
     quantiles: list[list[list[Value]]] | None = Field(default=None, max_length=_MAX_GOLDEN)
+    mean_to: list[list[Value]] | None = Field(default=None, max_length=_MAX_GOLDEN)
+    quantiles_to: list[list[list[Value]]] | None = Field(default=None, max_length=_MAX_GOLDEN)
     tolerance_kw: float = Field(default=1e-4, gt=0, le=MAX_TOLERANCE_KW)
 
 
@@ -128,6 +144,7 @@ class ModelCard(_Frozen):
     padding: Padding
     lead_times_min: list[int] = Field(min_length=1, max_length=MAX_HORIZON_MIN)
     features: list[Feature] = Field(min_length=1, max_length=len(UNITS))
+    history: CompactHistory | None = None
     quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=_MAX_LEVELS)
     hyper_parameters: Made = Field(default_factory=dict)
     experiment: Made | None = Field(default=None, description="All that made the model, as its experiment says it")
@@ -152,9 +169,7 @@ class ModelCard(_Frozen):
         if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
             msg = f"quantile_levels must rise between 0 and 1, not {levels}"
             raise ValueError(msg)
-        if (levels is None) != (self.golden.quantiles is None):
-            msg = "golden.quantiles must be there exactly where quantile_levels are"
-            raise ValueError(msg)
+        self._check_golden_parts()
         self._check_golden()
         return self
 
@@ -167,17 +182,34 @@ class ModelCard(_Frozen):
                 msg = f"features: {feature.name} is given in {UNITS[feature.name]}, not in {feature.unit}"
                 raise ValueError(msg)
 
+    def _check_golden_parts(self) -> None:
+        """Raise :class:`ValueError` if the golden example lacks an input or output that the card describes."""
+        golden, has_levels = self.golden, self.quantile_levels is not None
+        expected = {
+            "quantiles must be there exactly where quantile_levels are": (golden.quantiles, has_levels),
+            "history must be there exactly where history is": (golden.history, self.history is not None),
+            "quantiles_to must be there exactly where mean_to and quantile_levels are": (
+                golden.quantiles_to,
+                has_levels and self.forecasts_means,
+            ),
+        }
+        for rule, (values, is_expected) in expected.items():
+            if (values is not None) != is_expected:
+                raise ValueError(f"golden.{rule}")
+
     def _check_golden(self) -> None:
-        n = len(self.golden.window)
+        n, n_leads, golden = len(self.golden.window), len(self.lead_times_min), self.golden
+        of_mean, of_quantiles = (n, n_leads), (n, n_leads, len(self.quantile_levels or []))
         shapes: list[tuple[str, Any, tuple[int, ...]]] = [
-            ("window", self.golden.window, (n, self.context, len(self.features))),
-            ("mean", self.golden.mean, (n, len(self.lead_times_min))),
+            ("window", golden.window, (n, self.context, len(self.features))),
+            ("history", golden.history, (n, self.history_steps)),
+            ("mean", golden.mean, of_mean),
+            ("quantiles", golden.quantiles, of_quantiles),
+            ("mean_to", golden.mean_to, of_mean),
+            ("quantiles_to", golden.quantiles_to, of_quantiles),
         ]
-        if self.golden.quantiles is not None:
-            levels = self.quantile_levels or []
-            shapes.append(("quantiles", self.golden.quantiles, (n, len(self.lead_times_min), len(levels))))
         for what, values, shape in shapes:
-            if not _has_shape(values, shape):
+            if values is not None and not _has_shape(values, shape):
                 msg = f"golden.{what} must have the shape {list(shape)}"
                 raise ValueError(msg)
 
@@ -190,6 +222,22 @@ class ModelCard(_Frozen):
     def horizon_min(self) -> int:
         """The longest lead time, minutes."""
         return self.lead_times_min[-1]
+
+    @property
+    def history_steps(self) -> int:
+        """Steps of the history that the model takes; 0 if it takes none."""
+        return 0 if self.history is None else self.history.steps
+
+    @property
+    def forecasts_means(self) -> bool:
+        """Whether the model forecasts the mean of all minutes until each lead time too."""
+        return self.golden.mean_to is not None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the file's outputs, which are those of the golden example."""
+        names = ("mean", "quantiles", "mean_to", "quantiles_to")
+        return tuple(name for name in names if getattr(self.golden, name) is not None)
 
 
 def _has_shape(values: Any, shape: tuple[int, ...]) -> bool:

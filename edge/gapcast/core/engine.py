@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gapcast.core.accepted_batch import AcceptedBatch, count_results, require_sound
 from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
@@ -20,33 +19,21 @@ from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.house_forests import HouseForests
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.outlook.engine_part import OutlookPart
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import Outlook, Outlooks
+from gapcast.core.outlook.scores import OutlookScores
+from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.panel import Panel, Unusable
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart, Plans
-from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
+from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
-
-#: The result of a reading in metrics.
-Result = Literal["accepted", "duplicate", "late", "rejected"]
-_RESULT: dict[ReadingStatus, Result] = {
-    ReadingStatus.READY: "accepted",
-    ReadingStatus.FIRST: "accepted",
-    ReadingStatus.DUPLICATE: "duplicate",
-    ReadingStatus.LATE: "late",
-    ReadingStatus.FULL: "rejected",
-    ReadingStatus.INCOMPLETE: "rejected",
-    ReadingStatus.FAILED: "rejected",
-}
-#: Statuses of readings that a journal does not need: they changed nothing or raised an error.
-_NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.INCOMPLETE, ReadingStatus.FAILED)
-
-#: Statuses of readings that are in a window.
-_ENTERED = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 
 class _ErrstateOptions(TypedDict):
@@ -57,52 +44,6 @@ class _ErrstateOptions(TypedDict):
 
 #: Damaged state may overflow: the results are detected and replaced.
 _DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedBatch:
-    """The results of a batch of readings, and the windows to forecast.
-
-    ``statuses[i]`` is the status of reading ``i``, ``forecast_indices[i]`` the index of its window and forecast, or -1.
-    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features;
-    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` are those of the windows;
-    ``first_rows`` are the rows of readings that were the first of a history and have no window.
-    ``disproved`` are held readings that turned out to be clock errors. ``failures`` has the index of each
-    reading that raised an unexpected exception, and the exception: the state of its device may be damaged.
-    ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
-    ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
-    """
-
-    statuses: list[ReadingStatus]
-    forecast_indices: list[int]
-    windows: NDArray[np.float32]
-    devices: list[str]
-    rows: list[int]
-    first_rows: list[int]
-    minutes: list[int]
-    n_observed: list[int]
-    disproved: list[Reading]
-    counts: dict[Result, int]
-    failures: list[tuple[int, Exception]] = field(default_factory=list)
-    filled: list[int] = field(default_factory=list)
-    planned: dict[int, PlannedPart] = field(default_factory=dict)
-
-    def raise_failure(self) -> None:
-        """Raise the first of ``failures``, if any: for callers that need the whole batch."""
-        for _, error in self.failures:
-            raise error
-
-    def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return those of the batch's ``readings`` that changed anything: the ones that a journal needs."""
-        if "duplicate" not in self.counts and "rejected" not in self.counts:
-            return readings
-        return [one for one, status in zip(readings, self.statuses, strict=True) if status not in _NO_EFFECT]
-
-    def entered(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return those of the batch's ``readings`` that are now in a window, newest of their device when they came."""
-        if self.counts.get("accepted", 0) == len(readings):
-            return readings
-        return [one for one, status in zip(readings, self.statuses, strict=True) if status in _ENTERED]
 
 
 class Engine:
@@ -119,13 +60,16 @@ class Engine:
         history: History | None = None,
         limits: Limits = WIDEST,
         submeters: Submeters | None = None,
+        outlook_model: Predictor | None = None,
+        outlook: OutlookOptions | None = None,
     ) -> None:
         """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
 
         ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
-        determine the range of forecasts. With an ``ensemble`` its options hold the limits.
+        determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook_model`` makes the
+        outlooks by the options ``outlook`` (None: the defaults); without one there are none.
         """
         self.model = model
         self.zone = zone
@@ -134,23 +78,35 @@ class Engine:
         self.limits = limits if ensemble is None else ensemble.limits
         self.forecast_range = ForecastRange.of(self.limits)
         self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
+        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
+        n_week_rows = 0 if not panel.takes_history else max_devices if ensemble is None else n_tracked
         #: The model identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
+        self.includes_path = includes_path
+        self._has_path = includes_path and len(model.lead_times_min) > 1
+        #: The outlook; None without one.
+        self.outlooks: OutlookPart | None = None
+        context = panel.context
+        if outlook_model is not None:
+            published_min = model.lead_times_min if self._has_path else model.lead_times_min[-1:]
+            options = outlook or OutlookOptions()
+            self.outlooks = OutlookPart(outlook_model, options, zone, self.limits, published_min, panel.channels)
+            context = max(context, self.outlooks.context)
+            if history_steps_of(outlook_model):
+                n_week_rows = max(n_week_rows, min(options.max_devices, max_devices))
         self.buffers = Buffers(
-            WindowSpec(panel.context, model.spec.padding),
+            WindowSpec(context, model.spec.padding),
             max_devices,
             panel.channels,
             n_counted=self.published_model.spec.context,
             submeters=submeters,
+            week=WeekHistory(n_week_rows) if n_week_rows else None,
         )
-        self.includes_path = includes_path
-        self._has_path = includes_path and len(model.lead_times_min) > 1
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
-        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the night's refit, by device.
-        self.forests = HouseForests(panel.context, model.lead_times_min[-1], zone)
+        self.forests = HouseForests(panel.context, model.lead_times_min[-1], zone, self.buffers.submeters)
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
@@ -178,7 +134,7 @@ class Engine:
         for reading in readings:
             try:
                 if failures:
-                    _require_sound(reading.device, readings, failures)
+                    require_sound(reading.device, readings, failures)
                 status = buffers.accept(reading)
                 if status is ReadingStatus.READY or status is ReadingStatus.FIRST:
                     row = buffers.row(reading.device)
@@ -208,7 +164,7 @@ class Engine:
                 statuses.append(ReadingStatus.FAILED)
                 forecast_indices.append(-1)
         windows = windows[: len(devices)]
-        account = self._account(statuses)
+        account = count_results(statuses, buffers)
         return AcceptedBatch(
             statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures,
             filled, planned,
@@ -224,9 +180,10 @@ class Engine:
         if not accepted.devices:
             return Forecasts(self.published_model, issued_at_ms, *keys, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        measured = self._measured_in(accepted)[:, -self._panel.context :]
         n_required = self.buffers.n_required
-        predictions, unusable = self._panel.predict(measured[:, :, :n_required], minutes)
+        required = measured[:, :, :n_required]
+        predictions, unusable = self._panel.predict(required, minutes, accepted.rows, self.buffers.week)
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
@@ -234,7 +191,8 @@ class Engine:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
                 windows = self._powers(measured)
-                forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0])
+                submeters_kw = measured[:, :, n_required:]
+                forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
                 published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
@@ -247,6 +205,36 @@ class Engine:
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 
+    def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
+        """Return the outlooks of the tracked devices of ``accepted``, and store the newest of each.
+
+        Call it after :meth:`forecast`, which returned ``forecasts``, and before :meth:`learn`. The outlooks agree with
+        the forecasts and do not change them. None without an outlook model, or if none of the devices has an outlook.
+        Raises :class:`ModelError` if the model cannot be run.
+        """
+        if self.outlooks is None or not accepted.devices:
+            return None
+        planned_kw: dict[int, F64] = {}
+        if self.plans.trackers:
+            n_minutes = self.outlooks.model.lead_times_min[-1]
+            planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
+        with np.errstate(**_DAMAGED):
+            return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
+
+    def outlook_of(self, device: str) -> Outlook | None:
+        """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
+        if self.outlooks is None or device not in self.buffers:
+            return None
+        return self.outlooks.newest(self.buffers.row(device), device)
+
+    def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
+        """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
+        return {} if self.outlooks is None else self.outlooks.scores_of(self.buffers.row(device))
+
+    def _measured_in(self, accepted: AcceptedBatch) -> F32:
+        """Return the windows of ``accepted`` as ``[N, context, C]``."""
+        return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, -1)
+
     def _powers(self, measured: F32) -> F32:
         """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""
         if self.ensemble is None or self.ensemble.submetered is None:
@@ -257,19 +245,24 @@ class Engine:
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
-        return self._panel.predict(windows[:, :, : self.buffers.n_required], minutes).predictions
+        required = self._measured_in(accepted)[:, -self._panel.context :, : self.buffers.n_required]
+        return self._panel.predict(required, minutes, accepted.rows, self.buffers.week).predictions
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
         if self.ensemble is not None:
             self.ensemble.forget(row)
+        if self.outlooks is not None:
+            self.outlooks.forget(row)
 
     def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
         """
+        if self.outlooks is not None:
+            with np.errstate(**_DAMAGED):
+                self.outlooks.learn()
         if self.ensemble is None:
             return None, []
         with np.errstate(**_DAMAGED):
@@ -294,6 +287,8 @@ class Engine:
         shows = self.plans.replace_plan(device, plan, minute, self._power_of(self.buffers.window(device)))
         if shows and self.ensemble is not None:
             self.ensemble.discard_pending(row)
+        if shows and self.outlooks is not None:
+            self.outlooks.discard_pending(row)
 
     def plan_of(self, device: str) -> LoadPlan:
         """Return the announced loads of ``device`` that have not ended; none if there is no plan."""
@@ -330,6 +325,12 @@ class Engine:
             self.newest.read(self.buffers.row(device), device, self.published_model) if device in self.buffers else None
         )
 
+    def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
+        """Set the time of issue of the newest forecasts and outlooks of ``rows``."""
+        self.newest.stamp(rows, issued_at_ms)
+        if self.outlooks is not None:
+            self.outlooks.stamp(rows, issued_at_ms)
+
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
@@ -342,6 +343,8 @@ class Engine:
             self.scores.forget(row)
             self.drift.forget(row)
             self.history.forget(row)
+            if self.outlooks is not None:
+                self.outlooks.forget(row)
         return row
 
     def _repair(
@@ -363,33 +366,3 @@ class Engine:
             if not self.forecast_range.usable_windows(measured[i, :, : self.buffers.n_required]).all():
                 self.buffers.repair_window(accepted.devices[i], self.forecast_range)
         return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))
-
-    def _account(self, statuses: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
-        counts: dict[Result, int] = {}
-        for status in set(statuses) - {ReadingStatus.HELD}:  # counted once confirmed or disproved
-            result = _RESULT[status]
-            counts[result] = counts.get(result, 0) + statuses.count(status)
-        buffers = self.buffers
-        disproved, buffers.disproved = buffers.disproved, []
-        if disproved:
-            counts["rejected"] = counts.get("rejected", 0) + len(disproved)
-        if buffers.n_confirmed:
-            counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
-            buffers.n_confirmed = 0
-        return disproved, counts
-
-
-def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
-    """Raise :class:`StateError` if an earlier reading of ``device`` in the batch failed."""
-    if any(readings[i].device == device for i, _ in failures):
-        msg = f"an earlier reading of {device} in the same batch failed"
-        raise StateError(msg)
-
-
-def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
-    """Return the result for ``readings`` of which none could be accepted: all failed, and there is no window."""
-    statuses, forecast_indices = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
-    windows = np.empty((0, 0), dtype=np.float32)
-    return AcceptedBatch(
-        statuses, forecast_indices, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
-    )

@@ -30,6 +30,8 @@ class FieldType(Enum):
     MINUTE = "minute, RFC 3339"
     INSTANT = "instant with milliseconds, RFC 3339"
     NUMBERS = "list of numbers"
+    INTEGERS = "list of integers"
+    MINUTES = "list of minutes, RFC 3339"
     WEIGHTS = "weights by name"
 
 
@@ -155,8 +157,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "path",
         FieldType.NUMBERS,
-        "means for each lead time of the model's card, kW; the last is `gap_kw`. Absent with `forecast.path = false`, "
-        "and for models with one lead time",
+        "means of each minute up to the horizon, kW, or of each lead time of a model that does not forecast the next "
+        "minute; the last is `gap_kw`. Absent with `forecast.path = false`, and for models with one lead time",
         lambda one: None if one.path_kw is None else list(one.path_kw),
         lambda batch: batch.path_kw,
         is_optional=True,

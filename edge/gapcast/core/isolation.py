@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import ReadingStatus
-from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError
 from gapcast.core.forecast import Forecasts, joined
 

@@ -8,7 +8,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from gapcast.core.engine import AcceptedBatch, Engine
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart
@@ -35,11 +36,11 @@ class JournalReplay:
     def replay_batch(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Accept a batch that was forecast at ``issued_at_ms``.
 
-        With an ensemble all forecasts are repeated, several batches at a time, because it learns from them; without
-        one only the last forecast of each device, at the end.
+        With an ensemble or outlooks all forecasts are repeated, several batches at a time, because they learn; without
+        either only the last forecast of each device, at the end.
         """
         self.n_readings += len(readings)
-        if self._engine.ensemble is not None:
+        if self._engine.ensemble is not None or self._engine.outlooks is not None:
             self._waiting.append((readings, issued_at_ms))
             self._n_waiting += len(readings)
             if self._n_waiting >= _BATCH:
@@ -59,16 +60,16 @@ class JournalReplay:
         if not ready:
             return
         try:
-            engine.forecast(_joined([one for one, _ in ready]), 0)
+            _forecast(engine, _joined([one for one, _ in ready]), 0)
         except ModelError:
             for one, issued_at_ms in ready:
                 with suppress(ModelError):
-                    engine.forecast(one, issued_at_ms)
+                    _forecast(engine, one, issued_at_ms)
                 engine.learn()
             return
         engine.learn()
         for one, issued_at_ms in ready:
-            engine.newest.stamp(one.rows, [issued_at_ms] * len(one.rows))
+            engine.stamp(one.rows, [issued_at_ms] * len(one.rows))
 
     def forget(self, device: str) -> None:
         """Forget a device, as was done after the batches so far."""
@@ -100,8 +101,15 @@ class JournalReplay:
                 engine.forecast(ready, 0)
             except ModelError:
                 continue
-            engine.newest.stamp(rows, issued_at_ms)
+            engine.stamp(rows, issued_at_ms)
         self._due.clear()
+
+
+def _forecast(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> None:
+    """Repeat the forecasts and outlooks of a batch; raise :class:`ModelError` if the forecasts' model cannot be run."""
+    forecasts = engine.forecast(accepted, issued_at_ms)
+    with suppress(ModelError):
+        engine.outlook(accepted, forecasts)
 
 
 def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:

@@ -10,7 +10,8 @@ import numpy as np
 
 from gapcast.core.features import DERIVED, assemble, measured_in
 from gapcast.core.forecast_range import Flags, ForecastRange, replace_windows
-from gapcast.core.predictor import Prediction, Predictor
+from gapcast.core.outlook.week import WeekHistory, history_of
+from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 
 
@@ -38,18 +39,30 @@ class Panel:
         self.channels = measured_in(models[0].features)
         #: The longest context among them.
         self.context = max(model.spec.context for model in models)
+        #: Whether one of them takes a history.
+        self.takes_history = any(map(history_steps_of, models))
         used = {name for model in models for name in model.features}
         self._features = (*self.channels, *(name for name in DERIVED if name in used))
         self._models = [(model, np.s_[:, -model.spec.context :, self._columns(model)]) for model in models]
 
-    def predict(self, measured: F32, minutes: I64) -> PanelPredictions:
+    def predict(
+        self, measured: F32, minutes: I64, rows: Sequence[int] = (), week: WeekHistory | None = None
+    ) -> PanelPredictions:
         """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
 
+        Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
         If a model returns a value for a window that is not finite or out of range, its whole prediction for that
         window is replaced by persistence.
         """
         inputs = assemble(measured, minutes, self._features, self._zone)
-        predictions = [model.predict(inputs[view]) for model, view in self._models]
+        if self.takes_history:
+            histories = [history_of(model, week, rows, minutes, measured[:, :, 0]) for model, _ in self._models]
+            predictions = [
+                run_model(model, inputs[view], history)
+                for (model, view), history in zip(self._models, histories, strict=True)
+            ]
+        else:
+            predictions = [model.predict(inputs[view]) for model, view in self._models]
         unusable: dict[int, Unusable] = {}
         for i, prediction in enumerate(predictions):
             which = self._forecast_range.unusable(prediction)

@@ -17,7 +17,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
 from gapcast.core.plan_tracker import PlanTracker, TrackerState
 from gapcast.core.reading import is_device_id
@@ -101,6 +101,18 @@ class Plans:
         if not subtracted_kw and not is_on:
             return None
         return PlannedPart(subtracted_kw, tuple(tracker.expected_kw(minute + lead) for lead in self._leads_min), is_on)
+
+    def planned_minutes(self, devices: Sequence[str], minutes: Sequence[int], n_minutes: int) -> dict[int, F64]:
+        """Return the planned power of the next ``n_minutes`` minutes after ``minutes``, kW, by index of the device.
+
+        Devices without any are left out.
+        """
+        found: dict[int, F64] = {}
+        for i, (device, minute) in enumerate(zip(devices, minutes, strict=True)):
+            tracker = self.trackers.get(device)
+            if tracker is not None and tracker.plan.touches(minute, minute + n_minutes):
+                found[i] = np.array([tracker.expected_kw(minute + ahead) for ahead in range(1, n_minutes + 1)])
+        return found
 
     def add_to(
         self, forecasts: Forecasts, planned: Mapping[int, PlannedPart], forecast_range: ForecastRange

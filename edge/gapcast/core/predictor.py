@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,16 @@ from gapcast.core.window import F32, WindowSpec
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Forecasts of N windows: ``mean`` ``[N, K]`` and, if the model has any, ``quantiles`` ``[N, K, Q]``, kW."""
+    """Forecasts of N windows: ``mean`` ``[N, K]`` and, if the model has any, ``quantiles`` ``[N, K, Q]``, kW.
+
+    They are of the single minute at each of the K lead times. ``mean_to`` and ``quantiles_to``, of the same shapes, are
+    of the mean of all minutes from the next one to that lead time, if the model forecasts it.
+    """
 
     mean: NDArray[np.float32]
     quantiles: NDArray[np.float32] | None = None
+    mean_to: F32 | None = None
+    quantiles_to: F32 | None = None
 
 
 class ModelIdentity(Protocol):
@@ -73,3 +79,37 @@ class Predictor(ModelIdentity, Protocol):
     def predict(self, windows: F32) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]`` (oldest first), any N >= 1."""
         ...
+
+
+class HistoryPredictor(Predictor, Protocol):
+    """A predictor that may take a compact history beside the windows."""
+
+    @property
+    def history_steps(self) -> int:
+        """Steps of the history that it takes; 0 if it takes none."""
+        ...
+
+    def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]`` with their ``history`` ``[N, history_steps]``, kW."""
+        ...
+
+
+def history_steps_of(model: Predictor) -> int:
+    """Return the steps of the history that ``model`` takes; 0 if it takes none."""
+    return int(getattr(model, "history_steps", 0))
+
+
+def forecasts_means(model: Predictor) -> bool:
+    """Return whether ``model`` forecasts the mean of all minutes until each lead time too."""
+    return bool(getattr(model, "forecasts_means", False))
+
+
+def run_model(model: Predictor, windows: F32, history: F32 | None) -> Prediction:
+    """Forecast ``windows`` ``[N, context, features]`` with ``model``.
+
+    ``history`` ``[N, steps]``, oldest step first, must be given to a model that takes one, which gets its newest steps.
+    """
+    steps = history_steps_of(model)
+    if not steps:
+        return model.predict(windows)
+    return cast("HistoryPredictor", model).predict(windows, None if history is None else history[:, -steps:])

@@ -11,10 +11,15 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_range import WIDEST
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plan import NO_LOADS, LoadPlan
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import MAX_FILL_MIN, MIN_OBSERVED
+
+#: A single outlook, of which nothing is learnt.
+_OUTLOOK = OutlookOptions(max_devices=1, learns=False, calibrates=False)
 
 
 def forecast_series(  # noqa: PLR0913 - each has a default
@@ -27,7 +32,26 @@ def forecast_series(  # noqa: PLR0913 - each has a default
     includes_path: bool = True,
     limits: Limits = WIDEST,
 ) -> Forecast:
+    """Forecast a series that belongs to no device: :func:`forecast_series_with_outlook` without one."""
+    return forecast_series_with_outlook(
+        model, None, readings, issued_at_ms, zone, plan=plan, includes_path=includes_path, limits=limits
+    )[0]
+
+
+def forecast_series_with_outlook(  # noqa: PLR0913 - each has a default
+    model: Predictor,
+    outlook_model: Predictor | None,
+    readings: Sequence[Reading],
+    issued_at_ms: int,
+    zone: tzinfo = UTC,
+    *,
+    plan: LoadPlan = NO_LOADS,
+    includes_path: bool = True,
+    limits: Limits = WIDEST,
+) -> tuple[Forecast, Outlook | None]:
     """Forecast a series that belongs to no device, oldest first, and its ``plan``, by the rules of the stream.
+
+    The outlook is None without ``outlook_model``. Of a week's history it has what the series holds.
 
     If the model returns a value that is not finite or outside the range that follows from ``limits``, the forecast is
     persistence. Raises :class:`RequestError` that names the reading if nothing can be forecast by these rules.
@@ -35,7 +59,9 @@ def forecast_series(  # noqa: PLR0913 - each has a default
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(model, 1, zone, includes_path=includes_path, limits=limits)
+    engine = Engine(
+        model, 1, zone, includes_path=includes_path, limits=limits, outlook_model=outlook_model, outlook=_OUTLOOK
+    )
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # without copying their windows
     engine.replace_plan(readings[-1].device, plan)
     newest = engine.accept(readings[-1:])
@@ -50,4 +76,7 @@ def forecast_series(  # noqa: PLR0913 - each has a default
     if not newest.devices:
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
         raise RequestError(msg)
-    return replace(engine.forecast(newest, issued_at_ms)[0], device=None)
+    forecasts = engine.forecast(newest, issued_at_ms)
+    outlooks = engine.outlook(newest, forecasts)
+    outlook = None if outlooks is None else replace(outlooks[0], device=None)
+    return replace(forecasts[0], device=None), outlook

@@ -7,6 +7,7 @@ after the snapshot are replayed, one by one, by the rules of the stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED
 from gapcast.core.learning.submetered_state import PREFIX
 from gapcast.core.meters.samples import MeterState
+from gapcast.core.outlook.stored_state import SIGNATURE, implausible_outlooks
 from gapcast.core.plan_tracker import TrackerState
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
@@ -44,7 +46,9 @@ class Snapshot:
     :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
     that of the engine (empty: not known). ``submeters`` are the names of the submeters' channels. ``plans`` are the
     announced loads; ``latest_planned`` are the indices of devices whose newest forecast contains planned power, each
-    with the mean without it and the planned power, kW.
+    with the mean without it and the planned power, kW; ``week`` are the ``columns`` of
+    :class:`~gapcast.core.outlook.week.WeekHistory`, empty without one. ``outlook`` are those
+    of :class:`~gapcast.core.outlook.engine_part.OutlookPart`.
     """
 
     spec: WindowSpec
@@ -70,6 +74,8 @@ class Snapshot:
     submeters: Submeters = field(default_factory=dict)
     plans: list[TrackerState] = field(default_factory=list)
     latest_planned: list[tuple[int, float, float]] = field(default_factory=list)
+    week: dict[str, NDArray[Any]] = field(default_factory=dict)
+    outlook: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -107,6 +113,8 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         submeters={device: names for device, names in buffers.submeters.items() if device in buffers},
         plans=engine.plans.states(),
         latest_planned=[(i, *engine.newest.planned[row]) for i, row in enumerate(rows) if row in engine.newest.planned],
+        week={} if buffers.week is None else buffers.week.columns(rows),
+        outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
     )
 
 
@@ -152,6 +160,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
             stream.filled = observed & int.from_bytes(snapshot.filled[i].tobytes(), "little")
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
+    _restore_week(buffers, snapshot)
     if snapshot.model == forecast_signature(engine):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
@@ -162,14 +171,14 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
             if 0 <= i < n and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
         }
     engine.plans.restore(snapshot.plans)
-    problem = _restore_learning(engine, snapshot)
+    problems = _restore_learning(engine, snapshot), _restore_outlooks(engine, snapshot)
     if engine.ensemble is not None and engine.ensemble.submetered is not None:
         for device in _with_other_submeters(buffers, snapshot):
             engine.ensemble.submetered.forget(buffers.row(device))
     names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
     for device in names:
         engine.forget(device)
-    return RestoreProblems(problem, names)
+    return RestoreProblems("; ".join(filter(None, problems)), names)
 
 
 def _restore_submeters(buffers: Buffers, snapshot: Snapshot, values: F32) -> None:
@@ -201,6 +210,16 @@ def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
             buffers.stream(run[0].device).late_run = list(run)
 
 
+def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
+    """Restore the quarter-hours; those of devices without sound stored ones begin with their windows."""
+    if buffers.week is None:
+        return
+    if snapshot.week:
+        with suppress(StateError):  # damaged columns: all devices begin with their windows
+            buffers.week.restore_columns(snapshot.week, snapshot.last_minute[: len(buffers)])
+    buffers.add_windows_to_week()
+
+
 def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
     """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
     if engine.ensemble is None:
@@ -229,6 +248,22 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
     except (StateError, ValueError, IndexError, TypeError) as error:
         return str(error)
     return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
+
+
+def _restore_outlooks(engine: Engine, snapshot: Snapshot) -> str:
+    """Restore what outlooks learned; return what was left out, empty if nothing was."""
+    if engine.outlooks is None or not snapshot.outlook:
+        return ""
+    columns, n_bad = snapshot.outlook, 0
+    try:
+        bad = implausible_outlooks(columns)
+        n_bad = int(bad.sum())
+        if n_bad:
+            columns = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
+        engine.outlooks.restore_columns(len(engine.buffers), columns)
+    except (StateError, ValueError, IndexError, TypeError) as error:
+        return str(error)
+    return f"{n_bad} rows of learned outlooks are out of range" if n_bad else ""
 
 
 def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, same_spec: bool) -> None:

@@ -31,8 +31,9 @@ def transfer_state(before: Engine, after: Engine) -> None:
     """Move the state of ``before`` to ``after``, which must be new; ``before`` must not be used afterwards.
 
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
-    model differs, the newest forecasts are left out. Learning state continues for the ensemble members that both have;
-    for another horizon, it starts again, as do scores, drift detection and history.
+    model differs, the newest forecasts are left out. The quarter-hours of a week move to an engine that takes them.
+    Learning state continues for the ensemble members that both have; for another horizon, it starts again, as do
+    scores, drift detection and history. What outlooks learned continues for the same outlook model and lead times.
     Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
@@ -46,12 +47,20 @@ def transfer_state(before: Engine, after: Engine) -> None:
         _transfer_outcomes(before, after)
     if forecast_signature(before) == forecast_signature(after):
         after.newest = before.newest
+    week, old_week = after.buffers.week, before.buffers.week
     if before.buffers.spec == after.buffers.spec:
         after.buffers = before.buffers
         after.buffers.set_counted_minutes(after.published_model.spec.context)
     else:
         _transfer_windows(before, after)
+    after.buffers.week = week
+    if week is not None:
+        if old_week is not None:
+            week.take_over(old_week)
+        after.buffers.add_windows_to_week()
     after.plans.adopt(before.plans)
+    if after.outlooks is not None and before.outlooks is not None:
+        after.outlooks.adopt(before.outlooks)
 
 
 def _transfer_outcomes(before: Engine, after: Engine) -> None:

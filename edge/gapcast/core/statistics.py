@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from gapcast.core.engine import Result
+from gapcast.core.accepted_batch import Result
 from gapcast.core.forecast_range import Cause
 
 #: Upper bounds of latency and inference histograms, seconds.
@@ -49,6 +49,8 @@ class Statistics:
         default_factory=lambda: {"accepted": 0, "duplicate": 0, "late": 0, "rejected": 0}
     )
     forecasts: dict[str, int] = field(default_factory=dict)
+    #: Outlooks made.
+    n_outlooks: int = 0
     latency_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     inference_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     batch_size: Histogram = field(default_factory=lambda: Histogram(READINGS))

@@ -67,6 +67,33 @@ def bridge(before: ArrayLike, after: ArrayLike, n_missing: int) -> F32:
     return line
 
 
+def fill_short_gaps(series: F32) -> F32:
+    """Return ``series`` ``[T]``, one value per minute, NaN for a missing one, with its short gaps filled.
+
+    >>> fill_short_gaps(np.array([1.0, np.nan, 2.0, np.nan], dtype=np.float32)).tolist()
+    [1.0, 1.5, 2.0, nan]
+    """
+    at = np.flatnonzero(~np.isnan(series)).astype(np.int64)
+    return _fill(series, at, _steps_between(at))
+
+
+def _steps_between(at: I64) -> I64:
+    """Return the minutes from the reading before to each of the readings ``at``; the first one starts a history."""
+    return np.diff(at, prepend=at[:1] - (MAX_FILL_MIN + 2))
+
+
+def _fill(values: F32, at: I64, step: I64) -> F32:
+    """Return a copy of ``values`` with short gaps between the readings ``at``, ``step`` minutes apart, filled."""
+    filled = values.copy()
+    for n_missing in range(1, MAX_FILL_MIN + 1):
+        after = at[step == n_missing + 1]
+        before = after - n_missing - 1
+        low, high = values[before].astype(np.float64), values[after].astype(np.float64)
+        for k in range(1, n_missing + 1):
+            filled[before + k] = (low + (high - low) * (k / (n_missing + 1))).astype(np.float32)
+    return filled
+
+
 def pad(readings: NDArray[np.floating], spec: WindowSpec) -> F32:
     """Return one window ``[context]`` of the newest of ``readings`` ``[n]`` (oldest first, n >= 1).
 
@@ -105,25 +132,18 @@ class Windows:
         return np.ascontiguousarray(np.moveaxis(view[self._start[rows]], -1, 1))
 
 
-def cut(series: NDArray[np.floating], spec: WindowSpec) -> Windows:
+def cut(series: NDArray[np.floating], spec: WindowSpec, n_required: int | None = None) -> Windows:
     """Cut every window that a stream of ``series`` would forecast from.
 
     ``series`` ``[T]`` holds one value per minute (kW), NaN for a missing minute; with C channels it is
-    ``[T, C]``, and a minute is missing if any of them is NaN. There is one window for each reading
-    that is at least the second since its history (re)started.
+    ``[T, C]``, and a minute is missing if any of the first ``n_required`` is NaN (None: any of all). There is one
+    window for each reading that is at least the second since its history (re)started.
     """
     values = np.asarray(series, dtype=np.float32)
-    missing = np.isnan(values) if values.ndim == 1 else np.isnan(values).any(axis=1)
+    missing = np.isnan(values) if values.ndim == 1 else np.isnan(values[:, :n_required]).any(axis=1)
     at = np.flatnonzero(~missing).astype(np.int64)
-    step = np.diff(at, prepend=at[:1] - (MAX_FILL_MIN + 2))  # the first reading starts a history
-    filled = values.copy()
-    for n_missing in range(1, MAX_FILL_MIN + 1):
-        after = at[step == n_missing + 1]
-        before = after - n_missing - 1
-        low, high = values[before].astype(np.float64), values[after].astype(np.float64)
-        for k in range(1, n_missing + 1):
-            filled[before + k] = (low + (high - low) * (k / (n_missing + 1))).astype(np.float32)
-
+    step = _steps_between(at)
+    filled = _fill(values, at, step)
     starts = step > MAX_FILL_MIN + 1
     history = np.cumsum(starts) - 1  # which history each reading belongs to
     first, last = at[starts], at[np.append(np.flatnonzero(starts)[1:] - 1, at.size - 1)] if at.size else at

@@ -12,7 +12,8 @@ from gapcast.core.errors import BrokerError
 if TYPE_CHECKING:
     from amqtt.broker import Broker
 
-_START_S = _STOP_S = 10.0
+#: Longest waits, s: a busy machine needs seconds to load amqtt alone.
+_START_S = _STOP_S = 60.0
 
 
 class EmbeddedBroker:

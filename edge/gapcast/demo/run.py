@@ -26,7 +26,7 @@ from gapcast.replay.publisher import MeterPublisher, replay
 from gapcast.sample import sample_path
 
 HOST, DEVICE = "127.0.0.1", "home"
-_READY_S, _LAST_FORECAST_S = 15.0, 5.0
+_READY_S, _LAST_FORECAST_S = 60.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gapcast.core.errors import BrokerError
 from gapcast.core.score import ScoreAccumulator
 from gapcast.json_input import JsonError, decode_json
 
-_SUBSCRIBE_S = 10.0
+_SUBSCRIBE_S = 60.0
 
 
 class Watcher:

@@ -24,6 +24,7 @@ from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.ip_networks import Networks
 from gapcast.http.latest import LatestOfOne
 from gapcast.http.operations import health_router, metrics_router, models_router
+from gapcast.http.outlook import outlook_router
 from gapcast.http.predict import predict_router
 from gapcast.http.request_bodies import BodyLimit, BodyTypes, ComputeLimit
 from gapcast.http.safe_responses import SafeResponses
@@ -65,7 +66,7 @@ def create_app(
     app = DocumentedApp(
         title="gapcast",
         version=version("gapcast"),
-        description="Forecasts of household power, five minutes ahead.",
+        description="Forecasts of household power, five minutes ahead, and each lead time up to an hour.",
         docs_url=None,
         redoc_url=None,
     )
@@ -76,6 +77,7 @@ def create_app(
     app.include_router(metrics_router(registry))
     app.include_router(models_router(cards))
     app.include_router(predict_router(service.queries, handler))
+    app.include_router(outlook_router(service.queries.outlooks))
     app.include_router(devices_router(service))
     app.include_router(sources_router(service.queries))
     app.include_router(inference_router(service.queries))

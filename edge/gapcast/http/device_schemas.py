@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gapcast.http.schemas import ForecastDocument
+from gapcast.http.schemas import ForecastDocument, OutlookDocument
 
 
 class ReadingDocument(BaseModel):
@@ -82,6 +82,37 @@ class PlanDocument(BaseModel):
     plan: list[PlannedLoadDocument]
 
 
+class LeadScoresDocument(BaseModel):
+    """Scores of outlooks: a value for each lead time; null without an outcome."""
+
+    lead_min: list[int] = Field(description="Lead times, minutes")
+    n: list[int] = Field(description="Outlooks scored against their actual value")
+    mse_kw2: list[float | None]
+    mae_kw: list[float | None]
+    bias_kw: list[float | None]
+    skill: list[float | None] = Field(description="1 - MSE / MSE of persistence")
+    window_skill: list[float | None] = Field(
+        description="1 - MSE / MSE of the mean of the last minutes, as many as the lead time"
+    )
+    pinball_kw: list[float | None]
+    coverage: list[float | None] = Field(description="Share of actual values within the interval, 0 to 1")
+    width_kw: list[float | None]
+
+
+class OutlookPeriodScores(BaseModel):
+    """Scores of outlooks over one period."""
+
+    point: LeadScoresDocument = Field(description="Of the single minute at each lead time")
+    mean: LeadScoresDocument = Field(description="Of the mean of all minutes until then")
+
+
+class OutlookScoresDocument(BaseModel):
+    """Scores of a device's outlooks: over about a day, with less weight to what is older, and over all time."""
+
+    last_day: OutlookPeriodScores
+    ever: OutlookPeriodScores
+
+
 class DeviceDocument(BaseModel):
     """Current state of a device."""
 
@@ -101,6 +132,12 @@ class DeviceDocument(BaseModel):
     )
     plan: list[PlannedLoadDocument] = Field(description="Announced loads that have not ended")
     scores: DeviceScores
+    outlook: OutlookDocument | None = Field(
+        default=None, description="Newest outlook, as returned by `/outlook`; null without one, absent in lists"
+    )
+    outlook_scores: OutlookScoresDocument | None = Field(
+        default=None, description="Accuracy of its outlooks; null for a device without outlooks, absent in lists"
+    )
 
 
 class DevicePage(BaseModel):

@@ -62,7 +62,7 @@ def devices_router(service: Service) -> APIRouter:
 
     @router.get("/{device}", response_model=DeviceDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
     def one(device: str) -> Any:
-        """Return the state of a device, with its scores of the last day, the last week and all time."""
+        """Return the state of a device, with its outlook and its scores of the last day, the last week and all time."""
         document = devices.one(device)
         return _unknown(device) if document is None else JSONResponse(document)
 

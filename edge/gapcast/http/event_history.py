@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.grid import minute_label
-from gapcast.service.event_feed import BatchEvent, DeviceEvent
+from gapcast.core.outlook.document import outlook_document
+from gapcast.core.outlook.outlook import Outlooks
+from gapcast.service.event_feed import DeviceEvent, FeedEvent
 
 #: Number of stored events: hours of a household, or a second of the largest fleet.
 N_EVENTS = 4_096
@@ -53,8 +55,12 @@ class Ring:
         self._events.clear()
         self.next_id += 1
 
-    def add(self, event: BatchEvent | DeviceEvent) -> None:
+    def add(self, event: FeedEvent) -> None:
         """Store an event of the feed, as one or several events."""
+        if isinstance(event, Outlooks):
+            for outlook in event:
+                self.put("outlook", outlook.device, _json(outlook_document(outlook)))
+            return
         if isinstance(event, DeviceEvent):
             self.put(event.kind, event.device, _json(event.document))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Predictor
+from gapcast.core.predictor import Predictor, forecasts_means, history_steps_of, run_model
 from gapcast.core.window import F32
 from gapcast.http import problems, tensors
 from gapcast.http.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
@@ -96,7 +97,10 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
         ] = None,
         content_encoding: Annotated[str | None, Header(description="identity, or absent")] = None,
     ) -> Any:
-        """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card specifies."""
+        """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card specifies.
+
+        A model with a history takes that of each window as a second input.
+        """
         predictor = _model(queries, model, version)
         if content_encoding not in {None, "", "identity"}:
             raise tensors.unusable(
@@ -121,15 +125,31 @@ def _model(queries: ServiceQueries, name: str, version: str | None) -> Predictor
     return model
 
 
-def _metadata(model: Predictor) -> dict[str, Any]:
+def _inputs_of(model: Predictor) -> dict[str, tuple[int, ...]]:
+    """Return the shape of one row of each input."""
+    steps = history_steps_of(model)
+    return {"window": (model.spec.context, len(model.features))} | ({"history": (steps,)} if steps else {})
+
+
+def _outputs_of(model: Predictor) -> dict[str, tuple[int, ...]]:
+    """Return the shape of one row of each output, in the order of :class:`Prediction`'s fields."""
     n_leads, levels = len(model.lead_times_min), model.quantile_levels
-    outputs = {"mean": [-1, n_leads]} | ({} if levels is None else {"quantiles": [-1, n_leads, len(levels)]})
+    means = ("mean", "mean_to") if forecasts_means(model) else ("mean",)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for mean in means:
+        shapes[mean] = (n_leads,)
+        if levels is not None:
+            shapes[mean.replace("mean", "quantiles")] = (n_leads, len(levels))
+    return shapes
+
+
+def _metadata(model: Predictor) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": "tensorflow_lite",
-        "inputs": [_tensor("window", [-1, model.spec.context, len(model.features)])],
-        "outputs": [_tensor(name, shape) for name, shape in outputs.items()],
+        "inputs": [_tensor(name, [-1, *shape]) for name, shape in _inputs_of(model).items()],
+        "outputs": [_tensor(name, [-1, *shape]) for name, shape in _outputs_of(model).items()],
     }
 
 
@@ -138,29 +158,41 @@ def _tensor(name: str, shape: list[int]) -> dict[str, Any]:
 
 
 def _infer(model: Predictor, body: bytes, json_length: str | None) -> Response:
-    names = ("mean",) if model.quantile_levels is None else ("mean", "quantiles")
-    request = tensors.parse_request(body, json_length, names)
-    shape = (model.spec.context, len(model.features))
-    if request.name != "window" or request.tensor.shape[1:] != shape or not len(request.tensor):
-        msg = f"inputs: window [N, {shape[0]}, {shape[1]}] is required, not {request.name} {list(request.tensor.shape)}"
+    inputs, names = _inputs_of(model), tuple(_outputs_of(model))
+    request = tensors.parse_request(body, json_length, tuple(inputs), names)
+    found = [_checked(request.tensors, name, shape) for name, shape in inputs.items()]
+    if len({len(tensor) for tensor in found}) > 1:
+        msg = f"inputs: each window needs its history; there are {' and '.join(str(len(tensor)) for tensor in found)}"
         raise tensors.unusable(msg)
     head: dict[str, object] = {"model_name": model.name, "model_version": model.version}
     if request.id is not None:
         head["id"] = request.id
-    outputs = dict(zip(names, _outputs(model, request.tensor), strict=True))
+    outputs = dict(zip(names, _outputs(model, names, found), strict=True))
     answer, n_json = tensors.encode_response(head, outputs, request.outputs)
     if n_json == len(answer):
         return Response(answer, media_type="application/json")
     return Response(answer, headers={JSON_LENGTH: str(n_json)}, media_type=BINARY_TYPE)
 
 
-def _outputs(model: Predictor, windows: F32) -> list[F32]:
+def _checked(found: Mapping[str, F32], name: str, shape: tuple[int, ...]) -> F32:
+    """Return the tensor ``name`` ``[N, *shape]``, N >= 1; raise :class:`HTTPException` if it is another."""
+    other = next((one for one in found if one not in {"window", "history"}), next(iter(found)))
+    sent = name if name in found else other
+    tensor = found[sent]
+    if sent != name or tensor.shape[1:] != shape or not len(tensor):
+        required = f"{name} [N, {', '.join(map(str, shape))}]"
+        raise tensors.unusable(f"inputs: {required} is required, not {sent} {list(tensor.shape)}")
+    return tensor
+
+
+def _outputs(model: Predictor, names: Sequence[str], inputs: Sequence[F32]) -> list[F32]:
     parts: list[list[F32]] = []
-    for first in range(0, len(windows), _N_PER_CALL):
+    for first in range(0, len(inputs[0]), _N_PER_CALL):
         if first:
             time.sleep(_PAUSE_S)
-        prediction = model.predict(windows[first : first + _N_PER_CALL])
-        parts.append([prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles])
+        windows, *histories = [rows[first : first + _N_PER_CALL] for rows in inputs]
+        prediction = run_model(model, windows, histories[0] if histories else None)
+        parts.append([getattr(prediction, name) for name in names])
     outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
     if not all(np.isfinite(output).all() for output in outputs):
         msg = f"model {model.name} returned a non-finite value"

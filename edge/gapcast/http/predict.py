@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gapcast.api.predict_answer import JSON_TYPE, PredictHandler
 from gapcast.http import problems
-from gapcast.http.schemas import ForecastDocument, ForecastList
+from gapcast.http.schemas import ForecastDocument, ForecastList, PredictDocument
 from gapcast.service.queries import ServiceQueries
 
 #: Page size of ``GET /predict``: largest, and default.
@@ -48,7 +48,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
 
     @router.post(
         "/predict",
-        response_model=ForecastDocument,
+        response_model=PredictDocument,
         responses=problems.answers(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

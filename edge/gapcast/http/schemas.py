@@ -1,4 +1,8 @@
-"""Response bodies of REST; the forecast's follows from :data:`gapcast.core.forecast_fields.FIELDS`."""
+"""Response bodies of REST with forecasts and outlooks.
+
+Their fields follow from :data:`gapcast.core.forecast_fields.FIELDS` and
+:data:`gapcast.core.outlook.document.OUTLOOK_FIELDS`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
 
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
+from gapcast.core.outlook.document import OUTLOOK_FIELDS, OutlookField
 
 _EXAMPLE: JsonDict = {
     "v": 1,
@@ -35,14 +40,16 @@ _TYPES: dict[FieldType, Any] = {
     FieldType.MINUTE: str,
     FieldType.INSTANT: str,
     FieldType.NUMBERS: list[float],
+    FieldType.INTEGERS: list[int],
+    FieldType.MINUTES: list[str],
     FieldType.WEIGHTS: dict[str, float],
 }
 
 
-def _definition(field: ForecastField) -> tuple[Any, Any]:
+def _definition(field: ForecastField | OutlookField) -> tuple[Any, Any]:
     kind = _TYPES[field.type]
     description = field.description[0].upper() + field.description[1:]
-    if field.is_optional:
+    if isinstance(field, ForecastField) and field.is_optional:
         return kind | None, Field(default=None, description=description)
     return kind | None if field.is_nullable else kind, Field(description=description)
 
@@ -62,3 +69,47 @@ class ForecastList(BaseModel):
     forecasts: list[ForecastDocument]
     n_devices: int = Field(description="Number of devices with a forecast, over all pages")
     next: str | None = Field(description="Value of `after` for the next page; null on the last page")
+
+
+_OUTLOOK_EXAMPLE: JsonDict = {
+    "v": 1,
+    "device": "home",
+    "observed_at": "2010-11-01T00:29:00Z",
+    "issued_at": "2026-01-01T12:00:00.123Z",
+    "model": "outlook",
+    "model_version": "1",
+    "level": 0.9,
+    "lead_min": [5, 60],
+    "target_at": ["2010-11-01T00:34:00Z", "2010-11-01T01:29:00Z"],
+    "mean_kw": [1.31, 1.12],
+    "lower_kw": [0.62, 0.24],
+    "median_kw": [1.28, 0.81],
+    "upper_kw": [2.71, 3.4],
+    "mean_to_kw": [1.27, 1.19],
+    "mean_to_lower_kw": [0.81, 0.52],
+    "mean_to_median_kw": [1.25, 1.11],
+    "mean_to_upper_kw": [2.16, 2.2],
+}
+_OUTLOOK_DEFINITIONS: dict[str, Any] = {field.name: _definition(field) for field in OUTLOOK_FIELDS}
+OutlookDocument: Any = create_model(
+    "OutlookDocument",
+    __config__=ConfigDict(json_schema_extra={"examples": [_OUTLOOK_EXAMPLE]}, protected_namespaces=()),
+    __doc__="An outlook: each lead time up to an hour; the same object as on the outlook topic.",
+    **_OUTLOOK_DEFINITIONS,
+)
+
+
+class OutlookList(BaseModel):
+    """The newest outlooks, by device."""
+
+    outlooks: list[OutlookDocument]
+    n_devices: int = Field(description="Number of devices that have an outlook, over all pages")
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page")
+
+
+PredictDocument: Any = create_model(
+    "PredictDocument",
+    __base__=ForecastDocument,
+    __doc__="A forecast of readings in a request, with its outlook if the request has `outlook`.",
+    outlook=(OutlookDocument | None, Field(default=None, description="Absent without `outlook` in the request")),
+)

@@ -19,7 +19,7 @@ from gapcast.json_input import JsonError, decode_json
 
 #: Decoded JSON takes some twenty times its size in memory; larger tensors must be sent as bytes, which take no extra.
 MAX_JSON_BYTES = 1_048_576
-#: Models have one input and few outputs.
+#: Models have one or two inputs and few outputs.
 _MAX_TENSORS = 16
 FLOAT = "FP32"
 _FLOAT_BYTES = 4
@@ -104,11 +104,10 @@ def request_schema() -> dict[str, Any]:
 
 
 class InferenceInputs(NamedTuple):
-    """A parsed request: its id, the one input, and the outputs to return, each with whether as bytes."""
+    """A parsed request: its id, the inputs by name, and the outputs to return, each with whether as bytes."""
 
     id: str | None
-    name: str
-    tensor: F32
+    tensors: Mapping[str, F32]
     outputs: Mapping[str, bool]
 
 
@@ -117,8 +116,13 @@ def unusable(detail: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> HTTPEx
     return HTTPException(status, detail)
 
 
-def parse_request(body: bytes, json_length: str | None, outputs: Sequence[str]) -> InferenceInputs:
-    """Parse a request for a model of one input and these ``outputs``; raise :class:`HTTPException` if it is invalid."""
+def parse_request(
+    body: bytes, json_length: str | None, inputs: Sequence[str], outputs: Sequence[str]
+) -> InferenceInputs:
+    """Parse a request for a model of these ``inputs`` and ``outputs``; raise :class:`HTTPException` if it is invalid.
+
+    There are as many tensors as ``inputs``, each of another name; the caller checks names and shapes.
+    """
     n_json = len(body) if json_length is None else _length(json_length, len(body))
     if n_json > MAX_JSON_BYTES:
         msg = f"the JSON has more than {MAX_JSON_BYTES} bytes: send values as bytes after it (binary_data_size)"
@@ -130,9 +134,7 @@ def parse_request(body: bytes, json_length: str | None, outputs: Sequence[str]) 
         raise unusable(f"{location_path(first['loc'])}: {first['msg']}") from error
     except JsonError as error:
         raise unusable(f"the body: not the JSON object of an inference request ({error})") from error
-    if len(request.inputs) != 1:
-        raise unusable(f"inputs: exactly one is required, not {len(request.inputs)}")
-    tensor = _tensor(request.inputs[0], memoryview(body)[n_json:])
+    tensors = _tensors(request.inputs, memoryview(body)[n_json:], inputs)
     wanted = [RequestOutput(name=name) for name in outputs] if request.outputs is None else request.outputs
     binary = {}
     for output in wanted:
@@ -142,7 +144,7 @@ def parse_request(body: bytes, json_length: str | None, outputs: Sequence[str]) 
             raise unusable(f"outputs: {output.name}: classification and shared memory are not supported")
         own = output.parameters.binary_data
         binary[output.name] = request.parameters.binary_data_output if own is None else own
-    return InferenceInputs(request.id, request.inputs[0].name, tensor, binary)
+    return InferenceInputs(request.id, tensors, binary)
 
 
 def _length(text: str, n_bytes: int) -> int:
@@ -151,7 +153,25 @@ def _length(text: str, n_bytes: int) -> int:
     return int(text)
 
 
-def _tensor(tensor: RequestInput, binary_part: memoryview) -> F32:
+def _tensors(found: Sequence[RequestInput], binary_part: memoryview, inputs: Sequence[str]) -> dict[str, F32]:
+    """Return the tensors of ``found`` by name; the values of those sent as bytes follow each other."""
+    if len(found) != len(inputs):
+        wanted = "exactly one is" if len(inputs) == 1 else f"{' and '.join(inputs)} are"
+        raise unusable(f"inputs: {wanted} required, not {len(found)}")
+    n_bytes = sum(one.parameters.binary_data_size or 0 for one in found)
+    tensors: dict[str, F32] = {}
+    first = 0
+    for one in found:
+        if one.name in tensors:
+            raise unusable(f"inputs: {one.name} is there twice")
+        n_own = one.parameters.binary_data_size or 0
+        tensors[one.name] = _tensor(one, binary_part[first : first + n_own], (n_bytes, len(binary_part)))
+        first += n_own
+    return tensors
+
+
+def _tensor(tensor: RequestInput, binary_part: memoryview, n_bytes: tuple[int, int]) -> F32:
+    """Return one tensor; ``binary_part`` are its bytes, ``n_bytes`` those of all inputs and those that were sent."""
     name, shape = tensor.name, tuple(tensor.shape)
     if tensor.datatype != FLOAT:
         raise unusable(f"inputs: {name}: its datatype is {FLOAT}, not {tensor.datatype!r}")
@@ -161,9 +181,10 @@ def _tensor(tensor: RequestInput, binary_part: memoryview) -> F32:
     if (tensor.data is None) is (n_binary is None):
         raise unusable(f"inputs: {name}: send its values as data or as bytes after the JSON (binary_data_size)")
     if n_binary is not None:
-        if n_binary != len(binary_part):
+        if n_bytes[0] != n_bytes[1]:
+            in_all = "" if n_bytes[0] == n_binary else f", {n_bytes[0]} in all"
             raise unusable(
-                f"inputs: {name}: binary_data_size is {n_binary}, but {len(binary_part)} bytes follow the JSON"
+                f"inputs: {name}: binary_data_size is {n_binary}{in_all}, but {n_bytes[1]} bytes follow the JSON"
             )
         if n_binary % _FLOAT_BYTES:
             raise unusable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +16,7 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import LAST_DAY
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.reading import Reading
+from gapcast.mqtt.discovery_outlook import outlook_components
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -44,7 +45,7 @@ _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", 
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistantTopics:
-    """The topics of Home Assistant's discovery, and those of a device's forecasts, availability, scores and minutes."""
+    """The topics of Home Assistant's discovery, and those of a device."""
 
     discovery_prefix: str
     forecast: DeviceTopic
@@ -53,6 +54,7 @@ class HomeAssistantTopics:
     scores: DeviceTopic | None = None
     max_devices: int = 1_000
     measured: DeviceTopic | None = None
+    outlook: DeviceTopic | None = None
 
     @property
     def birth_topic(self) -> str:
@@ -73,9 +75,12 @@ def object_id(device: str) -> str:
     return f"gapcast_{device.replace('-', '--').replace('.', '-d')}"
 
 
-def discovery_payload(device: str, topics: HomeAssistantTopics, model: ModelIdentity) -> bytes:
+def discovery_payload(
+    device: str, topics: HomeAssistantTopics, model: ModelIdentity, outlook_model: ModelIdentity | None = None
+) -> bytes:
     """Return the discovery message of ``device``: one sensor for each value that ``model`` provides.
 
+    With ``outlook_model`` it has those of the device's outlook too.
     A sensor with only its platform removes one that an earlier model provided.
     """
     identity, forecast_topic = object_id(device), topics.forecast.of(device)
@@ -90,6 +95,7 @@ def discovery_payload(device: str, topics: HomeAssistantTopics, model: ModelIden
             **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
             "power": _power(identity, device, topics.measured),
             **{name: _score(identity, name, device, topics.scores) for name in _SCORES},
+            **dict(outlook_components(identity, topics.outlook.of(device) if topics.outlook else None, outlook_model)),
         },
     }
     return json.dumps(document, separators=(",", ":")).encode()
@@ -163,10 +169,18 @@ def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) ->
 class Discovery:
     """Publishes the discovery messages. Implements :class:`RequestTopic` for Home Assistant's birth message."""
 
-    def __init__(self, session: Session, topics: HomeAssistantTopics, model: ModelIdentity) -> None:
+    def __init__(
+        self,
+        session: Session,
+        topics: HomeAssistantTopics,
+        model: ModelIdentity,
+        outlook_model_of: Callable[[str], ModelIdentity | None] = lambda _device: None,
+    ) -> None:
+        """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one."""
         self._session = session
         self._topics = topics
         self._model = self._published_model = model
+        self._outlook_model_of = outlook_model_of
         self._published: dict[str, None] = {}
         self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
@@ -224,5 +238,5 @@ class Discovery:
         return bool(self._to_republish)
 
     def _publish(self, device: str) -> None:
-        payload = discovery_payload(device, self._topics, self._model)
+        payload = discovery_payload(device, self._topics, self._model, self._outlook_model_of(device))
         self._session.publish(self._topics.config_topic(device).encode(), payload, retain=True)

@@ -52,8 +52,17 @@ class ForecastPublisher:
             forecasts.devices, forecasts.observed_minutes, self._encoder.encode(forecasts), strict=True
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
-            left_min = minute + horizon_min - now_min
-            expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
             extra = forwarded.get((device, minute), b"") if forwarded else b""
-            forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
+            expiry_s = expiry_of(minute, horizon_min, now_min)
+            forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s, extra=extra))
         return forecast_ids
+
+
+def expiry_of(observed_minute: int, horizon_min: int, now_min: float) -> int:
+    """Return the message expiry, s, of a forecast made at ``now_min``: its last minute, or a fixed time in a replay.
+
+    >>> expiry_of(100, 5, 101.5), expiry_of(100, 60, 101.5), expiry_of(100, 5, 9_000.0)
+    (210, 3510, 300)
+    """
+    left_min = observed_minute + horizon_min - now_min
+    return int(left_min * 60) or 1 if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S

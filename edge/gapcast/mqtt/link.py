@@ -12,12 +12,14 @@ from pydantic_core import to_json
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.grid import minute_label
+from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.clock_check import ClockCheck
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
+from gapcast.mqtt.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.payloads import decode, decode_plan
 from gapcast.mqtt.rejections import Rejections
 from gapcast.mqtt.request_topics import RequestTopic
@@ -88,6 +90,7 @@ class MqttLink:
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._forecast_publisher = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
         self._attach_properties = self._forecast_publisher.attach_properties
+        self._outlook_publisher = OutlookPublisher(session, topics.outlook, retain=retain_forecasts)
 
     @property
     def connected(self) -> bool:
@@ -255,6 +258,10 @@ class MqttLink:
         self._session.flush()
         return forecast_ids
 
+    def publish_outlooks(self, outlooks: Outlooks) -> None:
+        """Send each outlook on its device's topic, if the broker takes them; nothing waits for a confirmation."""
+        self._outlook_publisher.publish(outlooks)
+
     def publish_measured(self, readings: Sequence[Reading]) -> None:
         """Publish measured minutes for Home Assistant, if discovery is on."""
         if self.discovery is not None:
@@ -279,7 +286,7 @@ class MqttLink:
         """Clear the retained messages about a device."""
         topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
-            topics.append(self._topics.forecast.of(device))
+            topics += [self._topics.forecast.of(device), self._topics.outlook.of(device)]
         for topic in topics:
             self._session.publish(topic.encode(), b"", retain=True)
         if self.discovery is not None:

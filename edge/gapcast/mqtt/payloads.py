@@ -22,6 +22,7 @@ _REJECTION = frozenset({"topic", "reason", "detail", "payload"})
 #: What gapcast publishes as JSON, by the keys that no meter's message has together.
 _OWN_DOCUMENTS = {
     "forecast": frozenset({"horizon_min", "issued_at", "target_at", "model_version"}),
+    "outlook": frozenset({"lead_min", "issued_at", "target_at", "model_version"}),
     "rejection": _REJECTION,
 }
 

@@ -56,7 +56,7 @@ class DeviceTopic:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of readings, forecasts and reports."""
+    """The topics of readings, forecasts, outlooks and reports."""
 
     reading: DeviceTopic
     forecast: DeviceTopic
@@ -65,6 +65,7 @@ class Topics:
     scores: DeviceTopic
     events: str
     plan: DeviceTopic
+    outlook: DeviceTopic
 
 
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:

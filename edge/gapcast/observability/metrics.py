@@ -17,7 +17,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from gapcast.core.learning.outcomes import PERSISTENCE
-from gapcast.core.learning.summary import MemberSummary
+from gapcast.core.learning.summary import MIN_OUTCOMES, MemberSummary
 from gapcast.core.statistics import Histogram, Statistics
 from gapcast.observability.device_metrics import DeviceCollector
 from gapcast.service.internal_errors import Part
@@ -63,6 +63,7 @@ class ServiceCollector(Collector):
         yield from _failures(self._statistics)
         yield from _gateway(self._queries)
         yield from _live_scores(self._queries)
+        yield from _outlook_scores(self._queries)
         yield from _refits(self._queries)
         yield from _models(self._statistics, self._queries)
         yield from _program(self._about)
@@ -72,6 +73,7 @@ def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
     yield _counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
     by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
+    yield CounterMetricFamily("gapcast_outlooks", "Outlooks made.", statistics.n_outlooks)
     yield _histogram(
         "gapcast_forecast_latency_seconds",
         "Time from the arrival of a reading to the publication of its forecast.",
@@ -249,6 +251,25 @@ def _live_scores(queries: ServiceQueries) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "gapcast_drifts", "Lasting changes detected in the forecast errors of a device (concept drift).", n_changes
     )
+
+
+def _outlook_scores(queries: ServiceQueries) -> Iterator[Metric]:
+    """Yield the live scores of outlooks over all devices, for lead times with the minimum number of outcomes."""
+    labels = ["kind", "lead_min", "period"]
+    skill = GaugeMetricFamily(
+        "gapcast_outlook_skill_ratio", "Skill score of outlooks: 1 - MSE / MSE of persistence.", labels=labels
+    )
+    coverage = GaugeMetricFamily(
+        "gapcast_outlook_coverage_ratio", "Share of actual values within the interval of outlooks.", labels=labels
+    )
+    for period, scores in queries.outlooks.live_scores().items():
+        for kind, of_kind in (("point", scores.point), ("mean", scores.mean)):
+            for one in of_kind:
+                for family, value in ((skill, one.skill), (coverage, one.coverage)):
+                    if one.n >= MIN_OUTCOMES and value is not None:
+                        family.add_metric([kind, str(one.lead_min), period], value)
+    yield skill
+    yield coverage
 
 
 def _counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:

@@ -105,16 +105,14 @@ def _replay_golden(predictor: TflitePredictor) -> None:
     """Predict window by window, so that no interpreter for batches is created before the first batch."""
     golden = predictor.card.golden
     windows = np.asarray(golden.window, dtype=np.float32)
-    predictions = [predictor.predict(windows[i : i + 1]) for i in range(len(windows))]
-    mean = np.concatenate([prediction.mean for prediction in predictions])
-    quantiles = [prediction.quantiles for prediction in predictions if prediction.quantiles is not None]
-    for what, expected, actual in (
-        ("mean", golden.mean, mean),
-        ("quantiles", golden.quantiles, np.concatenate(quantiles) if quantiles else None),
-    ):
-        if expected is None or actual is None:
-            continue
-        expected_kw = np.asarray(expected, dtype=np.float32)
+    history = None if golden.history is None else np.asarray(golden.history, dtype=np.float32)
+    predictions = [
+        predictor.predict(windows[i : i + 1], None if history is None else history[i : i + 1])
+        for i in range(len(windows))
+    ]
+    for what in predictor.card.outputs:
+        expected_kw = np.asarray(getattr(golden, what), dtype=np.float32)
+        actual = np.concatenate([getattr(prediction, what) for prediction in predictions])
         error_kw = np.inf if expected_kw.shape != actual.shape else float(np.max(np.abs(expected_kw - actual)))
         if not error_kw <= golden.tolerance_kw:
             msg = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -14,7 +14,7 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.runtime import load_interpreter
 
-INPUT = "window"
+INPUT, HISTORY = "window", "history"
 #: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
 #: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
 #: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. Larger batches are
@@ -22,12 +22,17 @@ INPUT = "window"
 #: 17 MB at 256). Not all are created at the start: those of the bundled models for 8 and 32 rows take 23 MB, and a
 #: house sends one row at a time. If memory is too short for a larger one, an existing smaller one runs the rows.
 BATCH_SIZES = (1, 8, 32)
+#: By name of an input, the shape of one row.
+Shapes = Mapping[str, tuple[int, ...]]
+#: The rows of each input, in errors.
+_ROWS_OF = {INPUT: "windows of {} (context, features)", HISTORY: "histories of {} (steps)"}
 
 
 class _BatchInterpreter:
     """An interpreter allocated for one batch size."""
 
-    def __init__(self, content: bytes, batch_size: int, shape: tuple[int, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(self, content: bytes, batch_size: int, shapes: Shapes, outputs: tuple[str, ...]) -> None:
+        """Allocate it for inputs of ``shapes``, a row of each by its name."""
         interpreter_class, _ = load_interpreter()
         self._interpreter: Any = interpreter_class(model_content=content, num_threads=1)
         signatures = self._interpreter.get_signature_list()
@@ -36,26 +41,29 @@ class _BatchInterpreter:
             raise ModelError(msg)
         runner = self._interpreter.get_signature_runner()
         found_in, found_out = runner.get_input_details(), runner.get_output_details()
-        if set(found_in) != {INPUT} or not set(outputs) <= set(found_out):
-            msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[INPUT]} -> {list(outputs)}"
+        if set(found_in) != set(shapes) or not set(outputs) <= set(found_out):
+            msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[*shapes]} -> {[*outputs]}"
             raise ModelError(msg)
-        found_shape = [int(size) for size in found_in[INPUT]["shape_signature"][1:]]
-        if found_shape != list(shape):
-            msg = f"the file takes windows of {found_shape} (context, features), not {list(shape)} as its card says"
-            raise ValueError(msg)
+        for name, shape in shapes.items():
+            found_shape = [int(size) for size in found_in[name]["shape_signature"][1:]]
+            if found_shape != list(shape):
+                msg = f"the file takes {_ROWS_OF[name].format(found_shape)}, not {list(shape)} as its card says"
+                raise ValueError(msg)
         self.batch_size = batch_size
-        self._input = found_in[INPUT]["index"]
+        self._inputs = tuple(found_in[name]["index"] for name in shapes)
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
         del runner  # it references the interpreter's memory, which is reallocated next
-        self._interpreter.resize_tensor_input(self._input, (batch_size, *shape))
+        for index, shape in zip(self._inputs, shapes.values(), strict=True):
+            self._interpreter.resize_tensor_input(index, (batch_size, *shape))
         self._interpreter.allocate_tensors()
-        self._batch = np.zeros((batch_size, *shape), dtype=np.float32)
+        self._batches = [np.zeros((batch_size, *shape), dtype=np.float32) for shape in shapes.values()]
 
-    def run(self, rows: F32) -> list[F32]:
-        """Run ``rows`` (at most the batch size); the remaining rows of the batch are stale and dropped."""
-        n = len(rows)
-        self._batch[:n] = rows
-        self._interpreter.set_tensor(self._input, self._batch)
+    def run(self, inputs: Sequence[F32]) -> list[F32]:
+        """Run rows of each input (at most the batch size); the remaining rows of the batch are stale and dropped."""
+        n = len(inputs[0])
+        for index, batch, rows in zip(self._inputs, self._batches, inputs, strict=True):
+            batch[:n] = rows
+            self._interpreter.set_tensor(index, batch)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[:n] for index in self._outputs]
 
@@ -75,9 +83,11 @@ class TflitePredictor:
         self._content = content
         self._features = tuple(feature.name for feature in card.features)
         self._shape = (card.context, len(card.features))
+        self._history_steps = card.history_steps
+        self._shapes = {INPUT: self._shape} | ({HISTORY: (card.history_steps,)} if card.history else {})
         self._lead_times_min = tuple(card.lead_times_min)
         self._quantile_levels = None if card.quantile_levels is None else tuple(card.quantile_levels)
-        self._outputs = ("mean",) if card.quantile_levels is None else ("mean", "quantiles")
+        self._outputs = card.outputs
         self._lock = Lock()
         self._interpreters: dict[int, _BatchInterpreter] = {}
         self._interpreter_of_size(BATCH_SIZES[0])
@@ -113,6 +123,16 @@ class TflitePredictor:
         return self._quantile_levels
 
     @property
+    def history_steps(self) -> int:
+        """The steps of the card's history; 0 if the model takes none."""
+        return self._history_steps
+
+    @property
+    def forecasts_means(self) -> bool:
+        """Whether predictions have ``mean_to``."""
+        return self.card.forecasts_means
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes of the existing interpreters."""
         return tuple(sorted(self._interpreters))
@@ -120,37 +140,52 @@ class TflitePredictor:
     def warm_up(self, sizes: Iterable[int] = BATCH_SIZES[:1]) -> None:
         """Create and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
         for size in sizes:
-            self.predict(np.zeros((size, *self._shape), dtype=np.float32))
+            history = np.zeros((size, self._history_steps), dtype=np.float32) if self._history_steps else None
+            self.predict(np.zeros((size, *self._shape), dtype=np.float32), history)
 
     def release_interpreters(self) -> None:
         """Release the interpreters and their memory; the next prediction creates the one that it needs."""
         with self._lock:
             self._interpreters.clear()
 
-    def predict(self, windows: F32) -> Prediction:
-        """Forecast ``windows`` ``[N, context, features]``, any N >= 1.
+    def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]``, any N >= 1, with ``history`` ``[N, steps]`` if it takes one.
 
         Raises :class:`ModelError` if they have another shape, the runtime fails, or memory is too short.
         """
         if windows.shape[1:] != self._shape or len(windows) == 0:
             msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
             raise ModelError(msg)
+        inputs = [windows, *self._checked_history(len(windows), history)]
         try:
             with self._lock:
-                parts = self._run_parts(windows)
+                parts = self._run_parts(inputs)
             outputs = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
         except MemoryError as error:
             msg = f"model {self.name}: memory is too short for {len(windows)} windows"
             raise ModelError(msg) from error
-        return Prediction(*outputs)
+        return Prediction(**dict(zip(self._outputs, outputs, strict=True)))
 
-    def _run_parts(self, windows: F32) -> list[list[F32]]:
+    def _checked_history(self, n: int, history: F32 | None) -> list[F32]:
+        """Return the second input of ``n`` windows, if the model has one; raise :class:`ModelError` if it is wrong."""
+        if not self._history_steps:
+            if history is not None:
+                msg = f"model {self.name} takes no history"
+                raise ModelError(msg)
+            return []
+        if history is None or history.shape != (n, self._history_steps):
+            found = "none" if history is None else list(history.shape)
+            msg = f"model {self.name} takes a history of [{n}, {self._history_steps}] for {n} windows, not {found}"
+            raise ModelError(msg)
+        return [history]
+
+    def _run_parts(self, inputs: Sequence[F32]) -> list[list[F32]]:
         parts: list[list[F32]] = []
-        first = 0
-        while first < len(windows):
-            interpreter = self._interpreter_for(len(windows) - first)
-            rows = windows[first : first + interpreter.batch_size]
-            first += len(rows)
+        first, n = 0, len(inputs[0])
+        while first < n:
+            interpreter = self._interpreter_for(n - first)
+            rows = [values[first : first + interpreter.batch_size] for values in inputs]
+            first += len(rows[0])
             try:
                 parts.append(interpreter.run(rows))
             except (ValueError, RuntimeError) as error:
@@ -171,7 +206,7 @@ class TflitePredictor:
     def _interpreter_of_size(self, size: int) -> _BatchInterpreter:
         if size not in self._interpreters:
             try:
-                self._interpreters[size] = _BatchInterpreter(self._content, size, self._shape, self._outputs)
+                self._interpreters[size] = _BatchInterpreter(self._content, size, self._shapes, self._outputs)
             except (ValueError, RuntimeError) as error:
                 raise self._runtime_error("load", error) from error
             except (MemoryError, OSError) as error:

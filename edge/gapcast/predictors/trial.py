@@ -80,7 +80,7 @@ def run_trial(given: IO[bytes]) -> bytes:
     card = check_files(files, folder)
     model = build_model(files, card)
     for windows in probe_windows(card):
-        check_batch(model, windows, time.process_time)
+        check_batch(model, windows, time.process_time, probe_history(card, windows))
     if model.sizes != BATCH_SIZES:
         msg = f"model {card.name}: the runtime takes {model.sizes} rows at a time, not each of {BATCH_SIZES}"
         raise ModelError(msg)
@@ -96,20 +96,23 @@ def probe_windows(card: ModelCard) -> Iterator[F32]:
         yield np.resize(np.asarray(_EXTREME_KW, dtype=np.float32), shape)
 
 
-def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], float]) -> None:
+def probe_history(card: ModelCard, windows: F32) -> F32 | None:
+    """Return histories ``[N, steps]`` with the values of ``windows``; None if the model takes none."""
+    return np.resize(windows, (len(windows), card.history_steps)) if card.history else None
+
+
+def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], float], history: F32 | None = None) -> None:
     """Run one batch; raise :class:`ModelError` if it takes longer than :data:`MAX_BATCH_S` or has a wrong shape."""
     start_s = clock_s()
-    prediction = model.predict(windows)
+    prediction = model.predict(windows, history)
     took_s = clock_s() - start_s
     if took_s > MAX_BATCH_S:
         msg = f"model {model.name}: a batch of {len(windows)} windows takes {took_s:.1f} s, more than {MAX_BATCH_S:g} s"
         raise ModelError(msg)
-    n_leads = len(model.lead_times_min)
-    expected: list[tuple[int, ...]] = [(len(windows), n_leads)]
-    found = [prediction.mean.shape]
-    if model.quantile_levels is not None:
-        expected.append((len(windows), n_leads, len(model.quantile_levels)))
-        found.append(() if prediction.quantiles is None else prediction.quantiles.shape)
+    of_mean = (len(windows), len(model.lead_times_min))
+    of_quantiles = (*of_mean, len(model.quantile_levels or ()))
+    expected = [of_quantiles if name.startswith("quantiles") else of_mean for name in model.card.outputs]
+    found = [getattr(prediction, name).shape for name in model.card.outputs]
     if found != expected:
         msg = f"model {model.name}: a batch gives the shapes {found}, not {expected}"
         raise ModelError(msg)

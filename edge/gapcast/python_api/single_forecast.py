@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from gapcast.app.horizon import possible_horizons
 from gapcast.app.models import Models, load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import ForecastSettings, ModelSettings, Settings
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.lead_time_view import at_horizon
+from gapcast.core.outlook.quarters import STEP_MIN
+from gapcast.core.predictor import Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.series import forecast_series
 from gapcast.core.window import I64, MAX_FILL_MIN, MIN_OBSERVED
 from gapcast.predictors.library import Library, Stamp
-from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.minute_means import sampling_of
 from gapcast.recordings.table import F64
 
@@ -49,7 +52,8 @@ def forecast(
     _check_range(power_kw)
     loaded = _load(library := Library((models or models_path(),)), library.stamp())
     model = _model_for(minutes, loaded)
-    minute, power_kw = _newest(minute, power_kw, model.spec.context)
+    history_min = history_steps_of(model) * STEP_MIN
+    minute, power_kw = _newest(minute, power_kw, model.spec.context, history_min)
     readings = [Reading("series", *one) for one in zip(minute.tolist(), power_kw.tolist(), strict=True)]
     try:
         return forecast_series(model, readings, time.time_ns() // 1_000_000, zone, limits=_LIMITS)
@@ -119,8 +123,11 @@ def _check_range(power_kw: F64) -> None:
         raise ValueError(msg)
 
 
-def _newest(minute: I64, power_kw: F64, context: int) -> tuple[I64, F64]:
-    """Return the readings that a window of ``context`` minutes takes: since the last gap that is not filled."""
+def _newest(minute: I64, power_kw: F64, context: int, history_min: int) -> tuple[I64, F64]:
+    """Return the readings that a window of ``context`` minutes takes: since the last gap that is not filled.
+
+    A model with a history also takes those of the ``history_min`` minutes before, since the last gap of a day.
+    """
     present = ~np.isnan(power_kw)
     minute, power_kw = minute[present], power_kw[present]
     if minute.size < MIN_OBSERVED:
@@ -131,7 +138,14 @@ def _newest(minute: I64, power_kw: F64, context: int) -> tuple[I64, F64]:
     if minute.size - first < MIN_OBSERVED:
         msg = f"readings_kw: more than {MAX_FILL_MIN} minutes are missing before the newest; {MIN_OBSERVED} are needed"
         raise ValueError(msg)
-    first = max(first, int(np.searchsorted(minute, minute[-1] - context - MAX_FILL_MIN)))
+    look_back_min = context + MAX_FILL_MIN
+    if history_min:
+        long_gaps = np.flatnonzero(np.diff(minute) > DAY_MIN)
+        first, look_back_min = (
+            int(long_gaps[-1]) + 1 if long_gaps.size else 0,
+            max(look_back_min, history_min + STEP_MIN),
+        )
+    first = max(first, int(np.searchsorted(minute, minute[-1] - look_back_min)))
     return minute[first:], power_kw[first:]
 
 
@@ -142,16 +156,11 @@ def _load(library: Library, _stamp: Stamp) -> Models:
     return load_models(Settings(forecast=alone, models=ModelSettings(path=library.own)), library)
 
 
-def _model_for(minutes: int, loaded: Models) -> TflitePredictor:
+def _model_for(minutes: int, loaded: Models) -> Predictor:
     """Return the default model if it forecasts ``minutes`` ahead, otherwise the first by name that does."""
-    by_horizon: dict[int, list[TflitePredictor]] = {}
     for model in (loaded.primary, *(model for _, model in sorted(loaded.by_name.items()))):
-        by_horizon.setdefault(model.lead_times_min[-1], []).append(model)
-    if minutes not in by_horizon:
-        possible = "; ".join(
-            f"{horizon_min} ({', '.join(sorted({model.name for model in found}))})"
-            for horizon_min, found in sorted(by_horizon.items())
-        )
-        msg = f"minutes={minutes}: no model forecasts that far ahead; possible are {possible}"
-        raise ValueError(msg)
-    return by_horizon[minutes][0]
+        if minutes in model.lead_times_min:
+            return at_horizon(model, minutes)
+    possible = possible_horizons(loaded.by_name.values())
+    msg = f"minutes={minutes}: no model forecasts that far ahead; possible are {possible}"
+    raise ValueError(msg)

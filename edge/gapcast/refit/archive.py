@@ -1,35 +1,38 @@
 """The last weeks of minutes of some devices, in one append-only file each: what the night's refit learns from.
 
-Readings are collected in memory and appended once an hour, 8 bytes a minute, so that a memory card is written rarely;
-a killed process loses at most that hour. Each append is a block with a CRC-32. A block that was only partly written,
-as in a power failure, ends the file; what is before it is used. Once a quarter too long, a file is replaced by its
-newest weeks, atomically.
+Readings are collected in memory and appended once an hour, so that a memory card is written rarely; a killed process
+loses at most that hour. Each append is a block with a CRC-32 (:mod:`.minutes_file`). A block that was only partly
+written, as in a power failure, ends the file; what is before it is used. Once a quarter too long, a file is replaced by
+its newest weeks, atomically.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
 import structlog
 
 from gapcast.core.reading import Reading
 from gapcast.private_files import create_private, make_private_folder, open_private
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
+from gapcast.refit.minutes_file import (
+    ArchivedReading,
+    MinutesFile,
+    block,
+    header,
+    joined,
+    minutes_of,
+    none_recorded,
+    read_file,
+    version_for,
+)
 from gapcast.storage.disk_errors import disk_error_fix
 
 log = structlog.get_logger(__name__)
 
-_HEADER = b"gapcast minutes 1\n"
-#: Before the records of a block: their number, and their CRC-32.
-_BLOCK = struct.Struct("<II")
-#: The minute since the epoch, doubled, plus 1 if it was filled; and the power, kW.
-_RECORD = np.dtype([("minute", "<u4"), ("gap_kw", "<f4")])
 #: A file with more records than this is replaced by one with the newest :data:`MAX_MINUTES`.
 _MAX_RECORDS = MAX_MINUTES + MAX_MINUTES // 4
 _MINUTES, _FOREST, _PART = ".minutes", ".forest", ".part"
@@ -44,8 +47,9 @@ class MinuteArchive:
         self._max_devices = max_devices
         self._lock = Lock()  # held for a moment: the stream never waits for the disk
         self._files_lock = Lock()  # taken before the other one
-        self._pending: dict[str, list[tuple[int, float]]] = {}  # by device: also of those without new readings
+        self._pending: dict[str, list[ArchivedReading]] = {}  # by device: also of those without new readings
         self._n_stored: dict[str, int] = {}
+        self._versions: dict[str, int] = {}  # of the files
         self._problem = False
 
     @property
@@ -61,7 +65,7 @@ class MinuteArchive:
         for path in sorted(self._folder.glob(f"*{_MINUTES}")):
             device = path.name.removesuffix(_MINUTES)
             if len(self._pending) < self._max_devices:
-                self._n_stored[device] = len(self._read(device))
+                self._n_stored[device] = len(self._read(device).minutes)
                 self._pending[device] = []
 
     def record(self, readings: Sequence[Reading]) -> None:
@@ -74,7 +78,8 @@ class MinuteArchive:
                     if len(pending) >= self._max_devices:
                         continue
                     of_device = pending[reading.device] = []
-                of_device.append((reading.minute * 2 + reading.is_filled, reading.gap_kw))
+                coded_minute = reading.minute * 2 + reading.is_filled
+                of_device.append(ArchivedReading(coded_minute, reading.gap_kw, reading.measured))
 
     def n_readings(self, device: str) -> int:
         """Return the number of archived readings of ``device``, at most :data:`MAX_MINUTES`."""
@@ -85,10 +90,10 @@ class MinuteArchive:
         """Return the newest readings of ``device``, in order."""
         self.flush()
         with self._files_lock:
-            stored = self._read(device)
+            stored = self._read(device).minutes
         with self._lock:
-            waiting = np.array(self._pending.get(device, []), dtype=_RECORD)
-        return _house(np.concatenate([stored, waiting])).newest()
+            waiting = minutes_of(self._pending.get(device, ()))
+        return joined([stored, waiting]).newest()
 
     def flush(self) -> None:
         """Append the collected readings to the files. If the disk fails, they are collected until it works again."""
@@ -100,7 +105,7 @@ class MinuteArchive:
                         continue
                     self._pending[device] = []
                 try:
-                    self._append(device, np.array(taken, dtype=_RECORD))
+                    self._append(device, minutes_of(taken))
                 except OSError as error:
                     with self._lock:
                         self._pending[device] = (taken + self._pending[device])[-MAX_MINUTES:]
@@ -116,6 +121,7 @@ class MinuteArchive:
             with self._lock:
                 self._pending.pop(device, None)
             self._n_stored.pop(device, None)
+            self._versions.pop(device, None)
             for suffix in (_MINUTES, _FOREST, _MINUTES + _PART, _FOREST + _PART):
                 self._path(device, suffix).unlink(missing_ok=True)
 
@@ -144,20 +150,20 @@ class MinuteArchive:
 
     # --- files ------------------------------------------------------------------------------------
 
-    def _append(self, device: str, records: np.ndarray[tuple[int], np.dtype[np.void]]) -> None:
+    def _append(self, device: str, minutes: RecordedMinutes) -> None:
         path, n_stored = self._path(device, _MINUTES), self._n_stored.get(device, 0)
-        if n_stored + len(records) > _MAX_RECORDS:
-            newest = _house(np.concatenate([self._read(device), records])).newest()
-            kept = np.empty(len(newest), dtype=_RECORD)
-            kept["minute"], kept["gap_kw"] = newest.minutes * 2 + newest.is_filled, newest.gap_kw
-            self._replace(path, _HEADER + _block(kept))
-            self._n_stored[device] = len(kept)
+        version = self._versions.get(device, version_for(minutes))
+        if n_stored + len(minutes) > _MAX_RECORDS or version < version_for(minutes):
+            newest = joined([self._read(device).minutes, minutes]).newest().without_unknown()
+            version = version_for(newest)
+            self._replace(path, header(version) + block(newest, version))
+            self._n_stored[device], self._versions[device] = len(newest), version
             return
         make_private_folder(self._folder)
         file = open_private(path, os.O_WRONLY | os.O_APPEND)
         try:
             n_before = os.fstat(file).st_size
-            content = (b"" if n_before else _HEADER) + _block(records)
+            content = (b"" if n_before else header(version)) + block(minutes, version)
             if os.write(file, content) < len(content):
                 os.ftruncate(file, n_before)
                 msg = "no space left on device"
@@ -165,23 +171,27 @@ class MinuteArchive:
             os.fdatasync(file)
         finally:
             os.close(file)
-        self._n_stored[device] = n_stored + len(records)
+        self._n_stored[device], self._versions[device] = n_stored + len(minutes), version
 
-    def _read(self, device: str) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-        """Return the stored records of ``device``; cut a damaged end off the file, so that appending continues it."""
+    def _read(self, device: str) -> MinutesFile:
+        """Return the stored minutes of ``device``; cut a damaged end off the file, so that appending continues it."""
         path = self._path(device, _MINUTES)
+        self._versions.pop(device, None)
         try:
             content = path.read_bytes()
-            records, n_sound = _records_of(content)
-            if n_sound < len(content):
-                log.error("refit.archive_damaged", path=str(path), kept=len(records), lost_bytes=len(content) - n_sound)
-                os.truncate(path, n_sound)
+            found = read_file(content)
+            if found.n_sound < len(content):
+                n_lost = len(content) - found.n_sound
+                log.error("refit.archive_damaged", path=str(path), kept=len(found.minutes), lost_bytes=n_lost)
+                os.truncate(path, found.n_sound)
         except FileNotFoundError:
-            return np.empty(0, dtype=_RECORD)
+            return MinutesFile(1, none_recorded(), 0)
         except OSError as error:
             log.error("refit.archive_damaged", path=str(path), problem=str(error), cure=disk_error_fix(error))
-            return np.empty(0, dtype=_RECORD)
-        return records
+            return MinutesFile(1, none_recorded(), 0)
+        if found.n_sound:
+            self._versions[device] = found.version
+        return found
 
     def _replace(self, path: Path, content: bytes) -> None:
         make_private_folder(self._folder)
@@ -194,28 +204,3 @@ class MinuteArchive:
 
     def _path(self, device: str, suffix: str) -> Path:
         return self._folder / f"{device}{suffix}"
-
-
-def _block(records: np.ndarray[tuple[int], np.dtype[np.void]]) -> bytes:
-    content = records.tobytes()
-    return _BLOCK.pack(len(records), zlib.crc32(content)) + content
-
-
-def _records_of(content: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.void]], int]:
-    """Return the records of all sound blocks from the beginning, and the number of bytes they take."""
-    found, at = [np.empty(0, dtype=_RECORD)], len(_HEADER)
-    if not content.startswith(_HEADER):
-        return found[0], 0
-    while at + _BLOCK.size <= len(content):
-        n, crc = _BLOCK.unpack_from(content, at)
-        begin, end = at + _BLOCK.size, at + _BLOCK.size + n * _RECORD.itemsize
-        if end > len(content) or zlib.crc32(content[begin:end]) != crc:
-            break
-        found.append(np.frombuffer(content[begin:end], dtype=_RECORD))
-        at = end
-    return np.concatenate(found), at
-
-
-def _house(records: np.ndarray[tuple[int], np.dtype[np.void]]) -> RecordedMinutes:
-    coded = records["minute"].astype(np.int64)
-    return RecordedMinutes(coded // 2, records["gap_kw"].astype(np.float32), coded % 2 == 1)

@@ -6,7 +6,7 @@ This is the only module that imports LightGBM; it runs in a process of its own (
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -34,6 +34,8 @@ _LEAST_FOR_SQUARES = 2 * DAY_MIN
 #: The mean is shrunk towards persistence as if so many windows without a change had been fitted: the squared error of a
 #: young house is decided by few minutes. Measured: docs/decisions/0026-trees-of-the-night.md.
 _PRIOR_WINDOWS = 2_000
+#: Part of the windows in which a submeter is missing while trees are fitted, and in which all are.
+_MISSING_SHARE = 0.05
 _ROWS_AT_ONCE, _TREES_AT_ONCE = 4_096, 20
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.
 _LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
@@ -72,27 +74,50 @@ _CHECKED = ("mean", "median")
 
 @dataclass(frozen=True, slots=True)
 class _Examples:
-    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``."""
+    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``.
+
+    ``fitted_columns`` are those that trees are fitted to: with submeters missing in some windows.
+    """
 
     columns: F32
+    fitted_columns: F32
     change_kw: F64
     minutes: I64
 
     def part(self, which: slice) -> _Examples:
-        return _Examples(self.columns[which], self.change_kw[which], self.minutes[which])
+        return _Examples(self.columns[which], self.fitted_columns[which], self.change_kw[which], self.minutes[which])
 
     def since(self, minute: int) -> _Examples:
         return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
 
 
-def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | None = None) -> RefitResult:
+class Rest:
+    """Sleeps as long as this thread has worked since the last call: it takes at most half of a processor.
+
+    A callback of LightGBM, for a process that may not lower its priority.
+    """
+
+    def __init__(self) -> None:
+        self._since_s = time.thread_time()
+
+    def __call__(self, _environment: object) -> None:
+        """Sleep after a tree."""
+        time.sleep(max(0.0, time.thread_time() - self._since_s))
+        self._since_s = time.thread_time()
+
+
+def refit(
+    house: RecordedMinutes, options: FitOptions, former: FormerForest | None = None, *, rests: bool = False
+) -> RefitResult:
     """Fit a forest to the newest minutes of ``house``, if one that has not seen its newest days does well on them.
 
     ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
+    ``rests``: pause after each tree for as long as it took.
     """
+    callbacks = [Rest()] if rests else []
     began_s = time.process_time()
-    features = ForestFeatures(options.spec.context)
-    house = house.newest()
+    features = ForestFeatures(options.spec.context, options.submeters)
+    house = house.newest().with_submeters(options.submeters)
     examples = _examples(house, options, features)
     n = len(examples.change_kw)
     n_checked = max(int(n * CHECK_SHARE), _LEAST_CHECKED)
@@ -100,16 +125,16 @@ def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest | No
     checked = examples.part(slice(max(n - n_checked, 0), n))
     forest, skills, theirs, problem = None, None, None, f"{n:,} windows are too few"
     if len(fitted.change_kw) >= _LEAST_CHECKED:
-        candidate = _fit(fitted, features, _CHECKED)
+        candidate = _fit(fitted, features, _CHECKED, callbacks)
         skills = _skills(candidate, checked)
         problem = _problem_beside_persistence(skills, n_checked)
-        if former is not None and former.forest.features == features.names:
+        if former is not None and features.begins_with(former.forest.features):
             unseen = checked.since(former.fitted_at_min)
             if len(unseen.change_kw) >= _LEAST_CHECKED:
                 theirs = _skills(former.forest, unseen)
                 n_unseen = len(unseen.change_kw)
                 problem = problem or _problem_beside_former(_skills(candidate, unseen), theirs, n_unseen)
-        forest = None if problem else _fit(examples, features, tuple(_OUTPUTS))
+        forest = None if problem else _fit(examples, features, tuple(_OUTPUTS), callbacks)
     return RefitResult(
         forest,
         problem,
@@ -150,19 +175,37 @@ def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[
 
 def _examples(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:
     if not len(house):
-        return _Examples(np.empty((0, len(features.names)), dtype=np.float32), np.empty(0), np.empty(0, np.int64))
+        nothing = np.empty((0, len(features.names)), dtype=np.float32)
+        return _Examples(nothing, nothing, np.empty(0), np.empty(0, np.int64))
     gap_kw, is_outcome = house.series()
-    windows = cut(gap_kw, options.spec)
+    windows = cut(house.channels(), options.spec, n_required=1)
     target = windows.origin + options.horizon_min
     rows = np.flatnonzero(target < len(gap_kw))
     rows = rows[is_outcome[target[rows]]]
     columns = np.empty((len(rows), len(features.names)), dtype=np.float32)
+    fitted = np.empty_like(columns) if features.submeters else columns
+    generator = np.random.default_rng(1)
     for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[first : first + _ROWS_AT_ONCE]
-        minute = house.minutes[0] + target[some]
-        columns[first : first + len(some)] = features.columns(windows[some], _local_minute(minute, options.zone))
+        places = slice(first, first + _ROWS_AT_ONCE)
+        some = rows[places]
+        local, powers = _local_minute(house.minutes[0] + target[some], options.zone), windows[some]
+        columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
+        if features.submeters:
+            _hide_submeters(powers[:, :, 1:], generator)
+            fitted[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
     change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
-    return _Examples(columns, change_kw, house.minutes[0] + windows.origin[rows])
+    return _Examples(columns, fitted, change_kw, house.minutes[0] + windows.origin[rows])
+
+
+def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
+    """Set each submeter of ``submeters_kw`` ``[N, context, K]`` to missing in some windows, and all of them in some.
+
+    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
+    """
+    n_windows, _, n_submeters = submeters_kw.shape
+    is_missing = generator.random((n_windows, n_submeters)) < _MISSING_SHARE
+    is_missing |= generator.random((n_windows, 1)) < _MISSING_SHARE
+    submeters_kw[np.broadcast_to(is_missing[:, np.newaxis], submeters_kw.shape)] = np.nan
 
 
 def _local_minute(minutes: I64, zone: tzinfo) -> I64:
@@ -170,13 +213,14 @@ def _local_minute(minutes: I64, zone: tzinfo) -> I64:
     return local
 
 
-def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...]) -> Forest:
+def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Rest]) -> Forest:
     parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
-    data = lightgbm.Dataset(examples.columns, examples.change_kw, params=parameters, free_raw_data=False)
+    data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
     for output in outputs:
         its = _OUTPUTS[output]
-        booster = lightgbm.train({**parameters, **its.objective, "learning_rate": its.learning_rate}, data, its.n_trees)
+        of_output = {**parameters, **its.objective, "learning_rate": its.learning_rate}
+        booster = lightgbm.train(of_output, data, its.n_trees, callbacks=[*callbacks])
         builder.begin_output()
         n = len(examples.change_kw)
         add_trees(builder, booster, n / (n + _PRIOR_WINDOWS) if output == "mean" else 1.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +19,14 @@ MAX_MINUTES = 8 * 7 * 24 * 60
 class RecordedMinutes:
     """Readings of one house: ``minutes`` ``[T]`` since the epoch, their ``gap_kw``, and whether each was filled.
 
-    Minutes may be in any order and occur twice; the last one counts.
+    ``submeters_kw`` are the powers of submeters by name, each ``[T]``, NaN where unknown. Minutes may be in any order
+    and occur twice; the last one counts.
     """
 
     minutes: I64
     gap_kw: F32
     is_filled: NDArray[np.bool_]
+    submeters_kw: Mapping[str, F32] = field(default_factory=lambda: MappingProxyType({}))
 
     def __len__(self) -> int:
         """Return the number of readings."""
@@ -39,16 +43,39 @@ class RecordedMinutes:
         within = np.flatnonzero((self.minutes > last - MAX_MINUTES) & (self.minutes <= last))[::-1]
         _, first = np.unique(self.minutes[within], return_index=True)  # the last one of each minute
         chosen = within[first]
-        return RecordedMinutes(self.minutes[chosen], self.gap_kw[chosen], self.is_filled[chosen])
+        return RecordedMinutes(
+            self.minutes[chosen],
+            self.gap_kw[chosen],
+            self.is_filled[chosen],
+            {name: kw[chosen] for name, kw in self.submeters_kw.items()},
+        )
+
+    def with_submeters(self, names: Sequence[str]) -> RecordedMinutes:
+        """Return the readings with exactly the submeters ``names``, in this order; NaN for one never recorded."""
+        unknown = np.full(len(self), np.nan, dtype=np.float32)
+        submeters_kw = {name: self.submeters_kw.get(name, unknown) for name in names}
+        return RecordedMinutes(self.minutes, self.gap_kw, self.is_filled, submeters_kw)
+
+    def without_unknown(self) -> RecordedMinutes:
+        """Return the readings without the submeters of which no value is known."""
+        return self.with_submeters([name for name, kw in self.submeters_kw.items() if not np.isnan(kw).all()])
 
     def series(self) -> tuple[F32, NDArray[np.bool_]]:
         """Return the power of each minute, NaN where none was read, and whether it is an outcome: read and not filled.
 
         They are of the minutes from the first to the last reading; the readings are those of :meth:`newest`.
         """
-        at = self.minutes - self.minutes[0]
-        gap_kw = np.full(int(at[-1]) + 1, np.nan, dtype=np.float32)
-        gap_kw[at] = self.gap_kw
+        gap_kw, at = self._placed(self.gap_kw), self.minutes - self.minutes[0]
         is_outcome = np.zeros(len(gap_kw), dtype=bool)
         is_outcome[at] = ~self.is_filled
         return gap_kw, is_outcome
+
+    def channels(self) -> F32:
+        """Return the powers of :meth:`series` and of the submeters in the same minutes, ``[M, 1 + submeters]``."""
+        return np.stack([self._placed(kw) for kw in (self.gap_kw, *self.submeters_kw.values())], axis=1)
+
+    def _placed(self, values: F32) -> F32:
+        at = self.minutes - self.minutes[0]
+        placed = np.full(int(at[-1]) + 1, np.nan, dtype=np.float32)
+        placed[at] = values
+        return placed

@@ -161,13 +161,19 @@ class RefitNights:
             )
 
     def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
-        horizon_min, spec = service.queries.read(lambda engine, _: (engine.forests.horizon_min, engine.buffers.spec))
+        horizon_min, spec, submeters = service.queries.read(
+            lambda engine, _: (
+                engine.forests.horizon_min,
+                engine.buffers.spec,
+                engine.forests.features_of(device).submeters,
+            )
+        )
         former = self._results.get(device)
         self._forgotten.discard(device)
         try:
             result = refit_confined(
                 self.archive.load(device),
-                FitOptions(horizon_min, WindowSpec(spec.context, spec.padding), self._options.zone),
+                FitOptions(horizon_min, WindowSpec(spec.context, spec.padding), self._options.zone, submeters),
                 FormerForest(former.forest, former.fitted_at_min) if former and former.forest else None,
                 self._stopping.is_set,
             )

@@ -40,11 +40,15 @@ _NO_LIGHTGBM = (
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """What a forest is fitted for: the ``horizon_min``, windows of ``spec``, the time of day in ``zone``."""
+    """What a forest is fitted for: the ``horizon_min``, windows of ``spec``, the time of day in ``zone``.
+
+    ``submeters`` are the names of those whose powers are inputs.
+    """
 
     horizon_min: int
     spec: WindowSpec
     zone: tzinfo
+    submeters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,14 @@ def refit_confined(
     Raises :class:`ModelError` if the child exceeds one of ``limits``, is killed, cannot be started or cannot load
     LightGBM, or ``is_cancelled`` returns true while it runs.
     """
-    newest = house.newest()
+    newest = house.newest().with_submeters(options.submeters)
     arrays: dict[str, NDArray[Any]] = {
         "minutes": newest.minutes,
         "gap_kw": newest.gap_kw,
         "is_filled": newest.is_filled.astype(np.uint8),
         "numbers": np.array([options.horizon_min, options.spec.context, niceness]),
-        "names": np.array([options.spec.padding, str(options.zone)]),
+        "names": np.array([options.spec.padding, str(options.zone), *options.submeters]),
+        "submeters_kw": np.array(list(newest.submeters_kw.values()), dtype=np.float32).reshape(-1, len(newest)),
     }
     if former is not None:
         arrays["former"] = np.array([former.fitted_at_min])
@@ -105,14 +110,20 @@ def run_refit(given: IO[bytes]) -> bytes:
         raise ModelError(_NO_LIGHTGBM.format(error)) from error
     arrays = decode_arrays(given.read())
     horizon_min, context, niceness = arrays["numbers"].tolist()
-    with suppress(PermissionError):  # a sandbox may forbid it
+    rests = False
+    try:
         os.nice(niceness)
+    except PermissionError:  # as in the sandbox of systemd's unit: whoever may lower a priority may change any
+        rests = niceness > 0
     former = {name.removeprefix(_FORMER): array for name, array in arrays.items() if name.startswith(_FORMER)}
-    padding, zone = arrays["names"].tolist()
+    padding, zone, *submeters = arrays["names"].tolist()
+    submeters_kw = dict(zip(submeters, arrays["submeters_kw"], strict=True))
+    spec = WindowSpec(context, _padding(padding))
     result = refit(
-        RecordedMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool)),
-        FitOptions(horizon_min, WindowSpec(context, _padding(padding)), UTC if zone == "UTC" else ZoneInfo(zone)),
+        RecordedMinutes(arrays["minutes"], arrays["gap_kw"], arrays["is_filled"].astype(bool), submeters_kw),
+        FitOptions(horizon_min, spec, UTC if zone == "UTC" else ZoneInfo(zone), tuple(submeters)),
         FormerForest(Forest.of_arrays(former), int(arrays["former"][0])) if former else None,
+        rests=rests,
     )
     return encode_result(replace(result, peak_mb=_peak_mb()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Semaphore
 
 from paho.mqtt.client import MQTTMessage
@@ -15,7 +15,7 @@ from gapcast.core.errors import BrokerError
 from gapcast.core.grid import minute_label
 from gapcast.mqtt.transport import Transport, TransportClient, connection_error
 from gapcast.recordings.recording import Minute
-from gapcast.replay.forecast_pace import ForecastPace
+from gapcast.replay.forecast_pace import MOST_AHEAD, ForecastPace
 
 #: Maximum number of unconfirmed readings at full speed.
 _WINDOW = 512
@@ -26,7 +26,7 @@ _POLL_S = 0.25
 class MeterPublisher:
     """Publishes the readings of one device at QoS 1. A context manager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all but three have a default
         self,
         host: str,
         port: int,
@@ -34,14 +34,17 @@ class MeterPublisher:
         account: tuple[str, str | None] | None = None,
         stopping: Event | None = None,
         transport: Transport | None = None,
+        submeter_topics: Mapping[str, str] | None = None,
     ) -> None:
         """Publish on ``topic``, with ``account`` (name, password).
 
-        Waiting for an unreachable broker ends when ``stopping`` is set.
+        Waiting for an unreachable broker ends when ``stopping`` is set. ``submeter_topics`` are the topics of the
+        device's submeters, by their keys in :meth:`~gapcast.recordings.recording.Recording.submeters_kw`.
         """
         self._stopping = stopping or Event()
         self._address = f"{host} port {port}"
         self._topic = topic
+        self._submeter_topics = dict(submeter_topics or {})
         self._connected = Event()
         self._refused = ""
         self._free = Semaphore(_WINDOW)
@@ -82,7 +85,7 @@ class MeterPublisher:
 
     def follow(self, topic: str) -> None:
         """Publish no faster than the gateway that publishes forecasts of this device on ``topic``, if there is one."""
-        pace = self._pace = ForecastPace(self._stopping)
+        pace = self._pace = ForecastPace(self._stopping, MOST_AHEAD // (1 + len(self._submeter_topics)))
 
         def note(_client: object, _data: object, message: MQTTMessage) -> None:
             if not message.retain:
@@ -91,14 +94,22 @@ class MeterPublisher:
         self._client.on_message = note
         self._client.subscribe(topic)
 
-    def publish(self, minute: Minute) -> None:
-        """Publish one reading; waits while too many are unconfirmed, or not forecast yet."""
+    def publish(self, minute: Minute, submeters_kw: Mapping[str, float] | None = None) -> None:
+        """Publish one reading; waits while too many are unconfirmed, or not forecast yet.
+
+        The powers of submeters in the same minute, by key, come before it, so that the gateway knows them by then.
+        """
         if self._pace is not None:
             self._pace.wait(minute.minute)
+        for key, kw in (submeters_kw or {}).items():
+            self._send(self._submeter_topics[key], Minute(minute.minute, kw))
+        self._send(self._topic, minute)
+
+    def _send(self, topic: str, minute: Minute) -> None:
         while not self._free.acquire(timeout=_POLL_S):
             if self._stopping.is_set():
                 return
-        self._client.publish(self._topic, payload_of(minute), qos=1)
+        self._client.publish(topic, payload_of(minute), qos=1)
 
     def _on_connect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
         self._refused = str(reason) if reason.is_failure else ""

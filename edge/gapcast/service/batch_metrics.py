@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from gapcast.core.engine import AcceptedBatch
+from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.statistics import Statistics
 from gapcast.service.ports import IncomingMessage

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import NamedTuple
 
-from gapcast.core.engine import AcceptedBatch
+from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts
+from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.reading import Reading
 
 #: Readings and device events that may wait for the listener; beyond this, events are dropped and reported as missed.
@@ -30,6 +31,10 @@ class DeviceEvent(NamedTuple):
     document: Mapping[str, object]
 
 
+#: What the feed queues.
+FeedEvent = BatchEvent | DeviceEvent | Outlooks
+
+
 class EventFeed:
     """Queues events until the one listener drains them; queues nothing without a listener. Thread-safe."""
 
@@ -37,7 +42,7 @@ class EventFeed:
         self._max_waiting = max_waiting
         self._lock = Lock()
         self._wake: Callable[[], object] | None = None
-        self._waiting: list[BatchEvent | DeviceEvent] = []
+        self._waiting: list[FeedEvent] = []
         self._n_waiting = 0
         self._missed = False
         self.closed = False
@@ -71,19 +76,24 @@ class EventFeed:
         if self._wake is not None:
             self._put(BatchEvent(readings, accepted, forecasts), len(readings))
 
+    def publish_outlooks(self, outlooks: Outlooks) -> None:
+        """Queue the outlooks of a batch."""
+        if self._wake is not None:
+            self._put(outlooks, len(outlooks))
+
     def publish_event(self, kind: str, device: str, document: Mapping[str, object]) -> None:
         """Queue an event of ``device``."""
         if self._wake is not None:
             self._put(DeviceEvent(kind, device, document), 1)
 
-    def drain(self) -> tuple[list[BatchEvent | DeviceEvent], bool]:
+    def drain(self) -> tuple[list[FeedEvent], bool]:
         """Return and clear the queued events; also return whether some were dropped because the queue was full."""
         with self._lock:
             drained = self._waiting, self._missed
             self._clear()
         return drained
 
-    def _put(self, event: BatchEvent | DeviceEvent, n: int) -> None:
+    def _put(self, event: FeedEvent, n: int) -> None:
         with self._lock:
             wake = None if self._n_waiting or self._missed else self._wake  # already called for what is queued
             if self._n_waiting + n > self._max_waiting:

@@ -16,7 +16,17 @@ log = structlog.get_logger(__name__)
 EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
 #: Where an error was contained: the label ``part`` of ``gapcast_internal_errors_total``.
 Part = Literal[
-    "message", "forecast", "learning", "persistence", "publish", "request", "http", "models", "stream", "refit"
+    "message",
+    "forecast",
+    "outlook",
+    "learning",
+    "persistence",
+    "publish",
+    "request",
+    "http",
+    "models",
+    "stream",
+    "refit",
 ]
 
 

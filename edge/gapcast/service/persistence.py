@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from gapcast.core.engine import AcceptedBatch
+from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.meters.samples import Sample
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading

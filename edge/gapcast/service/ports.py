@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.meters.samples import MeterState, Sample, SampleCount
+from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.reading import Reading
 from gapcast.service.intake import Subscriptions
 
@@ -127,6 +128,10 @@ class Link(Protocol):
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         """Send each forecast immediately, without :meth:`flush`; return their ids; id 0 needs no confirmation."""
+        ...
+
+    def publish_outlooks(self, outlooks: Outlooks) -> None:
+        """Send each outlook, if the broker takes them; nothing waits for a confirmation."""
         ...
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:

@@ -14,13 +14,15 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plan import NO_LOADS, LoadPlan
 from gapcast.core.predictor import ModelIdentity, Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.series import forecast_series
+from gapcast.core.series import forecast_series_with_outlook
 from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.intake import IntakeStatus, intake_status
+from gapcast.service.outlook_queries import NO_OUTLOOKS, OutlookQueries
 from gapcast.service.persistence import StatePersistence, StateStore
 from gapcast.service.ports import Link, RefitStatus
 from gapcast.service.running_engine import RunningEngine
@@ -47,6 +49,8 @@ class ServiceQueries:
         self._availability = availability
         self._score_reports = score_reports
         self._persistence = persistence
+        #: The newest outlooks.
+        self.outlooks = OutlookQueries(running)
         #: Counters of the service.
         self.statistics = statistics
 
@@ -159,10 +163,17 @@ class ServiceQueries:
             if status is not None:
                 yield status
 
-    def predict(self, readings: Sequence[Reading], model: str | None = None, plan: LoadPlan = NO_LOADS) -> Forecast:
+    def predict(
+        self,
+        readings: Sequence[Reading],
+        model: str | None = None,
+        plan: LoadPlan = NO_LOADS,
+        *,
+        has_outlook: bool = False,
+    ) -> tuple[Forecast, Outlook | None]:
         """Forecast a series of readings, oldest first, by the rules of the stream; no device's state changes.
 
-        The forecast contains the announced loads of ``plan``.
+        The forecast contains the announced loads of ``plan``. ``has_outlook``: return its outlook too, else None.
 
         Raises :class:`RequestError` if the readings do not allow a forecast, or the model does not exist.
         """
@@ -170,10 +181,14 @@ class ServiceQueries:
         if model is not None and model not in models:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        chosen = models[model] if model else self.model
+        chosen = self.model if model in {None, self.model.name} else models[model]
         engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
-        return forecast_series(
+        if has_outlook and engine.outlooks is None:
+            msg = f"outlook: {NO_OUTLOOKS}"
+            raise RequestError(msg)
+        return forecast_series_with_outlook(
             chosen,
+            engine.outlooks.model if has_outlook and engine.outlooks is not None else None,
             readings,
             now_ms,
             engine.zone,

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Event
 
 import structlog
 
-from gapcast.core.engine import AcceptedBatch, Engine, none_accepted
+from gapcast.core.accepted_batch import AcceptedBatch, none_accepted
+from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
 from gapcast.core.learning.forest import Forest
+from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plan import LoadPlan
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
@@ -201,14 +203,19 @@ class Service:
         forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         entered = accepted.entered(readings)
         attempt("publish", link.publish_measured, entered)
-        attempt("refit", self._running.recorder.record, entered)
         with self._running.lock:
+            attempt("refit", self._record, accepted.uncontrolled(readings))
+            outlooks = attempt("outlook", self._outlook, accepted, forecasts)
             attempt("learning", self._learn)
+        if outlooks is not None:
+            attempt("outlook", self._publish_outlooks, outlooks)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
         attempt(
             "stream", self._acknowledgement.acknowledge, self._running.engine, messages, accepted, forecast_ids, batch
         )
         attempt("http", self.feed.publish_batch, readings, accepted, forecasts)
+        if outlooks is not None:
+            attempt("http", self.feed.publish_outlooks, outlooks)
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._persist_confirmed)  # batches without a forecast
@@ -225,6 +232,26 @@ class Service:
     def _accept(self, readings: list[Reading]) -> AcceptedBatch:
         accepted = self._attempt("stream", self._running.engine.accept, readings)
         return none_accepted(readings) if accepted is None else accepted
+
+    def _record(self, entered: Sequence[Reading]) -> None:
+        """Record ``entered`` for the night's refit, but for devices forgotten since their forecast was published."""
+        buffers = self._running.engine.buffers
+        self._running.recorder.record([reading for reading in entered if reading.device in buffers])
+
+    def _outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
+        """Return the outlooks of the devices that have one, None if there are none. The caller holds the lock."""
+        if not len(forecasts):
+            return None
+        try:
+            return self._running.engine.outlook(accepted, forecasts)
+        except ModelError as error:
+            self.statistics.n_model_failures += 1
+            log.exception("model.failed", problem=str(error))
+            return None
+
+    def _publish_outlooks(self, outlooks: Outlooks) -> None:
+        self._link.publish_outlooks(outlooks)
+        self.statistics.n_outlooks += len(outlooks)
 
     def _learn(self) -> None:
         self._score_reports.record_outcomes(*self._running.engine.learn())

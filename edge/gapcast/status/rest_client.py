@@ -49,12 +49,8 @@ class RestClient:
         """Return the body of ``route``, also of a 503, which means not ready; raise :class:`StatusError`."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see __init__
-                return self._decoded(route, answer.read(_MAX_RESPONSE_BYTES + 1))
+            return self._decoded(route, _read(request))
         except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 503:  # noqa: PLR2004 - not ready
-                    return self._decoded(route, error.read(_MAX_RESPONSE_BYTES + 1))
             if error.code in {401, 403}:
                 msg = f"{self.url} requires a token: pass the file that holds it with --token-file"
             else:
@@ -70,3 +66,16 @@ class RestClient:
             msg = f"{self.url}{route} returned more than {_MAX_RESPONSE_BYTES >> 20} MB: is it a gapcast service?"
             raise StatusError(msg)
         return answer.decode("utf-8", errors="replace")
+
+
+def _read(request: urllib.request.Request) -> bytes:
+    """Return the body of the answer, also of a 503; raise what urllib raises."""
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see RestClient.__init__
+            body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != 503:  # noqa: PLR2004 - not ready
+                raise
+            body = error.read(_MAX_RESPONSE_BYTES + 1)
+    return body

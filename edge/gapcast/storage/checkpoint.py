@@ -43,10 +43,10 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
-#: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and learning state with
-#: these prefixes.
+#: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and with these
+#: prefixes learning state and the quarter-hours of a week.
 _SHARES, _FILLED = "latest_shares", "filled"
-_LEARNT = ("learnt", "scores", "drift")
+_WITH_PREFIX = ("learnt", "scores", "drift", "week", "outlook")
 
 
 class DamagedError(StateError):
@@ -103,7 +103,7 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
     more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
     if snapshot.filled is not None:
         more[_FILLED] = snapshot.filled
-    for part in _LEARNT:
+    for part in _WITH_PREFIX:
         more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
     about = CheckpointHeader(
         version=VERSION,
@@ -193,7 +193,7 @@ def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
     about = CheckpointHeader.model_validate_json(header)
     columns: dict[str, Any] = {name: arrays[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
     more = {name: arrays[name] for name in about.more}
-    for part in _LEARNT:
+    for part in _WITH_PREFIX:
         columns[part] = {n.removeprefix(f"{part}/"): column for n, column in more.items() if n.startswith(f"{part}/")}
     snapshot = Snapshot(
         spec=WindowSpec(about.context, about.padding),

@@ -88,3 +88,23 @@ def test_submeters_of_a_short_window_miss_older_changes() -> None:
     found = named(ForestFeatures(2, ["car"]), np.ones(2, dtype=np.float32), np.array([[[1.0], [2.0]]], np.float32))
     assert (found["car change 1"], found["car since step"]) == (1, 0)
     assert math.isnan(found["car change 5"])
+
+
+def test_rest_of_the_mains_is_without_the_known_submeters() -> None:
+    """One that failed a minute ago is in the rest again; a gap of one holds its next value."""
+    features = ForestFeatures(60, ["car", "oven"])
+    mains = np.full(60, 5.0, dtype=np.float32)
+    mains[50:] = 8.0
+    kw = np.zeros((1, 60, 2), dtype=np.float32)
+    kw[0, 50:, 0], kw[0, 55, 0] = 3.0, np.nan
+    kw[0, :, 1] = 1.0
+    found = named(features, mains, kw)
+    assert (found["rest of the mains level"], found["rest of the mains lowest of 30"]) == (4, 0)
+    assert (found["car mean of 5"], found["car lowest of 30"], found["car highest of 60"]) == (0, -3, 0)
+    assert found["car mean of 30"] == pytest.approx(-2)
+    assert found["oven since step"] == 59
+    kw[0, -1, 0] = np.nan
+    failed = named(features, mains, kw)
+    assert (failed["rest of the mains level"], failed["rest of the mains change 10"]) == (7, 3)
+    assert all(math.isnan(value) for name, value in failed.items() if name.startswith("car"))
+    assert not {name for name in ForestFeatures(60).names if name.startswith("rest")}

@@ -9,12 +9,15 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
+from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.forest import OUTPUTS, Forest, ForestBuilder
 from gapcast.core.learning.house_forests import HouseForests
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, REFIT
 from gapcast.core.reading import Reading
 from gapcast.core.state_transfer import transfer_state
-from tests.support.houses import FIRST, ensemble_engine, ensemble_of
+from gapcast.core.submeters import measured_name
+from tests.support.houses import FIRST, Smooth, ensemble_engine, ensemble_of
 
 #: Change over the horizon that :func:`constant_forest` predicts, kW: mean, median, lower and upper bound.
 CHANGE_KW = (0.5, 0.25, -0.5, 1.0)
@@ -92,6 +95,75 @@ def test_forest_of_other_features_is_refused() -> None:
         forests.use("home", constant_forest(("level", "hour")))
     with pytest.raises(StateError, match="other features"):
         forests.use("home", constant_forest(forests.features.names, CHANGE_KW[: len(OUTPUTS) - 1]))
+
+
+def test_forest_with_submeters_needs_those_of_the_device() -> None:
+    forests = HouseForests(60, 5, UTC, {"home": ("car", "oven"), "shop": ("oven",), "flat": ()})
+    with_both, with_one = (constant_forest(forests.features_of(device).names) for device in ("home", "shop"))
+    forests.use("home", with_both)
+    forests.use("shop", with_one)
+    for device, forest in (("home", with_one), ("shop", with_both), ("flat", with_one)):
+        with pytest.raises(StateError, match="with other submeters"):
+            forests.use(device, forest)
+    without = constant_forest(forests.features.names)
+    for device in ("home", "shop", "flat"):
+        forests.use(device, without)
+    other = HouseForests(60, 5, UTC, {"home": ("oven", "car")})
+    forests.use("home", with_both)
+    other.take_over(forests)
+    assert ("home" in other, "flat" in other) == (False, True), "in another order they are others"
+
+
+def test_forest_sees_the_submeters_of_its_device() -> None:
+    """Up by 1 kW if its oven draws more than 1 kW, down if it draws less, and 0.25 kW if it is unknown."""
+    forests = HouseForests(30, 5, UTC, {"home": ("car", "oven"), "shop": ("oven",)})
+    names = forests.features_of("home").names
+    builder = ForestBuilder(names)
+    for _ in OUTPUTS:
+        builder.begin_output()
+        low, high = builder.split(builder.begin_tree(), names.index("oven level"), 1.0, nan_left=False)
+        builder.leaf(low, -1.0)
+        missing, known = builder.split(high, names.index("car level"), 1.0, nan_left=True)
+        builder.leaf(missing, 0.25)
+        builder.leaf(known, 1.0)
+    forests.use("home", builder.build())
+    forests.use("shop", constant_forest(forests.features_of("shop").names))
+    windows = np.ones((4, 30), dtype=np.float32)
+    submeters_kw = np.full((4, 30, 2), np.nan, dtype=np.float32)
+    submeters_kw[0], submeters_kw[1] = (3.0, 2.0), (3.0, 0.0)
+    submeters_kw[3, :, 0] = 2.0
+    devices, minutes = ["home", "home", "home", "shop"], np.repeat(FIRST, 4)
+    predicted_kw = forests.predict(devices, minutes, windows, submeters_kw)
+    assert predicted_kw is not None
+    assert predicted_kw[:, 0].tolist() == [2.0, 0.0, 1.25, 1.5]
+    without = forests.predict(["home"], minutes[:1], windows[:1])
+    assert without is not None
+    assert without[:, 0].tolist() == [1.25], "as if they were missing"
+
+
+def test_engine_gives_its_forests_the_submeters() -> None:
+    smooth = Smooth()
+    submeters = {"home": ("car",)}
+    ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
+    engine = Engine(smooth, ensemble=ensemble, submeters=submeters)
+    names = engine.forests.features_of("home").names
+    builder = ForestBuilder(names)
+    for _ in OUTPUTS:
+        builder.begin_output()
+        low, high = builder.split(builder.begin_tree(), names.index("car level"), 1.0, nan_left=True)
+        builder.leaf(low, 0.0)
+        builder.leaf(high, 0.5)
+    engine.forests.use("home", builder.build())
+    changes = []
+    for i in range(20):
+        measured = {measured_name("car"): 7.0} if i < 10 else None
+        engine.forecast(engine.accept([Reading("home", FIRST + i, 8.0, measured=measured)]), 0)
+        outcomes, _ = engine.learn()
+        if outcomes is not None:
+            changes += (outcomes.members_kw[:, 0, 2] - outcomes.last_kw).tolist()
+    assert engine.ensemble is not None
+    assert engine.ensemble.members[2] == REFIT
+    assert changes == [0.5] * 9 + [0.0] * 5
 
 
 @pytest.mark.parametrize(("horizon_min", "context", "n_kept"), [(5, 60, 1), (15, 60, 0), (5, 30, 0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
+from gapcast.core.forecast import Forecast
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED, Outcomes
@@ -116,11 +118,25 @@ def test_ensemble_that_does_not_learn_ignores_submeters() -> None:
     assert len(Run(engine).process(readings_of(20)).forecasts) == 19
 
 
+def assert_same(found: list[Forecast], expected: list[Forecast]) -> None:
+    """Equal to the last decimal that is published: some processors sum the rows of a matrix in another order."""
+    powers = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+    weights = ("experts", "median_experts")
+    kept = [replace(one, gap_kw=0, median_kw=0, lower_kw=0, upper_kw=0, experts={}, median_experts={})
+            for one in (*found, *expected)]  # fmt: skip
+    assert kept[: len(found)] == kept[len(found) :]
+    for one, other in zip(found, expected, strict=True):
+        for name in powers:
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1.1e-6), (one, other)
+        for name in weights:
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1.1e-3), (one, other)
+
+
 def test_batch_gives_the_same_forecasts_as_its_readings_one_by_one() -> None:
     readings = [reading for pair in zip(readings_of(150), readings_of(150, "shop"), strict=True) for reading in pair]
     submeters = {**SUBMETERS, "shop": SUBMETERS["home"]}
     one_by_one = Run(engine_with(submeters)).process(readings, at_a_time=1)
-    assert Run(engine_with(submeters)).process(readings, at_a_time=64).forecasts == one_by_one.forecasts
+    assert_same(Run(engine_with(submeters)).process(readings, at_a_time=64).forecasts, one_by_one.forecasts)
 
 
 @settings(max_examples=15, deadline=None)

@@ -31,6 +31,7 @@ from gapcast_trainer.files import write_atomically
 
 if TYPE_CHECKING:
     from gapcast_trainer.houses.result import HousesEvaluation
+    from gapcast_trainer.scores.lead_result import LeadEvaluation
     from gapcast_trainer.scores.result import Evaluation
 
 
@@ -78,6 +79,11 @@ if TYPE_CHECKING:
     help="Number of statsforecast forecasts; the other models are scored on the same ones.",
 )
 @click.option("--brief", is_flag=True, help="Omit the numbers of observed readings and the timings.")
+@click.option(
+    "--horizons",
+    metavar="MINUTES",
+    help="Score these lead times instead, such as 5,15,30,60: single minutes, and means of all minutes until then.",
+)
 def evaluate(
     names: tuple[str, ...],
     path: Path | None,
@@ -93,6 +99,7 @@ def evaluate(
     peers_rows: int | None,
     n_sampled: int,
     brief: bool,
+    horizons: str | None,
     **of_file: Any,
 ) -> None:
     """Score models (NAMES, default: yours and the shipped ones) and the persistence and trend baselines.
@@ -103,8 +110,8 @@ def evaluate(
     to the first part of the house, and to the other houses.
     """
     if first_house is not None:
-        if path or first or until or brief:
-            msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
+        if path or first or until or brief or horizons:
+            msg = "--houses scores whole files: leave out --clean, --from, --until, --brief and --horizons"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
         found = _score_houses(
@@ -122,13 +129,38 @@ def evaluate(
     if any(value is not None and name != "decimal" for name, value in of_file.items()):
         msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
         raise click.UsageError(msg)
+    lead_times_min = None if horizons is None else _lead_times(horizons)
+    if lead_times_min is not None and report_path is not None:
+        msg = "--horizons has no page: leave out --report, or write all figures with --json"
+        raise click.UsageError(msg)
     from gapcast_trainer.evaluate import evaluate as score_models
     from gapcast_trainer.run_readings import clean_path_of
     from gapcast_trainer.scored_models import load_scored
     from gapcast_trainer.scores.table import lines
 
-    own, shipped = load_scored(names, own_models(models), lambda message: click.echo(message, err=True))
+    own, shipped = load_scored(
+        names, own_models(models), lambda message: click.echo(message, err=True), lead_times_min=lead_times_min or ()
+    )
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
+    if lead_times_min is not None:
+        from gapcast_trainer.lead_evaluation import evaluate_leads
+        from gapcast_trainer.scores.lead_result import lead_lines
+
+        by_lead = evaluate_leads(
+            [*own, *shipped],
+            clean_file.read(path),
+            lead_times_min,
+            first=_utc(first),
+            until=_utc(until),
+            peers=peers,
+            peers_rows=peers_rows,
+            progress=progress(),
+            note=lambda message: click.echo(message, err=True),
+        )
+        click.echo("\n".join(lead_lines(by_lead)))
+        click.echo(f"\nscored on {_shown(path)}")
+        _write(by_lead, json_path, None)
+        return
     evaluation = score_models(
         [*own, *shipped],
         clean_file.read(path),
@@ -142,8 +174,7 @@ def evaluate(
         note=lambda message: click.echo(message, err=True),
     )
     click.echo("\n".join(lines(evaluation)))
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    click.echo(f"\nscored on {shown}")
+    click.echo(f"\nscored on {_shown(path)}")
     _write(evaluation, json_path, report_path)
 
 
@@ -183,7 +214,24 @@ def _score_houses(
     return found
 
 
-def _write(found: Evaluation | HousesEvaluation, json_path: Path | None, report_path: Path | None) -> None:
+def _lead_times(text: str) -> tuple[int, ...]:
+    """Return the lead times in ``text``; raise :class:`RunError` if one is no number of minutes."""
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not (word.isascii() and word.isdigit()) or words.count(word) > 1:
+            problem = "is listed twice" if words.count(word) > 1 else "is not a number of minutes"
+            msg = f"--horizons: {word!r} {problem}: use whole minutes, each once, such as --horizons 5,15,30,60"
+            raise RunError(msg)
+    return tuple(map(int, words))
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _write(
+    found: Evaluation | LeadEvaluation | HousesEvaluation, json_path: Path | None, report_path: Path | None
+) -> None:
     if json_path is not None:
         write_atomically(json_path, json.dumps(found.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
@@ -192,7 +240,7 @@ def _write(found: Evaluation | HousesEvaluation, json_path: Path | None, report_
         from gapcast_trainer.evalreport.page import page
         from gapcast_trainer.houses.result import HousesEvaluation
 
-        html = houses_page(found) if isinstance(found, HousesEvaluation) else page(found)
+        html = houses_page(found) if isinstance(found, HousesEvaluation) else page(cast("Evaluation", found))
         write_atomically(report_path, html)
         click.echo(f"\nwrote {report_path}")
 

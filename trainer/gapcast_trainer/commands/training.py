@@ -35,7 +35,11 @@ from gapcast_trainer.trainingset import TrainingSet
 @set_option
 @click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
 @house_option
-@click.option("--start", type=FOLDER, help="Folder of a run of the same family, to start from its weights.")
+@click.option(
+    "--start",
+    type=FOLDER,
+    help="Folder of a run of the same family, to start from its weights; for an outlook, of the model that it extends.",
+)
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Set a key, e.g. descent.epochs=3 (may be repeated)."
 )

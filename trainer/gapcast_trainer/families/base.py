@@ -59,10 +59,13 @@ class Family:
     ``build`` makes an unfitted model that takes physical units and scales inside its graph: input
     ``window`` ``[N, context, F]``, outputs ``mean`` ``[N, K]`` and, if the design has levels,
     ``quantiles`` ``[N, K, Q]``, kW. ``solve`` sets weights with a closed form; weights that are trainable after it
-    are fitted by gradient descent.
+    are fitted by gradient descent. A family that ``takes_history`` has a second input, ``history`` ``[N, 672]``, and
+    the outputs ``mean_to`` and ``quantiles_to`` too; it is trained around a frozen model
+    (:mod:`gapcast_trainer.outlook`).
     """
 
     name: str
     hyper: type[Hyper]
     build: Callable[[Design, Hyper], keras.Model]
     solve: Solver | None = None
+    takes_history: bool = False

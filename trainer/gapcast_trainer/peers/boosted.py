@@ -11,6 +11,7 @@ import numpy as np
 
 from gapcast.core.forecast import MEDIAN
 from gapcast.core.window import F32, I64
+from gapcast.recordings.table import F64
 from gapcast_trainer.peers.columns import PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 
@@ -46,16 +47,20 @@ def boost(
     validate: I64,
     predict: I64,
     note: Callable[[str], object] = lambda _: None,
+    outcomes_kw: Callable[[I64], F64] | None = None,
 ) -> Boosted:
     """Fit to the minutes ``train``, stop early by ``validate``, and forecast ``predict``.
 
     These are observed-at minutes ``[N]`` of the series of ``columns``. All have a window and, except ``predict``, an
-    outcome at the horizon. The target is the change from the last reading: squared error for the
-    mean, absolute error for the median. Uses OMP_NUM_THREADS threads, or all cores; the result is the same.
+    outcome. ``outcomes_kw`` returns the outcomes ``[N]`` of minutes (None: the reading at the horizon). The target is
+    the change from the last reading: squared error for the mean, absolute error for the median. Uses OMP_NUM_THREADS
+    threads, or all cores; the result is the same.
     """
+    outcomes_kw = outcomes_kw or columns.reading_at_horizon
     fitted, judged = columns.at(train), columns.at(validate)
-    data = lightgbm.Dataset(fitted, _change(columns, train), params=_SETTINGS).construct()
-    against = lightgbm.Dataset(judged, _change(columns, validate), reference=data, params=_SETTINGS).construct()
+    data = lightgbm.Dataset(fitted, _change(columns, train, outcomes_kw), params=_SETTINGS).construct()
+    changes = _change(columns, validate, outcomes_kw)
+    against = lightgbm.Dataset(judged, changes, reference=data, params=_SETTINGS).construct()
     del fitted, judged  # they are binned now
     predicted, n_rounds = {}, {}
     for what, objective in _OBJECTIVES.items():
@@ -78,9 +83,9 @@ def boost(
     return Boosted(outputs, n_rounds)
 
 
-def _change(columns: PeerColumns, minute: I64) -> F32:
-    kw, at = columns.series.gap_kw, minute - columns.series.first_minute
-    change: F32 = (kw[at + columns.horizon_min] - kw[at]).astype(np.float32)
+def _change(columns: PeerColumns, minute: I64, outcomes_kw: Callable[[I64], F64]) -> F32:
+    last_kw = columns.series.gap_kw[minute - columns.series.first_minute]
+    change: F32 = (outcomes_kw(minute) - last_kw).astype(np.float32)
     return change
 
 

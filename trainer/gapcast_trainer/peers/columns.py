@@ -92,6 +92,10 @@ class PeerColumns:
             parts.append(np.column_stack(ago).astype(np.float32))
         return np.concatenate(parts, axis=1)
 
+    def reading_at_horizon(self, observed_minute: I64) -> F64:
+        """Return the readings at the horizon after ``observed_minute`` ``[N]``, kW."""
+        return self.series.gap_kw[observed_minute - self._first_minute + self.horizon_min]
+
     def _mean(self, minute: I64, around_min: int) -> F64:
         """Return the mean of the readings within ``around_min`` of ``minute`` ``[N]``, kW, NaN if there are none."""
         low, high = (

@@ -39,7 +39,7 @@ class Peers:
                 "score later minutes with --from"
             )
             raise RunError(msg)
-        self._train, self._validate = _thinned(train, n_rows), _thinned(validate, n_rows)
+        self.train, self.validate = _thinned(train, n_rows), _thinned(validate, n_rows)
 
     def boosted(self, note: Callable[[str], object] = lambda _: None) -> list[Evaluated]:
         """Fit the boosted trees and score them on all minutes; ``note`` is called with progress messages."""
@@ -50,10 +50,10 @@ class Peers:
         for column_set in COLUMN_SETS:
             started = monotonic()
             columns = PeerColumns(series, column_set, minutes.horizon_min)
-            fitted = boost(columns, self._train, self._validate, minutes.observed_minute, note)
+            fitted = boost(columns, self.train, self.validate, minutes.observed_minute, note)
             rounds = " and ".join(str(n) for n in fitted.n_rounds.values())
             note(f"{column_set.name}: {rounds} rounds, {monotonic() - started:.0f} s")
-            about = f"LightGBM on {column_set.about}: mean and median, {rounds} rounds on {self._train.size:,} windows"
+            about = f"LightGBM on {column_set.about}: mean and median, {rounds} rounds on {self.train.size:,} windows"
             sheets = {minutes.horizon_min: make_sheet(fitted.outputs, minutes, minutes.horizon_min)}
             day = day_of(fitted.outputs, minutes, self._data.day)
             rows.append(Evaluated(column_set.name, "1", "peer", column_set.context, sheets, day=day, about=about))

@@ -7,7 +7,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from gapcast.core.predictor import Predictor
+from gapcast.core.predictor import Predictor, run_model
 from gapcast.core.window import F32
 
 BATCH = 256
@@ -34,26 +34,30 @@ class Cost:
         }
 
 
-def cost_of(predictor: Predictor, windows: F32) -> Cost:
+def cost_of(predictor: Predictor, windows: F32, history: F32 | None = None) -> Cost:
     """Measure ``predictor`` on real ``windows`` ``[n, context, features]``, n >= 1, on one thread.
 
-    Times are medians of many calls after a warm-up.
+    ``history`` ``[n, steps]`` is theirs, for a model that takes one. Times are medians of many calls after a warm-up.
     """
     card = getattr(predictor, "card", None)
-    batch = windows.repeat(-(-BATCH // len(windows)), axis=0)[:BATCH]
+    batch, past = _batch(windows), None if history is None else _batch(history)
     return Cost(
         parameters=None if card is None else card.parameters,
         bytes=None if card is None else card.bytes,
-        single_us=_median_us(predictor, batch[:1], _N_SINGLE),
-        row_us=_median_us(predictor, batch, _N_BATCHES) / BATCH,
+        single_us=_median_us(predictor, batch[:1], None if past is None else past[:1], _N_SINGLE),
+        row_us=_median_us(predictor, batch, past, _N_BATCHES) / BATCH,
     )
 
 
-def _median_us(predictor: Predictor, windows: F32, n_times: int) -> float:
+def _batch(values: F32) -> F32:
+    return values.repeat(-(-BATCH // len(values)), axis=0)[:BATCH]
+
+
+def _median_us(predictor: Predictor, windows: F32, history: F32 | None, n_times: int) -> float:
     taken = []
     for count in range(_N_WARM + n_times):
         started = perf_counter()
-        predictor.predict(windows)
+        run_model(predictor, windows, history)
         if count >= _N_WARM:
             taken.append(perf_counter() - started)
     return median(taken) * 1e6

@@ -7,28 +7,35 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapcast.core.predictor import Predictor
+from gapcast.core.predictor import Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 from gapcast.recordings.series import Series
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.windows import Examples, WindowTask, examples
 
 _ROWS_AT_ONCE = 8_192
+#: The fields of a prediction.
+_OUTPUTS = ("mean", "quantiles", "mean_to", "quantiles_to")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutputs:
-    """Forecasts of N minutes, kW: ``mean`` ``[N, K]`` and, with levels, ``quantiles`` ``[N, K, Q]``."""
+    """Forecasts of N minutes, kW: ``mean`` ``[N, K]`` and, with levels, ``quantiles`` ``[N, K, Q]``.
+
+    ``to`` are those of the mean of all minutes until each lead time, if the model forecasts it.
+    """
 
     lead_times_min: tuple[int, ...]
     levels: tuple[float, ...]
     mean: F32
     quantiles: F32 | None = None
+    to: ModelOutputs | None = None
 
     def select(self, chosen: I64) -> ModelOutputs:
         """Return those at ``chosen``."""
         quantiles = None if self.quantiles is None else self.quantiles[chosen]
-        return replace(self, mean=self.mean[chosen], quantiles=quantiles)
+        to = None if self.to is None else self.to.select(chosen)
+        return replace(self, mean=self.mean[chosen], quantiles=quantiles, to=to)
 
     def at(self, lead_min: int) -> tuple[F32, F32 | None]:
         """Return mean ``[N]`` and quantiles ``[N, Q]`` of one lead time."""
@@ -61,13 +68,21 @@ def predict_windows(
     ``advance`` is called with the number of windows of each step.
     """
     n, leads, levels = len(windows), predictor.lead_times_min, predictor.quantile_levels
-    mean = np.empty((n, len(leads)), dtype=np.float32)
-    quantiles = None if levels is None else np.empty((n, len(leads), len(levels)), dtype=np.float32)
+    steps = history_steps_of(predictor)
+    columns: dict[str, F32] = {}
     for first in range(0, n, _ROWS_AT_ONCE):
         until = min(first + _ROWS_AT_ONCE, n)
-        found = predictor.predict(windows.inputs(first, until, n_kept=n_kept))
-        mean[first:until] = found.mean
-        if quantiles is not None and found.quantiles is not None:
-            quantiles[first:until] = found.quantiles
+        inputs = windows.inputs(first, until, n_kept=n_kept)
+        found = run_model(predictor, inputs, windows.histories(first, until, inputs, steps))
+        for name in _OUTPUTS:
+            values = getattr(found, name)
+            if values is not None:
+                columns.setdefault(name, np.empty((n, *values.shape[1:]), dtype=np.float32))[first:until] = values
         advance(until - first)
-    return ModelOutputs(leads, levels or (), mean, quantiles)
+    mean = columns.get("mean", np.empty((0, len(leads)), dtype=np.float32))
+    to = (
+        ModelOutputs(leads, levels or (), columns["mean_to"], columns.get("quantiles_to"))
+        if "mean_to" in columns
+        else None
+    )
+    return ModelOutputs(leads, levels or (), mean, columns.get("quantiles"), to)

@@ -70,8 +70,16 @@ def record_of(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRe
     return record(_measured(outputs, minutes, lead_min)[1])
 
 
+def record_or_none(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRecord | None:
+    """Score as :func:`record_of`; None if there is no forecast with an outcome."""
+    _, measures = _measured(outputs, minutes, lead_min)
+    return record(measures) if len(measures) else None
+
+
 def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
-    real: I64 = np.flatnonzero(~np.isnan(minutes.actual_kw(lead_min))).astype(np.int64)
+    """Measure the forecasts that have an outcome; NaN is no forecast."""
+    is_known = ~np.isnan(minutes.actual_kw(lead_min)) & ~np.isnan(outputs.at(lead_min)[0])
+    real: I64 = np.flatnonzero(is_known).astype(np.int64)
     scored = minutes.select(real)
     mean, quantiles = outputs.select(real).at(lead_min)
     return scored, measure(mean, quantiles, outputs.levels, scored.actual_kw(lead_min), scored.last_kw)

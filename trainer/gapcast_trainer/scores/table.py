@@ -66,13 +66,13 @@ def lines(found: Evaluation) -> list[str]:
     """Return all tables for a terminal."""
     rows = found.rows
     text = [*introduction(found)]
-    text += _table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
+    text += table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
     text += ["", f"Every forecast of the stream ({rows[0].at_horizon.stream.n:,}; gaps and restarts included)"]
-    text += _table("", FIGURES, [(row.name, figure_cells(row.at_horizon.stream)) for row in rows], 11)
+    text += table("", FIGURES, [(row.name, figure_cells(row.at_horizon.stream)) for row in rows], 11)
     if found.sampled:
         n = found.sampled[0].at_horizon.headline.n
         text += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
-        text += _table("model", FIGURES, [*sample_rows(found)], 11)
+        text += table("model", FIGURES, [*sample_rows(found)], 11)
     text += _by_lead(rows) + _by_readings(rows) + _by_hour(rows) + _by_month(rows) + _after_gaps(rows) + _costs(rows)
     return text
 
@@ -101,8 +101,8 @@ def _by_lead(rows: Sequence[Evaluated]) -> list[str]:
         there = [row.sheets[lead].headline if lead in row.sheets else None for lead in leads]
         return [NONE if r is None else f"{r.mse_kw2:.4f} / {r.best_mae_kw:.4f}" for r in there]
 
-    table = _table("min", [str(lead) for lead in leads], [(row.name, cells(row)) for row in rows], 18)
-    return ["", "MSE kW² / MAE kW (of the median where there is one) by minutes ahead", *table]
+    by_lead = table("min", [str(lead) for lead in leads], [(row.name, cells(row)) for row in rows], 18)
+    return ["", "MSE kW² / MAE kW (of the median where there is one) by minutes ahead", *by_lead]
 
 
 def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
@@ -113,7 +113,7 @@ def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
     n = next(record.n for _, by_readings in found for record in by_readings.values())
     body = [(name, [shown(r[n].mse_kw2) if n in r else "" for n in counts]) for name, r in found]
     title = f"MSE kW² by readings seen ({n:,} of the windows, evenly spread, cut short and padded)"
-    return ["", title, *_table("readings", [str(n) for n in counts], body, 7)]
+    return ["", title, *table("readings", [str(n) for n in counts], body, 7)]
 
 
 def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
@@ -124,7 +124,7 @@ def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
         if any(record.coverage is not None for record in by_hour.values()):
             share = [percent(by_hour[h].coverage) if h in by_hour else NONE for h in HOURS]
             body.append(("  in its 90 %", share))
-    return ["", "Skill in % by the hour of the target", *_table("hour", [str(h) for h in HOURS], body, 5)]
+    return ["", "Skill in % by the hour of the target", *table("hour", [str(h) for h in HOURS], body, 5)]
 
 
 def _by_month(rows: Sequence[Evaluated]) -> list[str]:
@@ -132,7 +132,7 @@ def _by_month(rows: Sequence[Evaluated]) -> list[str]:
     if not 1 < len(months) <= _MOST_MONTHS:
         return []
     body = [(row.name, [shown(row.at_horizon.by_month[month].mse_kw2, 3) for month in months]) for row in rows]
-    return ["", "MSE kW² by month", *_table("month", months, body, 8)]
+    return ["", "MSE kW² by month", *table("month", months, body, 8)]
 
 
 def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
@@ -149,7 +149,7 @@ def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
 
 def _costs(rows: Sequence[Evaluated]) -> list[str]:
     body = [(row.name, cost_cells(row)) for row in rows if row.cost is not None]
-    return ["", "Through the edge's predictor, one thread", *_table("model", COSTS, body, 18)] if body else []
+    return ["", "Through the edge's predictor, one thread", *table("model", COSTS, body, 18)] if body else []
 
 
 COSTS = ("parameters", "bytes", "µs for one", "µs a row of 256")
@@ -164,9 +164,10 @@ def cost_cells(row: Evaluated) -> list[str]:
     return [*counts, f"{cost.single_us:.1f}", f"{cost.row_us:.2f}"]
 
 
-def _table(corner: str, heads: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], width: int) -> list[str]:
+def table(corner: str, heads: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], width: int) -> list[str]:
+    """Return a table: ``heads`` over the cells of ``rows``, which have names; no heads without a ``corner``."""
     body = list(rows)
     first = max(14, *(len(name) + 2 for name, _ in body)) if body else 14
     head = f"{corner:<{first}}" + "".join(f"{cell:>{width}}" for cell in heads)
-    table = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in body]
-    return [head, *table] if corner else table
+    lines_of_rows = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in body]
+    return [head, *lines_of_rows] if corner else lines_of_rows

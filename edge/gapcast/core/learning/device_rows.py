@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,29 @@ from gapcast.core.window import I64
 UNTRACKED = 0
 _FIRST_ROWS = 16
 
+#: The index of all entries; it makes views.
+ALL = slice(None)
+
 #: Index of one device, or of several distinct ones.
 RowIndex = slice | I64
+
+
+def rounds_of(rows: I64) -> Iterator[slice | I64]:
+    """Yield indices of ``rows`` ``[N]``, N >= 1, in rounds: no row twice in a round, and each row's in order."""
+    n = len(rows)
+    if n == 1 or np.unique(rows).size == n:
+        yield ALL
+    elif rows.min() == rows.max():
+        for i in range(n):
+            yield slice(i, i + 1)
+    else:
+        n_before: dict[int, int] = {}
+        nth = np.empty(n, dtype=np.int64)
+        for i, row in enumerate(rows.tolist()):
+            nth[i] = n_before.get(row, 0)
+            n_before[row] = nth[i] + 1
+        for round_number in range(int(nth.max()) + 1):
+            yield np.flatnonzero(nth == round_number)
 
 
 class DeviceRows:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning import conformal_interval
+from gapcast.core.learning.device_rows import ALL, rounds_of
 from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, REFIT, SUBMETERED
 from gapcast.core.learning.rls_features import BIN_MIN, RlsFeatures
 from gapcast.core.learning.submeter_features import LoadFeatures
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.window import F32, I64
-
-_ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class MemberPredictions:
 
     def select(self, which: I64 | slice) -> MemberPredictions:
         """Return the predictions of the windows ``which``."""
-        if which is _ALL:
+        if which is ALL:
             return self
         return MemberPredictions(
             self.rows[which],
@@ -71,21 +70,7 @@ class MemberPredictions:
 
     def rounds(self) -> Iterator[slice | I64]:
         """Yield indices of the N windows in rounds: no device twice in a round, and its windows in order."""
-        rows = self.rows
-        n = len(rows)
-        if n == 1 or np.unique(rows).size == n:
-            yield _ALL
-        elif rows.min() == rows.max():
-            for i in range(n):
-                yield slice(i, i + 1)
-        else:
-            n_before: dict[int, int] = {}
-            nth = np.empty(n, dtype=np.int64)
-            for i, row in enumerate(rows.tolist()):
-                nth[i] = n_before.get(row, 0)
-                n_before[row] = nth[i] + 1
-            for round_number in range(int(nth.max()) + 1):
-                yield np.flatnonzero(nth == round_number)
+        return rounds_of(self.rows)
 
 
 def _pair_slice(first: int, second: int) -> slice:

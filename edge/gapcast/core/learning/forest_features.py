@@ -8,11 +8,11 @@ between it and the one before show the phase of a load that cycles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gapcast.core.learning.outcomes import F64
+from gapcast.core.learning.submeter_features import powers_of_loads
 from gapcast.core.window import F32, I64
 
 #: The window that features are computed from, at most, minutes.
@@ -24,9 +24,15 @@ _DEVIATION_MIN = 30
 #: A change within a minute of at least this, kW, is a step: of any appliance, and of a large one.
 _STEPS_KW = (0.15, 0.8)
 _STEP_FEATURES = ("since", "height", "before", "between")
-#: Features of a submeter: its last value and its changes, kW, and the minutes since its last step.
-_SUBMETER_LAGS = (1, 5, 10)
-_SUBMETER_STEP_KW = 0.05
+#: Features of a load, a submeter or the rest of the mains: its power and changes, kW; the minutes since its last step;
+#: its mean, highest and lowest power of so many minutes, beside the last.
+_LOAD_LAGS, _LOAD_STEP_KW = (1, 5, 10), 0.05
+_LOAD_MEANS_MIN, _LOAD_HIGHEST_MIN, _LOAD_LOWEST_MIN = (
+    (5, 10, 30, 60, CONTEXT_MIN),
+    (10, 30, 60, CONTEXT_MIN),
+    (10, 30, CONTEXT_MIN),
+)
+_REST = "rest of the mains"
 
 
 class ForestFeatures:
@@ -44,7 +50,7 @@ class ForestFeatures:
         self._oldest = self.context - last_mean  # minutes before the five-minute means
         lags = range(1, self._n_lags + 1)
         means = range(self._n_lags + 1, last_mean, _MEAN_MIN)
-        self.names = (
+        of_mains = (
             "level",
             *(f"lag {lag}" for lag in lags),
             *(f"mean {begin} to {begin + _MEAN_MIN}" for begin in means),
@@ -58,19 +64,37 @@ class ForestFeatures:
                 for what in _STEP_FEATURES
             ),
             "hour",
+        )
+        #: Number of the columns that need no submeter; those of submeters follow, and those of the rest.
+        self.n_of_mains = len(of_mains)
+        loads = (*self.submeters, _REST) if self.submeters else ()
+        self.names = (
+            *of_mains,
             *(
-                f"{name} {what}"
-                for name in self.submeters
-                for what in ("level", *(f"change {lag}" for lag in _SUBMETER_LAGS), "since step")
+                f"{load} {what}"
+                for load in loads
+                for what in (
+                    "level",
+                    *(f"change {lag}" for lag in _LOAD_LAGS),
+                    "since step",
+                    *(f"mean of {length}" for length in _LOAD_MEANS_MIN),
+                    *(f"highest of {length}" for length in _LOAD_HIGHEST_MIN),
+                    *(f"lowest of {length}" for length in _LOAD_LOWEST_MIN),
+                )
             ),
         )
+
+    def begins_with(self, names: Sequence[str]) -> bool:
+        """Return whether a forest over the columns ``names`` takes these: all of them, or those without submeters."""
+        return tuple(names) in {self.names, self.names[: self.n_of_mains]}
 
     def columns(self, windows: F32, local_target: I64, submeters_kw: F32 | None = None) -> F32:
         """Return the feature columns ``[N, F]`` in the order of :attr:`names`.
 
         ``windows`` is ``[N, context]`` or longer (kW, oldest first), ``local_target`` ``[N]`` the minute of the local
         day of the target, and ``submeters_kw`` ``[N, context, K]`` the channels of the submeters in their order, NaN
-        where a value is missing (None: all are missing).
+        where a value is missing (None: all are missing). A submeter whose last value is missing is unknown: its columns
+        are NaN, and its power is in the rest.
         """
         windows = np.asarray(windows[:, -self.context :], dtype=np.float32)
         last = windows[:, -1:]
@@ -90,8 +114,10 @@ class ForestFeatures:
         for step_kw in _STEPS_KW:
             parts += [_steps(relative, change, step_kw), _steps(relative, -change, step_kw, sign=-1)]
         parts.append((np.asarray(local_target, dtype=np.float32) / 60)[:, np.newaxis])
-        for i in range(len(self.submeters)):
-            parts.append(_of_submeter(None if submeters_kw is None else submeters_kw[:, :, i], len(windows)))
+        if self.submeters:
+            if submeters_kw is None:
+                submeters_kw = np.full((*windows.shape, len(self.submeters)), np.nan, dtype=np.float32)
+            parts += _of_loads(windows, submeters_kw[:, -self.context :])
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
@@ -117,18 +143,32 @@ def _steps(relative: F32, change: F32, step_kw: float, sign: int = 1) -> F32:
     return features
 
 
-def _of_submeter(kw: F32 | None, n_rows: int) -> F32 | F64:
-    """Return the features ``[N, 5]`` of one submeter's windows ``kw`` ``[N, context]``; NaN where it has no value."""
-    features = np.full((n_rows, len(_SUBMETER_LAGS) + 2), np.nan, dtype=np.float32)
-    if kw is None:
-        return features
-    n_changes = kw.shape[1] - 1
-    features[:, 0] = kw[:, -1]
-    for i, lag in enumerate(_SUBMETER_LAGS, start=1):
-        if lag <= n_changes:
-            features[:, i] = kw[:, -1] - kw[:, -1 - lag]
-    is_step = np.abs(np.diff(kw, axis=1))[:, ::-1] >= _SUBMETER_STEP_KW
+def _of_loads(windows: F32, submeters_kw: F32) -> Iterator[F32]:
+    """Yield the features ``[N, 17]`` of each submeter, NaN where it is unknown, and of the rest of the mains."""
+    known = ~np.isnan(submeters_kw[:, -1])
+    loads = powers_of_loads(windows, submeters_kw, known)
+    for i in range(loads.shape[1]):
+        features = _of_load(loads[:, i])
+        if i < known.shape[1]:
+            features[~known[:, i]] = np.nan
+        yield features
+
+
+def _of_load(kw: F32) -> F32:
+    """Return the features ``[N, 17]`` of a load's windows ``kw`` ``[N, context]``."""
+    context, last = kw.shape[1], kw[:, -1]
+    relative = kw - last[:, np.newaxis]
+    is_step = np.abs(np.diff(kw, axis=1))[:, ::-1] >= _LOAD_STEP_KW
     newest = is_step.argmax(axis=1)
-    features[:, -1] = np.where(is_step[np.arange(n_rows), newest], newest, n_changes)
-    features[np.isnan(kw[:, -1]), -1] = np.nan
-    return features
+    return np.stack(
+        [
+            last,
+            *(-relative[:, -1 - lag] if lag < context else np.full(len(kw), np.nan) for lag in _LOAD_LAGS),
+            np.where(is_step[np.arange(len(kw)), newest], newest, context - 1),
+            *(relative[:, -length:].mean(axis=1) for length in _LOAD_MEANS_MIN),
+            *(relative[:, -length:].max(axis=1) for length in _LOAD_HIGHEST_MIN),
+            *(relative[:, -length:].min(axis=1) for length in _LOAD_LOWEST_MIN),
+        ],
+        axis=1,
+        dtype=np.float32,
+    )

@@ -13,15 +13,23 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import OUTPUTS, Forest
 from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, I64
 
 
 class HouseForests:
     """Predicts the change over the horizon for the devices that have a forest. Pure; one caller."""
 
-    def __init__(self, context: int, horizon_min: int, zone: tzinfo) -> None:
-        """Predict from windows of ``context`` minutes, ``horizon_min`` ahead, with the time of day in ``zone``."""
+    def __init__(self, context: int, horizon_min: int, zone: tzinfo, submeters: Submeters | None = None) -> None:
+        """Predict from windows of ``context`` minutes, ``horizon_min`` ahead, with the time of day in ``zone``.
+
+        ``submeters`` are those of the devices.
+        """
+        #: Those of devices without submeters.
         self.features = ForestFeatures(context)
+        self._submetered = {
+            device: ForestFeatures(context, names) for device, names in (submeters or {}).items() if names
+        }
         self.horizon_min = horizon_min
         self._zone = zone
         self._by_device: dict[str, Forest] = {}
@@ -38,10 +46,20 @@ class HouseForests:
         """Return the forest of ``device``, None if it has none."""
         return self._by_device.get(device)
 
+    def features_of(self, device: str) -> ForestFeatures:
+        """Return the features of the windows of ``device``."""
+        return self._submetered.get(device, self.features)
+
     def use(self, device: str, forest: Forest) -> None:
-        """Predict ``device`` with ``forest``; raise :class:`StateError` if it takes other features than these."""
-        if forest.features != self.features.names or len(forest.first_trees) != len(OUTPUTS):
-            msg = f"the forest of {device} was fitted with other features than this version's, or to a shorter window"
+        """Predict ``device`` with ``forest``; raise :class:`StateError` if it takes other features than these.
+
+        A forest that was fitted with submeters needs those of the device; one without them needs none.
+        """
+        if not self._takes(device, forest):
+            msg = (
+                f"the forest of {device} was fitted with other features than this version's, with other submeters, or "
+                "to a shorter window"
+            )
             raise StateError(msg)
         self._by_device[device] = forest
 
@@ -51,14 +69,22 @@ class HouseForests:
 
     def take_over(self, other: HouseForests) -> None:
         """Use the forests of ``other`` that fit: those of the same features and horizon."""
-        if (other.features.names, other.horizon_min) == (self.features.names, self.horizon_min):
-            self._by_device = other._by_device
+        if other.horizon_min == self.horizon_min:
+            self._by_device = {
+                device: forest for device, forest in other._by_device.items() if self._takes(device, forest)
+            }
 
-    def predict(self, devices: Sequence[str], minutes: I64, windows: F32) -> F64 | None:
+    def _takes(self, device: str, forest: Forest) -> bool:
+        return self.features_of(device).begins_with(forest.features) and len(forest.first_trees) == len(OUTPUTS)
+
+    def predict(
+        self, devices: Sequence[str], minutes: I64, windows: F32, submeters_kw: F32 | None = None
+    ) -> F64 | None:
         """Return mean, median, lower and upper bound ``[N, 4]``, kW, NaN for devices without a forest.
 
-        ``windows`` is ``[N, context]``, kW, of ``devices``, and ends at ``minutes`` ``[N]``. None if no device of them
-        has a forest.
+        ``windows`` is ``[N, context]``, kW, of ``devices``, and ends at ``minutes`` ``[N]``; ``submeters_kw``
+        ``[N, context, K]`` are the channels of each device's submeters and then others, NaN where missing (None: there
+        are none). None if no device of them has a forest.
         """
         which: dict[str, list[int]] = {}
         if self._by_device:
@@ -71,6 +97,8 @@ class HouseForests:
         for device, places in which.items():
             target = minutes[places] + self.horizon_min
             local = (target + offset_min(target, self._zone)) % DAY_MIN
-            change_kw = self._by_device[device].predict(self.features.columns(windows[places], local))
+            features = self.features_of(device)
+            of_device = None if submeters_kw is None else submeters_kw[places, :, : len(features.submeters)]
+            change_kw = self._by_device[device].predict(features.columns(windows[places], local, of_device))
             predicted_kw[places] = windows[places, -1:].astype(np.float64) + change_kw
         return predicted_kw

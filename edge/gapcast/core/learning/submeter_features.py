@@ -59,7 +59,7 @@ def load_features(windows: F32, horizon_min: int) -> LoadFeatures:
     """Return the loads of ``windows`` ``[N, context, 1 + K]``: mains and submeters, kW, NaN where missing."""
     mains, submeters = windows[:, :, 0], windows[:, :, 1:]
     known = ~np.isnan(submeters[:, -1])
-    loads = _loads(mains, submeters, known)
+    loads = powers_of_loads(mains, submeters, known)
     n, n_loads, context = loads.shape
     is_unknown = np.zeros((n, n_loads), dtype=bool)
     is_unknown[:, :-1] = ~known
@@ -82,7 +82,7 @@ def load_features(windows: F32, horizon_min: int) -> LoadFeatures:
     return LoadFeatures(columns_kw, unitless, _cells(loads, newest, up, down), change_kw)
 
 
-def _loads(mains: F32, values: F32, known: NDArray[np.bool_]) -> F32:
+def powers_of_loads(mains: F32, values: F32, known: NDArray[np.bool_]) -> F32:
     """Return ``[N, C, context]``: the known submeters without gaps, 0 for unknown ones, and the remainder."""
     loads = np.empty((len(mains), values.shape[2] + 1, mains.shape[1]), dtype=np.float32)
     submeters = loads[:, :-1]

@@ -80,6 +80,7 @@ export class Chart {
         line(ink.edge, 1),
         line(ink.forecast, 1.75),
         line(ink.forecast, 2.5, { dash: [2, 4] }),
+        line(ink.forecast, 1),
       ],
       bands: [{ series: [3, 2], fill: ink.band }],
       hooks: {
@@ -126,16 +127,19 @@ export class Chart {
       write(readout, "");
       return;
     }
-    const [seconds, measured, lower, upper, forecast, path] = plot.data.map((column) => column[at]);
+    const [seconds, measured, lower, upper, forecast, path, median] = plot.data.map((column) => column[at]);
     const parts = [time(1000 * seconds)];
     if (measured !== null) parts.push(`measured ${kw3(measured)} kW`);
     if (forecast !== null) parts.push(`forecast ${kw3(forecast)} kW`);
     if (measured === null && path !== null) parts.push(`forecast ${kw3(path)} kW`);
+    if (median !== null) parts.push(`median ${kw3(median)} kW`);
     if (lower !== null) parts.push(`90 % interval ${kw3(lower)} to ${kw3(upper)} kW`);
+    const until = measured === null ? this.series.outlook?.at(seconds / 60) : null;
+    if (until) parts.push(`mean until then ${kw3(until.meanTo)} kW (${kw3(until.lowerTo)} to ${kw3(until.upperTo)})`);
     write(readout, parts.join(" · "));
   }
 
-  _describe([seconds, measured, lower, upper, , path]) {
+  _describe([, measured, lower, upper]) {
     const values = measured.filter((value) => value !== null);
     const pairs = measured.map((value, i) => [value, lower[i], upper[i]]).filter((p) => p[0] !== null && p[1] !== null);
     const nInside = pairs.filter(([value, low, high]) => low <= value && value <= high).length;
@@ -145,10 +149,18 @@ export class Chart {
     const text = values.length
       ? `Last ${hours}${soFar}, until ${time(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
         (pairs.length ? `; ${nInside} of ${pairs.length} values inside the 90 % interval.` : ".") +
-        ((path.at(-1) ?? null) === null ? "" : ` Forecast for ${time(1000 * seconds.at(-1))}: ${kw(path.at(-1))} kW.`)
+        this._describeAhead()
       : "No readings yet.";
     const since = this.hasHistory ? "" : " The gateway stores no history for this device (history.max_devices); the chart begins now.";
     write(byId("chart-note"), text + since);
-    byId("chart").setAttribute("aria-label", "Chart of measured and forecast power in kW over time; the table below has the same data");
+    byId("chart").setAttribute("aria-label", "Chart of measured and forecast power in kW over time; the tables below have the same data");
+    byId("key-median").hidden = this.series.outlook === null;
+  }
+
+  _describeAhead() {
+    const { path, end, outlook } = this.series;
+    const forecast = path.length ? ` Forecast for ${time(60_000 * end)}: ${kw(path.at(-1))} kW.` : "";
+    const hour = outlook?.next(60);
+    return forecast + (hour ? ` Mean of the next hour: ${kw(hour.mean)} kW, 90 % interval ${kw(hour.lower)} to ${kw(hour.upper)} kW.` : "");
   }
 }

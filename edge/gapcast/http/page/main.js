@@ -9,7 +9,7 @@ import { Intake } from "./intake.js";
 import { DeviceList } from "./list.js";
 import { showNow } from "./now.js";
 import { Store } from "./store.js";
-import { showTable } from "./table.js";
+import { showOutlookTable, showTable } from "./table.js";
 import { requestToken, showForgetToken } from "./token.js";
 import { showAccuracy } from "./accuracy.js";
 
@@ -48,6 +48,7 @@ function draw() {
   showAccuracy(store);
   chart.draw(store.minutes, store.hasHistory);
   showTable(store.series);
+  showOutlookTable(store.series);
   if (!isUsable && store.series.newest !== null && store.device?.forecast) {
     isUsable = true;
     performance.mark("gapcast-usable"); // for measurements of the load time
@@ -102,6 +103,7 @@ addEventListener("hashchange", () => {
   byId("now").focus({ preventScroll: true });
 });
 byId("table-part").addEventListener("toggle", () => showTable(store.series));
+byId("outlook-part").addEventListener("toggle", () => showOutlookTable(store.series));
 byId("ranges").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;

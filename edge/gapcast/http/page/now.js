@@ -3,6 +3,9 @@
 import { byId, figure, make, write } from "./dom.js";
 import { isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
 
+// Lead times of the outlook whose means are shown.
+const MEANS_MIN = [15, 30, 60];
+
 export function showNow(store) {
   const device = store.device ?? { forecast: null, last_reading: null };
   const { last_reading: reading, forecast } = device;
@@ -11,10 +14,12 @@ export function showNow(store) {
   write(byId("when"), reading ? `Last reading ${moment(reading.ts)}` : "");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
-  showHorizon(forecast);
+  showHorizon(forecast, store.series.outlook);
   showInterval(forecast);
   showPlanned(forecast);
   showPath(forecast);
+  showMeans(store.series.outlook);
+  byId("path-part").hidden = !forecast?.path?.length && !store.series.outlook;
   showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
   const [sentence, rating] = store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
@@ -35,13 +40,13 @@ function coverage(scores) {
   return `${percent(scores.coverage)} of the measured values were inside the 90 % interval.`;
 }
 
-function showHorizon(forecast) {
+function showHorizon(forecast, outlook) {
   const minutes = forecast ? forecast.horizon_min : 5;
   const target = forecast ? ` (${time(forecast.target_at)})` : "";
   write(byId("ahead-label"), `In ${minutes} minutes${target}`);
   write(byId("path-label"), `Next ${minutes} minutes, kW`);
   write(byId("key-forecast"), `forecast ${minutes} min earlier`);
-  write(byId("key-path"), `next ${minutes} minutes`);
+  write(byId("key-path"), `next ${outlook ? outlook.document.lead_min.at(-1) : minutes} minutes`);
 }
 
 function showInterval(forecast) {
@@ -75,13 +80,23 @@ function showPlanned(forecast) {
 
 function showPath(forecast) {
   const path = forecast?.path ?? [];
-  byId("path-part").hidden = !path.length;
-  const list = byId("path");
-  while (list.childElementCount > path.length) list.lastElementChild.remove();
-  while (list.childElementCount < path.length) list.append(make("li", "", make("span"), make("data")));
-  path.forEach((value, i) => {
-    const [minute, power] = list.children[i].children;
-    write(minute, time(Date.parse(forecast.observed_at) + 60_000 * (i + 1)));
+  byId("path-label").hidden = !path.length;
+  showTiles(byId("path"), path.map((value, i) => [time(Date.parse(forecast.observed_at) + 60_000 * (i + 1)), value]));
+}
+
+function showMeans(outlook) {
+  const means = outlook ? MEANS_MIN.map((minutes) => [minutes, outlook.next(minutes)]).filter(([, mean]) => mean) : [];
+  byId("means-label").hidden = !means.length;
+  showTiles(byId("means"), means.map(([minutes, { mean }]) => [`${minutes} min`, mean]));
+}
+
+/** Show [label, kW] pairs as the items of `list`. */
+function showTiles(list, tiles) {
+  while (list.childElementCount > tiles.length) list.lastElementChild.remove();
+  while (list.childElementCount < tiles.length) list.append(make("li", "", make("span"), make("data")));
+  tiles.forEach(([label, value], i) => {
+    const [head, power] = list.children[i].children;
+    write(head, label);
     figure(power, value, kw(value));
   });
 }

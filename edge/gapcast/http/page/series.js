@@ -1,12 +1,12 @@
-// The measured values of one device by minute, and the forecasts by the minute they are for.
+// The measured values of one device by minute, the forecasts by the minute they are for, and the newest outlook.
 
-const MINUTE_MS = 60_000;
+import { minuteOf } from "./minute.js";
+import { Outlook } from "./outlook.js";
+
 // More than the longest range of the chart.
 const MAX_MINUTES = 1_600;
 // The chart shows at least this many minutes.
 const MIN_SPAN_MINUTES = 10;
-
-export const minuteOf = (label) => Math.round(Date.parse(label) / MINUTE_MS);
 
 export class Series {
   constructor() {
@@ -18,6 +18,7 @@ export class Series {
     this.forecasts = new Map();
     this.newest = null;
     this.path = [];
+    this.outlook = null;
   }
 
   /** Add the history that the gateway stores. Values that are already here are at least as new and stay. */
@@ -51,6 +52,12 @@ export class Series {
     this.path = forecast.path ?? [];
   }
 
+  /** Take an outlook, unless a newer one is here; null: there is none. */
+  setOutlook(document) {
+    if (document && this.outlook && this.outlook.document.issued_at > document.issued_at) return;
+    this.outlook = document ? new Outlook(document) : null;
+  }
+
   /** The last minute with a forecast, or that of the newest reading. */
   get end() {
     return this.newest === null ? null : Math.max(this.newest, ...this.pending().map(([minute]) => minute));
@@ -69,21 +76,23 @@ export class Series {
 
   /**
    * Columns for the chart, one row a minute from `nMinutes` ago, or from the first value if that is later, to the last
-   * forecast: seconds, then kW (or null) of the
-   * measured value, the interval's lower and upper bound, the forecast for minutes that are measured, and the path of
-   * the newest forecast for minutes that are not.
+   * minute of the outlook, or of the forecasts without one: seconds, then kW (or null) of the measured value, the
+   * interval's lower and upper bound, the forecast for minutes that are measured, and for minutes that are not: the path
+   * of the newest forecast, continued by the outlook's means, and the outlook's medians.
    */
   columns(nMinutes) {
-    if (this.newest === null) return [[], [], [], [], [], []];
-    const [first, last] = [this.newest - this.span(nMinutes) + 1, this.end];
-    const columns = Array.from({ length: 6 }, () => []);
+    const columns = Array.from({ length: 7 }, () => []);
+    if (this.newest === null) return columns;
+    const [first, last] = [this.newest - this.span(nMinutes) + 1, Math.max(this.end, this.outlook?.end ?? 0)];
+    const hasPath = this.path.length > 0 || this.outlook !== null;
     for (let minute = first; minute <= last; minute++) {
       const forecast = this.forecasts.get(minute);
       const ahead = minute - this.newest;
-      const path = ahead === 0 && this.path.length ? this.measured.get(minute) : this.path[ahead - 1];
+      const outlook = ahead > 0 ? this.outlook?.at(minute) : null;
+      const path = ahead === 0 && hasPath ? this.measured.get(minute) : (this.path[ahead - 1] ?? outlook?.mean);
       [
-        minute * 60, this.measured.get(minute), forecast?.lower_kw, forecast?.upper_kw,
-        ahead > 0 ? null : forecast?.gap_kw, path,
+        minute * 60, this.measured.get(minute), outlook?.lower ?? forecast?.lower_kw, outlook?.upper ?? forecast?.upper_kw,
+        ahead > 0 ? null : forecast?.gap_kw, path, outlook?.median,
       ].forEach((value, i) => columns[i].push(value ?? null));
     }
     return columns;

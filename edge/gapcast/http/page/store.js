@@ -108,6 +108,7 @@ export class Store {
     if (name !== this.selected) return;
     if (kind === "reading") this.series.addReading(document.ts, document.gap_kw);
     if (kind === "scores") this.scores = document;
+    if (kind === "outlook") this.series.setOutlook(document);
     if (kind === "forecast") {
       this.series.addForecast(document);
       this._detailSoon();
@@ -166,6 +167,7 @@ export class Store {
       this._merge(device);
       this.scores = device.scores;
       this.series.path = this.device.forecast?.path ?? [];
+      this.series.setOutlook(device.outlook ?? null);
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
       if (name !== this.selected) return;

@@ -1,4 +1,4 @@
-// The data of the chart as a table: the last three hours, newest first. Drawn only while it is open.
+// The data of the chart as tables: the last three hours, newest first, and the outlook. Drawn only while they are open.
 
 import { byId, make } from "./dom.js";
 import { NOTHING, kw3, time } from "./format.js";
@@ -8,6 +8,20 @@ const MAX_ROWS = 185;
 export function showTable(series) {
   if (!byId("table-part").open) return;
   byId("rows").replaceChildren(...series.rows(MAX_ROWS).map((row) => tableRow(row, series.newest)));
+}
+
+export function showOutlookTable({ outlook }) {
+  byId("outlook-part").hidden = outlook === null;
+  if (outlook === null || !byId("outlook-part").open) return;
+  byId("outlook-rows").replaceChildren(...outlook.document.lead_min.map((lead) => outlookRow(outlook, outlook.minute + lead)));
+}
+
+function outlookRow(outlook, minute) {
+  const { mean, lower, upper, meanTo, lowerTo, upperTo } = outlook.at(minute);
+  const head = make("th", "", time(60_000 * minute));
+  head.scope = "row";
+  const cells = [kw3(mean), `${kw3(lower)} to ${kw3(upper)}`, kw3(meanTo), `${kw3(lowerTo)} to ${kw3(upperTo)}`];
+  return make("tr", "", head, ...cells.map((text) => make("td", "", text)));
 }
 
 function tableRow({ minute, measured, forecast }, newest) {

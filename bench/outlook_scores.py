@@ -1,0 +1,75 @@
+"""Scores an outlook model by lead time: ``python -m bench.outlook_scores runs/household.parquet --out skill.svg``.
+
+Prints a table per clean file, on the windows that `gapcast-trainer prepare` made available from ``--since`` on: single
+minutes and means of the next minutes, the model beside persistence and the mean of the last window of equal length.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from gapcast.bundled import models_path
+from gapcast.predictors.store import load_model
+from gapcast.recordings import clean_file
+from gapcast_trainer.outlook.picture import draw
+from gapcast_trainer.outlook.rows import HouseWindows
+from gapcast_trainer.outlook.scores import KindScores, KindsScores, score_outlook
+from gapcast_trainer.split import minute_at
+
+_HEAD = ("| | persistence | mean of last window | outlook | coverage |", "| --- | --- | --- | --- | --- |")
+
+
+def score_file(path: Path, model: Path, since: datetime | None, every: int) -> KindsScores:
+    """Return the scores of the model in ``model`` on every ``every``-th window of the clean file ``path``."""
+    predictor = load_model(model)
+    series = clean_file.read(path).series
+    house = HouseWindows.of(series.first_minute, series.gap_kw, predictor.spec)
+    first = series.first_minute if since is None else minute_at(since)
+    rows = house.whole(np.flatnonzero(house.observed_minute >= first).astype(np.int64))
+    return score_outlook(predictor, house, rows[::every], series.zone)
+
+
+def table(found: KindsScores, leads_min: tuple[int, ...]) -> list[str]:
+    """Return the lines of a Markdown table, MSE / MAE in kW^2 and kW."""
+    lines = list(_HEAD)
+    for name, kind in (("minute {}", found.point), ("mean of the next {}", found.mean)):
+        lines += [_line(name.format(lead), kind, found.lead_times_min.index(lead)) for lead in leads_min]
+    return lines
+
+
+def _line(name: str, kind: KindScores, at: int) -> str:
+    cells = [
+        f"{mse[at]:.4f} / {mae[at]:.4f}"
+        for mse, mae in (
+            (kind.persistence_mse_kw2, kind.persistence_mae_kw),
+            (kind.window_mse_kw2, kind.window_mae_kw),
+            (kind.mse_kw2, kind.mae_kw),
+        )
+    ]
+    return f"| {name} | {' | '.join(cells)} | {kind.coverage[at]:.3f} |"
+
+
+def main() -> None:
+    """Score the files of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("files", nargs="+", type=Path, metavar="CLEAN")
+    parser.add_argument("--model", type=Path, default=models_path() / "outlook", help="Folder of the model.")
+    parser.add_argument("--since", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC))
+    parser.add_argument("--every", type=int, default=1, help="Score every n-th window.")
+    parser.add_argument("--leads", default="5,15,30,60", help="Lead times of the table, minutes.")
+    parser.add_argument("--out", type=Path, help="Picture of skill and coverage by lead time to write, .svg or .png.")
+    given = parser.parse_args()
+    houses = {path.stem: score_file(path, given.model, given.since, given.every) for path in given.files}
+    for name, found in houses.items():
+        print(f"{name}: {int(found.point.n[-1]):,} windows")
+        print("\n".join(table(found, tuple(int(lead) for lead in given.leads.split(",")))))
+    if given.out is not None:
+        draw(houses, given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The main forecast's horizon: which model is the primary one, and which can be combined with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from gapcast.core.errors import ModelError
+from gapcast.core.features import measured_in
+from gapcast.core.predictor import Predictor
+
+SETTING = "forecast.horizon_min"
+
+
+class _HasLeadTimes(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lead_times_min(self) -> Iterable[int]: ...
+
+
+def lead_times_text(leads_min: Iterable[int]) -> str:
+    """Return rising lead times, with runs of minutes in short.
+
+    >>> lead_times_text((1, 2, 3, 4, 5, 10, 15))
+    '1-5, 10, 15'
+    """
+    runs: list[list[int]] = []
+    for lead_min in leads_min:
+        if runs and runs[-1][-1] == lead_min - 1:
+            runs[-1].append(lead_min)
+        else:
+            runs.append([lead_min])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def possible_horizons(models: Iterable[_HasLeadTimes]) -> str:
+    """Return the lead times of ``models``, each set of them with the models that have it.
+
+    >>> from gapcast.predictors.baselines import Persistence, Trend
+    >>> possible_horizons([Trend(), Persistence(lead_times_min=(1, 2, 3))])
+    '1-3 (persistence); 5 (trend)'
+    """
+    names: dict[tuple[int, ...], list[str]] = {}
+    for model in models:
+        names.setdefault(tuple(model.lead_times_min), []).append(model.name)
+    return "; ".join(f"{lead_times_text(leads)} ({', '.join(sorted(found))})" for leads, found in sorted(names.items()))
+
+
+def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapping[str, _HasLeadTimes]) -> str:
+    """Return the name of the primary model for ``horizon_min``: ``wanted``, else the default, else the first by name.
+
+    Raises :class:`ModelError` that lists the possible horizons if ``wanted`` does not have this lead time, or none of
+    ``models`` has.
+    """
+    if wanted is not None:
+        leads_min = [*models[wanted].lead_times_min]
+        if horizon_min not in leads_min:
+            possible = lead_times_text(leads_min)
+            msg = f"{SETTING}: model {wanted} does not forecast {horizon_min} min ahead; possible are {possible}"
+            raise ModelError(msg)
+        return wanted
+    for name in (default, *sorted(models)):
+        if name in models and horizon_min in models[name].lead_times_min:
+            return name
+    msg = f"{SETTING}: no model forecasts {horizon_min} min ahead; possible are {possible_horizons(models.values())}"
+    raise ModelError(msg)
+
+
+def incompatibility(model: Predictor, primary: Predictor, horizon_min: int) -> str:
+    """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can."""
+    if horizon_min not in model.lead_times_min:
+        return f"it forecasts {lead_times_text(model.lead_times_min)} min ahead, not {horizon_min}"
+    if model.spec.padding != primary.spec.padding:
+        return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
+    channels, own = measured_in(primary.features), measured_in(model.features)
+    return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, not {', '.join(channels)}"

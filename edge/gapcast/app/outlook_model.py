@@ -1,0 +1,60 @@
+"""The model that makes outlooks: chosen by the configuration, and checked against the primary model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from gapcast.config.settings import OutlookSettings
+from gapcast.core.errors import ModelError
+from gapcast.core.features import measured_in
+from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.predictors.library import Library
+from gapcast.predictors.tflite import TflitePredictor
+
+log = structlog.get_logger(__name__)
+
+
+def require_outlook_model(settings: OutlookSettings, folders: Mapping[str, object], library: Library) -> None:
+    """Raise :class:`ModelError` if the configuration names an outlook model that ``library`` does not have."""
+    if settings.is_model_required and settings.model not in folders:
+        names = ", ".join(sorted(folders)) or "none"
+        msg = f"outlook.model: there is no model {settings.model!r} in {library}; there are: {names}"
+        raise ModelError(msg)
+
+
+def outlook_model_of(
+    settings: OutlookSettings, by_name: Mapping[str, TflitePredictor], primary: TflitePredictor, horizon_min: int
+) -> TflitePredictor | None:
+    """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None if there are none.
+
+    Raises :class:`ModelError` if the configuration names a model that cannot; without a name, there are no outlooks
+    then, and the log says so.
+    """
+    if not settings.is_wanted:
+        return None
+    model = by_name.get(settings.model)
+    problem = "it is not installed" if model is None else _problem(model, primary, horizon_min)
+    if not problem:
+        return model
+    if settings.is_model_required:
+        msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
+        raise ModelError(msg)
+    log.info("outlook.off", model=settings.model, why=problem)
+    return None
+
+
+def _problem(model: TflitePredictor, primary: TflitePredictor, horizon_min: int) -> str:
+    """Return why ``model`` cannot make outlooks beside forecasts of ``primary``; empty if it can."""
+    if not model.forecasts_means:
+        return "it does not forecast the mean of all minutes until each lead time"
+    if not {LOWER, MEDIAN, UPPER} <= {*(model.quantile_levels or ())}:
+        return f"it does not have the quantiles {LOWER}, {MEDIAN} and {UPPER}"
+    if horizon_min not in model.lead_times_min:
+        leads = ", ".join(map(str, model.lead_times_min))
+        return f"its lead times ({leads} min) do not contain the main forecast's, {horizon_min} min"
+    if model.spec.padding != primary.spec.padding:
+        return f"it pads short windows by {model.spec.padding}, {primary.name} by {primary.spec.padding}"
+    channels, own = measured_in(primary.features), measured_in(model.features)
+    return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, and readings have {', '.join(channels)}"

@@ -1,0 +1,66 @@
+"""The outlooks of a back-test: scored by house, lead time and kind, and written to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gapcast.backtest.house_outlooks import HouseOutlooks
+from gapcast.backtest.lead_scores import LeadScores
+from gapcast.backtest.outlook_file import OutlookFile
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.buffer import ReadingStatus
+from gapcast.core.outlook.interpolation import interpolate_outlook
+from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.outlook.reference_forecasts import F64
+from gapcast.core.reading import Reading
+
+#: Device, minute and values after the last outlook: those of no reading.
+_NOTHING: tuple[str, int, F64] = ("", -1, np.empty(0))
+
+
+class OutlookTally:
+    """Scores the outlooks made from the minute ``scored_from`` on, at some lead times."""
+
+    def __init__(
+        self, lead_times_min: tuple[int, ...], scored_from: int | None = None, file: OutlookFile | None = None
+    ) -> None:
+        """Score outlooks at ``lead_times_min``, made from ``scored_from`` on (None: all); write all to ``file``."""
+        self.lead_times_min = lead_times_min
+        self._scored_from = scored_from
+        self._file = file
+        self._houses: dict[str, HouseOutlooks] = {}
+
+    def add(self, accepted: AcceptedBatch, readings: Sequence[Reading], outlooks: Outlooks | None) -> None:
+        """Add a batch of ``readings``, and the ``outlooks`` made at them (None: at none).
+
+        Outcomes are those of forecasts: neither filled minutes, nor readings that start a window again.
+        """
+        waiting = iter(()) if outlooks is None else self._written(outlooks)
+        device, minute, outlook_kw = next(waiting, _NOTHING)
+        for reading, status in zip(readings, accepted.statuses, strict=True):
+            if status is not ReadingStatus.READY and status is not ReadingStatus.FIRST:
+                continue
+            house = self._houses.get(reading.device)
+            if house is None:
+                house = self._houses[reading.device] = HouseOutlooks(self.lead_times_min)
+            house.add_reading(reading, is_outcome=status is ReadingStatus.READY and not reading.is_filled)
+            if minute == reading.minute and device == reading.device:
+                if self._scored_from is None or minute >= self._scored_from:
+                    house.add_outlook(outlook_kw)
+                device, minute, outlook_kw = next(waiting, _NOTHING)
+
+    def _written(self, outlooks: Outlooks) -> Iterator[tuple[str, int, F64]]:
+        """Write ``outlooks`` at the lead times to the file; return device, minute and values ``[H, 2, 4]`` of each."""
+        leads, both = outlooks.lead_times_min, (outlooks.point_kw, outlooks.mean_kw)
+        values = np.stack([interpolate_outlook(leads, kw, self.lead_times_min) for kw in both], axis=2)
+        if self._file is not None:
+            self._file.add(outlooks.devices, outlooks.observed_minutes, values)
+        return iter(zip(outlooks.devices, outlooks.observed_minutes, values, strict=True))
+
+    def finish(self) -> LeadScores:
+        """Score the outlooks that still wait, with the outcomes there are, and return the scores of each house."""
+        for house in self._houses.values():
+            house.finish()
+        return LeadScores(self.lead_times_min, {name: house.sums for name, house in self._houses.items()})

@@ -1,0 +1,134 @@
+"""The agreement of outlooks with the published forecasts: what they know better, and that both are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.outlook.consistency import Consistency, means_of_leads, times
+from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.window import I64
+
+#: Minutes after the published horizon in which what the forecast knows better falls to a third.
+_DECAY_MIN = 7.0
+#: The columns of an outlook in the order of those of a persistence forecast.
+_OF_PERSISTENCE = [0, 2, 1, 3]
+
+
+class PublishedValues(NamedTuple):
+    """What N forecasts published, kW.
+
+    ``path_kw`` ``[N, P]`` are the means at the lead times that both have. ``horizon_kw`` ``[N, 3]`` are lower bound,
+    median and upper bound at the horizon, NaN where the forecast has none.
+    """
+
+    path_kw: F64
+    horizon_kw: F64
+
+    def select(self, which: I64 | slice) -> PublishedValues:
+        """Return the values of the forecasts ``which``."""
+        return PublishedValues(self.path_kw[which], self.horizon_kw[which])
+
+
+class Base(NamedTuple):
+    """``kw`` ``[N, K, 2, 2]``: mean and median of outlooks, by lead time and kind, shifted by the published forecast.
+
+    ``away_kw`` ``[N, 2]`` is how far its mean and median at the horizon are from the model's.
+    """
+
+    kw: F64
+    away_kw: F64
+
+
+class Agreement:
+    """Makes outlooks of K lead times agree with published forecasts of other lead times."""
+
+    def __init__(self, leads_min: Sequence[int], published_min: Sequence[int], forecast_range: ForecastRange) -> None:
+        """Outlooks have ``leads_min``, forecasts ``published_min``; all powers are within ``forecast_range``."""
+        self._consistency = consistency = Consistency(leads_min, published_min)
+        self._range = forecast_range
+        self._safe_kw = min(-forecast_range.low_kw, forecast_range.high_kw)
+        self._fixed = fixed = consistency.fixed
+        self._published_at = [list(published_min).index(leads_min[i]) for i in fixed.tolist()]
+        #: Index of the published horizon among the lead times, None if it is not one of them.
+        self._horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
+        self._has_one = leads_min[0] == 1
+        self._means_of = means_of_leads(leads_min)
+        horizon_min, leads = published_min[-1], np.asarray(leads_min)
+        # Like the path, a correction grows with the lead time to the horizon; after it, it decays.
+        self._shape = np.minimum(leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN))
+
+    def published(self, forecasts: Forecasts, which: I64) -> PublishedValues:
+        """Return what the forecasts ``which`` published."""
+        paths = forecasts.path_kw if forecasts.path_kw is not None else [[kw] for kw in forecasts.gap_kw]
+        path_kw = np.array(paths)[which][:, self._published_at]
+        horizon_kw = np.full((len(which), 3), np.nan)
+        for column, values in enumerate((forecasts.lower_kw, forecasts.median_kw, forecasts.upper_kw)):
+            if values is not None:
+                horizon_kw[:, column] = np.asarray(values)[which]
+        return PublishedValues(path_kw, horizon_kw)
+
+    def base(self, model_kw: F64, published: PublishedValues) -> Base:
+        """Return the base for the model's outlooks ``model_kw`` ``[N, K, 2, 4]``."""
+        away_kw = np.zeros((len(model_kw), 2))
+        if self._horizon is not None:
+            at_horizon = model_kw[:, self._horizon, 0]
+            away_kw[:, 0] = published.path_kw[:, -1] - at_horizon[:, MEAN]
+            median_kw = published.horizon_kw[:, 1]
+            away_kw[:, 1] = np.where(np.isnan(median_kw), away_kw[:, 0], median_kw - at_horizon[:, MEDIAN])
+        shift_kw = away_kw[:, np.newaxis] * self._shape[:, np.newaxis]
+        shift_kw[:, self._fixed, 0] = published.path_kw - model_kw[:, self._fixed, 0, MEAN]
+        both_kw = np.empty((*shift_kw.shape[:2], 2, 2))
+        both_kw[:, :, 0] = shift_kw
+        for column in (0, 1):
+            both_kw[:, :, 1, column] = times(shift_kw[:, :, column], self._means_of)
+        return Base(model_kw[..., [MEAN, MEDIAN]] + both_kw, away_kw)
+
+    def without(self, published: PublishedValues, added_kw: F64) -> PublishedValues:
+        """Return ``published`` without the planned power ``added_kw`` ``[N, K, 2]``."""
+        horizon_kw = published.horizon_kw
+        if self._horizon is not None:
+            horizon_kw = horizon_kw - added_kw[:, self._horizon, :1]
+        return PublishedValues(published.path_kw - added_kw[:, self._fixed, 0], horizon_kw)
+
+    def restore_published(self, kw: F64, published: PublishedValues) -> None:
+        """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: with planned power, the rest is rounded."""
+        kw[:, self._fixed, 0, MEAN] = published.path_kw
+        if self._horizon is not None:
+            known = ~np.isnan(published.horizon_kw).any(axis=1)
+            kw[known, self._horizon, 0, LOWER:] = published.horizon_kw[known]
+        if self._has_one:
+            kw[:, 0, 1] = kw[:, 0, 0]
+
+    def agree(self, kw: F64, published: PublishedValues, floor_kw: F64) -> None:
+        """Make outlooks ``kw`` ``[N, K, 2, 4]`` consistent, in place.
+
+        Bounds are at least ``floor_kw`` ``[N]``, but for that at the horizon, which is published.
+        """
+        point, mean = kw[:, :, 0], kw[:, :, 1]
+        high_kw, floors_kw = self._range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
+        self._consistency.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
+        np.minimum(kw, high_kw, out=kw, where=np.isfinite(kw))
+        inner_kw = np.maximum(kw[..., MEAN], floors_kw)
+        np.minimum(kw[..., LOWER], inner_kw, out=kw[..., LOWER])
+        np.maximum(kw[..., UPPER], inner_kw, out=kw[..., UPPER])
+        self.restore_published(kw, published)
+
+    def impossible(self, kw: F64) -> NDArray[np.bool_]:
+        """Return which outlooks ``kw`` ``[N, K, 2, 4]`` have a value out of range or crossing bounds, ``[N]``."""
+        if np.abs(kw).max() <= self._safe_kw and (kw[..., LOWER:-1] <= kw[..., MEDIAN:]).all():  # most batches
+            return np.zeros(len(kw), dtype=np.bool_)
+        possible = (kw >= self._range.low_kw) & (kw <= self._range.high_kw)
+        ordered = (kw[..., LOWER] <= kw[..., MEDIAN]) & (kw[..., MEDIAN] <= kw[..., UPPER])
+        sound = np.all(possible.all(axis=-1) & ordered, axis=(1, 2))
+        return np.logical_not(sound, out=np.empty(len(kw), dtype=np.bool_))
+
+    def persistence(self, last_kw: F64, n_leads: int) -> F64:
+        """Return persistence ``[N, K, 2, 4]`` for the last readings ``last_kw`` ``[N]``, not made to agree."""
+        kw = self._range.persistence(last_kw)[:, _OF_PERSISTENCE]
+        return np.broadcast_to(kw[:, np.newaxis, np.newaxis], (len(kw), n_leads, 2, 4)).copy()

@@ -1,0 +1,260 @@
+"""The engine's part that makes outlooks: runs their model, and publishes what agrees with the forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.errors import ModelError
+from gapcast.core.features import assemble, measured_in
+from gapcast.core.forecast import LOWER as LOWER_LEVEL
+from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
+from gapcast.core.forecast import UPPER as UPPER_LEVEL
+from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.learning.device_rows import rounds_of
+from gapcast.core.learning.summary import Period
+from gapcast.core.outlook import scores
+from gapcast.core.outlook.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, Outlook, Outlooks
+from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
+from gapcast.core.outlook.week import WeekHistory, history_of
+from gapcast.core.predictor import Predictor, run_model
+from gapcast.core.reading import Limits
+from gapcast.core.window import F32, I64
+
+#: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
+PlannedMinutes = Mapping[int, F64]
+
+
+class OutlookPart:
+    """Makes the outlooks of the devices in the first rows, and stores the newest of each."""
+
+    def __init__(
+        self,
+        model: Predictor,
+        options: OutlookOptions,
+        zone: tzinfo,
+        limits: Limits,
+        published_min: Sequence[int],
+        channels: Sequence[str],
+    ) -> None:
+        """Forecast with ``model``; the published forecasts have the lead times ``published_min``.
+
+        Windows have the measured ``channels``. Raises :class:`ValueError` if the model takes others, or has no bounds.
+        """
+        measured, levels = measured_in(model.features), tuple(model.quantile_levels or ())
+        if measured != tuple(channels[: len(measured)]):
+            msg = (
+                f"the outlook's model {model.name} takes {', '.join(measured)}, and readings have {', '.join(channels)}"
+            )
+            raise ValueError(msg)
+        if not {LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL} <= {*levels}:
+            msg = f"the outlook's model {model.name} must have the quantiles 0.05, 0.5 and 0.95"
+            raise ValueError(msg)
+        self.model = model
+        self.options = options
+        self._zone = zone
+        self._range = ForecastRange.of(limits)
+        self._n_measured = len(measured)
+        self._leads_min = leads_min = model.lead_times_min
+        self._published_min = tuple(published_min)
+        self._levels = [levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)]
+        self._agreement = Agreement(leads_min, published_min, self._range)
+        self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
+        self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
+
+    @property
+    def context(self) -> int:
+        """Minutes that windows must have."""
+        return max(self.model.spec.context, 2 * self._leads_min[-1])
+
+    def make(
+        self,
+        accepted: AcceptedBatch,
+        windows: F32,
+        forecasts: Forecasts,
+        planned_kw: PlannedMinutes,
+        week: WeekHistory | None,
+    ) -> Outlooks | None:
+        """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None if there are none.
+
+        ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices.
+        """
+        which = np.flatnonzero(np.asarray(accepted.rows, dtype=np.int64) < self.options.max_devices)
+        if not which.size:
+            return None
+        published = self._agreement.published(forecasts, which)
+        added_kw = self._added(which, planned_kw)
+        uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
+        inputs = self._inputs(accepted, windows[which], which, uncontrolled, week)
+        kw = np.empty((len(which), len(self._leads_min), 2, 4))
+        for at in rounds_of(inputs.rows):
+            self.learn()
+            one = inputs.select(at)
+            made = self.online.correct(one)
+            self._finish(one, made, uncontrolled.select(at))
+            self._unlearned, kw[at] = (one, made), made.kw
+        if added_kw is not None:
+            kw = np.minimum(np.maximum(kw + added_kw[..., np.newaxis], self._range.low_kw), self._range.high_kw)
+            self._agreement.restore_published(kw, published)
+        self.online.store_newest(inputs.rows, inputs.minutes, forecasts.issued_at_ms, kw)
+        devices = [accepted.devices[i] for i in which.tolist()]
+        return Outlooks(self.model, forecasts.issued_at_ms, devices, inputs.minutes.tolist(), kw[:, :, 0], kw[:, :, 1])
+
+    def _added(self, which: I64, planned_kw: PlannedMinutes) -> F64 | None:
+        """Return the planned power ``[N, K, 2]`` of the windows ``which``, by lead time and kind; None if none."""
+        if planned_kw.keys().isdisjoint(which.tolist()):
+            return None
+        leads = np.asarray(self._leads_min)
+        added_kw = np.zeros((len(which), len(leads), 2))
+        for i, window in enumerate(which.tolist()):
+            if window in planned_kw:
+                minutes_kw = planned_kw[window]
+                added_kw[i, :, 0] = minutes_kw[leads - 1]
+                added_kw[i, :, 1] = np.cumsum(minutes_kw)[leads - 1] / leads
+        return added_kw
+
+    def _finish(self, one: OutlookInputs, made: CorrectedOutlooks, published: PublishedValues) -> None:
+        """Make the outlooks ``made`` consistent, in place; replace impossible ones, and reset their devices' state."""
+        self._agreement.agree(made.kw, published, made.floor_kw)
+        bad = np.flatnonzero(self._agreement.impossible(made.kw))
+        if bad.size:
+            last_kw = one.windows[bad, -1].astype(np.float64)
+            kw = self._agreement.persistence(last_kw, len(self._leads_min))
+            floor_kw = kw[:, 0, 0, LOWER]
+            one.base_kw[bad] = kw[..., [MEAN, MEDIAN]]
+            self._agreement.agree(kw, published.select(bad), floor_kw)
+            made.kw[bad] = kw
+            made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
+            self.online.reset(one.rows[bad])
+
+    def _inputs(
+        self, accepted: AcceptedBatch, windows: F32, which: I64, published: PublishedValues, week: WeekHistory | None
+    ) -> OutlookInputs:
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)[which]
+        is_measured = np.ones(len(accepted.devices), dtype=bool)
+        is_measured[accepted.filled] = False
+        rows = np.asarray(accepted.rows, dtype=np.int64)[which]
+        history = history_of(self.model, week, rows.tolist(), minutes, windows[:, :, 0])
+        model_kw = self._predict(windows, minutes, history)
+        base = self._agreement.base(model_kw, published)
+        return OutlookInputs(
+            rows=rows + 1,
+            minutes=minutes,
+            windows=windows[:, :, 0],
+            is_measured=is_measured[which],
+            model_kw=model_kw,
+            base_kw=base.kw,
+            published_kw=base.away_kw,
+            history=history,
+        )
+
+    def _predict(self, windows: F32, minutes: I64, history: F32 | None) -> F64:
+        """Return the model's outlooks ``[N, K, 2, 4]``: persistence for windows with an impossible value."""
+        context = self.model.spec.context
+        measured = windows[:, -context:, : self._n_measured]
+        prediction = run_model(self.model, assemble(measured, minutes, self.model.features, self._zone), history)
+        means = prediction.mean, prediction.mean_to
+        quantiles = prediction.quantiles, prediction.quantiles_to
+        kw = np.empty((len(windows), len(self._leads_min), 2, 4))
+        for kind, (mean_kw, quantiles_kw) in enumerate(zip(means, quantiles, strict=True)):
+            if mean_kw is None or quantiles_kw is None:
+                msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
+                raise ModelError(msg)
+            kw[:, :, kind, MEAN] = mean_kw
+            kw[:, :, kind, LOWER:] = np.sort(quantiles_kw, axis=-1)[:, :, self._levels]
+        bad = np.flatnonzero(self._agreement.impossible(kw))
+        if bad.size:
+            kw[bad] = self._agreement.persistence(windows[bad, -1, 0].astype(np.float64), len(self._leads_min))
+        return kw
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last outlooks bring."""
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is not None:
+            self.online.learn(*unlearned)
+
+    def newest(self, row: int, device: str) -> Outlook | None:
+        """Return the newest outlook of ``device``, which has ``row``; None without one."""
+        found = self.online.newest(row + 1) if row < self.options.max_devices else None
+        if found is None:
+            return None
+        kw, minute, issued_at_ms = found
+        return Outlook(
+            device, minute, issued_at_ms, self.model.name, self.model.version, self._leads_min, kw[:, 0], kw[:, 1]
+        )
+
+    def scores_of(self, row: int) -> dict[Period, scores.OutlookScores]:
+        """Return the live scores of the device of ``row``; empty if it has no outlook."""
+        if row >= self.options.max_devices:
+            return {}
+        return scores.scores_of(self.online.sums(row + 1), self._leads_min)
+
+    def overall_scores(self) -> dict[Period, scores.OutlookScores]:
+        """Return the live scores over all devices."""
+        return scores.scores_of(self.online.state.arrays["sums"].sum(axis=0), self._leads_min)
+
+    @property
+    def n_bytes_per_device(self) -> int:
+        """Bytes of state per device with an outlook."""
+        return sum(array[0].nbytes for array in self.online.state.arrays.values())
+
+    def forget(self, row: int) -> None:
+        """Remove all state of the device of ``row``."""
+        self.learn()
+        self.online.state.forget(row + 1)
+
+    def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
+        """Set the time of issue of the newest outlooks of ``rows``, those that have one."""
+        for row, at_ms in zip(rows, issued_at_ms, strict=True):
+            if row < self.options.max_devices:
+                self.online.stamp(row + 1, at_ms)
+
+    @property
+    def signature(self) -> str:
+        """What must be equal for what was learned to be valid: the model, and the lead times of both kinds."""
+        leads_min, published_min = (",".join(map(str, leads)) for leads in (self._leads_min, self._published_min))
+        return f"{self.model.name} {self.model.version} {leads_min} with {published_min}"
+
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
+        self.learn()
+        tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
+        return {
+            SIGNATURE: np.array([self.signature]),
+            TRACKED: tracked,
+            **self.online.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1),
+        }
+
+    def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
+
+        State of another model or other lead times is left out. Raises :class:`StateError` if the columns do not fit.
+        """
+        if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
+            return
+        tracked = check_columns(columns, self.online.state)
+        which = tracked < min(n_devices, self.options.max_devices)
+        found = {name: columns[name][which] for name in self.online.state.arrays}
+        self.online.state.restore_columns(tracked[which] + 1, found)
+
+    def adopt(self, before: OutlookPart) -> None:
+        """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""
+        before.learn()
+        if before.signature == self.signature:
+            self.online.state = before.online.state
+
+    def discard_pending(self, row: int) -> None:
+        """Discard the pending outlooks of the device of ``row``: nothing is learned from their outcomes."""
+        self.learn()
+        if row < self.options.max_devices:
+            self.online.discard_pending(np.array([row + 1]))

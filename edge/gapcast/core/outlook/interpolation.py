@@ -1,0 +1,80 @@
+"""Values of any minute between the lead times of an outlook: monotone, so that quantiles do not cross.
+
+The curve through the lead times is piecewise cubic with the slopes of F. Fritsch and J. Butland (*A method for
+constructing local monotone piecewise cubic interpolants*, SIAM J. Sci. Stat. Comput. 5, 1984), known as PCHIP: it does
+not overshoot, and is monotone where its values are. Columns that do not cross at the lead times are kept in their order
+between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
+
+F64 = NDArray[np.float64]
+
+
+def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:
+    """Return ``[N, M, C]``, the values of ``minutes`` from those at the K lead times, ``kw`` ``[N, K, C]``.
+
+    Minutes before the first lead time have its value, and so do those after the last. At a lead time the values are
+    exactly the given ones.
+
+    >>> interpolate((1, 3, 5), np.array([[[0.0], [2.0], [2.0]]]), [1, 2, 3, 4])[0, :, 0].tolist()
+    [0.0, 1.375, 2.0, 2.0]
+    """
+    leads = np.asarray(leads_min, dtype=np.float64)
+    at = np.minimum(np.maximum(np.asarray(minutes, dtype=np.float64), leads[0]), leads[-1])
+    if len(leads) == 1:
+        return np.repeat(kw, len(at), axis=1)
+    step, slopes = np.diff(leads), _slopes(leads, kw)
+    part = np.minimum(np.searchsorted(leads, at, side="right") - 1, len(step) - 1)
+    share = ((at - leads[part]) / step[part])[:, np.newaxis]
+    rest, length = 1 - share, step[part][:, np.newaxis]
+    found: F64 = (
+        (1 + 2 * share) * rest * rest * kw[:, part]
+        + share * share * (3 - 2 * share) * kw[:, part + 1]
+        + length * share * rest * (rest * slopes[:, part] - share * slopes[:, part + 1])
+    )
+    return found
+
+
+def interpolate_outlook(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:
+    """Return ``[N, M, 4]``, an outlook's columns at ``minutes``, from those at its lead times, ``kw`` ``[N, K, 4]``.
+
+    The bounds enclose the median at every minute, as they do at the lead times.
+    """
+    found = interpolate(leads_min, kw, minutes)
+    found[:, :, LOWER] = np.minimum(found[:, :, LOWER], found[:, :, MEDIAN])
+    found[:, :, UPPER] = np.maximum(found[:, :, UPPER], found[:, :, MEDIAN])
+    return found
+
+
+def _slopes(leads: F64, kw: F64) -> F64:
+    """Return the slope at each lead time, ``[N, K, C]``: the weighted harmonic mean of those beside it."""
+    step = np.diff(leads)[:, np.newaxis]
+    secant = np.diff(kw, axis=1) / step
+    slopes = np.zeros_like(kw)
+    before, after = secant[:, :-1], secant[:, 1:]
+    first, second = 2 * step[1:] + step[:-1], step[1:] + 2 * step[:-1]
+    is_monotone = before * after > 0
+    divisor = np.where(is_monotone, first * after + second * before, 1.0)
+    slopes[:, 1:-1] = np.where(is_monotone, (first + second) * before * after / divisor, 0.0)
+    if len(leads) == 2:  # noqa: PLR2004 - a straight line
+        slopes[:] = secant
+    else:
+        slopes[:, 0] = _end_slope(step[0], step[1], secant[:, 0], secant[:, 1])
+        slopes[:, -1] = _end_slope(step[-1], step[-2], secant[:, -1], secant[:, -2])
+    return slopes
+
+
+def _end_slope(step: F64, next_step: F64, secant: F64, next_secant: F64) -> F64:
+    """Return the slope at an end: that of a parabola through three points, limited so that the curve is monotone."""
+    slope = ((2 * step + next_step) * secant - step * next_secant) / (step + next_step)
+    slope = np.where(slope * secant <= 0, 0.0, slope)
+    limited: F64 = np.where((secant * next_secant <= 0) & (np.abs(slope) > 3 * np.abs(secant)), 3 * secant, slope)
+    return limited

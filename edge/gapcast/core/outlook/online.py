@@ -1,0 +1,231 @@
+"""What the outlooks of a device learn from its own outcomes: corrections, bounds and scores.
+
+Like the ensemble, it learns from a reading only after the outlook of that reading was published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+
+import numpy as np
+
+from gapcast.core.features import offset_min
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning import conformal_interval, daily_profile, error_scale
+from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.rls_features import BIN_MIN
+from gapcast.core.outlook import correction_model, correction_shares, scores
+from gapcast.core.outlook.correction_features import RECENT_MIN, USUAL_MIN, CorrectionFeatures, nearest
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.pending_outlooks import DueOutlooks, IssuedOutlooks, PendingOutlooks
+from gapcast.core.window import F32, I64, MAX_FILL_MIN
+
+#: Indices into ``seen``: scale (kW), readings, lowest power (kW), newest minute.
+_SCALE, _N_READINGS, _LOWEST, _NEWEST = range(4)
+#: Minutes over which the device's scale is the mean absolute change.
+_SCALE_MIN = 15
+#: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
+_FEEDS_IN_KW = -0.05
+
+
+class CorrectedOutlooks(NamedTuple):
+    """Corrected outlooks of N windows: ``kw`` ``[N, K, 2, 4]``, the lower limit of bounds ``[N]``, and what they use.
+
+    ``columns`` ``[N, D]`` are the inputs of the correction, ``change`` ``[N, K, 2, 2]`` the whole correction in units
+    of the scale, and ``log_width`` ``[N, K, 2]`` that of the bounds.
+    """
+
+    kw: F64
+    floor_kw: F64
+    columns: F32
+    change: F64
+    log_width: F64
+
+
+class OnlineOutlook:
+    """Corrects and calibrates outlooks per device. Pure; one caller. ``rows`` are those of the state: from 1 on."""
+
+    def __init__(self, leads_min: Sequence[int], options: OutlookOptions, zone: tzinfo, min_kw: float) -> None:
+        """Learn outlooks of ``leads_min``; no bound is below ``min_kw``."""
+        self._leads_min = tuple(leads_min)
+        self._options = options
+        self._zone = zone
+        self._min_kw = min_kw
+        self._features = CorrectionFeatures(leads_min)
+        self._recent = nearest(leads_min, RECENT_MIN)
+        self._pending = PendingOutlooks(leads_min, self._features.width)
+        k, d = len(leads_min), self._features.width
+        self.state = DeviceRows(
+            {
+                "seen": np.array([error_scale.FIRST_KW, 0.0, 0.0, -1.0]),
+                "log_width": np.full((k, 2), np.nan),
+                "n_outcomes": np.zeros(k),
+                "recent": np.zeros(len(RECENT_MIN)),
+                "coefficients": np.zeros((k, 2, 2, d), dtype=np.float32),
+                "covariance": correction_model.initial_covariance(d),
+                "inside": np.ones((k, 2), dtype=np.float32),
+                "share_gains": correction_shares.initial_gains(k),
+                "usual": daily_profile.initial_state(),
+                "sums": scores.initial_sums(k),
+                "newest_kw": np.zeros((k, 2, 4)),
+                "newest_when": np.array([-1, 0], dtype=np.int64),
+                **self._pending.initial_state(),
+            }
+        )
+
+    def correct(self, inputs: OutlookInputs) -> CorrectedOutlooks:
+        """Return the corrected and calibrated outlooks of ``inputs``."""
+        rows, windows = inputs.rows, inputs.windows
+        self.state.index(rows)
+        arrays = self.state.arrays
+        seen = arrays["seen"][rows]
+        scale_kw, last_kw = seen[:, _SCALE], windows[:, -1].astype(np.float64)
+        lowest_kw = np.minimum(seen[:, _LOWEST], last_kw)
+        floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self._min_kw, np.minimum(lowest_kw, 0.0))
+        kw = inputs.model_kw.copy()
+        kw[..., [MEAN, MEDIAN]] = inputs.base_kw
+        columns, change = np.zeros((len(rows), self._features.width), dtype=np.float32), np.zeros_like(inputs.base_kw)
+        if self._options.learns:
+            local = self._local(inputs.minutes)
+            bins = (local[:, np.newaxis] + np.array(USUAL_MIN)) % DAY_MIN // BIN_MIN
+            usual_kw = _usual_kw(arrays["usual"], rows, bins, last_kw)
+            columns = self._features.columns(inputs, usual_kw, arrays["recent"][rows], scale_kw, local)
+            n, k = change.shape[:2]
+            coefficients = arrays["coefficients"][rows].reshape(n, 4 * k, -1)
+            change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
+            share = correction_shares.best_shares(arrays["share_gains"][rows], np.asarray(self._leads_min))
+            kw[..., [MEAN, MEDIAN]] += share * change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
+        kw[..., MEDIAN] = np.maximum(kw[..., MEDIAN], floor_kw[:, np.newaxis, np.newaxis])
+        log_width = self._bound(kw, inputs.model_kw, arrays["log_width"][rows], floor_kw)
+        return CorrectedOutlooks(kw, floor_kw, columns, change, log_width)
+
+    def _bound(self, kw: F64, model_kw: F64, log_width: F64, floor_kw: F64) -> F64:
+        """Write the bounds around the medians of ``kw``, in place; return the log(width) of each."""
+        median_kw = kw[..., MEDIAN]
+        if not self._options.calibrates:
+            for column in (LOWER, UPPER):
+                kw[..., column] += median_kw - model_kw[..., MEDIAN]
+            return log_width
+        down_kw, up_kw = (np.abs(model_kw[..., column] - model_kw[..., MEDIAN]) for column in (LOWER, UPPER))
+        roots = conformal_interval.roots(np.stack((down_kw, up_kw), axis=-1).reshape(-1, 2))
+        first = conformal_interval.first_log_width(roots).reshape(log_width.shape)
+        log_width = np.where(np.isnan(log_width), first, log_width)
+        floors_kw = np.broadcast_to(floor_kw[:, np.newaxis, np.newaxis], median_kw.shape)
+        lower_kw, upper_kw = conformal_interval.bounds(log_width.ravel(), median_kw.ravel(), roots, floors_kw.ravel())
+        kw[..., LOWER], kw[..., UPPER] = lower_kw.reshape(median_kw.shape), upper_kw.reshape(median_kw.shape)
+        return log_width
+
+    def store_newest(self, rows: I64, minutes: I64, issued_at_ms: int, kw: F64) -> None:
+        """Store the newest outlooks ``kw`` ``[N, K, 2, 4]``."""
+        self.state.arrays["newest_kw"][rows] = kw
+        self.state.arrays["newest_when"][rows, 0] = minutes
+        self.state.arrays["newest_when"][rows, 1] = issued_at_ms
+
+    def stamp(self, row: int, issued_at_ms: int) -> None:
+        """Set the time of issue of the newest outlook of ``row``."""
+        self.state.index(np.array([row]))
+        self.state.arrays["newest_when"][row, 1] = issued_at_ms
+
+    def newest(self, row: int) -> tuple[F64, int, int] | None:
+        """Return the newest outlook ``[K, 2, 4]`` of ``row``, its minute and time of issue (ms); None without one."""
+        if row >= len(self.state):
+            return None
+        minute, issued_at_ms = self.state.arrays["newest_when"][row].tolist()
+        return None if minute < 0 else (self.state.arrays["newest_kw"][row].copy(), minute, issued_at_ms)
+
+    def sums(self, row: int) -> F64:
+        """Return the sums of the live scores of ``row``."""
+        sums: F64 = self.state.arrays["sums"][row] if row < len(self.state) else self.state.initial("sums")
+        return sums
+
+    def reset(self, rows: I64) -> None:
+        """Reset what ``rows`` learned."""
+        self.state.reset(rows)
+
+    def learn(self, inputs: OutlookInputs, made: CorrectedOutlooks) -> None:
+        """Learn from the newest readings of ``inputs``, and store the outlooks ``made``."""
+        arrays, rows, minutes = self.state.arrays, inputs.rows, inputs.minutes
+        arrays["log_width"][rows] = made.log_width
+        newest = arrays["seen"][rows, _NEWEST].astype(np.int64)
+        has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
+        if has_restarted.any():
+            self._pending.discard(self.state, rows[has_restarted])
+        arrays["seen"][rows, _NEWEST] = minutes
+        which = np.flatnonzero(inputs.is_measured)
+        if which.size:
+            self._learn_outcomes(inputs if which.size == len(rows) else inputs.select(which))
+        gains, spread = made.columns, np.zeros(len(rows), dtype=np.float32)
+        if self._options.learns:
+            covariance = arrays["covariance"][rows]
+            gains, spread = correction_model.add_inputs(covariance, made.columns)
+            arrays["covariance"][rows] = covariance
+        issued = IssuedOutlooks(made.columns, gains, spread, inputs.base_kw, made.change, made.kw)
+        self._pending.store(self.state, rows, minutes, issued)
+
+    def _learn_outcomes(self, inputs: OutlookInputs) -> None:
+        arrays, rows, windows = self.state.arrays, inputs.rows, inputs.windows
+        leads = np.asarray(self._leads_min)
+        seen = arrays["seen"][rows]
+        scale_kw, last_kw = seen[:, _SCALE].copy(), windows[:, -1].astype(np.float64)
+        due = self._pending.due(self.state, rows, inputs.minutes)
+        if due.is_due.any():
+            back = np.cumsum(windows[:, : -2 * leads[-1] - 1 : -1], axis=1, dtype=np.float64)
+            actual_kw = np.stack(
+                (np.repeat(last_kw[:, np.newaxis], len(leads), axis=1), back[:, leads - 1] / leads), axis=2
+            )
+            before_kw = (back[:, 2 * leads - 1] - back[:, leads - 1]) / leads
+            sums = arrays["sums"][rows]
+            before = scores.Baselines(windows[:, -1 - leads].astype(np.float64), before_kw)
+            scores.add(sums, due.kw.astype(np.float64), actual_kw, before, due.is_due)
+            arrays["sums"][rows] = sums
+            n_outcomes = arrays["n_outcomes"][rows]
+            missed = (actual_kw < due.kw[..., LOWER]) | (actual_kw > due.kw[..., UPPER])
+            log_width = arrays["log_width"][rows]
+            moved = conformal_interval.updated_log_width(
+                log_width, n_outcomes[:, :, np.newaxis], missed.astype(np.float64)
+            )
+            arrays["log_width"][rows] = np.where(due.is_due[:, :, np.newaxis], moved, log_width)
+            if self._options.learns:
+                errors = (actual_kw[..., np.newaxis] - due.base) / scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
+                self._learn_correction(rows, due, errors, n_outcomes)
+            arrays["n_outcomes"][rows] = n_outcomes + due.is_due
+        seen[:, _SCALE] = error_scale.updated_scale(
+            scale_kw, last_kw - windows[:, -1 - _SCALE_MIN], seen[:, _N_READINGS]
+        )
+        seen[:, _N_READINGS] += 1
+        seen[:, _LOWEST] = np.minimum(seen[:, _LOWEST], last_kw)
+        arrays["seen"][rows] = seen
+        if self._options.learns:
+            daily_profile.update(arrays["usual"], rows, self._local(inputs.minutes) // BIN_MIN, last_kw)
+
+    def _learn_correction(self, rows: I64, due: DueOutlooks, errors: F64, n_outcomes: F64) -> None:
+        arrays = self.state.arrays
+        gains = arrays["share_gains"][rows]
+        correction_shares.update(gains, errors, due.change.astype(np.float64), due.is_due)
+        arrays["share_gains"][rows] = gains
+        coefficients, inside = arrays["coefficients"][rows], arrays["inside"][rows]
+        correction_model.update(coefficients, inside, due, errors, n_outcomes)
+        arrays["coefficients"][rows], arrays["inside"][rows] = coefficients, inside
+        newest = np.minimum(np.maximum(errors[:, self._recent, 1, 0], -10.0), 10.0)
+        recent = arrays["recent"][rows]
+        step = due.is_due[:, self._recent] / np.asarray(RECENT_MIN)
+        arrays["recent"][rows] = recent + step * (newest - recent)
+
+    def _local(self, minutes: I64) -> I64:
+        local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN
+        return local
+
+    def discard_pending(self, rows: I64) -> None:
+        """Discard the pending outlooks of ``rows``: nothing is learned from their outcomes."""
+        self.state.index(rows)
+        self._pending.discard(self.state, rows)
+
+
+def _usual_kw(profile: F32, rows: I64, bins: I64, last_kw: F64) -> F64:
+    """Return the typical power ``[N, B]`` in half hours ``bins`` ``[N, B]``; the last reading if it is unknown."""
+    known = profile[rows[:, np.newaxis], :, bins]
+    return np.where(known[..., 1] > 0, known[..., 0], last_kw[:, np.newaxis])

@@ -1,0 +1,75 @@
+"""Outlooks: one, and many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.predictor import ModelIdentity
+
+F64 = NDArray[np.float64]
+#: Columns of the powers of an outlook, in their order.
+MEAN, LOWER, MEDIAN, UPPER = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The outlook of one device from ``observed_minute`` on. Power in kW, minutes since the epoch.
+
+    ``point_kw`` ``[K, 4]`` is of the single minute at each of the K ``lead_times_min``, ``mean_kw`` ``[K, 4]`` of the
+    mean of all minutes from the next one to that lead time. The four columns are the mean, the lower bound, the median
+    and the upper bound of the 90 % interval: :data:`MEAN`, :data:`LOWER`, :data:`MEDIAN` and :data:`UPPER`.
+    """
+
+    device: str | None
+    observed_minute: int
+    issued_at_ms: int
+    model: str
+    model_version: str
+    lead_times_min: tuple[int, ...]
+    point_kw: F64
+    mean_kw: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Outlooks:
+    """The outlooks of N windows: what :class:`Outlook` holds, of many devices.
+
+    ``point_kw`` and ``mean_kw`` are ``[N, K, 4]``; ``devices`` and ``observed_minutes`` have N entries.
+    """
+
+    model: ModelIdentity
+    issued_at_ms: int
+    devices: list[str]
+    observed_minutes: list[int]
+    point_kw: F64
+    mean_kw: F64
+
+    @property
+    def lead_times_min(self) -> tuple[int, ...]:
+        """The K lead times, rising."""
+        return self.model.lead_times_min
+
+    def __len__(self) -> int:
+        """Return the number of outlooks."""
+        return len(self.devices)
+
+    def __getitem__(self, i: int) -> Outlook:
+        """Return the ``i``-th as an :class:`Outlook`."""
+        return Outlook(
+            device=self.devices[i],
+            observed_minute=self.observed_minutes[i],
+            issued_at_ms=self.issued_at_ms,
+            model=self.model.name,
+            model_version=self.model.version,
+            lead_times_min=self.model.lead_times_min,
+            point_kw=self.point_kw[i],
+            mean_kw=self.mean_kw[i],
+        )
+
+    def __iter__(self) -> Iterator[Outlook]:
+        """Iterate over the outlooks, in order."""
+        return (self[i] for i in range(len(self)))

@@ -1,0 +1,43 @@
+"""What outlooks are made from, before anything learned applies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.outlook.outlook import F64
+from gapcast.core.window import F32, I64
+
+
+class OutlookInputs(NamedTuple):
+    """The windows of N outlooks, each device once.
+
+    ``rows`` and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured`` ``[N]``: the newest minute
+    is a reading. ``model_kw`` ``[N, K, 2, 4]`` is the model's outlook, ``base_kw`` ``[N, K, 2, 2]`` its mean and median
+    as the published forecast shifts them, ``published_kw`` ``[N, 2]`` how far that is from the model, and ``history``
+    ``[N, 672]`` the week's quarter-hours (None: not known).
+    """
+
+    rows: I64
+    minutes: I64
+    windows: F32
+    is_measured: NDArray[np.bool_]
+    model_kw: F64
+    base_kw: F64
+    published_kw: F64
+    history: F32 | None
+
+    def select(self, which: I64 | slice) -> OutlookInputs:
+        """Return the inputs of the windows ``which``."""
+        return OutlookInputs(
+            self.rows[which],
+            self.minutes[which],
+            self.windows[which],
+            self.is_measured[which],
+            self.model_kw[which],
+            self.base_kw[which],
+            self.published_kw[which],
+            None if self.history is None else self.history[which],
+        )

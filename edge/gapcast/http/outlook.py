@@ -1,0 +1,42 @@
+"""``/outlook``: the newest outlooks."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from gapcast.core.outlook.document import outlook_document
+from gapcast.http import problems
+from gapcast.http.schemas import OutlookDocument, OutlookList
+from gapcast.service.outlook_queries import OutlookQueries
+
+#: Page size: largest, and default.
+MAX_OUTLOOKS, _N_OUTLOOKS = 1_000, 100
+
+
+def outlook_router(outlooks: OutlookQueries) -> APIRouter:
+    """Return the route ``/outlook``."""
+    router = APIRouter(tags=["predict"])
+
+    @router.get(
+        "/outlook", response_model=OutlookList | OutlookDocument, responses=problems.answers(HTTPStatus.NOT_FOUND)
+    )
+    def outlook_latest(
+        device: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_OUTLOOKS, description="Page size")] = _N_OUTLOOKS,
+        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
+    ) -> Any:
+        """Return the newest outlook of one device, or of all devices that have one, sorted by id and paged."""
+        if device is None:
+            page, n_devices, next_ = outlooks.page(limit, after)
+            documents = [outlook_document(outlook) for outlook in page]
+            return JSONResponse({"outlooks": documents, "n_devices": n_devices, "next": next_})
+        outlook = outlooks.of(device)
+        if outlook is None:
+            return problems.problem(HTTPStatus.NOT_FOUND, outlooks.explain_absence(device))
+        return JSONResponse(outlook_document(outlook))
+
+    return router

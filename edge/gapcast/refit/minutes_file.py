@@ -1,0 +1,138 @@
+"""The file of a device's archived minutes: blocks that are appended, each with a CRC-32.
+
+Version 1, of devices without submeters, has 8 bytes a minute. Version 2 has blocks that begin with the names of
+submeters, and 4 bytes more a minute for each of these. Both are read; a file of version 1 is written again as version 2
+when a submeter is recorded first.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.submeters import is_submeter, name_of
+from gapcast.core.window import F32
+from gapcast.refit.minutes import RecordedMinutes
+
+_HEADERS = (b"gapcast minutes 1\n", b"gapcast minutes 2\n")
+#: Before a block: its number of records (version 1) or of bytes (version 2), and the CRC-32 of what follows.
+_BLOCK = struct.Struct("<II")
+#: Before the names of submeters in a block of version 2: the number of their bytes.
+_NAMES = struct.Struct("<H")
+_BETWEEN_NAMES = "\n"  # not in a name
+#: The minute since the epoch, doubled, plus 1 if it was filled; and the power, kW.
+_RECORD = np.dtype([("minute", "<u4"), ("gap_kw", "<f4")])
+
+
+class ArchivedReading(NamedTuple):
+    """A reading to archive: its minute, doubled, plus 1 if it was filled; power, kW, and what else was measured."""
+
+    coded_minute: int
+    gap_kw: float
+    measured: Mapping[str, float] | None
+
+
+class MinutesFile(NamedTuple):
+    """The contents of a file: its ``version``, ``minutes``, and the number of its bytes that are sound."""
+
+    version: int
+    minutes: RecordedMinutes
+    n_sound: int
+
+
+def none_recorded() -> RecordedMinutes:
+    """Return no minutes."""
+    return RecordedMinutes(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.bool_))
+
+
+def minutes_of(readings: Sequence[ArchivedReading]) -> RecordedMinutes:
+    """Return ``readings`` as minutes, with the submeters that any of them has."""
+    coded = np.array([one.coded_minute for one in readings], dtype=np.int64)
+    keys = sorted({key for one in readings for key in one.measured or () if is_submeter(key)})
+    submeters_kw = {
+        name_of(key): np.array([(one.measured or {}).get(key, np.nan) for one in readings], dtype=np.float32)
+        for key in keys
+    }
+    gap_kw = np.array([one.gap_kw for one in readings], dtype=np.float32)
+    return RecordedMinutes(coded // 2, gap_kw, coded % 2 == 1, submeters_kw)
+
+
+def joined(parts: Sequence[RecordedMinutes]) -> RecordedMinutes:
+    """Return the readings of all ``parts``, at least one, with the submeters of any of them."""
+    names = sorted({name for one in parts for name in one.submeters_kw})
+    parts = [one.with_submeters(names) for one in parts]
+    return RecordedMinutes(
+        np.concatenate([one.minutes for one in parts]),
+        np.concatenate([one.gap_kw for one in parts]),
+        np.concatenate([one.is_filled for one in parts]),
+        {name: np.concatenate([one.submeters_kw[name] for one in parts]) for name in names},
+    )
+
+
+def version_for(minutes: RecordedMinutes) -> int:
+    """Return the oldest version of a file that can hold ``minutes``."""
+    return 2 if minutes.submeters_kw else 1
+
+
+def header(version: int) -> bytes:
+    """Return the beginning of a file."""
+    return _HEADERS[version - 1]
+
+
+def block(minutes: RecordedMinutes, version: int) -> bytes:
+    """Return ``minutes`` as a block of a file of ``version``."""
+    records = np.empty(len(minutes), dtype=_RECORD)
+    records["minute"], records["gap_kw"] = minutes.minutes * 2 + minutes.is_filled, minutes.gap_kw
+    content = records.tobytes()
+    if version == 1:
+        return _BLOCK.pack(len(records), zlib.crc32(content)) + content
+    names = _BETWEEN_NAMES.join(minutes.submeters_kw).encode()
+    submeters = b"".join(kw.astype("<f4").tobytes() for kw in minutes.submeters_kw.values())
+    content = _NAMES.pack(len(names)) + names + content + submeters
+    return _BLOCK.pack(len(content), zlib.crc32(content)) + content
+
+
+def read_file(content: bytes) -> MinutesFile:
+    """Return the minutes of all sound blocks from the beginning of ``content``."""
+    version = next((version for version, begins in enumerate(_HEADERS, 1) if content.startswith(begins)), 0)
+    found = [none_recorded()]
+    if not version:
+        return MinutesFile(1, found[0], 0)
+    at = len(header(version))
+    while at + _BLOCK.size <= len(content):
+        n, crc = _BLOCK.unpack_from(content, at)
+        begin = at + _BLOCK.size
+        end = begin + n * (_RECORD.itemsize if version == 1 else 1)
+        if end > len(content) or zlib.crc32(content[begin:end]) != crc:
+            break
+        minutes = _read_block(content[begin:end], version)
+        if minutes is None:
+            break
+        found.append(minutes)
+        at = end
+    return MinutesFile(version, joined(found), at)
+
+
+def _read_block(content: bytes, version: int) -> RecordedMinutes | None:
+    """Return the minutes of a block; None if its length is that of none."""
+    names: list[str] = []
+    if version > 1:
+        if len(content) < _NAMES.size:
+            return None
+        (n_bytes,) = _NAMES.unpack_from(content)
+        encoded = content[_NAMES.size : _NAMES.size + n_bytes]
+        names = encoded.decode(errors="replace").split(_BETWEEN_NAMES) if encoded else []
+        content = content[_NAMES.size + n_bytes :]
+    n, rest = divmod(len(content), _RECORD.itemsize + 4 * len(names))
+    if rest:
+        return None
+    records: NDArray[Any] = np.frombuffer(content, dtype=_RECORD, count=n)
+    values: F32 = np.frombuffer(content, dtype="<f4", offset=n * _RECORD.itemsize).astype(np.float32)
+    coded = records["minute"].astype(np.int64)
+    submeters_kw = dict(zip(names, values.reshape(len(names), n), strict=True))
+    return RecordedMinutes(coded // 2, records["gap_kw"].astype(np.float32), coded % 2 == 1, submeters_kw)

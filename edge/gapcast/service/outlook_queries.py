@@ -1,0 +1,78 @@
+"""Thread-safe read access to the newest outlooks."""
+
+from __future__ import annotations
+
+import heapq
+
+from gapcast.core.engine import Engine
+from gapcast.core.learning.summary import Period
+from gapcast.core.outlook.outlook import Outlook
+from gapcast.core.outlook.scores import OutlookScores
+from gapcast.core.predictor import Predictor
+from gapcast.service.running_engine import RunningEngine
+
+#: Why no device of this gateway has an outlook.
+NO_OUTLOOKS = (
+    "this gateway makes no outlooks: outlook.enabled is false, outlook.max_devices is 0, or the model that "
+    "outlook.model names is not installed"
+)
+
+
+class OutlookQueries:
+    """Reads the outlooks of the running engine, from any thread; the stream waits for one device at a time."""
+
+    def __init__(self, running: RunningEngine) -> None:
+        self._running = running
+
+    def of(self, device: str) -> Outlook | None:
+        """Return the newest outlook of ``device``; None if there is none, see :meth:`explain_absence`."""
+        with self._running.lock:
+            return self._running.engine.outlook_of(device)
+
+    def model_of(self, device: str) -> Predictor | None:
+        """Return the outlook model if ``device`` has outlooks, or will have them with its second reading."""
+        with self._running.lock:
+            engine = self._running.engine
+            is_tracked = device in engine.buffers and engine.buffers.row(device) < _n_devices(engine)
+            return engine.outlooks.model if is_tracked and engine.outlooks is not None else None
+
+    def page(self, limit: int, after: str = "") -> tuple[list[Outlook], int, str | None]:
+        """Return the newest outlooks of ``limit`` devices by name, and the last name if more follow.
+
+        Starts with the first name after ``after``. The number is that of devices that :meth:`model_of` returns a model
+        for.
+        """
+        with self._running.lock:
+            engine = self._running.engine
+            devices = [name for name in engine.buffers.names()[: _n_devices(engine)] if name]
+        page = heapq.nsmallest(limit + 1, (name for name in devices if name > after))
+        found = [self.of(name) for name in page[:limit]]
+        next_ = page[limit - 1] if len(page) > limit else None
+        return [outlook for outlook in found if outlook is not None], len(devices), next_
+
+    def live_scores(self) -> dict[Period, OutlookScores]:
+        """Return the live scores over all devices by period; empty without outlooks."""
+        with self._running.lock:
+            outlooks = self._running.engine.outlooks
+            return {} if outlooks is None else outlooks.overall_scores()
+
+    def explain_absence(self, device: str) -> str:
+        """Return why ``device`` has no outlook, in a sentence that names the key to change, if there is one."""
+        with self._running.lock:
+            engine = self._running.engine
+            n_devices, is_known = _n_devices(engine), device in engine.buffers
+            is_tracked = is_known and engine.buffers.row(device) < n_devices
+        if not n_devices:
+            return NO_OUTLOOKS
+        if not is_known:
+            return f"device {device!r} is unknown"
+        if not is_tracked:
+            return (
+                f"device {device!r} has no outlook: only the first {n_devices} devices have one (outlook.max_devices)"
+            )
+        return f"device {device!r} has no outlook yet: it comes with the next forecast"
+
+
+def _n_devices(engine: Engine) -> int:
+    """Return how many devices have outlooks."""
+    return 0 if engine.outlooks is None else engine.outlooks.options.max_devices

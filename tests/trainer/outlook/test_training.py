@@ -1,0 +1,164 @@
+"""An outlook from its training to the exported folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gapcast.core.window import F32
+from gapcast.predictors.store import load_model
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.errors import ExportError, RunError
+from gapcast_trainer.run import Run, load_run
+from gapcast_trainer.split import SplitPart
+from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, body_plan, outlook_plan
+
+PLAN = outlook_plan()
+
+
+@pytest.fixture(scope="module")
+def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the body."""
+    from gapcast_trainer.export import export
+    from gapcast_trainer.fit import fit
+
+    folder = tmp_path_factory.mktemp("outlook")
+    fit(body_plan(), small, folder / "runs/body")
+    export(folder / "runs/body", small, folder / "models")
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
+def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
+    """A run of the outlook around the body."""
+    from gapcast_trainer.fit import fit
+
+    folder = models.parent / "runs/outlook"
+    return fit(PLAN, small, folder, start=models / "body"), folder
+
+
+@pytest.fixture(scope="module")
+def exported(small: Clean, models: Path, fitted: tuple[Run, Path]) -> Any:
+    """What the export returns."""
+    from gapcast_trainer.export import export
+
+    return export(fitted[1], small, models)
+
+
+def test_outlook_run_records_what_made_it(fitted: tuple[Run, Path], models: Path) -> None:
+    run, folder = fitted
+    body = load_model(models / "body").card
+    assert (run.name, run.status, len(run.history)) == ("next-hour", "finished", 2)
+    assert run.start == f"body {body.version} {body.sha256}"
+    assert body.experiment is not None
+    assert run.experiment.hyper["body"] == body.experiment["hyper"]
+    assert run.n_train > run.n_validate > 0
+    assert load_run(folder)[0] == run
+
+
+def test_outlook_training_keeps_the_body(exported: Any, models: Path) -> None:
+    """The first minutes of the exported model are the forecast of the body's file."""
+    own, body = load_model(exported.folder), load_model(models / "body")
+    windows = np.array(own.card.golden.window, dtype=np.float32)
+    history = np.array(own.card.golden.history, dtype=np.float32)
+    found, expected = own.predict(windows, history), body.predict(windows)
+    assert found.mean[:, :2] == pytest.approx(expected.mean, abs=1e-5)
+    assert found.quantiles is not None
+    assert expected.quantiles is not None
+    assert found.quantiles[:, :2] == pytest.approx(expected.quantiles, abs=1e-5)
+
+
+def test_outlook_card_describes_the_second_input(exported: Any) -> None:
+    card = exported.card
+    assert (card.history_steps, card.family, card.context) == (672, "outlook", CONTEXT)
+    assert (tuple(card.lead_times_min), tuple(card.quantile_levels)) == (LEADS_MIN, LEVELS)
+    assert card.forecasts_means
+    assert card.split.embargo_min == LEADS_MIN[-1]
+    assert card.experiment["outlook"]["main"] == 1_000
+    assert card.scores.skill == pytest.approx(1 - card.scores.model.mse_kw2 / card.scores.persistence.mse_kw2, abs=1e-5)
+
+
+def test_outlook_file_agrees_with_keras_in_each_batch_size(exported: Any) -> None:
+    assert exported.parity_kw < 1e-4
+    assert exported.agreement_kw < 1e-5
+
+
+def test_outlook_file_that_differs_from_keras_is_rejected(exported: Any, fitted: tuple[Run, Path]) -> None:
+    from gapcast_trainer.families import find_family
+    from gapcast_trainer.outlook.export import check_file
+
+    run, weights = load_run(fitted[1])
+    family, hyper = find_family(run.experiment.family, run.experiment.hyper)
+    model = family.build(run.design, hyper)
+    model.set_weights([weight + 0.5 for weight in weights])
+    predictor = load_model(exported.folder)
+    golden = predictor.card.golden
+    with pytest.raises(ExportError, match="the file and Keras differ by"):
+        check_file(predictor, model, np.array(golden.window, np.float32), np.array(golden.history, np.float32))
+
+
+def test_outlook_without_a_body_is_rejected(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.fit import fit
+
+    with pytest.raises(RunError, match="is built around a model: give its folder by --start"):
+        fit(PLAN, small, tmp_path)
+
+
+def test_outlook_around_another_model_is_rejected(small: Clean, models: Path, tmp_path: Path) -> None:
+    from gapcast_trainer.fit import fit
+
+    other = outlook_plan(hyper={**PLAN.hyper, "body": {**PLAN.hyper["body"], "dense": 4}})
+    with pytest.raises(RunError, match=r"is not the model that hyper\.body describes"):
+        fit(other, small, tmp_path, start=models / "body")
+
+
+def test_file_weights_of_another_graph_are_rejected(models: Path) -> None:
+    import keras
+
+    from gapcast_trainer.file_weights import set_file_weights
+
+    window = keras.Input((3,), name="window")
+    model = keras.Model(window, {"mean": keras.layers.Dense(2, name="mean")(window)})
+    with pytest.raises(RunError, match="the file is of another graph"):
+        set_file_weights(model, (models / "body/model.tflite").read_bytes())
+
+
+def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -> None:
+    """Of each row that is validated the features are those of its window; in training, some are shortened or scaled."""
+    from gapcast_trainer.outlook.feature_rows import feature_rows
+    from gapcast_trainer.outlook.series import training_series
+
+    plan = outlook_plan(augment={"scaled_share": 1.0, "short_share": 1.0}, outlook={"n_simulated": 0, "n_mixtures": 0})
+    (series,) = training_series(small, [], plan)
+    seen: dict[SplitPart, tuple[F32, F32]] = {}
+
+    class Recorder:
+        """Stands for the frozen part of a model, and keeps its inputs."""
+
+        def predict_on_batch(self, inputs: list[F32]) -> list[F32]:
+            """Return features of the right lengths."""
+            seen[part] = (inputs[0][:, :, 0], inputs[1])
+            n = len(inputs[0])
+            return [np.zeros((n, 1), np.float32)] * 4
+
+    for part in (SplitPart.TRAIN, SplitPart.VALIDATE):
+        rows = feature_rows(Recorder(), series, part, plan, small.series.zone, n_most=200)
+        assert rows is not None
+        assert len(rows) == 200
+        assert rows.target.shape == (200, 2 + 3, 3)
+        assert (rows.target[:, :, 1:] > 0).all()
+    n_padded = {part: int((np.diff(kw, axis=1) == 0).sum()) for part, (kw, _) in seen.items()}
+    assert n_padded[SplitPart.TRAIN] > 10 * max(n_padded[SplitPart.VALIDATE], 1)
+
+
+def test_training_rows_of_too_short_a_house_are_none(small: Clean) -> None:
+    from gapcast_trainer.outlook.feature_rows import feature_rows
+    from gapcast_trainer.outlook.series import training_series
+
+    (series,) = training_series(small, [], outlook_plan(outlook={"n_simulated": 0, "n_mixtures": 0}))
+    short = replace(series, gap_kw=series.gap_kw[:15])
+    assert feature_rows(object(), short, SplitPart.TRAIN, PLAN, small.series.zone, n_most=9) is None

@@ -1,0 +1,220 @@
+"""``evaluate --horizons``: each kind and lead time agrees with a plain recomputation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
+from gapcast.core.outlook.week import WeekHistory
+from gapcast.core.predictor import Prediction
+from gapcast.core.window import F32, WindowSpec, fill_short_gaps
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.cli import main
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.lead_evaluation import evaluate_leads
+from gapcast_trainer.scored_models import load_scored
+from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow, lead_lines
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import WindowTask, examples
+from tests.support.models import history_model, shipped_models
+from tests.trainer.forecasters import Spread, stand_ins
+from tests.trainer.synthetic import SPLIT
+
+LEADS = (5, 15, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadOfMeans(Spread):
+    """Forecasts both kinds: the last reading, and for means the mean of the newest 24 quarters."""
+
+    name: str = "spread-of-means"
+    history_steps: int = 24
+
+    def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
+        assert history is not None
+        assert history.shape == (len(windows), self.history_steps)
+        found = Spread.predict(self, windows)
+        mean_to = np.repeat(history.mean(axis=1, keepdims=True), len(self.lead_times_min), axis=1)
+        return Prediction(found.mean, found.quantiles, mean_to, None)
+
+
+def model(**changes: Any) -> Any:
+    return replace(SpreadOfMeans(lead_times_min=LEADS, spec=WindowSpec(40)), **changes)
+
+
+@pytest.fixture(scope="module")
+def found(small: Clean) -> LeadEvaluation:
+    return evaluate_leads(stand_ins(model()), small, LEADS)
+
+
+def row(evaluation: LeadEvaluation, name: str) -> LeadRow:
+    return next(row for row in evaluation.rows if row.name == name)
+
+
+def test_evaluate_leads_equals_a_plain_recomputation(small: Clean, found: LeadEvaluation) -> None:
+    """Of the windows that end with 30 readings, and whose outcome at 30 minutes was read."""
+    kw = small.series.gap_kw
+    observed = [
+        m for m in range(29, kw.size - 30) if not np.isnan(kw[m - 29 : m + 1]).any() and not np.isnan(kw[m + 30])
+    ]
+    assert found.n == len(observed)
+    for lead in LEADS:
+        for kind in KINDS:
+            pairs = []
+            for m in observed:
+                span = kw[m + lead : m + lead + 1] if kind == "point" else kw[m + 1 : m + lead + 1]
+                if not np.isnan(span).any():
+                    last_window = kw[m - lead + 1 : m + 1]
+                    pairs.append((kw[m], last_window.mean(), span.mean()))
+            last, window, actual = np.array(pairs).T
+            persistence = row(found, "persistence").records[kind][lead]
+            of_window = row(found, "last_window").records[kind][lead]
+            assert persistence.n == of_window.n == len(pairs)
+            assert persistence.mse_kw2 == pytest.approx(np.mean((last - actual) ** 2), rel=1e-4)
+            assert persistence.skill == 0
+            assert of_window.mae_kw == pytest.approx(np.mean(np.abs(window - actual)), rel=1e-4)
+
+
+def test_evaluate_leads_scores_a_model_of_both_kinds(small: Clean, found: LeadEvaluation) -> None:
+    scores = row(found, "spread-of-means").records
+    persistence = row(found, "persistence").records
+    assert scores["point"][15].mse_kw2 == persistence["point"][15].mse_kw2
+    assert scores["point"][15].coverage is not None
+    assert scores["mean"][15].coverage is None
+    assert {kind: tuple(records) for kind, records in scores.items()} == dict.fromkeys(KINDS, LEADS)
+    known = small.series.gap_kw[: 24 * 15 + 1_000]
+    assert not np.isnan(known[: 24 * 15]).any()
+    assert scores["mean"][15].mse_kw2 != persistence["mean"][15].mse_kw2
+
+
+def test_evaluate_leads_leaves_out_unknown_references(found: LeadEvaluation) -> None:
+    """The file has six days: nothing is known of last week."""
+    assert [each.name for each in found.rows[: len(REFERENCES)]] == list(REFERENCES)
+    assert row(found, "last_week").records == {"point": {}, "mean": {}}
+    yesterday = row(found, "yesterday").records["point"][5]
+    assert 0 < yesterday.n < row(found, "persistence").records["point"][5].n
+
+
+def test_evaluate_leads_of_points_alone_has_no_means(small: Clean) -> None:
+    scored = evaluate_leads(stand_ins(Spread(lead_times_min=LEADS)), small, (15,))
+    assert set(row(scored, "spread").records) == {"point"}
+
+
+def test_evaluate_leads_prints_a_table_of_each_kind(found: LeadEvaluation) -> None:
+    text = "\n".join(lead_lines(found))
+    for words in (
+        "The minute at the lead time: MSE",
+        "The mean of all minutes until then: MSE",
+        "Skill against persistence",
+        "Skill against last window",
+        "Share within the 90 % interval",
+    ):
+        assert words in text
+    assert "last_week" not in text
+    document = json.loads(json.dumps(found.as_json()))
+    assert document["horizons_min"] == list(LEADS)
+    assert document["models"][-1]["scores"]["mean"]["30"]["n"] == row(found, "persistence").records["mean"][30].n
+
+
+def test_evaluate_leads_fits_trees_for_each_kind_and_lead(small: Clean) -> None:
+    notes: list[str] = []
+    models = stand_ins(model(trained_on=small.report.sha256))
+    scored = evaluate_leads(models, small, (5, 15), peers=True, peers_rows=1_500, note=notes.append)
+    trees, persistence = row(scored, "lightgbm-180"), row(scored, "persistence")
+    assert (trees.kind, len(notes)) == ("peer", 4)
+    assert "a model for each kind and lead time" in trees.about
+    for kind in KINDS:
+        for lead in (5, 15):
+            record = trees.records[kind][lead]
+            assert record.n == persistence.records[kind][lead].n
+            assert record.mse_kw2 < persistence.records[kind][lead].mse_kw2
+    assert trees.records["mean"][15].mse_kw2 < trees.records["point"][15].mse_kw2
+
+
+def test_evaluate_leads_unknown_lists_the_possible_ones(small: Clean) -> None:
+    with pytest.raises(RunError, match="model spread-of-means has no lead time of 20 min; it has 5, 15, 30"):
+        evaluate_leads(stand_ins(model()), small, (5, 20))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--horizons", "5,soon"), "'soon' is not a number of minutes"),
+        (("--horizons", "5,5"), "'5' is listed twice"),
+        (("--horizons", "5", "--report", "page.html"), "--horizons has no page"),
+        (("--horizons", "7"), "no model has all lead times 7"),
+        (("lstm", "--horizons", "15"), "model lstm has no lead time of 15 min; it has 1, 2, 3, 4, 5"),
+    ],
+)
+def test_evaluate_command_names_wrong_horizons(clean_path: Path, arguments: tuple[str, ...], problem: str) -> None:
+    done = CliRunner().invoke(main, ["evaluate", "--clean", str(clean_path), *arguments])
+    assert done.exit_code != 0
+    assert problem in f"{done.output} {done.exception}"
+
+
+def test_evaluate_command_scores_horizons(clean_path: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores.json"
+    arguments = ["lstm", "--clean", str(clean_path), "--horizons", "1,5", "--json", str(scores)]
+    done = CliRunner().invoke(main, ["evaluate", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "The minute at the lead time" in done.output
+    whole = json.loads(scores.read_text(encoding="utf-8"))
+    assert [one["name"] for one in whole["models"]] == [*REFERENCES, "lstm"]
+
+
+# --- shipped models of several horizons -------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of shipped models: the default one for 5 minutes, and one for an hour, with a history."""
+    folder = tmp_path / "shipped"
+    for source in (shipped_models() / "lstm-5-3", history_model()):
+        shutil.copytree(source, folder / source.name)
+    (folder / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
+    monkeypatch.setattr("gapcast_trainer.scored_models.models_path", lambda: folder)
+    return folder
+
+
+def test_evaluate_without_names_takes_the_default_models_horizon(shipped: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    own, others = load_scored((), tmp_path / "none", notes.append)
+    assert (own, [one.name for one in others]) == ([], ["lstm-5-3"])
+    assert notes == ["the shipped with-history is not scored: it forecasts 60 min ahead"]
+    assert shipped.is_dir()
+
+
+def test_evaluate_with_horizons_takes_the_models_that_have_them(shipped: Path, tmp_path: Path, small: Clean) -> None:
+    notes: list[str] = []
+    _, others = load_scored((), tmp_path / "none", notes.append, lead_times_min=(5, 60))
+    assert [one.name for one in others] == ["with-history"]
+    assert notes[0].startswith("lstm-5-3 is not scored: it forecasts ")
+    scores = row(evaluate_leads(others, small, (5, 60)), "with-history").records
+    assert {kind: tuple(records) for kind, records in scores.items()} == dict.fromkeys(KINDS, (5, 60))
+    assert scores["mean"][60].coverage is not None
+    assert shipped.is_dir()
+
+
+def test_scored_windows_have_the_history_of_their_minute(small: Clean) -> None:
+    found = examples(small.series, WindowTask(WindowSpec(30)), SPLIT, SplitPart.TEST)
+    week = WeekHistory(1)
+    inputs = found.inputs(0, 40)
+    minutes = found.observed_minute[:40]
+    filled = fill_short_gaps(small.series.gap_kw.astype(np.float32))
+    for at in np.flatnonzero(~np.isnan(filled[: minutes[-1] + 1 - small.series.first_minute])).tolist():
+        week.add(0, small.series.first_minute + at, float(filled[at]))
+    expected = week.windows([0] * 40, minutes.tolist(), inputs[:, :, 0].mean(axis=1), 672)
+    histories = found.histories(0, 40, inputs, 672)
+    assert histories is not None
+    np.testing.assert_allclose(histories, expected, rtol=1e-5)
+    assert found.histories(0, 40, inputs, 0) is None
+    with pytest.raises(ValueError, match="no history, which the model needs"):
+        replace(found, quarters=None).histories(0, 40, inputs, 672)

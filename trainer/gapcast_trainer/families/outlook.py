@@ -1,0 +1,161 @@
+"""The outlook: a frozen multi-scale body for the first minutes, and an outlook of an hour around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import keras
+from keras import ops
+from pydantic import Field, PositiveInt
+
+from gapcast.core.outlook.quarters import STEPS
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.families import multiscale
+from gapcast_trainer.families.base import Design, Family, Hyper
+from gapcast_trainer.families.graph import MEAN, QUANTILES, beside, fine_power, power, window_input
+from gapcast_trainer.outlook.head import HeadSize, build_head
+from gapcast_trainer.outlook.history_features import HistoryFeatures, history_features
+from gapcast_trainer.outlook.window_features import WindowFeatures, window_features
+
+MEAN_TO, QUANTILES_TO, HISTORY = "mean_to", "quantiles_to", "history"
+#: Layers of the body whose outputs are features.
+_BODY_LAYERS = ("dense", "relative_dense")
+#: The spread of a house: deviations of the window and of the week, a share of its mean power, and a least one, kW.
+_SPREAD_SHARE, _LEVEL_SHARE, _LEAST_KW = 0.5, 0.05, 0.1
+#: Limit of relative distances; linear up to this many kW is the fine scale.
+_LIMIT, _FINE_KW = 8.0, 0.1
+
+
+class OutlookHyper(Hyper):
+    """``body`` are the hyper-parameters of the multi-scale body; ``body_minutes`` the number of its lead times.
+
+    Its lead times are 1 to ``body_minutes``, and it needs a ``relative`` expert. ``wide``, ``dense`` and ``relative``
+    are the units of the outlook's own layers; ``dropout`` follows the first ones in training.
+    """
+
+    body: multiscale.MultiscaleHyper = multiscale.MultiscaleHyper()
+    body_minutes: PositiveInt = 5
+    wide: PositiveInt = 112
+    dense: PositiveInt = 80
+    relative: PositiveInt = 56
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutlookParts:
+    """The frozen part, which turns ``window`` and ``history`` into features, the head, and the whole model."""
+
+    body: keras.Model
+    features: keras.Model
+    head: keras.Model
+    whole: keras.Model
+
+
+def parts(design: Design, hyper: Hyper) -> OutlookParts:
+    """Build the model in parts that share their layers.
+
+    ``features`` has the outputs that ``head`` takes, in its order. Raises :class:`RunError` if the lead times do not
+    begin with those of the body, or the design has no quantiles.
+    """
+    if not isinstance(hyper, OutlookHyper):
+        msg = f"an outlook model is built from OutlookHyper, not {type(hyper).__name__}"
+        raise TypeError(msg)
+    leads, levels, n_body = design.task.lead_times_min, design.quantile_levels, hyper.body_minutes
+    if leads[:n_body] != tuple(range(1, n_body + 1)) or len(leads) == n_body or levels is None:
+        msg = f"an outlook needs quantile_levels and lead times 1 to {n_body} and later ones, not {list(leads)}"
+        raise RunError(msg)
+    body = _body(design, hyper)
+    window, history = window_input(design), keras.Input((STEPS,), name=HISTORY)
+    features, near = _features(window, history, body, design)
+    n_columns = len(leads) - n_body + len(leads) - 1
+    head = build_head(
+        features[0].shape[1], features[1].shape[1], n_columns, levels,
+        HeadSize(hyper.wide, hyper.dense, hyper.relative, hyper.dropout), design.scale.scale_kw,
+    )  # fmt: skip
+    columns = head(features)
+    far, to = columns[:, : len(leads) - n_body], columns[:, len(leads) - n_body :]
+    outputs = {
+        MEAN: _named(MEAN, [near[MEAN], far[:, :, 0]]),
+        QUANTILES: _named(QUANTILES, [near[QUANTILES], far[:, :, 1:]]),
+        MEAN_TO: _named(MEAN_TO, [near[MEAN][:, :1], to[:, :, 0]]),
+        QUANTILES_TO: _named(QUANTILES_TO, [near[QUANTILES][:, :1], to[:, :, 1:]]),
+    }
+    inputs = [window, history]
+    return OutlookParts(
+        body=body,
+        features=keras.Model(inputs, features, name="outlook_features"),
+        head=head,
+        whole=keras.Model(inputs, outputs, name="outlook"),
+    )
+
+
+def build(design: Design, hyper: Hyper) -> keras.Model:
+    """Build the whole unfitted model; its body is frozen."""
+    return parts(design, hyper).whole
+
+
+def _named(name: str, parts_of_it: list[keras.KerasTensor]) -> keras.KerasTensor:
+    return keras.layers.Concatenate(axis=1, name=f"outlook_{name}")(parts_of_it)
+
+
+def _body(design: Design, hyper: OutlookHyper) -> keras.Model:
+    """Return the frozen body, with the outputs of :data:`_BODY_LAYERS` beside its own."""
+    its = replace(design, task=replace(design.task, lead_times_min=design.task.lead_times_min[: hyper.body_minutes]))
+    body = multiscale.build(its, hyper.body)
+    body.trainable = False
+    return body
+
+
+def _features(
+    window: keras.KerasTensor, history: keras.KerasTensor, body: keras.Model, design: Design
+) -> tuple[list[keras.KerasTensor], dict[str, keras.KerasTensor]]:
+    """Return the inputs of the head, and the outputs of the body."""
+    opened = keras.Model(
+        body.input, {**body.output, **{name: body.get_layer(name).output for name in _BODY_LAYERS}}, name="body"
+    )
+    near = opened(window)
+    kw, clock = power(window), window[:, -1, -2:]
+    last_kw = kw[:, -1, :]
+    recent = window_features(kw, near)
+    week = history_features(history, clock, last_kw)
+    spread_kw = _SPREAD_SHARE * (recent.deviation_kw + week.deviation_kw)
+    spread_kw = spread_kw + _LEVEL_SHARE * ops.absolute(week.mean_kw) + _LEAST_KW
+    distances_kw = ops.concatenate(
+        [recent.distances_kw, week.distances_kw, week.widths_kw, recent.deviation_kw], axis=1
+    )
+    levels = fine_power(_levels_kw(recent, week, last_kw), _FINE_KW)
+    absolute = beside(
+        [
+            distances_kw / design.scale.scale_kw,
+            levels,
+            clock,
+            2 * clock[:, :1] * clock[:, 1:],
+            1 - 2 * ops.square(clock[:, :1]),
+            *(near[name] for name in _BODY_LAYERS),
+        ],
+        "absolute_features",
+    )
+    relative = beside(
+        [ops.clip(distances_kw / spread_kw, -_LIMIT, _LIMIT), 0.5 * ops.log(spread_kw), levels], "relative_features"
+    )
+    n_far = len(design.task.lead_times_min) - near[MEAN].shape[1]
+    return [absolute, relative, spread_kw, _base(near[MEAN], last_kw, n_far)], near
+
+
+def _levels_kw(recent: WindowFeatures, week: HistoryFeatures, last_kw: keras.KerasTensor) -> keras.KerasTensor:
+    """Return powers that are shown on the fine scale: the newest, the week's and the last day's extremes."""
+    return beside([recent.steps_kw, week.distances_kw[:, -4:] + last_kw], "levels_kw")
+
+
+def _base(mean_kw: keras.KerasTensor, last_kw: keras.KerasTensor, n_far: int) -> keras.KerasTensor:
+    """Return what the head's columns are distances from.
+
+    The mean until a lead time of the body begins as the mean of its minutes; all later ones as the last reading.
+    """
+    n_body = mean_kw.shape[1]
+    until = [ops.mean(mean_kw[:, : place + 1], axis=1, keepdims=True) for place in range(1, n_body)]
+    return beside([*[last_kw] * n_far, *until, *[last_kw] * n_far], "base")
+
+
+FAMILY = Family("outlook", OutlookHyper, build, takes_history=True)

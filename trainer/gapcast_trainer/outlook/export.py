@@ -1,0 +1,167 @@
+"""Exports an outlook model: converts it, checks the file, scores it and writes the folder with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from gapcast.core.card import CompactHistory, Feature, Golden, ModelCard, ModelScore, ModelScores, TrainedOn
+from gapcast.core.features import UNITS, assemble
+from gapcast.core.outlook.quarters import STEPS, fill_unknown
+from gapcast.core.window import F32, I64
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
+from gapcast_trainer.errors import ExportError
+from gapcast_trainer.exported import Exported, install, shortest_decimals, training_record
+from gapcast_trainer.outlook.rows import HouseWindows
+from gapcast_trainer.outlook.scores import score_outlook
+from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, utc_now
+from gapcast_trainer.split import SplitPart
+
+#: Largest difference from Keras, kW: rounding of sums over several hundred inputs, of houses up to some 10 kW.
+PARITY_KW = 1e-4
+#: Readings in the windows of the golden example and quarters known before them; None: all.
+_GOLDEN = ((5, 0), (100, 3), (None, 96), (None, None), (None, None), (None, None))
+
+
+def export_outlook(
+    run: Run, model: keras.Model, readings: Clean, models: Path, *, note: Callable[[str], object] = lambda _: None
+) -> Exported:
+    """Convert ``model``, check and score it on the test part of ``readings``, and install it under ``models``.
+
+    Raises :class:`ExportError` if a check fails; then ``models`` is unchanged.
+    """
+    note(f"{run.name}: converting")
+    content = convert(model)
+    task, split = run.design.task, run.experiment.split()
+    house = HouseWindows.of(readings.series.first_minute, readings.series.gap_kw, task.window)
+    observed = house.observed_minute
+    train = house.whole(np.flatnonzero(split.holds(SplitPart.TRAIN, observed)).astype(np.int64))
+    test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
+    draft = _card(run, content, model.count_params(), *_golden_inputs(house, train, run, readings))
+    predictor = TflitePredictor(content, draft)
+
+    note(f"{run.name}: checking against Keras on {N_PARITY:,} windows")
+    probe = train[np.linspace(0, train.size - 1, N_PARITY).astype(np.int64)]
+    parity_kw, agreement_kw = check_file(predictor, model, *inputs(house, probe, run.design.task.features, readings))
+    note(f"{run.name}: scoring on {test.size:,} windows")
+    found = score_outlook(predictor, house, test, readings.series.zone)
+    at, naive = found.point_at(task.horizon_min)
+    scores = ModelScores(model=at, persistence=naive, skill=round(1 - at.mse_kw2 / naive.mse_kw2, 6))
+    golden = _with_outputs(draft.golden, predictor)
+    card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": golden})
+    return Exported(install(content, card, models), card, parity_kw, agreement_kw)
+
+
+def inputs(
+    house: HouseWindows, rows: I64, features: tuple[str, ...], readings: Clean, n_known: int = STEPS
+) -> tuple[F32, F32]:
+    """Return windows ``[n, context, F]`` and histories ``[n, 672]`` of ``rows``, ``n_known`` quarters of each."""
+    kw, history = house.windows_kw(rows), house.history_kw(rows)
+    history[:, : STEPS - n_known] = np.nan
+    zone = readings.series.zone
+    windows = assemble(kw[:, :, np.newaxis], house.observed_minute[rows], features, zone)
+    return windows, fill_unknown(history, kw.mean(axis=1))
+
+
+def check_file(predictor: TflitePredictor, model: keras.Model, windows: F32, history: F32) -> tuple[float, float]:
+    """Return the largest difference of the file from Keras, and between batch sizes, kW.
+
+    Raises :class:`ExportError` if one is too large or not finite.
+    """
+    expected = model.predict([windows, history], batch_size=len(windows), verbose=0)
+    found = _outputs(predictor, windows, history)
+    parity_kw = max(float(np.max(np.abs(found[name] - expected[name]))) for name in found)
+    if not parity_kw <= PARITY_KW:
+        msg = f"the file and Keras differ by {parity_kw:.3g} kW (at most {PARITY_KW:g} is allowed)"
+        raise ExportError(msg)
+    agreement_kw = 0.0
+    for size in BATCH_SIZES:
+        pieces = [
+            _outputs(predictor, windows[first : first + size], history[first : first + size])
+            for first in range(0, len(windows), size)
+        ]
+        for name, values in found.items():
+            again = np.concatenate([piece[name] for piece in pieces])
+            agreement_kw = max(agreement_kw, float(np.max(np.abs(again - values))))
+    if not agreement_kw <= AGREEMENT_KW:
+        msg = f"batches of {BATCH_SIZES} differ by {agreement_kw:.3g} kW (at most {AGREEMENT_KW:g} is allowed)"
+        raise ExportError(msg)
+    return parity_kw, agreement_kw
+
+
+def _outputs(predictor: TflitePredictor, windows: F32, history: F32) -> dict[str, F32]:
+    found = predictor.predict(windows, history)
+    return {name: getattr(found, name) for name in ("mean", "quantiles", "mean_to", "quantiles_to")}
+
+
+def _golden_inputs(house: HouseWindows, train: I64, run: Run, readings: Clean) -> tuple[F32, F32]:
+    """Return windows and histories of the golden example, evenly spread over ``train``.
+
+    Each is the one with the widest range of power among a thousand neighbours. The first ones are those of a device
+    that has just begun.
+    """
+    task = run.design.task
+    starts = np.linspace(0, max(train.size - 1_000, 0), len(_GOLDEN)).astype(int)
+    windows, histories = [], []
+    for start, (n_kept, n_known) in zip(starts, _GOLDEN, strict=True):
+        near = train[start : start + 1_000]
+        row = near[[int(np.argmax(np.ptp(house.windows_kw(near), axis=1)))]]
+        window, history = inputs(house, row, task.features, readings, STEPS if n_known is None else n_known)
+        n_lost = 0 if n_kept is None else max(task.window.context - n_kept, 0)
+        window[:, :n_lost, 0] = window[:, [n_lost], 0]
+        windows.append(window[0])
+        histories.append(history[0].round(3))
+    return np.stack(windows), np.stack(histories)
+
+
+def _with_outputs(golden: Golden, predictor: TflitePredictor) -> Golden:
+    windows = np.array(golden.window, dtype=np.float32)
+    history = np.array(golden.history, dtype=np.float32)
+    outputs = _outputs(predictor, windows, history)
+    return golden.model_copy(update={name: shortest_decimals(values) for name, values in outputs.items()})
+
+
+def _card(run: Run, content: bytes, n_parameters: int, windows: F32, history: F32) -> ModelCard:
+    """Return the card before scores and golden outputs are known."""
+    plan, task = run.experiment, run.design.task
+    levels = list(plan.outputs.quantile_levels or ())
+    n, n_leads = len(windows), len(task.lead_times_min)
+    none = ModelScore(n=1, mse_kw2=0, mae_kw=0)
+    zeros, zero_levels = np.zeros((n, n_leads)).tolist(), np.zeros((n, n_leads, len(levels))).tolist()
+    return ModelCard(
+        name=run.name,
+        version=plan.version,
+        family=plan.family,
+        sha256=sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=n_parameters,
+        context=task.window.context,
+        padding=task.window.padding,
+        lead_times_min=list(task.lead_times_min),
+        features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
+        history=CompactHistory(steps=STEPS),
+        quantile_levels=levels,
+        experiment=training_record(run),
+        trained_on=TrainedOn(
+            source=run.source,
+            sha256=run.source_sha256,
+            first=datetime.fromisoformat(run.train_first),
+            last=datetime.fromisoformat(run.train_last),
+            houses=list(run.others) or None,
+        ),
+        split=plan.split().for_card(),
+        scores=ModelScores(model=none, persistence=none, skill=0.0),
+        git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
+        created_at=datetime.fromisoformat(utc_now()),
+        golden=Golden(
+            window=shortest_decimals(windows), history=shortest_decimals(history),
+            mean=zeros, quantiles=zero_levels, mean_to=zeros, quantiles_to=zero_levels,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""The scored minutes of both kinds of an outlook, and the reference forecasts for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gapcast.core.outlook.reference_forecasts import KINDS, MEAN_TO, REFERENCES, MinutePower
+from gapcast.recordings.series import Series
+from gapcast_trainer.scores.minutes import Minutes
+from gapcast_trainer.scores.model_outputs import ModelOutputs
+
+
+class LeadMinutes:
+    """Scored minutes with the outcomes of both kinds at some lead times."""
+
+    def __init__(self, series: Series, minutes: Minutes, lead_times_min: tuple[int, ...]) -> None:
+        """Take ``minutes`` of ``series`` as they are, and their outcomes at ``lead_times_min``."""
+        self.lead_times_min = lead_times_min
+        self.power = MinutePower(series.first_minute, series.gap_kw, series.outcome_kw)
+        observed = minutes.observed_minute
+        outcomes = np.stack([self.power.outcomes_kw(observed, lead) for lead in lead_times_min], axis=1)
+        #: The minutes by kind; their outcomes are NaN where not every minute that counts was measured.
+        self.by_kind = {
+            kind: replace(minutes, lead_times_min=lead_times_min, target_kw=outcomes[:, :, k].astype(np.float32))
+            for k, kind in enumerate(KINDS)
+        }
+
+    def references(self) -> dict[str, ModelOutputs]:
+        """Return the reference forecasts by name; NaN where unknown."""
+        observed = self.by_kind[KINDS[0]].observed_minute
+        found = np.stack([self.power.references_kw(observed, lead) for lead in self.lead_times_min], axis=1)
+        kw = found.astype(np.float32)
+        return {
+            name: ModelOutputs(
+                self.lead_times_min, (), kw[:, :, 0, i], to=ModelOutputs(self.lead_times_min, (), kw[:, :, MEAN_TO, i])
+            )
+            for i, name in enumerate(REFERENCES)
+        }
