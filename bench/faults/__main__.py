@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
-    n_hours = max(2, min(_WEEK_H, int(minutes / 2 * 60 * _PACE_PER_S / 60_000)))
+    n_hours = max(floods.WARM_HOURS + 1, min(_WEEK_H, int(minutes / 2 * 60 * _PACE_PER_S / 60_000)))
     planned: dict[str, Callable[[Path], Rows]] = {
         "kills": lambda folder: trials.kills(folder, 50 if whole else 10),
         "kills among samples": lambda folder: trials.kills(folder, 50 if whole else 10, kind=SampledStream),

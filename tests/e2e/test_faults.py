@@ -59,4 +59,4 @@ def test_backlog_is_processed_in_little_memory(tmp_path: Path) -> None:
 
 
 def test_long_stream_leaks_nothing(tmp_path: Path) -> None:
-    floods.long_stream(tmp_path, n_hours=3, n_devices=200)
+    floods.long_stream(tmp_path, n_hours=15, n_devices=200)

@@ -31,8 +31,10 @@ def windows_for(predictor: Predictor, n: int, seed: int = 1) -> F32:
     context = predictor.spec.context
     level = random.gamma(2.0, 0.4, (n, 1)) + np.cumsum(random.normal(0, 0.1, (n, context)), axis=1)
     gap_kw = np.abs(level) + (random.random((n, context)) < 0.1) * random.uniform(0, 3, (n, context))
-    others = random.uniform(-1, 1, (n, context, len(predictor.features) - 1))
-    return np.concatenate((gap_kw[:, :, np.newaxis], others), axis=2).astype(np.float32)
+    names = measured_in(predictor.features)
+    others = random.uniform(-1, 1, (n, context, len(names) - 1))
+    measured = np.concatenate((gap_kw[:, :, np.newaxis], others), axis=2).astype(np.float32)
+    return assemble(measured, random.integers(20_000_000, 30_000_000, n), predictor.features)
 
 
 def test_predictor_search_finds_all() -> None:

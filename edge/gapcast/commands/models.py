@@ -27,7 +27,9 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
         ctx.obj = (config, assignments)
         return
     from gapcast.app.models import load_models
+    from gapcast.observability.logs import configure_logs
 
+    configure_logs("auto", "warning")
     loaded = load_models(read_settings(config, assignments))
     by_data: dict[str, list[ModelCard]] = {}
     for card in loaded.cards:

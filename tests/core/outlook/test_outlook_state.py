@@ -14,7 +14,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.summary import EVER
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED
+from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, implausible_outlooks
 from gapcast.core.snapshot import Snapshot, capture_snapshot, restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.storage import checkpoint
@@ -170,3 +170,7 @@ def test_journal_replay_makes_the_same_outlooks(*, of_ensemble: bool) -> None:
     found = after.outlook_of("a")
     assert found is not None
     assert found.issued_at_ms == 7
+
+
+def test_implausible_outlooks_without_arrays_are_none() -> None:
+    assert not implausible_outlooks({TRACKED: np.arange(2)}).any()

@@ -31,6 +31,8 @@ from gapcast.core.predictor import Predictor, run_model
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
 
+#: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
+_N_ROWS = 8
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]
 
@@ -162,16 +164,18 @@ class OutlookPart:
         """Return the model's outlooks ``[N, K, 2, 4]``: persistence for windows with an impossible value."""
         context = self.model.spec.context
         measured = windows[:, -context:, : self._n_measured]
-        prediction = run_model(self.model, assemble(measured, minutes, self.model.features, self._zone), history)
-        means = prediction.mean, prediction.mean_to
-        quantiles = prediction.quantiles, prediction.quantiles_to
+        inputs = assemble(measured, minutes, self.model.features, self._zone)
         kw = np.empty((len(windows), len(self._leads_min), 2, 4))
-        for kind, (mean_kw, quantiles_kw) in enumerate(zip(means, quantiles, strict=True)):
-            if mean_kw is None or quantiles_kw is None:
-                msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
-                raise ModelError(msg)
-            kw[:, :, kind, MEAN] = mean_kw
-            kw[:, :, kind, LOWER:] = np.sort(quantiles_kw, axis=-1)[:, :, self._levels]
+        for part in (np.s_[first : first + _N_ROWS] for first in range(0, len(windows), _N_ROWS)):
+            prediction = run_model(self.model, inputs[part], None if history is None else history[part])
+            means = prediction.mean, prediction.mean_to
+            quantiles = prediction.quantiles, prediction.quantiles_to
+            for kind, (mean_kw, quantiles_kw) in enumerate(zip(means, quantiles, strict=True)):
+                if mean_kw is None or quantiles_kw is None:
+                    msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
+                    raise ModelError(msg)
+                kw[part, :, kind, MEAN] = mean_kw
+                kw[part, :, kind, LOWER:] = np.sort(quantiles_kw, axis=-1)[:, :, self._levels]
         bad = np.flatnonzero(self._agreement.impossible(kw))
         if bad.size:
             kw[bad] = self._agreement.persistence(windows[bad, -1, 0].astype(np.float64), len(self._leads_min))
