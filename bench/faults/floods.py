@@ -16,6 +16,9 @@ GROWTH_MB = 5.0
 #: Hours until the resources are those that the gateway keeps: by then it has made the interpreters of all batch sizes,
 #: stored an hour of outlooks, and copied its whole state for a checkpoint.
 WARM_HOURS = 12
+#: Minutes of each device before a backlog: its state and an hour of outlooks are stored by then, so that the backlog is
+#: what grows later.
+_KNOWN_MIN = 62
 _WINDOW = 1_000
 _HOUR_MIN = 60
 
@@ -82,7 +85,7 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
         gateway.start()
         gateway.wait_ready()
         fleet = Fleet(n_devices, qos=1)
-        _wait_processed(gateway, pour(broker.port, fleet, 2))  # so that what grows later is the backlog, not the fleet
+        _wait_processed(gateway, pour(broker.port, fleet, _KNOWN_MIN))
         gateway.stop()
         n_sent = pour(broker.port, fleet, n_messages // n_devices)
         begin_s = time.monotonic()

@@ -52,7 +52,7 @@ def test_devices_over_the_limit_are_rejected_and_counted(tmp_path: Path) -> None
 
 
 def test_backlog_is_processed_in_little_memory(tmp_path: Path) -> None:
-    row = floods.backlog(tmp_path, n_messages=30_000)
+    row = floods.backlog(tmp_path, n_messages=30_000, n_devices=50)
     more_mb = row["memory more at most, MB"]
     assert isinstance(more_mb, float)
     assert more_mb < 20
