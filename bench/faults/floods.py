@@ -11,7 +11,7 @@ from bench.fleet import Fleet
 from bench.load import Generator, connected, received
 
 MB = 1e6
-#: Memory that a gateway may grow by between the first hour and the end of a long stream, MB.
+#: Memory that a gateway may grow by between hour 12 and the end of a long stream, MB.
 GROWTH_MB = 5.0
 #: Hours until the resources are those that the gateway keeps: by then it has made the interpreters of all batch sizes,
 #: stored an hour of outlooks, and copied its whole state for a checkpoint.
@@ -148,7 +148,7 @@ def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
         "readings": generator.n_sent,
         "readings a second": round(n_hours * _HOUR_MIN * n_devices / took_s),
         "forecasts lost": n_lost,
-        "memory after an hour, MB": round(first_mb, 1),
+        f"memory after {WARM_HOURS} hours, MB": round(first_mb, 1),
         "memory at the end, MB": round(last_mb, 1),
         "memory most, MB": round(max(mb for mb, _, _ in held), 1),
         "files, threads": f"{first_files}, {first_threads} and {first_files}, {last_threads}",

@@ -49,21 +49,21 @@ def test_scores_are_those_of_the_published_outlooks() -> None:
             actual = [
                 kw[minute + lead] if kind == "point" else kw[minute + 1 : minute + lead + 1].mean() for minute in due
             ]
-            told = np.array([getattr(outlooks[minute], f"{kind}_kw")[at] for minute in due])
+            issued = np.array([getattr(outlooks[minute], f"{kind}_kw")[at] for minute in due])
             assert score.n == len(due)
             assert score.lead_min == lead
-            assert score.mse_kw2 == pytest.approx(np.mean((told[:, MEAN] - actual) ** 2), rel=1e-4)
-            assert score.bias_kw == pytest.approx(np.mean(told[:, MEAN] - actual), abs=1e-5)
-            assert score.mae_kw == pytest.approx(np.mean(np.abs(told[:, MEDIAN] - actual)), rel=1e-4)
-            inside = (told[:, LOWER] <= actual) & (told[:, UPPER] >= actual)
+            assert score.mse_kw2 == pytest.approx(np.mean((issued[:, MEAN] - actual) ** 2), rel=1e-4)
+            assert score.bias_kw == pytest.approx(np.mean(issued[:, MEAN] - actual), abs=1e-5)
+            assert score.mae_kw == pytest.approx(np.mean(np.abs(issued[:, MEDIAN] - actual)), rel=1e-4)
+            inside = (issued[:, LOWER] <= actual) & (issued[:, UPPER] >= actual)
             assert score.coverage == pytest.approx(inside.mean(), abs=2.5 / len(due))
-            assert score.width_kw == pytest.approx(np.mean(told[:, UPPER] - told[:, LOWER]), rel=1e-4)
+            assert score.width_kw == pytest.approx(np.mean(issued[:, UPPER] - issued[:, LOWER]), rel=1e-4)
             last = np.array([kw[minute] for minute in due])
             assert score.persistence_mse_kw2 == pytest.approx(np.mean((last - actual) ** 2), rel=1e-4)
             assert score.persistence_mae_kw == pytest.approx(np.mean(np.abs(last - actual)), rel=1e-4)
-            ratio = np.mean((told[:, MEAN] - actual) ** 2) / np.mean((last - actual) ** 2)
+            ratio = np.mean((issued[:, MEAN] - actual) ** 2) / np.mean((last - actual) ** 2)
             assert score.skill == pytest.approx(1 - ratio, abs=1e-4)
-            quantiles, levels = told[:, [LOWER, MEDIAN, UPPER]], np.array([0.05, 0.5, 0.95])
+            quantiles, levels = issued[:, [LOWER, MEDIAN, UPPER]], np.array([0.05, 0.5, 0.95])
             below = quantiles - np.array(actual)[:, np.newaxis]
             pinball = np.maximum((1 - levels) * below, -levels * below).mean()
             assert score.pinball_kw == pytest.approx(pinball, rel=1e-4)

@@ -72,7 +72,7 @@ def squared_error_of_last(y_true: Any, y_pred: Any) -> Any:
 
 
 class FeatureBatches(keras.utils.PyDataset):
-    """Batches of feature rows: drawn by their probability, anew in each epoch, or in order without one."""
+    """Batches of feature rows: drawn by their probability, again in each epoch, or in order without one."""
 
     def __init__(self, rows: FeatureRows, size: int, seed: int, probability: NDArray[np.float64] | None = None) -> None:
         """An epoch has as many rows as there are."""

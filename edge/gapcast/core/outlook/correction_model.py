@@ -20,7 +20,7 @@ from gapcast.core.outlook.pending_outlooks import DueOutlooks
 from gapcast.core.window import F32
 
 #: Variance of the coefficients before the first outcome, in units of an error's variance. Outcomes an hour ahead
-#: overlap, and each tells little more than the last.
+#: overlap, and each adds little information to the last.
 PRIOR = 0.00005
 #: Factor by which an outcome's weight decays per outcome.
 FORGETTING = 0.99999
