@@ -36,6 +36,7 @@ _EXAMPLE: JsonDict = {
 _TYPES: dict[FieldType, Any] = {
     FieldType.INTEGER: int,
     FieldType.NUMBER: float,
+    FieldType.BOOLEAN: bool,
     FieldType.TEXT: str,
     FieldType.MINUTE: str,
     FieldType.INSTANT: str,

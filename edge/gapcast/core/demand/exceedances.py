@@ -38,7 +38,7 @@ def any_minute(p_above: F64) -> F64:
     It is at least that of each single minute.
 
     >>> any_minute(np.array([0.1, 0.1, 0.1, 0.1])).round(6).tolist(), any_minute(np.array([0.1])).round(6).tolist()
-    (0.118776, 0.1)
+    (0.118766, 0.1)
     """
     joint = 1.0 - np.prod(1.0 - p_above, axis=-1) ** EXTREMAL_INDEX
     found: F64 = np.maximum(joint, p_above.max(axis=-1, initial=0.0))
