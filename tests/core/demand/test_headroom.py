@@ -16,7 +16,7 @@ from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WIND
 from gapcast.core.demand.headroom_request import HeadroomRequest, headroom_request
 from gapcast.core.demand.options import LimitSource
 from gapcast.core.errors import RequestError
-from tests.support.demands import NOON, demand, powers, window
+from tests.support.powers_ahead import NOON, demand, powers, window
 
 HIGHEST_KW = 100.0
 
