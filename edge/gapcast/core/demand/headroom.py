@@ -5,8 +5,8 @@ probability that a window then exceeds its limit follows from the distribution o
 window touched by :func:`gapcast.core.demand.exceedances.any_window`. The largest power is found by bisection on the
 same function, in whole watts, so that asking for it again gives the same answer.
 
-The outlook ends an hour after the newest reading. Windows beyond it have the distribution of the last window of the
-hour, as if the hour's end lasted: their power is marked as approximate.
+The outlook ends an hour after the newest reading. Windows after the demand's two that end beyond the hour have the
+distribution of its last window, as if the end of the hour lasted: they are marked as approximate.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ I64 = NDArray[np.int64]
 #: Minutes ahead that the outlook covers, and within which the earliest start is searched.
 HORIZON_MIN = 60
 _W_PER_KW = 1_000
-#: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``, at
-#: most :data:`HORIZON_MIN`.
+#: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``.
 MeanPowers = Callable[[I64, I64], PowerDistributions]
+#: Returns the probability ``[HORIZON_MIN]`` that each of the next minutes is above a power, kW.
+MinutesAbove = Callable[[float], F64]
+#: Returns the end of the window that starts at a minute, and its limit, kW, None without one.
+WindowFrom = Callable[[int], tuple[int, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,16 @@ def headroom_of(
     demand: Demand,
     request: HeadroomRequest,
     powers: MeanPowers,
-    limit_of: Callable[[int], float | None],
+    minutes_above: MinutesAbove,
+    window_from: WindowFrom,
     highest_kw: float,
 ) -> Headroom:
     """Return the answer to ``request`` with the forecast of ``demand``.
 
-    ``powers`` are those of the same outlook, ``limit_of`` returns the limit of the window that starts at a minute, None
-    without one. No power above ``highest_kw`` is returned.
+    ``powers`` and ``minutes_above`` are of the same outlook, ``window_from`` returns the windows after the demand's. No
+    power above ``highest_kw`` is returned.
     """
-    risks = _Risks(demand, request.minutes, powers, limit_of)
+    risks = _Risks(demand, request.minutes, powers, minutes_above, window_from)
     now, starts = np.zeros(1, dtype=np.int64), np.arange(HORIZON_MIN + 1)
     allowed = np.flatnonzero(risks.are_allowed(request.kw, starts))
     p_fuse = risks.fuse(request.kw, now)
@@ -116,32 +120,38 @@ class _Risks:
     """The risks of loads that run for ``minutes``, by power and start: S starts, in minutes after the first one."""
 
     def __init__(
-        self, demand: Demand, minutes: int, powers: MeanPowers, limit_of: Callable[[int], float | None]
+        self,
+        demand: Demand,
+        minutes: int,
+        powers: MeanPowers,
+        minutes_above: MinutesAbove,
+        window_from: WindowFrom,
     ) -> None:
         self._demand, self._minutes = demand, minutes
+        self._minutes_above = minutes_above
         self.first_minute = first = demand.observed_minute + 1
-        running = demand.running
-        self._window_min = window_min = running.end_minute - running.start_minute
-        last = first + HORIZON_MIN + minutes
-        starts = [running.start_minute, *range(running.end_minute, last, window_min)]
-        self._starts = np.array(starts, dtype=np.int64)
-        known = [running.limit_kw, demand.next.limit_kw, *(limit_of(start) for start in starts[2:])]
-        self._limits_kw = np.array([np.inf if limit is None else limit for limit in known[: len(starts)]])
+        running, following = demand.running, demand.next
+        starts, limits = [running.start_minute, following.start_minute], [running.limit_kw, following.limit_kw]
+        ends = [running.end_minute, following.end_minute]
+        while ends[-1] < first + HORIZON_MIN + minutes:
+            end, limit_kw = window_from(ends[-1])
+            starts.append(ends[-1])
+            ends.append(end)
+            limits.append(limit_kw)
+        self._starts, self._ends = np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+        self._lengths_min = self._ends - self._starts
+        self._limits_kw = np.array([np.inf if limit_kw is None else limit_kw for limit_kw in limits])
         self._drawn = np.zeros(len(starts))  # kW times minutes
         self._drawn[0] = running.elapsed_min * (running.so_far_kw or 0.0)
-        ahead_from, ahead_to = np.maximum(self._starts - first, 0), self._starts + window_min - first
+        ahead_from, ahead_to = np.maximum(self._starts - first, 0), self._ends - first
         self._left_min = ahead_to - ahead_from
         self._is_approximate = ahead_to > HORIZON_MIN
-        self._powers_kw = _within_horizon(ahead_from, ahead_to, powers)
-        self._minutes_kw: F64 | None = None
-        if demand.fuse_kw is not None:
-            ahead = np.arange(HORIZON_MIN + minutes)
-            self._minutes_kw = _within_horizon(ahead, ahead + 1, powers)
+        self._powers_kw = _quantiles(ahead_from, ahead_to, powers)
 
     def _overlaps(self, starts: I64) -> I64:
         """Return the minutes ``[S, N]`` of each window in which the load runs."""
         from_minute = self.first_minute + starts[:, np.newaxis]
-        ends = np.minimum(self._starts + self._window_min, from_minute + self._minutes)
+        ends = np.minimum(self._ends, from_minute + self._minutes)
         overlaps: I64 = np.maximum(ends - np.maximum(self._starts, from_minute), 0)
         return overlaps
 
@@ -150,7 +160,7 @@ class _Risks:
         overlaps = self._overlaps(starts)
         p_exceed = np.zeros(overlaps.shape)
         start, window = np.nonzero((overlaps > 0) & np.isfinite(self._limits_kw))
-        left = self._window_min * self._limits_kw[window] - self._drawn[window] - kw * overlaps[start, window]
+        left = self._lengths_min[window] * self._limits_kw[window] - self._drawn[window] - kw * overlaps[start, window]
         power = PowerDistributions(self._powers_kw[window])
         p_exceed[start, window] = power.exceedance(left / self._left_min[window])
         return p_exceed
@@ -158,10 +168,10 @@ class _Risks:
     def fuse(self, kw: float, starts: I64) -> F64 | None:
         """Return the probability ``[S]`` that any minute while the load runs is above the fuse; None without one."""
         fuse_kw = self._demand.fuse_kw
-        if fuse_kw is None or self._minutes_kw is None:
+        if fuse_kw is None:
             return None
-        limit_kw = np.full(len(self._minutes_kw), fuse_kw - kw)
-        p_above = PowerDistributions(self._minutes_kw).exceedance(limit_kw)
+        known = self._minutes_above(fuse_kw - kw)
+        p_above = known[np.minimum(np.arange(HORIZON_MIN + self._minutes), HORIZON_MIN - 1)]
         return any_minute(np.lib.stride_tricks.sliding_window_view(p_above, self._minutes)[starts])
 
     def are_allowed(self, kw: float, starts: I64) -> NDArray[np.bool_]:
@@ -179,10 +189,10 @@ class _Risks:
         return tuple(
             HeadroomWindow(
                 start_minute=int(self._starts[i]),
-                end_minute=int(self._starts[i]) + self._window_min,
+                end_minute=int(self._ends[i]),
                 load_min=int(overlaps[i]),
                 limit_kw=float(self._limits_kw[i]) if np.isfinite(self._limits_kw[i]) else None,
-                median_kw=float(drawn[i] / self._window_min),
+                median_kw=float(drawn[i] / self._lengths_min[i]),
                 p_exceed=float(p_exceed[i]),
                 is_approximate=bool(self._is_approximate[i]),
             )
@@ -190,11 +200,14 @@ class _Risks:
         )
 
 
-def _within_horizon(ahead_from: I64, ahead_to: I64, powers: MeanPowers) -> F64:
-    """Return the quantiles ``[N, J]`` of the mean of the minutes, those of the hour's last ones beyond the hour."""
-    n_minutes = ahead_to - ahead_from
-    until = np.minimum(ahead_to, HORIZON_MIN)
-    ranges = np.stack([np.maximum(until - n_minutes, 0), until], axis=1)
+def _quantiles(ahead_from: I64, ahead_to: I64, powers: MeanPowers) -> F64:
+    """Return the quantiles ``[N, J]`` of the mean of each window's minutes.
+
+    Those after the second window, the demand's next one, are the last ones of the hour if they end beyond it.
+    """
+    until = ahead_to.copy()
+    until[2:] = np.minimum(until[2:], HORIZON_MIN)
+    ranges = np.stack([np.maximum(until - (ahead_to - ahead_from), 0), until], axis=1)
     distinct, which = np.unique(ranges, axis=0, return_inverse=True)
     kw: F64 = powers(distinct[:, 0], distinct[:, 1]).kw[which.reshape(-1)]
     return kw
