@@ -295,8 +295,8 @@ class MqttLink:
         """Clear the retained messages about a device."""
         topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
-            topics += [self._topics.forecast.of(device), self._topics.outlook.of(device)]
-            topics += [self._topics.demand.demand.of(device), self._topics.demand.headroom_w.of(device)]
+            retained = self._topics.forecast, self._topics.outlook, self._topics.demand.demand
+            topics += [topic.of(device) for topic in retained]
         for topic in topics:
             self._session.publish(topic.encode(), b"", retain=True)
         if self.discovery is not None:
