@@ -14,6 +14,8 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.engine_part import DemandPart, require_demands
+from gapcast.core.demand.headroom import Headroom
+from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
@@ -214,6 +216,17 @@ class Engine:
         if self.demands is None or device not in self.buffers:
             return None
         return self.demands.newest(self.buffers.row(device), device)
+
+    def headroom_of(self, device: str, request: HeadroomRequest) -> Headroom | None:
+        """Return whether a load may be drawn by ``device``; None if it has no demand of its newest reading."""
+        demand, outlook = self.demand_of(device), self.outlook_of(device)
+        if self.demands is None or demand is None or outlook is None:
+            return None
+        row, observed = self.buffers.row(device), self.buffers.stream(device).last_minute
+        if {demand.observed_minute, outlook.observed_minute} != {observed}:
+            return None
+        with np.errstate(**_DAMAGED):
+            return self.demands.headroom(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.

@@ -10,6 +10,8 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.demand.demand import F64, Demand, Demands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
+from gapcast.core.demand.headroom import Headroom, headroom_of
+from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
@@ -18,7 +20,7 @@ from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
-from gapcast.core.outlook.outlook import MEAN, Outlooks
+from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
 
@@ -154,6 +156,29 @@ class DemandPart:
     def _require_demand(self, device: str) -> None:
         if not self.windows.plan.of(device).is_limited:
             raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX} for it")
+
+    def headroom(self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest) -> Headroom:
+        """Return the answer to ``request`` of the device of ``row``, from its newest ``demand`` and ``outlook``.
+
+        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook.
+        """
+        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
+        one = self.windows.of(row)
+
+        def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
+            n = len(ahead_from)
+            rows, minutes = np.full(n, row + 1), np.full(n, outlook.observed_minute)
+            repeated = np.repeat(kw, n, axis=0), np.repeat(window[np.newaxis], n, axis=0)
+            return self.power.distributions(RemainingInputs(rows, minutes, *repeated, ahead_from, ahead_to))
+
+        def minutes_above(limit_kw: float) -> F64:
+            found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
+            return found
+
+        def window_from(start_minute: int) -> tuple[int, float | None]:
+            return (start_minute + 1, None) if one is None else one.window_from(start_minute)
+
+        return headroom_of(demand, request, powers, minutes_above, window_from, self.highest_kw)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
