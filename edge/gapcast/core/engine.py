@@ -17,6 +17,7 @@ from gapcast.core.demand.engine_part import DemandPart, require_demands
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, ForecastRange
@@ -234,6 +235,18 @@ class Engine:
         Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
         """
         require_demands(self.demands, device).set_limit(self._row_of(device), device, limit_kw)
+
+    def record_running_register(self, device: str, register: RunningRegister) -> None:
+        """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
+        if self.demands is not None and device in self.buffers:
+            self.demands.record_running_register(self.buffers.row(device), register)
+
+    def month_peak_of(self, device: str) -> float | None:
+        """Return the highest window of the running month of ``device``, kW; None before the first."""
+        if self.demands is None or device not in self.buffers:
+            return None
+        windows = self.demands.windows.of(self.buffers.row(device))
+        return None if windows is None else windows.peaks.peak_kw(1)
 
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
         """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.

@@ -14,6 +14,7 @@ from gapcast.core.demand.headroom import Headroom, headroom_of
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
 from gapcast.core.demand.running_windows import RunningWindows, WindowState
 from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
@@ -46,6 +47,8 @@ class DemandPart:
         self._fuse = FuseRisk(self._leads_min)
         #: The newest demands, in the rows from 1 on, like those of the outlooks.
         self.state = DeviceRows({NEWEST: initial_newest()})
+        #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
+        self._registers: dict[int, RunningRegister] = {}
         self._unlearned: RemainingInputs | None = None
 
     def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
@@ -61,6 +64,7 @@ class DemandPart:
         observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
         states = np.array(list(accepted.billing.values()), dtype=np.float64)
         running, following, rest = _columns(states, observed)
+        self._use_registers(rows[which], observed, running)
         kw = np.stack((outlooks.point_kw[of_outlooks], outlooks.mean_kw[of_outlooks]), axis=2)
         left_min = running.end_minutes - running.start_minutes - running.elapsed_min
         ahead = np.stack((np.zeros_like(left_min), left_min, following.end_minutes - observed - 1))
@@ -83,6 +87,23 @@ class DemandPart:
         self._add_fuse(made, kw[:, :, 0], left_min)
         store_newest(self.state, rows[which] + 1, made)
         return made
+
+    def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
+        """Write the mean so far of the meters' registers into ``running``, in place, where they are of use."""
+        if not self._registers:
+            return
+        for i, row in enumerate(rows.tolist()):
+            register = self._registers.get(row)
+            if register is not None:
+                bounds = int(running.start_minutes[i]), int(running.end_minutes[i])
+                so_far_kw = register.so_far_kw(*bounds, int(observed[i]))
+                if so_far_kw is not None:
+                    running.sum_kw[i] = so_far_kw * running.n_known[i]
+
+    def record_running_register(self, row: int, register: RunningRegister) -> None:
+        """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
+        if self.windows.of(row) is not None:
+            self._registers[row] = register
 
     def _remaining(self, rows: I64, minutes: I64, kw: F64, windows: F32, ahead: I64) -> tuple[PowerDistributions, ...]:
         """Return the distributions of the rest of the running windows, and of the next ones.
@@ -211,6 +232,7 @@ class DemandPart:
     def forget(self, row: int) -> None:
         """Remove all state of the device of ``row``, but for a limit that was set."""
         self.learn()
+        self._registers.pop(row, None)
         self.windows.forget(row)
         self.state.forget(row + 1)
         self.power.state.forget(row + 1)
