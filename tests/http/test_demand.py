@@ -34,7 +34,8 @@ N_DEVICES = 3
 
 def service_of(link: MemoryLink, plan: DemandPlan | None = PLAN) -> Service:
     model = Persistence()
-    engine = Engine(model, outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=N_DEVICES), demand=plan)
+    outlook = OutlookOptions(max_devices=N_DEVICES)
+    engine = Engine(model, outlook_model=OutlookModel(), outlook=outlook, demand=plan, limits=Limits())
     return Service(link, engine, {model.name: model})
 
 
