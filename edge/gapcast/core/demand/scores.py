@@ -140,14 +140,20 @@ def thirds_of(window_min: int) -> tuple[int, ...]:
 
 
 def record(demands: F64, elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> None:
-    """Store the demands of N running windows in ``demands`` ``[N, 60, 4]``, in place.
+    """Store the demands of N running windows in ``demands`` ``[N, 60, 4]``, in place; all others as :func:`waiting`."""
+    rows = waiting(elapsed_min, window_min, p_exceed, limit_kw, power_kw)
+    demands[np.arange(len(demands)), elapsed_min] = rows
 
-    All others are ``[N]``; ``limit_kw`` is NaN without a limit. ``power_kw`` ``[N, 2]`` are the mean so far (NaN at
+
+def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> F64:
+    """Return what waits of N demands, ``[N, 4]``.
+
+    The first four are ``[N]``; ``limit_kw`` is NaN without a limit. ``power_kw`` ``[N, 2]`` are the mean so far (NaN at
     the start) and the last reading.
     """
     so_far_kw, last_kw = power_kw.T
     held_kw = (elapsed_min * np.nan_to_num(so_far_kw) + (window_min - elapsed_min) * last_kw) / window_min
-    demands[np.arange(len(demands)), elapsed_min] = np.stack((p_exceed, limit_kw, held_kw, so_far_kw), axis=1)
+    return np.stack((p_exceed, limit_kw, held_kw, so_far_kw), axis=1)
 
 
 def add(sums: F64, closed: ClosedWindows) -> None:
