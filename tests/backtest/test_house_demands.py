@@ -57,17 +57,25 @@ def test_window_is_scored_and_written_once_it_is_over(tmp_path: Path) -> None:
     assert found.thirds[0].brier == pytest.approx(0.3**2)
 
 
+def test_minutes_of_a_short_gap_are_interpolated(tmp_path: Path) -> None:
+    with DemandFile(tmp_path / "demand.csv") as file:
+        house = HouseDemands("a", file)
+        run(house, [1.0, 3.0, math.nan, math.nan, 6.0, 5.0, 5.0])
+        house.finish()
+    assert {row["actual_kw"] for row in read(tmp_path / "demand.csv")} == {"4.666667"}  # 4 and 5 kW between
+
+
 def test_window_of_half_known_minutes_has_their_mean(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
         house = HouseDemands("a", file)
-        run(house, [1.0, 3.0, 4.0, 5.0, math.nan, math.nan, math.nan, 1.0])
+        run(house, [1.0, 3.0, 4.0, 5.0])
         house.finish()
     assert {row["actual_kw"] for row in read(tmp_path / "demand.csv")} == {"4.0"}
 
 
 def test_window_of_fewer_known_minutes_is_left_out() -> None:
     house = HouseDemands("a")
-    run(house, [1.0, 3.0, 4.0, math.nan, math.nan, math.nan, math.nan, 1.0])
+    run(house, [1.0, 3.0, 4.0])
     house.finish()
     assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == 0
 

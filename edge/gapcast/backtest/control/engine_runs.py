@@ -55,7 +55,7 @@ def run_engine(
 
 
 def _before_loads(run: HouseRun) -> Iterator[Reading]:
-    while run.index < run.house.first_with_loads:
+    while run.index < run.house.first_with_loads - 1:
         observed = run.step()
         if observed is not None:
             yield _reading(run, observed)
