@@ -14,7 +14,7 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.engine_part import DemandPart
-from gapcast.core.demand.headroom import Headroom
+from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import require_demands
 from gapcast.core.demand.options import DemandPlan
@@ -214,8 +214,8 @@ class Engine:
         row = self._row_of(device)
         return None if self.demands is None or row is None else self.demands.scores_of(row)
 
-    def headroom_of(self, device: str, request: HeadroomRequest) -> Headroom | None:
-        """Return whether a load may be drawn by ``device``; None if it has no demand of its newest reading."""
+    def load_risks_of(self, device: str, request: HeadroomRequest) -> LoadRisks | None:
+        """Return the risks of a load at ``device``; None if it has no demand of its newest reading."""
         demand, outlook = self.demand_of(device), self.outlook_of(device)
         if self.demands is None or demand is None or outlook is None:
             return None
@@ -223,7 +223,7 @@ class Engine:
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
             return None
         with np.errstate(**DAMAGED):
-            return self.demands.headroom(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
+            return self.demands.load_risks(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.

@@ -13,7 +13,7 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import F64, Demand, Demands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.demand.headroom import Headroom, headroom_of
+from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
@@ -157,13 +157,18 @@ class DemandPart:
         """Correct the month's peak; see :func:`~gapcast.core.demand.limit_changes.correct_month_peak`."""
         correct_month_peak(self.windows, self.highest_kw, row, device, peak_kw, minute)
 
-    def headroom(self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest) -> Headroom:
-        """Return the answer to ``request`` of the device of ``row``, from its newest ``demand`` and ``outlook``.
+    def load_risks(
+        self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
+    ) -> LoadRisks | None:
+        """Return the risks of the load of ``request`` at the device of ``row``, from its newest demand and outlook.
 
-        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook.
+        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook. None if the device has a limit
+        no more.
         """
-        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
         one = self.windows.of(row)
+        if one is None:
+            return None
+        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
 
         def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
             n = len(ahead_from)
@@ -175,10 +180,7 @@ class DemandPart:
             found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
             return found
 
-        def window_from(start_minute: int) -> tuple[int, float | None]:
-            return (start_minute + 1, None) if one is None else one.window_from(start_minute)
-
-        return headroom_of(demand, request, powers, minutes_above, window_from, self.highest_kw)
+        return LoadRisks(demand, request, powers, minutes_above, one.window_from)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
