@@ -47,7 +47,7 @@ class DemandPart:
         self.power = RemainingPower(self._leads_min)
         self._fuse = FuseRisk(self._leads_min)
         #: The live scores.
-        self.scores = LiveScores()
+        self.live = LiveScores()
         #: The newest demands, in the rows from 1 on, like those of the outlooks.
         self.state = DeviceRows({NEWEST: initial_newest()})
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
@@ -59,7 +59,7 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
-        self.scores.close(accepted.closed)
+        self.live.close(accepted.closed)
         if outlooks is None:
             return None
         # A device may have been forgotten since its reading was accepted.
@@ -98,7 +98,7 @@ class DemandPart:
         if accepted.planned:
             parts = (accepted.planned.get(i) for i in which.tolist())
             last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
-        self.scores.record(rows[which] + 1, made, last_kw)
+        self.live.record(rows[which] + 1, made, last_kw)
         return made
 
     def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
@@ -200,7 +200,7 @@ class DemandPart:
     def scores_of(self, row: int) -> DemandScores | None:
         """Return the live scores of the device of ``row``; None if it has no demand."""
         one = self.windows.of(row)
-        return None if one is None else self.scores.of(row + 1, one.options.window_min)
+        return None if one is None else self.live.of(row + 1, one.options.window_min)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""
@@ -215,7 +215,7 @@ class DemandPart:
 
     def learned(self) -> dict[str, DeviceRows]:
         """Return the state that is valid for one outlook model, by the prefix of its columns."""
-        return {"": self.state, "power/": self.power.state, "scores/": self.scores.state}
+        return {"": self.state, "power/": self.power.state, "live/": self.live.state}
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
@@ -238,7 +238,7 @@ class DemandPart:
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
-            self.state, self.power.state, self.scores = before.state, before.power.state, before.scores
+            self.state, self.power.state, self.live = before.state, before.power.state, before.scores
 
     @property
     def n_bytes_per_device(self) -> int:
@@ -255,7 +255,7 @@ class DemandPart:
             self.windows.forget(row)
             self.state.forget(row + 1)
             self.power.state.forget(row + 1)
-            self.scores.forget(row + 1)
+            self.live.forget(row + 1)
 
 
 def _columns(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:
