@@ -18,6 +18,7 @@ from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.scores import DemandScores
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, ForecastRange
@@ -216,6 +217,11 @@ class Engine:
         """Return the newest demand of ``device``, or None if the device is unknown or has none."""
         row = self._row_of(device)
         return None if self.demands is None or row is None else self.demands.newest(row, device)
+
+    def demand_scores_of(self, device: str) -> DemandScores | None:
+        """Return the live scores of the demands of ``device``; None if the device is unknown or has none."""
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.scores_of(row)
 
     def headroom_of(self, device: str, request: HeadroomRequest) -> Headroom | None:
         """Return whether a load may be drawn by ``device``; None if it has no demand of its newest reading."""

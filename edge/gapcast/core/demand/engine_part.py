@@ -15,6 +15,7 @@ from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import Headroom, headroom_of
 from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.newest_demands import (
     NEWEST,
     initial_newest,
@@ -27,6 +28,7 @@ from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
+from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import (
     SIGNATURE,
     TRACKED,
@@ -48,6 +50,8 @@ from gapcast.core.window import F32, I64
 
 #: Prefix of the columns of what was learned of the remaining power.
 _POWER = "power/"
+#: Prefix of the columns of the live scores.
+_LIVE = "live/"
 #: Reason of an error: the device has no demand.
 NO_DEMAND = "no_demand"
 _NO_DEMAND_FIX = "set demand.limit_kw or demand.fuse_kw"
@@ -70,6 +74,8 @@ class DemandPart:
         self._fuse = FuseRisk(self._leads_min)
         #: The newest demands, in the rows from 1 on, like those of the outlooks.
         self.state = DeviceRows({NEWEST: initial_newest()})
+        #: The live scores, in the same rows.
+        self.live = LiveScores()
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
         self._registers: dict[int, RunningRegister] = {}
         self._unlearned: RemainingInputs | None = None
@@ -79,6 +85,7 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
+        self.live.close(accepted.closed)
         if outlooks is None:
             return None
         # A device may have been forgotten since its reading was accepted.
@@ -113,6 +120,7 @@ class DemandPart:
         )
         self._add_fuse(made, kw[:, :, 0], left_min)
         store_newest(self.state, rows[which] + 1, made)
+        self.live.record(rows[which] + 1, made, windows[which, -1].astype(np.float64))
         return made
 
     def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
@@ -243,6 +251,11 @@ class DemandPart:
         """Return the newest demand of ``device``, which has ``row``; None without one."""
         return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None
 
+    def scores_of(self, row: int) -> DemandScores | None:
+        """Return the live scores of the device of ``row``; None if it has no demand."""
+        one = self.windows.of(row)
+        return None if one is None else self.live.of(row + 1, one.options.window_min)
+
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""
         for row, at_ms in zip(rows, issued_at_ms, strict=True):
@@ -267,6 +280,7 @@ class DemandPart:
             **limit_columns(self.windows),
             **self.state.columns(state_rows),
             **{f"{_POWER}{name}": column for name, column in self.power.state.columns(state_rows).items()},
+            **{f"{_LIVE}{name}": column for name, column in self.live.state.columns(state_rows).items()},
         }
 
     def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
@@ -289,6 +303,7 @@ class DemandPart:
         n_bad = int(bad.sum())
         if SIGNATURE in columns and columns[SIGNATURE].tolist() == [self.signature]:
             n_bad += restore_rows(self.power.state, columns, _POWER, which, rows + 1)
+            n_bad += restore_rows(self.live.state, columns, _LIVE, which, rows + 1)
             sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
             n_bad += int(np.count_nonzero(~sound))
             restore_rows(self.state, columns, "", which[sound], rows[sound] + 1)
@@ -299,12 +314,13 @@ class DemandPart:
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
-            self.state, self.power.state = before.state, before.power.state
+            self.state, self.power.state, self.live = before.state, before.power.state, before.live
 
     @property
     def n_bytes_per_device(self) -> int:
         """Bytes of state per device with a demand, about."""
-        arrays = *self.state.arrays.values(), *self.power.state.arrays.values()
+        states = self.state, self.power.state, self.live.state
+        arrays = [array for state in states for array in state.arrays.values()]
         return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
 
     def forget(self, row: int | None, device: str) -> None:
@@ -316,6 +332,7 @@ class DemandPart:
             self.windows.forget(row)
             self.state.forget(row + 1)
             self.power.state.forget(row + 1)
+            self.live.forget(row + 1)
 
 
 def require_demands(demands: DemandPart | None, device: str) -> DemandPart:
