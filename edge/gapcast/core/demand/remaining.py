@@ -127,7 +127,7 @@ class RemainingPower:
             coefficients[later] = exceedance_model.PRIOR
         nodes = self._model.nodes(curves.points)
         of_nodes = node_log_odds(curves.situations, nodes, coefficients)
-        rising: F64 = np.arange(nodes.shape[1]) * _MIN_FALL - np.minimum.accumulate(of_nodes, axis=1)
+        rising = np.arange(nodes.shape[1], dtype=np.float64) * _MIN_FALL - np.minimum.accumulate(of_nodes, axis=1)
         return _interpolated(-log_odds, rising, nodes)
 
     def _curves(self, inputs: RemainingInputs) -> _Curves:
