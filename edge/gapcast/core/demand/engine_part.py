@@ -238,7 +238,7 @@ class DemandPart:
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
-            self.state, self.power.state, self.live = before.state, before.power.state, before.scores
+            self.state, self.power.state, self.live = before.state, before.power.state, before.live
 
     @property
     def n_bytes_per_device(self) -> int:
