@@ -26,19 +26,18 @@ TOPICS = DemandTopics(
 
 def columns(start: int, headroom_kw: float) -> WindowDemands:
     both, none = np.ones(2), np.full(2, np.nan)
-    zero = np.zeros(2, dtype=np.int64)
     return WindowDemands(
-        start_minutes=zero + start,
-        end_minutes=zero + start + 15,
-        elapsed_min=zero,
-        n_known=zero,
+        start_minutes=np.full(2, start),
+        end_minutes=np.full(2, start + 15),
+        elapsed_min=np.zeros(2, dtype=np.int64),
+        n_known=np.zeros(2, dtype=np.int64),
         so_far_kw=none,
         expected_kw=both,
         lower_kw=0.5 * both,
         median_kw=both,
         upper_kw=2 * both,
         limit_kw=2.5 * both,
-        sources=zero + SOURCES.index(LimitSource.FIXED),
+        sources=np.full(2, SOURCES.index(LimitSource.FIXED)),
         p_exceed=0.1 * both,
         headroom_kw=np.array([headroom_kw, -0.0004]),
     )

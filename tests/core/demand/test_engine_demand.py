@@ -115,6 +115,13 @@ def test_demand_of_several_days_has_the_mean_of_their_peaks() -> None:
     assert process(engine, days)[-1][0].running.limit_kw == 4.0
 
 
+def test_month_peak_is_of_windows_within_the_active_hours() -> None:
+    active = ActiveTimes(hours=((15, 30),))
+    plan = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, active=active))
+    demand = demand_after([3.0] * 15 + [1.0] * 15 + [4.0] * 15 + [1.0], plan)
+    assert demand.month_peak_kw == 1.0
+
+
 def test_demand_outside_the_active_hours_has_no_limit() -> None:
     plan = DemandPlan(DemandOptions(limit_kw=2.0, active=ActiveTimes(hours=((15, 30),))))
     demand = demand_after([3.0] * 10, plan)
@@ -300,3 +307,29 @@ def test_windows_begin_again_in_an_engine_with_other_options() -> None:
     limited = demand_engine(LIMITED)
     transfer_state(without, limited)
     assert np.isfinite(process(limited, stream_of([2.0], MONDAY + 21))[0].running.p_exceed).all()
+
+
+def test_demand_is_scored_when_its_window_is_over() -> None:
+    engine = demand_engine()
+    assert engine.demand_scores_of("home") is None
+    process(engine, stream_of([1.0] * 20 + [4.0] * 20 + [1.0] * 6))
+    scores = engine.demand_scores_of("home")
+    assert scores is not None
+    assert (scores.n_windows, scores.n_events) == (3, 2)
+    assert demand_engine(None).demand_scores_of("home") is None
+    engine.forget("home")
+    process(engine, stream_of([1.0] * 2, MONDAY + 60))
+    scores = engine.demand_scores_of("home")
+    assert scores is not None
+    assert scores.n_windows == 0
+
+
+def test_demand_scores_hold_the_total_of_announced_loads() -> None:
+    engine = demand_engine()
+    process(engine, stream_of([1.0] * 14))
+    at_ms = (MONDAY + 14) * 60_000
+    engine.replace_plan("home", LoadPlan((PlannedLoad(3.0, at_ms, at_ms + 3_600_000),)))
+    process(engine, stream_of([4.0] * 17, MONDAY + 14))
+    scores = engine.demand_scores_of("home")
+    assert scores is not None
+    assert (scores.n_windows, scores.thirds[0].held_brier) == (2, 0.0)

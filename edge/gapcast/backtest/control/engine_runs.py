@@ -103,8 +103,9 @@ def _allow(engine: Engine, runs: Mapping[str, HouseRun], seen: Mapping[str, Obse
         for name, now_kw, later_kw in zip(demands.devices, *(column.tolist() for column in columns), strict=True):
             car_kw, run = silent.pop(name).car_kw, runs[name]
             if run.loads.is_waiting:
-                answer = engine.headroom_of(name, _DISHWASHER)
-                run.loads.command(0.0, starts_dishwasher=answer is not None and answer.is_allowed)
+                risks = engine.load_risks_of(name, _DISHWASHER)
+                is_allowed = risks is not None and risks.answer(engine.limits.max_kw).is_allowed
+                run.loads.command(0.0, starts_dishwasher=is_allowed)
             else:
                 run.allow(min(now_kw, later_kw) + car_kw)
     for name, observed in silent.items():
