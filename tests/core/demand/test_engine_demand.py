@@ -336,3 +336,11 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
     scores = engine.demand_scores_of("home")
     assert scores is not None
     assert (scores.n_windows, scores.thirds[0].held_brier) == (2, 0.0)
+
+
+def test_devices_are_those_that_have_a_demand_or_will() -> None:
+    plan = DemandPlan(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
+    demands = demand_engine(plan, options=OutlookOptions(max_devices=4)).demands
+    assert demands is not None
+    assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
+    assert 2_000 < demands.n_bytes_per_device < 200_000

@@ -8,6 +8,7 @@ device, and a quarter of it below and above, how often its windows exceeded it w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -151,6 +152,13 @@ class RemainingPower:
             arrays[name][rows].astype(np.float64) for name in ("quantiles_kw", "added_kw", "floor_kw")
         )
         return ModelMeans(quantiles_kw, added_kw, floor_kw[:, 0])
+
+    def copy_of(self, row: int) -> RemainingPower:
+        """Return one with a copy of what was learned of ``row``, as its row 0: any thread may use it."""
+        self.state.index(np.array([row]))
+        copied = copy(self)
+        copied.state = DeviceRows({name: array[row].copy() for name, array in self.state.arrays.items()}, n_rows=1)
+        return copied
 
     def learn(self, inputs: RemainingInputs) -> None:
         """Learn from the outcomes that the readings of ``inputs`` bring; rows are distinct.
