@@ -26,8 +26,9 @@ from gapcast.core.errors import SourceError
 from gapcast.recordings.layout import FileFormat
 
 #: Strategies in the order of the report. The house alone has no loads.
-ALONE, UNLIMITED, REACTIVE, GAPCAST, ORACLE = "house alone", "no control", "last reading", "gapcast", "hindsight"
-STRATEGIES = (ALONE, UNLIMITED, REACTIVE, GAPCAST, ORACLE)
+ALONE, UNLIMITED, REACTIVE, LATE = "house alone", "no control", "last reading", "last reading, late"
+GAPCAST, ORACLE = "gapcast", "hindsight"
+STRATEGIES = (ALONE, UNLIMITED, REACTIVE, LATE, GAPCAST, ORACLE)
 #: Evenings with loads that a month needs to be billed.
 _LEAST_EVENINGS = 14
 _MONTHS = 12
@@ -81,20 +82,12 @@ class Control:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """Price the months by ``tariffs``; ``announces``: the powers of the loads are announced to the engine as a plan."""
-
-    tariffs: list[Tariff]
-    announces: bool = False
-
-
 def run_control(
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
     part: HouseFile,
-    request: ControlRequest,
+    tariffs: list[Tariff],
     *,
     show: Callable[[str], object] | None = None,
 ) -> Control:
@@ -115,18 +108,18 @@ def run_control(
             raise SourceError(recordings[house.name].path, msg)
     plan = settings.demand.plan(part.zone)
     engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
-    driven = run_engine(engine, houses, plan, announces=request.announces, quiet=show is None)
+    driven = run_engine(engine, houses, plan, quiet=show is None)
     found = []
     for house in houses:
         options = plan.of(house.name)
         totals: dict[str, tuple[F64, LoadResult | None]] = {ALONE: (house.kw, None)}
-        for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive)):
-            run = run_rule(house, options, rule)
+        for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive), (LATE, reactive)):
+            run = run_rule(house, options, rule, is_late=name == LATE)
             totals[name] = run.total_kw, run.loads.finish()
         totals[GAPCAST] = driven[house.name].total_kw, driven[house.name].loads.finish()
         totals[ORACLE] = run_oracle(house, options)
-        found.append(_billed(house, options, totals, request.tariffs))
-    return Control(found, request.tariffs)
+        found.append(_billed(house, options, totals, tariffs))
+    return Control(found, tariffs)
 
 
 def _billed(
