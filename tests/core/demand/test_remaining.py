@@ -169,6 +169,15 @@ def test_without_a_limit_ahead_nothing_waits_for_its_outcome(limit_kw: float) ->
     assert (power.state.arrays["due_minute"][1] == -1).all()
 
 
+@pytest.mark.parametrize("value", [0.0, 1e15, -1.0])
+def test_learning_from_a_damaged_matrix_stays_finite(value: float) -> None:
+    power = learned(ONE, 30)
+    power.state.arrays["information"][1] = value
+    for minute in range(MONDAY + 30, MONDAY + 90):
+        power.learn(random_inputs(ONE, minute))
+    assert np.isfinite(power.distributions(random_inputs(ONE, MONDAY + 90)).kw).all()
+
+
 def test_each_third_of_a_window_learns_by_itself() -> None:
     power = new_power()
     for minute in range(MONDAY + 14, MONDAY + 24):

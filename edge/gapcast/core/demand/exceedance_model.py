@@ -22,6 +22,8 @@ PRIOR: Final = np.concatenate(([-0.1, 0.9, 0.6, 0.75], np.zeros(WIDTH - 4)))
 _PRIOR_INFORMATION: Final = 15.0
 #: Part of what outcomes told that stays after another one: it halves in 69,000 windows, two years.
 _KEPT: Final = 1.0 - 1e-5
+#: The diagonal is larger by this factor where equations are solved, so that a damaged matrix can be, too.
+_MARGIN: Final = 1.0 + 1e-7
 #: Largest coefficient, and the largest log-odds.
 _MOST_COEFFICIENT, _MOST_LOG_ODDS = 20.0, 30.0
 _UPPER = np.triu_indices(WIDTH)
@@ -50,6 +52,7 @@ def update(coefficients: F64, information: F32, features: F32, exceeded: F64, we
     matrix[:, _DIAGONAL, _DIAGONAL] += (1.0 - _KEPT) * _PRIOR_INFORMATION
     slope = (across @ (weights * (exceeded - p))[..., np.newaxis])[..., 0]
     slope += (1.0 - _KEPT) * _PRIOR_INFORMATION * (PRIOR - coefficients)
+    information[:] = matrix[:, _UPPER[0], _UPPER[1]]
+    matrix[:, _DIAGONAL, _DIAGONAL] *= _MARGIN
     step = np.linalg.solve(matrix, slope[..., np.newaxis])[..., 0]
     coefficients[:] = np.minimum(np.maximum(coefficients + step, -_MOST_COEFFICIENT), _MOST_COEFFICIENT)
-    information[:] = matrix[:, _UPPER[0], _UPPER[1]]
