@@ -7,6 +7,7 @@ model's log-odds. Each of the powers that a window shows is compared with the li
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -42,22 +43,37 @@ class Situations(NamedTuple):
     powers: F64
 
 
+class _Spans(NamedTuple):
+    """Spans of minutes, ago: from (exclusive) and to, and their lengths; first :data:`_SPANS`, then the others."""
+
+    starts: I64
+    ends: I64
+    lengths: I64
+
+
+@cache
+def _spans_of(context: int) -> _Spans:
+    """Return the spans in windows of ``context`` minutes, at least one each."""
+    found = [(min(start, context), min(end, context - 1)) for start, end in _SPANS]
+    for end in range(min(_SPAN_MIN, context - 1), min(_HIGHEST_OF_MIN, context), _SPAN_MIN):
+        found.append((min(end + _SPAN_MIN, context), end))
+    starts, ends = np.array(found).T
+    return _Spans(starts, ends, starts - ends)
+
+
 def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     """Return the situations after ``windows`` ``[N, context]``, kW, that end at ``minutes`` ``[N]``.
 
     ``median_z`` ``[N]`` is the model's median of the power in question, on the scale of powers.
     """
     n, context = windows.shape
+    spans = _spans_of(context)
     back = np.zeros((n, context + 1))
     np.cumsum(windows[:, ::-1], axis=1, dtype=np.float64, out=back[:, 1:])
+    means_kw = (back[:, spans.starts] - back[:, spans.ends]) / spans.lengths
     kw = np.empty((n, _N_POWERS - 1))
-    kw[:, 0], kw[:, 1] = windows[:, -1], windows[:, max(-3, -context)]
-    for i, (start, end) in enumerate(_SPANS):
-        first, last = min(start, context), min(end, context - 1)
-        kw[:, 2 + i] = (back[:, first] - back[:, last]) / (first - last)
-    ends = np.arange(min(_SPAN_MIN, context - 1), min(_HIGHEST_OF_MIN, context), _SPAN_MIN)
-    starts = np.minimum(ends + _SPAN_MIN, context)
-    kw[:, -1] = ((back[:, starts] - back[:, ends]) / (starts - ends)).max(axis=1)
+    kw[:, 0], kw[:, 1], kw[:, 2:-1] = windows[:, -1], windows[:, max(-3, -context)], means_kw[:, : len(_SPANS)]
+    kw[:, -1] = means_kw[:, len(_SPANS) :].max(axis=1)
     angle = (minutes % DAY_MIN) * (2 * np.pi / DAY_MIN)
     return Situations(
         np.stack((np.sin(angle), np.cos(angle)), axis=1), np.concatenate((scaled(kw), median_z[:, np.newaxis]), axis=1)

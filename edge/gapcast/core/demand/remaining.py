@@ -212,9 +212,11 @@ def _interpolated(at: F64, rising: F64, values: F64) -> F64:
 
     It is :func:`numpy.interp` for all lines at once: beyond the ends the values are those at the ends.
     """
-    part = np.minimum(np.maximum((rising[:, :, np.newaxis] <= at).sum(axis=1) - 1, 0), rising.shape[1] - 2)
-    left, right = np.take_along_axis(rising, part, 1), np.take_along_axis(rising, part + 1, 1)
-    low, high = np.take_along_axis(values, part, 1), np.take_along_axis(values, part + 1, 1)
+    n, n_points = rising.shape
+    part = np.minimum(np.maximum((rising[:, :, np.newaxis] <= at).sum(axis=1) - 1, 0), n_points - 2)
+    part += (np.arange(n) * n_points)[:, np.newaxis]
+    lines, points = rising.ravel(), values.ravel()
+    left, right, low, high = lines[part], lines[part + 1], points[part], points[part + 1]
     found: F64 = low + np.minimum(np.maximum((at - left) / (right - left), 0.0), 1.0) * (high - low)
     return found
 
