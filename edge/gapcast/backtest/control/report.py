@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.backtest.control.run import LoadControl, HouseControl, StrategyResult
+from gapcast.backtest.control.run import HouseControl, LoadControl, StrategyResult
 from gapcast.backtest.control.tariffs import Tariff
 
 
