@@ -192,8 +192,8 @@ class HomeAssistantSettings(SettingsSection):
     enabled: bool = False
     #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
     discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
-    #: Limits the entities, seven per device and three more with an outlook, so that a topic with a random part cannot
-    #: flood Home Assistant.
+    #: Limits the entities, seven per device, three more with an outlook and eight more with a demand, so that a topic
+    #: with a random part cannot flood Home Assistant.
     max_devices: int = Field(default=1_000, ge=1)
 
 
