@@ -10,12 +10,12 @@ import pytest
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.predictor import ModelIdentity
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics, discovery_payload
-from gapcast.mqtt.discovery_demand import PEAK_OFF, PEAK_ON, DemandTopics, demand_components
+from gapcast.mqtt.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 from tests.support.outlook_model import OutlookModel
 
-TOPICS = DemandTopics("gap/home/demand", "gap/home/demand/limit", 17.25)
+TOPICS = DemandEntityTopics("gap/home/demand", "gap/home/demand/limit", 17.25)
 MODEL: ModelIdentity = OutlookModel()
 SENSORS = ("expected_demand", "headroom", "peak_probability", "month_peak", "limit")
 PLATFORMS = {

@@ -27,9 +27,9 @@ SHED, START = "gapcast/shed_load.yaml", "gapcast/start_appliance.yaml"
 CONFIGURATION = """\
 automation: !include automations.yaml
 input_boolean:
-  heater:
-  dishwasher:
-  dishwasher_waits:
+  heater: {name: Water heater}
+  dishwasher: {name: Dishwasher}
+  dishwasher_waits: {name: Dishwasher waits}
 """
 STATUS = "gapcast/gw-test/status"
 CHANGE_S = 60.0
@@ -58,9 +58,11 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def home_assistant_with_blueprints(command: str, folder: Path, mqtt_port: int) -> HomeAssistant:
+def home_assistant_with_blueprints(
+    command: str, folder: Path, mqtt_port: int, configuration: str = ""
+) -> HomeAssistant:
     """Return a started Home Assistant that has imported both blueprints."""
-    home = HomeAssistant(command, folder, mqtt_port, CONFIGURATION)
+    home = HomeAssistant(command, folder, mqtt_port, CONFIGURATION + configuration)
     (folder / "automations.yaml").write_text("[]\n", encoding="utf-8")
     home.start()
     with served(BLUEPRINTS) as url:
@@ -88,8 +90,11 @@ class DemandHouse:
         topics = HomeAssistantTopics(
             "homeassistant", topic("forecast", "forecast"), topic("availability", "availability"), STATUS,
             demand=topic("demand", "demand"), demand_limit=topic("demand_limit", "demand/limit"), max_kw=MAX_KW,
+            measured=topic("measured", "measured"), outlook=topic("outlook", "outlook"),
+            scores=topic("scores", "scores"),
         )  # fmt: skip
-        payload = discovery_payload(self.name, topics, OutlookModel(), has_demand=has_demand)
+        model = OutlookModel()
+        payload = discovery_payload(self.name, topics, model, model, has_demand=has_demand)
         self.peer.publish(topics.config_topic(self.name), payload, retain=True)
         self.peer.publish(STATUS, "online", retain=True)
         self.set_available(available=True)

@@ -38,6 +38,7 @@ class HomeAssistant:
             encoding="utf-8",
         )
         _store(stored, "auth", 1, 1, _account())
+        _store(stored, "onboarding", 4, 1, {"done": ["user", "core_config", "analytics", "integration"]})
         _store(stored, "core.config_entries", 1, 5, {"entries": [_mqtt_entry(mqtt_port)]})
         claims = {"iss": TOKEN, "iat": int(time.time()) - 10, "exp": int(time.time()) + 86_400}
         self.token = _signed(claims, KEY)
@@ -110,6 +111,11 @@ class HomeAssistant:
         self._post(f"/api/config/automation/config/{name}", document)
         entity = f"automation.{name}"
         wait_until(lambda: self.value(entity) == "on", lambda: f"{entity}: {self.state(entity)}", START_S)
+
+    def device_of(self, entity: str) -> str:
+        """Return the id of an entity's device."""
+        with HomeAssistantSocket(self.port, self.token) as socket:
+            return str(socket.command("config/entity_registry/get", entity_id=entity)["device_id"])
 
     def delete_automation(self, name: str) -> None:
         """Remove an automation, and wait until it is gone."""

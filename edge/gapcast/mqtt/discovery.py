@@ -16,7 +16,7 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import LAST_DAY
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.reading import Reading
-from gapcast.mqtt.discovery_demand import DemandTopics, demand_components
+from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery_outlook import outlook_components
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session
@@ -70,11 +70,11 @@ class HomeAssistantTopics:
         """Return the discovery topic of ``device``."""
         return f"{self.discovery_prefix}/device/{object_id(device)}/config"
 
-    def demand_topics(self, device: str) -> DemandTopics | None:
+    def demand_topics(self, device: str) -> DemandEntityTopics | None:
         """Return the topics of the demand of ``device``; None if the gateway publishes no demands."""
         if self.demand is None or self.demand_limit is None:
             return None
-        return DemandTopics(self.demand.of(device), self.demand_limit.of(device), self.max_kw)
+        return DemandEntityTopics(self.demand.of(device), self.demand_limit.of(device), self.max_kw)
 
 
 def object_id(device: str) -> str:

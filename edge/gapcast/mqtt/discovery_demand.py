@@ -29,7 +29,7 @@ _PLATFORMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class DemandTopics:
+class DemandEntityTopics:
     """The topics of a device's demand: its document, and the command that sets its limit, up to ``max_kw``."""
 
     demand: str
@@ -37,7 +37,7 @@ class DemandTopics:
     max_kw: float
 
 
-def demand_components(identity: str, topics: DemandTopics | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def demand_components(identity: str, topics: DemandEntityTopics | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name and the discovery component of each entity of a demand.
 
     Without ``topics`` the device has no demand, and the entities are removed. ``identity`` is the device's object id.
@@ -54,7 +54,7 @@ def _identity(identity: str, name: str, platform: str) -> dict[str, Any]:
     }
 
 
-def _details(topics: DemandTopics) -> dict[str, dict[str, Any]]:
+def _details(topics: DemandEntityTopics) -> dict[str, dict[str, Any]]:
     """Return the rest of each component. Only the month's peak is a measurement and has long-term statistics."""
     state = {"stat_t": topics.demand, "exp_aft": _EXPIRE_S}
     return {
@@ -71,8 +71,7 @@ def _details(topics: DemandTopics) -> dict[str, dict[str, Any]]:
         | _POWER
         | {"name": "Month peak", "stat_cla": "measurement", "val_tpl": "{{ value_json.month_peak_kw }}"},
         "limit": state | _POWER | {"name": "Limit", "val_tpl": "{{ value_json.limit_kw }}"},
-        "peak_expected": state
-        | {"name": "Peak expected", "dev_cla": "problem", "val_tpl": _peak_template(), "ic": "mdi:alert-decagram"},
+        "peak_expected": state | {"name": "Peak expected", "val_tpl": _peak_template(), "ic": "mdi:alert-decagram"},
         # A number does not expire: the availability of the device and of the gateway apply. It is shown at once, and
         # replaced by the limit of the next demand.
         "set_limit": {"name": "Limit setting", "dev_cla": "power", "unit_of_meas": "kW", "ent_cat": "config"}
