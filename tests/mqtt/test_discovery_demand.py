@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from gapcast.app.demand import demand_check_of, demand_topics_of
+from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.predictor import ModelIdentity
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics, discovery_payload
@@ -35,11 +37,7 @@ def topics(**values: Any) -> HomeAssistantTopics:
     )
 
 
-WITH_DEMAND = topics(
-    demand=DeviceTopic.parse("topics.demand", "gap/{device}/demand"),
-    demand_limit=DeviceTopic.parse("topics.demand_limit", "gap/{device}/demand/limit"),
-    max_kw=17.25,
-)
+WITH_DEMAND = topics(demand=demand_topics_of(Settings()), max_kw=17.25)
 
 
 def components(of: HomeAssistantTopics, *, has_demand: bool) -> dict[str, Any]:
@@ -118,3 +116,12 @@ def test_discovery_announces_the_demand_of_devices_that_have_one() -> None:
     }
     assert published["home"]["stat_t"] == "gap/home/demand"
     assert published["cellar"] == {"p": "sensor"}
+
+
+def test_demand_needs_a_limit_and_an_outlook() -> None:
+    devices = ({"device": "cellar", "limit_kw": "none"}, {"device": "attic", "fuse_kw": 3})
+    limited = Settings.model_validate({"demand": {"limit_kw": 2.5, "devices": devices[:1]}})
+    by_device = Settings.model_validate({"demand": {"devices": devices}})
+    for settings, expected in ((limited, {"home", "attic"}), (by_device, {"attic"}), (Settings(), set())):
+        has_demand = demand_check_of(settings, lambda device: None if device == "garage" else MODEL)
+        assert {device for device in ("home", "cellar", "attic", "garage") if has_demand(device)} == expected

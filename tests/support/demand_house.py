@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from gapcast.app.demand import demand_topics_of
+from gapcast.config.settings import Settings
 from gapcast.core.grid import minute_label
 from gapcast.mqtt.discovery import HomeAssistantTopics, discovery_payload
 from gapcast.mqtt.topics import DeviceTopic
@@ -89,7 +91,7 @@ class DemandHouse:
 
         topics = HomeAssistantTopics(
             "homeassistant", topic("forecast", "forecast"), topic("availability", "availability"), STATUS,
-            demand=topic("demand", "demand"), demand_limit=topic("demand_limit", "demand/limit"), max_kw=MAX_KW,
+            demand=demand_topics_of(Settings()), max_kw=MAX_KW,
             measured=topic("measured", "measured"), outlook=topic("outlook", "outlook"),
             scores=topic("scores", "scores"),
         )  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.app.broker import headroom_topic_of, register_sources_of, subscriptions_of
 from gapcast.config.settings import Settings
+from gapcast.core.predictor import ModelIdentity
 from gapcast.core.reading import Limits
 from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.link import MqttLink
@@ -23,6 +26,14 @@ def demand_topics_of(settings: Settings) -> DemandTopics:
         DeviceTopic.parse("topics.demand_limit", topics.demand_limit),
         DeviceTopic.parse("topics.month_peak", topics.month_peak),
     )
+
+
+def demand_check_of(
+    settings: Settings, outlook_model_of: Callable[[str], ModelIdentity | None]
+) -> Callable[[str], bool]:
+    """Return a function that returns whether a device has a demand: a limit, and a model by ``outlook_model_of``."""
+    plan = settings.demand.plan(settings.site.zone)
+    return lambda device: plan.of(device).is_limited and outlook_model_of(device) is not None
 
 
 def connect_demand(link: MqttLink, settings: Settings, service: Service, session: Session) -> None:

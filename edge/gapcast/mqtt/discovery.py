@@ -20,7 +20,7 @@ from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery_outlook import outlook_components
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session
-from gapcast.mqtt.topics import DeviceTopic
+from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +56,7 @@ class HomeAssistantTopics:
     max_devices: int = 1_000
     measured: DeviceTopic | None = None
     outlook: DeviceTopic | None = None
-    demand: DeviceTopic | None = None
-    demand_limit: DeviceTopic | None = None
+    demand: DemandTopics | None = None
     #: Highest limit that can be set, kW.
     max_kw: float = 100.0
 
@@ -72,9 +71,9 @@ class HomeAssistantTopics:
 
     def demand_topics(self, device: str) -> DemandEntityTopics | None:
         """Return the topics of the demand of ``device``; None if the gateway publishes no demands."""
-        if self.demand is None or self.demand_limit is None:
+        if self.demand is None:
             return None
-        return DemandEntityTopics(self.demand.of(device), self.demand_limit.of(device), self.max_kw)
+        return DemandEntityTopics(self.demand.demand.of(device), self.demand.limit.of(device), self.max_kw)
 
 
 def object_id(device: str) -> str:
