@@ -28,8 +28,8 @@ class DemandPublisher:
         """Send each demand, and its headroom in W as a number; with MQTT 5 both expire at ``valid_until``.
 
         None is sent while the broker is disconnected or confirms nothing: demands must not take the place of
-        forecasts, and an old headroom must not arrive late. The number has no time in it: it is never retained, and that
-        of a late reading, whose demand is no longer valid, is not sent either, except in a replay of an old recording.
+        forecasts, and an old headroom must not arrive late. The number has no time in it: it is never retained. That of
+        a late reading, whose demand is no longer valid, is not sent either, except in a replay of an old recording.
         """
         session, topics, retain = self._session, self._topics, self._retain
         if not session.connected or session.is_backlogged:
