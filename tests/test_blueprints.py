@@ -21,7 +21,7 @@ class Input(str):
     __slots__ = ()
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Reads Home Assistant's tag ``!input``."""
 
 

@@ -11,6 +11,7 @@ import pytest
 from gapcast.config.loader import load
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
+from gapcast.mqtt.discovery_demand import demand_components
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
@@ -69,7 +70,9 @@ def test_discovery_sensors_follow_the_models_quantiles(
         name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
     }
     outlook = [f"next_{minutes}" for minutes in (15, 30, 60)]
-    assert set(components) == {*keys, "power", "skill", "coverage", *outlook}
+    without_demand = dict(demand_components("gapcast_home", None))
+    assert set(components) == {*keys, "power", "skill", "coverage", *outlook, *without_demand}
+    assert {name: components.pop(name) for name in without_demand} == without_demand
     assert len({value["unique_id"] for value in components.values()}) == 10
     for name in outlook:
         sensor = components[name]
