@@ -56,13 +56,17 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
-        if outlooks is None or not accepted.billing:
+        if outlooks is None:
             return None
-        which = np.fromiter(accepted.billing, np.int64, len(accepted.billing))
+        # A device may have been forgotten since its reading was accepted.
+        billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
+        if not billing:
+            return None
+        which = np.fromiter(billing, np.int64, len(billing))
         rows = np.asarray(accepted.rows, dtype=np.int64)
         of_outlooks = np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which)
         observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
-        states = np.array(list(accepted.billing.values()), dtype=np.float64)
+        states = np.array(list(billing.values()), dtype=np.float64)
         running, following, rest = _columns(states, observed)
         self._use_registers(rows[which], observed, running)
         kw = np.stack((outlooks.point_kw[of_outlooks], outlooks.mean_kw[of_outlooks]), axis=2)

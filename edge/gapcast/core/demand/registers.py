@@ -33,8 +33,8 @@ class RunningRegister(NamedTuple):
         """Return the mean of the window from its start until the register came, kW; None if it is of no use.
 
         The window's newest reading is that of ``observed_minute``. The register is of use if it came in this window, a
-        minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn since, and
-        one of a replay is not of the time of its readings.
+        minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn since,
+        and one of a replay is not of the time of its readings.
 
         >>> RunningRegister(0.5, 335 * 60_000).so_far_kw(330, 345, 334)
         1.5
