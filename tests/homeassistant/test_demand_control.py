@@ -199,6 +199,6 @@ def test_demand_switched_off_removes_its_entities(site: Site, house: ControlledH
     site.gateway.stop()
     site.start_gateway()
     house.send(is_on=False)
-    for entity in ("sensor.gapcast_home_headroom", "number.gapcast_home_set_limit"):
-        wait_until(lambda: site.home.value(entity) is None, lambda: f"{site.home.state(entity)}", CHANGE_S)  # noqa: B023
+    entities = ("sensor.gapcast_home_headroom", "number.gapcast_home_set_limit")
+    wait_until(lambda: {site.home.value(one) for one in entities} == {None}, "the entities to be gone", CHANGE_S)
     assert site.home.complaints("gapcast") == []
