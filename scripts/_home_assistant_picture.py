@@ -33,7 +33,7 @@ POWER_KW, SCORES = 2.87, {"last_day": {"enough": True, "skill": 0.34, "coverage"
 OUTLOOK = {"lead_min": [15, 30, 60], "mean_to_kw": [1.94, 1.53, 1.12]}
 _HEIGHT = 1_240
 #: The device's column of entities.
-_ENTITIES = {"x": 600, "y": 100, "width": 336, "height": 972}
+_ENTITIES = {"x": 600, "y": 100, "width": 336, "height": 1_062}
 #: Icons and animations finish after the page is loaded.
 _SETTLE_MS = 3_000
 _FRONTEND = "frontend:\nhistory:\nlogbook:\n"
