@@ -7,7 +7,7 @@ gap are unknown. If the clock is set back, the window of the new minute starts a
 the month's peaks from that window on are discarded.
 
 After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
-its minutes are known: only then it counts as a peak of its month, and only if a limit applies to it by the active times.
+its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
 """
 
 from __future__ import annotations
