@@ -11,8 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from _heater_picture import heater_picture
+
 from tests.support.brokers import MosquittoBroker
 from tests.support.browser import chromium
+from tests.support.controlled_house import ControlledHouse, Site
 from tests.support.demand_house import SHED, DemandHouse, home_assistant_with_blueprints
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK
@@ -40,13 +43,26 @@ _FRONTEND = "frontend:\nhistory:\nlogbook:\n"
 
 
 def main(folder: Path) -> None:
+    """Take the screenshots, and draw a house that Home Assistant keeps below its limit."""
+    command = os.environ["GAPCAST_HOME_ASSISTANT"]
+    _take_screenshots(folder, command)
+    with ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-picture-")))
+        site = Site(state, command)
+        stack.callback(site.close)
+        house = ControlledHouse(site.home, stack.enter_context(peer_of(site.broker.host, site.broker.port)))
+        house.warm_up()
+        house.control_hours()
+        (folder / "home-assistant-heater.svg").write_text(heater_picture(house), encoding="utf-8")
+
+
+def _take_screenshots(folder: Path, command: str) -> None:
     """Publish a demand to a Home Assistant with the blueprints, and take the screenshots."""
     with ExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-picture-")))
         broker = MosquittoBroker(state / "mosquitto")
         broker.start()
         stack.callback(broker.stop)
-        command = os.environ["GAPCAST_HOME_ASSISTANT"]
         home = home_assistant_with_blueprints(command, state / "home-assistant", broker.port, _FRONTEND)
         stack.callback(home.stop)
         peer = stack.enter_context(peer_of(broker.host, broker.port))
