@@ -1,8 +1,8 @@
 """Deselects the tests whose tools are not installed.
 
 A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
-``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant``, ``nodered`` or
-``emhass``.
+``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant``, ``nodered``,
+``emhass``, ``mosquitto_sub`` or ``curl``.
 Without the tool the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an
 error.
 ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
@@ -66,7 +66,8 @@ def emhass_command() -> str | None:
 
 def _missing() -> dict[str, str]:
     """Return, by marker, why its tests cannot run here."""
-    missing = {}
+    commands = [command for command in ("mosquitto_sub", "curl") if shutil.which(command) is None]
+    missing = {command: f"the command {command} is not installed" for command in commands}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
     if prometheus_command() is None:
