@@ -10,6 +10,7 @@ import pytest
 
 from gapcast.core.demand.demand import SOURCES, Demands, WindowDemands
 from gapcast.core.demand.document import demand_document
+from gapcast.core.demand.max_power import max_power_w
 from gapcast.core.demand.options import LimitSource
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.demand_publisher import DemandPublisher
@@ -19,9 +20,8 @@ from tests.mqtt.test_outlook_publisher import Sent
 from tests.support.outlook_model import OutlookModel
 
 MINUTE = 28_000_000
-TOPICS = DemandTopics(
-    *(DeviceTopic.parse(one, f"gap/{{device}}/{one}") for one in ("demand", "headroom_w", "demand/limit", "peak"))
-)
+NAMES = ("demand", "headroom_w", "max_power_w", "demand/limit", "peak")
+TOPICS = DemandTopics(*(DeviceTopic.parse(name, f"gap/{{device}}/{name}") for name in NAMES))
 
 
 def columns(start: int, headroom_kw: float) -> WindowDemands:
@@ -58,17 +58,19 @@ def test_demands_are_sent_as_documents_and_their_headroom_as_a_number() -> None:
     sent, made = Sent(), demands(4.5)
     publish(sent, made)
     assert [topic for topic, _, _ in sent.messages] == [
-        b"gap/home/demand", b"gap/home/headroom_w", b"gap/a.b/demand", b"gap/a.b/headroom_w",
+        b"gap/home/demand", b"gap/home/headroom_w", b"gap/home/max_power_w",
+        b"gap/a.b/demand", b"gap/a.b/headroom_w", b"gap/a.b/max_power_w",
     ]  # fmt: skip
-    assert [json.loads(payload) for _, payload, _ in sent.messages[::2]] == [demand_document(one) for one in made]
-    assert [payload for _, payload, _ in sent.messages[1::2]] == [b"1234", b"-1"]
+    assert [json.loads(payload) for _, payload, _ in sent.messages[::3]] == [demand_document(one) for one in made]
+    assert [payload for _, payload, _ in sent.messages[1::3]] == [b"1234", b"-1"]
+    assert [payload for _, payload, _ in sent.messages[2::3]] == [b"%d" % max_power_w(one) for one in made]
 
 
 @pytest.mark.parametrize(("left_min", "expiry_s"), [(4.5, 270), (0.01, 1), (5.0, 300), (60.0, 300), (-90_000.0, 300)])
 def test_demand_expires_when_it_is_no_longer_valid(left_min: float, expiry_s: int) -> None:
     sent = Sent()
     publish(sent, demands(left_min), retain=True)
-    expected = [{"retain": True, "expiry_s": expiry_s}, {"retain": False, "expiry_s": expiry_s}]
+    expected = [{"retain": retain, "expiry_s": expiry_s} for retain in (True, False, False)]
     assert [options for _, _, options in sent.messages] == expected * 2
 
 

@@ -20,6 +20,7 @@ def demand_topics_of(settings: Settings) -> DemandTopics:
     return DemandTopics(
         DeviceTopic.parse("topics.demand", topics.demand),
         DeviceTopic.parse("topics.headroom_w", topics.headroom_w),
+        DeviceTopic.parse("topics.max_power_w", topics.max_power_w),
         DeviceTopic.parse("topics.demand_limit", topics.demand_limit),
         DeviceTopic.parse("topics.month_peak", topics.month_peak),
     )

@@ -101,6 +101,8 @@ class TopicSettings(SettingsSection):
     #: With a limit in ``[demand]``: the running billing window, and the power that may still be drawn, W, as a number.
     demand: str = "gap/{device}/demand"
     headroom_w: str = "gap/{device}/headroom_w"
+    #: The power that the whole house may draw, W, as a number: for controllers that measure the house themselves.
+    max_power_w: str = "gap/{device}/max_power_w"
     #: Read by gapcast: a device's limit, kW, in place of the configured one, and corrections of its month's peak.
     demand_limit: str = "gap/{device}/demand/limit"
     month_peak: str = "gap/{device}/demand/month_peak"

@@ -332,7 +332,7 @@ class Settings(SettingsSection):
         subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
         commands = {"topics.plan": topics.plan}
         if self.demand.is_limited:
-            published |= {"topics.demand": topics.demand, "topics.headroom_w": topics.headroom_w}
+            published |= {f"topics.{name}": getattr(topics, name) for name in ("demand", "headroom_w", "max_power_w")}
             subscribed["topics.headroom"] = (self._with_gateway(topics.headroom),)
             commands |= {"topics.demand_limit": topics.demand_limit, "topics.month_peak": topics.month_peak}
         for command, topic in commands.items():

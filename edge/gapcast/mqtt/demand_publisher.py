@@ -1,4 +1,4 @@
-"""Publishes demands: their document, the headroom as one number, and the message expiry."""
+"""Publishes demands: their document, the headroom and the allowed power as numbers, and the message expiry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pydantic_core import to_json
 
 from gapcast.core.demand.demand import VALID_MIN, Demands
 from gapcast.core.demand.document import demand_document, headroom_w
+from gapcast.core.demand.max_power import max_power_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
@@ -25,11 +26,11 @@ class DemandPublisher:
         self._retain = retain
 
     def publish(self, demands: Demands) -> None:
-        """Send each demand, and its headroom in W as a number; with MQTT 5 both expire at ``valid_until``.
+        """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
 
         None is sent while the broker is disconnected or confirms nothing: demands must not take the place of
-        forecasts, and an old headroom must not arrive late. The number has no time in it: it is never retained, and that
-        of a late reading, whose demand is no longer valid, is not sent either, except in a replay of an old recording.
+        forecasts, and an old number must not arrive late. Numbers have no time in them: they are never retained. Those of
+        a late reading, whose demand is no longer valid, are not sent either, except in a replay of an old recording.
         """
         session, topics, retain = self._session, self._topics, self._retain
         if not session.connected or session.is_backlogged:
@@ -38,11 +39,16 @@ class DemandPublisher:
         for demand in demands:
             left_min = demand.valid_until_minute - now_min
             expiry_s = _expiry_of(left_min)
-            document, number = to_json(demand_document(demand)), b"%d" % headroom_w(demand.running.headroom_kw)
+            document = to_json(demand_document(demand))
             session.publish(topics.demand.of(demand.device).encode(), document, retain=retain, expiry_s=expiry_s)
             if -_REPLAY_MIN <= left_min <= 0:
                 continue
-            session.publish(topics.headroom_w.of(demand.device).encode(), number, retain=False, expiry_s=expiry_s)
+            numbers = (
+                (topics.headroom_w, headroom_w(demand.running.headroom_kw)),
+                (topics.max_power_w, max_power_w(demand)),
+            )
+            for topic, watts in numbers:
+                session.publish(topic.of(demand.device).encode(), b"%d" % watts, retain=False, expiry_s=expiry_s)
 
 
 def _expiry_of(left_min: float) -> int:

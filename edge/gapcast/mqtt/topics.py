@@ -60,6 +60,7 @@ class DemandTopics:
 
     demand: DeviceTopic
     headroom_w: DeviceTopic
+    max_power_w: DeviceTopic
     limit: DeviceTopic
     month_peak: DeviceTopic
 
