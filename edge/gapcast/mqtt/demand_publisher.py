@@ -29,8 +29,8 @@ class DemandPublisher:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
 
         None is sent while the broker is disconnected or confirms nothing: demands must not take the place of
-        forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained. Those
-        of a late reading, whose demand is no longer valid, are not sent either, except in a replay of an old recording.
+        forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained.
+        Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
         """
         session, topics, retain = self._session, self._topics, self._retain
         if not session.connected or session.is_backlogged:
