@@ -64,24 +64,17 @@ def asyncapi(text: str) -> str:
     text = _replaced(text, "      # ", _object([*required, "outlook"], answer), "", _ANSWER)
     of_outlook = {field.name: _schema(field, OUTLOOK_SCHEMA) for field in OUTLOOK_FIELDS}
     text = _replaced(text, "      # ", _object([*of_outlook], of_outlook), "", _OUTLOOK)
-    text = _with_windows(text, DEMAND_FIELDS, DEMAND_SCHEMA, _DEMAND, WINDOW_FIELDS, NEXT, _ref("demandWindow"))
-    windows = {"type": "array", "items": _ref("headroomWindow")}
-    return _with_windows(text, HEADROOM_FIELDS, HEADROOM_SCHEMA, _HEADROOM, HEADROOM_WINDOW_FIELDS, WINDOWS, windows)
+    of_demand = {field.name: _schema(field, DEMAND_SCHEMA) for field in DEMAND_FIELDS} | {NEXT: _ref("demandWindow")}
+    text = _with_windows(text, _DEMAND, of_demand, WINDOW_FIELDS)
+    windows = {WINDOWS: {"type": "array", "items": _ref("headroomWindow")}}
+    of_headroom = {field.name: _schema(field, HEADROOM_SCHEMA) for field in HEADROOM_FIELDS} | windows
+    return _with_windows(text, _HEADROOM, of_headroom, HEADROOM_WINDOW_FIELDS)
 
 
-def _with_windows(
-    text: str,
-    fields: Sequence[AnyField],
-    version: int,
-    source: str,
-    window_fields: Sequence[AnyField],
-    name: str,
-    windows: Mapping[str, Any],
-) -> str:
-    """Return the AsyncAPI document with the schema of ``fields`` and of the ``windows`` in the field ``name``."""
-    whole = {field.name: _schema(field, version) for field in fields} | {name: windows}
+def _with_windows(text: str, source: str, whole: Mapping[str, Any], fields: Sequence[AnyField]) -> str:
+    """Return the AsyncAPI document with the schema ``whole`` of ``source``, and that of its windows' ``fields``."""
     text = _replaced(text, "      # ", _object([*whole], whole), "", source)
-    of_window = {field.name: _schema(field, version) for field in window_fields}
+    of_window = {field.name: _schema(field, 1) for field in fields}
     return _replaced(text, "      # ", _object([*of_window], of_window), "", _WINDOWS_OF.format(source))
 
 

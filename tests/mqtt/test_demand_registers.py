@@ -121,9 +121,9 @@ def test_other_topics_are_not_taken() -> None:
     [
         (335.0, 334, 1.5),  # 0.5 kW of the whole window in a third of it
         (335.5, 335, 0.5 * 15 / 5.5),
-        (335.9, 334, 0.5 * 15 / 5.9),
-        (336.0, 334, None),  # two minutes after the reading
-        (334.0, 335, None),  # it lacks the reading's minute
+        (336.0, 334, 0.5 * 15 / 6),
+        (336.1, 334, None),  # more than a minute after the reading's
+        (335.4, 335, None),  # it lacks most of the reading's minute
         (330.5, 330, None),  # too early in its window to divide by
         (345.0, 344, None),  # the next window
         (330.0, 329, None),

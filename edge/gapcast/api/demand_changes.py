@@ -26,14 +26,14 @@ class DemandChangeHandler:
         """Set the limit of ``device``; return it. Raises :class:`PayloadError`."""
         document = _document_of(device, body)
         limit_kw = limit_kw_of(document, self._limits)
-        self._service.set_demand_limit(device, limit_kw)
+        self._service.demand_changes.set_demand_limit(device, limit_kw)
         return {"device": device, "kw": limit_kw}
 
     def correct_month_peak(self, device: str, body: bytes) -> dict[str, Any]:
         """Correct the month's peak of ``device``; return it. Raises :class:`PayloadError`."""
         document = _document_of(device, body)
         peak = month_peak_of(document, self._limits)
-        self._service.correct_month_peak(device, peak)
+        self._service.demand_changes.correct_month_peak(device, peak)
         return {"device": device, "kw": peak.kw, "at": None if peak.minute is None else minute_label(peak.minute)}
 
 

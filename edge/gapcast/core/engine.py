@@ -14,7 +14,10 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.engine_part import DemandPart, require_demands
+from gapcast.core.demand.headroom import Headroom
+from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, ForecastRange
@@ -215,12 +218,35 @@ class Engine:
             return None
         return self.demands.newest(self.buffers.row(device), device)
 
+    def headroom_of(self, device: str, request: HeadroomRequest) -> Headroom | None:
+        """Return whether a load may be drawn by ``device``; None if it has no demand of its newest reading."""
+        demand, outlook = self.demand_of(device), self.outlook_of(device)
+        if self.demands is None or demand is None or outlook is None:
+            return None
+        row, observed = self.buffers.row(device), self.buffers.stream(device).last_minute
+        if {demand.observed_minute, outlook.observed_minute} != {observed}:
+            return None
+        with np.errstate(**_DAMAGED):
+            return self.demands.headroom(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
+
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.
 
         Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
         """
         require_demands(self.demands, device).set_limit(self._row_of(device), device, limit_kw)
+
+    def record_running_register(self, device: str, register: RunningRegister) -> None:
+        """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
+        if self.demands is not None and device in self.buffers:
+            self.demands.record_running_register(self.buffers.row(device), register)
+
+    def month_peak_of(self, device: str) -> float | None:
+        """Return the highest window of the running month of ``device``, kW; None before the first."""
+        if self.demands is None or device not in self.buffers:
+            return None
+        windows = self.demands.windows.of(self.buffers.row(device))
+        return None if windows is None else windows.peaks.peak_kw(1)
 
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
         """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.

@@ -9,6 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.demand.changes import DemandChange, LimitChange
 from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
@@ -84,6 +85,15 @@ class JournalReplay:
         self._repeat_forecasts()
         with suppress(PayloadError):  # too many loads, as the first time
             self._engine.replace_plan(device, plan)
+
+    def change_demand(self, change: DemandChange) -> None:
+        """Change the limit or the month's peak of a device, as was done after the batches so far."""
+        self._repeat_forecasts()
+        with suppress(PayloadError):  # by the configuration there is no limit any more
+            if isinstance(change, LimitChange):
+                self._engine.set_demand_limit(change.device, change.limit_kw)
+            else:
+                self._engine.correct_month_peak(change.device, change.peak.kw, change.peak.minute)
 
     def finish(self) -> None:
         """Repeat the last forecast of each device, unless the model cannot be run."""

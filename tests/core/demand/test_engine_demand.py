@@ -74,6 +74,19 @@ def test_demand_headroom_at_the_risk_leaves_that_probability() -> None:
     assert left_kw == pytest.approx(2.0, abs=1e-4)
 
 
+def test_demand_headroom_follows_the_risk_of_each_device() -> None:
+    careful = DemandPlan(DemandOptions(limit_kw=2.0, risk=0.1), {"mill": DemandOptions(limit_kw=2.0, risk=0.01)})
+    powers_kw = [1.0 + 0.3 * (i % 5) for i in range(67)]
+    readings = [
+        one for both in zip(stream_of(powers_kw), stream_of(powers_kw, device="mill"), strict=True) for one in both
+    ]
+    home, mill = process(demand_engine(careful), readings, 2)[-1]
+    assert home.running.p_exceed == mill.running.p_exceed
+    assert home.running.headroom_kw > mill.running.headroom_kw
+    alone = process(demand_engine(DemandPlan(careful.devices["mill"])), stream_of(powers_kw))[-1][0]
+    assert mill.running == alone.running
+
+
 def test_demand_above_its_limit_has_a_negative_headroom() -> None:
     running = demand_after([4.0] * 28).running
     assert running.p_exceed > 0.99
@@ -157,6 +170,10 @@ def test_demand_without_limit_or_outlook_is_none() -> None:
     readings = [one for i in range(3) for one in (Reading("home", MONDAY + i, 1.0), Reading("mill", MONDAY + i, 1.0))]
     assert [demands.devices for demands in process(engine, readings, 2)] == [["home"]] * 2
     assert engine.demand_of("mill") is None
+    engine.stamp([0, 1], [9, 9])
+    newest = engine.demand_of("home")
+    assert newest is not None
+    assert newest.issued_at_ms == 9
 
 
 def test_demand_of_returns_the_newest_one() -> None:
@@ -186,6 +203,8 @@ def test_set_limit_replaces_the_configured_one_until_it_is_cleared() -> None:
     engine.set_demand_limit("home", 4.0)
     (third,) = process(engine, stream_of([1.0], MONDAY + 3))
     assert third[0].running.limit_kw == 4.0
+    engine.set_demand_limit("mill", 3.0)
+    engine.set_demand_limit("mill", None)
     engine.set_demand_limit("home", None)
     (fourth,) = process(engine, stream_of([1.0], MONDAY + 4))
     assert fourth[0].running.limit_kw == 2.0

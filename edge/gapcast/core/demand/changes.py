@@ -23,6 +23,24 @@ class MonthPeak(NamedTuple):
     minute: int | None
 
 
+class LimitChange(NamedTuple):
+    """A limit that was set for a device while running, kW; None: back to the configured one."""
+
+    device: str
+    limit_kw: float | None
+
+
+class CorrectedMonthPeak(NamedTuple):
+    """A device's month's peak that was corrected."""
+
+    device: str
+    peak: MonthPeak
+
+
+#: A change of a device's demand.
+DemandChange = LimitChange | CorrectedMonthPeak
+
+
 def limit_kw_of(document: object, limits: Limits) -> float | None:
     """Return the limit in a decoded JSON ``document``: a number in kW, or an object with it as ``kw``.
 

@@ -10,15 +10,18 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.demand.demand import F64, Demand, Demands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
+from gapcast.core.demand.headroom import Headroom, headroom_of
+from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
 from gapcast.core.demand.running_windows import RunningWindows, WindowState
 from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
-from gapcast.core.outlook.outlook import MEAN, Outlooks
+from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
 
@@ -44,6 +47,8 @@ class DemandPart:
         self._fuse = FuseRisk(self._leads_min)
         #: The newest demands, in the rows from 1 on, like those of the outlooks.
         self.state = DeviceRows({NEWEST: initial_newest()})
+        #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
+        self._registers: dict[int, RunningRegister] = {}
         self._unlearned: RemainingInputs | None = None
 
     def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
@@ -51,14 +56,19 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
-        if outlooks is None or not accepted.billing:
+        if outlooks is None:
             return None
-        which = np.fromiter(accepted.billing, np.int64, len(accepted.billing))
+        # A device may have been forgotten since its reading was accepted.
+        billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
+        if not billing:
+            return None
+        which = np.fromiter(billing, np.int64, len(billing))
         rows = np.asarray(accepted.rows, dtype=np.int64)
         of_outlooks = np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which)
         observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
-        states = np.array(list(accepted.billing.values()), dtype=np.float64)
+        states = np.array(list(billing.values()), dtype=np.float64)
         running, following, rest = _columns(states, observed)
+        self._use_registers(rows[which], observed, running)
         kw = np.stack((outlooks.point_kw[of_outlooks], outlooks.mean_kw[of_outlooks]), axis=2)
         left_min = running.end_minutes - running.start_minutes - running.elapsed_min
         ahead = np.stack((np.zeros_like(left_min), left_min, following.end_minutes - observed - 1))
@@ -81,6 +91,23 @@ class DemandPart:
         self._add_fuse(made, kw[:, :, 0], left_min)
         store_newest(self.state, rows[which] + 1, made)
         return made
+
+    def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
+        """Write the mean so far of the meters' registers into ``running``, in place, where they are of use."""
+        if not self._registers:
+            return
+        for i, row in enumerate(rows.tolist()):
+            register = self._registers.get(row)
+            if register is not None:
+                bounds = int(running.start_minutes[i]), int(running.end_minutes[i])
+                so_far_kw = register.so_far_kw(*bounds, int(observed[i]))
+                if so_far_kw is not None:
+                    running.sum_kw[i] = so_far_kw * running.n_known[i]
+
+    def record_running_register(self, row: int, register: RunningRegister) -> None:
+        """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
+        if self.windows.of(row) is not None:
+            self._registers[row] = register
 
     def _remaining(self, rows: I64, minutes: I64, kw: F64, windows: F32, ahead: I64) -> tuple[PowerDistributions, ...]:
         """Return the distributions of the rest of the running windows, and of the next ones.
@@ -155,6 +182,29 @@ class DemandPart:
         if not self.windows.plan.of(device).is_limited:
             raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX} for it")
 
+    def headroom(self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest) -> Headroom:
+        """Return the answer to ``request`` of the device of ``row``, from its newest ``demand`` and ``outlook``.
+
+        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook.
+        """
+        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
+        one = self.windows.of(row)
+
+        def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
+            n = len(ahead_from)
+            rows, minutes = np.full(n, row + 1), np.full(n, outlook.observed_minute)
+            repeated = np.repeat(kw, n, axis=0), np.repeat(window[np.newaxis], n, axis=0)
+            return self.power.distributions(RemainingInputs(rows, minutes, *repeated, ahead_from, ahead_to))
+
+        def minutes_above(limit_kw: float) -> F64:
+            found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
+            return found
+
+        def window_from(start_minute: int) -> tuple[int, float | None]:
+            return (start_minute + 1, None) if one is None else one.window_from(start_minute)
+
+        return headroom_of(demand, request, powers, minutes_above, window_from, self.highest_kw)
+
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
         unlearned, self._unlearned = self._unlearned, None
@@ -186,6 +236,7 @@ class DemandPart:
     def forget(self, row: int) -> None:
         """Remove all state of the device of ``row``, but for a limit that was set."""
         self.learn()
+        self._registers.pop(row, None)
         self.windows.forget(row)
         self.state.forget(row + 1)
         self.power.state.forget(row + 1)

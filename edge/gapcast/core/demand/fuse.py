@@ -40,12 +40,19 @@ class FuseRisk:
 
         ``point_kw`` ``[N, K, 4]`` are the single minutes at the lead times.
         """
+        above = self.minutes_above(point_kw, fuse_kw)
+        return any_minute(np.where(self._minutes <= left_min[:, np.newaxis], above, 0.0))
+
+    def minutes_above(self, point_kw: F64, fuse_kw: F64) -> F64:
+        """Return the probability ``[N, M]`` that each of the next minutes, up to the last lead time, is above a limit.
+
+        ``point_kw`` ``[N, K, 4]`` are the single minutes at the lead times, ``fuse_kw`` ``[N]`` the limits.
+        """
         kw = self._weights @ point_kw
         median_kw = kw[:, :, MEDIAN]
         away_kw = fuse_kw[:, np.newaxis] - median_kw
         width_kw = np.where(away_kw > 0, kw[:, :, UPPER] - median_kw, median_kw - kw[:, :, LOWER])
-        above = _upper_tail(away_kw * _Z_BOUND / np.maximum(width_kw, _MIN_WIDTH_KW))
-        return any_minute(np.where(self._minutes <= left_min[:, np.newaxis], above, 0.0))
+        return _upper_tail(away_kw * _Z_BOUND / np.maximum(width_kw, _MIN_WIDTH_KW))
 
     def headroom_kw(self, point_kw: F64, left_min: I64, fuse_kw: F64, risk: F64) -> F64:
         """Return the power ``[N]`` that can be added to each of the next ``left_min`` minutes at ``risk`` ``[N]``.

@@ -28,7 +28,7 @@ HORIZON_MIN = 60
 _W_PER_KW = 1_000
 #: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``.
 MeanPowers = Callable[[I64, I64], PowerDistributions]
-#: Returns the probability ``[HORIZON_MIN]`` that each of the next minutes is above a power, kW.
+#: Returns the probability ``[M]`` that each of the next minutes that the outlook covers is above a power, kW.
 MinutesAbove = Callable[[float], F64]
 #: Returns the end of the window that starts at a minute, and its limit, kW, None without one.
 WindowFrom = Callable[[int], tuple[int, float | None]]
@@ -171,7 +171,7 @@ class _Risks:
         if fuse_kw is None:
             return None
         known = self._minutes_above(fuse_kw - kw)
-        p_above = known[np.minimum(np.arange(HORIZON_MIN + self._minutes), HORIZON_MIN - 1)]
+        p_above = known[np.minimum(np.arange(HORIZON_MIN + self._minutes), len(known) - 1)]
         return any_minute(np.lib.stride_tricks.sliding_window_view(p_above, self._minutes)[starts])
 
     def are_allowed(self, kw: float, starts: I64) -> NDArray[np.bool_]:

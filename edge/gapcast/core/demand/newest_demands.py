@@ -37,8 +37,8 @@ def store_newest(state: DeviceRows, rows: I64, demands: Demands) -> None:
 
 def stamp_newest(state: DeviceRows, row: int, issued_at_ms: int) -> None:
     """Set the time of issue of the newest demand of ``row``."""
-    if row < len(state):
-        state.arrays[NEWEST][row, _ISSUED] = issued_at_ms
+    state.index(np.array([row]))
+    state.arrays[NEWEST][row, _ISSUED] = issued_at_ms
 
 
 def read_newest(state: DeviceRows, row: int, device: str, model: ModelIdentity) -> Demand | None:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from gapcast.core.grid import MINUTE_MS
 
-#: A demand register is used for the readings of the minute in which it came, and of the one before.
-_MAX_AGE_MIN = 1
+#: How long before and after the end of a reading's minute the register may have come, minutes.
+_MAX_EARLY_MIN, _MAX_LATE_MIN = 0.5, 1.0
 
 
 class Register(Enum):
@@ -33,14 +33,14 @@ class RunningRegister(NamedTuple):
         """Return the mean of the window from its start until the register came, kW; None if it is of no use.
 
         The window's newest reading is that of ``observed_minute``. The register is of use if it came in this window, a
-        minute or more after its start, during that minute or the next: an earlier one lacks what was drawn since, and
-        one of a replay is not of the time of its readings.
+        minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn since,
+        and one of a replay is not of the time of its readings.
 
         >>> RunningRegister(0.5, 335 * 60_000).so_far_kw(330, 345, 334)
         1.5
         """
-        came_minute = self.instant_ms // MINUTE_MS
-        elapsed_min = self.instant_ms / MINUTE_MS - start_minute
-        if elapsed_min < 1 or came_minute >= end_minute or not 0 <= came_minute - observed_minute <= _MAX_AGE_MIN:
+        came_min = self.instant_ms / MINUTE_MS
+        elapsed_min, late_min = came_min - start_minute, came_min - (observed_minute + 1)
+        if elapsed_min < 1 or came_min >= end_minute or not -_MAX_EARLY_MIN <= late_min <= _MAX_LATE_MIN:
             return None
         return self.kw * (end_minute - start_minute) / elapsed_min

@@ -116,6 +116,12 @@ class DeviceWindows:
             return options.limit_kw, SOURCES.index(LimitSource.FIXED)
         return _NO_LIMIT
 
+    def window_from(self, minute: int) -> tuple[int, float | None]:
+        """Return the end of the window that contains ``minute``, and its limit, kW, None without one."""
+        window = self.calendar.window_at(minute)
+        limit_kw, _ = self._limit(window)
+        return window.end_minute, None if math.isnan(limit_kw) else limit_kw
+
     @property
     def state(self) -> WindowState:
         """The running window after the newest minute."""
