@@ -18,7 +18,7 @@ from gapcast.core.meters.samples import Sample
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot
-from gapcast.service.state_changes import ForgottenDevice, ReplacedPlan, StateChange
+from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
 
 #: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
 _PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0
@@ -185,7 +185,7 @@ class StatePersistence:
     def _persist_change(self, change: StateChange) -> None:
         if isinstance(change, ForgottenDevice):
             self.state_store.forget(change.device)
-        elif isinstance(change, ReplacedPlan):
+        elif isinstance(change, PlanChange):
             self.state_store.replace_plan(*change)
         else:
             self.state_store.change_demand(change)

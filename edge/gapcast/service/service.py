@@ -32,7 +32,7 @@ from gapcast.service.acknowledgement import BatchAcknowledgement
 from gapcast.service.availability import AvailabilityPublisher, ReportOptions
 from gapcast.service.batch_metrics import BatchMetrics
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
-from gapcast.service.demand_changes import DemandChanges
+from gapcast.service.demand_control import DemandControl
 from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.forecast_repairs import record_repairs
@@ -42,7 +42,7 @@ from gapcast.service.ports import Link, MinuteRecorder, NoMinuteRecorder
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.score_reports import ScoreReports
-from gapcast.service.state_changes import ForgottenDevice, ReplacedPlan, StateChange
+from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ class Service:
         #: Forgotten devices, new plans and changed demands, by any thread; not persisted yet.
         self._changes: deque[StateChange] = deque()
         #: Changes of limits and month's peaks. Thread-safe.
-        self.demand_changes = DemandChanges(running, self._changes)
+        self.demand_changes = DemandControl(running, self._changes)
         self._batch_metrics = BatchMetrics(self.statistics)
         containment = Containment(self.statistics)
         self._attempt = containment.attempt
@@ -140,7 +140,7 @@ class Service:
         """
         with self._running.lock:
             self._running.engine.replace_plan(device, plan)
-            self._changes.append(ReplacedPlan(device, plan))
+            self._changes.append(PlanChange(device, plan))
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -211,7 +211,9 @@ class Service:
         with self._running.lock:
             attempt("refit", self._record, accepted.uncontrolled(readings))
             outlooks = attempt("outlook", self._outlook, accepted, forecasts)
-            demands = attempt("demand", self._running.engine.demand, accepted, outlooks)
+            demands = None
+            if self._running.engine.demands is not None:
+                demands = attempt("demand", self._running.engine.demand, accepted, outlooks)
             attempt("learning", self._learn)
         if outlooks is not None:
             attempt("outlook", self._publish_outlooks, outlooks)

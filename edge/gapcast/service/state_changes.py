@@ -14,7 +14,7 @@ class ForgottenDevice(NamedTuple):
     device: str
 
 
-class ReplacedPlan(NamedTuple):
+class PlanChange(NamedTuple):
     """A device with its new plan."""
 
     device: str
@@ -22,4 +22,4 @@ class ReplacedPlan(NamedTuple):
 
 
 #: A change, at its position between two batches.
-StateChange = ForgottenDevice | ReplacedPlan | LimitChange | CorrectedMonthPeak
+StateChange = ForgottenDevice | PlanChange | LimitChange | CorrectedMonthPeak

@@ -115,6 +115,13 @@ def test_demand_of_several_days_has_the_mean_of_their_peaks() -> None:
     assert process(engine, days)[-1][0].running.limit_kw == 4.0
 
 
+def test_month_peak_is_of_windows_within_the_active_hours() -> None:
+    active = ActiveTimes(hours=((15, 30),))
+    plan = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, active=active))
+    demand = demand_after([3.0] * 15 + [1.0] * 15 + [4.0] * 15 + [1.0], plan)
+    assert demand.month_peak_kw == 1.0
+
+
 def test_demand_outside_the_active_hours_has_no_limit() -> None:
     plan = DemandPlan(DemandOptions(limit_kw=2.0, active=ActiveTimes(hours=((15, 30),))))
     demand = demand_after([3.0] * 10, plan)

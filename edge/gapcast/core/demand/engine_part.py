@@ -211,6 +211,11 @@ class DemandPart:
         if unlearned is not None:
             self.power.learn(unlearned)
 
+    def devices(self, names: Sequence[str]) -> list[str]:
+        """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
+        plan, n_rows = self.windows.plan, self.windows.max_rows
+        return [name for name in names[:n_rows] if name and plan.of(name).is_limited]
+
     def newest(self, row: int, device: str) -> Demand | None:
         """Return the newest demand of ``device``, which has ``row``; None without one."""
         return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None

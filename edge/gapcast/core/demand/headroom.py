@@ -97,7 +97,7 @@ def headroom_of(
         p_exceed=float(any_window(risks.windows(request.kw, now))[0]),
         p_exceed_without=float(any_window(risks.windows(0.0, now))[0]),
         p_fuse=None if p_fuse is None else float(p_fuse[0]),
-        is_allowed=bool(allowed.size) and allowed[0] == 0,
+        is_allowed=bool(allowed.size and allowed[0] == 0),
         max_kw=_largest_w(risks, now, int(highest_kw * _W_PER_KW)) / _W_PER_KW,
         earliest_start_minute=risks.first_minute + int(allowed[0]) if allowed.size else None,
         windows=risks.touched(request.kw),

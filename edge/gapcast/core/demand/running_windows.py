@@ -7,7 +7,7 @@ gap are unknown. If the clock is set back, the window of the new minute starts a
 the month's peaks from that window on are discarded.
 
 After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
-its minutes are known: only then it counts as a peak of its month.
+its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class RunningWindows:
         start, end, *_ = window = one.window
         closed = ClosedWindow(row, start, end, one.n_known, one.sum_kw / one.n_known, one.state.limit_kw)
         self._closed.append(closed)
-        if closed.is_complete:
+        if closed.is_complete and window.is_active:
             one.peaks.record(window, closed.mean_kw)
 
     def discard_from(self, row: int, minute: int) -> None:
