@@ -43,8 +43,9 @@ def power_kw(minutes_ago: int) -> float:
 @pytest.fixture
 def gateway(mosquitto: MosquittoBroker, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway with the last 24 hours of a house, up to the last full minute."""
+    demand = {"limit_kw": "month_peak"}
     with (
-        running(gateway_settings(mosquitto.port, tmp_path / "state")) as started,
+        running(gateway_settings(mosquitto.port, tmp_path / "state", demand=demand)) as started,
         peer_of(mosquitto.host, mosquitto.port) as meter,
     ):
         newest = int(time.time()) // 60 - 1
@@ -58,7 +59,7 @@ def gateway(mosquitto: MosquittoBroker, tmp_path: Path) -> Iterator[Gateway]:
 def printed_parameters(gateway: Gateway) -> dict[str, Any]:
     ended = subprocess.run(
         [sys.executable, EMHASS_LOAD, "--gapcast", gateway.url, "--step", str(STEP_MIN), "--hours", str(HORIZON_H),
-         "--max-age", "60"],
+         "--max-age", "60", "--peak"],
         capture_output=True, text=True, timeout=GUARD_S, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
@@ -73,6 +74,7 @@ def test_emhass_plans_with_the_forecast_of_gapcast(gateway: Gateway, tmp_path: P
     parameters = printed_parameters(gateway)
     plan = Emhass(command, tmp_path / "emhass").plan(parameters)
     assert {step.status for step in plan} == {"Optimal"}
+    assert parameters["current_period_peak"] > 0
 
     forecast_w = {datetime.fromisoformat(start): watts for start, watts in parameters["load_power_forecast"].items()}
     shared = [step for step in plan if step.start in forecast_w]

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import gateway_settings, running
+from tests.support.metered_houses import MeteredHouse
 from tests.support.node_red import Node, NodeRed, documented_flow
 from tests.support.optional_tools import node_red_command
 from tests.support.peers import Peer, peer_of
 from tests.support.waiting import GUARD_S, wait_until
 
 HEADROOM, SWITCH = "gap/home/headroom_w", "cmnd/boiler/POWER"
+#: What the flow takes for enough for its load.
+NEED_W = 2_200
 N_TRIES, TRY_S = 10, 2.0
 Deploy = Callable[[float], NodeRed]
 
@@ -58,7 +63,8 @@ def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
 
 
 def states(peer: Peer) -> list[str]:
-    return [message.payload.decode() for message in peer.on(SWITCH)]
+    """Return the states of the load: a command may be repeated."""
+    return [state for state, _ in groupby(message.payload.decode() for message in peer.on(SWITCH))]
 
 
 def wait_states(peer: Peer, *expected: str) -> None:
@@ -68,7 +74,7 @@ def wait_states(peer: Peer, *expected: str) -> None:
 def publish_until_on(peer: Peer) -> None:
     """Publish enough headroom until the load is on; Node-RED subscribes some time after it has connected."""
     for _ in range(N_TRIES):
-        peer.publish(HEADROOM, "2200")
+        peer.publish(HEADROOM, str(NEED_W))
         try:
             wait_until(lambda: "ON" in states(peer), "the load to be on", TRY_S)
         except TimeoutError:
@@ -112,3 +118,16 @@ def test_load_is_switched_off_when_no_number_arrives(deploy: Deploy, peer: Peer)
     wait_states(peer, "OFF")
     publish_until_on(peer)
     wait_until(lambda: states(peer)[-1] == "OFF", lambda: f"the load to be off, not {states(peer)}")
+
+
+@pytest.mark.nodered
+def test_load_follows_the_headroom_of_a_gateway(
+    deploy: Deploy, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+) -> None:
+    deploy(GUARD_S)
+    wait_states(peer, "OFF")
+    with running(gateway_settings(mosquitto.port, tmp_path / "state", demand={"limit_kw": 5.0})):
+        house = MeteredHouse(peer)
+        assert house.measure_until(0.3, lambda: states(peer)[-1] == "ON", "on") >= NEED_W
+        assert house.measure_until(15.0, lambda: states(peer)[-1] == "OFF", "off again") < 0
+    assert states(peer) == ["OFF", "ON", "OFF"]
