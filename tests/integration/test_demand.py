@@ -123,7 +123,7 @@ def test_registers_of_the_meter_are_used(house: House) -> None:
 
 def test_headroom_request_is_answered_like_rest(gateway: Gateway, house: House) -> None:
     house.send(18)
-    body = {"device": "home", "kw": 0.5, "minutes": 45}
+    body: dict[str, str | float] = {"device": "home", "kw": 0.5, "minutes": 45}
     house.peer.publish(REQUEST, json.dumps(body), ResponseTopic=ANSWER, CorrelationData=b"7")
     answer = house.peer.wait_for(ANSWER)[0]
     assert answer.document == httpx.get(f"{gateway.url}/headroom", params=body).json()

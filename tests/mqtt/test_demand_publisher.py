@@ -26,10 +26,21 @@ TOPICS = DemandTopics(*(DeviceTopic.parse(name, f"gap/{{device}}/{name}") for na
 
 def columns(start: int, headroom_kw: float) -> WindowDemands:
     both, none = np.ones(2), np.full(2, np.nan)
-    minutes = [np.full(2, minute) for minute in (start, start + 15, 0, 0)]
-    source = np.full(2, SOURCES.index(LimitSource.FIXED))
-    powers = (none, both, 0.5 * both, both, 2 * both, 2.5 * both)
-    return WindowDemands(*minutes, *powers, source, 0.1 * both, np.array([headroom_kw, -0.0004]))
+    return WindowDemands(
+        start_minutes=np.full(2, start),
+        end_minutes=np.full(2, start + 15),
+        elapsed_min=np.zeros(2, dtype=np.int64),
+        n_known=np.zeros(2, dtype=np.int64),
+        so_far_kw=none,
+        expected_kw=both,
+        lower_kw=0.5 * both,
+        median_kw=both,
+        upper_kw=2 * both,
+        limit_kw=2.5 * both,
+        sources=np.full(2, SOURCES.index(LimitSource.FIXED)),
+        p_exceed=0.1 * both,
+        headroom_kw=np.array([headroom_kw, -0.0004]),
+    )
 
 
 def demands(left_min: float) -> Demands:
