@@ -30,19 +30,19 @@ def circuit() -> dict[str, Any]:
 
 def test_example_has_only_fields_that_evcc_knows(circuit: dict[str, Any]) -> None:
     assert {name.lower() for name in circuit} <= CIRCUIT_FIELDS
-    assert {name.lower() for name in circuit["getMaxPower"]} <= MQTT_FIELDS
-    assert circuit["getMaxPower"]["source"] == "mqtt"
+    assert {name.lower() for name in circuit["GetMaxPower"]} <= MQTT_FIELDS
+    assert circuit["GetMaxPower"]["source"] == "mqtt"
 
 
 def test_example_reads_the_topic_that_gapcast_publishes(circuit: dict[str, Any]) -> None:
-    assert circuit["getMaxPower"]["topic"] == TopicSettings().max_power_w.replace("{device}", "home")
+    assert circuit["GetMaxPower"]["topic"] == TopicSettings().max_power_w.replace("{device}", "home")
 
 
 def test_example_has_a_meter_a_timeout_and_a_limit_of_its_own(circuit: dict[str, Any]) -> None:
     """A number is used no longer than it is valid, and no longer than it holds for the next window."""
     assert circuit["meter"] == "grid"
     assert circuit["maxPower"] > 0
-    assert 60 < duration_s(circuit["getMaxPower"]["timeout"]) <= 60 * min(VALID_MIN, HOLD_MIN)
+    assert 60 < duration_s(circuit["GetMaxPower"]["timeout"]) <= 60 * min(VALID_MIN, HOLD_MIN)
 
 
 def charging_w(limit: Circuit, house_w: float, n_cycles: int, charging: float = 0.0) -> list[float]:

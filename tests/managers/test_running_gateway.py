@@ -84,7 +84,7 @@ def test_may_draw_asks_the_gateway(gateway: Gateway, peer: Peer, tmp_path: Path)
         clock.write_text(f"#!/bin/sh\necho {minute_label(house.next_minute + ago_min)}\n", encoding="utf-8")
         clock.chmod(0o755)
         environment = os.environ | {"GAPCAST_URL": gateway.url, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        arguments = [SHELL / "may-draw", device, power_kw, "10"]
+        arguments = [str(SHELL / "may-draw"), device, power_kw, "10"]
         return subprocess.run(arguments, env=environment, timeout=GUARD_S, check=False).returncode
 
     assert (exit_code("0.1"), exit_code("40")) == (0, 1)
