@@ -13,6 +13,7 @@ from gapcast.core.demand.document import headroom_w
 from gapcast.core.demand.max_power import HOLD_MIN, LOWEST_W, max_power_w
 from tests.support.deployed import documented_blocks
 from tests.support.evcc import CIRCUIT_FIELDS, MQTT_FIELDS, Circuit, Topic, duration_s
+from tests.support.evcc_week import fixed_w, gapcast_w, run_week, sample_week_kw
 from tests.support.window_demands import demand_at
 
 CAR_W, CYCLE_S, FALLBACK_W = 11_000.0, 30, 2_500.0
@@ -117,3 +118,12 @@ def test_last_number_of_a_window_is_safe_in_the_next() -> None:
     last = max_power_w(demand_at(14, so_far_kw=0.25, rest_kw=0.25, reserve_kw=0.5))
     first = max_power_w(demand_at(0, so_far_kw=None, rest_kw=0.25, reserve_kw=0.5))
     assert last <= first
+
+
+def test_circuit_with_the_number_of_the_engine_keeps_the_limit() -> None:
+    """A car charges for six hours of an afternoon and evening of a real house; the limit itself is not enough."""
+    house_kw = sample_week_kw()[12 * 60 : 21 * 60]
+    alone, with_gapcast = (run_week(house_kw, 4.0, number, 180) for number in (fixed_w, gapcast_w))
+    assert alone.n_caused >= 5
+    assert with_gapcast.n_caused <= 1
+    assert with_gapcast.kwh_per_day > 0.85 * alone.kwh_per_day
