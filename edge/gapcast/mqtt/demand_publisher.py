@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic_core import to_json
-
 from gapcast.core.demand.demand import VALID_MIN, Demands
-from gapcast.core.demand.document import demand_document, headroom_w
-from gapcast.core.demand.max_power import max_power_w
+from gapcast.core.demand.demand_json import demand_payloads
+from gapcast.core.demand.document import headroom_w
+from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
@@ -36,19 +35,16 @@ class DemandPublisher:
         if not session.connected or session.is_backlogged:
             return
         now_min = demands.issued_at_ms / MINUTE_MS
-        for demand in demands:
-            left_min = demand.valid_until_minute - now_min
+        numbers = demands.running.headroom_kw.tolist(), max_powers_w(demands).tolist()
+        columns = demands.devices, demands.valid_until_minutes.tolist(), *numbers
+        for document, device, until, headroom_kw, power_w in zip(demand_payloads(demands), *columns, strict=True):
+            left_min = until - now_min
             expiry_s = _expiry_of(left_min)
-            document = to_json(demand_document(demand))
-            session.publish(topics.demand.of(demand.device).encode(), document, retain=retain, expiry_s=expiry_s)
+            session.publish(topics.demand.of(device).encode(), document, retain=retain, expiry_s=expiry_s)
             if -_REPLAY_MIN <= left_min <= 0:
                 continue
-            numbers = (
-                (topics.headroom_w, headroom_w(demand.running.headroom_kw)),
-                (topics.max_power_w, max_power_w(demand)),
-            )
-            for topic, watts in numbers:
-                session.publish(topic.of(demand.device).encode(), b"%d" % watts, retain=False, expiry_s=expiry_s)
+            for topic, watts in ((topics.headroom_w, headroom_w(headroom_kw)), (topics.max_power_w, power_w)):
+                session.publish(topic.of(device).encode(), b"%d" % watts, retain=False, expiry_s=expiry_s)
 
 
 def _expiry_of(left_min: float) -> int:

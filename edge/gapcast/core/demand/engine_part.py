@@ -15,42 +15,21 @@ from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.newest_demands import (
-    NEWEST,
-    initial_newest,
-    is_sound_newest,
-    read_newest,
-    stamp_newest,
-    store_newest,
-)
+from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
+from gapcast.core.demand.live_scores import LiveScores
+from gapcast.core.demand.mean_shares import MeanShares
+from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
+from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
-from gapcast.core.demand.stored_state import (
-    SIGNATURE,
-    TRACKED,
-    check_columns,
-    implausible_windows,
-    limit_columns,
-    restore_rows,
-    restore_windows,
-    restored_limits,
-    window_columns,
-)
-from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
-from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_label
+from gapcast.core.demand.scores import DemandScores
+from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
+from gapcast.core.demand.window_forecasts import WindowColumns, allowed_kw, forecast_windows, minutes_ahead
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
-from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
+from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
-
-#: Prefix of the columns of what was learned of the remaining power.
-_POWER = "power/"
-#: Reason of an error: the device has no demand.
-NO_DEMAND = "no_demand"
-_NO_DEMAND_FIX = "set demand.limit_kw or demand.fuse_kw"
 
 
 class DemandPart:
@@ -66,8 +45,11 @@ class DemandPart:
         self._leads_min = model.lead_times_min
         #: The running windows, which the buffers add minutes to.
         self.windows = RunningWindows(plan, max_devices)
-        self.power = RemainingPower(self._leads_min)
+        self.power = RemainingPower(self._leads_min, model.quantile_levels or ())
+        self._means = MeanShares(self._leads_min)
         self._fuse = FuseRisk(self._leads_min)
+        #: The live scores.
+        self.live = LiveScores()
         #: The newest demands, in the rows from 1 on, like those of the outlooks.
         self.state = DeviceRows({NEWEST: initial_newest()})
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
@@ -79,7 +61,8 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
-        if outlooks is None:
+        self.live.close(accepted.closed)
+        if outlooks is None or outlooks.model_means is None:
             return None
         # A device may have been forgotten since its reading was accepted.
         billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
@@ -92,12 +75,14 @@ class DemandPart:
         states = np.array(list(billing.values()), dtype=np.float64)
         running, following, rest = _columns(states, observed)
         self._use_registers(rows[which], observed, running)
-        kw = np.stack((outlooks.point_kw[of_outlooks], outlooks.mean_kw[of_outlooks]), axis=2)
-        left_min = running.end_minutes - running.start_minutes - running.elapsed_min
-        ahead = np.stack((np.zeros_like(left_min), left_min, following.end_minutes - observed - 1))
-        remaining = self._remaining(rows[which] + 1, observed, kw, windows[which], ahead)
+        state_rows = rows[which] + 1
+        self.state.index(state_rows)
+        means = outlooks.model_means.select(of_outlooks)
+        remaining = self._remaining(state_rows, observed, windows[which], means, (running, following))
+        self.power.store_newest(state_rows, means)
+        mean_kw = outlooks.mean_kw[of_outlooks, :, MEAN]
         means_kw = [
-            mean_between(self._leads_min, kw[:, :, MEAN_TO, MEAN], ahead[kind], ahead[kind + 1]) for kind in range(2)
+            (self._means.shares(*minutes_ahead(one, observed)) * mean_kw).sum(axis=1) for one in (running, following)
         ]
         made = Demands(
             model=outlooks.model,
@@ -111,8 +96,13 @@ class DemandPart:
             fuse_kw=rest[:, 1],
             p_fuse=np.full(len(which), np.nan),
         )
-        self._add_fuse(made, kw[:, :, 0], left_min)
-        store_newest(self.state, rows[which] + 1, made)
+        self._add_fuse(made, outlooks.point_kw[of_outlooks], running.end_minutes - observed - 1)
+        store_newest(self.state, state_rows, made)
+        last_kw = windows[which, -1].astype(np.float64)
+        if accepted.planned:
+            parts = (accepted.planned.get(i) for i in which.tolist())
+            last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
+        self.live.record(state_rows, made, last_kw)
         return made
 
     def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
@@ -132,26 +122,35 @@ class DemandPart:
         if self.windows.of(row) is not None:
             self._registers[row] = register
 
-    def _remaining(self, rows: I64, minutes: I64, kw: F64, windows: F32, ahead: I64) -> tuple[PowerDistributions, ...]:
-        """Return the distributions of the rest of the running windows, and of the next ones.
+    def _remaining(
+        self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: tuple[WindowColumns, ...]
+    ) -> tuple[PowerDistributions, ...]:
+        """Return the distributions of the rest of the running windows ``of[0]``, and of the next ones ``of[1]``.
 
-        ``rows`` are those of the state. The rest of the running window ends ``ahead[1]`` minutes ahead, the next one
-        ``ahead[2]``.
+        ``rows`` are those of the state, ``observed`` the newest minutes.
         """
-        self.state.index(rows)
+        inputs = [
+            RemainingInputs(
+                rows,
+                observed,
+                windows,
+                means.quantiles_kw,
+                means.added_kw,
+                means.floor_kw,
+                *minutes_ahead(one, observed),
+                one.end_minutes - one.start_minutes,
+                allowed_kw(one),
+                one.limit_kw,
+            )
+            for one in of
+        ]
         quantiles_kw = np.empty((2, len(rows), len(LEVELS)))
         for at in rounds_of(rows):
             self.learn()
-            part = RemainingInputs(
-                np.tile(rows[at], 2),
-                np.tile(minutes[at], 2),
-                np.concatenate((kw[at], kw[at])),
-                np.concatenate((windows[at], windows[at])),
-                ahead[:2, at].reshape(-1),
-                ahead[1:, at].reshape(-1),
-            )
-            quantiles_kw[:, at] = self.power.distributions(part).kw.reshape(2, -1, len(LEVELS))
-            self._unlearned = part
+            part = [one.select(at) for one in inputs]
+            both = RemainingInputs(*(np.concatenate(columns) for columns in zip(*part, strict=True)))
+            quantiles_kw[:, at] = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+            self._unlearned = part[0]
         return tuple(map(PowerDistributions, quantiles_kw))
 
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
@@ -164,46 +163,12 @@ class DemandPart:
             made.running.headroom_kw[fused] = np.minimum(made.running.headroom_kw[fused], headroom_kw)
 
     def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, which has ``row`` (None: no readings yet); None: back to the configured one.
-
-        Raises :class:`PayloadError` if the device has no demand, for an impossible limit, and if too many have one.
-        """
-        self._require_demand(device)
-        if limit_kw is not None:
-            if not 0 < limit_kw <= self.highest_kw:
-                detail = f"the limit is {limit_kw:g} kW: set one from above 0 to limits.max_kw ({self.highest_kw:g})"
-                raise PayloadError("out_of_range", detail)
-            if device not in self.windows.set_limits_kw and len(self.windows.set_limits_kw) >= self.windows.max_rows:
-                most = f"outlook.max_devices ({self.windows.max_rows}) devices"
-                raise PayloadError("too_many_devices", f"{most} have a limit that was set while running: clear one")
-        self.windows.set_limit(row, device, limit_kw)
+        """Set the limit of ``device``; see :func:`~gapcast.core.demand.limit_changes.set_limit`."""
+        set_limit(self.windows, self.highest_kw, row, device, limit_kw)
 
     def correct_month_peak(self, row: int | None, device: str, peak_kw: float, minute: int | None) -> None:
-        """Correct the highest window of the running month of ``device``, kW; see :meth:`Engine.correct_month_peak`.
-
-        Raises :class:`PayloadError`.
-        """
-        self._require_demand(device)
-        one = None if row is None else self.windows.of(row)
-        if one is None:
-            raise PayloadError("unknown_device", f"{device} has no window yet: wait for its first reading")
-        if not 0 <= peak_kw <= self.highest_kw:
-            detail = f"the peak is {peak_kw:g} kW: send one from 0 to limits.max_kw ({self.highest_kw:g})"
-            raise PayloadError("out_of_range", detail)
-        running = one.window
-        window = one.calendar.window_at(running.start_minute - 1 if minute is None else minute)
-        at = f"the window from {minute_label(window.start_minute)}"
-        if window.start_minute >= running.start_minute:
-            raise PayloadError("bad_time", f"{at} is not over: name a minute of one that is")
-        if window.month != running.month:
-            newest = minute_label(running.start_minute)
-            raise PayloadError("bad_time", f"{at} is not in the month of {newest}, the running one: only that is kept")
-        one.peaks.correct(window, peak_kw)
-        one.refresh()
-
-    def _require_demand(self, device: str) -> None:
-        if not self.windows.plan.of(device).is_limited:
-            raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX} for it")
+        """Correct the month's peak; see :func:`~gapcast.core.demand.limit_changes.correct_month_peak`."""
+        correct_month_peak(self.windows, self.highest_kw, row, device, peak_kw, minute)
 
     def load_risks(
         self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
@@ -216,16 +181,29 @@ class DemandPart:
         one = self.windows.of(row)
         if one is None:
             return None
-        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
+        means, power = self.power.newest(row + 1), self.power.copy_of(row + 1)
+        length_min = demand.running.end_minute - demand.running.start_minute
 
         def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
-            n = len(ahead_from)
-            rows, minutes = np.full(n, row + 1), np.full(n, outlook.observed_minute)
-            repeated = np.repeat(kw, n, axis=0), np.repeat(window[np.newaxis], n, axis=0)
-            return self.power.distributions(RemainingInputs(rows, minutes, *repeated, ahead_from, ahead_to))
+            at, unlimited = np.zeros(len(ahead_from), dtype=np.int64), np.full(len(ahead_from), np.nan)
+            return power.distributions(
+                RemainingInputs(
+                    at,
+                    at + outlook.observed_minute,
+                    window[np.newaxis][at],
+                    means.quantiles_kw[at],
+                    means.added_kw[at],
+                    means.floor_kw[at],
+                    ahead_from,
+                    ahead_to,
+                    at + length_min,
+                    unlimited,
+                    unlimited,
+                )
+            )
 
         def minutes_above(limit_kw: float) -> F64:
-            found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
+            found: F64 = self._fuse.minutes_above(outlook.point_kw[np.newaxis], np.array([limit_kw]))[0]
             return found
 
         return LoadRisks(demand, request, powers, minutes_above, one.window_from)
@@ -245,6 +223,11 @@ class DemandPart:
         """Return the newest demand of ``device``, which has ``row``; None without one."""
         return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None
 
+    def scores_of(self, row: int) -> DemandScores | None:
+        """Return the live scores of the device of ``row``; None if it has no demand."""
+        one = self.windows.of(row)
+        return None if one is None else self.live.of(row + 1, one.options.window_min)
+
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""
         for row, at_ms in zip(rows, issued_at_ms, strict=True):
@@ -256,20 +239,14 @@ class DemandPart:
         """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
         return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
 
+    def learned(self) -> dict[str, DeviceRows]:
+        """Return the state that is valid for one outlook model, by the prefix of its columns."""
+        return {"": self.state, "power/": self.power.state, "live/": self.live.state}
+
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
         self.learn()
-        windows = [self.windows.of(row) for row in rows]
-        tracked = np.array([i for i, one in enumerate(windows) if one is not None], dtype=np.int64)
-        state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
-        return {
-            SIGNATURE: np.array([self.signature]),
-            TRACKED: tracked,
-            **window_columns([one for one in windows if one is not None]),
-            **limit_columns(self.windows),
-            **self.state.columns(state_rows),
-            **{f"{_POWER}{name}": column for name, column in self.power.state.columns(state_rows).items()},
-        }
+        return state_columns(self.windows, self.learned(), self.signature, rows)
 
     def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
         """Restore the result of :meth:`columns`, whose devices now have the rows of ``buffers``, in their order.
@@ -280,33 +257,19 @@ class DemandPart:
         """
         self.windows.set_limits_kw = restored_limits(columns, self.windows, self.highest_kw)
         buffers.begin_billing(self.windows)
-        places = check_columns(columns)
-        bad = implausible_windows(columns)
-        which = np.flatnonzero(~bad & (places < min(len(buffers), self.windows.max_rows)))
-        rows = places[which]
-        for i, row in zip(which.tolist(), rows.tolist(), strict=True):
-            one = self.windows.of(row)
-            if one is not None:
-                restore_windows(one, columns, i, buffers.stream(buffers.device(row)).last_minute)
-        n_bad = int(bad.sum())
-        if SIGNATURE in columns and columns[SIGNATURE].tolist() == [self.signature]:
-            n_bad += restore_rows(self.power.state, columns, _POWER, which, rows + 1)
-            sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
-            n_bad += int(np.count_nonzero(~sound))
-            restore_rows(self.state, columns, "", which[sound], rows[sound] + 1)
-        return f"{n_bad} rows of demands are out of range" if n_bad else ""
+        return restore_state(self.windows, self.learned(), self.signature, buffers, columns)
 
     def adopt(self, before: DemandPart) -> None:
         """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
-            self.state, self.power.state = before.state, before.power.state
+            self.state, self.power.state, self.live = before.state, before.power.state, before.live
 
     @property
     def n_bytes_per_device(self) -> int:
         """Bytes of state per device with a demand, about."""
-        arrays = *self.state.arrays.values(), *self.power.state.arrays.values()
+        arrays = (array for state in self.learned().values() for array in state.arrays.values())
         return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
 
     def forget(self, row: int | None, device: str) -> None:
@@ -318,13 +281,7 @@ class DemandPart:
             self.windows.forget(row)
             self.state.forget(row + 1)
             self.power.state.forget(row + 1)
-
-
-def require_demands(demands: DemandPart | None, device: str) -> DemandPart:
-    """Return ``demands``; raise :class:`PayloadError` if there are none, and so none of ``device``."""
-    if demands is None:
-        raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX}, with outlooks enabled")
-    return demands
+            self.live.forget(row + 1)
 
 
 def _columns(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:
