@@ -36,13 +36,13 @@ Number = Callable[[Demands, float], int]
 
 
 def sample_week_kw() -> F64:
-    """Return the power of the bundled week, kW; its few missing minutes as those before them."""
+    """Return the power of the bundled week, kW, in whole windows; its missing minutes are as those before them."""
     with gzip.open(sample_path(), "rt", encoding="utf-8", newline="") as file:
         texts = [row["Global_active_power"] for row in csv.DictReader(file, delimiter=";")]
     found: list[float] = []
     for text in texts:
         found.append(float(text) if text not in {"", "?"} else found[-1])
-    return np.array(found)
+    return np.array(found[: len(found) // WINDOW_MIN * WINDOW_MIN])
 
 
 def fixed_w(_demands: Demands, limit_kw: float) -> int:
