@@ -20,12 +20,19 @@ from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.mean_shares import MeanShares
 from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.outlook_risks import load_risks
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
-from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
+from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
-from gapcast.core.demand.window_forecasts import WindowColumns, allowed_kw, forecast_windows, minutes_ahead
+from gapcast.core.demand.window_forecasts import (
+    WindowColumns,
+    allowed_kw,
+    columns_of,
+    forecast_windows,
+    minutes_ahead,
+)
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
 from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
@@ -73,7 +80,7 @@ class DemandPart:
         of_outlooks = np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which)
         observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
         states = np.array(list(billing.values()), dtype=np.float64)
-        running, following, rest = _columns(states, observed)
+        running, following, rest = columns_of(states, observed)
         self._use_registers(rows[which], observed, running)
         state_rows = rows[which] + 1
         self.state.index(state_rows)
@@ -173,40 +180,16 @@ class DemandPart:
     def load_risks(
         self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
     ) -> LoadRisks | None:
-        """Return the risks of the load of ``request`` at the device of ``row``, from its newest demand and outlook.
+        """Return the risks of a load at the device of ``row``; None if it has a limit no more.
 
-        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook. None if the device has a limit
-        no more.
+        See :func:`~gapcast.core.demand.outlook_risks.load_risks`.
         """
         one = self.windows.of(row)
         if one is None:
             return None
-        means, power = self.power.newest(row + 1), self.power.copy_of(row + 1)
-        length_min = demand.running.end_minute - demand.running.start_minute
-
-        def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
-            at, unlimited = np.zeros(len(ahead_from), dtype=np.int64), np.full(len(ahead_from), np.nan)
-            return power.distributions(
-                RemainingInputs(
-                    at,
-                    at + outlook.observed_minute,
-                    window[np.newaxis][at],
-                    means.quantiles_kw[at],
-                    means.added_kw[at],
-                    means.floor_kw[at],
-                    ahead_from,
-                    ahead_to,
-                    at + length_min,
-                    unlimited,
-                    unlimited,
-                )
-            )
-
-        def minutes_above(limit_kw: float) -> F64:
-            found: F64 = self._fuse.minutes_above(outlook.point_kw[np.newaxis], np.array([limit_kw]))[0]
-            return found
-
-        return LoadRisks(demand, request, powers, minutes_above, one.window_from)
+        return load_risks(
+            self.power, self._fuse, one, row + 1, demand=demand, outlook=outlook, window=window, request=request
+        )
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
@@ -282,23 +265,3 @@ class DemandPart:
             self.state.forget(row + 1)
             self.power.state.forget(row + 1)
             self.live.forget(row + 1)
-
-
-def _columns(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:
-    """Return the running and the next windows of ``states`` ``[N, 12]``, and their month's peaks and fuses ``[N, 2]``.
-
-    The columns of ``states`` are those of :class:`WindowState`.
-    """
-    columns = dict(zip(WindowState._fields, states.T, strict=True))
-    start, end, next_end, n_known, source, next_source = (
-        columns[name].astype(np.int64)
-        for name in ("start_minute", "end_minute", "next_end_minute", "n_known", "source", "next_source")
-    )
-    none, risk = np.zeros(len(states), dtype=np.int64), columns["risk"]
-    running = WindowColumns(
-        start, end, observed + 1 - start, n_known, columns["sum_kw"], columns["limit_kw"], source, risk
-    )
-    following = WindowColumns(
-        end, next_end, none, none, np.zeros(len(states)), columns["next_limit_kw"], next_source, risk
-    )
-    return running, following, np.stack((columns["month_peak_kw"], columns["fuse_kw"]), axis=1)

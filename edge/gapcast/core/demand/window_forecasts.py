@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.demand.demand import F64, WindowDemands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.running_windows import WindowState
 from gapcast.core.window import I64
 
 _LOWER, _MEDIAN, _UPPER = (LEVELS.index(level) for level in (0.05, 0.5, 0.95))
@@ -29,6 +30,26 @@ class WindowColumns(NamedTuple):
     limit_kw: F64
     sources: I64
     risk: F64
+
+
+def columns_of(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:
+    """Return the running and the next windows of ``states`` ``[N, 12]``, and their month's peaks and fuses ``[N, 2]``.
+
+    The columns of ``states`` are those of :class:`WindowState`.
+    """
+    columns = dict(zip(WindowState._fields, states.T, strict=True))
+    start, end, next_end, n_known, source, next_source = (
+        columns[name].astype(np.int64)
+        for name in ("start_minute", "end_minute", "next_end_minute", "n_known", "source", "next_source")
+    )
+    none, risk = np.zeros(len(states), dtype=np.int64), columns["risk"]
+    running = WindowColumns(
+        start, end, observed + 1 - start, n_known, columns["sum_kw"], columns["limit_kw"], source, risk
+    )
+    following = WindowColumns(
+        end, next_end, none, none, np.zeros(len(states)), columns["next_limit_kw"], next_source, risk
+    )
+    return running, following, np.stack((columns["month_peak_kw"], columns["fuse_kw"]), axis=1)
 
 
 def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
