@@ -99,6 +99,19 @@ class TestSwitchByHeadroom:
         assert load.process.wait(GUARD_S) == 1
         assert load.states() == ["off"]
 
+    def test_load_is_switched_off_if_it_ends_while_switching_on(
+        self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+    ) -> None:
+        """The signal arrives while the command runs, and is handled after it."""
+        peer.publish(TOPIC, "5000", retain=True)
+        states, end = tmp_path / "states", 'kill -TERM "$PPID"'
+        process = subprocess.Popen(
+            [SHELL / "switch-by-headroom", str(NEED_W), f"{end}; echo on >>{states}", f"echo off >>{states}",
+             "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", TOPIC],
+        )  # fmt: skip
+        assert process.wait(GUARD_S) == 0
+        assert states.read_text(encoding="utf-8").split() == ["off", "on", "off"]
+
     def test_command_that_fails_is_run_again(self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path) -> None:
         peer.publish(TOPIC, "5000", retain=True)
         states = tmp_path / "states"
