@@ -22,7 +22,7 @@ from gapcast.core.window import I64
 F64 = NDArray[np.float64]
 #: The probability above the upper bound, and how far it is from the median in units of the normal distribution.
 _BEYOND, _Z_BOUND = 0.05, NormalDist().inv_cdf(0.95)
-#: Decay beyond it in these units (a normal one: above 2). With it the log score of "a minute of the next ten is above the
+#: Decay beyond it in these units (a normal one: above 2). With it the log score of "a minute of the next ten is above a
 #: limit" falls from 0.147 to 0.101 in the UCI household (3 to 6 kW), from 0.37 to 0.18 in REFIT house 2 (2.5 to 5 kW).
 _DECAY = 0.45
 #: Narrowest interval between median and bound, kW.
