@@ -118,6 +118,14 @@ def test_demand_of_several_days_has_the_mean_of_their_peaks() -> None:
     assert process(engine, days)[-1][0].running.limit_kw == 4.0
 
 
+def test_forgetting_a_device_without_readings_clears_its_limit() -> None:
+    engine = demand_engine()
+    engine.set_demand_limit("new", 3.0)
+    assert engine.forget("new") is None
+    assert engine.demands is not None
+    assert engine.demands.windows.set_limits_kw == {}
+
+
 def test_month_peak_is_of_windows_within_the_active_hours() -> None:
     active = ActiveTimes(hours=((15, 30),))
     plan = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, active=active))
