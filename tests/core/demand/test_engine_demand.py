@@ -118,6 +118,14 @@ def test_demand_of_several_days_has_the_mean_of_their_peaks() -> None:
     assert process(engine, days)[-1][0].running.limit_kw == 4.0
 
 
+def test_forgetting_a_device_without_readings_clears_its_limit() -> None:
+    engine = demand_engine()
+    engine.set_demand_limit("new", 3.0)
+    assert engine.forget("new") is None
+    assert engine.demands is not None
+    assert engine.demands.windows.set_limits_kw == {}
+
+
 def test_month_peak_is_of_windows_within_the_active_hours() -> None:
     active = ActiveTimes(hours=((15, 30),))
     plan = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, active=active))
@@ -344,3 +352,18 @@ def test_devices_are_those_that_have_a_demand_or_will() -> None:
     assert demands is not None
     assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
     assert 2_000 < demands.n_bytes_per_device < 200_000
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_demand_of_damaged_state_is_that_of_a_new_device(value: float) -> None:
+    engine, sound = demand_engine(), demand_engine()
+    readings = [one for i in range(40) for one in (Reading("home", MONDAY + i, 1.0), Reading("mill", MONDAY + i, 1.5))]
+    process(engine, readings, 2)
+    process(sound, readings, 2)
+    assert engine.demands is not None
+    engine.demands.power.state.arrays["coefficients"][1] = value
+    home, mill = process(engine, [one._replace(minute=MONDAY + 40) for one in readings[:2]], 2)[0]
+    _, wanted = process(sound, [one._replace(minute=MONDAY + 40) for one in readings[:2]], 2)[0]
+    assert mill == wanted
+    assert home.running.lower_kw < home.running.median_kw < home.running.upper_kw < 10
+    assert np.isfinite(engine.demands.power.state.arrays["coefficients"]).all()

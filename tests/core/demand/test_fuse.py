@@ -41,6 +41,12 @@ def test_fuse_between_lead_times_lies_on_a_line() -> None:
     assert found[0] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_fuse_beyond_the_upper_bound_decays_slowly() -> None:
+    one, two = p_above(2.0, 1.0, 1, 4.0), p_above(2.0, 1.0, 1, 5.0)
+    assert 1 - NormalDist(2.0, 1.0 / NormalDist().inv_cdf(0.95)).cdf(4.0) < one < 0.05
+    assert one / 0.05 == pytest.approx(two / one)
+
+
 def test_fuse_far_from_the_outlook_is_certain() -> None:
     assert p_above(2.0, 0.0, 15, 50.0) == pytest.approx(0.0, abs=1e-12)
     assert p_above(2.0, 0.0, 15, 1.0) == pytest.approx(1.0)

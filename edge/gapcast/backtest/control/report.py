@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.backtest.control.run import Control, HouseControl, StrategyResult
+from gapcast.backtest.control.run import HouseControl, LoadControl, StrategyResult
 from gapcast.backtest.control.tariffs import Tariff
 
 
-def control_lines(control: Control) -> Iterator[str]:
+def control_lines(control: LoadControl) -> Iterator[str]:
     """Yield the lines for a terminal: one table per house, and where the prices come from."""
     for house in control.houses:
         yield from _table(house, control.tariffs)

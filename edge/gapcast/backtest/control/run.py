@@ -58,7 +58,7 @@ class HouseControl:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class LoadControl:
     """The results of all houses, and the tariffs."""
 
     houses: list[HouseControl]
@@ -90,7 +90,7 @@ def run_control(
     tariffs: list[Tariff],
     *,
     show: Callable[[str], object] | None = None,
-) -> Control:
+) -> LoadControl:
     """Add a car and a dishwasher to each of ``files``, and drive them by each strategy from ``part.score_from`` on.
 
     Raises the errors of :func:`~gapcast.backtest.run.run_backtest`, and :class:`SettingsError` without a limit.
@@ -119,7 +119,7 @@ def run_control(
         totals[GAPCAST] = driven[house.name].total_kw, driven[house.name].loads.finish()
         totals[ORACLE] = run_oracle(house, options)
         found.append(_billed(house, options, totals, tariffs))
-    return Control(found, tariffs)
+    return LoadControl(found, tariffs)
 
 
 def _billed(

@@ -38,6 +38,9 @@ from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
 
+#: No quantile of a sound state is further from 0, kW.
+_MOST_KW = 1e9
+
 
 class DemandPart:
     """Makes the demands of the devices with a limit and an outlook, and stores the newest of each."""
@@ -156,9 +159,18 @@ class DemandPart:
             self.learn()
             part = [one.select(at) for one in inputs]
             both = RemainingInputs(*(np.concatenate(columns) for columns in zip(*part, strict=True)))
-            quantiles_kw[:, at] = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+            quantiles_kw[:, at] = self._sound_quantiles(both)
             self._unlearned = part[0]
         return tuple(map(PowerDistributions, quantiles_kw))
+
+    def _sound_quantiles(self, both: RemainingInputs) -> F64:
+        """Return the quantiles ``[2, N, J]`` of ``both`` rests; what was learned is reset where it gives none."""
+        quantiles_kw = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+        bad = np.flatnonzero(~(np.abs(quantiles_kw) <= _MOST_KW).all(axis=(0, 2)))
+        if bad.size:
+            self.power.state.reset(both.rows[bad])
+            quantiles_kw = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+        return quantiles_kw
 
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
         """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""

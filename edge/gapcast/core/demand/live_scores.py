@@ -10,7 +10,7 @@ from gapcast.core.demand import scores
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.scores import F64
-from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.device_rows import DeviceRows, rounds_of
 from gapcast.core.window import I64
 
 #: Start of the window of a device without demands.
@@ -43,13 +43,14 @@ class LiveScores:
         waiting = scores.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
         self.state.index(rows)
         starts, arrays = self.state.arrays["start"], self.state.arrays["waiting"]
-        columns = rows.tolist(), running.start_minutes.tolist(), running.elapsed_min.tolist()
-        for i, (row, start, elapsed_min) in enumerate(zip(*columns, strict=True)):
-            if starts[row] != start:
+        for at in rounds_of(rows):
+            of, new = rows[at], running.start_minutes[at]
+            for row in of[starts[of] != new].tolist():
                 self._score(row)
-                starts[row] = start
-            arrays[row, elapsed_min] = waiting[i]
-        self._closed = {key: one for key, one in self._closed.items() if starts[key[0]] == key[1]}
+            starts[of] = new
+            arrays[of, running.elapsed_min[at]] = waiting[at]
+        if self._closed:
+            self._closed = {key: one for key, one in self._closed.items() if starts[key[0]] == key[1]}
 
     def _score(self, row: int) -> None:
         """Add the window of ``row`` to its sums, if it is over and complete; nothing waits then."""

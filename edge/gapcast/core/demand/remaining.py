@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.demand import exceedance_model
-from gapcast.core.demand.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.distribution import LEVELS, LOG_ODDS, PowerDistributions
 from gapcast.core.demand.exceedance_features import WIDTH, Situations, features_of, node_log_odds, situations_of
 from gapcast.core.demand.mean_shares import MeanShares
 from gapcast.core.demand.model_quantiles import ModelQuantiles
@@ -33,8 +33,6 @@ _LIMITS, _WEIGHTS = np.array([1.0, 0.8, 1.25]), np.array([0.6, 0.3, 0.3, 0.1])
 _LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf])
 #: The level of the quantile at which is learned beside them.
 _LEVEL: Final = 0.95
-#: Log-odds of being above the quantile at each level, falling.
-_LEVEL_LOG_ODDS = np.log((1.0 - np.array(LEVELS)) / np.array(LEVELS))
 _AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
 #: Smallest fall of the log-odds from node to node.
 _MIN_FALL: Final = 1e-6
@@ -116,7 +114,7 @@ class RemainingPower:
         """Return the distribution of the mean power over the minutes of each of ``inputs``; rows may repeat."""
         self.state.index(inputs.rows)
         curves = self._curves(inputs)
-        z = self._quantiles(inputs, curves, _LEVEL_LOG_ODDS)
+        z = self._quantiles(inputs, curves, LOG_ODDS)
         return PowerDistributions.of(np.maximum(unscaled(z), inputs.floor_kw[:, np.newaxis]) + curves.added_kw)
 
     def _quantiles(self, inputs: RemainingInputs, curves: _Curves, log_odds: F64) -> F64:
@@ -202,7 +200,7 @@ class RemainingPower:
         step_kw = inputs.limit_kw * inputs.window_min / inputs.ahead_to
         curves = self._curves(inputs)
         limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis] - curves.added_kw
-        z = np.concatenate((scaled(limits_kw), self._quantiles(inputs, curves, _LEVEL_LOG_ODDS[_AT_LEVEL])), axis=1)
+        z = np.concatenate((scaled(limits_kw), self._quantiles(inputs, curves, LOG_ODDS[_AT_LEVEL])), axis=1)
         due_kw = unscaled(z)
         features = features_of(curves.situations, self._model.log_odds(curves.points, z), z)
         arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = due_kw, features
