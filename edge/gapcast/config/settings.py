@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
+from gapcast.config.demand import DemandSettings, demand_problems
 from gapcast.config.mqtt import MqttSettings, Port, SettingsSection, TopicSettings
 from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
@@ -244,6 +245,7 @@ class Settings(SettingsSection):
     forecast: ForecastSettings = ForecastSettings()
     learning: LearningSettings = LearningSettings()
     outlook: OutlookSettings = OutlookSettings()
+    demand: DemandSettings = DemandSettings()
     history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
@@ -295,6 +297,12 @@ class Settings(SettingsSection):
     def _submeters_are_consistent(self) -> Settings:
         is_shared = self.shards is not None or self.mqtt.share_group is not None
         for problem in submeter_problems(self.submeters, self.sources, self.topics.reading, is_shared=is_shared):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _demand_is_possible(self) -> Settings:
+        for problem in demand_problems(self.demand, self.limits.max_kw, has_outlook=self.outlook.is_wanted):
             raise ValueError(problem)
         return self
 

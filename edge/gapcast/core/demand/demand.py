@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gapcast.core.demand.options import LimitSource
+from gapcast.core.predictor import ModelIdentity
+from gapcast.core.window import I64
+
+F64 = NDArray[np.float64]
+#: The sources of limits, by their codes in :attr:`WindowDemands.sources`.
+SOURCES = (LimitSource.NONE, LimitSource.FIXED, LimitSource.MONTH_PEAK, LimitSource.SET)
 
 #: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
 VALID_MIN = 5
@@ -59,3 +69,113 @@ class Demand:
     fuse_kw: float | None
     p_fuse: float | None
     valid_until_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDemands:
+    """The windows of N devices: the columns of :class:`WindowDemand`, each ``[N]``.
+
+    In ``so_far_kw`` and ``limit_kw`` NaN stands for None; ``sources`` are indices of :data:`SOURCES`.
+    """
+
+    start_minutes: I64
+    end_minutes: I64
+    elapsed_min: I64
+    n_known: I64
+    so_far_kw: F64
+    expected_kw: F64
+    lower_kw: F64
+    median_kw: F64
+    upper_kw: F64
+    limit_kw: F64
+    sources: I64
+    p_exceed: F64
+    headroom_kw: F64
+
+    def read_all(self) -> list[WindowDemand]:
+        """Return each as a :class:`WindowDemand`."""
+        integers = self.start_minutes, self.end_minutes, self.elapsed_min, self.n_known
+        powers = self.expected_kw, self.lower_kw, self.median_kw, self.upper_kw
+        return [
+            WindowDemand(*one)
+            for one in zip(
+                *(column.tolist() for column in integers),
+                none_for_nan(self.so_far_kw),
+                *(column.tolist() for column in powers),
+                none_for_nan(self.limit_kw),
+                [SOURCES[code] for code in self.sources.tolist()],
+                self.p_exceed.tolist(),
+                self.headroom_kw.tolist(),
+                strict=True,
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """The demands of N readings: what :class:`Demand` holds, of many devices.
+
+    ``devices`` has N entries, all columns are ``[N]``; in those of powers and ``p_fuse`` NaN stands for None.
+    """
+
+    model: ModelIdentity
+    issued_at_ms: int
+    devices: list[str]
+    observed_minutes: I64
+    running: WindowDemands
+    next: WindowDemands
+    risk: F64
+    month_peak_kw: F64
+    fuse_kw: F64
+    p_fuse: F64
+
+    def __len__(self) -> int:
+        """Return the number of demands."""
+        return len(self.devices)
+
+    def __getitem__(self, i: int) -> Demand:
+        """Return the ``i``-th as a :class:`Demand`."""
+        at = range(len(self))[i]
+        return self.select(np.array([at])).read_all()[0]
+
+    def __iter__(self) -> Iterator[Demand]:
+        """Iterate over the demands, in order."""
+        return iter(self.read_all())
+
+    def select(self, at: I64) -> Demands:
+        """Return the demands ``at`` these indices."""
+        running, following = (
+            WindowDemands(*(getattr(windows, name)[at] for name in WindowDemands.__dataclass_fields__))
+            for windows in (self.running, self.next)
+        )
+        columns = self.risk, self.month_peak_kw, self.fuse_kw, self.p_fuse
+        devices = [self.devices[i] for i in at.tolist()]
+        observed = self.observed_minutes[at]
+        return Demands(
+            self.model, self.issued_at_ms, devices, observed, running, following, *(column[at] for column in columns)
+        )
+
+    def read_all(self) -> list[Demand]:
+        """Return each as a :class:`Demand`."""
+        model = self.model
+        ends = np.minimum(self.running.end_minutes, self.observed_minutes + VALID_MIN).tolist()
+        return [
+            Demand(device, observed, self.issued_at_ms, model.name, model.version, *rest)
+            for device, observed, *rest in zip(
+                self.devices,
+                self.observed_minutes.tolist(),
+                self.running.read_all(),
+                self.next.read_all(),
+                self.risk.tolist(),
+                none_for_nan(self.month_peak_kw),
+                none_for_nan(self.fuse_kw),
+                none_for_nan(self.p_fuse),
+                ends,
+                strict=True,
+            )
+        ]
+
+
+def none_for_nan(column: F64) -> list[float | None]:
+    """Return the values of ``column`` ``[N]`` with None for NaN."""
+    return [value if value == value else None for value in column.tolist()]  # noqa: PLR0124 - NaN differs from itself

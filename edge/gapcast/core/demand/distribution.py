@@ -47,7 +47,7 @@ class PowerDistributions:
         left_kw, right_kw = kw[at, part], kw[at, part + 1]
         share = (limit_kw - left_kw) / (right_kw - left_kw)
         inner = _LEVELS[part] + share * (_LEVELS[part + 1] - _LEVELS[part])
-        above = 1.0 - inner
+        above: F64 = 1.0 - inner
         high, low = limit_kw > kw[:, -1], limit_kw < kw[:, 0]
         if high.any():
             rate = np.log((1 - _LEVELS[-2]) / (1 - _LEVELS[-1])) / (kw[high, -1] - kw[high, -2])
@@ -62,10 +62,12 @@ class PowerDistributions:
         kw = self.kw
         if level > LEVELS[-1]:
             rate = np.log((1 - _LEVELS[-2]) / (1 - _LEVELS[-1])) / (kw[:, -1] - kw[:, -2])
-            return kw[:, -1] + np.log((1 - _LEVELS[-1]) / (1 - level)) / rate
+            high_kw: F64 = kw[:, -1] + np.log((1 - _LEVELS[-1]) / (1 - level)) / rate
+            return high_kw
         if level < LEVELS[0]:
             rate = np.log(_LEVELS[1] / _LEVELS[0]) / (kw[:, 1] - kw[:, 0])
-            return kw[:, 0] + np.log(level / _LEVELS[0]) / rate
+            low_kw: F64 = kw[:, 0] + np.log(level / _LEVELS[0]) / rate
+            return low_kw
         part = min(int(np.searchsorted(_LEVELS, level, side="right")) - 1, len(LEVELS) - 2)
         share = (level - LEVELS[part]) / (LEVELS[part + 1] - LEVELS[part])
         found: F64 = kw[:, part] + share * (kw[:, part + 1] - kw[:, part])
