@@ -25,34 +25,35 @@ export class DemandPanel {
 
   _show() {
     const demand = this._demand;
-    const leftMs = demand.expiresMs - Date.now();
-    const isValid = leftMs > 0;
-    if (isValid) this._expiry = setTimeout(() => this._show(), Math.min(leftMs, MAX_DELAY_MS));
+    const now = Date.now();
+    const [phase, until] = demand.phaseAt(now);
+    if (until !== null) this._expiry = setTimeout(() => this._show(), Math.min(until - now, MAX_DELAY_MS));
     const { document } = demand;
     write(byId("demand-head"), `Billing window ${span(document)}`);
-    write(byId("demand-valid"), `${isValid ? "Valid until" : "Was valid until"} ${moment(document.valid_until)}`);
-    byId("demand-problem").hidden = isValid;
-    byId("demand-now").hidden = !isValid;
-    if (!isValid) return;
-    showHeadroom(demand);
+    write(byId("demand-valid"), `${phase === "current" ? "Valid until" : "Was valid until"} ${moment(document.valid_until)}`);
+    byId("demand-problem").hidden = phase !== "expired";
+    byId("demand-now").hidden = phase === "expired";
+    if (phase === "expired") return;
+    showHeadroom(demand, phase === "current");
     showChance(demand);
     showBar(demand);
     showFacts(demand);
   }
 }
 
-function showHeadroom(demand) {
+function showHeadroom(demand, isCurrent) {
   const { headroom_w: watts, window_end: end, risk, fuse_kw: fuse } = demand.document;
   const [size, isOver] = headroom(watts);
-  const isShown = demand.isBounded && !demand.isExceeded;
+  const isShown = isCurrent && demand.isBounded && !demand.isExceeded;
   byId("headroom-figure").hidden = !isShown;
   figure(byId("headroom"), isShown ? watts : null, isShown ? size : NOTHING);
-  byId("headroom-part").dataset.is = demand.isExceeded || (isShown && isOver) ? "bad" : "good";
+  byId("headroom-part").dataset.is = isCurrent && (demand.isExceeded || (isShown && isOver)) ? "bad" : "good";
   let text = `may be added until ${time(end)}`;
   if (size === "0") text = `Nothing ${text}`;
   if (isOver) text = `must go off until ${time(end)}`;
   if (demand.isExceeded) text = `The limit is exceeded: with nothing more drawn until ${time(end)}, the mean is ${kw(demand.drawnKw)}${KW}`;
   if (!demand.isBounded) text = `No limit until ${time(end)}`;
+  if (!isCurrent) text = "The window is over; the next reading begins a new one";
   write(byId("headroom-text"), text);
   const bound = demand.hasLimit ? (fuse === null ? "the limit" : "the limit or the fuse") : "the fuse";
   write(byId("headroom-risk"), isShown ? `to keep the risk of exceeding ${bound} at ${percent(risk)}` : "");

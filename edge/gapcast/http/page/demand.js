@@ -66,6 +66,18 @@ export class Demand {
     return isReplay ? issued + valid - observed : valid;
   }
 
+  /**
+   * What the values are at `nowMs`, and when that changes (null: never): "current"; "over" for a minute after the end of
+   * the window, in which the reading of its last minute is due; then "expired".
+   */
+  phaseAt(nowMs) {
+    const end = this.expiresMs;
+    const isWindowOver = this.document.valid_until === this.document.window_end;
+    const overUntil = isWindowOver ? end + MINUTE_MS : end;
+    if (nowMs < end) return ["current", end];
+    return nowMs < overUntil ? ["over", overUntil] : ["expired", null];
+  }
+
   /** The limit in words: "2.50 kW, the month’s peak". */
   get limitText() {
     const { limit_kw: limit, limit_source: source, month_peak_kw: peak } = this.document;
