@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from gapcast.app.horizon import incompatibility, primary_for
-from gapcast.app.outlook_model import outlook_model_of, require_outlook_model
+from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
@@ -169,6 +169,8 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
     main_min = horizon_min or by_name[primary].lead_times_min[-1]
     outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
+    if settings.demand.is_limited:
+        require_outlook(outlook, settings.outlook, by_name, by_name[primary], main_min)
     models = Models(by_name, by_name[primary], others, horizon_min, outlook)
     for model in models.active:
         model.warm_up()
@@ -232,6 +234,7 @@ def engine_of(
         outlook=OutlookOptions(
             max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
         ),
+        demand=settings.demand.plan(zone),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gapcast.config.mqtt import SettingsSection
+from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
 from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, DemandPlan
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import is_device_id
@@ -23,7 +23,7 @@ _HIGHEST_RISK = 0.5
 _POWERS = ("limit_kw", "fuse_kw", "floor_kw")
 
 
-class DemandKeys(SettingsSection):
+class DemandKeys(RegisterKeys):
     """The keys of ``[demand]`` and of each of ``[[demand.devices]]``, which replace those of ``[demand]``."""
 
     #: Minutes of a billing window, on the clock of ``site.timezone``.
@@ -149,6 +149,17 @@ class DemandSettings(DemandKeys):
             set_here = {name: getattr(one, name) for name in one.model_fields_set}
             yield f"demand.devices.{i}", DemandDeviceSettings.model_construct(**own | set_here)
 
+    @property
+    def registers(self) -> list[RegisterTopic]:
+        """The registers of the meters: those of ``[demand]``, and those that single devices have of their own."""
+        found = list(register_topics("demand", self, ""))
+        for i, one in enumerate(self.devices):
+            own = RegisterKeys(
+                **{name: getattr(one, name) for name in one.model_fields_set & {*RegisterKeys.model_fields}}
+            )
+            found += register_topics(f"demand.devices.{i}", own, one.device)
+        return found
+
     def plan(self, zone: tzinfo) -> DemandPlan:
         """Return the options of all devices; windows are on the clock of ``zone``."""
         devices = {keys.device: keys.options for _, keys in self.sections() if isinstance(keys, DemandDeviceSettings)}
@@ -160,6 +171,7 @@ def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool)
 
     ``max_kw`` is the highest power of a reading; ``has_outlook``: whether there are to be outlooks.
     """
+    yield from register_problems(demand.registers)
     for key, keys in demand.sections():
         for name in _POWERS:
             kw = getattr(keys, name)

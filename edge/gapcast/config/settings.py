@@ -330,11 +330,24 @@ class Settings(SettingsSection):
             filters = tuple(submeter.topic.replace("{part}", part) for part in submeter.parts or ("{part}",))
             subscribed[f"submeters.{i}.topic"] = filters
         subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
-        subscribed["topics.plan"] = (_filter_of(topics.plan),)
-        for key, filters in subscribed.items():
-            if key != "topics.plan" and subscribed["topics.plan"][0] in filters:
-                msg = f"topics.plan: {topics.plan!r} is read by {key} already: a message is read once"
-                raise ValueError(msg)
+        commands = {"topics.plan": topics.plan}
+        if self.demand.is_limited:
+            published |= {"topics.demand": topics.demand, "topics.headroom_w": topics.headroom_w}
+            subscribed["topics.headroom"] = (self._with_gateway(topics.headroom),)
+            commands |= {"topics.demand_limit": topics.demand_limit, "topics.month_peak": topics.month_peak}
+        for command, topic in commands.items():
+            for key, filters in subscribed.items():
+                if _filter_of(topic) in filters:
+                    msg = f"{command}: {topic!r} is read by {key} already: a message is read once"
+                    raise ValueError(msg)
+            subscribed[command] = (_filter_of(topic),)
+        for register in self.demand.registers:
+            filter_ = _filter_of(register.topic)
+            for key in ("topics.reading", "topics.predict", "topics.headroom", *commands):
+                if filter_ in subscribed.get(key, ()):
+                    msg = f"{register.key}: {register.topic!r} is read by {key} already: a message is read once"
+                    raise ValueError(msg)
+            subscribed[register.key] = (filter_,)
         published = {key: self._with_gateway(topic) for key, topic in published.items()}
         for problem in echo_problems(subscribed, published):
             raise ValueError(problem)

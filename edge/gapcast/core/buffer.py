@@ -22,6 +22,7 @@ from enum import Enum
 
 import numpy as np
 
+from gapcast.core.demand.running_windows import RunningWindows
 from gapcast.core.device_streams import DeviceStreams, Stream
 from gapcast.core.features import GAP
 from gapcast.core.forecast_range import ForecastRange
@@ -78,6 +79,8 @@ class Buffers:
         self.spec = spec
         #: Quarter-hours of a week, of the first devices; None if no model takes them.
         self.week = week
+        #: Running billing windows, of the first devices; None without a limit.
+        self.billing: RunningWindows | None = None
         self.set_counted_minutes(n_counted or spec.context)
         self.submeters: Submeters = submeters or {}
         of_submeters = channels_of(self.submeters)
@@ -192,6 +195,8 @@ class Buffers:
         row = self._devices.forget(device)
         if row is not None and self.week is not None:
             self.week.forget(row)
+        if row is not None and self.billing is not None:
+            self.billing.forget(row)
         return row
 
     def add_device(self, device: str) -> Stream | None:
@@ -222,10 +227,10 @@ class Buffers:
         stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
         stream.block[stream.at, context - 1] = values
         stream.end = context
-        if self.week is not None:
-            if reading.minute <= stream.last_minute:
-                self.week.discard_from(stream.row, reading.minute)
-            self.week.add(stream.row, reading.minute, reading.gap_kw)
+        for minutes in (self.week, self.billing):
+            if minutes is not None and reading.minute <= stream.last_minute:
+                minutes.discard_from(stream.row, reading.minute)
+        self._record_minutes(stream, reading, ())
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
         stream.filled = int(reading.is_filled)
@@ -244,12 +249,8 @@ class Buffers:
         if n_missing:
             before = stream.block[stream.at, end - 1]
             stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
-            if self.week is not None:
-                filled_kw = stream.block[stream.at, end : end + n_missing].reshape(n_missing, -1)[:, 0].tolist()
-                for minute, gap_kw in enumerate(filled_kw, start=stream.last_minute + 1):
-                    self.week.add(stream.row, minute, gap_kw)
-        if self.week is not None:
-            self.week.add(stream.row, reading.minute, reading.gap_kw)
+        if self.week is not None or self.billing is not None:
+            self._record_minutes(stream, reading, stream.block[stream.at, end : end + n_missing] if n_missing else ())
         end += ahead_min
         stream.block[stream.at, end - 1] = values
         stream.end = end
@@ -259,6 +260,16 @@ class Buffers:
         if reading.is_filled or stream.filled:
             stream.filled = (stream.filled << ahead_min | reading.is_filled) & self._window_bits
         return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
+
+    def _record_minutes(self, stream: Stream, reading: Reading, missing: F32 | tuple[()]) -> None:
+        """Add the interpolated values ``missing`` before ``reading``, and the reading, to the week and the windows."""
+        filled_kw = [float(values.flat[0]) for values in missing]
+        week, billing, row = self.week, self.billing, stream.row
+        for minute, gap_kw in enumerate((*filled_kw, reading.gap_kw), start=reading.minute - len(filled_kw)):
+            if week is not None:
+                week.add(row, minute, gap_kw)
+            if billing is not None:
+                billing.add(row, reading.device, minute, gap_kw)
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
         if not self._extra and not self._no_submeters:

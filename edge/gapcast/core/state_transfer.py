@@ -33,7 +33,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
     model differs, the newest forecasts are left out. The quarter-hours of a week move to an engine that takes them.
     Learning state continues for the ensemble members that both have; for another horizon, it starts again, as do
-    scores, drift detection and history. What outlooks learned continues for the same outlook model and lead times.
+    scores, drift detection and history. What outlooks learned continues for the same outlook model and lead times, and
+    billing windows and their limits for the same options.
     Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
@@ -61,6 +62,11 @@ def transfer_state(before: Engine, after: Engine) -> None:
     after.plans.adopt(before.plans)
     if after.outlooks is not None and before.outlooks is not None:
         after.outlooks.adopt(before.outlooks)
+    after.buffers.billing = None
+    if after.demands is not None:
+        after.buffers.billing = after.demands.windows
+        if before.demands is not None:
+            after.demands.adopt(before.demands)
 
 
 def _transfer_outcomes(before: Engine, after: Engine) -> None:

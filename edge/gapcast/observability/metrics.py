@@ -74,6 +74,7 @@ def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
     by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
     yield CounterMetricFamily("gapcast_outlooks", "Outlooks made.", statistics.n_outlooks)
+    yield CounterMetricFamily("gapcast_demands", "Demands of billing windows made.", statistics.n_demands)
     yield _histogram(
         "gapcast_forecast_latency_seconds",
         "Time from the arrival of a reading to the publication of its forecast.",

@@ -1,0 +1,274 @@
+"""The engine's part that makes demands: running windows, the outlook of their rest, and the limits that apply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.demand.demand import F64, Demand, Demands
+from gapcast.core.demand.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.fuse import FuseRisk
+from gapcast.core.demand.headroom import Headroom, headroom_of
+from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
+from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
+from gapcast.core.demand.running_windows import RunningWindows, WindowState
+from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.device_rows import DeviceRows, rounds_of
+from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
+from gapcast.core.predictor import ModelIdentity
+from gapcast.core.window import F32, I64
+
+#: Reason of an error: the device has no demand.
+NO_DEMAND = "no_demand"
+_NO_DEMAND_FIX = "set demand.limit_kw or demand.fuse_kw"
+
+
+class DemandPart:
+    """Makes the demands of the devices with a limit and an outlook, and stores the newest of each."""
+
+    def __init__(self, plan: DemandPlan, model: ModelIdentity, max_devices: int, highest_kw: float) -> None:
+        """Make demands by ``plan`` of the first ``max_devices`` devices, from outlooks of ``model``.
+
+        ``highest_kw`` is the highest power of a reading.
+        """
+        self.model = model
+        self.highest_kw = highest_kw
+        self._leads_min = model.lead_times_min
+        #: The running windows, which the buffers add minutes to.
+        self.windows = RunningWindows(plan, max_devices)
+        self.power = RemainingPower(self._leads_min)
+        self._fuse = FuseRisk(self._leads_min)
+        #: The newest demands, in the rows from 1 on, like those of the outlooks.
+        self.state = DeviceRows({NEWEST: initial_newest()})
+        #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
+        self._registers: dict[int, RunningRegister] = {}
+        self._unlearned: RemainingInputs | None = None
+
+    def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
+        """Return the demands of the devices of ``accepted`` that have one; None if there are none.
+
+        ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
+        """
+        if outlooks is None:
+            return None
+        # A device may have been forgotten since its reading was accepted.
+        billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
+        if not billing:
+            return None
+        which = np.fromiter(billing, np.int64, len(billing))
+        rows = np.asarray(accepted.rows, dtype=np.int64)
+        of_outlooks = np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which)
+        observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
+        states = np.array(list(billing.values()), dtype=np.float64)
+        running, following, rest = _columns(states, observed)
+        self._use_registers(rows[which], observed, running)
+        kw = np.stack((outlooks.point_kw[of_outlooks], outlooks.mean_kw[of_outlooks]), axis=2)
+        left_min = running.end_minutes - running.start_minutes - running.elapsed_min
+        ahead = np.stack((np.zeros_like(left_min), left_min, following.end_minutes - observed - 1))
+        remaining = self._remaining(rows[which] + 1, observed, kw, windows[which], ahead)
+        means_kw = [
+            mean_between(self._leads_min, kw[:, :, MEAN_TO, MEAN], ahead[kind], ahead[kind + 1]) for kind in range(2)
+        ]
+        made = Demands(
+            model=outlooks.model,
+            issued_at_ms=outlooks.issued_at_ms,
+            devices=[accepted.devices[i] for i in which.tolist()],
+            observed_minutes=observed,
+            running=forecast_windows(running, remaining[0], means_kw[0], self.highest_kw),
+            next=forecast_windows(following, remaining[1], means_kw[1], self.highest_kw),
+            risk=running.risk,
+            month_peak_kw=rest[:, 0],
+            fuse_kw=rest[:, 1],
+            p_fuse=np.full(len(which), np.nan),
+        )
+        self._add_fuse(made, kw[:, :, 0], left_min)
+        store_newest(self.state, rows[which] + 1, made)
+        return made
+
+    def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
+        """Write the mean so far of the meters' registers into ``running``, in place, where they are of use."""
+        if not self._registers:
+            return
+        for i, row in enumerate(rows.tolist()):
+            register = self._registers.get(row)
+            if register is not None:
+                bounds = int(running.start_minutes[i]), int(running.end_minutes[i])
+                so_far_kw = register.so_far_kw(*bounds, int(observed[i]))
+                if so_far_kw is not None:
+                    running.sum_kw[i] = so_far_kw * running.n_known[i]
+
+    def record_running_register(self, row: int, register: RunningRegister) -> None:
+        """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
+        if self.windows.of(row) is not None:
+            self._registers[row] = register
+
+    def _remaining(self, rows: I64, minutes: I64, kw: F64, windows: F32, ahead: I64) -> tuple[PowerDistributions, ...]:
+        """Return the distributions of the rest of the running windows, and of the next ones.
+
+        ``rows`` are those of the state. The rest of the running window ends ``ahead[1]`` minutes ahead, the next one
+        ``ahead[2]``.
+        """
+        self.state.index(rows)
+        quantiles_kw = np.empty((2, len(rows), len(LEVELS)))
+        for at in rounds_of(rows):
+            self.learn()
+            part = RemainingInputs(
+                np.tile(rows[at], 2),
+                np.tile(minutes[at], 2),
+                np.concatenate((kw[at], kw[at])),
+                np.concatenate((windows[at], windows[at])),
+                ahead[:2, at].reshape(-1),
+                ahead[1:, at].reshape(-1),
+            )
+            quantiles_kw[:, at] = self.power.distributions(part).kw.reshape(2, -1, len(LEVELS))
+            self._unlearned = part
+        return tuple(map(PowerDistributions, quantiles_kw))
+
+    def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
+        """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
+        fused = np.flatnonzero(~np.isnan(made.fuse_kw))
+        if fused.size:
+            of_fuse = point_kw[fused], left_min[fused], made.fuse_kw[fused]
+            made.p_fuse[fused] = self._fuse.p_above(*of_fuse)
+            headroom_kw = self._fuse.headroom_kw(*of_fuse, made.risk[fused])
+            made.running.headroom_kw[fused] = np.minimum(made.running.headroom_kw[fused], headroom_kw)
+
+    def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
+        """Set the limit of ``device``, which has ``row`` (None: no readings yet); None: back to the configured one.
+
+        Raises :class:`PayloadError` if the device has no demand, for an impossible limit, and if too many have one.
+        """
+        self._require_demand(device)
+        if limit_kw is not None:
+            if not 0 < limit_kw <= self.highest_kw:
+                detail = f"the limit is {limit_kw:g} kW: set one from above 0 to limits.max_kw ({self.highest_kw:g})"
+                raise PayloadError("out_of_range", detail)
+            if device not in self.windows.set_limits_kw and len(self.windows.set_limits_kw) >= self.windows.max_rows:
+                most = f"outlook.max_devices ({self.windows.max_rows}) devices"
+                raise PayloadError("too_many_devices", f"{most} have a limit that was set while running: clear one")
+        self.windows.set_limit(row, device, limit_kw)
+
+    def correct_month_peak(self, row: int | None, device: str, peak_kw: float, minute: int | None) -> None:
+        """Correct the highest window of the running month of ``device``, kW; see :meth:`Engine.correct_month_peak`.
+
+        Raises :class:`PayloadError`.
+        """
+        self._require_demand(device)
+        one = None if row is None else self.windows.of(row)
+        if one is None:
+            raise PayloadError("unknown_device", f"{device} has no window yet: wait for its first reading")
+        if not 0 <= peak_kw <= self.highest_kw:
+            detail = f"the peak is {peak_kw:g} kW: send one from 0 to limits.max_kw ({self.highest_kw:g})"
+            raise PayloadError("out_of_range", detail)
+        running = one.window
+        window = one.calendar.window_at(running.start_minute - 1 if minute is None else minute)
+        at = f"the window from {minute_label(window.start_minute)}"
+        if window.start_minute >= running.start_minute:
+            raise PayloadError("bad_time", f"{at} is not over: name a minute of one that is")
+        if window.month != running.month:
+            newest = minute_label(running.start_minute)
+            raise PayloadError("bad_time", f"{at} is not in the month of {newest}, the running one: only that is kept")
+        one.peaks.correct(window, peak_kw)
+        one.refresh()
+
+    def _require_demand(self, device: str) -> None:
+        if not self.windows.plan.of(device).is_limited:
+            raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX} for it")
+
+    def headroom(self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest) -> Headroom:
+        """Return the answer to ``request`` of the device of ``row``, from its newest ``demand`` and ``outlook``.
+
+        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook.
+        """
+        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
+        one = self.windows.of(row)
+
+        def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
+            n = len(ahead_from)
+            rows, minutes = np.full(n, row + 1), np.full(n, outlook.observed_minute)
+            repeated = np.repeat(kw, n, axis=0), np.repeat(window[np.newaxis], n, axis=0)
+            return self.power.distributions(RemainingInputs(rows, minutes, *repeated, ahead_from, ahead_to))
+
+        def minutes_above(limit_kw: float) -> F64:
+            found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
+            return found
+
+        def window_from(start_minute: int) -> tuple[int, float | None]:
+            return (start_minute + 1, None) if one is None else one.window_from(start_minute)
+
+        return headroom_of(demand, request, powers, minutes_above, window_from, self.highest_kw)
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last demands bring."""
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is not None:
+            self.power.learn(unlearned)
+
+    def devices(self, names: Sequence[str]) -> list[str]:
+        """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
+        plan, n_rows = self.windows.plan, self.windows.max_rows
+        return [name for name in names[:n_rows] if name and plan.of(name).is_limited]
+
+    def newest(self, row: int, device: str) -> Demand | None:
+        """Return the newest demand of ``device``, which has ``row``; None without one."""
+        return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None
+
+    def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
+        """Set the time of issue of the newest demands of ``rows``, those that have one."""
+        for row, at_ms in zip(rows, issued_at_ms, strict=True):
+            if row < self.windows.max_rows:
+                stamp_newest(self.state, row + 1, at_ms)
+
+    @property
+    def signature(self) -> str:
+        """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
+        return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
+
+    def adopt(self, before: DemandPart) -> None:
+        """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
+        before.learn()
+        self.windows.adopt(before.windows)
+        if before.signature == self.signature:
+            self.state, self.power.state = before.state, before.power.state
+
+    def forget(self, row: int) -> None:
+        """Remove all state of the device of ``row``, but for a limit that was set."""
+        self.learn()
+        self._registers.pop(row, None)
+        self.windows.forget(row)
+        self.state.forget(row + 1)
+        self.power.state.forget(row + 1)
+
+
+def require_demands(demands: DemandPart | None, device: str) -> DemandPart:
+    """Return ``demands``; raise :class:`PayloadError` if there are none, and so none of ``device``."""
+    if demands is None:
+        raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX}, with outlooks enabled")
+    return demands
+
+
+def _columns(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:
+    """Return the running and the next windows of ``states`` ``[N, 12]``, and their month's peaks and fuses ``[N, 2]``.
+
+    The columns of ``states`` are those of :class:`WindowState`.
+    """
+    columns = dict(zip(WindowState._fields, states.T, strict=True))
+    start, end, next_end, n_known, source, next_source = (
+        columns[name].astype(np.int64)
+        for name in ("start_minute", "end_minute", "next_end_minute", "n_known", "source", "next_source")
+    )
+    none, risk = np.zeros(len(states), dtype=np.int64), columns["risk"]
+    running = WindowColumns(
+        start, end, observed + 1 - start, n_known, columns["sum_kw"], columns["limit_kw"], source, risk
+    )
+    following = WindowColumns(
+        end, next_end, none, none, np.zeros(len(states)), columns["next_limit_kw"], next_source, risk
+    )
+    return running, following, np.stack((columns["month_peak_kw"], columns["fuse_kw"]), axis=1)
