@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.demand.document import demand_document
 from gapcast.core.demand.options import DemandOptions, DemandPlan
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
+from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.reading import Limits, Reading
 from gapcast.http.app import HttpOptions, create_app
@@ -56,6 +57,10 @@ def run(service: Service, link: MemoryLink, *devices: str, n: int = 3, first: in
         service.run_once(0)
 
 
+def label_minute(label: str) -> int:
+    return minute_of(round(datetime.fromisoformat(label).timestamp() * 1_000))
+
+
 def ask(service: Service, method: str, path: str, **options: Any) -> httpx.Response:
     handler = PredictHandler(service.queries, Limits(), max_body_bytes=10_000, max_readings=100)
     http = options.pop("http", HttpOptions(max_body_bytes=10_000))
@@ -76,12 +81,28 @@ def ask(service: Service, method: str, path: str, **options: Any) -> httpx.Respo
 def test_demand_of_a_device_is_the_published_one(service: Service, link: MemoryLink) -> None:
     run(service, link, "home", n=18)
     answer = ask(service, "GET", "/demand?device=home")
-    assert (answer.status_code, answer.json()) == (200, demand_document(link.demands[-1]))
+    peaks = [{"start": minute_label(MONDAY), "kw": 1.0}]
+    assert (answer.status_code, answer.json()) == (200, demand_document(link.demands[-1]) | {"month_peaks": peaks})
     document = answer.json()
+    assert ask(service, "GET", "/devices/home").json()["demand"] == document
     assert (document["window_start"], document["elapsed_min"]) == (minute_label(MONDAY + 15), 3)
     assert (document["limit_kw"], document["limit_source"], document["month_peak_kw"]) == (2.0, "fixed", 1.0)
     metrics = generate_latest(build_registry(service, ServiceInfo("", "gw"))).decode()
     assert "gapcast_demands_total 17.0" in metrics
+
+
+def test_month_peaks_are_the_highest_window_of_each_day(service: Service, link: MemoryLink) -> None:
+    for day in range(7):
+        run(service, link, "home", n=16, first=MONDAY + 1_440 * day + 600, kw=1.0 + day % 4 / 10)
+    peaks = ask(service, "GET", "/demand?device=home").json()["month_peaks"]
+    days = [(one["kw"], (minute - MONDAY) // 1_440) for one in peaks for minute in [label_minute(one["start"])]]
+    assert days == [(pytest.approx(1.3), 3), (pytest.approx(1.2), 2), (pytest.approx(1.2), 6), (1.1, 1), (1.1, 5)]
+
+
+def test_device_without_demand_has_none_in_its_document(service: Service, link: MemoryLink) -> None:
+    run(service, link, "free")
+    assert ask(service, "GET", "/devices/free").json()["demand"] is None
+    assert service.queries.demands.month_peaks("free") == service.queries.demands.month_peaks("nobody") == []
 
 
 def test_demands_are_paged_by_device(service: Service, link: MemoryLink) -> None:

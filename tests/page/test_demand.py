@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gapcast.core.demand.demand import Demand
@@ -13,8 +17,12 @@ from gapcast.core.demand.options import LimitSource
 from gapcast.core.grid import MINUTE_MS, minute_label
 from tests.page.conftest import House, Look
 from tests.page.test_access import faults
+from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, PHONE, Window
 from tests.support.demands import DEMAND
+from tests.support.gateways import Gateway
+from tests.support.models import models_with_outlook
+from tests.support.peers import peer_of
 
 KW = "\xa0kW"
 PEAKS_KW = (3.214, 2.98)
@@ -92,8 +100,10 @@ def test_bar_is_to_scale(house: House, look: Look) -> None:
     )
     for label in ("#bar-limit-label", "#bar-end-label"):
         box, around = (window.page.locator(one).bounding_box() for one in (label, "#bar"))
-        assert box is not None and around is not None
-        assert around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]
+        assert box is not None
+        assert around is not None
+        assert around["x"] <= box["x"]
+        assert box["x"] + box["width"] <= around["x"] + around["width"]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +213,37 @@ def test_demand_expires_by_the_clock_and_in_a_replay_by_its_age(house: House, lo
     later_s = at_s + 2 * 86_400
     replay = replace(early, issued_at_ms=later_s * 1_000)
     assert window.page.evaluate(phases, [document_of(replay), later_s])[:2] == ["current", "expired"]
+
+
+def test_panel_follows_the_events(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, tmp_path: Path
+) -> None:
+    gateway = start(mosquitto, **models_with_outlook(tmp_path / "models"), demand={"limit_kw": 2.5, "hours": ""})
+    url = f"{gateway.url}/demand?device=home"
+    reading = '{{"ts": "2026-11-03T17:{:02}:00Z", "gap_kw": {}}}'
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in range(20):
+            peer.publish("gap/home/reading", reading.format(minute, 1 + minute % 4 / 10))
+        gateway.wait_taken(20)
+        window = look("about:blank", timezone_id="UTC")
+        first = httpx.get(f"{gateway.url}/devices/home").json()
+        issued_ms = round(datetime.fromisoformat(first["demand"]["issued_at"]).timestamp() * 1_000)
+        window.page.add_init_script(f"Date.now = () => {issued_ms}")  # it does not expire while the test runs
+        window.page.route("**/devices/home", lambda route: route.fulfill(json=first))  # so that events alone are new
+        window.open(f"{gateway.url}/#device=home")
+        window.see("#demand-head", "Billing window 17:15 to 17:30")
+        window.see("#elapsed-text", "5 of 15 minutes")
+        assert window.data("#headroom") == first["demand"]["headroom_w"]
+        window.see("#peaks", f"Tue 3 Nov, 17:00\n{first['demand']['month_peaks'][0]['kw']:.2f}{KW}")
+        assert httpx.put(url.replace("/demand?", "/demand/limit?"), json=2.25).status_code == 200
+        peer.publish("gap/home/reading", reading.format(20, 2.4))
+        gateway.wait_taken(21)
+        newest = httpx.get(url).json()
+        window.see("#elapsed-text", "6 of 15 minutes")
+        window.see("#demand-facts", f"2.25{KW}, set while running")
+        window.see("#demand-facts", f"Mean so far\n{newest['so_far_kw']:.2f}{KW}")
+        assert window.data("#headroom") == newest["headroom_w"]
+        window.see("#peaks", "17:00")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -16,6 +16,7 @@ from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.engine_part import DemandPart, require_demands
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.forecast import Forecast, Forecasts
@@ -243,10 +244,15 @@ class Engine:
 
     def month_peak_of(self, device: str) -> float | None:
         """Return the highest window of the running month of ``device``, kW; None before the first."""
+        highest = self.month_peaks_of(device, 1)
+        return highest[0].kw if highest else None
+
+    def month_peaks_of(self, device: str, n_days: int) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
         if self.demands is None or device not in self.buffers:
-            return None
+            return []
         windows = self.demands.windows.of(self.buffers.row(device))
-        return None if windows is None else windows.peaks.peak_kw(1)
+        return [] if windows is None else windows.peaks.highest(n_days)
 
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
         """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.

@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from gapcast.api.demand_changes import DemandChangeHandler
 from gapcast.api.headroom_answer import HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
-from gapcast.core.demand.document import demand_document
+from gapcast.core.demand.document import demand_document, device_demand_document
 from gapcast.core.errors import NoDemandError
 from gapcast.http import problems
 from gapcast.http.demand_schemas import (
-    DemandDocument,
     DemandList,
+    DeviceDemandDocument,
     HeadroomDocument,
     MonthPeakDocument,
     SetLimitDocument,
@@ -74,21 +74,24 @@ def demand_router(service: Service) -> APIRouter:
     demands, handler = service.queries.demands, HeadroomHandler(service.queries)
     changes = DemandChangeHandler(service)
 
-    @router.get("/demand", response_model=DemandList | DemandDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    @router.get(
+        "/demand", response_model=DemandList | DeviceDemandDocument, responses=problems.answers(HTTPStatus.NOT_FOUND)
+    )
     def demand_latest(
         device: str | None = None,
         limit: Annotated[int, Query(ge=1, le=MAX_DEMANDS, description="Page size")] = _N_DEMANDS,
         after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
     ) -> Any:
-        """Return the newest demand of one device, or of all devices that have one, sorted by id and paged."""
+        """Return the newest demand of one device, with the month's highest windows, or of all devices by id, paged."""
         if device is None:
             page, n_devices, next_ = demands.page(limit, after)
             documents = [demand_document(demand) for demand in page]
             return JSONResponse({"demands": documents, "n_devices": n_devices, "next": next_})
         try:
-            return JSONResponse(demand_document(demands.of(device)))
+            demand = demands.of(device)
         except NoDemandError as error:
             return problems.response_of(no_demand(error))
+        return JSONResponse(device_demand_document(demand, demands.month_peaks(device)))
 
     @router.get(
         "/headroom",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
-from gapcast.core.demand.document import DEMAND_FIELDS, NEXT, WINDOW_FIELDS
+from gapcast.core.demand.document import DEMAND_FIELDS, MONTH_PEAKS, N_MONTH_PEAKS, NEXT, WINDOW_FIELDS
 from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
 from gapcast.http.schemas import definition_of
 
@@ -78,9 +78,19 @@ _HEADROOM: dict[str, JsonValue] = {
 }
 
 
+_PEAKS = f"Highest windows of the local month so far, one a day, of at most {N_MONTH_PEAKS} days, highest first"
+
+
 def _model(name: str, text: str, example: dict[str, JsonValue], fields: dict[str, Any]) -> Any:
     config = ConfigDict(json_schema_extra={"examples": [example]}, protected_namespaces=())
     return create_model(name, __config__=config, __doc__=text, **fields)
+
+
+class PeakWindow(BaseModel):
+    """A day's highest window."""
+
+    start: str = Field(description="Its first minute")
+    kw: float = Field(description="Its mean, kW")
 
 
 WindowDocument: Any = _model(
@@ -89,12 +99,20 @@ WindowDocument: Any = _model(
     _WINDOW,
     {field.name: definition_of(field) for field in WINDOW_FIELDS},
 )
+_DEMAND_DEFINITIONS = {field.name: definition_of(field) for field in DEMAND_FIELDS} | {
+    NEXT: (WindowDocument, Field(description="The window after the running one"))
+}
 DemandDocument: Any = _model(
     "DemandDocument",
     "A demand: the running billing window; the same object as on the demand topic.",
     _DEMAND,
-    {field.name: definition_of(field) for field in DEMAND_FIELDS}
-    | {NEXT: (WindowDocument, Field(description="The window after the running one"))},
+    _DEMAND_DEFINITIONS,
+)
+DeviceDemandDocument: Any = _model(
+    "DeviceDemandDocument",
+    "The demand of a device, with the month's highest windows.",
+    _DEMAND | {MONTH_PEAKS: [{"start": "2026-11-02T17:45:00Z", "kw": 3.2}]},
+    _DEMAND_DEFINITIONS | {MONTH_PEAKS: (list[PeakWindow], Field(description=_PEAKS))},
 )
 HeadroomWindowDocument: Any = _model(
     "HeadroomWindowDocument",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gapcast.http.demand_schemas import DeviceDemandDocument
 from gapcast.http.schemas import ForecastDocument, OutlookDocument
 
 
@@ -134,6 +135,9 @@ class DeviceDocument(BaseModel):
     scores: DeviceScores
     outlook: OutlookDocument | None = Field(
         default=None, description="Newest outlook, as returned by `/outlook`; null without one, absent in lists"
+    )
+    demand: DeviceDemandDocument | None = Field(
+        default=None, description="Newest demand, as returned by `/demand`; null without one, absent in lists"
     )
     outlook_scores: OutlookScoresDocument | None = Field(
         default=None, description="Accuracy of its outlooks; null for a device without outlooks, absent in lists"

@@ -6,8 +6,10 @@ import heapq
 import time
 
 from gapcast.core.demand.demand import VALID_MIN, Demand
+from gapcast.core.demand.document import N_MONTH_PEAKS
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import headroom_request
+from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.service.running_engine import RunningEngine
@@ -29,6 +31,11 @@ class DemandQueries:
         if demand is None:
             raise NoDemandError(self.explain_absence(device))
         return demand
+
+    def month_peaks(self, device: str) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``device``, one a day; none without a demand."""
+        with self._running.lock:
+            return self._running.engine.month_peaks_of(device, N_MONTH_PEAKS)
 
     def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
         """Return the newest demands of ``limit`` devices by name, and the last name if more follow.

@@ -8,11 +8,12 @@ From :data:`DEMAND_FIELDS` follow the document on the demand topic and in REST, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.demand.demand import Demand, WindowDemand
+from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
@@ -21,6 +22,8 @@ from gapcast.core.grid import instant_label, minute_label
 DEMAND_SCHEMA = 1
 #: The field that is an object with :data:`WINDOW_FIELDS`.
 NEXT = "next"
+#: The field of REST with the month's highest windows, and of how many days it has one.
+MONTH_PEAKS, N_MONTH_PEAKS = "month_peaks", 5
 _W_PER_KW = 1_000
 
 
@@ -58,6 +61,12 @@ def demand_document(demand: Demand) -> dict[str, Any]:
     document.update([(field.name, field.value(demand)) for field in _AFTER])
     document[NEXT] = {field.name: field.value(following) for field in WINDOW_FIELDS}
     return document
+
+
+def device_demand_document(demand: Demand, peaks: Sequence[DayPeak]) -> dict[str, Any]:
+    """Return the JSON object of ``demand`` in REST: as published, with the month's highest windows, ``peaks``."""
+    highest = [{"start": minute_label(one.start_minute), "kw": _kw(one.kw)} for one in peaks]
+    return {**demand_document(demand), MONTH_PEAKS: highest}
 
 
 def headroom_w(headroom_kw: float) -> int:

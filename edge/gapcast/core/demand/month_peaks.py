@@ -57,7 +57,11 @@ class MonthPeaks:
         """Discard the peaks of windows from ``start_minute`` on: the clock was set back."""
         self.by_day = {day: one for day, one in self.by_day.items() if one.start_minute < start_minute}
 
+    def highest(self, n_days: int) -> list[DayPeak]:
+        """Return the highest peaks of at most ``n_days`` days, highest first."""
+        return sorted(self.by_day.values(), key=lambda one: (-one.kw, one.start_minute))[:n_days]
+
     def peak_kw(self, n_days: int) -> float | None:
         """Return the mean of the highest peaks of ``n_days`` days, or of all if there are fewer; None without one."""
-        highest = sorted((one.kw for one in self.by_day.values()), reverse=True)[:n_days]
+        highest = [one.kw for one in self.highest(n_days)]
         return sum(highest) / len(highest) if highest else None
