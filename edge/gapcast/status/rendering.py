@@ -121,7 +121,7 @@ def _demands(snapshot: StatusSnapshot, now: datetime, pen: Pen) -> list[str]:
 
 
 def _more(n_shown: int, n_more: int, pen: Pen) -> list[str]:
-    return [pen(f"           and {n_more:,} more", "quiet")] if n_shown and n_more else []
+    return [pen(f"           and {n_more:,} more", "quiet")] if n_shown and n_more > 0 else []
 
 
 def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) -> list[str]:
