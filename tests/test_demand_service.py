@@ -158,13 +158,15 @@ def test_service_uses_the_registers_of_the_meter(link: MemoryLink) -> None:
     assert store.changes == [(16, CorrectedMonthPeak("home", MonthPeak(4.0, None)))]
 
 
-def test_service_demand_of_a_device_forgotten_meanwhile_is_left_out(link: MemoryLink) -> None:
+def test_service_demand_of_a_device_forgotten_meanwhile_is_left_out(
+    link: MemoryLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = service_of(link)
     run(service, link)
 
     def forget(*_: object) -> None:
         service.forget("home")
 
-    link.publish_measured = forget  # type: ignore[method-assign]  # another thread, while the batch is published
+    monkeypatch.setattr(link, "publish_measured", forget)  # another thread, while the batch is published
     run(service, link, 3)
     assert len(link.demands) == 2

@@ -257,6 +257,23 @@ def test_outlook_without_the_default_model_is_off_and_logged(with_outlook: Path)
     ]
 
 
+def test_demand_without_an_outlook_model_is_an_error(with_outlook: Path) -> None:
+    limited = settings(with_outlook, demand={"limit_kw": 2.5})
+    problem = "demand: a limit needs outlooks, and outlook cannot make them: it is not installed; set outlook.model, or"
+    with pytest.raises(ModelError, match=problem):
+        load_models(limited)
+
+
+def test_demand_of_the_settings_is_that_of_the_engine(with_outlook: Path) -> None:
+    limited = settings(with_outlook, outlook={"model": "with-history"}, demand={"limit_kw": 2.5, "window_min": 30})
+    demands = engine_of(limited, load_models(limited)).demands
+    assert demands is not None
+    assert demands.windows.plan == limited.demand.plan(limited.site.zone)
+    assert (demands.windows.max_rows, demands.highest_kw) == (100, 100.0)
+    without = settings(with_outlook, outlook={"model": "with-history"})
+    assert engine_of(without, load_models(without)).demands is None
+
+
 def test_outlook_model_that_is_named_and_missing_is_an_error(with_outlook: Path) -> None:
     with pytest.raises(
         ModelError, match=r"outlook\.model: there is no model 'oracle' in .*; there are: lstm-5-3, with"

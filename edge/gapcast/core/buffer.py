@@ -176,6 +176,15 @@ class Buffers:
                 if stream.n_seen and not self.week.has(stream.row):
                     self.week.add_window(stream, self.spec.context)
 
+    def begin_billing(self, billing: RunningWindows) -> None:
+        """Feed ``billing`` from now on; begin the windows of the devices that have none with their known minutes."""
+        self.billing = billing
+        for device, stream in self._streams.items():
+            if stream.n_seen and billing.of(stream.row) is None:
+                n_known = stream.observed.bit_length()
+                known = stream.block[stream.at, stream.end - n_known : stream.end].reshape(n_known, -1)
+                billing.begin_after(stream.row, device, stream.last_minute, known[:, 0])
+
     @property
     def row_width(self) -> int:
         """Minutes in a device's row: the context and some columns beyond it."""

@@ -14,7 +14,7 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.engine_part import DemandPart, require_demands
-from gapcast.core.demand.headroom import Headroom
+from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import DemandPlan
@@ -215,12 +215,11 @@ class Engine:
 
     def demand_of(self, device: str) -> Demand | None:
         """Return the newest demand of ``device``, or None if the device is unknown or has none."""
-        if self.demands is None or device not in self.buffers:
-            return None
-        return self.demands.newest(self.buffers.row(device), device)
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.newest(row, device)
 
-    def headroom_of(self, device: str, request: HeadroomRequest) -> Headroom | None:
-        """Return whether a load may be drawn by ``device``; None if it has no demand of its newest reading."""
+    def load_risks_of(self, device: str, request: HeadroomRequest) -> LoadRisks | None:
+        """Return the risks of a load at ``device``; None if it has no demand of its newest reading."""
         demand, outlook = self.demand_of(device), self.outlook_of(device)
         if self.demands is None or demand is None or outlook is None:
             return None
@@ -228,7 +227,7 @@ class Engine:
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
             return None
         with np.errstate(**_DAMAGED):
-            return self.demands.headroom(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
+            return self.demands.load_risks(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.
@@ -244,15 +243,13 @@ class Engine:
 
     def month_peak_of(self, device: str) -> float | None:
         """Return the highest window of the running month of ``device``, kW; None before the first."""
-        highest = self.month_peaks_of(device, 1)
-        return highest[0].kw if highest else None
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.windows.month_peak_kw(row)
 
     def month_peaks_of(self, device: str, n_days: int) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
-        if self.demands is None or device not in self.buffers:
-            return []
-        windows = self.demands.windows.of(self.buffers.row(device))
-        return [] if windows is None else windows.peaks.highest(n_days)
+        row = self._row_of(device)
+        return [] if self.demands is None or row is None else self.demands.windows.month_peaks(row, n_days)
 
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
         """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.
@@ -365,6 +362,11 @@ class Engine:
         if self.demands is not None:
             self.demands.stamp(rows, issued_at_ms)
 
+    def is_changed(self, device: str) -> bool:
+        """Return whether a plan or a limit was set for ``device``, which may be unknown otherwise."""
+        has_limit = self.demands is not None and device in self.demands.windows.set_limits_kw
+        return has_limit or device in self.plans.trackers
+
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
@@ -379,6 +381,6 @@ class Engine:
             self.history.forget(row)
             if self.outlooks is not None:
                 self.outlooks.forget(row)
-            if self.demands is not None:
-                self.demands.forget(row)
+        if self.demands is not None:
+            self.demands.forget(row, device)
         return row

@@ -64,9 +64,9 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.outlooks.adopt(before.outlooks)
     after.buffers.billing = None
     if after.demands is not None:
-        after.buffers.billing = after.demands.windows
         if before.demands is not None:
             after.demands.adopt(before.demands)
+        after.buffers.begin_billing(after.demands.windows)
 
 
 def _transfer_outcomes(before: Engine, after: Engine) -> None:

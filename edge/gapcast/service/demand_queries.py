@@ -62,9 +62,10 @@ class DemandQueries:
         limits = self._running.engine.limits
         request = headroom_request(kw, minutes, limits.max_kw)
         with self._running.lock:
-            headroom = self._running.engine.headroom_of(device, request)
-        if headroom is None:
+            risks = self._running.engine.load_risks_of(device, request)
+        if risks is None:
             raise NoDemandError(self.explain_absence(device))
+        headroom = risks.answer(limits.max_kw)  # without the lock: the stream does not wait for it
         age_min = (time.time_ns() // 1_000_000 - headroom.demand.issued_at_ms) / MINUTE_MS
         if age_min > VALID_MIN:
             msg = (

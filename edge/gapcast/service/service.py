@@ -122,12 +122,12 @@ class Service:
     def forget(self, device: str) -> bool:
         """Discard the state of ``device``; it starts again with its next reading. Return whether it was known."""
         with self._running.lock:
-            has_plan = device in self._running.engine.plans.trackers
+            was_changed = self._running.engine.is_changed(device)
             row = self._running.engine.forget(device)
             if row is not None:
                 self._availability.forget(device, row)
                 self._score_reports.forget(row)
-            elif not has_plan:
+            elif not was_changed:
                 return False
             self._changes.append(ForgottenDevice(device))
         self._attempt("refit", self._running.recorder.forget, device)

@@ -27,9 +27,9 @@ def engine_after(plan: DemandPlan = LIMITED, n: int = 99) -> Engine:
 
 
 def ask(engine: Engine, kw: float, minutes: int, device: str = "home") -> Headroom:
-    found = engine.headroom_of(device, HeadroomRequest(kw, minutes))
-    assert found is not None
-    return found
+    risks = engine.load_risks_of(device, HeadroomRequest(kw, minutes))
+    assert risks is not None
+    return risks.answer(100.0)
 
 
 @pytest.mark.parametrize("fuse_kw", [None, 2.0])
@@ -99,15 +99,23 @@ def test_headroom_beyond_the_outlook_is_approximate() -> None:
 def test_headroom_needs_a_demand_of_the_newest_reading() -> None:
     engine = engine_after()
     request = HeadroomRequest(1.0, 5)
-    assert engine.headroom_of("nobody", request) is None
+    assert engine.load_risks_of("nobody", request) is None
     engine.accept([Reading("home", MONDAY + 99, 1.0)])  # its outlook was not made
-    assert engine.headroom_of("home", request) is None
+    assert engine.load_risks_of("home", request) is None
     unlimited = demand_engine(DemandPlan())
     process(unlimited, stream_of(POWERS_KW[:3]))
-    assert unlimited.headroom_of("home", request) is None
+    assert unlimited.load_risks_of("home", request) is None
+
+
+def test_headroom_of_a_device_that_lost_its_limit_is_none() -> None:
+    engine = engine_after()
+    assert engine.demands is not None
+    engine.demands.windows.forget(0)
+    assert engine.demand_of("home") is not None
+    assert engine.load_risks_of("home", HeadroomRequest(1.0, 5)) is None
 
 
 def test_headroom_of_a_device_without_an_outlook_is_none() -> None:
     engine = demand_engine(LIMITED, options=OutlookOptions(max_devices=1))
     process(engine, [*stream_of([1.0, 1.1]), *stream_of([1.0, 1.1], device="second")])
-    assert engine.headroom_of("second", HeadroomRequest(1.0, 5)) is None
+    assert engine.load_risks_of("second", HeadroomRequest(1.0, 5)) is None

@@ -11,7 +11,7 @@ import pytest
 
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.exceedances import any_minute, any_window
-from gapcast.core.demand.headroom import HORIZON_MIN, Headroom, WindowFrom, headroom_of
+from gapcast.core.demand.headroom import HORIZON_MIN, Headroom, LoadRisks, WindowFrom
 from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, headroom_document
 from gapcast.core.demand.headroom_request import HeadroomRequest, headroom_request
 from gapcast.core.demand.options import LimitSource
@@ -27,8 +27,8 @@ def windows_of(one: Demand, limit_kw: float | None) -> WindowFrom:
 
 
 def ask(one: Demand, kw: float, minutes: int, power: Any = None, *, limit_kw: float | None = 2.5) -> Headroom:
-    windows = windows_of(one, limit_kw)
-    return headroom_of(one, HeadroomRequest(kw, minutes), power or powers(), above, windows, HIGHEST_KW)
+    request, windows = HeadroomRequest(kw, minutes), windows_of(one, limit_kw)
+    return LoadRisks(one, request, power or powers(), above, windows).answer(HIGHEST_KW)
 
 
 def above(kw: float) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_later_windows_have_their_own_limits() -> None:
         asked.append(start)
         return start + 15, None if start >= NOON + 60 else 2.5
 
-    found = headroom_of(demand(), HeadroomRequest(1.0, 70), powers(), above, window_from, HIGHEST_KW)
+    found = LoadRisks(demand(), HeadroomRequest(1.0, 70), powers(), above, window_from).answer(HIGHEST_KW)
     assert [one.limit_kw for one in found.windows] == [2.5, 2.5, 2.5, 2.5, None]
     assert min(asked) == NOON + 30
 
@@ -164,7 +164,7 @@ def test_window_that_a_clock_change_cuts_short_has_its_own_length() -> None:
     def window_from(start: int) -> tuple[int, float | None]:
         return start + (30 if start == NOON + 120 else 60), 2.5
 
-    found = headroom_of(demand(0, 60), HeadroomRequest(1.0, 180), powers(), above, window_from, HIGHEST_KW)
+    found = LoadRisks(demand(0, 60), HeadroomRequest(1.0, 180), powers(), above, window_from).answer(HIGHEST_KW)
     assert [(one.end_minute - one.start_minute, one.load_min) for one in found.windows] == [
         (60, 60), (60, 60), (30, 30), (60, 30),
     ]  # fmt: skip

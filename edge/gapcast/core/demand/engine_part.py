@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import F64, Demand, Demands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.demand.headroom import Headroom, headroom_of
+from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
+from gapcast.core.demand.newest_demands import (
+    NEWEST,
+    initial_newest,
+    is_sound_newest,
+    read_newest,
+    stamp_newest,
+    store_newest,
+)
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
-from gapcast.core.demand.running_windows import RunningWindows, WindowState
+from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
+from gapcast.core.demand.stored_state import (
+    SIGNATURE,
+    TRACKED,
+    check_columns,
+    implausible_windows,
+    limit_columns,
+    restore_rows,
+    restore_windows,
+    restored_limits,
+    window_columns,
+)
 from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
@@ -25,6 +46,8 @@ from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
 
+#: Prefix of the columns of what was learned of the remaining power.
+_POWER = "power/"
 #: Reason of an error: the device has no demand.
 NO_DEMAND = "no_demand"
 _NO_DEMAND_FIX = "set demand.limit_kw or demand.fuse_kw"
@@ -182,13 +205,18 @@ class DemandPart:
         if not self.windows.plan.of(device).is_limited:
             raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX} for it")
 
-    def headroom(self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest) -> Headroom:
-        """Return the answer to ``request`` of the device of ``row``, from its newest ``demand`` and ``outlook``.
+    def load_risks(
+        self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
+    ) -> LoadRisks | None:
+        """Return the risks of the load of ``request`` at the device of ``row``, from its newest demand and outlook.
 
-        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook.
+        ``window`` ``[context]`` are its newest readings, kW, up to that of the outlook. None if the device has a limit
+        no more.
         """
-        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
         one = self.windows.of(row)
+        if one is None:
+            return None
+        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
 
         def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
             n = len(ahead_from)
@@ -200,10 +228,7 @@ class DemandPart:
             found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
             return found
 
-        def window_from(start_minute: int) -> tuple[int, float | None]:
-            return (start_minute + 1, None) if one is None else one.window_from(start_minute)
-
-        return headroom_of(demand, request, powers, minutes_above, window_from, self.highest_kw)
+        return LoadRisks(demand, request, powers, minutes_above, one.window_from)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
@@ -231,6 +256,46 @@ class DemandPart:
         """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
         return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
 
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
+        self.learn()
+        windows = [self.windows.of(row) for row in rows]
+        tracked = np.array([i for i, one in enumerate(windows) if one is not None], dtype=np.int64)
+        state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
+        return {
+            SIGNATURE: np.array([self.signature]),
+            TRACKED: tracked,
+            **window_columns([one for one in windows if one is not None]),
+            **limit_columns(self.windows),
+            **self.state.columns(state_rows),
+            **{f"{_POWER}{name}": column for name, column in self.power.state.columns(state_rows).items()},
+        }
+
+    def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
+        """Restore the result of :meth:`columns`, whose devices now have the rows of ``buffers``, in their order.
+
+        Return what was left out because values are out of range, empty if nothing was. State of another outlook model
+        is left out. Devices without sound stored windows begin with the known minutes of ``buffers``. Raises
+        :class:`StateError` if the columns do not fit each other.
+        """
+        self.windows.set_limits_kw = restored_limits(columns, self.windows, self.highest_kw)
+        buffers.begin_billing(self.windows)
+        places = check_columns(columns)
+        bad = implausible_windows(columns)
+        which = np.flatnonzero(~bad & (places < min(len(buffers), self.windows.max_rows)))
+        rows = places[which]
+        for i, row in zip(which.tolist(), rows.tolist(), strict=True):
+            one = self.windows.of(row)
+            if one is not None:
+                restore_windows(one, columns, i, buffers.stream(buffers.device(row)).last_minute)
+        n_bad = int(bad.sum())
+        if SIGNATURE in columns and columns[SIGNATURE].tolist() == [self.signature]:
+            n_bad += restore_rows(self.power.state, columns, _POWER, which, rows + 1)
+            sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
+            n_bad += int(np.count_nonzero(~sound))
+            restore_rows(self.state, columns, "", which[sound], rows[sound] + 1)
+        return f"{n_bad} rows of demands are out of range" if n_bad else ""
+
     def adopt(self, before: DemandPart) -> None:
         """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
@@ -238,13 +303,21 @@ class DemandPart:
         if before.signature == self.signature:
             self.state, self.power.state = before.state, before.power.state
 
-    def forget(self, row: int) -> None:
-        """Remove all state of the device of ``row``, but for a limit that was set."""
+    @property
+    def n_bytes_per_device(self) -> int:
+        """Bytes of state per device with a demand, about."""
+        arrays = *self.state.arrays.values(), *self.power.state.arrays.values()
+        return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
+
+    def forget(self, row: int | None, device: str) -> None:
+        """Remove all state of ``device``, which has ``row`` (None: no readings), and the limit that was set for it."""
         self.learn()
-        self._registers.pop(row, None)
-        self.windows.forget(row)
-        self.state.forget(row + 1)
-        self.power.state.forget(row + 1)
+        self.windows.set_limit(row, device, None)
+        if row is not None:
+            self._registers.pop(row, None)
+            self.windows.forget(row)
+            self.state.forget(row + 1)
+            self.power.state.forget(row + 1)
 
 
 def require_demands(demands: DemandPart | None, device: str) -> DemandPart:

@@ -73,67 +73,32 @@ class Headroom:
     windows: tuple[HeadroomWindow, ...]
 
 
-def headroom_of(
-    demand: Demand,
-    request: HeadroomRequest,
-    powers: MeanPowers,
-    minutes_above: MinutesAbove,
-    window_from: WindowFrom,
-    highest_kw: float,
-) -> Headroom:
-    """Return the answer to ``request`` with the forecast of ``demand``.
+class LoadRisks:
+    """The risks of loads that run as long as in ``request``, by power and start: S starts, in minutes after the first.
 
-    ``powers`` and ``minutes_above`` are of the same outlook, ``window_from`` returns the windows after the demand's. No
-    power above ``highest_kw`` is returned.
+    Nothing of it depends on the state of the engine any more, so that :meth:`answer` may be called by any thread.
     """
-    risks = _Risks(demand, request.minutes, powers, minutes_above, window_from)
-    now, starts = np.zeros(1, dtype=np.int64), np.arange(HORIZON_MIN + 1)
-    allowed = np.flatnonzero(risks.are_allowed(request.kw, starts))
-    p_fuse = risks.fuse(request.kw, now)
-    return Headroom(
-        demand=demand,
-        request=request,
-        start_minute=risks.first_minute,
-        p_exceed=float(any_window(risks.windows(request.kw, now))[0]),
-        p_exceed_without=float(any_window(risks.windows(0.0, now))[0]),
-        p_fuse=None if p_fuse is None else float(p_fuse[0]),
-        is_allowed=bool(allowed.size and allowed[0] == 0),
-        max_kw=_largest_w(risks, now, int(highest_kw * _W_PER_KW)) / _W_PER_KW,
-        earliest_start_minute=risks.first_minute + int(allowed[0]) if allowed.size else None,
-        windows=risks.touched(request.kw),
-    )
-
-
-def _largest_w(risks: _Risks, now: I64, highest_w: int) -> int:
-    """Return the largest power that is allowed from now on, W, at most ``highest_w``; 0 if none is."""
-    allowed_w, refused_w = 0, highest_w + 1
-    while refused_w - allowed_w > 1:
-        middle_w = (allowed_w + refused_w) // 2
-        if risks.are_allowed(middle_w / _W_PER_KW, now)[0]:
-            allowed_w = middle_w
-        else:
-            refused_w = middle_w
-    return allowed_w
-
-
-class _Risks:
-    """The risks of loads that run for ``minutes``, by power and start: S starts, in minutes after the first one."""
 
     def __init__(
         self,
         demand: Demand,
-        minutes: int,
+        request: HeadroomRequest,
         powers: MeanPowers,
         minutes_above: MinutesAbove,
         window_from: WindowFrom,
     ) -> None:
-        self._demand, self._minutes = demand, minutes
+        """Prepare the windows that may be touched.
+
+        ``powers`` and ``minutes_above`` are of the outlook of ``demand``, ``window_from`` returns the windows after the
+        demand's.
+        """
+        self._demand, self._request, self._minutes = demand, request, request.minutes
         self._minutes_above = minutes_above
-        self.first_minute = first = demand.observed_minute + 1
+        self._first_minute = first = demand.observed_minute + 1
         running, following = demand.running, demand.next
         starts, limits = [running.start_minute, following.start_minute], [running.limit_kw, following.limit_kw]
         ends = [running.end_minute, following.end_minute]
-        while ends[-1] < first + HORIZON_MIN + minutes:
+        while ends[-1] < first + HORIZON_MIN + request.minutes:
             end, limit_kw = window_from(ends[-1])
             starts.append(ends[-1])
             ends.append(end)
@@ -148,9 +113,40 @@ class _Risks:
         self._is_approximate = ahead_to > HORIZON_MIN
         self._powers_kw = _quantiles(ahead_from, ahead_to, powers)
 
+    def answer(self, highest_kw: float) -> Headroom:
+        """Return the answer to the request; no power above ``highest_kw`` is returned."""
+        kw = self._request.kw
+        now, starts = np.zeros(1, dtype=np.int64), np.arange(HORIZON_MIN + 1)
+        allowed = np.flatnonzero(self.are_allowed(kw, starts))
+        p_fuse = self.fuse(kw, now)
+        return Headroom(
+            demand=self._demand,
+            request=self._request,
+            start_minute=self._first_minute,
+            p_exceed=float(any_window(self.windows(kw, now))[0]),
+            p_exceed_without=float(any_window(self.windows(0.0, now))[0]),
+            p_fuse=None if p_fuse is None else float(p_fuse[0]),
+            is_allowed=bool(allowed.size and allowed[0] == 0),
+            max_kw=self._largest_w(int(highest_kw * _W_PER_KW)) / _W_PER_KW,
+            earliest_start_minute=self._first_minute + int(allowed[0]) if allowed.size else None,
+            windows=self.touched(kw),
+        )
+
+    def _largest_w(self, highest_w: int) -> int:
+        """Return the largest power that is allowed from now on, W, at most ``highest_w``; 0 if none is."""
+        now = np.zeros(1, dtype=np.int64)
+        allowed_w, refused_w = 0, highest_w + 1
+        while refused_w - allowed_w > 1:
+            middle_w = (allowed_w + refused_w) // 2
+            if self.are_allowed(middle_w / _W_PER_KW, now)[0]:
+                allowed_w = middle_w
+            else:
+                refused_w = middle_w
+        return allowed_w
+
     def _overlaps(self, starts: I64) -> I64:
         """Return the minutes ``[S, N]`` of each window in which the load runs."""
-        from_minute = self.first_minute + starts[:, np.newaxis]
+        from_minute = self._first_minute + starts[:, np.newaxis]
         ends = np.minimum(self._ends, from_minute + self._minutes)
         overlaps: I64 = np.maximum(ends - np.maximum(self._starts, from_minute), 0)
         return overlaps

@@ -18,9 +18,12 @@ from typing import Final, NamedTuple
 
 from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
 from gapcast.core.demand.demand import SOURCES
-from gapcast.core.demand.month_peaks import MonthPeaks
+from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
 from gapcast.core.demand.options import DemandOptions, DemandPlan, LimitSource
+from gapcast.core.window import F32
 
+#: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
+BYTES_PER_DEVICE = 1_500
 _NO_LIMIT: Final = (math.nan, float(SOURCES.index(LimitSource.NONE)))
 
 
@@ -159,6 +162,17 @@ class RunningWindows:
         one = self._devices[row] = DeviceWindows(options, calendar, self.set_limits_kw.get(device))
         return one
 
+    def begin_after(self, row: int, device: str, last_minute: int, known_kw: F32) -> None:
+        """Begin the window of ``device`` that follows ``last_minute``.
+
+        ``known_kw`` ``[n]`` are the known minutes up to then, oldest first: those of the window count.
+        """
+        one = self.begin(row, device)
+        if one is not None:
+            one.open(last_minute + 1)
+            one.n_known = min(len(known_kw), last_minute + 1 - one.window.start_minute)
+            one.sum_kw = float(sum(known_kw[len(known_kw) - one.n_known :].tolist()))
+
     def add(self, row: int, device: str, minute: int, gap_kw: float) -> None:
         """Add a known minute of ``device``, which has ``row``, kW: later than those before, but for discarded ones."""
         try:
@@ -210,6 +224,16 @@ class RunningWindows:
     def of(self, row: int) -> DeviceWindows | None:
         """Return the windows of the device of ``row``; None if it has no demand."""
         return self._devices.get(row)
+
+    def month_peak_kw(self, row: int) -> float | None:
+        """Return the highest window of the running month of ``row``, kW; None before the first."""
+        one = self._devices.get(row)
+        return None if one is None else one.peaks.peak_kw(1)
+
+    def month_peaks(self, row: int, n_days: int) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``row``, of ``n_days`` days at most, highest first."""
+        one = self._devices.get(row)
+        return [] if one is None else one.peaks.highest(n_days)
 
     def state(self, row: int) -> WindowState | None:
         """Return the running window of the device of ``row`` after its newest minute; None if it has no demand."""

@@ -1,0 +1,119 @@
+"""Houses driven by the headroom of gapcast: its engine reads their total minute by minute, as from their meters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from tqdm import tqdm
+
+from gapcast.backtest.control.controlled_house import ControlledHouse
+from gapcast.backtest.control.house_run import HouseRun, Observed, reactive
+from gapcast.backtest.control.loads import DISHWASHER_KW
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.options import DemandPlan
+from gapcast.core.engine import Engine
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.plan import LoadPlan, PlannedLoad
+from gapcast.core.reading import Reading
+
+#: Readings per batch of what is before the first evening.
+_BATCH_READINGS = 2_048
+#: Minutes for which the car is announced to go on.
+_ANNOUNCED_MIN = 120
+
+
+def run_engine(
+    engine: Engine, houses: Sequence[ControlledHouse], plan: DemandPlan, *, announces: bool, quiet: bool = True
+) -> dict[str, HouseRun]:
+    """Run ``houses`` with the headroom that ``engine`` finds; return them by name.
+
+    After each reading the loads may draw what they draw now, and the headroom on top. A waiting dishwasher starts if
+    that is enough for it now and in the next window. Without a demand (after a gap) the rule of the last reading
+    applies. ``announces``: the powers that are set are announced to the engine as a plan.
+    """
+    runs = {house.name: HouseRun(house, plan.of(house.name)) for house in houses}
+    waiting = {name: _before_loads(run) for name, run in runs.items()}
+    with tqdm(total=sum(len(house.kw) for house in houses), unit=" min", disable=quiet or None) as progress:
+        while waiting:
+            n_each = max(1, _BATCH_READINGS // len(waiting))
+            parts = {name: list(islice(readings, n_each)) for name, readings in waiting.items()}
+            _process(engine, [reading for part in parts.values() for reading in part])
+            waiting = {name: readings for name, readings in waiting.items() if len(parts[name]) == n_each}
+            progress.update(sum(map(len, parts.values())))
+        running = dict(runs)
+        while running:
+            seen = _step_all(running)
+            demands = _process(engine, [_reading(runs[name], observed) for name, observed in seen.items()])
+            _allow(runs, seen, demands)
+            if announces:
+                for name in seen:
+                    _announce(engine, runs[name])
+            progress.update(len(seen))
+    return runs
+
+
+def _before_loads(run: HouseRun) -> Iterator[Reading]:
+    while run.index < run.house.first_with_loads - 1:
+        observed = run.step()
+        if observed is not None:
+            yield _reading(run, observed)
+
+
+def _step_all(running: dict[str, HouseRun]) -> dict[str, Observed]:
+    """Step each house to its next reading; drop those that are over."""
+    seen = {}
+    for name, run in list(running.items()):
+        observed = None
+        while observed is None and not run.is_over:
+            observed = run.step()
+        if observed is None:
+            del running[name]
+        else:
+            seen[name] = observed
+    return seen
+
+
+def _reading(run: HouseRun, observed: Observed) -> Reading:
+    last = run.index - 1
+    house = run.house
+    return Reading(
+        house.name, house.first_minute + last, observed.total_kw, False, None, bool(house.filled[last])
+    )  # fmt: skip
+
+
+def _process(engine: Engine, readings: Sequence[Reading]) -> Demands | None:
+    """Process a batch of ``readings``, as the service does; return the demands."""
+    accepted = engine.accept(readings)
+    accepted.raise_failure()
+    forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+    demands = engine.demand(accepted, engine.outlook(accepted, forecasts))
+    engine.learn()
+    return demands
+
+
+def _allow(runs: Mapping[str, HouseRun], seen: Mapping[str, Observed], demands: Demands | None) -> None:
+    silent = dict(seen)
+    if demands is not None:
+        columns = demands.running.headroom_kw, demands.next.headroom_kw
+        for name, now_kw, later_kw in zip(demands.devices, *(column.tolist() for column in columns), strict=True):
+            car_kw = silent.pop(name).car_kw
+            runs[name].allow(now_kw + car_kw, later_kw=later_kw + car_kw)
+    for name, observed in silent.items():
+        runs[name].allow(reactive(observed))
+
+
+def _announce(engine: Engine, run: HouseRun) -> None:
+    """Announce what the loads draw from the next minute on."""
+    name, loads = run.house.name, run.loads
+    minute = run.house.first_minute + run.index
+    planned = []
+    if loads.is_plugged_in and loads.setpoint_kw:
+        minutes = min(int(loads.need_kwh * 60 / loads.setpoint_kw) + 1, _ANNOUNCED_MIN)
+        planned.append(PlannedLoad(loads.setpoint_kw, minute * MINUTE_MS, (minute + minutes) * MINUTE_MS, "car"))
+    if left_min := loads.dishwasher_minutes_to_come:
+        planned.append(PlannedLoad(DISHWASHER_KW, minute * MINUTE_MS, (minute + left_min) * MINUTE_MS, "dishwasher"))
+    plan = LoadPlan.of(planned)
+    if plan != engine.plan_of(name):
+        engine.replace_plan(name, plan)
