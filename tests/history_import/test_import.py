@@ -81,6 +81,20 @@ def test_import_continues_an_import(settings: Settings, tmp_path: Path) -> None:
     assert newest_of(settings) == {"home": (239, 234)}
 
 
+def test_import_continues_the_demand(tmp_path: Path) -> None:
+    limits = {"demand": {"limit_kw": "month_peak", "floor_kw": 0.1}}
+    settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"), **limits)
+    run(settings, written(tmp_path / "a.csv"))
+    with open_stopped(settings, {}) as gateway:
+        demand, scores = gateway.engine.demand_of("home"), gateway.engine.demand_scores_of("home")
+    assert demand is not None
+    assert scores is not None
+    assert demand.observed_minute == FIRST + 119
+    assert demand.month_peak_kw is not None
+    assert demand.running.limit_kw == demand.month_peak_kw
+    assert scores.n_windows == 8
+
+
 def test_import_teaches_the_outlook(tmp_path: Path) -> None:
     settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"))
     run(settings, written(tmp_path / "a.csv"))

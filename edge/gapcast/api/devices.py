@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.buffer import Buffers
-from gapcast.core.demand.document import N_MONTH_PEAKS, device_demand_document
+from gapcast.core.demand.device_document import N_MONTH_PEAKS, device_demand_document
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label

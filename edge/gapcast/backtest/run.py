@@ -21,6 +21,7 @@ from gapcast.backtest.outlook_file import OutlookFile
 from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.weeks import Week, Weeks
+from gapcast.config.demand import DemandSettings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
@@ -137,10 +138,14 @@ def run_backtest(  # noqa: PLR0913 - the last ones by keyword
 
 
 def with_outlooks(settings: Settings, n_houses: int) -> Settings:
-    """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there."""
+    """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there.
+
+    Without outlooks there are no demands either.
+    """
     section = settings.outlook
     update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
-    return settings.model_copy(update={"outlook": section.model_copy(update=update)})
+    demand = {} if n_houses else {"demand": DemandSettings()}
+    return settings.model_copy(update={"outlook": section.model_copy(update=update), **demand})
 
 
 def read_houses(

@@ -239,7 +239,7 @@ class Buffers:
         for minutes in (self.week, self.billing):
             if minutes is not None and reading.minute <= stream.last_minute:
                 minutes.discard_from(stream.row, reading.minute)
-        self._record_minutes(stream, reading, ())
+        self._record_minute(stream, reading.device, reading.minute, reading.gap_kw)
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
         stream.filled = int(reading.is_filled)
@@ -258,8 +258,12 @@ class Buffers:
         if n_missing:
             before = stream.block[stream.at, end - 1]
             stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
+            if self.week is not None or self.billing is not None:
+                filled_kw = stream.block[stream.at, end : end + n_missing].reshape(n_missing, -1)[:, 0].tolist()
+                for minute, gap_kw in enumerate(filled_kw, start=stream.last_minute + 1):
+                    self._record_minute(stream, reading.device, minute, gap_kw)
         if self.week is not None or self.billing is not None:
-            self._record_minutes(stream, reading, stream.block[stream.at, end : end + n_missing] if n_missing else ())
+            self._record_minute(stream, reading.device, reading.minute, reading.gap_kw)
         end += ahead_min
         stream.block[stream.at, end - 1] = values
         stream.end = end
@@ -270,15 +274,12 @@ class Buffers:
             stream.filled = (stream.filled << ahead_min | reading.is_filled) & self._window_bits
         return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
 
-    def _record_minutes(self, stream: Stream, reading: Reading, missing: F32 | tuple[()]) -> None:
-        """Add the interpolated values ``missing`` before ``reading``, and the reading, to the week and the windows."""
-        filled_kw = [float(values.flat[0]) for values in missing]
-        week, billing, row = self.week, self.billing, stream.row
-        for minute, gap_kw in enumerate((*filled_kw, reading.gap_kw), start=reading.minute - len(filled_kw)):
-            if week is not None:
-                week.add(row, minute, gap_kw)
-            if billing is not None:
-                billing.add(row, reading.device, minute, gap_kw)
+    def _record_minute(self, stream: Stream, device: str, minute: int, gap_kw: float) -> None:
+        """Add a known minute, kW, to the quarter-hours of the week and to the running window."""
+        if self.week is not None:
+            self.week.add(stream.row, minute, gap_kw)
+        if self.billing is not None:
+            self.billing.add(stream.row, device, minute, gap_kw)
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
         if not self._extra and not self._no_submeters:

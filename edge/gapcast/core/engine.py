@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from typing import Literal, TypedDict
 
 import numpy as np
 
 from gapcast.core.acceptance import accept_readings, power_of_window
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.demand.demand import Demand, Demands
-from gapcast.core.demand.engine_part import DemandPart, require_demands
+from gapcast.core.demand.engine_part import DemandPart
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.limit_changes import require_demands
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.scores import DemandScores
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, ForecastRange
@@ -43,16 +45,6 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.core.repairs import repair_windows, repairs_of
 from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
-
-
-class _ErrstateOptions(TypedDict):
-    over: Literal["ignore"]
-    divide: Literal["ignore"]
-    invalid: Literal["ignore"]
-
-
-#: Damaged state may overflow: the results are detected and replaced.
-_DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 class Engine:
@@ -158,7 +150,7 @@ class Engine:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
-            with np.errstate(**_DAMAGED):
+            with np.errstate(**DAMAGED):
                 windows = self._powers(measured)
                 submeters_kw = measured[:, :, n_required:]
                 forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
@@ -190,7 +182,7 @@ class Engine:
         if self.plans.trackers:
             n_minutes = self.outlooks.model.lead_times_min[-1]
             planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
-        with np.errstate(**_DAMAGED):
+        with np.errstate(**DAMAGED):
             return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
 
     def outlook_of(self, device: str) -> Outlook | None:
@@ -210,13 +202,18 @@ class Engine:
         """
         if self.demands is None:
             return None
-        with np.errstate(**_DAMAGED):
+        with np.errstate(**DAMAGED):
             return self.demands.make(accepted, self._measured_in(accepted)[:, :, 0], outlooks)
 
     def demand_of(self, device: str) -> Demand | None:
         """Return the newest demand of ``device``, or None if the device is unknown or has none."""
         row = self._row_of(device)
         return None if self.demands is None or row is None else self.demands.newest(row, device)
+
+    def demand_scores_of(self, device: str) -> DemandScores | None:
+        """Return the live scores of the demands of ``device``; None if it has no demand."""
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.scores_of(row)
 
     def load_risks_of(self, device: str, request: HeadroomRequest) -> LoadRisks | None:
         """Return the risks of a load at ``device``; None if it has no demand of its newest reading."""
@@ -226,7 +223,7 @@ class Engine:
         row, observed = self.buffers.row(device), self.buffers.stream(device).last_minute
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
             return None
-        with np.errstate(**_DAMAGED):
+        with np.errstate(**DAMAGED):
             return self.demands.load_risks(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
@@ -292,13 +289,13 @@ class Engine:
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
         """
         if self.outlooks is not None:
-            with np.errstate(**_DAMAGED):
+            with np.errstate(**DAMAGED):
                 self.outlooks.learn()
                 if self.demands is not None:
                     self.demands.learn()
         if self.ensemble is None:
             return None, []
-        with np.errstate(**_DAMAGED):
+        with np.errstate(**DAMAGED):
             parts = self.ensemble.learn()
             if not parts:
                 return None, []

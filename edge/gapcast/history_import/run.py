@@ -117,7 +117,7 @@ def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms:
             if readings[-1].minute > past.last_minute - MAX_MINUTES:  # a refit needs no older ones
                 gateway.record(accepted.entered(readings))
             _check_tracked(gateway, device)
-            engine.outlook(accepted, engine.forecast(accepted, issued_at_ms))
+            engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, issued_at_ms)))
             engine.learn()
             progress.update(len(readings))
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
-from gapcast.core.demand.document import DEMAND_FIELDS, MONTH_PEAKS, N_MONTH_PEAKS, NEXT, WINDOW_FIELDS
+from gapcast.core.demand.device_document import MONTH_PEAKS, N_MONTH_PEAKS
+from gapcast.core.demand.document import DEMAND_FIELDS, NEXT, WINDOW_FIELDS
 from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
 from gapcast.http.schemas import definition_of
 

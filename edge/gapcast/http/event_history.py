@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.document import demand_document
+from gapcast.core.demand.demand_json import demand_payloads
 from gapcast.core.grid import minute_label
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
@@ -64,8 +64,8 @@ class Ring:
                 self.put("outlook", outlook.device, _json(outlook_document(outlook)))
             return
         if isinstance(event, Demands):
-            for demand in event:
-                self.put("demand", demand.device, _json(demand_document(demand)))
+            for device, payload in zip(event.devices, demand_payloads(event), strict=True):
+                self.put("demand", device, payload)
             return
         if isinstance(event, DeviceEvent):
             self.put(event.kind, event.device, _json(event.document))

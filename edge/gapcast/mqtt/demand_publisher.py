@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic_core import to_json
-
 from gapcast.core.demand.demand import VALID_MIN, Demands
-from gapcast.core.demand.document import demand_document, headroom_w
+from gapcast.core.demand.demand_json import demand_payloads
+from gapcast.core.demand.document import headroom_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
@@ -35,14 +34,15 @@ class DemandPublisher:
         if not session.connected or session.is_backlogged:
             return
         now_min = demands.issued_at_ms / MINUTE_MS
-        for demand in demands:
-            left_min = demand.valid_until_minute - now_min
+        columns = demands.devices, demands.valid_until_minutes.tolist(), demands.running.headroom_kw.tolist()
+        for document, device, until, headroom_kw in zip(demand_payloads(demands), *columns, strict=True):
+            left_min = until - now_min
             expiry_s = _expiry_of(left_min)
-            document, number = to_json(demand_document(demand)), b"%d" % headroom_w(demand.running.headroom_kw)
-            session.publish(topics.demand.of(demand.device).encode(), document, retain=retain, expiry_s=expiry_s)
+            session.publish(topics.demand.of(device).encode(), document, retain=retain, expiry_s=expiry_s)
             if -_REPLAY_MIN <= left_min <= 0:
                 continue
-            session.publish(topics.headroom_w.of(demand.device).encode(), number, retain=False, expiry_s=expiry_s)
+            number = b"%d" % headroom_w(headroom_kw)
+            session.publish(topics.headroom_w.of(device).encode(), number, retain=False, expiry_s=expiry_s)
 
 
 def _expiry_of(left_min: float) -> int:

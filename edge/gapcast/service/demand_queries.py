@@ -6,7 +6,7 @@ import heapq
 import time
 
 from gapcast.core.demand.demand import VALID_MIN, Demand
-from gapcast.core.demand.document import N_MONTH_PEAKS
+from gapcast.core.demand.device_document import N_MONTH_PEAKS
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import headroom_request
 from gapcast.core.demand.month_peaks import DayPeak

@@ -79,6 +79,11 @@ def test_last_reading_notices_a_peak_one_minute_late() -> None:
     assert 4.0 < peak_of(one, run.total_kw) < 5.0
 
 
+def test_dishwasher_starts_late_if_asked_to() -> None:
+    result = run_rule(house(), OPTIONS, reactive, is_late=True).loads.finish()
+    assert (result.delay_min, result.n_forced) == (2 * 195, 2)
+
+
 def test_unknown_minutes_stay_unknown() -> None:
     one = house(without=range(1_100, 1_110))
     run = run_rule(one, OPTIONS, reactive)

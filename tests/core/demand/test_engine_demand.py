@@ -307,3 +307,29 @@ def test_windows_begin_again_in_an_engine_with_other_options() -> None:
     limited = demand_engine(LIMITED)
     transfer_state(without, limited)
     assert np.isfinite(process(limited, stream_of([2.0], MONDAY + 21))[0].running.p_exceed).all()
+
+
+def test_demand_is_scored_when_its_window_is_over() -> None:
+    engine = demand_engine()
+    assert engine.demand_scores_of("home") is None
+    process(engine, stream_of([1.0] * 20 + [4.0] * 20 + [1.0] * 6))
+    scores = engine.demand_scores_of("home")
+    assert scores is not None
+    assert (scores.n_windows, scores.n_events) == (3, 2)
+    assert demand_engine(None).demand_scores_of("home") is None
+    engine.forget("home")
+    process(engine, stream_of([1.0] * 2, MONDAY + 60))
+    scores = engine.demand_scores_of("home")
+    assert scores is not None
+    assert scores.n_windows == 0
+
+
+def test_demand_scores_hold_the_total_of_announced_loads() -> None:
+    engine = demand_engine()
+    process(engine, stream_of([1.0] * 14))
+    at_ms = (MONDAY + 14) * 60_000
+    engine.replace_plan("home", LoadPlan((PlannedLoad(3.0, at_ms, at_ms + 3_600_000),)))
+    process(engine, stream_of([4.0] * 17, MONDAY + 14))
+    scores = engine.demand_scores_of("home")
+    assert scores is not None
+    assert (scores.n_windows, scores.thirds[0].held_brier) == (2, 0.0)

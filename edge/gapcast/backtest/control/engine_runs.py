@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from gapcast.backtest.control.controlled_house import ControlledHouse
 from gapcast.backtest.control.house_run import HouseRun, Observed, reactive
-from gapcast.backtest.control.loads import DISHWASHER_KW
+from gapcast.backtest.control.loads import DISHWASHER_KW, DISHWASHER_MIN
 from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
@@ -20,6 +21,7 @@ from gapcast.core.reading import Reading
 
 #: Readings per batch of what is before the first evening.
 _BATCH_READINGS = 2_048
+_DISHWASHER = HeadroomRequest(DISHWASHER_KW, DISHWASHER_MIN)
 #: Minutes for which the car is announced to go on.
 _ANNOUNCED_MIN = 120
 
@@ -29,9 +31,10 @@ def run_engine(
 ) -> dict[str, HouseRun]:
     """Run ``houses`` with the headroom that ``engine`` finds; return them by name.
 
-    After each reading the loads may draw what they draw now, and the headroom on top. A waiting dishwasher starts if
-    that is enough for it now and in the next window. Without a demand (after a gap) the rule of the last reading
-    applies. ``announces``: the powers that are set are announced to the engine as a plan.
+    After each reading the car may draw what it draws now, and the headroom on top: the smaller one of the running
+    window's and the next one's. A waiting dishwasher starts if the engine allows 2 kW for 45 minutes; the car waits for
+    it. Without a demand (after a gap) the rule of the last reading applies.
+    ``announces``: the powers that are set are announced to the engine as a plan.
     """
     runs = {house.name: HouseRun(house, plan.of(house.name)) for house in houses}
     waiting = {name: _before_loads(run) for name, run in runs.items()}
@@ -46,7 +49,7 @@ def run_engine(
         while running:
             seen = _step_all(running)
             demands = _process(engine, [_reading(runs[name], observed) for name, observed in seen.items()])
-            _allow(runs, seen, demands)
+            _allow(engine, runs, seen, demands)
             if announces:
                 for name in seen:
                     _announce(engine, runs[name])
@@ -93,13 +96,18 @@ def _process(engine: Engine, readings: Sequence[Reading]) -> Demands | None:
     return demands
 
 
-def _allow(runs: Mapping[str, HouseRun], seen: Mapping[str, Observed], demands: Demands | None) -> None:
+def _allow(engine: Engine, runs: Mapping[str, HouseRun], seen: Mapping[str, Observed], demands: Demands | None) -> None:
     silent = dict(seen)
     if demands is not None:
         columns = demands.running.headroom_kw, demands.next.headroom_kw
         for name, now_kw, later_kw in zip(demands.devices, *(column.tolist() for column in columns), strict=True):
-            car_kw = silent.pop(name).car_kw
-            runs[name].allow(now_kw + car_kw, later_kw=later_kw + car_kw)
+            car_kw, run = silent.pop(name).car_kw, runs[name]
+            if run.loads.is_waiting:
+                risks = engine.load_risks_of(name, _DISHWASHER)
+                is_allowed = risks is not None and risks.answer(engine.limits.max_kw).is_allowed
+                run.loads.command(0.0, starts_dishwasher=is_allowed)
+            else:
+                run.allow(min(now_kw, later_kw) + car_kw)
     for name, observed in silent.items():
         runs[name].allow(reactive(observed))
 

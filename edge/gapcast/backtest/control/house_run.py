@@ -61,23 +61,23 @@ class HouseRun:
             return None
         return Observed(total_kw, self.car_kw, self.limit.limit_kw(self.index))
 
-    def allow(self, power_kw: float, *, later_kw: float = math.inf) -> None:
-        """Allow the loads ``power_kw``: first the dishwasher, if that is also below ``later_kw``, then the car.
+    def allow(self, power_kw: float, *, is_late: bool = False) -> None:
+        """Allow the loads ``power_kw``: first the dishwasher, if that is enough for it, then the car.
 
-        ``later_kw`` is the power that loads may draw in the next window.
+        ``is_late``: the dishwasher waits until it has to start.
         """
-        waits = self.loads.is_waiting or power_kw == math.inf
-        starts = waits and min(power_kw, later_kw) >= DISHWASHER_KW
+        waits = not is_late and (self.loads.is_waiting or power_kw == math.inf)
+        starts = waits and power_kw >= DISHWASHER_KW
         self.loads.command(power_kw - DISHWASHER_KW * starts, starts_dishwasher=starts)
 
 
-def run_rule(house: ControlledHouse, options: DemandOptions, rule: Rule) -> HouseRun:
-    """Run ``rule`` over all minutes of ``house``."""
+def run_rule(house: ControlledHouse, options: DemandOptions, rule: Rule, *, is_late: bool = False) -> HouseRun:
+    """Run ``rule`` over all minutes of ``house``; ``is_late``: the dishwasher starts as late as it can."""
     run = HouseRun(house, options)
     while not run.is_over:
         observed = run.step()
         if observed is not None:
-            run.allow(rule(observed))
+            run.allow(rule(observed), is_late=is_late)
     return run
 
 

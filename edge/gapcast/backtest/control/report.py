@@ -20,14 +20,14 @@ def _table(house: HouseControl, tariffs: list[Tariff]) -> Iterator[str]:
     yield f"{house.name}: {house.n_evenings} nights with a car and a dishwasher, {house.n_months} months billed"
     heads = "".join(f"{f'{tariff.currency} a year':>13}" for tariff in tariffs)
     others = f"{'kWh missing':>12} {'short nights':>13} {'dishwasher':>11} {'starts':>7}"
-    yield f"  {'':<14} {'month peak':>11}{heads} {others}"
+    yield f"  {'':<18} {'month peak':>11}{heads} {others}"
     for name, one in house.strategies.items():
         yield _line(name, one, tariffs)
 
 
 def _line(name: str, one: StrategyResult, tariffs: list[Tariff]) -> str:
     prices = "".join(f"{one.year_prices[tariff.name]:>13,.0f}" for tariff in tariffs)
-    line = f"  {name:<14} {f'{one.peak_kw:.2f} kW':>11}{prices}"
+    line = f"  {name:<18} {f'{one.peak_kw:.2f} kW':>11}{prices}"
     if (loads := one.loads) is None or not loads.n_evenings:
         return line
     n = loads.n_evenings

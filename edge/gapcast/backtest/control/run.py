@@ -26,8 +26,9 @@ from gapcast.core.errors import SourceError
 from gapcast.recordings.layout import FileFormat
 
 #: Strategies in the order of the report. The house alone has no loads.
-ALONE, UNLIMITED, REACTIVE, GAPCAST, ORACLE = "house alone", "no control", "last reading", "gapcast", "hindsight"
-STRATEGIES = (ALONE, UNLIMITED, REACTIVE, GAPCAST, ORACLE)
+ALONE, UNLIMITED, REACTIVE, LATE = "house alone", "no control", "last reading", "last reading, late"
+GAPCAST, ORACLE = "gapcast", "hindsight"
+STRATEGIES = (ALONE, UNLIMITED, REACTIVE, LATE, GAPCAST, ORACLE)
 #: Evenings with loads that a month needs to be billed.
 _LEAST_EVENINGS = 14
 _MONTHS = 12
@@ -120,8 +121,8 @@ def run_control(
     for house in houses:
         options = plan.of(house.name)
         totals: dict[str, tuple[F64, LoadResult | None]] = {ALONE: (house.kw, None)}
-        for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive)):
-            run = run_rule(house, options, rule)
+        for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive), (LATE, reactive)):
+            run = run_rule(house, options, rule, is_late=name == LATE)
             totals[name] = run.total_kw, run.loads.finish()
         totals[GAPCAST] = driven[house.name].total_kw, driven[house.name].loads.finish()
         totals[ORACLE] = run_oracle(house, options)

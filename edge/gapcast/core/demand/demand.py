@@ -129,6 +129,12 @@ class Demands:
     fuse_kw: F64
     p_fuse: F64
 
+    @property
+    def valid_until_minutes(self) -> I64:
+        """The minutes after which the demands must not be used, ``[N]``."""
+        until: I64 = np.minimum(self.running.end_minutes, self.observed_minutes + VALID_MIN)
+        return until
+
     def __len__(self) -> int:
         """Return the number of demands."""
         return len(self.devices)
@@ -158,7 +164,6 @@ class Demands:
     def read_all(self) -> list[Demand]:
         """Return each as a :class:`Demand`."""
         model = self.model
-        ends = np.minimum(self.running.end_minutes, self.observed_minutes + VALID_MIN).tolist()
         return [
             Demand(device, observed, self.issued_at_ms, model.name, model.version, *rest)
             for device, observed, *rest in zip(
@@ -170,7 +175,7 @@ class Demands:
                 none_for_nan(self.month_peak_kw),
                 none_for_nan(self.fuse_kw),
                 none_for_nan(self.p_fuse),
-                ends,
+                self.valid_until_minutes.tolist(),
                 strict=True,
             )
         ]

@@ -8,12 +8,11 @@ From :data:`DEMAND_FIELDS` follow the document on the demand topic and in REST, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.demand.demand import Demand, WindowDemand
-from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
@@ -22,9 +21,8 @@ from gapcast.core.grid import instant_label, minute_label
 DEMAND_SCHEMA = 1
 #: The field that is an object with :data:`WINDOW_FIELDS`.
 NEXT = "next"
-#: The field of REST with the month's highest windows, and of how many days it has one.
-MONTH_PEAKS, N_MONTH_PEAKS = "month_peaks", 5
-_W_PER_KW = 1_000
+W_PER_KW = 1_000
+_SCALE = 10.0**DECIMALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +61,22 @@ def demand_document(demand: Demand) -> dict[str, Any]:
     return document
 
 
-def device_demand_document(demand: Demand, peaks: Sequence[DayPeak]) -> dict[str, Any]:
-    """Return the JSON object of ``demand`` in REST: as published, with the month's highest windows, ``peaks``."""
-    highest = [{"start": minute_label(one.start_minute), "kw": _kw(one.kw)} for one in peaks]
-    return {**demand_document(demand), MONTH_PEAKS: highest}
-
-
 def headroom_w(headroom_kw: float) -> int:
     """Return a headroom in whole W, rounded towards minus infinity.
 
     >>> headroom_w(1.2345), headroom_w(-0.0001)
     (1234, -1)
     """
-    return math.floor(headroom_kw * _W_PER_KW)
+    return math.floor(headroom_kw * W_PER_KW)
 
 
-def _kw(power_kw: float) -> float:
-    return round(power_kw, DECIMALS)
+def _rounded(value: float) -> float:
+    """Return ``value`` rounded as numpy rounds, so that columns are rounded alike."""
+    return round(value * _SCALE) / _SCALE
 
 
-def _kw_or_none(power_kw: float | None) -> float | None:
-    return None if power_kw is None else round(power_kw, DECIMALS)
+def _rounded_or_none(value: float | None) -> float | None:
+    return None if value is None else _rounded(value)
 
 
 #: The fields of the running window.
@@ -99,27 +92,33 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
         "so_far_kw",
         FieldType.NUMBER,
         "mean of the minutes that are over and known, kW; null if there are none",
-        lambda one: _kw_or_none(one.so_far_kw),
+        lambda one: _rounded_or_none(one.so_far_kw),
         is_nullable=True,
         is_of_next=False,
     ),
     WindowField(
-        "expected_kw", FieldType.NUMBER, "expected mean of the whole window, kW", lambda one: _kw(one.expected_kw)
+        "expected_kw", FieldType.NUMBER, "expected mean of the whole window, kW", lambda one: _rounded(one.expected_kw)
     ),
     WindowField(
-        "lower_kw", FieldType.NUMBER, "lower bound of its 90 % prediction interval, kW", lambda one: _kw(one.lower_kw)
+        "lower_kw",
+        FieldType.NUMBER,
+        "lower bound of its 90 % prediction interval, kW",
+        lambda one: _rounded(one.lower_kw),
     ),
     WindowField(
-        "median_kw", FieldType.NUMBER, "median of the mean of the whole window, kW", lambda one: _kw(one.median_kw)
+        "median_kw", FieldType.NUMBER, "median of the mean of the whole window, kW", lambda one: _rounded(one.median_kw)
     ),
     WindowField(
-        "upper_kw", FieldType.NUMBER, "upper bound of its 90 % prediction interval, kW", lambda one: _kw(one.upper_kw)
+        "upper_kw",
+        FieldType.NUMBER,
+        "upper bound of its 90 % prediction interval, kW",
+        lambda one: _rounded(one.upper_kw),
     ),
     WindowField(
         "limit_kw",
         FieldType.NUMBER,
         "limit of the window's mean, kW; null if none applies",
-        lambda one: _kw_or_none(one.limit_kw),
+        lambda one: _rounded_or_none(one.limit_kw),
         is_nullable=True,
     ),
     WindowField(
@@ -132,7 +131,7 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
         "p_exceed",
         FieldType.NUMBER,
         "probability that the window's mean is above its limit; 0 without one",
-        lambda one: round(one.p_exceed, DECIMALS),
+        lambda one: _rounded(one.p_exceed),
     ),
     WindowField(
         "headroom_w",
@@ -173,21 +172,21 @@ _AFTER: tuple[DemandField, ...] = (
         FieldType.NUMBER,
         "highest window of the local month so far, or the mean of the highest of `demand.peak_days` days, kW; null "
         "before the first",
-        lambda one: _kw_or_none(one.month_peak_kw),
+        lambda one: _rounded_or_none(one.month_peak_kw),
         is_nullable=True,
     ),
     DemandField(
         "fuse_kw",
         FieldType.NUMBER,
         "limit of each single minute, kW; null without one",
-        lambda one: _kw_or_none(one.fuse_kw),
+        lambda one: _rounded_or_none(one.fuse_kw),
         is_nullable=True,
     ),
     DemandField(
         "p_fuse",
         FieldType.NUMBER,
         "probability that a minute of the rest of the running window is above `fuse_kw`; null without one",
-        lambda one: None if one.p_fuse is None else round(one.p_fuse, DECIMALS),
+        lambda one: _rounded_or_none(one.p_fuse),
         is_nullable=True,
     ),
     DemandField(

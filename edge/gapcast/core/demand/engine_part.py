@@ -15,42 +15,20 @@ from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.newest_demands import (
-    NEWEST,
-    initial_newest,
-    is_sound_newest,
-    read_newest,
-    stamp_newest,
-    store_newest,
-)
+from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
+from gapcast.core.demand.live_scores import LiveScores
+from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
-from gapcast.core.demand.stored_state import (
-    SIGNATURE,
-    TRACKED,
-    check_columns,
-    implausible_windows,
-    limit_columns,
-    restore_rows,
-    restore_windows,
-    restored_limits,
-    window_columns,
-)
+from gapcast.core.demand.scores import DemandScores
+from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
-from gapcast.core.errors import PayloadError
-from gapcast.core.grid import minute_label
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
-
-#: Prefix of the columns of what was learned of the remaining power.
-_POWER = "power/"
-#: Reason of an error: the device has no demand.
-NO_DEMAND = "no_demand"
-_NO_DEMAND_FIX = "set demand.limit_kw or demand.fuse_kw"
 
 
 class DemandPart:
@@ -68,6 +46,8 @@ class DemandPart:
         self.windows = RunningWindows(plan, max_devices)
         self.power = RemainingPower(self._leads_min)
         self._fuse = FuseRisk(self._leads_min)
+        #: The live scores.
+        self.live = LiveScores()
         #: The newest demands, in the rows from 1 on, like those of the outlooks.
         self.state = DeviceRows({NEWEST: initial_newest()})
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
@@ -79,6 +59,7 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
+        self.live.close(accepted.closed)
         if outlooks is None:
             return None
         # A device may have been forgotten since its reading was accepted.
@@ -113,6 +94,11 @@ class DemandPart:
         )
         self._add_fuse(made, kw[:, :, 0], left_min)
         store_newest(self.state, rows[which] + 1, made)
+        last_kw = windows[which, -1].astype(np.float64)
+        if accepted.planned:
+            parts = (accepted.planned.get(i) for i in which.tolist())
+            last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
+        self.live.record(rows[which] + 1, made, last_kw)
         return made
 
     def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
@@ -164,46 +150,12 @@ class DemandPart:
             made.running.headroom_kw[fused] = np.minimum(made.running.headroom_kw[fused], headroom_kw)
 
     def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, which has ``row`` (None: no readings yet); None: back to the configured one.
-
-        Raises :class:`PayloadError` if the device has no demand, for an impossible limit, and if too many have one.
-        """
-        self._require_demand(device)
-        if limit_kw is not None:
-            if not 0 < limit_kw <= self.highest_kw:
-                detail = f"the limit is {limit_kw:g} kW: set one from above 0 to limits.max_kw ({self.highest_kw:g})"
-                raise PayloadError("out_of_range", detail)
-            if device not in self.windows.set_limits_kw and len(self.windows.set_limits_kw) >= self.windows.max_rows:
-                most = f"outlook.max_devices ({self.windows.max_rows}) devices"
-                raise PayloadError("too_many_devices", f"{most} have a limit that was set while running: clear one")
-        self.windows.set_limit(row, device, limit_kw)
+        """Set the limit of ``device``; see :func:`~gapcast.core.demand.limit_changes.set_limit`."""
+        set_limit(self.windows, self.highest_kw, row, device, limit_kw)
 
     def correct_month_peak(self, row: int | None, device: str, peak_kw: float, minute: int | None) -> None:
-        """Correct the highest window of the running month of ``device``, kW; see :meth:`Engine.correct_month_peak`.
-
-        Raises :class:`PayloadError`.
-        """
-        self._require_demand(device)
-        one = None if row is None else self.windows.of(row)
-        if one is None:
-            raise PayloadError("unknown_device", f"{device} has no window yet: wait for its first reading")
-        if not 0 <= peak_kw <= self.highest_kw:
-            detail = f"the peak is {peak_kw:g} kW: send one from 0 to limits.max_kw ({self.highest_kw:g})"
-            raise PayloadError("out_of_range", detail)
-        running = one.window
-        window = one.calendar.window_at(running.start_minute - 1 if minute is None else minute)
-        at = f"the window from {minute_label(window.start_minute)}"
-        if window.start_minute >= running.start_minute:
-            raise PayloadError("bad_time", f"{at} is not over: name a minute of one that is")
-        if window.month != running.month:
-            newest = minute_label(running.start_minute)
-            raise PayloadError("bad_time", f"{at} is not in the month of {newest}, the running one: only that is kept")
-        one.peaks.correct(window, peak_kw)
-        one.refresh()
-
-    def _require_demand(self, device: str) -> None:
-        if not self.windows.plan.of(device).is_limited:
-            raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX} for it")
+        """Correct the month's peak; see :func:`~gapcast.core.demand.limit_changes.correct_month_peak`."""
+        correct_month_peak(self.windows, self.highest_kw, row, device, peak_kw, minute)
 
     def load_risks(
         self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
@@ -245,6 +197,11 @@ class DemandPart:
         """Return the newest demand of ``device``, which has ``row``; None without one."""
         return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None
 
+    def scores_of(self, row: int) -> DemandScores | None:
+        """Return the live scores of the device of ``row``; None if it has no demand."""
+        one = self.windows.of(row)
+        return None if one is None else self.live.of(row + 1, one.options.window_min)
+
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""
         for row, at_ms in zip(rows, issued_at_ms, strict=True):
@@ -256,20 +213,14 @@ class DemandPart:
         """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
         return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
 
+    def learned(self) -> dict[str, DeviceRows]:
+        """Return the state that is valid for one outlook model, by the prefix of its columns."""
+        return {"": self.state, "power/": self.power.state, "live/": self.live.state}
+
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
         self.learn()
-        windows = [self.windows.of(row) for row in rows]
-        tracked = np.array([i for i, one in enumerate(windows) if one is not None], dtype=np.int64)
-        state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
-        return {
-            SIGNATURE: np.array([self.signature]),
-            TRACKED: tracked,
-            **window_columns([one for one in windows if one is not None]),
-            **limit_columns(self.windows),
-            **self.state.columns(state_rows),
-            **{f"{_POWER}{name}": column for name, column in self.power.state.columns(state_rows).items()},
-        }
+        return state_columns(self.windows, self.learned(), self.signature, rows)
 
     def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
         """Restore the result of :meth:`columns`, whose devices now have the rows of ``buffers``, in their order.
@@ -280,33 +231,19 @@ class DemandPart:
         """
         self.windows.set_limits_kw = restored_limits(columns, self.windows, self.highest_kw)
         buffers.begin_billing(self.windows)
-        places = check_columns(columns)
-        bad = implausible_windows(columns)
-        which = np.flatnonzero(~bad & (places < min(len(buffers), self.windows.max_rows)))
-        rows = places[which]
-        for i, row in zip(which.tolist(), rows.tolist(), strict=True):
-            one = self.windows.of(row)
-            if one is not None:
-                restore_windows(one, columns, i, buffers.stream(buffers.device(row)).last_minute)
-        n_bad = int(bad.sum())
-        if SIGNATURE in columns and columns[SIGNATURE].tolist() == [self.signature]:
-            n_bad += restore_rows(self.power.state, columns, _POWER, which, rows + 1)
-            sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
-            n_bad += int(np.count_nonzero(~sound))
-            restore_rows(self.state, columns, "", which[sound], rows[sound] + 1)
-        return f"{n_bad} rows of demands are out of range" if n_bad else ""
+        return restore_state(self.windows, self.learned(), self.signature, buffers, columns)
 
     def adopt(self, before: DemandPart) -> None:
         """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
-            self.state, self.power.state = before.state, before.power.state
+            self.state, self.power.state, self.live = before.state, before.power.state, before.live
 
     @property
     def n_bytes_per_device(self) -> int:
         """Bytes of state per device with a demand, about."""
-        arrays = *self.state.arrays.values(), *self.power.state.arrays.values()
+        arrays = (array for state in self.learned().values() for array in state.arrays.values())
         return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
 
     def forget(self, row: int | None, device: str) -> None:
@@ -318,13 +255,7 @@ class DemandPart:
             self.windows.forget(row)
             self.state.forget(row + 1)
             self.power.state.forget(row + 1)
-
-
-def require_demands(demands: DemandPart | None, device: str) -> DemandPart:
-    """Return ``demands``; raise :class:`PayloadError` if there are none, and so none of ``device``."""
-    if demands is None:
-        raise PayloadError(NO_DEMAND, f"{device} has no demand: {_NO_DEMAND_FIX}, with outlooks enabled")
-    return demands
+            self.live.forget(row + 1)
 
 
 def _columns(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:

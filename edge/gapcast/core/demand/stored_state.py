@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.buffer import Buffers
 from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.newest_demands import NEWEST, is_sound_newest
 from gapcast.core.demand.options import WINDOW_MINUTES
 from gapcast.core.demand.running_windows import DeviceWindows, RunningWindows
 from gapcast.core.errors import StateError
@@ -154,3 +156,46 @@ def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, r
         bad |= ~inside.reshape(len(bad), -1).all(axis=1)
     state.restore_columns(rows[~bad], {name: values[~bad] for name, values in usable.items()})
     return int(bad.sum())
+
+
+def state_columns(
+    windows: RunningWindows, learned: Mapping[str, DeviceRows], signature: str, rows: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of the devices of ``rows``; ``learned`` is valid for ``signature``, by its prefix."""
+    found = [(i, one) for i, one in enumerate(map(windows.of, rows)) if one is not None]
+    tracked = np.array([i for i, _ in found], dtype=np.int64)
+    state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
+    return {
+        SIGNATURE: np.array([signature]),
+        TRACKED: tracked,
+        **window_columns([one for _, one in found]),
+        **limit_columns(windows),
+        **{
+            f"{prefix}{name}": column
+            for prefix, state in learned.items()
+            for name, column in state.columns(state_rows).items()
+        },
+    }
+
+
+def restore_state(
+    windows: RunningWindows, learned: Mapping[str, DeviceRows], signature: str, buffers: Buffers, columns: Columns
+) -> str:
+    """Restore the result of :func:`state_columns` into the begun ``windows`` of the devices in ``buffers``.
+
+    Return what was left out, empty if nothing was. Raises :class:`StateError` if the columns do not fit each other.
+    """
+    places = check_columns(columns)
+    bad = implausible_windows(columns)
+    which = np.flatnonzero(~bad & (places < min(len(buffers), windows.max_rows)))
+    for i, row in zip(which.tolist(), places[which].tolist(), strict=True):
+        one = windows.of(row)
+        if one is not None:
+            restore_windows(one, columns, i, buffers.stream(buffers.device(row)).last_minute)
+    n_bad = int(bad.sum())
+    if SIGNATURE in columns and columns[SIGNATURE].tolist() == [signature]:
+        sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
+        n_bad += int(np.count_nonzero(~sound))
+        for prefix, state in learned.items():
+            n_bad += restore_rows(state, columns, prefix, which[sound], places[which[sound]] + 1)
+    return f"{n_bad} rows of demands are out of range" if n_bad else ""
