@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gapcast.core.demand.changes import MonthPeak
 from gapcast.core.errors import PayloadError
@@ -137,3 +139,13 @@ def test_other_topics_are_no_commands() -> None:
     assert [commands.reads(topic) for topic in (LIMIT, PEAK, "gap/home/demand", "gap/a/b/demand/limit")] == [
         True, True, False, False,
     ]  # fmt: skip
+
+
+@given(st.binary(max_size=40), st.sampled_from((LIMIT, PEAK)))
+def test_any_payload_is_a_change_or_a_problem(payload: bytes, topic: str) -> None:
+    changes = Changes()
+    problem = commands_of(changes).receive(message(topic, payload)).problem
+    n_changes = len(changes.limits) + len(changes.peaks)
+    assert n_changes == (problem is None and (topic == LIMIT or bool(payload)))
+    assert all(kw is None or 0 < kw <= 100 for _, kw in changes.limits)
+    assert all(0 <= peak.kw <= 100 for _, peak in changes.peaks)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gapcast.core.demand.registers import Register, RunningRegister
 from gapcast.core.errors import PayloadError
@@ -112,6 +114,14 @@ def test_unusable_register_is_a_problem(topic: str, payload: bytes, reason: str,
     assert (found.problem.reason, words in found.problem.detail) == (reason, True), found.problem.detail
 
 
+def test_document_with_an_unusable_register_changes_nothing() -> None:
+    changes = Changes()
+    found = reader_of(changes).take(message(JSON, b'{"active_power_average_w": 512, "peak": {"w": -1}}'))
+    assert found is not None
+    assert found.problem is not None
+    assert (changes.running, changes.peaks) == ([], [])
+
+
 def test_other_topics_are_not_taken() -> None:
     assert reader_of(Changes()).take(message("p1/home/other", b"5")) is None
 
@@ -134,3 +144,12 @@ def test_running_register_is_used_in_its_own_minute(
 ) -> None:
     found = RunningRegister(0.5, int(came_min * 60_000)).so_far_kw(330, 345, observed_minute)
     assert found == (None if so_far_kw is None else pytest.approx(so_far_kw))
+
+
+@given(st.binary(max_size=40), st.sampled_from((RUNNING, PEAK, JSON)))
+def test_any_payload_is_a_register_or_a_problem(payload: bytes, topic: str) -> None:
+    changes = Changes()
+    found = reader_of(changes).take(message(topic, payload))
+    assert found is not None
+    assert found.problem is None or not (changes.peaks or changes.running)
+    assert all(0 <= kw <= 100 for _, kw, *_ in changes.running)

@@ -106,6 +106,7 @@ class RegisterReader:
             raise PayloadError("too_large", detail)
         if publication.retained or publication.redelivered:
             return
+        values: list[tuple[RegisterSource, str, float]] = []
         for source in sources:
             device = source.device_of(publication.topic)
             value = _value_in(publication.payload, source)
@@ -116,6 +117,8 @@ class RegisterReader:
                 fix = "check the unit, demand.register_unit; the range is set by limits.max_kw"
                 detail = f"a register of {value:g} ({kw:g} kW) is outside 0 to {self._limits.max_kw:g} kW: {fix}"
                 raise PayloadError("out_of_range", detail)
+            values.append((source, device, kw))
+        for source, device, kw in values:
             if source.register is Register.MONTH_PEAK:
                 self._changes.record_peak_register(device, kw)
             else:
