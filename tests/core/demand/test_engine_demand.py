@@ -62,9 +62,12 @@ def test_demand_expects_what_was_drawn_and_the_outlook_of_the_rest() -> None:
     assert running.so_far_kw is not None
     drawn_kw = 10 * running.so_far_kw
     assert running.expected_kw == pytest.approx((drawn_kw + 5 * rest_kw[0]) / 15)
-    assert running.lower_kw == pytest.approx((drawn_kw + 5 * rest_kw[1]) / 15, abs=1e-4)
-    assert running.median_kw == pytest.approx((drawn_kw + 5 * rest_kw[2]) / 15, abs=1e-4)
-    assert running.upper_kw == pytest.approx((drawn_kw + 5 * rest_kw[3]) / 15, abs=1e-4)
+    model_kw = outlooks.model_means
+    assert model_kw is not None
+    lowest_kw, highest_kw = model_kw.quantiles_kw[0, lead_5, [0, -1]].tolist()
+    for bound_kw, level_kw in ((running.lower_kw, lowest_kw), (running.upper_kw, highest_kw)):
+        assert bound_kw == pytest.approx((drawn_kw + 5 * level_kw) / 15, abs=0.2 * (highest_kw - lowest_kw))
+    assert running.lower_kw < running.median_kw < running.upper_kw
 
 
 def test_demand_headroom_at_the_risk_leaves_that_probability() -> None:
@@ -333,3 +336,11 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
     scores = engine.demand_scores_of("home")
     assert scores is not None
     assert (scores.n_windows, scores.thirds[0].held_brier) == (2, 0.0)
+
+
+def test_devices_are_those_that_have_a_demand_or_will() -> None:
+    plan = DemandPlan(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
+    demands = demand_engine(plan, options=OutlookOptions(max_devices=4)).demands
+    assert demands is not None
+    assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
+    assert 2_000 < demands.n_bytes_per_device < 200_000

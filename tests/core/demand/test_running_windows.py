@@ -99,6 +99,13 @@ def test_window_of_a_clock_set_back_begins_again() -> None:
     assert len(closed) == 2
 
 
+def test_device_without_a_limit_may_be_set_back() -> None:
+    plan = DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)})
+    windows, statuses, _ = accepted([*(at(i, 5.0) for i in range(9)), *(at(i, 1.0) for i in (2, 3, 4))], plan)
+    assert statuses[-1] is ReadingStatus.READY
+    assert windows.state(0) is None
+
+
 def test_month_peak_of_a_clock_set_back_is_not_from_the_future() -> None:
     before = [at(i, 5.0) for i in range(35)]
     windows = accepted([*before, *(at(i, 1.0) for i in range(-30, -27))])[0]

@@ -17,16 +17,17 @@ from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
+from gapcast.core.demand.mean_shares import MeanShares
 from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.remaining import MEAN_TO, RemainingInputs, RemainingPower, mean_between
+from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
-from gapcast.core.demand.window_forecasts import WindowColumns, forecast_windows
+from gapcast.core.demand.window_forecasts import WindowColumns, allowed_kw, forecast_windows, minutes_ahead
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
-from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
+from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
 
@@ -44,7 +45,8 @@ class DemandPart:
         self._leads_min = model.lead_times_min
         #: The running windows, which the buffers add minutes to.
         self.windows = RunningWindows(plan, max_devices)
-        self.power = RemainingPower(self._leads_min)
+        self.power = RemainingPower(self._leads_min, model.quantile_levels or ())
+        self._means = MeanShares(self._leads_min)
         self._fuse = FuseRisk(self._leads_min)
         #: The live scores.
         self.live = LiveScores()
@@ -60,7 +62,7 @@ class DemandPart:
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
         self.live.close(accepted.closed)
-        if outlooks is None:
+        if outlooks is None or outlooks.model_means is None:
             return None
         # A device may have been forgotten since its reading was accepted.
         billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
@@ -73,12 +75,14 @@ class DemandPart:
         states = np.array(list(billing.values()), dtype=np.float64)
         running, following, rest = _columns(states, observed)
         self._use_registers(rows[which], observed, running)
-        kw = np.stack((outlooks.point_kw[of_outlooks], outlooks.mean_kw[of_outlooks]), axis=2)
-        left_min = running.end_minutes - running.start_minutes - running.elapsed_min
-        ahead = np.stack((np.zeros_like(left_min), left_min, following.end_minutes - observed - 1))
-        remaining = self._remaining(rows[which] + 1, observed, kw, windows[which], ahead)
+        state_rows = rows[which] + 1
+        self.state.index(state_rows)
+        means = outlooks.model_means.select(of_outlooks)
+        remaining = self._remaining(state_rows, observed, windows[which], means, (running, following))
+        self.power.store_newest(state_rows, means)
+        mean_kw = outlooks.mean_kw[of_outlooks, :, MEAN]
         means_kw = [
-            mean_between(self._leads_min, kw[:, :, MEAN_TO, MEAN], ahead[kind], ahead[kind + 1]) for kind in range(2)
+            (self._means.shares(*minutes_ahead(one, observed)) * mean_kw).sum(axis=1) for one in (running, following)
         ]
         made = Demands(
             model=outlooks.model,
@@ -92,13 +96,13 @@ class DemandPart:
             fuse_kw=rest[:, 1],
             p_fuse=np.full(len(which), np.nan),
         )
-        self._add_fuse(made, kw[:, :, 0], left_min)
-        store_newest(self.state, rows[which] + 1, made)
+        self._add_fuse(made, outlooks.point_kw[of_outlooks], running.end_minutes - observed - 1)
+        store_newest(self.state, state_rows, made)
         last_kw = windows[which, -1].astype(np.float64)
         if accepted.planned:
             parts = (accepted.planned.get(i) for i in which.tolist())
             last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
-        self.live.record(rows[which] + 1, made, last_kw)
+        self.live.record(state_rows, made, last_kw)
         return made
 
     def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
@@ -118,26 +122,35 @@ class DemandPart:
         if self.windows.of(row) is not None:
             self._registers[row] = register
 
-    def _remaining(self, rows: I64, minutes: I64, kw: F64, windows: F32, ahead: I64) -> tuple[PowerDistributions, ...]:
-        """Return the distributions of the rest of the running windows, and of the next ones.
+    def _remaining(
+        self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: tuple[WindowColumns, ...]
+    ) -> tuple[PowerDistributions, ...]:
+        """Return the distributions of the rest of the running windows ``of[0]``, and of the next ones ``of[1]``.
 
-        ``rows`` are those of the state. The rest of the running window ends ``ahead[1]`` minutes ahead, the next one
-        ``ahead[2]``.
+        ``rows`` are those of the state, ``observed`` the newest minutes.
         """
-        self.state.index(rows)
+        inputs = [
+            RemainingInputs(
+                rows,
+                observed,
+                windows,
+                means.quantiles_kw,
+                means.added_kw,
+                means.floor_kw,
+                *minutes_ahead(one, observed),
+                one.end_minutes - one.start_minutes,
+                allowed_kw(one),
+                one.limit_kw,
+            )
+            for one in of
+        ]
         quantiles_kw = np.empty((2, len(rows), len(LEVELS)))
         for at in rounds_of(rows):
             self.learn()
-            part = RemainingInputs(
-                np.tile(rows[at], 2),
-                np.tile(minutes[at], 2),
-                np.concatenate((kw[at], kw[at])),
-                np.concatenate((windows[at], windows[at])),
-                ahead[:2, at].reshape(-1),
-                ahead[1:, at].reshape(-1),
-            )
-            quantiles_kw[:, at] = self.power.distributions(part).kw.reshape(2, -1, len(LEVELS))
-            self._unlearned = part
+            part = [one.select(at) for one in inputs]
+            both = RemainingInputs(*(np.concatenate(columns) for columns in zip(*part, strict=True)))
+            quantiles_kw[:, at] = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+            self._unlearned = part[0]
         return tuple(map(PowerDistributions, quantiles_kw))
 
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
@@ -168,16 +181,29 @@ class DemandPart:
         one = self.windows.of(row)
         if one is None:
             return None
-        kw = np.stack((outlook.point_kw, outlook.mean_kw), axis=1)[np.newaxis]
+        means, power = self.power.newest(row + 1), self.power.copy_of(row + 1)
+        length_min = demand.running.end_minute - demand.running.start_minute
 
         def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
-            n = len(ahead_from)
-            rows, minutes = np.full(n, row + 1), np.full(n, outlook.observed_minute)
-            repeated = np.repeat(kw, n, axis=0), np.repeat(window[np.newaxis], n, axis=0)
-            return self.power.distributions(RemainingInputs(rows, minutes, *repeated, ahead_from, ahead_to))
+            at, unlimited = np.zeros(len(ahead_from), dtype=np.int64), np.full(len(ahead_from), np.nan)
+            return power.distributions(
+                RemainingInputs(
+                    at,
+                    at + outlook.observed_minute,
+                    window[np.newaxis][at],
+                    means.quantiles_kw[at],
+                    means.added_kw[at],
+                    means.floor_kw[at],
+                    ahead_from,
+                    ahead_to,
+                    at + length_min,
+                    unlimited,
+                    unlimited,
+                )
+            )
 
         def minutes_above(limit_kw: float) -> F64:
-            found: F64 = self._fuse.minutes_above(kw[:, :, 0], np.array([limit_kw]))[0]
+            found: F64 = self._fuse.minutes_above(outlook.point_kw[np.newaxis], np.array([limit_kw]))[0]
             return found
 
         return LoadRisks(demand, request, powers, minutes_above, one.window_from)

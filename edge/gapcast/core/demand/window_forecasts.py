@@ -31,6 +31,22 @@ class WindowColumns(NamedTuple):
     risk: F64
 
 
+def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
+    """Return how far ahead of the newest minutes ``observed`` the rests of ``windows`` begin and end, both ``[N]``."""
+    return np.maximum(windows.start_minutes - observed - 1, 0), windows.end_minutes - observed - 1
+
+
+def allowed_kw(windows: WindowColumns) -> F64:
+    """Return the mean of the minutes that are left with which ``windows`` reach their limit ``[N]``, NaN without one.
+
+    Unknown minutes that are over count with the mean of the known ones.
+    """
+    length = windows.end_minutes - windows.start_minutes
+    so_far_kw = windows.sum_kw / np.maximum(windows.n_known, 1)
+    found: F64 = (length * windows.limit_kw - windows.elapsed_min * so_far_kw) / (length - windows.elapsed_min)
+    return found
+
+
 def forecast_windows(
     windows: WindowColumns, remaining: PowerDistributions, remaining_mean_kw: F64, highest_kw: float
 ) -> WindowDemands:
@@ -46,8 +62,8 @@ def forecast_windows(
     drawn_kw = elapsed * np.nan_to_num(so_far_kw)
     share, added_kw = left / length, drawn_kw / length
     is_limited = ~np.isnan(windows.limit_kw)
-    allowed_kw = np.where(is_limited, (length * windows.limit_kw - drawn_kw) / left, highest_kw)
-    p_exceed = np.where(is_limited, remaining.exceedance(allowed_kw), 0.0)
+    most_kw = np.where(is_limited, allowed_kw(windows), highest_kw)
+    p_exceed = np.where(is_limited, remaining.exceedance(most_kw), 0.0)
     used_kw = np.where(is_limited, _quantiles(remaining, 1.0 - windows.risk), remaining.kw[:, _UPPER])
     lower_kw, median_kw, upper_kw = (added_kw + share * remaining.kw[:, level] for level in (_LOWER, _MEDIAN, _UPPER))
     return WindowDemands(
@@ -63,7 +79,7 @@ def forecast_windows(
         limit_kw=windows.limit_kw,
         sources=windows.sources,
         p_exceed=p_exceed,
-        headroom_kw=allowed_kw - used_kw,
+        headroom_kw=most_kw - used_kw,
     )
 
 
