@@ -11,6 +11,7 @@ import numpy as np
 
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.device_document import N_MONTH_PEAKS, device_demand_document
+from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
@@ -126,6 +127,8 @@ def _document(
             None if demand is None else device_demand_document(demand, engine.month_peaks_of(device, N_MONTH_PEAKS))
         )
         document["outlook_scores"] = outlook_scores_document(engine.outlook_scores_of(device)) or None
+        demand_scores = engine.demand_scores_of(device)
+        document["demand_scores"] = None if demand_scores is None else demand_scores_document(demand_scores)
     return document
 
 

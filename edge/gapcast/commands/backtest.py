@@ -102,7 +102,7 @@ def backtest(
     """
     from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
     from gapcast.backtest.control.report import control_lines
-    from gapcast.backtest.control.run import ControlRequest, run_control
+    from gapcast.backtest.control.run import run_control
     from gapcast.backtest.control.tariffs import tariffs_of
     from gapcast.backtest.demand_limit import has_limit, require_limit
     from gapcast.backtest.horizons import parse_horizons
@@ -128,7 +128,7 @@ def backtest(
     if demand_out is not None:
         require_limit(settings.demand, "--demand-out")
     if control:
-        controlled = run_control(settings, files, form, part, ControlRequest(tariffs_of(tariff_files)), show=show_file)
+        controlled = run_control(settings, files, form, part, tariffs_of(tariff_files), show=show_file)
         shown, found = control_lines(controlled), controlled.document()
     elif all_models:
         compared = run_comparison(settings, files, form, part, show=show_file)

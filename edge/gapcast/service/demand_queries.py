@@ -10,10 +10,12 @@ from gapcast.core.demand.device_document import N_MONTH_PEAKS
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import headroom_request
 from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.scores import DemandScores, joined, scores_of
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.service.running_engine import RunningEngine
 
+_QUARTER_MIN = 15
 #: Why no device of this gateway has a demand.
 NO_DEMANDS = "this gateway makes no demands: set demand.limit_kw (docs/demand.md), and outlook.enabled = true"
 
@@ -74,6 +76,12 @@ class DemandQueries:
             )
             raise NoDemandError(msg, is_stale=True)
         return headroom
+
+    def live_scores(self) -> DemandScores:
+        """Return the live scores over all devices; minutes elapsed are those of quarter-hours."""
+        with self._running.lock:
+            demands = self._running.engine.demands
+            return scores_of(joined([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
 
     def explain_absence(self, device: str) -> str:
         """Return why ``device`` has no demand, in a sentence that names the key to change, if there is one."""

@@ -13,7 +13,7 @@ from gapcast.backtest.control.controlled_house import ControlledHouse
 from gapcast.backtest.control.engine_runs import run_engine
 from gapcast.backtest.control.house_run import reactive, run_rule
 from gapcast.backtest.control.report import control_lines
-from gapcast.backtest.control.run import STRATEGIES, ControlRequest, billed_months, run_control
+from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
 from gapcast.backtest.control.tariffs import bundled_tariffs
 from gapcast.backtest.houses import HouseFile
 from gapcast.config.demand import DemandSettings
@@ -49,10 +49,9 @@ def night(*, without: range = range(0)) -> ControlledHouse:
     return ControlledHouse.of("a", readings, UTC, FIRST)
 
 
-@pytest.mark.parametrize("announces", [False, True])
-def test_engine_drives_the_loads_below_the_limit(announces: bool) -> None:
+def test_engine_drives_the_loads_below_the_limit() -> None:
     house = night(without=range(1_300, 1_310))
-    run = run_engine(engine(), [house], PLAN, announces=announces)["a"]
+    run = run_engine(engine(), [house], PLAN)["a"]
     result = run.loads.finish()
     assert result.n_evenings == 1
     assert result.missing_kwh < 8.0
@@ -67,7 +66,7 @@ def test_engine_sees_no_reading_beyond_the_minute() -> None:
         ControlledHouse.of("a", [Minute(FIRST + i, 0.4 if i < 1_110 else later_kw) for i in NIGHT], UTC, FIRST)
         for later_kw in (5.0, 0.4)
     ]
-    high, low = (run_engine(engine(), [one], PLAN, announces=False)["a"].total_kw[:45].tolist() for one in houses)
+    high, low = (run_engine(engine(), [one], PLAN)["a"].total_kw[:45].tolist() for one in houses)
     assert high == low
 
 
@@ -76,7 +75,7 @@ def test_house_without_demands_is_driven_by_the_last_reading() -> None:
     house = night()
     plan = DemandPlan(DemandOptions(), {}, UTC)
     silent = Engine(Smooth(lead_times_min=(1, 2, 3, 4, 5)), demand=plan)
-    run = run_engine(silent, [house], PLAN, announces=False)["a"]
+    run = run_engine(silent, [house], PLAN)["a"]
     assert np.array_equal(run.total_kw, run_rule(house, PLAN.default, reactive).total_kw, equal_nan=True)
 
 
@@ -96,9 +95,8 @@ def csv_of(path: Path, minutes: range) -> Path:
 def test_control_reports_every_strategy(tmp_path: Path) -> None:
     file = csv_of(tmp_path / "a.csv", NIGHT)
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw="month_peak"))
-    request = ControlRequest(bundled_tariffs())
     form, part = FileFormat(Layout("time", "kw", unit="kW")), HouseFile(score_from=minute_label(FIRST))
-    found = run_control(settings, [file], form, part, request)
+    found = run_control(settings, [file], form, part, bundled_tariffs())
     of_house = found.houses[0].strategies
     assert tuple(of_house) == STRATEGIES
     assert of_house["no control"].peak_kw > of_house["last reading"].peak_kw >= of_house["hindsight"].peak_kw
@@ -114,4 +112,4 @@ def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=2.5))
     form = FileFormat(Layout("time", "kw", unit="kW"))
     with pytest.raises(SourceError, match="has no night with readings to add loads to"):
-        run_control(settings, [file], form, HouseFile(), ControlRequest(bundled_tariffs()))
+        run_control(settings, [file], form, HouseFile(), bundled_tariffs())

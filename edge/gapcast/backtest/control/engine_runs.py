@@ -15,26 +15,21 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.engine import Engine
-from gapcast.core.grid import MINUTE_MS
-from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.reading import Reading
 
 #: Readings per batch of what is before the first evening.
 _BATCH_READINGS = 2_048
 _DISHWASHER = HeadroomRequest(DISHWASHER_KW, DISHWASHER_MIN)
-#: Minutes for which the car is announced to go on.
-_ANNOUNCED_MIN = 120
 
 
 def run_engine(
-    engine: Engine, houses: Sequence[ControlledHouse], plan: DemandPlan, *, announces: bool, quiet: bool = True
+    engine: Engine, houses: Sequence[ControlledHouse], plan: DemandPlan, *, quiet: bool = True
 ) -> dict[str, HouseRun]:
     """Run ``houses`` with the headroom that ``engine`` finds; return them by name.
 
     After each reading the car may draw what it draws now, and the headroom on top: the smaller one of the running
     window's and the next one's. A waiting dishwasher starts if the engine allows 2 kW for 45 minutes; the car waits for
     it. Without a demand (after a gap) the rule of the last reading applies.
-    ``announces``: the powers that are set are announced to the engine as a plan.
     """
     runs = {house.name: HouseRun(house, plan.of(house.name)) for house in houses}
     waiting = {name: _before_loads(run) for name, run in runs.items()}
@@ -50,9 +45,6 @@ def run_engine(
             seen = _step_all(running)
             demands = _process(engine, [_reading(runs[name], observed) for name, observed in seen.items()])
             _allow(engine, runs, seen, demands)
-            if announces:
-                for name in seen:
-                    _announce(engine, runs[name])
             progress.update(len(seen))
     return runs
 
@@ -110,18 +102,3 @@ def _allow(engine: Engine, runs: Mapping[str, HouseRun], seen: Mapping[str, Obse
                 run.allow(min(now_kw, later_kw) + car_kw)
     for name, observed in silent.items():
         runs[name].allow(reactive(observed))
-
-
-def _announce(engine: Engine, run: HouseRun) -> None:
-    """Announce what the loads draw from the next minute on."""
-    name, loads = run.house.name, run.loads
-    minute = run.house.first_minute + run.index
-    planned = []
-    if loads.is_plugged_in and loads.setpoint_kw:
-        minutes = min(int(loads.need_kwh * 60 / loads.setpoint_kw) + 1, _ANNOUNCED_MIN)
-        planned.append(PlannedLoad(loads.setpoint_kw, minute * MINUTE_MS, (minute + minutes) * MINUTE_MS, "car"))
-    if left_min := loads.dishwasher_minutes_to_come:
-        planned.append(PlannedLoad(DISHWASHER_KW, minute * MINUTE_MS, (minute + left_min) * MINUTE_MS, "dishwasher"))
-    plan = LoadPlan.of(planned)
-    if plan != engine.plan_of(name):
-        engine.replace_plan(name, plan)

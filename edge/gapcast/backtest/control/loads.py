@@ -69,11 +69,6 @@ class Loads:
         """Whether the car is there and needs energy."""
         return self._evening != NONE and self.need_kwh > _LEAST_KWH
 
-    @property
-    def dishwasher_minutes_to_come(self) -> int:
-        """Minutes for which the dishwasher runs from the next one on."""
-        return DISHWASHER_MIN if self.is_waiting and self._is_commanded else self.dishwasher_left_min
-
     def draw(self, evening: int, local: int) -> tuple[float, float]:
         """Return the power of car and dishwasher in the next minute, which is ``local`` by the clock, kW."""
         of_day = local % DAY_MIN

@@ -82,20 +82,12 @@ class Control:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """Price the months by ``tariffs``; ``announces``: the powers of the loads are announced to the engine as a plan."""
-
-    tariffs: list[Tariff]
-    announces: bool = False
-
-
 def run_control(
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
     part: HouseFile,
-    request: ControlRequest,
+    tariffs: list[Tariff],
     *,
     show: Callable[[str], object] | None = None,
 ) -> Control:
@@ -116,7 +108,7 @@ def run_control(
             raise SourceError(recordings[house.name].path, msg)
     plan = settings.demand.plan(part.zone)
     engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
-    driven = run_engine(engine, houses, plan, announces=request.announces, quiet=show is None)
+    driven = run_engine(engine, houses, plan, quiet=show is None)
     found = []
     for house in houses:
         options = plan.of(house.name)
@@ -126,8 +118,8 @@ def run_control(
             totals[name] = run.total_kw, run.loads.finish()
         totals[GAPCAST] = driven[house.name].total_kw, driven[house.name].loads.finish()
         totals[ORACLE] = run_oracle(house, options)
-        found.append(_billed(house, options, totals, request.tariffs))
-    return Control(found, request.tariffs)
+        found.append(_billed(house, options, totals, tariffs))
+    return Control(found, tariffs)
 
 
 def _billed(

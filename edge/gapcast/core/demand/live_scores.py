@@ -66,6 +66,10 @@ class LiveScores:
         sums = self.state.arrays["sums"][row] if row < len(self.state) else scores.initial_sums()
         return scores.scores_of(sums, window_min)
 
+    def all_sums(self) -> list[F64]:
+        """Return the sums of all devices."""
+        return list(self.state.arrays["sums"][1:])
+
     def forget(self, row: int) -> None:
         """Remove all state of ``row``."""
         self.state.forget(row)

@@ -127,8 +127,8 @@ class RemainingPower:
             coefficients[later] = exceedance_model.PRIOR
         nodes = self._model.nodes(curves.points)
         of_nodes = node_log_odds(curves.situations, nodes, coefficients)
-        rising = np.arange(nodes.shape[1]) * _MIN_FALL - np.minimum.accumulate(of_nodes, axis=1)
-        return np.array([np.interp(-log_odds, of, at) for of, at in zip(rising, nodes, strict=True)])
+        rising = np.arange(nodes.shape[1], dtype=np.float64) * _MIN_FALL - np.minimum.accumulate(of_nodes, axis=1)
+        return _interpolated(-log_odds, rising, nodes)
 
     def _curves(self, inputs: RemainingInputs) -> _Curves:
         shares = self._means.shares(inputs.ahead_from, inputs.ahead_to)[:, np.newaxis]
@@ -207,6 +207,18 @@ class RemainingPower:
         features = features_of(curves.situations, self._model.log_odds(curves.points, z), z)
         arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = due_kw, features
         arrays["n_minutes"][rows, part] = inputs.ahead_to
+
+
+def _interpolated(at: F64, rising: F64, values: F64) -> F64:
+    """Return the values ``[N, L]`` at ``at`` ``[L]`` of N lines through ``values`` at ``rising``, both ``[N, J]``.
+
+    It is :func:`numpy.interp` for all lines at once: beyond the ends the values are those at the ends.
+    """
+    part = np.minimum(np.maximum((rising[:, :, np.newaxis] <= at).sum(axis=1) - 1, 0), rising.shape[1] - 2)
+    left, right = np.take_along_axis(rising, part, 1), np.take_along_axis(rising, part + 1, 1)
+    low, high = np.take_along_axis(values, part, 1), np.take_along_axis(values, part + 1, 1)
+    found: F64 = low + np.minimum(np.maximum((at - left) / (right - left), 0.0), 1.0) * (high - low)
+    return found
 
 
 def _part(inputs: RemainingInputs) -> I64:

@@ -11,6 +11,8 @@ The Brier score is the mean squared difference of probability and outcome (Brier
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -159,9 +161,11 @@ def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, pow
 def add(sums: F64, closed: ClosedWindows) -> None:
     """Add windows that are over to ``sums`` ``[N, N_SUMS]``, in place; those without limit or outcome do not count."""
     for one, start_minute, window_min, actual_kw, demands in zip(sums, *closed, strict=True):
-        limited = np.flatnonzero(~np.isnan(demands[:window_min, LIMIT]))
-        if limited.size and not np.isnan(actual_kw):
-            _add_window(one, int(start_minute), int(window_min), float(actual_kw), demands[:window_min], limited)
+        waiting = demands[:window_min].tolist()
+        if not math.isnan(actual_kw) and _limited(waiting):
+            changed = one.tolist()
+            _add_window(changed, int(start_minute), float(actual_kw), waiting)
+            one[:] = changed
 
 
 def scores_of(sums: F64, window_min: int) -> DemandScores:
@@ -187,38 +191,52 @@ def joined(parts: list[F64]) -> F64:
     return total
 
 
-def _add_window(sums: F64, start_minute: int, window_min: int, actual_kw: float, demands: F64, limited: I64) -> None:
-    """Add a window; ``limited`` are the minutes elapsed at which a limit applied."""
+def _add_window(sums: list[float], start_minute: int, actual_kw: float, demands: list[list[float]]) -> None:
+    """Add a window with the ``demands`` by minutes elapsed, of which one at least has a limit."""
+    window_min, limited = len(demands), _limited(demands)
     for third, elapsed_min in enumerate(thirds_of(window_min)):
-        if not np.isnan(demands[elapsed_min, LIMIT]):
-            _add_third(sums[third * _N_THIRD : (third + 1) * _N_THIRD], demands[elapsed_min], actual_kw)
-    is_above = actual_kw > demands[limited[-1], LIMIT]
+        if elapsed_min in limited:
+            _add_third(sums, third * _N_THIRD, demands[elapsed_min], actual_kw)
+    is_above = actual_kw > demands[limited[-1]][LIMIT]
     day = start_minute // DAY_MIN
     sums[_WINDOWS] += 1
     sums[_ABOVE] += is_above
     sums[_DAYS] += day != sums[_LAST_DAY]
     sums[_LAST_DAY] = day
-    limits_kw = demands[limited, LIMIT]
-    forecasts_kw = demands[limited][:, [HELD, SO_FAR]].T
-    warns = (demands[limited, P_EXCEED] >= ALARM_FROM, *(kw > limits_kw for kw in forecasts_kw))
-    for i, of_source in enumerate(warns):
-        if of_source.any():
-            left_min = window_min - int(limited[int(np.argmax(of_source))])
+    for i, warns in enumerate(_WARNS):
+        first = next((elapsed_min for elapsed_min in limited if warns(demands[elapsed_min])), None)
+        if first is not None:
             at = _ALARMS + i * _N_ALARMS
             sums[at] += 1
             sums[at + 1] += not is_above
-            sums[at + 2 : at + _N_ALARMS] += [is_above and left_min >= least for least in ANNOUNCED_MIN]
+            for k, least in enumerate(ANNOUNCED_MIN):
+                sums[at + 2 + k] += is_above and window_min - first >= least
 
 
-def _add_third(sums: F64, demand: F64, actual_kw: float) -> None:
-    p, limit_kw, held_kw, so_far_kw = demand.tolist()
+#: Whether what waits of a demand is an alarm, by :data:`SOURCES`.
+_WARNS: tuple[Callable[[list[float]], bool], ...] = (
+    lambda demand: demand[P_EXCEED] >= ALARM_FROM,
+    lambda demand: demand[HELD] > demand[LIMIT],
+    lambda demand: demand[SO_FAR] > demand[LIMIT],
+)
+
+
+def _limited(demands: list[list[float]]) -> list[int]:
+    """Return the minutes elapsed at which a limit applied."""
+    return [elapsed_min for elapsed_min, demand in enumerate(demands) if not math.isnan(demand[LIMIT])]
+
+
+def _add_third(sums: list[float], at: int, demand: list[float], actual_kw: float) -> None:
+    """Add a ``demand`` to the sums of a third, from index ``at`` on."""
+    p, limit_kw, held_kw, so_far_kw = demand
     event = float(actual_kw > limit_kw)
     likely = max(p if event else 1 - p, _LEAST_P)
     squared = [(float(kw > limit_kw) - event) ** 2 for kw in (held_kw, so_far_kw)]
-    has_so_far = not np.isnan(so_far_kw)
-    sums[:_BINS] += [1, event, (p - event) ** 2, -np.log(likely), squared[0], has_so_far, has_so_far * squared[1]]
-    at = _BINS + 3 * min(int(p * N_BINS), N_BINS - 1)
-    sums[at : at + 3] += [1, p, event]
+    has_so_far = not math.isnan(so_far_kw)
+    added = (1, event, (p - event) ** 2, -math.log(likely), squared[0], has_so_far, has_so_far * squared[1])
+    of_bin = at + _BINS + 3 * min(int(p * N_BINS), N_BINS - 1)
+    for i, value in (*enumerate(added, start=at), *enumerate((1, p, event), start=of_bin)):
+        sums[i] += value
 
 
 def _third_score(elapsed_min: int, sums: F64) -> ThirdScore:
