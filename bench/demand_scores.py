@@ -17,12 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.core.demand.scores import thirds_of
-from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 
 #: Cases that a bin needs to be compared with its binomial band, and the band's half-width in standard deviations.
-_LEAST_N, _BAND = 50, 1.96
-_WIDTH_IN, _HEIGHT_IN = 9.0, 3.6
-_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
+LEAST_N, BAND = 50, 1.96
 
 
 def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -43,7 +40,7 @@ def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for name, found in scores.items():
         for one in found["elapsed"]:
-            bins = [each for each in one["reliability"] if each["n"] >= _LEAST_N]
+            bins = [each for each in one["reliability"] if each["n"] >= LEAST_N]
             outside = [each for each in bins if not is_within(each)]
             shown = "; ".join(f"{each['mean_p']:.3f}, {each['share']:.3f}, {each['n']:,}" for each in outside)
             yield f"| {name} | {one['elapsed_min']} | {len(bins) - len(outside)} of {len(bins)} | {shown or '-'} |"
@@ -52,7 +49,7 @@ def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
 def is_within(one: dict[str, Any]) -> bool:
     """Return whether the share of a bin is within the 95 % band of a binomial with its mean probability."""
     p, n = one["mean_p"], one["n"]
-    return bool(abs(one["share"] - p) <= _BAND * math.sqrt(max(p * (1 - p), 1 / n) / n))
+    return bool(abs(one["share"] - p) <= BAND * math.sqrt(max(p * (1 - p), 1 / n) / n))
 
 
 def alarm_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -116,25 +113,6 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def draw(scores: dict[str, dict[str, Any]], out: Path) -> None:
-    """Write the picture of the reliability: observed share against mean probability, at the three times."""
-    thirds = [one["elapsed_min"] for one in next(iter(scores.values()))["elapsed"]]
-    with new_figure(1, len(thirds), width_in=_WIDTH_IN, height_in=_HEIGHT_IN, sharey=True) as (figure, axes):
-        for place, (axis, elapsed_min) in enumerate(zip(axes.flat, thirds, strict=True)):
-            axis.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle=":")
-            for colour, (name, found) in zip(_COLOURS, scores.items(), strict=False):
-                bins = [one for one in found["elapsed"][place]["reliability"] if one["n"] >= _LEAST_N]
-                p, share = [one["mean_p"] for one in bins], [one["share"] for one in bins]
-                errors = [_BAND * math.sqrt(one * (1 - one) / each["n"]) for one, each in zip(p, bins, strict=True)]
-                axis.errorbar(p, share, yerr=errors, color=colour, label=name, marker=".", linewidth=1, capsize=2)
-            axis.set_title(f"{elapsed_min} minutes elapsed")
-            axis.set_xlabel("probability")
-        axes.flat[0].set_ylabel("share above the limit")
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
-        figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None, facecolor="white")
-
-
 def main() -> None:
     """Print the tables of the files of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -154,6 +132,8 @@ def main() -> None:
     if control:
         print("\n".join(control_table(control)))
     if given.out is not None and scores:
+        from bench.demand_picture import draw  # noqa: PLC0415 - needs matplotlib
+
         draw(scores, given.out)
 
 
