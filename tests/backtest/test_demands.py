@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.report import document, lines
-from gapcast.backtest.run import Backtest, DemandRequest, run_backtest, run_houses
+from gapcast.backtest.run import Backtest, DemandRequest, run_backtest, run_houses, with_outlooks
 from gapcast.cli import main
 from gapcast.config.demand import DemandSettings
 from gapcast.core.demand.demand import Demand
@@ -152,3 +152,9 @@ def test_options_that_cannot_be_met_are_named(tmp_path: Path, arguments: list[st
     result = CliRunner().invoke(main, ["backtest", str(file), *names, *arguments])
     assert result.exit_code != 0
     assert problem in f"{result.output}{result.exception}"
+
+
+def test_models_alone_make_no_demands(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=LIMIT_KW))
+    assert not with_outlooks(settings, 0).demand.is_limited
+    assert with_outlooks(settings, 1).demand.is_limited
