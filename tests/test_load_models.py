@@ -11,10 +11,11 @@ from structlog.testing import capture_logs
 
 from gapcast.app.models import engine_of, load_models
 from gapcast.config.settings import Settings
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelError, ShardError
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.reading import Reading
 from gapcast.predictors.store import read_card
+from gapcast.storage.shard_lock import ShardLock
 from tests.support.models import (
     ModelCopy,
     default_name,
@@ -189,6 +190,22 @@ def test_horizon_is_that_of_the_named_model(with_history: Path) -> None:
     assert models.members[0].lead_times_min == (1, 2, 3, 4, 5)
     alone = load_models(settings(with_history, forecast={"model": "with-history"}))
     assert [model.lead_times_min[-1] for model in alone.members] == [60]
+
+
+def test_shard_rejects_a_worker_with_another_horizon(with_history: Path, tmp_path: Path) -> None:
+    stamps = {
+        horizon_min: load_models(settings(with_history, forecast={"horizon_min": horizon_min})).stamps
+        for horizon_min in (None, 5, 3)
+    }
+    lock = ShardLock(tmp_path / "shard")
+    for horizon_min in (None, 5):
+        lock.acquire(stamps[horizon_min])
+        lock.release()
+    with pytest.raises(
+        ShardError, match=r"with other models \(lstm (\S+) [0-9a-f]{8}, here \1 \(3 min ahead\) [0-9a-f]{8}, "
+    ):
+        lock.acquire(stamps[3])
+    lock.release()
 
 
 def test_horizon_that_no_model_has_lists_the_possible_ones(with_history: Path) -> None:

@@ -73,8 +73,15 @@ class Models:
 
     @property
     def stamps(self) -> dict[str, str]:
-        """Version and hash of each active model, by name: if they are the same, forecasts are the same."""
-        return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
+        """Version and hash of each active model, by name: if they are the same, forecasts are the same.
+
+        That of the primary model contains the main forecast's horizon if that is another one than the model's own.
+        """
+        stamps = {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
+        if self.horizon_min not in (None, self.primary.lead_times_min[-1]):
+            card = self.primary.card
+            stamps[card.name] = f"{card.version} ({self.horizon_min} min ahead) {card.sha256}"
+        return stamps
 
     @property
     def cards(self) -> list[ModelCard]:
