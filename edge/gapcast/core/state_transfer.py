@@ -81,8 +81,7 @@ def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
     if before.options == after.options and all(
         np.array_equal(new[name], old[name]) for name in (learning_state.MEMBERS, learning_state.COLUMNS)
     ):
-        after.state = before.state
-        after.submetered = before.submetered
+        after.adopt(before)
     else:
         for first in range(0, n_rows, _CHUNK):
             columns = before.columns(range(first, min(first + _CHUNK, n_rows)))
