@@ -4,5 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-_NEEDED = {"spark.py": "pyspark", "spark_kills.py": "pyspark", "outlook_scores.py": "matplotlib"}
+_NEEDED = {
+    "demand_picture.py": "matplotlib",
+    "outlook_scores.py": "matplotlib",
+    "spark.py": "pyspark",
+    "spark_kills.py": "pyspark",
+}
 collect_ignore = [module for module, package in _NEEDED.items() if find_spec(package) is None]

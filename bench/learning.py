@@ -17,7 +17,7 @@ import numpy as np
 from gapcast.app.models import engine_of, load_models
 from gapcast.config.loader import load
 from gapcast.core.engine import Engine
-from gapcast.core.learning.ensemble import EnsembleForecasts
+from gapcast.core.learning.member_combination import EnsembleForecasts
 from gapcast.core.reading import Reading
 
 FIRST_MINUTE = 21_476_160

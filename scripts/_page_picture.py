@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from _picture_gateway import DAY_OF, HOST, HTTP_PORT, MQTT_PORT, picture_settings, publish, running
+from _picture_gateway import DAY_OF, HOST, HTTP_PORT, LIMITED, MQTT_PORT, picture_settings, publish, running
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
@@ -22,6 +22,15 @@ PICTURES: dict[str, dict[str, Any]] = {
     "page-light": {"viewport": DESKTOP, "color_scheme": "light"},
     "page-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
     "page-phone": {"viewport": PHONE, "color_scheme": "light", "device_scale_factor": 2},
+}
+
+
+#: The device of the panel begins on the second day; its minutes end with the fourth of a window near the peak.
+LIMITED_DAY, N_LIMITED = {LIMITED: 1}, DAY_MIN + 1_264
+#: Screenshots of the panel of the running billing window alone.
+PANELS = {
+    "demand-panel": {"viewport": DESKTOP, "color_scheme": "light"},
+    "demand-panel-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
 }
 
 
@@ -52,6 +61,14 @@ def main(folder: Path) -> None:
             )
             path = folder / f"{name}.png"
             page.screenshot(path=path, full_page=name != "page-phone")
+            print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
+        publish(gateway, 0, N_LIMITED, pause_s=0.0, day_of=LIMITED_DAY)
+        for name, options in PANELS.items():
+            page = browser.new_context(timezone_id="UTC", **options).new_page()
+            page.goto(f"http://{HOST}:{HTTP_PORT}/#device={LIMITED}")
+            page.locator("#demand-facts dt").first.wait_for()
+            path = folder / f"{name}.png"
+            page.locator("#demand").screenshot(path=path)
             print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
     print(f"{len(DAY_OF)} devices of the bundled week, {N_MINUTES + 5:,} minutes each")
 

@@ -19,6 +19,8 @@ from gapcast.sample import sample_path
 
 HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
 DAY_OF = {"cellar": 0, "home": 1, "workshop": 2}
+#: The device with a limit, which is published only for pictures of its demand.
+LIMITED = "flat"
 TIMEOUT_S = 120.0
 
 
@@ -28,6 +30,7 @@ def picture_settings(state: Path) -> Settings:
         "mqtt": {"host": HOST, "port": MQTT_PORT, "protocol": "3.1.1"},
         "http": {"host": HOST, "port": HTTP_PORT},
         "state": {"path": state},
+        "demand": {"devices": [{"device": LIMITED, "limit_kw": "month_peak"}]},
     })  # fmt: skip
 
 

@@ -11,10 +11,11 @@ from structlog.testing import capture_logs
 
 from gapcast.app.models import engine_of, load_models
 from gapcast.config.settings import Settings
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelError, ShardError
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.reading import Reading
 from gapcast.predictors.store import read_card
+from gapcast.storage.shard_lock import ShardLock
 from tests.support.models import (
     ModelCopy,
     default_name,
@@ -191,6 +192,22 @@ def test_horizon_is_that_of_the_named_model(with_history: Path) -> None:
     assert [model.lead_times_min[-1] for model in alone.members] == [60]
 
 
+def test_shard_rejects_a_worker_with_another_horizon(with_history: Path, tmp_path: Path) -> None:
+    stamps = {
+        horizon_min: load_models(settings(with_history, forecast={"horizon_min": horizon_min})).stamps
+        for horizon_min in (None, 5, 3)
+    }
+    lock = ShardLock(tmp_path / "shard")
+    for horizon_min in (None, 5):
+        lock.acquire(stamps[horizon_min])
+        lock.release()
+    with pytest.raises(
+        ShardError, match=r"with other models \(lstm (\S+) [0-9a-f]{8}, here \1 \(3 min ahead\) [0-9a-f]{8}, "
+    ):
+        lock.acquire(stamps[3])
+    lock.release()
+
+
 def test_horizon_that_no_model_has_lists_the_possible_ones(with_history: Path) -> None:
     with pytest.raises(ModelError) as refused:
         load_models(settings(with_history, forecast={"horizon_min": 7}))
@@ -255,6 +272,23 @@ def test_outlook_without_the_default_model_is_off_and_logged(with_outlook: Path)
     assert [entry for entry in logs if entry["event"] == "outlook.off"] == [
         {"event": "outlook.off", "model": "outlook", "why": "it is not installed", "log_level": "info"}
     ]
+
+
+def test_demand_without_an_outlook_model_is_an_error(with_outlook: Path) -> None:
+    limited = settings(with_outlook, demand={"limit_kw": 2.5})
+    problem = "demand: a limit needs outlooks, and outlook cannot make them: it is not installed; set outlook.model, or"
+    with pytest.raises(ModelError, match=problem):
+        load_models(limited)
+
+
+def test_demand_of_the_settings_is_that_of_the_engine(with_outlook: Path) -> None:
+    limited = settings(with_outlook, outlook={"model": "with-history"}, demand={"limit_kw": 2.5, "window_min": 30})
+    demands = engine_of(limited, load_models(limited)).demands
+    assert demands is not None
+    assert demands.windows.plan == limited.demand.plan(limited.site.zone)
+    assert (demands.windows.max_rows, demands.highest_kw) == (100, 100.0)
+    without = settings(with_outlook, outlook={"model": "with-history"})
+    assert engine_of(without, load_models(without)).demands is None
 
 
 def test_outlook_model_that_is_named_and_missing_is_an_error(with_outlook: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from gapcast.core.errors import StatusError
 from gapcast.status.rendering import Pen, draw
 from gapcast.status.rest_client import RestClient, read_token
-from gapcast.status.status_snapshot import StatusSnapshot, read_series, snapshot_of
+from gapcast.status.status_snapshot import StatusSnapshot, read_series, snapshot_of, with_windows
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import GUARD_S
 
@@ -169,6 +169,63 @@ def test_status_shows_the_refits(metrics: str, expected: str) -> None:
     shown = draw(picture(metrics=METRICS + metrics), None, NOW, PLAIN)
     assert [line for line in shown if line.startswith(expected)]
     assert not [line for line in draw(picture(), None, NOW, PLAIN) if line.startswith("refit")]
+
+
+def demand(**changes: Any) -> dict[str, Any]:
+    """Return what ``GET /demand`` returns of a device, as far as it is shown."""
+    return {
+        "device": "home", "window_start": "2026-01-01T12:00:00Z", "window_end": "2026-01-01T12:15:00Z",
+        "expected_kw": 1.9, "limit_kw": 2.5, "p_exceed": 0.12, "headroom_w": 600, "fuse_kw": None,
+        "valid_until": "2026-01-01T12:05:00Z", **changes,
+    }  # fmt: skip
+
+
+def pages(*demands: dict[str, Any], n: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a page of outlooks of ``n`` devices, with one, and a page of ``demands``."""
+    outlook = {"device": "home", "lead_min": [1, 15, 30, 60], "mean_to_kw": [1.3, 1.2, 1.149, 0.9]}
+    return {"outlooks": [outlook], "n_devices": n}, {"demands": [*demands], "n_devices": len(demands)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), headroom 600 W, valid until 12:05"),
+        (
+            {"headroom_w": -1_250},
+            "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), headroom -1,250 W, valid until 12:05",
+        ),
+        ({"limit_kw": None}, "home: 1.90 kW expected 12:00-12:15, no limit, valid until 12:05"),
+        (
+            {"limit_kw": None, "fuse_kw": 7.4},
+            "home: 1.90 kW expected 12:00-12:15, no limit, headroom 600 W, valid until 12:05",
+        ),
+        (
+            {"valid_until": "2026-01-01T12:01:05Z"},
+            "home: 1.90 of 2.50 kW expected 12:00-12:15 (12%), headroom 600 W, expired 12:01",
+        ),
+    ],
+)
+def test_status_shows_outlook_and_demand(changes: dict[str, Any], expected: str) -> None:
+    seen = with_windows(picture(device("home")), *pages(demand(**changes)))
+    lines = draw(seen, None, NOW, PLAIN)
+    at = lines.index("outlook    home: mean of the next 15 min 1.20 kW, 30 min 1.15 kW, 60 min 0.90 kW")
+    assert lines[at + 1 : at + 3] == [f"demand     {expected}", ""]
+
+
+def test_status_counts_devices_without_a_line_of_their_own() -> None:
+    seen = with_windows(picture(device("home")), *pages(n=1_002))
+    assert "           and 1,001 more" in draw(seen, None, NOW, PLAIN)
+    none = with_windows(picture(device("home")), {"outlooks": [], "n_devices": 2}, {"demands": [], "n_devices": 0})
+    assert draw(none, None, NOW, PLAIN) == draw(picture(device("home")), None, NOW, PLAIN)
+
+
+def test_status_in_a_small_terminal_prefers_the_devices() -> None:
+    seen = with_windows(picture(*(device(f"house-{i}") for i in range(9))), *pages(demand()))
+    for room in (14, 16, 17, 40):
+        lines = draw(seen, None, NOW, PLAIN, room)
+        assert len(lines) <= room
+        assert any(line.startswith("house-0") for line in lines)
+        assert any(line.startswith("demand") for line in lines) == (room >= 18)
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "file:///etc/passwd", ""])

@@ -23,7 +23,9 @@ from click.testing import CliRunner
 from gapcast.addon.options import PORT, SUPERVISOR, settings_of
 from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
+from gapcast.config.demand import MONTH_PEAK, NO_LIMIT
 from gapcast.config.settings import LogSettings
+from gapcast.core.demand.options import WINDOW_MINUTES
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
 from tests.integration.test_stream import FIRST, reading
@@ -163,8 +165,40 @@ def test_addon_own_broker_overrides_the_supervisors() -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "limit_kw", "is_peak"),
+    [("2.5", 2.5, False), ("2,5", 2.5, False), (3, 3.0, False), ("month_peak", None, True), ("none", None, False)],
+)
+def test_addon_limit_of_the_billing_window(limit: object, limit_kw: float | None, is_peak: bool) -> None:
+    options = {"limit_kw": limit, "window_min": "60", "floor_kw": 2, "peak_days": 3, "fuse_kw": 17.25}
+    options |= {"limit_hours": "07:00-23:00", "limit_weekdays": "mon-fri", "limit_months": "11-12,1-3"}
+    plan = settings_of(options, SERVICE, {}).demand.options
+    assert (plan.limit_kw, plan.by_month_peak) == (limit_kw, is_peak)
+    assert (plan.window_min, plan.floor_kw, plan.n_peak_days, plan.fuse_kw) == (60, 2, 3, 17.25)
+    assert plan.active.hours == ((420, 1_380),)
+    assert sorted(plan.active.weekdays) == [0, 1, 2, 3, 4]
+    assert sorted(plan.active.months) == [1, 2, 3, 11, 12]
+
+
+def test_addon_without_a_limit_has_no_demand() -> None:
+    empty = {"limit_kw": "", "window_min": None, "fuse_kw": None, "limit_hours": ""}
+    assert not settings_of(CONFIG["options"] | empty, SERVICE, {}).demand.is_limited
+
+
+def test_addon_offers_every_billing_window_and_limit() -> None:
+    (offered,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["window_min"])
+    assert offered.split("|") == [str(minutes) for minutes in WINDOW_MINUTES]
+    (pattern,) = re.findall(r"match\((.*)\)\?", CONFIG["schema"]["limit_kw"])
+    assert all(re.fullmatch(pattern, limit) for limit in ("2.5", "2,5", "10", MONTH_PEAK, NO_LIMIT))
+    assert not any(re.fullmatch(pattern, limit) for limit in ("-1", "2.5 kW", ""))
+
+
+@pytest.mark.parametrize(
     ("options", "service", "words"),
     [
+        ({"limit_kw": "0"}, SERVICE, r"option limit_kw: must be a number of kW above 0"),
+        ({"limit_kw": "2500"}, SERVICE, r"option limit_kw: 2500 kW is above .*: give it in kW"),
+        ({"limit_kw": 2, "window_min": "7"}, SERVICE, r"option window_min: windows must divide the hour"),
+        ({"limit_kw": 2, "limit_hours": "7-23"}, SERVICE, r"option limit_hours: '7-23' is no range of times"),
         ({}, None, "install the add-on Mosquitto broker and start it"),
         ({"meters": [{"preset": "custom"}]}, SERVICE, r"option meters\.0\.topic: a custom meter needs its topic"),
         ({"meters": [{"preset": "nothing"}]}, SERVICE, r"option meters\.0: there is no preset 'nothing'"),

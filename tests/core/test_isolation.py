@@ -13,7 +13,8 @@ from gapcast.core.accepted_batch import none_accepted
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
-from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.member_combination import EnsembleForecasts
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.predictor import Prediction

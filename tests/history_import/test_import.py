@@ -7,8 +7,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from gapcast.commands.import_history import import_history
 from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
 from gapcast.core.engine import Engine
@@ -20,6 +23,8 @@ from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import ImportResult, Target, import_past
 from gapcast.history_import.stopped_gateway import open_stopped
 from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.refit.archive import MinuteArchive
+from gapcast.refit.nights import REFIT_FOLDER
 from gapcast.storage import checkpoint
 from gapcast.storage.recovery import files_of
 from gapcast.storage.shard_lock import ShardLock
@@ -81,6 +86,20 @@ def test_import_continues_an_import(settings: Settings, tmp_path: Path) -> None:
     assert newest_of(settings) == {"home": (239, 234)}
 
 
+def test_import_continues_the_demand(tmp_path: Path) -> None:
+    limits = {"demand": {"limit_kw": "month_peak", "floor_kw": 0.1}}
+    settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"), **limits)
+    run(settings, written(tmp_path / "a.csv"))
+    with open_stopped(settings, {}) as gateway:
+        demand, scores = gateway.engine.demand_of("home"), gateway.engine.demand_scores_of("home")
+    assert demand is not None
+    assert scores is not None
+    assert demand.observed_minute == FIRST + 119
+    assert demand.month_peak_kw is not None
+    assert demand.running.limit_kw == demand.month_peak_kw
+    assert scores.n_windows == 8
+
+
 def test_import_teaches_the_outlook(tmp_path: Path) -> None:
     settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"))
     run(settings, written(tmp_path / "a.csv"))
@@ -89,6 +108,75 @@ def test_import_teaches_the_outlook(tmp_path: Path) -> None:
     assert outlook is not None
     assert (outlook.observed_minute, outlook.lead_times_min[-1]) == (FIRST + 119, 60)
     assert [one.n > 0 for one in scores[EVER].mean] == [True] * len(outlook.lead_times_min)
+
+
+@pytest.fixture
+def _refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that refits at night, and so has an archive; LightGBM itself is not needed for that."""
+    monkeypatch.setattr("gapcast.config.refit_choice.is_lightgbm_installed", lambda: True)
+
+
+def submetered(folder: Path, *names: str, refit: bool = True) -> Settings:
+    submeters = [
+        {"of": "home", "name": name, "topic": f"plugs/{name}", "format": "number", "unit": "W"} for name in names
+    ]
+    return settings_with(folder, submeters=submeters, learning={"refit": refit})
+
+
+def with_car(path: Path, n: int = 120) -> Path:
+    lines = [f"{60 * (FIRST + k)},{kw},{kw / 4}" for k, kw in enumerate(household(n).tolist())]
+    path.write_text("\n".join(["time,kw,car", *lines, ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("_refits")
+def test_import_of_submeters_fills_windows_and_archive(tmp_path: Path) -> None:
+    settings, path = submetered(tmp_path, "car", "oven"), with_car(tmp_path / "a.csv")
+    files = PastFiles((path,), FileFormat(Layout("time", "kw", submeters=("car",))), UTC)
+    import_past(settings, {}, files, Target("home"), lambda _: None, lambda: (FIRST + 9_999) * 60_000)
+    expected_kw = (household(120) / 4).astype(np.float32)
+    assert settings.state.path is not None
+    archive = MinuteArchive(settings.state.path / "stream" / REFIT_FOLDER, 1)
+    archive.open()
+    house = archive.load("home")
+    assert list(house.submeters_kw) == ["car"]
+    np.testing.assert_allclose(house.submeters_kw["car"], expected_kw, rtol=1e-6)
+    with open_stopped(settings, {}) as gateway:
+        window = gateway.engine.buffers.window("home").copy()
+    np.testing.assert_allclose(window[-100:, 1], expected_kw[-100:], rtol=1e-6)
+    assert np.isnan(window[:, 2]).all(), "nothing was imported of the other submeter"
+
+
+@pytest.mark.usefixtures("_refits")
+def test_import_without_columns_leaves_submeters_unknown(tmp_path: Path) -> None:
+    settings = submetered(tmp_path, "car")
+    assert run(settings, with_car(tmp_path / "a.csv")).n_readings == 120
+    assert settings.state.path is not None
+    archive = MinuteArchive(settings.state.path / "stream" / REFIT_FOLDER, 1)
+    archive.open()
+    assert not archive.load("home").submeters_kw
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"), [(("oven", "pump"), "of home it reads oven, pump"), ((), "it reads none of home")]
+)
+def test_import_of_an_unknown_submeter_is_refused(tmp_path: Path, names: tuple[str, ...], listed: str) -> None:
+    settings, path = submetered(tmp_path, *names, refit=False), with_car(tmp_path / "a.csv")
+    files = PastFiles((path,), FileFormat(Layout("time", "kw", submeters=("car",))), UTC)
+    with pytest.raises(SettingsError, match=rf"the gateway reads no submeter car, {listed}: name the column like"):
+        import_past(settings, {}, files, Target("home"), lambda _: None, lambda: (FIRST + 9_999) * 60_000)
+    assert not stored(settings)
+
+
+def test_import_command_takes_submeters(tmp_path: Path) -> None:
+    """Options of submeters have the meaning that they have in a back-test."""
+    arguments = [str(with_car(tmp_path / "a.csv")), "--device", "home", "--set", f"state.path={tmp_path / 'state'}"]
+    columns = ["--time-column", "time", "--value-column", "kw", "--unit", "kW", "--submeter-column", "car"]
+    unknown = CliRunner().invoke(import_history, [*arguments, *columns])
+    assert isinstance(unknown.exception, SettingsError)
+    assert "the gateway reads no submeter car, it reads none of home" in str(unknown.exception)
+    of_uci = CliRunner().invoke(import_history, [*arguments, *columns[:-2], "--submeters"])
+    assert isinstance(of_uci.exception, GapcastError)
 
 
 def test_import_into_known_readings_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits, Reading
+from gapcast.core.submeters import measured_name
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.recordings.layout import FileFormat, Layout
 
@@ -43,6 +44,24 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     assert "  3 minutes of it are in a file before: ignored" in shown
     assert [len(batch) for batch in past.batches("home", 10)] == [10, 5]
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
+
+
+def test_submeters_hold_for_three_minutes_as_live(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    powers = ["0.5", "", "", "", "", "0.7", "", "", "", ""]
+    for path, at in ((first, FIRST), (second, FIRST + 10)):
+        rows = [f"{60 * (at + k)},1.0,{car_kw},0" for k, car_kw in enumerate(powers)]
+        path.write_text("\n".join(["time,kw,car,oven", *rows, ""]), encoding="utf-8")
+    form = FileFormat(Layout("time", "kw", submeters=("car", "oven")), hold_min=1)
+    past = read(second, first, form=form)
+    car, oven = measured_name("car"), measured_name("oven")
+    measured = [reading.measured for batch in past.batches("home", 7) for reading in batch]
+    held = [0.5] * 4 + [None] + [0.7] * 4 + [None]
+    assert measured == [({} if kw is None else {car: kw}) | {oven: 0.0} for kw in held * 2]
+    no_oven = read(second, first, form=FileFormat(Layout("time", "kw", submeters=("car",)), hold_min=1))
+    assert [reading.measured for batch in no_oven.batches("home", 7) for reading in batch][3:6] == [
+        {car: 0.5}, None, {car: 0.7},
+    ]  # fmt: skip
 
 
 def test_filled_minute_of_a_file_stays_one(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ def test_asyncapi_published_messages_match_their_schemas(
     if richly:
         rich = {
             "models": {"path": model.parent}, "forecast": {"model": model.name}, "outlook": {"model": "with-history"},
+            "demand": {"limit_kw": 2.5, "fuse_kw": 9.2},
         }  # fmt: skip
     peer = connect(mosquitto, mqtt5=True)
     peer.subscribe("#")
@@ -179,6 +180,11 @@ def test_asyncapi_published_messages_match_their_schemas(
     with_outlook = request[:-1] + ', "outlook": true}'
     for body in (request, with_outlook, '{"readings": [1]}', '{"readings": [1, 1230]}'):
         peer.publish(f"gapcast/{GATEWAY}/predict", body, ResponseTopic=answer)
+    if richly:
+        peer.wait_for("gap/home/demand", N_READINGS - 1)
+        load = '{"device": "home", "kw": 1.5, "minutes": 45}'
+        peer.publish(f"gapcast/{GATEWAY}/headroom", load, ResponseTopic=answer)
+        peer.wait_for(answer, 5)
     for topic, n in (
         ("gap/home/forecast", N_READINGS - 1), ("gap/home/scores", 1), (REJECTED, 1), (answer, 4),
         ("gap/home/availability", 1),
@@ -191,7 +197,7 @@ def test_asyncapi_published_messages_match_their_schemas(
     gateway.stop()
     peer.wait_for(f"gapcast/{GATEWAY}/status", 2)
 
-    seen, sent = set(), SENT | {"outlook"} if richly else SENT
+    seen, sent = set(), SENT | {"outlook", "demand", "headroom"} if richly else SENT
     for message in peer.messages:
         name = channel_of(message.topic)
         if name not in sent or not message.payload:

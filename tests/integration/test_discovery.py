@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,11 +12,12 @@ import pytest
 from gapcast.config.loader import load
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
+from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import ALONE, STATUS
-from tests.support.models import every_feature_model
+from tests.support.models import every_feature_model, models_with_outlook
 from tests.support.waiting import wait_until
 
 CONFIG = "homeassistant/device/gapcast_home/config"
@@ -69,7 +71,9 @@ def test_discovery_sensors_follow_the_models_quantiles(
         name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
     }
     outlook = [f"next_{minutes}" for minutes in (15, 30, 60)]
-    assert set(components) == {*keys, "power", "skill", "coverage", *outlook}
+    without_demand = dict(demand_components("gapcast_home", None))
+    assert set(components) == {*keys, "power", "skill", "coverage", *outlook, *without_demand}
+    assert {name: components.pop(name) for name in without_demand} == without_demand
     assert len({value["unique_id"] for value in components.values()}) == 10
     for name in outlook:
         sensor = components[name]
@@ -80,6 +84,29 @@ def test_discovery_sensors_follow_the_models_quantiles(
     without = peer.wait_for("other/ha/device/gapcast_home/config")[0].document["cmps"]
     assert [without[name] for name in ("median", "lower", "upper", *outlook)] == [{"p": "sensor"}] * 6
     assert "'path'" not in without["forecast"]["json_attr_tpl"], "a model with one lead time has none"
+
+
+def test_discovery_demand_follows_the_limit(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
+) -> None:
+    outlook, limited = models_with_outlook(tmp_path / "models"), {"demand": {"limit_kw": 2.5}, "limits": {"max_kw": 20}}
+    peer = connect(mosquitto)
+    peer.subscribe(CONFIG)
+    peer.subscribe("gap/home/demand")
+    gateway = start_gateway(mosquitto, homeassistant=ON, **outlook, **limited)
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    assert peer.wait_for("gap/home/demand")[0].document["limit_kw"] == 2.5
+    components = peer.wait_for(CONFIG)[0].document["cmps"]
+    topics = DemandEntityTopics("gap/home/demand", "gap/home/demand/limit", 20)
+    expected = dict(demand_components("gapcast_home", topics))
+    assert {name: components[name] for name in expected} == expected
+    gateway.stop()
+    start_gateway(mosquitto, homeassistant=ON, **outlook)
+    peer.publish("gap/home/reading", reading(FIRST + 2, 1.0))
+    components = peer.wait_for(CONFIG, 2)[1].document["cmps"]
+    removed = dict(demand_components("gapcast_home", None))
+    assert {name: components[name] for name in removed} == removed
 
 
 def test_discovery_power_is_each_reading(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:

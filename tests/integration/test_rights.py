@@ -67,16 +67,19 @@ def test_rights_documented_are_sufficient(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway, tmp_path: Path
 ) -> None:
     reader, meter = peers["reader"], peers["home"]
-    for topic in ("gap/+/forecast", "gap/+/outlook", "gap/+/availability", "gap/+/scores", STATUS, REJECTED, EVENTS):
+    of_devices = ("forecast", "outlook", "demand", "headroom_w", "availability", "scores")
+    for topic in (*(f"gap/+/{one}" for one in of_devices), STATUS, REJECTED, EVENTS):
         reader.subscribe(topic)
     with structlog.testing.capture_logs() as logged:
-        outlook = models_with_outlook(tmp_path / "models")
-        gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True}, **outlook)
+        with_demand = models_with_outlook(tmp_path / "models") | {"demand": {"limit_kw": 2.5}}
+        gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True}, **with_demand)
         for i in range(7):  # the first forecast's minute is the seventh
             meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
         meter.publish("gap/home/reading", "nonsense")
         assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
         assert reader.wait_for("gap/home/outlook")[0].document["lead_min"][-1] == 60
+        assert reader.wait_for("gap/home/demand")[0].document["limit_kw"] == 2.5
+        assert int(reader.wait_for("gap/home/headroom_w")[0].payload) < 2_500
         assert reader.wait_for("gap/home/availability")[0].payload == b"online"
         assert reader.wait_for("gap/home/scores")[0].document["ever"]["n"] == 1
         asker = peers["asker"]
@@ -84,7 +87,14 @@ def test_rights_documented_are_sufficient(
         answer = f"gapcast/{GATEWAY}/answer/asker"
         asker.publish(f"gapcast/{GATEWAY}/predict", '{"readings": [1, 2]}', ResponseTopic=answer)
         assert asker.wait_for(answer)[0].document["n_observed"] == 2
+        load = '{"device": "home", "kw": 0.5, "minutes": 9}'
+        asker.publish(f"gapcast/{GATEWAY}/headroom", load, ResponseTopic=answer)
+        assert asker.wait_for(answer, 2)[1].document["minutes"] == 9
         assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
+        for topic in ("gap/home/demand/limit", "gap/home/demand/month_peak"):
+            peers["planner"].publish(topic, "lots")
+        rejected = [message.document["topic"] for message in reader.wait_for(REJECTED, 3)[1:]]
+        assert rejected == ["gap/home/demand/limit", "gap/home/demand/month_peak"]
         peers["planner"].publish("gap/home/plan", '[{"kw": 7.4, "minutes": 60}]')
         plan = f"{gateway.url}/devices/home/plan"
         wait_until(lambda: httpx.get(plan).json()["plan"][:1], "the plan")
@@ -124,7 +134,8 @@ def test_rights_of_a_reader_exclude_writing(peers: dict[str, Peer]) -> None:
 def test_rights_of_a_planner_are_plans(peers: dict[str, Peer]) -> None:
     for topic in ("gap/home/reading", "gap/home/forecast", STATUS, f"gapcast/{GATEWAY}/predict"):
         assert peers["planner"].refusal(topic, "9.9"), topic
-    assert peers["reader"].refusal("gap/home/plan", "[]")
+    for topic in ("gap/home/plan", "gap/home/demand/limit", "gap/home/demand/month_peak"):
+        assert peers["reader"].refusal(topic, "[]"), topic
 
 
 def test_rights_of_home_assistant(
@@ -138,6 +149,9 @@ def test_rights_of_home_assistant(
         peers["home"].publish("gap/home/reading", reading(FIRST + i, 1.0))
     assistant.wait_for("gap/home/forecast")
     assistant.wait_that(lambda came: any(m.topic.startswith("homeassistant/device/") for m in came), "its announcement")
+    assert not assistant.refusal("gap/home/demand/limit", "2.5")
+    for topic in ("gap/home/reading", "gap/home/demand", "gap/home/demand/month_peak"):
+        assert assistant.refusal(topic, "9.9"), topic
     announced = [message for message in assistant.messages if message.topic.startswith("homeassistant/device/")]
     assert len(announced) == 1
     assistant.publish("homeassistant/status", "online")

@@ -15,7 +15,7 @@ from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.link import IntakeOptions, MqttLink
 from gapcast.mqtt.session import ReceivedMessage, Session
-from gapcast.mqtt.topics import DeviceTopic, Topics
+from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000
 
@@ -43,7 +43,10 @@ def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink,
         DeviceTopic.parse(f"topics.{one}", f"gap/{{device}}/{one}")
         for one in ("forecast", "availability", "scores", "plan", "outlook")
     )
-    topics = Topics(reading, forecast, "rejected", availability, scores, "events", plan, outlook)
+    demands = DemandTopics(
+        *(DeviceTopic.parse(one, f"gap/{{device}}/{one}") for one in ("demand", "w", "max_w", "limit", "peak"))
+    )
+    topics = Topics(reading, forecast, "rejected", availability, scores, "events", plan, outlook, demands)
     session = cast("Session", waiting)
     return MqttLink(
         session, topics, limits or Limits(), retain_forecasts=False, intake=IntakeOptions(statistics=statistics)

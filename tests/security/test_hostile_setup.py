@@ -178,8 +178,31 @@ HEALTH = {"status": "pass", "checks": {"mqtt:connection": [{"status": "pass"}]}}
 METRICS = b'gapcast_build_info{version="1",runtime="tflite"} 1\ngapcast_devices 1\ngapcast_batch_size_count 1\n'
 
 
-def documents() -> tuple[dict[str, Any], dict[str, Any]]:
-    return copy.deepcopy(HEALTH), {"devices": [copy.deepcopy(DEVICE)], "n_devices": 1}
+OUTLOOK = {"device": "home", "lead_min": [1, 15], "mean_to_kw": [1.0, 2.0]}
+DEMAND = {
+    "device": "home",
+    "window_start": "2026-01-01T12:00:00Z",
+    "window_end": "2026-01-01T12:15:00Z",
+    "expected_kw": 1.9,
+    "limit_kw": 2.5,
+    "p_exceed": 0.1,
+    "headroom_w": 600,
+    "fuse_kw": None,
+    "valid_until": "2026-01-01T12:05:00Z",
+}
+ROUTES = ("/readyz", "/devices", "/outlook", "/demand")
+
+
+def documents() -> list[dict[str, Any]]:
+    """Return a document of each of the :data:`ROUTES`."""
+    return copy.deepcopy(
+        [
+            HEALTH,
+            {"devices": [DEVICE], "n_devices": 1},
+            {"outlooks": [OUTLOOK], "n_devices": 1},
+            {"demands": [DEMAND], "n_devices": 1},
+        ]
+    )
 
 
 def places_in(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -209,11 +232,11 @@ def status_of(url: str) -> tuple[int, str]:
 def test_status_invalid_answer_is_a_clear_error(value: object) -> None:
     answers = {"/metrics": METRICS}
     with answering(answers) as url:
-        for which in (0, 1):
+        for which in range(len(ROUTES)):
             for place in places_in(documents()[which]):
-                given = list(documents())
+                given = documents()
                 given[which] = put(given[which], place, value)
-                answers["/readyz"], answers["/devices"] = (json.dumps(one).encode() for one in given)
+                answers.update(zip(ROUTES, (json.dumps(one).encode() for one in given), strict=True))
                 code, output = status_of(url)
                 assert code in {0, 1, 2}
                 assert "\x1b" not in output
@@ -234,8 +257,7 @@ def test_status_invalid_answer_is_a_clear_error(value: object) -> None:
     ],
 )
 def test_status_invalid_metrics_are_a_clear_error(metrics: bytes) -> None:
-    health, page = documents()
-    answers = {"/readyz": json.dumps(health).encode(), "/devices": json.dumps(page).encode(), "/metrics": metrics}
+    answers = dict(zip(ROUTES, (json.dumps(one).encode() for one in documents()), strict=True)) | {"/metrics": metrics}
     with answering(answers) as url:
         code, output = status_of(url)
     assert code in {0, 2}

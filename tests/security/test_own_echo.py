@@ -104,6 +104,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "sources.0.topic",
         "topics.outlook",
     ),
+    "a demand": (
+        of("gap/home/demand", device="home") | {"demand": {"limit_kw": 2.5}},
+        "sources.0.topic",
+        "topics.demand",
+    ),
     "plans": ({"topics": {"plan": "gap/{device}/forecast"}}, "topics.plan", "topics.forecast"),
     "requests": ({"topics": {"predict": "gap/home/forecast"}}, "topics.predict", "topics.forecast"),
     "discovery": (

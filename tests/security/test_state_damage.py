@@ -121,9 +121,7 @@ def test_checkpoint_damaged_falls_back_to_the_previous_one(intact: Path, tmp_pat
     assert f"Used instead: {checkpoint_path(folder, NEWEST - 1).name} and 2 journals" in damage
 
 
-def entries_of(
-    path: Path, content: bytes
-) -> tuple[list[journal.Entry | journal.Forgotten | journal.ReplacedPlan], journal.Damage]:
+def entries_of(path: Path, content: bytes) -> tuple[list[journal.Record], journal.Damage]:
     path.write_bytes(content)
     damage = journal.Damage()
     return list(journal.read(path, damage, salt_of(NEWEST))), damage

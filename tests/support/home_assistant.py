@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.home_assistant_socket import HomeAssistantSocket
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S, wait_until
 
@@ -21,21 +22,27 @@ USER, TOKEN, ENTRY, KEY = "1" * 32, "2" * 32, "5" * 32, "3" * 64
 
 
 class HomeAssistant:
-    """A Home Assistant core in a process of its own, with one account and the MQTT integration."""
+    """A Home Assistant core in a process of its own, with one account and the MQTT integration.
 
-    def __init__(self, command: str, folder: Path, mqtt_port: int) -> None:
+    ``configuration`` is added to its configuration.yaml.
+    """
+
+    def __init__(self, command: str, folder: Path, mqtt_port: int, configuration: str = "") -> None:
         self._command, self._folder = command, folder
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         stored = folder / ".storage"
         stored.mkdir(parents=True)
         (folder / "configuration.yaml").write_text(
-            f"api:\nconfig:\nhttp:\n  server_host: {LOOPBACK}\n  server_port: {self.port}\n", encoding="utf-8"
+            f"api:\nconfig:\nhttp:\n  server_host: {LOOPBACK}\n  server_port: {self.port}\n{configuration}",
+            encoding="utf-8",
         )
         _store(stored, "auth", 1, 1, _account())
+        _store(stored, "onboarding", 4, 1, {"done": ["user", "core_config", "analytics", "integration"]})
         _store(stored, "core.config_entries", 1, 5, {"entries": [_mqtt_entry(mqtt_port)]})
         claims = {"iss": TOKEN, "iat": int(time.time()) - 10, "exp": int(time.time()) + 86_400}
-        self._headers = {"authorization": f"Bearer {_signed(claims, KEY)}"}
+        self.token = _signed(claims, KEY)
+        self._headers = {"authorization": f"Bearer {self.token}"}
 
     def start(self) -> None:
         with (self._folder / "out.log").open("ab") as out:
@@ -87,8 +94,43 @@ class HomeAssistant:
         except ValueError:
             return str(found["state"])
 
+    def call(self, action: str, **data: Any) -> None:
+        """Perform an action such as ``switch.turn_on``."""
+        self._post(f"/api/services/{action.replace('.', '/')}", data)
+
+    def import_blueprint(self, url: str, path: str) -> None:
+        """Import an automation's blueprint from ``url`` as *Import blueprint* does, and store it at ``path``."""
+        with HomeAssistantSocket(self.port, self.token) as socket:
+            found = socket.command("blueprint/import", url=url)
+            assert not found["validation_errors"], found
+            socket.command("blueprint/save", domain="automation", path=path, yaml=found["raw_data"], source_url=url)
+
+    def create_automation(self, name: str, blueprint: str, inputs: dict[str, Any]) -> None:
+        """Store an automation from a blueprint, and wait until it is on."""
+        document = {"alias": name, "use_blueprint": {"path": blueprint, "input": inputs}}
+        self._post(f"/api/config/automation/config/{name}", document)
+        entity = f"automation.{name}"
+        wait_until(lambda: self.value(entity) == "on", lambda: f"{entity}: {self.state(entity)}", START_S)
+
+    def device_of(self, entity: str) -> str:
+        """Return the id of an entity's device."""
+        with HomeAssistantSocket(self.port, self.token) as socket:
+            return str(socket.command("config/entity_registry/get", entity_id=entity)["device_id"])
+
+    def delete_automation(self, name: str) -> None:
+        """Remove an automation, and wait until it is gone."""
+        path = f"http://{LOOPBACK}:{self.port}/api/config/automation/config/{name}"
+        httpx.delete(path, headers=self._headers, timeout=GUARD_S).raise_for_status()
+        wait_until(lambda: self.value(f"automation.{name}") is None, f"automation.{name} to be gone", START_S)
+
     def _get(self, path: str) -> httpx.Response:
         return httpx.get(f"http://{LOOPBACK}:{self.port}{path}", headers=self._headers, timeout=GUARD_S)
+
+    def _post(self, path: str, document: object) -> None:
+        answer = httpx.post(
+            f"http://{LOOPBACK}:{self.port}{path}", json=document, headers=self._headers, timeout=GUARD_S
+        )
+        assert answer.status_code == 200, answer.text
 
 
 def _store(folder: Path, key: str, version: int, minor_version: int, data: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.outlook.outlook import Outlook, Outlooks
@@ -33,6 +34,7 @@ class MemoryLink:
         self.published: list[Forecast] = []
         self.measured: list[Reading] = []
         self.outlooks: list[Outlook] = []
+        self.demands: list[Demand] = []
 
     def put(self, *readings: Reading) -> None:
         self.queued += [IncomingMessage(reading, None, time.perf_counter(), None) for reading in readings]
@@ -55,6 +57,9 @@ class MemoryLink:
 
     def publish_outlooks(self, outlooks: Outlooks) -> None:
         self.outlooks += list(outlooks)
+
+    def publish_demands(self, demands: Demands) -> None:
+        self.demands += list(demands)
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:
         self.measured += readings

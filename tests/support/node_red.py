@@ -1,4 +1,4 @@
-"""A real Node-RED in a process of its own, and the flow that docs/mqtt-and-http.md gives to import."""
+"""A real Node-RED in a process of its own, and the flows that the documentation gives to import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.optional_tools import ROOT
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S, wait_until
 
-_PAGE = ROOT / "docs" / "mqtt-and-http.md"
+_DOCS = ROOT / "docs"
 _SETTINGS = """\
 module.exports = {
     uiHost: %s, uiPort: %d, flowFile: "flows.json", credentialSecret: false, mqttReconnectTime: 500,
@@ -25,9 +25,9 @@ module.exports = {
 Node = dict[str, Any]
 
 
-def documented_flow() -> list[Node]:
-    """Return the nodes that a reader of the page imports."""
-    blocks = re.findall(r"```json\n(.*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)
+def documented_flow(page: str = "mqtt-and-http.md") -> list[Node]:
+    """Return the nodes that a reader of ``page`` imports."""
+    blocks = re.findall(r"```json\n(.*?)```", (_DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     flows: list[list[Node]] = [json.loads(block) for block in blocks if "mqtt-broker" in block]
     assert len(flows) == 1
     return flows[0]

@@ -1,7 +1,8 @@
 """Deselects the tests whose tools are not installed.
 
 A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
-``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant`` or ``nodered``.
+``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant``, ``nodered``,
+``emhass``, ``mosquitto_sub`` or ``curl``.
 Without the tool the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an
 error.
 ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
@@ -24,7 +25,7 @@ from tests.support.systemd import systemd_missing
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
 #: Fast tests run first: these folders come last, in this order, and within each the markers below.
-LAST_FOLDERS = ("integration", "systemd", "page", "trainer", "e2e", "homeassistant", "nodered")
+LAST_FOLDERS = ("integration", "systemd", "page", "trainer", "e2e", "homeassistant", "nodered", "emhass")
 LAST_MARKERS = ("mosquitto", "prometheus", "systemd", "wholeset", "e2e")
 
 _REMARKS = pytest.StashKey[list[str]]()
@@ -58,9 +59,15 @@ def node_red_command() -> str | None:
     return os.environ.get("GAPCAST_NODE_RED")
 
 
+def emhass_command() -> str | None:
+    """Return the path of EMHASS from the variable that scripts/try-emhass sets, if any."""
+    return os.environ.get("GAPCAST_EMHASS")
+
+
 def _missing() -> dict[str, str]:
     """Return, by marker, why its tests cannot run here."""
-    missing = {}
+    commands = [command for command in ("mosquitto_sub", "curl") if shutil.which(command) is None]
+    missing = {command: f"the command {command} is not installed" for command in commands}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
     if prometheus_command() is None:
@@ -79,6 +86,8 @@ def _missing() -> dict[str, str]:
         missing["homeassistant"] = "they need a Home Assistant (scripts/try-home-assistant)"
     if node_red_command() is None:
         missing["nodered"] = "they need a Node-RED (scripts/try-node-red)"
+    if emhass_command() is None:
+        missing["emhass"] = "they need an EMHASS (scripts/try-emhass)"
     if find_spec("lightgbm") is None:
         missing["lightgbm"] = "LightGBM is not installed (requirements/trainer-test.txt)"
     if whole_set_path() is None:

@@ -21,7 +21,8 @@ from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.lead_evaluation import evaluate_leads
 from gapcast_trainer.scored_models import load_scored
-from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow, lead_lines
+from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
+from gapcast_trainer.scores.lead_table import lead_lines
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import WindowTask, examples
 from tests.support.models import history_model, shipped_models
@@ -149,7 +150,6 @@ def test_evaluate_leads_unknown_lists_the_possible_ones(small: Clean) -> None:
     [
         (("--horizons", "5,soon"), "'soon' is not a number of minutes"),
         (("--horizons", "5,5"), "'5' is listed twice"),
-        (("--horizons", "5", "--report", "page.html"), "--horizons has no page"),
         (("--horizons", "7"), "no model has all lead times 7"),
         (("lstm", "--horizons", "15"), "model lstm has no lead time of 15 min; it has 1, 2, 3, 4, 5"),
     ],
@@ -161,11 +161,12 @@ def test_evaluate_command_names_wrong_horizons(clean_path: Path, arguments: tupl
 
 
 def test_evaluate_command_scores_horizons(clean_path: Path, tmp_path: Path) -> None:
-    scores = tmp_path / "scores.json"
-    arguments = ["lstm", "--clean", str(clean_path), "--horizons", "1,5", "--json", str(scores)]
+    scores, page = tmp_path / "scores.json", tmp_path / "scores.html"
+    arguments = ["lstm", "--clean", str(clean_path), "--horizons", "1,5", "--json", str(scores), "--report", str(page)]
     done = CliRunner().invoke(main, ["evaluate", *arguments])
     assert done.exit_code == 0, done.output
     assert "The minute at the lead time" in done.output
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     whole = json.loads(scores.read_text(encoding="utf-8"))
     assert [one["name"] for one in whole["models"]] == [*REFERENCES, "lstm"]
 

@@ -5,28 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from gapcast.core.card import Feature, Golden, ModelCard, ModelScores, TrainedOn
-from gapcast.core.features import UNITS
+from gapcast.core.card import Golden, ModelCard, ModelScores
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.files import REGISTRY_FILE
 from gapcast.predictors.store import default_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.card_draft import draft_card
 from gapcast_trainer.convert import N_PARITY, check_batches, check_parity, convert
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.exported import Exported, install, shortest_decimals, training_record
+from gapcast_trainer.exported import Exported, install, shortest_decimals
 from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.outlook.export import export_outlook
-from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, utc_now
+from gapcast_trainer.run import Run, load_run
 from gapcast_trainer.score import EvaluationScore, score
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet
@@ -157,35 +155,12 @@ def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
 
 def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: EvaluationScore) -> ModelCard:
     """Return the card before scores and golden outputs are known."""
-    plan, task = run.experiment, run.design.task
-    levels = plan.outputs.quantile_levels
-    n_leads = len(task.lead_times_min)
+    levels, n_leads = run.experiment.outputs.quantile_levels, len(run.design.task.lead_times_min)
     quantiles = None if levels is None else np.zeros((len(golden), n_leads, len(levels))).tolist()
-    return ModelCard(
-        name=run.name,
-        version=plan.version,
-        family=plan.family,
-        sha256=sha256(content).hexdigest(),
-        bytes=len(content),
-        parameters=n_parameters,
-        context=task.window.context,
-        padding=task.window.padding,
-        lead_times_min=list(task.lead_times_min),
-        features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
-        quantile_levels=None if levels is None else list(levels),
-        experiment=training_record(run),
-        trained_on=TrainedOn(
-            source=run.source,
-            sha256=run.source_sha256,
-            first=datetime.fromisoformat(run.train_first),
-            last=datetime.fromisoformat(run.train_last),
-            houses=list(run.others) or None,
-        ),
-        split=plan.split().for_card(),
-        scores=ModelScores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
-        git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
-        created_at=datetime.fromisoformat(utc_now()),
-        golden=Golden(
-            window=shortest_decimals(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles
-        ),
+    return draft_card(
+        run,
+        content,
+        n_parameters,
+        Golden(window=shortest_decimals(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles),
+        ModelScores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
     )

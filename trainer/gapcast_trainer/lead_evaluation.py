@@ -44,13 +44,30 @@ def evaluate_leads(  # noqa: PLR0913 - the last ones by keyword
     lead time, to at most ``peers_rows`` windows. Raises :class:`RunError` if a model has not all lead times, or if
     there are no minutes to score or to fit to.
     """
-    leads_min = tuple(sorted({*lead_times_min}))
     for model in models:
-        check_lead_times(model.name, model.lead_times_min, leads_min)
+        check_lead_times(model.name, model.lead_times_min, lead_times_min)
     span = choose_span([model.card for model in models], clean, first, until)
     data = EvaluationData.of(models, clean, span)
     data = replace(data, minutes=data.minutes.select(np.flatnonzero(data.minutes.whole).astype(np.int64)))
-    leads = LeadMinutes(clean.series, data.minutes, leads_min)
+    return score_leads(models, data, lead_times_min, peers=peers, peers_rows=peers_rows, progress=progress, note=note)
+
+
+def score_leads(  # noqa: PLR0913 - the last ones by keyword
+    models: Sequence[TflitePredictor],
+    data: EvaluationData,
+    lead_times_min: Sequence[int],
+    *,
+    peers: bool = False,
+    peers_rows: int | None = None,
+    progress: bool = False,
+    note: Callable[[str], object] = lambda _: None,
+) -> LeadEvaluation:
+    """Score ``models``, which have all ``lead_times_min``, on ``data`` as :func:`evaluate_leads` does.
+
+    Raises :class:`RunError` if there are too few minutes to fit peers to.
+    """
+    leads_min = tuple(sorted({*lead_times_min}))
+    leads = LeadMinutes(data.clean.series, data.minutes, leads_min)
     rows = [_row(name, "reference", outputs, leads) for name, outputs in leads.references().items()]
     for model in models:
         with tqdm(
@@ -62,7 +79,7 @@ def evaluate_leads(  # noqa: PLR0913 - the last ones by keyword
         from gapcast_trainer.peers.leads import boosted_leads  # noqa: PLC0415 - needs the peers extra
 
         rows.append(boosted_leads(data, leads, peers_rows, note))
-    return LeadEvaluation(span, clean.report, len(data.minutes), leads_min, tuple(rows))
+    return LeadEvaluation(data.span, data.clean.report, len(data.minutes), leads_min, tuple(rows))
 
 
 def check_lead_times(name: str, possible_min: Sequence[int], wanted_min: Sequence[int]) -> None:

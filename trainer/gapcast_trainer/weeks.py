@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_atomically
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
+from gapcast_trainer.report.figure_file import write_figure
 
 #: Weeks with fewer forecasts are omitted: their scores are mostly noise.
 MIN_WEEK = 5_000
@@ -53,12 +51,7 @@ def read(files: Sequence[Path]) -> dict[str, Weeks]:
 
 def draw(houses: dict[str, Weeks], out: Path) -> None:
     """Write the picture of ``houses`` to ``out``, an SVG or a PNG: the same weeks give the same bytes."""
-    kind = out.suffix.removeprefix(".")
-    drawn = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "gapcast", "svg.fonttype": "path"}):
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        figure_of(houses).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
-    write_atomically(out, drawn.getvalue())
+    write_figure(figure_of(houses), out)
 
 
 def figure_of(houses: dict[str, Weeks]) -> Figure:

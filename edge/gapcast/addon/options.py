@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +17,17 @@ PORT = 8080
 _STATE = "/data/gapcast"
 #: Option value for a meter without a preset.
 _CUSTOM = "custom"
+#: Option -> its key in ``[demand]``.
+_DEMAND = {
+    "limit_kw": "limit_kw",
+    "window_min": "window_min",
+    "floor_kw": "floor_kw",
+    "peak_days": "peak_days",
+    "fuse_kw": "fuse_kw",
+    "limit_hours": "hours",
+    "limit_weekdays": "weekdays",
+    "limit_months": "months",
+}
 
 
 def wants_service(options: Mapping[str, Any]) -> bool:
@@ -40,14 +51,31 @@ def settings_of(
         "site": {"timezone": environment.get("TZ") or "UTC"},
         "log": {"format": "console", "level": options.get("log_level") or "info"},
         "sources": _sources(options.get("meters")),
+        "demand": _demand(options),
     }
     try:
         return Settings.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]).replace("sources", "meters", 1)
-        msg = f"option {key}: {first['msg'].removeprefix('Value error, ')}"
+        key, problem = _option_of(first["loc"]), first["msg"].removeprefix("Value error, ")
+        msg = f"option {key}: {problem}" if key else f"option {problem.removeprefix('demand.')}"
         raise SettingsError(msg) from error
+
+
+def _option_of(location: Sequence[object]) -> str:
+    """Return the option that the setting at ``location`` is made of; empty for one that involves several sections."""
+    section, *rest = map(str, location or ("",))
+    if section == "demand" and rest:
+        return next((option for option, key in _DEMAND.items() if key == rest[0]), rest[0])
+    return ".".join(("meters" if section == "sources" else section, *rest))
+
+
+def _demand(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``[demand]``; empty options are left to their defaults. A limit may have a decimal comma."""
+    values = {key: options.get(option) for option, key in _DEMAND.items()}
+    if isinstance(limit := values["limit_kw"], str):
+        values["limit_kw"] = limit.strip().replace(",", ".")
+    return {key: value for key, value in values.items() if value is not None and value != ""}
 
 
 def _http() -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.buffer import Buffers
+from gapcast.core.demand.device_document import N_MONTH_PEAKS, device_demand_document
+from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
@@ -120,7 +122,13 @@ def _document(
     if is_whole:
         outlook = engine.outlook_of(device)
         document["outlook"] = None if outlook is None else outlook_document(outlook)
+        demand = engine.demand_of(device)
+        document["demand"] = (
+            None if demand is None else device_demand_document(demand, engine.month_peaks_of(device, N_MONTH_PEAKS))
+        )
         document["outlook_scores"] = outlook_scores_document(engine.outlook_scores_of(device)) or None
+        demand_scores = engine.demand_scores_of(device)
+        document["demand_scores"] = None if demand_scores is None else demand_scores_document(demand_scores)
     return document
 
 

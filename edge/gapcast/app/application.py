@@ -19,6 +19,7 @@ from gapcast.app.broker import (
     submeters_of,
     wait_for_topic_affinity,
 )
+from gapcast.app.demand import connect_demand, demand_check_of, demand_topics_of
 from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
@@ -97,6 +98,7 @@ class Application:
                 gateway_topic("topics.events", settings.topics.events, self.session.gateway),
                 DeviceTopic.parse("topics.plan", settings.topics.plan),
                 DeviceTopic.parse("topics.outlook", settings.topics.outlook),
+                demand_topics_of(settings),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
@@ -144,6 +146,8 @@ class Application:
             recorder=self._nights,
         )
         link.listen_for_plans(self.service.replace_plan)
+        if settings.demand.is_limited:
+            connect_demand(link, settings, self.service, self.session)
         self._intake_log = IntakeLog(self.service.queries.intake, settings.site.zone)
         self._attempt = Containment(statistics).attempt
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
@@ -197,9 +201,17 @@ class Application:
             settings.homeassistant.max_devices,
             DeviceTopic.parse("topics.measured", settings.topics.measured),
             DeviceTopic.parse("topics.outlook", settings.topics.outlook),
+            demand_topics_of(settings),
+            settings.limits.max_kw,
         )
         outlook_model_of = self.service.queries.outlooks.model_of
-        link.discovery = Discovery(self.session, discovery_topics, self._engine.published_model, outlook_model_of)
+        link.discovery = Discovery(
+            self.session,
+            discovery_topics,
+            self._engine.published_model,
+            outlook_model_of,
+            demand_check_of(settings, outlook_model_of),
+        )
         link.listen(discovery_topics.birth_topic, link.discovery)
 
     def _prepare_models(self, models: Models) -> None:

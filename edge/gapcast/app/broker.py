@@ -12,9 +12,11 @@ from gapcast.config.mqtt import MqttSettings
 from gapcast.config.settings import Settings
 from gapcast.config.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
-from gapcast.core.meters.source import Source
+from gapcast.core.meters.source import PER_UNIT, Source
+from gapcast.core.meters.values import parse_path
 from gapcast.mqtt.broker_problem import broker_address
 from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.demand_registers import RegisterSource
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.submeters import SubmeterSource
 from gapcast.mqtt.tls import Tls, TlsFiles
@@ -65,6 +67,33 @@ def _filters_of(settings: Settings) -> tuple[str, ...]:
     filters = filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
     of_submeters = [one for submeter in submeters_of(settings) for one in submeter.topic.filters]
     return tuple(dict.fromkeys((*filters, *of_submeters)))
+
+
+def _demand_filters_of(settings: Settings) -> tuple[str, ...]:
+    """Return the subscriptions for limits, month's peaks and registers, none without a limit in ``[demand]``."""
+    if not settings.demand.is_limited:
+        return ()
+    topics, read = settings.topics, set(_filters_of(settings))
+    changes = (
+        DeviceTopic.parse("topics.demand_limit", topics.demand_limit).filter,
+        DeviceTopic.parse("topics.month_peak", topics.month_peak).filter,
+    )
+    registers = (one.filter for one in register_sources_of(settings))
+    return tuple(dict.fromkeys((*changes, *(one for one in registers if one not in read))))
+
+
+def register_sources_of(settings: Settings) -> list[RegisterSource]:
+    """Return the configured registers of the meters; raise :class:`SettingsError` if a topic is none."""
+    return [
+        RegisterSource(
+            one.register,
+            one.topic if one.device else DeviceTopic.parse(one.key, one.topic),
+            one.device,
+            parse_path(one.path) if one.path else (),
+            PER_UNIT[one.unit],
+        )
+        for one in settings.demand.registers
+    ]
 
 
 def described_subscriptions(settings: Settings) -> Subscriptions:
@@ -149,8 +178,12 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         request_topics=(
             *((f"{home.discovery_prefix}/status",) if home.enabled else ()),
             DeviceTopic.parse("topics.plan", settings.topics.plan).filter,
+            *_demand_filters_of(settings),
         ),
-        request_topics_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
+        request_topics_mqtt5=(
+            gateway_topic("topics.predict", settings.topics.predict, gateway),
+            *((headroom_topic_of(settings, gateway),) if settings.demand.is_limited else ()),
+        ),
         host=mqtt.host,
         port=mqtt.port,
         username=mqtt.username,
@@ -163,6 +196,11 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         receive_maximum=mqtt.receive_maximum,
         yields=settings.shards is not None,
     )
+
+
+def headroom_topic_of(settings: Settings, gateway: str) -> str:
+    """Return the topic of headroom requests."""
+    return gateway_topic("topics.headroom", settings.topics.headroom, gateway)
 
 
 def transport_of(mqtt: MqttSettings) -> Transport:

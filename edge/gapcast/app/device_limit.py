@@ -30,6 +30,8 @@ def device_cost(engine: Engine) -> DeviceCost:
     outlook_bytes, n_outlook = 0, 0
     if engine.outlooks is not None:
         outlook_bytes, n_outlook = _N_COPIES * engine.outlooks.n_bytes_per_device, engine.outlooks.options.max_devices
+        if engine.demands is not None:
+            outlook_bytes += _N_COPIES * engine.demands.n_bytes_per_device
         members = (engine.model,) if ensemble is None else ensemble.models
         if not any(map(history_steps_of, members)):  # the outlook's model alone takes the week
             outlook_bytes, week_bytes = outlook_bytes + week_bytes, 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from gapcast.app.horizon import incompatibility, primary_for
-from gapcast.app.outlook_model import outlook_model_of, require_outlook_model
+from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
@@ -73,8 +73,15 @@ class Models:
 
     @property
     def stamps(self) -> dict[str, str]:
-        """Version and hash of each active model, by name: if they are the same, forecasts are the same."""
-        return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
+        """Version and hash of each active model, by name: if they are the same, forecasts are the same.
+
+        That of the primary model contains the main forecast's horizon if that is another one than the model's own.
+        """
+        stamps = {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
+        if self.horizon_min not in (None, self.primary.lead_times_min[-1]):
+            card = self.primary.card
+            stamps[card.name] = f"{card.version} ({self.horizon_min} min ahead) {card.sha256}"
+        return stamps
 
     @property
     def cards(self) -> list[ModelCard]:
@@ -169,6 +176,8 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
     main_min = horizon_min or by_name[primary].lead_times_min[-1]
     outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
+    if settings.demand.is_limited:
+        require_outlook(outlook, settings.outlook, by_name, by_name[primary], main_min)
     models = Models(by_name, by_name[primary], others, horizon_min, outlook)
     for model in models.active:
         model.warm_up()
@@ -232,6 +241,7 @@ def engine_of(
         outlook=OutlookOptions(
             max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
         ),
+        demand=settings.demand.plan(zone),
     )
 
 

@@ -34,15 +34,39 @@ def outlook_model_of(
     """
     if not settings.is_wanted:
         return None
-    model = by_name.get(settings.model)
-    problem = "it is not installed" if model is None else _problem(model, primary, horizon_min)
+    problem = _absence(settings, by_name, primary, horizon_min)
     if not problem:
-        return model
+        return by_name[settings.model]
     if settings.is_model_required:
         msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
         raise ModelError(msg)
     log.info("outlook.off", model=settings.model, why=problem)
     return None
+
+
+def require_outlook(
+    outlook: TflitePredictor | None,
+    settings: OutlookSettings,
+    by_name: Mapping[str, TflitePredictor],
+    primary: TflitePredictor,
+    horizon_min: int,
+) -> None:
+    """Raise :class:`ModelError` if there is no ``outlook``, which the demand is made from."""
+    if outlook is None:
+        problem = _absence(settings, by_name, primary, horizon_min)
+        msg = (
+            f"demand: a limit needs outlooks, and {settings.model} cannot make them: {problem}; set outlook.model, or "
+            "remove the limits in demand"
+        )
+        raise ModelError(msg)
+
+
+def _absence(
+    settings: OutlookSettings, by_name: Mapping[str, TflitePredictor], primary: TflitePredictor, horizon_min: int
+) -> str:
+    """Return why the outlook model cannot make outlooks beside ``primary``; empty if it can."""
+    model = by_name.get(settings.model)
+    return "it is not installed" if model is None else _problem(model, primary, horizon_min)
 
 
 def _problem(model: TflitePredictor, primary: TflitePredictor, horizon_min: int) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gapcast.backtest.demand_report import demand_table
 from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.run import Backtest
+from gapcast.core.demand.scores import DemandScores
+from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.errors import SettingsError
 from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import Summary
@@ -36,6 +39,12 @@ def lines(backtest: Backtest) -> Iterator[str]:
             yield from outlook_table(house.name, outlooks.of(house.name))
         if len(backtest.houses) > 1:
             yield from outlook_table(f"all {len(backtest.houses)} houses", outlooks.overall())
+    if (demands := backtest.demands) is not None:
+        for house in backtest.houses:
+            if (scored := demands.of(house.name)) is not None:
+                yield from demand_table(house.name, scored)
+        if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
+            yield from demand_table(f"all {len(backtest.houses)} houses", scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
     if (refits := backtest.refits) is not None:
         refused = f", {refits.n_refused} not used" if refits.n_refused else ""
@@ -45,7 +54,7 @@ def lines(backtest: Backtest) -> Iterator[str]:
 
 def document(backtest: Backtest) -> dict[str, Any]:
     """Return all results as a JSON document."""
-    outlooks = backtest.outlooks
+    outlooks, demands = backtest.outlooks, backtest.demands
     return {
         "speaker": backtest.published_model,
         "n_readings": backtest.n_readings,
@@ -53,16 +62,22 @@ def document(backtest: Backtest) -> dict[str, Any]:
         **({} if backtest.refits is None else {"refits": backtest.refits.document()}),
         "scored": backtest.scored.document(),
         **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.overall()]}),
+        **({} if demands is None else {"demand": _demand_document(demands.overall())}),
         "houses": {
             house.name: {
                 "scored": house.scored.document(),
                 "live": {period: summary.document() for period, summary in house.live.items()},
                 "weeks": [week._asdict() for week in house.weeks],
                 **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.of(house.name)]}),
+                **({} if demands is None else {"demand": _demand_document(demands.of(house.name))}),
             }
             for house in backtest.houses
         },
     }
+
+
+def _demand_document(scores: DemandScores | None) -> dict[str, Any] | None:
+    return None if scores is None else demand_scores_document(scores)
 
 
 def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:

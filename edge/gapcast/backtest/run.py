@@ -12,6 +12,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.demand_file import DemandFile
+from gapcast.backtest.demand_tally import DemandTallies, DemandTally
 from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, side_by_side
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outcomes_file import OutcomesFile
@@ -19,6 +21,7 @@ from gapcast.backtest.outlook_file import OutlookFile
 from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.weeks import Week, Weeks
+from gapcast.config.demand import DemandSettings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
@@ -48,7 +51,7 @@ class HouseResult:
 class Backtest:
     """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
 
-    ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``.
+    ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
     """
 
     published_model: str
@@ -58,6 +61,14 @@ class Backtest:
     scored: Summary
     refits: SimulatedRefits | None = None
     outlooks: LeadScores | None = None
+    demands: DemandTallies | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DemandRequest:
+    """The demands to score; ``out`` is a CSV file to write them to."""
+
+    out: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,35 +111,41 @@ def run_backtest(  # noqa: PLR0913 - the last ones by keyword
     *,
     out: Path | None = None,
     outlook: OutlookRequest | None = None,
+    demand: DemandRequest | None = None,
     show: Callable[[str], object] | None = None,
 ) -> Backtest:
     """Run the engine configured by ``settings`` over ``files``, one house each.
 
     The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
-    outcomes. ``outlook`` are the outlooks to score (None: there are none). ``show`` is called with what was understood
-    of each file; without it there are no progress bars either. Raises :class:`SourceError` for a bad file,
+    outcomes. ``outlook`` are the outlooks to score, ``demand`` the demands (None: there are none). ``show`` is called
+    with what was understood of each file; without it there are no progress bars either. Raises :class:`SourceError`
+    for a bad file,
     :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
     is_refitted = refits_in_backtest(settings)
-    settings = with_outlooks(settings, 0 if outlook is None else len(files))
+    settings = with_outlooks(settings, 0 if outlook is None and demand is None else len(files))
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
     return run_houses(
         engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated,
-        outlook=outlook,
+        outlook=outlook, demand=demand,
     )  # fmt: skip
 
 
 def with_outlooks(settings: Settings, n_houses: int) -> Settings:
-    """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there."""
+    """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there.
+
+    Without outlooks there are no demands either.
+    """
     section = settings.outlook
     update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
-    return settings.model_copy(update={"outlook": section.model_copy(update=update)})
+    demand = {} if n_houses else {"demand": DemandSettings()}
+    return settings.model_copy(update={"outlook": section.model_copy(update=update), **demand})
 
 
 def read_houses(
@@ -166,11 +183,13 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     submeters: Mapping[str, MeasuredAt] | None = None,
     simulated: SimulatedRefits | None = None,
     outlook: OutlookRequest | None = None,
+    demand: DemandRequest | None = None,
 ) -> Backtest:
     """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
 
     ``submeters`` are the powers of the houses' submeters. ``simulated`` refits the forests of ``engine`` at the
-    simulated nights (None: they are not refitted). ``outlook`` are the outlooks to score, if ``engine`` makes any.
+    simulated nights (None: they are not refitted). ``outlook`` and ``demand`` are the outlooks and demands to score, if
+    ``engine`` makes any.
     """
     n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
@@ -181,12 +200,17 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
             leads, path = outlook.lead_times_min, outlook.out
             outlook_file = None if path is None else stack.enter_context(OutlookFile(path, leads))
             outlooks = OutlookTally(leads, scored_from, outlook_file)
+        demands = None
+        if demand is not None:
+            demand_file = None if demand.out is None else stack.enter_context(DemandFile(demand.out))
+            demands = DemandTally(scored_from, demand_file)
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         for readings in side_by_side(houses, n_at_once, submeters):
-            run_through(engine, readings, tally, outcomes_file, simulated, outlooks)
+            run_through(engine, readings, tally, outcomes_file, simulated, outlooks, demands=demands)
             n_readings += len(readings)
             progress.update(len(readings))
-    lead_scores = None if outlooks is None else outlooks.finish()
+        lead_scores = None if outlooks is None else outlooks.finish()
+        demand_tallies = None if demands is None else demands.finish()
     return Backtest(
         engine.published_model.name,
         n_readings,
@@ -195,26 +219,33 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         tally.scores.overall()[EVER],
         simulated,
         lead_scores,
+        demand_tallies,
     )
 
 
-def run_through(
+def run_through(  # noqa: PLR0913 - what is not made is left out
     engine: Engine,
     readings: Sequence[Reading],
     tally: Tally,
     outcomes_file: OutcomesFile | None = None,
     simulated: SimulatedRefits | None = None,
     outlooks: OutlookTally | None = None,
+    *,
+    demands: DemandTally | None = None,
 ) -> None:
     """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``.
 
-    With ``outlooks`` the outlooks are made as well, and added.
+    With ``outlooks`` the outlooks are made as well, and added; with ``demands`` the demands.
     """
     accepted = engine.accept(readings)
     accepted.raise_failure()
     forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
-    if outlooks is not None:
-        outlooks.add(accepted, readings, engine.outlook(accepted, forecasts))
+    if outlooks is not None or demands is not None:
+        made = engine.outlook(accepted, forecasts)
+        if outlooks is not None:
+            outlooks.add(accepted, readings, made)
+        if demands is not None:
+            demands.add(accepted, readings, engine.demand(accepted, made))
     outcomes, _ = engine.learn()
     if outcomes_file is not None:
         last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]

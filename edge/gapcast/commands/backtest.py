@@ -56,6 +56,25 @@ from gapcast.commands.options import (
     metavar="CSV",
     help="Write each outlook at the lead times of --horizons to this file.",
 )
+@click.option(
+    "--demand-out",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="Write the demand of the running window at each minute, and the window's actual mean, to this file.",
+)
+@click.option(
+    "--control",
+    is_flag=True,
+    help="Add a car and a dishwasher to each house, and compare ways to keep them below demand.limit_kw.",
+)
+@click.option(
+    "--tariff",
+    "tariff_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="TOML",
+    help="With --control: price the months by this tariff; can be repeated (default: three that come with gapcast).",
+)
 def backtest(
     files: tuple[Path, ...],
     config: Path | None,
@@ -70,6 +89,9 @@ def backtest(
     out: Path | None,
     horizons: str | None,
     outlook_out: Path | None,
+    demand_out: Path | None,
+    control: bool,
+    tariff_files: tuple[Path, ...],
     **of_file: Any,
 ) -> None:
     """Run the service's engine over each FILE and score its forecasts.
@@ -79,22 +101,21 @@ def backtest(
     starts from scratch with each file.
     """
     from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
+    from gapcast.backtest.control.report import control_lines
+    from gapcast.backtest.control.run import run_control
+    from gapcast.backtest.control.tariffs import tariffs_of
+    from gapcast.backtest.demand_limit import has_limit, require_limit
     from gapcast.backtest.horizons import parse_horizons
     from gapcast.backtest.houses import HouseFile
     from gapcast.backtest.report import check_writable, document, lines
-    from gapcast.backtest.run import OutlookRequest, run_backtest
+    from gapcast.backtest.run import DemandRequest, OutlookRequest, run_backtest
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
 
-    if all_models and out is not None:
-        msg = "--out writes the forecasts of one run: leave out --all-models"
-        raise click.UsageError(msg)
-    if all_models and horizons is not None:
-        msg = "--horizons scores the outlook of one run: leave out --all-models"
-        raise click.UsageError(msg)
-    if outlook_out is not None and horizons is None:
-        msg = "--outlook-out needs the lead times to write: add --horizons, such as --horizons 15,30,60"
-        raise click.UsageError(msg)
+    _check_options(
+        all_models=all_models, out=out, horizons=horizons, outlook_out=outlook_out, demand_out=demand_out,
+        control=control, tariff_files=tariff_files,
+    )  # fmt: skip
     outlook = None if horizons is None else OutlookRequest(parse_horizons(horizons), outlook_out)
     configure_logs("auto", "warning")
     settings = read_settings(config, assignments)
@@ -104,13 +125,47 @@ def backtest(
         check_writable("--json", json_file)
     part = HouseFile(start, limit, score_from, zone)
     found: dict[str, Any]
-    if all_models:
+    if demand_out is not None:
+        require_limit(settings.demand, "--demand-out")
+    if control:
+        controlled = run_control(settings, files, form, part, tariffs_of(tariff_files), show=show_file)
+        shown, found = control_lines(controlled), controlled.document()
+    elif all_models:
         compared = run_comparison(settings, files, form, part, show=show_file)
         shown, found = comparison_lines(compared), comparison_document(compared)
     else:
-        result = run_backtest(settings, files, form, part, out=out, outlook=outlook, show=show_file)
+        demand = DemandRequest(demand_out) if has_limit(settings.demand) else None
+        result = run_backtest(settings, files, form, part, out=out, outlook=outlook, demand=demand, show=show_file)
         shown, found = lines(result), document(result)
     for line in shown:
         click.echo(line)
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _check_options(
+    *,
+    all_models: bool,
+    out: Path | None,
+    horizons: str | None,
+    outlook_out: Path | None,
+    demand_out: Path | None,
+    control: bool,
+    tariff_files: tuple[Path, ...],
+) -> None:
+    """Raise :class:`click.UsageError` if these options do not go together."""
+    written = {"--out": out, "--horizons": horizons, "--demand-out": demand_out, "--all-models": all_models or None}
+    given = [name for name, value in written.items() if value is not None]
+    problems = {
+        "--out writes the forecasts of one run: leave out --all-models": all_models and out is not None,
+        "--horizons scores the outlook of one run: leave out --all-models": all_models and horizons is not None,
+        "--demand-out writes the demands of one run: leave out --all-models": all_models and demand_out is not None,
+        "--outlook-out needs the lead times to write: add --horizons, such as --horizons 15,30,60": (
+            outlook_out is not None and horizons is None
+        ),
+        f"--control drives loads and scores no forecasts: leave out {', '.join(given)}": control and bool(given),
+        "--tariff prices controlled loads: add --control": bool(tariff_files) and not control,
+    }
+    for msg, applies in problems.items():
+        if applies:
+            raise click.UsageError(msg)

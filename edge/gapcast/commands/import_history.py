@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, settings_options, show_file
+from gapcast.commands.options import (
+    FILE_OPTIONS,
+    read_format,
+    read_settings,
+    settings_options,
+    show_file,
+    submeter_options,
+)
 
 
 @click.command(name="import")
@@ -22,6 +29,7 @@ from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, s
 )
 @click.option("--replace", "replaces", is_flag=True, help="Forget what the gateway knows of the device first.")
 @FILE_OPTIONS
+@submeter_options("Import")
 def import_history(
     files: tuple[Path, ...],
     device: str,
@@ -29,6 +37,8 @@ def import_history(
     replaces: bool,
     config: Path | None,
     assignments: tuple[str, ...],
+    submeters: bool,
+    submeter_columns: tuple[str, ...],
     **of_file: Any,
 ) -> None:
     """Let the stopped gateway learn from the past readings of a device, as if it had received them live.
@@ -41,11 +51,13 @@ def import_history(
     from gapcast.history_import.report import lines
     from gapcast.history_import.run import Target, import_past
     from gapcast.observability.logs import configure_logs
+    from gapcast.recordings.layout import with_submeters
     from gapcast.recordings.recording import minute_at
 
     settings = the_one_of(read_settings(config, assignments))
     configure_logs("auto", "warning")
     form, zone = read_format(of_file, settings)
+    form = with_submeters(form, submeter_columns, of_uci=submeters)
     past = PastFiles(files, form, zone, None if start is None else minute_at("--start", start, zone))
     result = import_past(settings, os.environ, past, Target(device, replaces), show_file)
     for line in lines(result, zone):

@@ -98,6 +98,14 @@ class TopicSettings(SettingsSection):
     forecast: str = "gap/{device}/forecast"
     #: With ``outlook.enabled``: each lead time up to an hour.
     outlook: str = "gap/{device}/outlook"
+    #: With a limit in ``[demand]``: the running billing window, and the power that may still be drawn, W, as a number.
+    demand: str = "gap/{device}/demand"
+    headroom_w: str = "gap/{device}/headroom_w"
+    #: The power that the whole house may draw, W, as a number: for controllers that measure the house themselves.
+    max_power_w: str = "gap/{device}/max_power_w"
+    #: Read by gapcast: a device's limit, kW, in place of the configured one, and corrections of its month's peak.
+    demand_limit: str = "gap/{device}/demand/limit"
+    month_peak: str = "gap/{device}/demand/month_peak"
     availability: str = "gap/{device}/availability"
     scores: str = "gap/{device}/scores"
     #: Announced loads of a device, read by gapcast.
@@ -108,6 +116,8 @@ class TopicSettings(SettingsSection):
     rejected: str = "gapcast/{gateway}/rejected"
     events: str = "gapcast/{gateway}/events"
     predict: str = "gapcast/{gateway}/predict"
+    #: Requests whether so much power may be drawn for so long.
+    headroom: str = "gapcast/{gateway}/headroom"
     #: With ``mqtt.share_group``: the topic on which the broker's distribution is measured at start-up.
     dealing: str = "gapcast/{gateway}/dealing"
     #: Prefix that the response topic of a request must have, so that clients cannot make the gateway publish elsewhere.

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
+from gapcast.config.demand import DemandSettings, demand_problems
 from gapcast.config.mqtt import MqttSettings, Port, SettingsSection, TopicSettings
 from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
@@ -192,8 +193,8 @@ class HomeAssistantSettings(SettingsSection):
     enabled: bool = False
     #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
     discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
-    #: Limits the entities, seven per device and three more with an outlook, so that a topic with a random part cannot
-    #: flood Home Assistant.
+    #: Limits the entities, seven per device, three more with an outlook and eight more with a demand, so that a topic
+    #: with a random part cannot flood Home Assistant.
     max_devices: int = Field(default=1_000, ge=1)
 
 
@@ -244,6 +245,7 @@ class Settings(SettingsSection):
     forecast: ForecastSettings = ForecastSettings()
     learning: LearningSettings = LearningSettings()
     outlook: OutlookSettings = OutlookSettings()
+    demand: DemandSettings = DemandSettings()
     history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
@@ -299,6 +301,12 @@ class Settings(SettingsSection):
         return self
 
     @model_validator(mode="after")
+    def _demand_is_possible(self) -> Settings:
+        for problem in demand_problems(self.demand, self.limits.max_kw, has_outlook=self.outlook.is_wanted):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _reads_no_own_topic(self) -> Settings:
         topics = self.topics
         published = {
@@ -322,11 +330,24 @@ class Settings(SettingsSection):
             filters = tuple(submeter.topic.replace("{part}", part) for part in submeter.parts or ("{part}",))
             subscribed[f"submeters.{i}.topic"] = filters
         subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
-        subscribed["topics.plan"] = (_filter_of(topics.plan),)
-        for key, filters in subscribed.items():
-            if key != "topics.plan" and subscribed["topics.plan"][0] in filters:
-                msg = f"topics.plan: {topics.plan!r} is read by {key} already: a message is read once"
-                raise ValueError(msg)
+        commands = {"topics.plan": topics.plan}
+        if self.demand.is_limited:
+            published |= {f"topics.{name}": getattr(topics, name) for name in ("demand", "headroom_w", "max_power_w")}
+            subscribed["topics.headroom"] = (self._with_gateway(topics.headroom),)
+            commands |= {"topics.demand_limit": topics.demand_limit, "topics.month_peak": topics.month_peak}
+        for command, topic in commands.items():
+            for key, filters in subscribed.items():
+                if _filter_of(topic) in filters:
+                    msg = f"{command}: {topic!r} is read by {key} already: a message is read once"
+                    raise ValueError(msg)
+            subscribed[command] = (_filter_of(topic),)
+        for register in self.demand.registers:
+            filter_ = _filter_of(register.topic)
+            for key in ("topics.reading", "topics.predict", "topics.headroom", *commands):
+                if filter_ in subscribed.get(key, ()):
+                    msg = f"{register.key}: {register.topic!r} is read by {key} already: a message is read once"
+                    raise ValueError(msg)
+            subscribed[register.key] = (filter_,)
         published = {key: self._with_gateway(topic) for key, topic in published.items()}
         for problem in echo_problems(subscribed, published):
             raise ValueError(problem)

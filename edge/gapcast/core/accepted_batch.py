@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.errors import StateError
 from gapcast.core.plans import PlannedPart
 from gapcast.core.reading import Reading
@@ -45,6 +46,8 @@ class AcceptedBatch:
     reading that raised an unexpected exception, and the exception: the state of its device may be damaged.
     ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
     ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
+    ``billing`` is the running billing window after the newest reading of windows of devices with a demand, by index;
+    ``closed`` are the billing windows that the batch closed.
     """
 
     statuses: list[ReadingStatus]
@@ -60,6 +63,8 @@ class AcceptedBatch:
     failures: list[tuple[int, Exception]] = field(default_factory=list)
     filled: list[int] = field(default_factory=list)
     planned: dict[int, PlannedPart] = field(default_factory=dict)
+    billing: dict[int, WindowState] = field(default_factory=dict)
+    closed: list[ClosedWindow] = field(default_factory=list)
 
     def uncontrolled(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return :meth:`entered` without the planned loads in each reading's power: what the learning sees."""

@@ -22,6 +22,7 @@ from enum import Enum
 
 import numpy as np
 
+from gapcast.core.demand.running_windows import RunningWindows
 from gapcast.core.device_streams import DeviceStreams, Stream
 from gapcast.core.features import GAP
 from gapcast.core.forecast_range import ForecastRange
@@ -78,6 +79,8 @@ class Buffers:
         self.spec = spec
         #: Quarter-hours of a week, of the first devices; None if no model takes them.
         self.week = week
+        #: Running billing windows, of the first devices; None without a limit.
+        self.billing: RunningWindows | None = None
         self.set_counted_minutes(n_counted or spec.context)
         self.submeters: Submeters = submeters or {}
         of_submeters = channels_of(self.submeters)
@@ -173,6 +176,15 @@ class Buffers:
                 if stream.n_seen and not self.week.has(stream.row):
                     self.week.add_window(stream, self.spec.context)
 
+    def begin_billing(self, billing: RunningWindows) -> None:
+        """Feed ``billing`` from now on; begin the windows of the devices that have none with their known minutes."""
+        self.billing = billing
+        for device, stream in self._streams.items():
+            if stream.n_seen and billing.of(stream.row) is None:
+                n_known = stream.observed.bit_length()
+                known = stream.block[stream.at, stream.end - n_known : stream.end].reshape(n_known, -1)
+                billing.begin_after(stream.row, device, stream.last_minute, known[:, 0])
+
     @property
     def row_width(self) -> int:
         """Minutes in a device's row: the context and some columns beyond it."""
@@ -192,6 +204,8 @@ class Buffers:
         row = self._devices.forget(device)
         if row is not None and self.week is not None:
             self.week.forget(row)
+        if row is not None and self.billing is not None:
+            self.billing.forget(row)
         return row
 
     def add_device(self, device: str) -> Stream | None:
@@ -222,10 +236,10 @@ class Buffers:
         stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
         stream.block[stream.at, context - 1] = values
         stream.end = context
-        if self.week is not None:
-            if reading.minute <= stream.last_minute:
-                self.week.discard_from(stream.row, reading.minute)
-            self.week.add(stream.row, reading.minute, reading.gap_kw)
+        for minutes in (self.week, self.billing):
+            if minutes is not None and reading.minute <= stream.last_minute:
+                minutes.discard_from(stream.row, reading.minute)
+        self._record_minute(stream, reading.device, reading.minute, reading.gap_kw)
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
         stream.filled = int(reading.is_filled)
@@ -244,12 +258,12 @@ class Buffers:
         if n_missing:
             before = stream.block[stream.at, end - 1]
             stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
-            if self.week is not None:
+            if self.week is not None or self.billing is not None:
                 filled_kw = stream.block[stream.at, end : end + n_missing].reshape(n_missing, -1)[:, 0].tolist()
                 for minute, gap_kw in enumerate(filled_kw, start=stream.last_minute + 1):
-                    self.week.add(stream.row, minute, gap_kw)
-        if self.week is not None:
-            self.week.add(stream.row, reading.minute, reading.gap_kw)
+                    self._record_minute(stream, reading.device, minute, gap_kw)
+        if self.week is not None or self.billing is not None:
+            self._record_minute(stream, reading.device, reading.minute, reading.gap_kw)
         end += ahead_min
         stream.block[stream.at, end - 1] = values
         stream.end = end
@@ -259,6 +273,13 @@ class Buffers:
         if reading.is_filled or stream.filled:
             stream.filled = (stream.filled << ahead_min | reading.is_filled) & self._window_bits
         return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
+
+    def _record_minute(self, stream: Stream, device: str, minute: int, gap_kw: float) -> None:
+        """Add a known minute, kW, to the quarter-hours of the week and to the running window."""
+        if self.week is not None:
+            self.week.add(stream.row, minute, gap_kw)
+        if self.billing is not None:
+            self.billing.add(stream.row, device, minute, gap_kw)
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
         if not self._extra and not self._no_submeters:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from typing import Literal, TypedDict
 
 import numpy as np
 
-from gapcast.core.accepted_batch import AcceptedBatch, count_results, require_sound
-from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.acceptance import accept_readings, power_of_window
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.buffer import Buffers
+from gapcast.core.damaged_state import DAMAGED
+from gapcast.core.demand.demand import Demand, Demands
+from gapcast.core.demand.engine_part import DemandPart
+from gapcast.core.demand.headroom import LoadRisks
+from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.limit_changes import require_demands
+from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.scores import DemandScores
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
-from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
+from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.history import History
 from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
@@ -27,23 +37,14 @@ from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.outlook.week import WeekHistory
-from gapcast.core.panel import Panel, Unusable
+from gapcast.core.panel import Panel
 from gapcast.core.plan import LoadPlan
-from gapcast.core.plans import PlannedPart, Plans
+from gapcast.core.plans import Plans
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
+from gapcast.core.repairs import repair_windows, repairs_of
 from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
-
-
-class _ErrstateOptions(TypedDict):
-    over: Literal["ignore"]
-    divide: Literal["ignore"]
-    invalid: Literal["ignore"]
-
-
-#: Damaged state may overflow: the results are detected and replaced.
-_DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 class Engine:
@@ -62,6 +63,7 @@ class Engine:
         submeters: Submeters | None = None,
         outlook_model: Predictor | None = None,
         outlook: OutlookOptions | None = None,
+        demand: DemandPlan | None = None,
     ) -> None:
         """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
 
@@ -69,7 +71,8 @@ class Engine:
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
         determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook_model`` makes the
-        outlooks by the options ``outlook`` (None: the defaults); without one there are none.
+        outlooks by the options ``outlook`` (None: the defaults); without one there are none. ``demand`` has the limits
+        of billing windows (None: there are none), which need outlooks.
         """
         self.model = model
         self.zone = zone
@@ -102,6 +105,13 @@ class Engine:
             submeters=submeters,
             week=WeekHistory(n_week_rows) if n_week_rows else None,
         )
+        #: The demand of billing windows; None without a limit or outlook.
+        self.demands: DemandPart | None = None
+        if demand is not None and demand.is_limited and self.outlooks is not None:
+            self.demands = DemandPart(
+                demand, self.outlooks.model, self.outlooks.options.max_devices, self.limits.max_kw
+            )
+            self.buffers.billing = self.demands.windows
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
@@ -119,56 +129,7 @@ class Engine:
         A reading that raises an unexpected exception does not prevent the others from being accepted. Later readings
         of its device in the batch fail too, because the state of the device may be damaged.
         """
-        windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
-        statuses: list[ReadingStatus] = []
-        forecast_indices: list[int] = []
-        devices: list[str] = []
-        minutes: list[int] = []
-        n_observed: list[int] = []
-        rows: list[int] = []
-        first_rows: list[int] = []
-        failures: list[tuple[int, Exception]] = []
-        filled: list[int] = []
-        planned: dict[int, PlannedPart] = {}
-        buffers, history, trackers = self.buffers, self.history, self.plans.trackers
-        for reading in readings:
-            try:
-                if failures:
-                    require_sound(reading.device, readings, failures)
-                status = buffers.accept(reading)
-                if status is ReadingStatus.READY or status is ReadingStatus.FIRST:
-                    row = buffers.row(reading.device)
-                    if row < history.max_devices:
-                        history.record_reading(buffers.stream(reading.device))
-                    if status is ReadingStatus.READY:
-                        if reading.is_filled:
-                            filled.append(len(devices))
-                        n_real = buffers.copy_window(reading.device, windows[len(devices)])
-                        if trackers and reading.device in trackers:
-                            window_kw = self._power_of(windows[len(devices)])
-                            part = self.plans.observe(reading.device, reading.minute, window_kw)
-                            if part is not None:
-                                planned[len(devices)] = part
-                        n_observed.append(n_real)
-                        statuses.append(status)
-                        forecast_indices.append(len(devices))
-                        devices.append(reading.device)
-                        rows.append(row)
-                        minutes.append(reading.minute)
-                        continue
-                    first_rows.append(row)
-                statuses.append(status)
-                forecast_indices.append(-1)
-            except Exception as error:
-                failures.append((len(forecast_indices), error))
-                statuses.append(ReadingStatus.FAILED)
-                forecast_indices.append(-1)
-        windows = windows[: len(devices)]
-        account = count_results(statuses, buffers)
-        return AcceptedBatch(
-            statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures,
-            filled, planned,
-        )  # fmt: skip
+        return accept_readings(readings, self.buffers, self.history, self.plans)
 
     def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
         """Forecast the accepted windows in one call per model, and store the newest forecast of each device.
@@ -189,7 +150,7 @@ class Engine:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
-            with np.errstate(**_DAMAGED):
+            with np.errstate(**DAMAGED):
                 windows = self._powers(measured)
                 submeters_kw = measured[:, :, n_required:]
                 forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
@@ -197,7 +158,10 @@ class Engine:
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
-            repairs = self._repair(accepted, measured, unusable, replaced)
+            models = (self.model,) if self.ensemble is None else self.ensemble.models
+            combines = self.ensemble is not None and self.ensemble.options.combines
+            repairs = repairs_of(accepted, models, unusable, replaced, combines=combines)
+            repair_windows(self.buffers, accepted, measured, unusable, replaced, self.forecast_range)
             forecasts = replace(forecasts, repairs=repairs)
         if accepted.planned:
             forecasts = self.plans.add_to(forecasts, accepted.planned, self.forecast_range)
@@ -218,7 +182,7 @@ class Engine:
         if self.plans.trackers:
             n_minutes = self.outlooks.model.lead_times_min[-1]
             planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
-        with np.errstate(**_DAMAGED):
+        with np.errstate(**DAMAGED):
             return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
 
     def outlook_of(self, device: str) -> Outlook | None:
@@ -231,9 +195,73 @@ class Engine:
         """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
         return {} if self.outlooks is None else self.outlooks.scores_of(self.buffers.row(device))
 
+    def demand(self, accepted: AcceptedBatch, outlooks: Outlooks | None) -> Demands | None:
+        """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
+
+        Call it after :meth:`outlook`, which returned ``outlooks``, and before :meth:`learn`.
+        """
+        if self.demands is None:
+            return None
+        with np.errstate(**DAMAGED):
+            return self.demands.make(accepted, self._measured_in(accepted)[:, :, 0], outlooks)
+
+    def demand_of(self, device: str) -> Demand | None:
+        """Return the newest demand of ``device``, or None if the device is unknown or has none."""
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.newest(row, device)
+
+    def demand_scores_of(self, device: str) -> DemandScores | None:
+        """Return the live scores of the demands of ``device``; None if it has no demand."""
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.scores_of(row)
+
+    def load_risks_of(self, device: str, request: HeadroomRequest) -> LoadRisks | None:
+        """Return the risks of a load at ``device``; None if it has no demand of its newest reading."""
+        demand, outlook = self.demand_of(device), self.outlook_of(device)
+        if self.demands is None or demand is None or outlook is None:
+            return None
+        row, observed = self.buffers.row(device), self.buffers.stream(device).last_minute
+        if {demand.observed_minute, outlook.observed_minute} != {observed}:
+            return None
+        with np.errstate(**DAMAGED):
+            return self.demands.load_risks(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
+
+    def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
+        """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.
+
+        Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
+        """
+        require_demands(self.demands, device).set_limit(self._row_of(device), device, limit_kw)
+
+    def record_running_register(self, device: str, register: RunningRegister) -> None:
+        """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
+        if self.demands is not None and device in self.buffers:
+            self.demands.record_running_register(self.buffers.row(device), register)
+
+    def month_peak_of(self, device: str) -> float | None:
+        """Return the highest window of the running month of ``device``, kW; None before the first."""
+        row = self._row_of(device)
+        return None if self.demands is None or row is None else self.demands.windows.month_peak_kw(row)
+
+    def month_peaks_of(self, device: str, n_days: int) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
+        row = self._row_of(device)
+        return [] if self.demands is None or row is None else self.demands.windows.month_peaks(row, n_days)
+
+    def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
+        """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.
+
+        None: the last one that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand,
+        for an impossible power, and for a window that is not over or of another month.
+        """
+        require_demands(self.demands, device).correct_month_peak(self._row_of(device), device, peak_kw, minute)
+
+    def _row_of(self, device: str) -> int | None:
+        return self.buffers.row(device) if device in self.buffers else None
+
     def _measured_in(self, accepted: AcceptedBatch) -> F32:
         """Return the windows of ``accepted`` as ``[N, context, C]``."""
-        return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, -1)
+        return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, len(self.buffers.channels))
 
     def _powers(self, measured: F32) -> F32:
         """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""
@@ -261,11 +289,13 @@ class Engine:
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
         """
         if self.outlooks is not None:
-            with np.errstate(**_DAMAGED):
+            with np.errstate(**DAMAGED):
                 self.outlooks.learn()
+                if self.demands is not None:
+                    self.demands.learn()
         if self.ensemble is None:
             return None, []
-        with np.errstate(**_DAMAGED):
+        with np.errstate(**DAMAGED):
             parts = self.ensemble.learn()
             if not parts:
                 return None, []
@@ -284,7 +314,7 @@ class Engine:
             self.plans.replace_plan(device, plan, None, None)
             return
         row, (minute, _) = self.buffers.row(device), self.buffers.newest(device)
-        shows = self.plans.replace_plan(device, plan, minute, self._power_of(self.buffers.window(device)))
+        shows = self.plans.replace_plan(device, plan, minute, power_of_window(self.buffers.window(device)))
         if shows and self.ensemble is not None:
             self.ensemble.discard_pending(row)
         if shows and self.outlooks is not None:
@@ -294,10 +324,6 @@ class Engine:
         """Return the announced loads of ``device`` that have not ended; none if there is no plan."""
         minute = self.buffers.stream(device).last_minute if device in self.buffers else None
         return self.plans.plan_of(device, minute)
-
-    def _power_of(self, window: F32) -> F32:
-        """Return a view of the power in ``window``, ``[context]`` or ``[context, C]``."""
-        return window if window.ndim == 1 else window[:, 0]
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
@@ -330,6 +356,13 @@ class Engine:
         self.newest.stamp(rows, issued_at_ms)
         if self.outlooks is not None:
             self.outlooks.stamp(rows, issued_at_ms)
+        if self.demands is not None:
+            self.demands.stamp(rows, issued_at_ms)
+
+    def is_changed(self, device: str) -> bool:
+        """Return whether a plan or a limit was set for ``device``, which may be unknown otherwise."""
+        has_limit = self.demands is not None and device in self.demands.windows.set_limits_kw
+        return has_limit or device in self.plans.trackers
 
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
@@ -345,24 +378,6 @@ class Engine:
             self.history.forget(row)
             if self.outlooks is not None:
                 self.outlooks.forget(row)
+        if self.demands is not None:
+            self.demands.forget(row, device)
         return row
-
-    def _repair(
-        self, accepted: AcceptedBatch, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
-    ) -> Repairs:
-        """Return the repairs of a batch, and repair the buffers of devices with a damaged window."""
-        found: list[Replacement] = []
-        touched: Flags = np.zeros(len(accepted.devices), dtype=bool)
-        models = (self.model,) if self.ensemble is None else self.ensemble.models
-        for which, _ in unusable.values():
-            touched |= which
-        if 0 in unusable and (self.ensemble is None or not self.ensemble.options.combines):
-            which, mean_kw = unusable[0]
-            places = np.flatnonzero(which)
-            found += (Replacement(accepted.devices[i], "model", float(mean_kw[i])) for i in places.tolist())
-        found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
-        touched[[i for i, _ in replaced]] = True
-        for i in np.flatnonzero(touched).tolist():
-            if not self.forecast_range.usable_windows(measured[i, :, : self.buffers.n_required]).all():
-                self.buffers.repair_window(accepted.devices[i], self.forecast_range)
-        return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))

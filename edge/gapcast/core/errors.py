@@ -6,6 +6,7 @@
     ├── PayloadError        a payload that is not a usable reading (reason, detail)
     ├── RequestError        a prediction request with unusable values
     │   └── TooLargeError   a prediction request with too many readings
+    ├── NoDemandError       a device without a demand, or without a valid one
     ├── SourceError         an unusable file of readings (path, problem, line)
     ├── BrokerError         a broker that cannot be reached or refuses the connection
     ├── ModelError          a model file or card that is missing, altered or incompatible
@@ -43,6 +44,14 @@ class RequestError(GapcastError):
 
 class TooLargeError(RequestError):
     """A prediction request with too many readings; the message names the limit."""
+
+
+class NoDemandError(GapcastError):
+    """A device without a demand, or (``is_stale``) without a valid one; the message says why, and names the fix."""
+
+    def __init__(self, problem: str, *, is_stale: bool = False) -> None:
+        super().__init__(problem)
+        self.is_stale = is_stale
 
 
 class SourceError(GapcastError):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecasts, Shares
-from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.member_combination import EnsembleForecasts
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, PublishedModel
 from gapcast.core.window import F32, WindowSpec
 

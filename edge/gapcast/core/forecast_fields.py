@@ -26,6 +26,7 @@ class FieldType(Enum):
 
     INTEGER = "integer"
     NUMBER = "number"
+    BOOLEAN = "true or false"
     TEXT = "text"
     MINUTE = "minute, RFC 3339"
     INSTANT = "instant with milliseconds, RFC 3339"

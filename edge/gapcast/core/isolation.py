@@ -100,6 +100,7 @@ def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedB
         n_observed=[accepted.n_observed[i] for i in sound],
         filled=[new_index[i] for i in accepted.filled if i in new_index],
         planned={new_index[i]: part for i, part in accepted.planned.items() if i in new_index},
+        billing={new_index[i]: state for i, state in accepted.billing.items() if i in new_index},
         counts=counts,
         failures=[*accepted.failures, *raised],
     )

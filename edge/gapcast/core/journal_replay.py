@@ -9,6 +9,8 @@ from itertools import accumulate
 import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.demand.changes import DemandChange, LimitChange
+from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.plan import LoadPlan
@@ -56,19 +58,19 @@ class JournalReplay:
         engine, waiting = self._engine, self._waiting
         self._waiting, self._n_waiting = [], 0
         accepted = [engine.accept(readings) for readings, _ in waiting]
-        ready = [(one, issued_at_ms) for one, (_, issued_at_ms) in zip(accepted, waiting, strict=True) if one.devices]
-        if not ready:
+        issued = [(one, issued_at_ms) for one, (_, issued_at_ms) in zip(accepted, waiting, strict=True)]
+        if not issued:
             return
         try:
-            _forecast(engine, _joined([one for one, _ in ready]), 0)
+            _forecast(engine, _joined(accepted), 0)
         except ModelError:
-            for one, issued_at_ms in ready:
+            for one, issued_at_ms in issued:
                 with suppress(ModelError):
                     _forecast(engine, one, issued_at_ms)
                 engine.learn()
             return
         engine.learn()
-        for one, issued_at_ms in ready:
+        for one, issued_at_ms in issued:
             engine.stamp(one.rows, [issued_at_ms] * len(one.rows))
 
     def forget(self, device: str) -> None:
@@ -83,6 +85,15 @@ class JournalReplay:
         self._repeat_forecasts()
         with suppress(PayloadError):  # too many loads, as the first time
             self._engine.replace_plan(device, plan)
+
+    def change_demand(self, change: DemandChange) -> None:
+        """Change the limit or the month's peak of a device, as was done after the batches so far."""
+        self._repeat_forecasts()
+        with suppress(PayloadError):  # by the configuration there is no limit any more
+            if isinstance(change, LimitChange):
+                self._engine.set_demand_limit(change.device, change.limit_kw)
+            else:
+                self._engine.correct_month_peak(change.device, change.peak.kw, change.peak.minute)
 
     def finish(self) -> None:
         """Repeat the last forecast of each device, unless the model cannot be run."""
@@ -106,10 +117,12 @@ class JournalReplay:
 
 
 def _forecast(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> None:
-    """Repeat the forecasts and outlooks of a batch; raise :class:`ModelError` if the forecasts' model cannot be run."""
+    """Repeat what a batch made; raise :class:`ModelError` if the forecasts' model cannot be run."""
     forecasts = engine.forecast(accepted, issued_at_ms)
+    outlooks = None
     with suppress(ModelError):
-        engine.outlook(accepted, forecasts)
+        outlooks = engine.outlook(accepted, forecasts)
+    engine.demand(accepted, outlooks)
 
 
 def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
@@ -120,9 +133,14 @@ def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
     firsts = accumulate((len(part.devices) for part in parts), initial=0)
     filled: list[int] = []
     planned: dict[int, PlannedPart] = {}
+    billing: dict[int, WindowState] = {}
+    closed: list[ClosedWindow] = []
     for first, part in zip(firsts, parts, strict=False):
         filled += [first + i for i in part.filled]
         planned |= {first + i: of_window for i, of_window in part.planned.items()}
+        billing |= {first + i: state for i, state in part.billing.items()}
+        closed += part.closed
     return AcceptedBatch(
-        [], [], windows, devices, rows, [], minutes, n_observed, [], {}, filled=filled, planned=planned
-    )
+        [], [], windows, devices, rows, [], minutes, n_observed, [], {}, filled=filled, planned=planned,
+        billing=billing, closed=closed,
+    )  # fmt: skip

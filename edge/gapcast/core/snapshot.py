@@ -48,7 +48,8 @@ class Snapshot:
     announced loads; ``latest_planned`` are the indices of devices whose newest forecast contains planned power, each
     with the mean without it and the planned power, kW; ``week`` are the ``columns`` of
     :class:`~gapcast.core.outlook.week.WeekHistory`, empty without one. ``outlook`` are those
-    of :class:`~gapcast.core.outlook.engine_part.OutlookPart`.
+    of :class:`~gapcast.core.outlook.engine_part.OutlookPart`, ``demand`` those of
+    :class:`~gapcast.core.demand.engine_part.DemandPart`.
     """
 
     spec: WindowSpec
@@ -76,6 +77,7 @@ class Snapshot:
     latest_planned: list[tuple[int, float, float]] = field(default_factory=list)
     week: dict[str, NDArray[Any]] = field(default_factory=dict)
     outlook: dict[str, NDArray[Any]] = field(default_factory=dict)
+    demand: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -115,6 +117,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         latest_planned=[(i, *engine.newest.planned[row]) for i, row in enumerate(rows) if row in engine.newest.planned],
         week={} if buffers.week is None else buffers.week.columns(rows),
         outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
+        demand={} if engine.demands is None else engine.demands.columns(rows),
     )
 
 
@@ -171,7 +174,11 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
             if 0 <= i < n and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
         }
     engine.plans.restore(snapshot.plans)
-    problems = _restore_learning(engine, snapshot), _restore_outlooks(engine, snapshot)
+    problems = (
+        _restore_learning(engine, snapshot),
+        _restore_outlooks(engine, snapshot),
+        _restore_demands(engine, snapshot),
+    )
     if engine.ensemble is not None and engine.ensemble.submetered is not None:
         for device in _with_other_submeters(buffers, snapshot):
             engine.ensemble.submetered.forget(buffers.row(device))
@@ -264,6 +271,20 @@ def _restore_outlooks(engine: Engine, snapshot: Snapshot) -> str:
     except (StateError, ValueError, IndexError, TypeError) as error:
         return str(error)
     return f"{n_bad} rows of learned outlooks are out of range" if n_bad else ""
+
+
+def _restore_demands(engine: Engine, snapshot: Snapshot) -> str:
+    """Restore windows, peaks and limits; return what was left out, empty if nothing was."""
+    if engine.demands is None:
+        return ""
+    problem = ""
+    if snapshot.demand:
+        try:
+            problem = engine.demands.restore_columns(engine.buffers, snapshot.demand)
+        except (StateError, ValueError, IndexError, TypeError) as error:
+            problem = str(error)
+    engine.buffers.begin_billing(engine.demands.windows)
+    return problem
 
 
 def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, same_spec: bool) -> None:

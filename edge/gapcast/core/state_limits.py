@@ -31,15 +31,23 @@ def is_plausible_instant(instant_ms: object) -> bool:
     return type(instant_ms) is int and 0 <= instant_ms <= LATEST_MS
 
 
+def is_plausible_minute(minute: object) -> bool:
+    """Return whether it is a minute that a reading can have."""
+    return type(minute) is int and FIRST_MINUTE <= minute <= LAST_MINUTE
+
+
+def is_plausible_power(kw: object) -> bool:
+    """Return whether it is a power that a reading can have, kW."""
+    return _is_within(kw, MOST)
+
+
 def is_plausible_reading(reading: Reading) -> bool:
     """Return whether a stored reading could have been accepted."""
-    minute = reading.minute
     return (
         type(reading.device) is str
         and is_device_id(reading.device)
-        and type(minute) is int
-        and FIRST_MINUTE <= minute <= LAST_MINUTE
-        and _is_within(reading.gap_kw, MOST)
+        and is_plausible_minute(reading.minute)
+        and is_plausible_power(reading.gap_kw)
         and (reading.measured is None or _are_within(reading.measured, MOST))
     )
 

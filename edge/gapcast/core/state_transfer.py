@@ -33,7 +33,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
     model differs, the newest forecasts are left out. The quarter-hours of a week move to an engine that takes them.
     Learning state continues for the ensemble members that both have; for another horizon, it starts again, as do
-    scores, drift detection and history. What outlooks learned continues for the same outlook model and lead times.
+    scores, drift detection and history. What outlooks learned continues for the same outlook model and lead times, and
+    billing windows and their limits for the same options.
     Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
@@ -61,6 +62,11 @@ def transfer_state(before: Engine, after: Engine) -> None:
     after.plans.adopt(before.plans)
     if after.outlooks is not None and before.outlooks is not None:
         after.outlooks.adopt(before.outlooks)
+    after.buffers.billing = None
+    if after.demands is not None:
+        if before.demands is not None:
+            after.demands.adopt(before.demands)
+        after.buffers.begin_billing(after.demands.windows)
 
 
 def _transfer_outcomes(before: Engine, after: Engine) -> None:
@@ -81,8 +87,7 @@ def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
     if before.options == after.options and all(
         np.array_equal(new[name], old[name]) for name in (learning_state.MEMBERS, learning_state.COLUMNS)
     ):
-        after.state = before.state
-        after.submetered = before.submetered
+        after.adopt(before)
     else:
         for first in range(0, n_rows, _CHUNK):
             columns = before.columns(range(first, min(first + _CHUNK, n_rows)))

@@ -51,6 +51,8 @@ class Statistics:
     forecasts: dict[str, int] = field(default_factory=dict)
     #: Outlooks made.
     n_outlooks: int = 0
+    #: Demands made.
+    n_demands: int = 0
     latency_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     inference_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     batch_size: Histogram = field(default_factory=lambda: Histogram(READINGS))

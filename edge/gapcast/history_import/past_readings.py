@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import I64
 from gapcast.core.wording import counted
+from gapcast.mqtt.submeters import MAX_AGE_MIN
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording, read_recording
 from gapcast.recordings.table import F64
@@ -27,11 +30,16 @@ _AHEAD_MIN = 10
 
 @dataclass(frozen=True, slots=True)
 class PastReadings:
-    """Minutes ``[T]`` since the epoch, ascending; their mean powers, kW, and whether they are filled, ``[T]`` each."""
+    """Minutes ``[T]`` since the epoch, ascending; their mean powers, kW, and whether they are filled, ``[T]`` each.
+
+    ``submeters_kw`` are the powers of submeters, by their keys in :attr:`Reading.measured`, each ``[T]``, NaN where
+    unknown.
+    """
 
     minutes: I64
     gap_kw: F64
     is_filled: NDArray[np.bool_]
+    submeters_kw: Mapping[str, F64] = field(default_factory=lambda: MappingProxyType({}))
 
     def __len__(self) -> int:
         """Return the number of readings."""
@@ -52,11 +60,24 @@ class PastReadings:
         for start in range(0, len(self), n_at_once):
             some = slice(start, start + n_at_once)
             yield [
-                Reading(device, minute, gap_kw, is_filled=is_filled)
-                for minute, gap_kw, is_filled in zip(
-                    self.minutes[some].tolist(), self.gap_kw[some].tolist(), self.is_filled[some].tolist(), strict=True
+                Reading(device, minute, gap_kw, measured=measured, is_filled=is_filled)
+                for minute, gap_kw, measured, is_filled in zip(
+                    self.minutes[some].tolist(),
+                    self.gap_kw[some].tolist(),
+                    self._measured(some),
+                    self.is_filled[some].tolist(),
+                    strict=True,
                 )
             ]
+
+    def _measured(self, some: slice) -> list[dict[str, float] | None]:
+        """Return the known powers of submeters of ``some`` readings; None where there is none."""
+        names = list(self.submeters_kw)
+        if not names:
+            return [None] * len(self.minutes[some])
+        columns = zip(*(kw[some].tolist() for kw in self.submeters_kw.values()), strict=True)
+        known = ({name: kw for name, kw in zip(names, row, strict=True) if not math.isnan(kw)} for row in columns)
+        return [measured or None for measured in known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,7 @@ def read_past(
     minutes: list[I64] = []
     powers: list[F64] = []
     filled: list[NDArray[np.bool_]] = []
+    submeters: list[Mapping[str, F64]] = []
     next_minute, now_minute = files.first_minute or 0, minute_of(now_ms)
     for recording in recordings:
         for line in recording.lines(files.zone):
@@ -97,17 +119,36 @@ def read_past(
             minutes.append(minute[is_new])
             powers.append(gap_kw[is_new])
             filled.append(is_filled[is_new])
+            submeters.append({name: kw[is_new] for name, kw in _submeters_kw(recording).items()})
             next_minute = int(minutes[-1][-1]) + 1
     if not minutes:
         since = f" from {minute_label(files.first_minute)} on" if files.first_minute is not None else ""
         raise SourceError(recordings[-1].path, f"has no reading{since} that is over by now")
-    return PastReadings(np.concatenate(minutes), np.concatenate(powers), np.concatenate(filled))
+    submeters_kw = {name: np.concatenate([kw[name] for kw in submeters]) for name in submeters[0]}
+    return PastReadings(np.concatenate(minutes), np.concatenate(powers), np.concatenate(filled), submeters_kw)
 
 
 def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:
     series = recording.series
     present = np.flatnonzero(~np.isnan(series.gap_kw))
     return present + series.first_minute, series.gap_kw[present], np.isnan(series.outcome_kw[present])
+
+
+def _submeters_kw(recording: Recording) -> dict[str, F64]:
+    """Return the powers of submeters in the minutes of :func:`_values`, by their keys in :attr:`Reading.measured`.
+
+    As in the service, a reading has the newest one that is at most :data:`MAX_AGE_MIN` older.
+    """
+    series = recording.series
+    present = np.flatnonzero(~np.isnan(series.gap_kw))
+    found = {}
+    for name, kw in series.submeters.items():
+        newest_kw = kw[present]
+        for age_min in range(1, MAX_AGE_MIN + 1):
+            earlier_kw = np.where(present >= age_min, kw[present - age_min], np.nan)
+            newest_kw = np.where(np.isnan(newest_kw), earlier_kw, newest_kw)
+        found[name] = newest_kw
+    return found
 
 
 def _check(recording: Recording, now_minute: int) -> None:

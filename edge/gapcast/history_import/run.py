@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER, Summary
 from gapcast.core.reading import Limits, is_device_id
+from gapcast.core.submeters import name_of
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.history_import.stopped_gateway import StoppedGateway, open_stopped
 from gapcast.refit.minutes import MAX_MINUTES
@@ -86,10 +87,11 @@ def _prepare(
 ) -> None:
     """Check that the device can take the readings, and forget it if it is replaced."""
     buffers, device = gateway.engine.buffers, target.device
-    if needed := buffers.channels[1:]:
+    if needed := buffers.channels[1 : buffers.n_required]:
         problem = f"model {gateway.engine.model.name} needs {', '.join(needed)} with each reading"
         msg = f"forecast.model: {problem}, and an import has the power alone: choose another model"
         raise SettingsError(msg)
+    _check_submeters(buffers.submeters.get(device, ()), device, past)
     if device in buffers and target.replaces:
         gateway.forget(device)
         show(f"{device}: forgotten, to learn from the file alone")
@@ -107,6 +109,16 @@ def _prepare(
         show(f"{device} is a new device; the gateway knows {', '.join(known[:_MAX_NAMED])}{more}")
 
 
+def _check_submeters(configured: Sequence[str], device: str, past: PastReadings) -> None:
+    """Raise :class:`SettingsError` if ``past`` has a submeter that is not ``configured``: it would teach nothing."""
+    unknown = [name for name in map(name_of, past.submeters_kw) if name not in configured]
+    if unknown:
+        listed = f"of {device} it reads {', '.join(configured)}" if configured else f"it reads none of {device}"
+        fix = f'name the column like the submeter, or add [[submeters]] with of = "{device}", name = "{unknown[0]}"'
+        msg = f"submeters: the gateway reads no submeter {unknown[0]}, {listed}: {fix}"
+        raise SettingsError(msg)
+
+
 def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms: int) -> None:
     engine = gateway.engine
     # disable=None: show the bar on a terminal only
@@ -117,7 +129,7 @@ def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms:
             if readings[-1].minute > past.last_minute - MAX_MINUTES:  # a refit needs no older ones
                 gateway.record(accepted.entered(readings))
             _check_tracked(gateway, device)
-            engine.outlook(accepted, engine.forecast(accepted, issued_at_ms))
+            engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, issued_at_ms)))
             engine.learn()
             progress.update(len(readings))
 

@@ -14,6 +14,7 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.card import ModelCard
 from gapcast.http import front, problems, reference
 from gapcast.http.change_guard import CrossSiteGuard, LocalChanges
+from gapcast.http.demand import demand_router
 from gapcast.http.devices import PackedDevices, devices_router
 from gapcast.http.document import DocumentedApp
 from gapcast.http.events import EventReaders, events_router
@@ -78,6 +79,7 @@ def create_app(
     app.include_router(models_router(cards))
     app.include_router(predict_router(service.queries, handler))
     app.include_router(outlook_router(service.queries.outlooks))
+    app.include_router(demand_router(service))
     app.include_router(devices_router(service))
     app.include_router(sources_router(service.queries))
     app.include_router(inference_router(service.queries))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gapcast.http.demand_schemas import DeviceDemandDocument
 from gapcast.http.schemas import ForecastDocument, OutlookDocument
 
 
@@ -113,6 +114,55 @@ class OutlookScoresDocument(BaseModel):
     ever: OutlookPeriodScores
 
 
+class ReliabilityBinDocument(BaseModel):
+    """Cases with a probability in one tenth."""
+
+    n: int
+    mean_p: float | None = Field(description="Their mean probability")
+    share: float | None = Field(description="Share of them whose window exceeded its limit")
+
+
+class DemandElapsedScores(BaseModel):
+    """Scores of the probability at one time of the window; null without a case."""
+
+    elapsed_min: int = Field(description="Minutes of the window that were over")
+    n: int
+    n_events: int = Field(description="Windows that exceeded their limit")
+    brier: float | None = Field(description="Mean squared difference of probability and outcome")
+    log_score: float | None = Field(description="Mean of -ln of the probability of the outcome")
+    held_brier: float | None = Field(description="Brier score of the last reading held to the end")
+    so_far_brier: float | None = Field(description="Brier score of the mean so far; null at the start")
+    reliability: list[ReliabilityBinDocument] = Field(description="By tenths of the probability")
+
+
+class DemandAlarms(BaseModel):
+    """Windows with a probability of at least 0.5 at some time, or whose limit a rule forecast to be exceeded."""
+
+    n: int
+    n_false: int = Field(description="Those that did not exceed their limit")
+    per_month: float | None = Field(description="By 30 days on which a limit applied")
+    announced_3_min: float | None = Field(description="Share of exceedances announced 3 minutes before the end")
+    announced_5_min: float | None = Field(description="Share of exceedances announced 5 minutes before the end")
+
+
+class DemandAlarmsBySource(BaseModel):
+    """Alarms of the demand, and of two simple rules."""
+
+    gapcast: DemandAlarms
+    held: DemandAlarms = Field(description="The last reading held to the end")
+    so_far: DemandAlarms = Field(description="The mean so far")
+
+
+class DemandScoresDocument(BaseModel):
+    """Scores of a device's demands, over all windows that are over."""
+
+    n_windows: int
+    n_events: int = Field(description="Windows that exceeded their limit")
+    n_days: int = Field(description="Days with such windows")
+    elapsed: list[DemandElapsedScores] = Field(description="At the start, and after one and two thirds of the window")
+    alarms: DemandAlarmsBySource
+
+
 class DeviceDocument(BaseModel):
     """Current state of a device."""
 
@@ -135,8 +185,14 @@ class DeviceDocument(BaseModel):
     outlook: OutlookDocument | None = Field(
         default=None, description="Newest outlook, as returned by `/outlook`; null without one, absent in lists"
     )
+    demand: DeviceDemandDocument | None = Field(
+        default=None, description="Newest demand, as returned by `/demand`; null without one, absent in lists"
+    )
     outlook_scores: OutlookScoresDocument | None = Field(
         default=None, description="Accuracy of its outlooks; null for a device without outlooks, absent in lists"
+    )
+    demand_scores: DemandScoresDocument | None = Field(
+        default=None, description="Accuracy of its demands; null for a device without a limit, absent in lists"
     )
 
 

@@ -10,6 +10,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from gapcast.core.buffer import ReadingStatus
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand_json import demand_payloads
 from gapcast.core.grid import minute_label
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
@@ -60,6 +62,10 @@ class Ring:
         if isinstance(event, Outlooks):
             for outlook in event:
                 self.put("outlook", outlook.device, _json(outlook_document(outlook)))
+            return
+        if isinstance(event, Demands):
+            for device, payload in zip(event.devices, demand_payloads(event), strict=True):
+                self.put("demand", device, payload)
             return
         if isinstance(event, DeviceEvent):
             self.put(event.kind, event.device, _json(event.document))

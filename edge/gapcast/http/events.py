@@ -210,7 +210,7 @@ def events_router(readers: EventReaders) -> APIRouter:
         device: Annotated[str | None, Query(description="Only events of this device and of the gateway")] = None,
         last_event_id: Annotated[str | None, Header(description="Resume after this event")] = None,
     ) -> Any:
-        """Stream server-sent events: `reading`, `forecast`, `outlook`, `scores`, `device`, `status` and `reset`."""
+        """Stream events (SSE): `reading`, `forecast`, `outlook`, `demand`, `scores`, `device`, `status`, `reset`."""
         client = client_of(request.client.host if request.client else "")
         if reason := readers.reason_to_refuse(client):
             full = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
 
+from gapcast.core.demand.document import DemandField, WindowField
+from gapcast.core.demand.headroom_document import HeadroomField, HeadroomWindowField
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 from gapcast.core.outlook.document import OUTLOOK_FIELDS, OutlookField
 
@@ -32,10 +34,13 @@ _EXAMPLE: JsonDict = {
     "context": 30,
 }
 
+#: A field of any document, by the declaration that it follows.
+AnyField = ForecastField | OutlookField | DemandField | WindowField | HeadroomField | HeadroomWindowField
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.INTEGER: int,
     FieldType.NUMBER: float,
+    FieldType.BOOLEAN: bool,
     FieldType.TEXT: str,
     FieldType.MINUTE: str,
     FieldType.INSTANT: str,
@@ -46,7 +51,8 @@ _TYPES: dict[FieldType, Any] = {
 }
 
 
-def _definition(field: ForecastField | OutlookField) -> tuple[Any, Any]:
+def definition_of(field: AnyField) -> tuple[Any, Any]:
+    """Return the type of a field in a model of pydantic, with its description."""
     kind = _TYPES[field.type]
     description = field.description[0].upper() + field.description[1:]
     if isinstance(field, ForecastField) and field.is_optional:
@@ -54,7 +60,7 @@ def _definition(field: ForecastField | OutlookField) -> tuple[Any, Any]:
     return kind | None if field.is_nullable else kind, Field(description=description)
 
 
-_DEFINITIONS: dict[str, Any] = {field.name: _definition(field) for field in FIELDS}
+_DEFINITIONS: dict[str, Any] = {field.name: definition_of(field) for field in FIELDS}
 ForecastDocument: Any = create_model(
     "ForecastDocument",
     __config__=ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, protected_namespaces=()),
@@ -90,7 +96,7 @@ _OUTLOOK_EXAMPLE: JsonDict = {
     "mean_to_median_kw": [1.25, 1.11],
     "mean_to_upper_kw": [2.16, 2.2],
 }
-_OUTLOOK_DEFINITIONS: dict[str, Any] = {field.name: _definition(field) for field in OUTLOOK_FIELDS}
+_OUTLOOK_DEFINITIONS: dict[str, Any] = {field.name: definition_of(field) for field in OUTLOOK_FIELDS}
 OutlookDocument: Any = create_model(
     "OutlookDocument",
     __config__=ConfigDict(json_schema_extra={"examples": [_OUTLOOK_EXAMPLE]}, protected_namespaces=()),

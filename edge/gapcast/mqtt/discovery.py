@@ -16,10 +16,11 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import LAST_DAY
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.reading import Reading
+from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery_outlook import outlook_components
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session
-from gapcast.mqtt.topics import DeviceTopic
+from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,9 @@ class HomeAssistantTopics:
     max_devices: int = 1_000
     measured: DeviceTopic | None = None
     outlook: DeviceTopic | None = None
+    demand: DemandTopics | None = None
+    #: Highest limit that can be set, kW.
+    max_kw: float = 100.0
 
     @property
     def birth_topic(self) -> str:
@@ -64,6 +68,12 @@ class HomeAssistantTopics:
     def config_topic(self, device: str) -> str:
         """Return the discovery topic of ``device``."""
         return f"{self.discovery_prefix}/device/{object_id(device)}/config"
+
+    def demand_topics(self, device: str) -> DemandEntityTopics | None:
+        """Return the topics of the demand of ``device``; None if the gateway publishes no demands."""
+        if self.demand is None:
+            return None
+        return DemandEntityTopics(self.demand.demand.of(device), self.demand.limit.of(device), self.max_kw)
 
 
 def object_id(device: str) -> str:
@@ -76,11 +86,16 @@ def object_id(device: str) -> str:
 
 
 def discovery_payload(
-    device: str, topics: HomeAssistantTopics, model: ModelIdentity, outlook_model: ModelIdentity | None = None
+    device: str,
+    topics: HomeAssistantTopics,
+    model: ModelIdentity,
+    outlook_model: ModelIdentity | None = None,
+    *,
+    has_demand: bool = False,
 ) -> bytes:
     """Return the discovery message of ``device``: one sensor for each value that ``model`` provides.
 
-    With ``outlook_model`` it has those of the device's outlook too.
+    With ``outlook_model`` it has those of the device's outlook too, and if it ``has_demand`` the entities of that.
     A sensor with only its platform removes one that an earlier model provided.
     """
     identity, forecast_topic = object_id(device), topics.forecast.of(device)
@@ -96,6 +111,7 @@ def discovery_payload(
             "power": _power(identity, device, topics.measured),
             **{name: _score(identity, name, device, topics.scores) for name in _SCORES},
             **dict(outlook_components(identity, topics.outlook.of(device) if topics.outlook else None, outlook_model)),
+            **dict(demand_components(identity, topics.demand_topics(device) if has_demand else None)),
         },
     }
     return json.dumps(document, separators=(",", ":")).encode()
@@ -175,12 +191,17 @@ class Discovery:
         topics: HomeAssistantTopics,
         model: ModelIdentity,
         outlook_model_of: Callable[[str], ModelIdentity | None] = lambda _device: None,
+        has_demand: Callable[[str], bool] = lambda _device: False,
     ) -> None:
-        """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one."""
+        """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one.
+
+        ``has_demand`` returns whether a device has a demand.
+        """
         self._session = session
         self._topics = topics
         self._model = self._published_model = model
         self._outlook_model_of = outlook_model_of
+        self._has_demand = has_demand
         self._published: dict[str, None] = {}
         self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
@@ -238,5 +259,6 @@ class Discovery:
         return bool(self._to_republish)
 
     def _publish(self, device: str) -> None:
-        payload = discovery_payload(device, self._topics, self._model, self._outlook_model_of(device))
+        outlook_model, has_demand = self._outlook_model_of(device), self._has_demand(device)
+        payload = discovery_payload(device, self._topics, self._model, outlook_model, has_demand=has_demand)
         self._session.publish(self._topics.config_topic(device).encode(), payload, retain=True)

@@ -9,6 +9,7 @@ from functools import partial
 
 from pydantic_core import to_json
 
+from gapcast.core.demand.demand import Demands
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.grid import minute_label
@@ -17,10 +18,14 @@ from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.clock_check import ClockCheck
+from gapcast.mqtt.commands import Commands, plan_command
+from gapcast.mqtt.demand_commands import DemandChanges, limit_command, month_peak_command
+from gapcast.mqtt.demand_publisher import DemandPublisher
+from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.outlook_publisher import OutlookPublisher
-from gapcast.mqtt.payloads import decode, decode_plan
+from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.rejections import Rejections
 from gapcast.mqtt.request_topics import RequestTopic
 from gapcast.mqtt.session import ReceivedMessage, Session
@@ -84,13 +89,16 @@ class MqttLink:
         self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
         #: Publishes devices to Home Assistant; None if discovery is off.
         self.discovery: Discovery | None = None
+        #: Reads the meters' own registers of their demand; None if there are none.
+        self.registers: RegisterReader | None = None
         self._request_topics: dict[str, RequestTopic] = {}
-        self._replace_plan: Callable[[str, LoadPlan], None] | None = None
+        self._commands = Commands()
         self._has_pending_requests = False
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._forecast_publisher = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
         self._attach_properties = self._forecast_publisher.attach_properties
         self._outlook_publisher = OutlookPublisher(session, topics.outlook, retain=retain_forecasts)
+        self._demand_publisher = DemandPublisher(session, topics.demand, retain=retain_forecasts)
 
     @property
     def connected(self) -> bool:
@@ -169,34 +177,34 @@ class MqttLink:
 
     def listen_for_plans(self, replace_plan: Callable[[str, LoadPlan], None]) -> None:
         """Call ``replace_plan`` with each device and plan received, before the readings of the same batch."""
-        self._replace_plan = replace_plan
+        self._commands.add(self._topics.plan, plan_command(self._limits, replace_plan))
 
-    def _receive_plan(self, received: ReceivedMessage) -> IncomingMessage:
-        """Read the plan of a device, and pass it on."""
-        publication, received_s, received_ms = received
-        try:
-            device = self._topics.plan.device_in(publication.topic)
-            arrival_ms = None if publication.retained or publication.redelivered else received_ms
-            plan = decode_plan(publication.payload, publication.n_bytes, arrival_ms, self._limits)
-            if self._replace_plan is not None:
-                self._replace_plan(device, plan)
-        except PayloadError as problem:
-            return IncomingMessage(None, problem, received_s, publication)
-        return IncomingMessage(None, None, received_s, publication)
+    def listen_for_limits(self, changes: DemandChanges) -> None:
+        """Make each change of a device's limit and month's peak by ``changes``, before the readings of its batch."""
+        topics = self._topics.demand
+        self._commands.add(topics.limit, limit_command(self._limits, changes))
+        self._commands.add(topics.month_peak, month_peak_command(self._limits, changes))
+
+    def _without_reading(self, received: ReceivedMessage) -> IncomingMessage | None:
+        """Handle a request, a command or a message of a register alone, and return it; None for any other message."""
+        topic = received.publication.topic
+        request_topic = self._request_topics.get(topic)
+        if request_topic is not None:
+            return _route_request(request_topic, received)
+        if self._commands.reads(topic):
+            return self._commands.receive(received)
+        return None if self.registers is None else self.registers.take(received)
 
     def _incoming_messages(self, received: ReceivedMessage, sources: SourceReader) -> list[IncomingMessage]:
         """Return what ``sources`` read from a message."""
         publication = received.publication
         messages: list[IncomingMessage] = []
         try:
-            request_topic = self._request_topics.get(publication.topic)
-            if request_topic is not None:
-                return [_route_request(request_topic, received)]
+            if (aside := self._without_reading(received)) is not None:
+                return [aside]
             submeters = self._submeters
             if submeters is not None and submeters.reads(publication.topic):
                 return [submeters.read(received)]
-            if self._topics.plan.matches(publication.topic):
-                return [self._receive_plan(received)]
             messages = sources.read(received)
             if submeters is not None:
                 messages = [_attached(submeters, message) for message in messages]
@@ -213,11 +221,8 @@ class MqttLink:
         try:
             device = self._devices.get(publication.topic)
             if device is None:
-                request_topic = self._request_topics.get(publication.topic)
-                if request_topic is not None:
-                    return _route_request(request_topic, received)
-                if self._topics.plan.matches(publication.topic):
-                    return self._receive_plan(received)
+                if (aside := self._without_reading(received)) is not None:
+                    return aside
                 device = self._device(publication.topic)
             if not device:
                 self._statistics.n_not_readings += 1
@@ -262,6 +267,10 @@ class MqttLink:
         """Send each outlook on its device's topic, if the broker takes them; nothing waits for a confirmation."""
         self._outlook_publisher.publish(outlooks)
 
+    def publish_demands(self, demands: Demands) -> None:
+        """Send each demand and its headroom on its device's topics, if the broker takes them, without confirmation."""
+        self._demand_publisher.publish(demands)
+
     def publish_measured(self, readings: Sequence[Reading]) -> None:
         """Publish measured minutes for Home Assistant, if discovery is on."""
         if self.discovery is not None:
@@ -286,7 +295,8 @@ class MqttLink:
         """Clear the retained messages about a device."""
         topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
-            topics += [self._topics.forecast.of(device), self._topics.outlook.of(device)]
+            retained = self._topics.forecast, self._topics.outlook, self._topics.demand.demand
+            topics += [topic.of(device) for topic in retained]
         for topic in topics:
             self._session.publish(topic.encode(), b"", retain=True)
         if self.discovery is not None:

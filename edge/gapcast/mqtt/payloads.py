@@ -23,6 +23,7 @@ _REJECTION = frozenset({"topic", "reason", "detail", "payload"})
 _OWN_DOCUMENTS = {
     "forecast": frozenset({"horizon_min", "issued_at", "target_at", "model_version"}),
     "outlook": frozenset({"lead_min", "issued_at", "target_at", "model_version"}),
+    "demand": frozenset({"window_start", "issued_at", "p_exceed", "model_version"}),
     "rejection": _REJECTION,
 }
 

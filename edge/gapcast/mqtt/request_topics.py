@@ -1,4 +1,4 @@
-"""Request topics: a request for a forecast, answered on its MQTT 5 response topic."""
+"""Request topics: a request for a forecast or a headroom, answered on its MQTT 5 response topic."""
 
 from __future__ import annotations
 

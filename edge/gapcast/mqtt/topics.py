@@ -55,8 +55,19 @@ class DeviceTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class DemandTopics:
+    """The topics of demands: what is published, and the changes that are read."""
+
+    demand: DeviceTopic
+    headroom_w: DeviceTopic
+    max_power_w: DeviceTopic
+    limit: DeviceTopic
+    month_peak: DeviceTopic
+
+
+@dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of readings, forecasts, outlooks and reports."""
+    """The topics of readings, forecasts, outlooks, demands and reports."""
 
     reading: DeviceTopic
     forecast: DeviceTopic
@@ -66,6 +77,7 @@ class Topics:
     events: str
     plan: DeviceTopic
     outlook: DeviceTopic
+    demand: DemandTopics
 
 
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:

@@ -39,6 +39,11 @@ _OF_EVERY_MODEL = {
     "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence over the same minutes.", "skill"),
 }
 
+#: Windows of which the demand's score is an average; half a day of quarter-hours.
+_MIN_WINDOWS = 48
+#: Names of the times of a window at which its probability is scored.
+_PARTS_ELAPSED = ("0", "1/3", "2/3")
+
 
 class ServiceInfo(NamedTuple):
     """The running program: its TFLite runtime, its gateway's id, and its shard, if any."""
@@ -64,6 +69,7 @@ class ServiceCollector(Collector):
         yield from _gateway(self._queries)
         yield from _live_scores(self._queries)
         yield from _outlook_scores(self._queries)
+        yield from _demand_scores(self._queries)
         yield from _refits(self._queries)
         yield from _models(self._statistics, self._queries)
         yield from _program(self._about)
@@ -74,6 +80,7 @@ def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
     by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
     yield CounterMetricFamily("gapcast_outlooks", "Outlooks made.", statistics.n_outlooks)
+    yield CounterMetricFamily("gapcast_demands", "Demands of billing windows made.", statistics.n_demands)
     yield _histogram(
         "gapcast_forecast_latency_seconds",
         "Time from the arrival of a reading to the publication of its forecast.",
@@ -270,6 +277,16 @@ def _outlook_scores(queries: ServiceQueries) -> Iterator[Metric]:
                         family.add_metric([kind, str(one.lead_min), period], value)
     yield skill
     yield coverage
+
+
+def _demand_scores(queries: ServiceQueries) -> Iterator[Metric]:
+    """Yield the live scores of demands over all devices, once there is half a day of quarter-hours."""
+    text = "Brier score of the probability that a billing window exceeds its limit, by the part of it that is over."
+    family = GaugeMetricFamily("gapcast_demand_brier_score", text, labels=["elapsed"])
+    for name, one in zip(_PARTS_ELAPSED, queries.demands.live_scores().thirds, strict=True):
+        if one.n >= _MIN_WINDOWS and one.brier is not None:
+            family.add_metric([name], one.brier)
+    yield family
 
 
 def _counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:

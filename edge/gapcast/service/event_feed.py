@@ -7,6 +7,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.demand.demand import Demands
 from gapcast.core.forecast import Forecasts
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.reading import Reading
@@ -32,7 +33,7 @@ class DeviceEvent(NamedTuple):
 
 
 #: What the feed queues.
-FeedEvent = BatchEvent | DeviceEvent | Outlooks
+FeedEvent = BatchEvent | DeviceEvent | Outlooks | Demands
 
 
 class EventFeed:
@@ -80,6 +81,11 @@ class EventFeed:
         """Queue the outlooks of a batch."""
         if self._wake is not None:
             self._put(outlooks, len(outlooks))
+
+    def publish_demands(self, demands: Demands) -> None:
+        """Queue the demands of a batch."""
+        if self._wake is not None:
+            self._put(demands, len(demands))
 
     def publish_event(self, kind: str, device: str, document: Mapping[str, object]) -> None:
         """Queue an event of ``device``."""

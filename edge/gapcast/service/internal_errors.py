@@ -19,6 +19,7 @@ Part = Literal[
     "message",
     "forecast",
     "outlook",
+    "demand",
     "learning",
     "persistence",
     "publish",

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.demand.changes import DemandChange
 from gapcast.core.meters.samples import Sample
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot
+from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
 
 #: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
 _PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0
@@ -55,6 +57,10 @@ class StateStore(Protocol):
         """Persist that the plan of ``device`` was replaced."""
         ...
 
+    def change_demand(self, change: DemandChange) -> None:
+        """Persist that a device's limit or month's peak was changed."""
+        ...
+
     def invalidate(self) -> None:
         """Request a snapshot soon, because batches from here on are forecast by another engine."""
         ...
@@ -88,6 +94,9 @@ class NoStateStore:
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Ignore the plan."""
 
+    def change_demand(self, change: DemandChange) -> None:
+        """Ignore the change."""
+
     def invalidate(self) -> None:
         """Do nothing."""
 
@@ -105,7 +114,7 @@ class NoStateStore:
 class PendingBatch(NamedTuple):
     """A forecast batch: the readings and samples that had an effect, and the ids of its forecasts.
 
-    Or, at its position between two batches, a device that was forgotten, or one with its new plan.
+    Or, at its position between two batches, a change that is not of readings.
     """
 
     number: int
@@ -113,8 +122,7 @@ class PendingBatch(NamedTuple):
     issued_at_ms: int
     forecast_ids: Sequence[int]
     samples: Sequence[Sample] = ()
-    forgotten: str | None = None
-    replaced_plan: tuple[str, LoadPlan] | None = None
+    change: StateChange | None = None
 
 
 class StatePersistence:
@@ -147,15 +155,10 @@ class StatePersistence:
         self._pending.append(PendingBatch(self._n_batches, effective, issued_at_ms, forecast_ids, samples))
         return self._n_batches
 
-    def forget(self, device: str) -> None:
-        """Record that a device was forgotten after the batches so far and before the next."""
+    def add_change(self, change: StateChange) -> None:
+        """Record that ``change`` was made after the batches so far and before the next."""
         self._n_batches += 1
-        self._pending.append(PendingBatch(self._n_batches, (), 0, (), forgotten=device))
-
-    def replace_plan(self, device: str, plan: LoadPlan) -> None:
-        """Record that the plan of a device was replaced after the batches so far and before the next."""
-        self._n_batches += 1
-        self._pending.append(PendingBatch(self._n_batches, (), 0, (), replaced_plan=(device, plan)))
+        self._pending.append(PendingBatch(self._n_batches, (), 0, (), change=change))
 
     def persist_confirmed(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
         """Persist the batches that are ``confirmed``; return the number of the last persisted batch.
@@ -166,8 +169,8 @@ class StatePersistence:
         pending = self._pending
         while pending and confirmed(pending[0].forecast_ids):
             batch = pending.popleft()
-            if batch.forgotten is not None or batch.replaced_plan is not None:
-                self._persist_change(batch)
+            if batch.change is not None:
+                self._persist_change(batch.change)
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if not self.state_store.maintain():
@@ -179,15 +182,17 @@ class StatePersistence:
             self._paused_since_s = now_s
         return pending[0].number - 1 if pending else self._n_batches
 
-    def _persist_change(self, batch: PendingBatch) -> None:
-        """Persist the forgotten device or the new plan of ``batch``, if it is one."""
-        if batch.forgotten is not None:
-            self.state_store.forget(batch.forgotten)
-        elif batch.replaced_plan is not None:
-            self.state_store.replace_plan(*batch.replaced_plan)
+    def _persist_change(self, change: StateChange) -> None:
+        if isinstance(change, ForgottenDevice):
+            self.state_store.forget(change.device)
+        elif isinstance(change, PlanChange):
+            self.state_store.replace_plan(*change)
+        else:
+            self.state_store.change_demand(change)
 
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
         for batch in self._pending:  # changes do not depend on the batches before them, which are delivered again
-            self._persist_change(batch)
+            if batch.change is not None:
+                self._persist_change(batch.change)
         self.state_store.close(None if self._pending else self._snapshot())

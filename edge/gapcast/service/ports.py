@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from gapcast.core.demand.demand import Demands
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.meters.samples import MeterState, Sample, SampleCount
@@ -132,6 +133,10 @@ class Link(Protocol):
 
     def publish_outlooks(self, outlooks: Outlooks) -> None:
         """Send each outlook, if the broker takes them; nothing waits for a confirmation."""
+        ...
+
+    def publish_demands(self, demands: Demands) -> None:
+        """Send each demand and its headroom, if the broker takes them; nothing waits for a confirmation."""
         ...
 
     def publish_measured(self, readings: Sequence[Reading]) -> None:

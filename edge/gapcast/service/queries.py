@@ -21,6 +21,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series_with_outlook
 from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
+from gapcast.service.demand_queries import DemandQueries
 from gapcast.service.intake import IntakeStatus, intake_status
 from gapcast.service.outlook_queries import NO_OUTLOOKS, OutlookQueries
 from gapcast.service.persistence import StatePersistence, StateStore
@@ -51,6 +52,8 @@ class ServiceQueries:
         self._persistence = persistence
         #: The newest outlooks.
         self.outlooks = OutlookQueries(running)
+        #: The newest demands, and answers to headroom requests.
+        self.demands = DemandQueries(running)
         #: Counters of the service.
         self.statistics = statistics
 

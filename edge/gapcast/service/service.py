@@ -16,6 +16,7 @@ from threading import Event
 import structlog
 
 from gapcast.core.accepted_batch import AcceptedBatch, none_accepted
+from gapcast.core.demand.demand import Demands
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
@@ -31,6 +32,7 @@ from gapcast.service.acknowledgement import BatchAcknowledgement
 from gapcast.service.availability import AvailabilityPublisher, ReportOptions
 from gapcast.service.batch_metrics import BatchMetrics
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
+from gapcast.service.demand_control import DemandControl
 from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.forecast_repairs import record_repairs
@@ -40,6 +42,7 @@ from gapcast.service.ports import Link, MinuteRecorder, NoMinuteRecorder
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.score_reports import ScoreReports
+from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
 
 log = structlog.get_logger(__name__)
 
@@ -84,8 +87,10 @@ class Service:
         self._score_reports = ScoreReports(link, self.feed, running, reports.report_every_s)
         self._persistence = StatePersistence(state_store or NoStateStore(), self._snapshot)
         self._engine_swap = EngineSwap()
-        #: Forgotten devices (None) and new plans, by any thread; not persisted yet.
-        self._changes: deque[tuple[str, LoadPlan | None]] = deque()
+        #: Forgotten devices, new plans and changed demands, by any thread; not persisted yet.
+        self._changes: deque[StateChange] = deque()
+        #: Changes of limits and month's peaks. Thread-safe.
+        self.demand_changes = DemandControl(running, self._changes)
         self._batch_metrics = BatchMetrics(self.statistics)
         containment = Containment(self.statistics)
         self._attempt = containment.attempt
@@ -117,14 +122,14 @@ class Service:
     def forget(self, device: str) -> bool:
         """Discard the state of ``device``; it starts again with its next reading. Return whether it was known."""
         with self._running.lock:
-            has_plan = device in self._running.engine.plans.trackers
+            was_changed = self._running.engine.is_changed(device)
             row = self._running.engine.forget(device)
             if row is not None:
                 self._availability.forget(device, row)
                 self._score_reports.forget(row)
-            elif not has_plan:
+            elif not was_changed:
                 return False
-            self._changes.append((device, None))
+            self._changes.append(ForgottenDevice(device))
         self._attempt("refit", self._running.recorder.forget, device)
         return True
 
@@ -135,7 +140,7 @@ class Service:
         """
         with self._running.lock:
             self._running.engine.replace_plan(device, plan)
-            self._changes.append((device, plan))
+            self._changes.append(PlanChange(device, plan))
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -206,9 +211,14 @@ class Service:
         with self._running.lock:
             attempt("refit", self._record, accepted.uncontrolled(readings))
             outlooks = attempt("outlook", self._outlook, accepted, forecasts)
+            demands = None
+            if self._running.engine.demands is not None:
+                demands = attempt("demand", self._running.engine.demand, accepted, outlooks)
             attempt("learning", self._learn)
         if outlooks is not None:
             attempt("outlook", self._publish_outlooks, outlooks)
+        if demands is not None:
+            attempt("demand", self._publish_demands, demands)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
         attempt(
             "stream", self._acknowledgement.acknowledge, self._running.engine, messages, accepted, forecast_ids, batch
@@ -216,6 +226,8 @@ class Service:
         attempt("http", self.feed.publish_batch, readings, accepted, forecasts)
         if outlooks is not None:
             attempt("http", self.feed.publish_outlooks, outlooks)
+        if demands is not None:
+            attempt("http", self.feed.publish_demands, demands)
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._persist_confirmed)  # batches without a forecast
@@ -252,6 +264,10 @@ class Service:
     def _publish_outlooks(self, outlooks: Outlooks) -> None:
         self._link.publish_outlooks(outlooks)
         self.statistics.n_outlooks += len(outlooks)
+
+    def _publish_demands(self, demands: Demands) -> None:
+        self._link.publish_demands(demands)
+        self.statistics.n_demands += len(demands)
 
     def _learn(self) -> None:
         self._score_reports.record_outcomes(*self._running.engine.learn())
@@ -300,14 +316,12 @@ class Service:
             self._persistence.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
     def _persist_changes(self) -> None:
-        """Persist that devices were forgotten and plans replaced, between the batches before and after."""
+        """Persist the changes by other threads, between the batches before and after."""
         while self._changes:
-            device, plan = self._changes.popleft()
-            if plan is None:
-                self._link.meters.forget(device)
-                self._persistence.forget(device)
-            else:
-                self._persistence.replace_plan(device, plan)
+            change = self._changes.popleft()
+            if isinstance(change, ForgottenDevice):
+                self._link.meters.forget(change.device)
+            self._persistence.add_change(change)
 
     def _forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
         """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""

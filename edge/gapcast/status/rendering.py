@@ -13,6 +13,8 @@ _STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), 
 _HEAD = ("DEVICE", "READING", "AT", "AGE", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
 _EMPTY = "–"
 _STALE_S = 600
+#: Lines that are left for the table of devices.
+_TABLE_ROOM = 8
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -41,8 +43,9 @@ def draw(
         *_stream(snapshot, before),
         *(_score(score, pen) for score in snapshot.scores),
         *_refit(snapshot, now),
-        "",
     ]
+    windows = [*_outlooks(snapshot, pen), *_demands(snapshot, now, pen)]
+    lines += [*(windows if room is None else windows[: max(0, room - len(lines) - _TABLE_ROOM)]), ""]
     return [*lines, *_table(snapshot, now, pen, None if room is None else max(1, room - len(lines) - 2))]
 
 
@@ -101,6 +104,24 @@ def _refit(snapshot: StatusSnapshot, now: datetime) -> list[str]:
     if refit.mse_skill is not None and refit.mae_skill is not None:
         worth = f"; on the newest days {refit.mse_skill:+.0%} by MSE, {refit.mae_skill:+.0%} by MAE against persistence"
     return [f"refit      {counted(refit.n_devices, 'device')}, {ran}{worth}"]
+
+
+def _outlooks(snapshot: StatusSnapshot, pen: Pen) -> list[str]:
+    lines = [f"outlook    {line.text}" for line in snapshot.outlooks]
+    return lines + _more(len(lines), snapshot.n_outlooks_unlisted, pen)
+
+
+def _demands(snapshot: StatusSnapshot, now: datetime, pen: Pen) -> list[str]:
+    lines = []
+    for line in snapshot.demands:
+        is_valid = now < line.valid_until
+        validity = f"{'valid until' if is_valid else 'expired'} {_moment(line.valid_until, now)}"
+        lines.append(f"demand     {line.text}, {validity if is_valid else pen(validity, 'warn')}")
+    return lines + _more(len(lines), snapshot.n_demands_unlisted, pen)
+
+
+def _more(n_shown: int, n_more: int, pen: Pen) -> list[str]:
+    return [pen(f"           and {n_more:,} more", "quiet")] if n_shown and n_more > 0 else []
 
 
 def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) -> list[str]:

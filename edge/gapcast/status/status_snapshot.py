@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from gapcast.core.errors import StatusError
+from gapcast.status.demand_line import DemandLine
+from gapcast.status.instants import instant_of
+from gapcast.status.outlook_line import OutlookLine
 from gapcast.status.rest_client import RestClient
 from gapcast.terminal_text import printable
 
@@ -19,6 +22,8 @@ Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
 #: One page of the maximum size.
 _DEVICES = "/devices?limit=1000"
 _SOURCES = "/sources"
+#: Outlooks and demands of the first few devices: a line each.
+_OUTLOOKS, _DEMANDS = "/outlook?limit=5", "/demand?limit=5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,11 @@ class StatusSnapshot:
     first_forecast_at: datetime | None = None
     #: The night's refits; None if the service does not refit.
     refit: RefitLine | None = None
+    #: Outlooks and demands of the first devices that have one, and the number of devices that have no line of these.
+    outlooks: tuple[OutlookLine, ...] = ()
+    demands: tuple[DemandLine, ...] = ()
+    n_outlooks_unlisted: int = 0
+    n_demands_unlisted: int = 0
 
 
 def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
@@ -99,13 +109,13 @@ def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
         health, series, page = rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES)
         snapshot = snapshot_of(health, series, page)
         if snapshot.devices:
-            return snapshot
+            return with_windows(snapshot, rest.document(_OUTLOOKS), rest.document(_DEMANDS))
         sources = rest.document(_SOURCES)
         at = sources["first_forecast_at"]
         return replace(
             snapshot,
             intake=printable(str(sources["summary"])),
-            first_forecast_at=None if at is None else _instant(at),
+            first_forecast_at=None if at is None else instant_of(at),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"unexpected response from {rest.url} ({type(error).__name__}: {error}): is it gapcast, of this version?"
@@ -145,6 +155,17 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         devices=tuple(_devices(page.get("devices", []))),
         refit=_refit(series),
         n_unlisted=int(page.get("n_devices", 0)) - len(page.get("devices", [])),
+    )
+
+
+def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands: Mapping[str, Any]) -> StatusSnapshot:
+    """Return ``snapshot`` with the lines of a page of outlooks and of one of demands."""
+    return replace(
+        snapshot,
+        outlooks=tuple(OutlookLine.of(one) for one in outlooks["outlooks"]),
+        demands=tuple(DemandLine.of(one) for one in demands["demands"]),
+        n_outlooks_unlisted=int(outlooks["n_devices"]) - len(outlooks["outlooks"]),
+        n_demands_unlisted=int(demands["n_devices"]) - len(demands["demands"]),
     )
 
 
@@ -219,9 +240,9 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
             gap_kw=float(forecast["gap_kw"]),
             lower_kw=_number(forecast["lower_kw"]),
             upper_kw=_number(forecast["upper_kw"]),
-            observed_at=_instant(forecast["observed_at"]),
-            target_at=_instant(forecast["target_at"]),
-            issued_at=_instant(forecast["issued_at"]),
+            observed_at=instant_of(forecast["observed_at"]),
+            target_at=instant_of(forecast["target_at"]),
+            issued_at=instant_of(forecast["issued_at"]),
             model=printable(str(forecast["model"])),
             skill=_number(scores["skill"]) if scores["enough"] else None,
             coverage=_number(scores["coverage"]) if scores["enough"] else None,
@@ -230,14 +251,6 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _instant(text: Any) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        msg = f"{text} has no offset"
-        raise ValueError(msg)
-    return at.astimezone(UTC)
 
 
 def _value(series: Series, name: str) -> float:

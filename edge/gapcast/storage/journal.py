@@ -6,7 +6,9 @@ recognises a newer file. Each other line is a record (:mod:`.record_lines`), num
 Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
 likewise; then the indices of the readings that are of filled minutes, if any. Between two batches there may be
 ``{"forget": device}``, or ``[0, [], [], [], [device, [[kw, start_ms, end_ms, name], ...]]]``, the device's new plan,
-which versions without plans read as an empty batch.
+which versions without plans read as an empty batch; or ``[0, [], [], [], [], [device, "limit", kw]]``, the limit of a
+device's demand, null for the configured one, or ``[device, "month_peak", kw, minute]``, the correction of its month's
+peak.
 
 A record is used as a whole or not at all. A repeated record, or one older than its predecessor, is skipped. Journals
 of version 1, whose lines have a CRC-32 and no number, can be read too.
@@ -20,20 +22,29 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from gapcast.core.demand.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
 from gapcast.core.errors import StateError
 from gapcast.core.meters.samples import Sample
 from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
 from gapcast.core.plans import is_plausible_load
 from gapcast.core.reading import Reading, is_device_id
-from gapcast.core.state_limits import is_plausible_instant, is_plausible_reading, is_plausible_sample
+from gapcast.core.state_limits import (
+    is_plausible_instant,
+    is_plausible_minute,
+    is_plausible_power,
+    is_plausible_reading,
+    is_plausible_sample,
+)
 from gapcast.json_input import JsonError, decode_json
 from gapcast.storage.record_lines import RecordReader, encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
 
 #: Version of the format of journal and checkpoint.
 VERSION = 2
 _KIND = "readings"
-#: Members of a record after its readings, if it has a plan.
-_WITH_PLAN = 3
+#: Kinds of changes of a demand.
+_LIMIT, _MONTH_PEAK = "limit", "month_peak"
+#: Members of a record after its readings, if it has a plan, or a change of the demand.
+_WITH_PLAN, _WITH_DEMAND = 3, 4
 #: A longer line is read in parts, none of which is a record.
 _MAX_LINE_BYTES = 1 << 26
 #: The salt of a journal that is not a state file.
@@ -59,6 +70,10 @@ class ReplacedPlan(NamedTuple):
 
     device: str
     plan: LoadPlan
+
+
+#: What a record holds.
+Record = Entry | Forgotten | ReplacedPlan | DemandChange
 
 
 class Damage:
@@ -128,7 +143,16 @@ def encode_plan(device: str, plan: LoadPlan, *, n: int = 0, salt: bytes = NO_SAL
     return encode_line(to_json((0, [], [], [], (device, plan.loads))), n, salt)
 
 
-def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | Forgotten | ReplacedPlan]:
+def encode_demand(change: DemandChange, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
+    """Return the record that the demand of a device was changed."""
+    if isinstance(change, LimitChange):
+        members: tuple[object, ...] = (change.device, _LIMIT, change.limit_kw)
+    else:
+        members = (change.device, _MONTH_PEAK, *change.peak)
+    return encode_line(to_json((0, [], [], [], [], members)), n, salt)
+
+
+def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Record]:
     """Yield the records of the journal at ``path``; add damaged records to ``damage`` and continue after them.
 
     Raises :class:`StateError` if it is of a newer version, and OSError if it cannot be read at all.
@@ -163,7 +187,7 @@ def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | 
     damage.n_bytes_cut = reader.n_bytes_cut
 
 
-def decode(line: bytes) -> Entry | Forgotten | ReplacedPlan | None:
+def decode(line: bytes) -> Record | None:
     """Decode a single ``line`` of :func:`encode`, of this version or version 1; return None if it is damaged."""
     content = line.removesuffix(b"\n")
     record = verify_line(content, NO_SALT) or verify_line_v1(content)
@@ -197,7 +221,7 @@ def _document(text: bytes) -> Any:
         return None
 
 
-def _entry(text: bytes) -> Entry | Forgotten | ReplacedPlan | None:
+def _entry(text: bytes) -> Record | None:
     """Parse a record's document; return None if it does not have the format, or a value is out of range."""
     try:
         document = _document(text)
@@ -206,6 +230,8 @@ def _entry(text: bytes) -> Entry | Forgotten | ReplacedPlan | None:
         issued_at_ms, readings, *more = document
         if len(more) == _WITH_PLAN:
             return _replaced_plan(*more[-1])
+        if len(more) == _WITH_DEMAND:
+            return _demand_change(*more[-1])
         found = [_reading(*one) for one in readings]
         samples = [_sample(*one) for one in more[0]] if more else []
         if more[1:]:
@@ -221,6 +247,15 @@ def _replaced_plan(device: str, loads: Sequence[Sequence[Any]]) -> ReplacedPlan 
     plan = LoadPlan(tuple(PlannedLoad(float(kw), int(start), int(end), str(name)) for kw, start, end, name in loads))
     is_plausible = is_device_id(device) and len(plan.loads) <= MAX_LOADS and all(map(is_plausible_load, plan.loads))
     return ReplacedPlan(device, plan) if is_plausible else None
+
+
+def _demand_change(device: str, kind: str, kw: float | None, minute: int | None = None) -> DemandChange | None:
+    is_known = is_device_id(device) and (minute is None or is_plausible_minute(minute))
+    if not is_known or not (kw is None or is_plausible_power(kw)):
+        return None
+    if kind == _LIMIT:
+        return LimitChange(device, None if kw is None else float(kw))
+    return CorrectedMonthPeak(device, MonthPeak(float(kw), minute)) if kind == _MONTH_PEAK and kw is not None else None
 
 
 def _reading(device: str, minute: int, gap_kw: float, measured: Mapping[str, float] | None = None) -> Reading:

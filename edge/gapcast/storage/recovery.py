@@ -191,17 +191,17 @@ def _replay_journal(
     return not (damage or damage.is_older or n_failed), damage.last
 
 
-def _replay_entry(
-    entry: journal.Entry | journal.Forgotten | journal.ReplacedPlan, replay: JournalReplay, meters: Meters
-) -> None:
-    if isinstance(entry, journal.ReplacedPlan):
+def _replay_entry(entry: journal.Record, replay: JournalReplay, meters: Meters) -> None:
+    if isinstance(entry, journal.Entry):
+        replay.replay_batch(entry.readings, entry.issued_at_ms)
+        meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
+    elif isinstance(entry, journal.ReplacedPlan):
         replay.replace_plan(entry.device, entry.plan)
     elif isinstance(entry, journal.Forgotten):
         replay.forget(entry.device)
         meters.forget(entry.device)
     else:
-        replay.replay_batch(entry.readings, entry.issued_at_ms)
-        meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
+        replay.change_demand(entry)
 
 
 def set_aside(path: Path, problem: str) -> str:

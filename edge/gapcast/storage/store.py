@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from gapcast.core.demand.changes import DemandChange
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError, StateError
 from gapcast.core.meters.samples import Sample
@@ -148,6 +149,10 @@ class Store:
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Add to the journal that the plan of ``device`` was replaced."""
         self._append_record(partial(journal.encode_plan, device, plan))
+
+    def change_demand(self, change: DemandChange) -> None:
+        """Add to the journal that a device's limit or month's peak was changed."""
+        self._append_record(partial(journal.encode_demand, change))
 
     def _append_record(self, encode: Callable[..., bytes]) -> None:
         """Add the record that ``encode`` returns for a number ``n`` and a ``salt``."""

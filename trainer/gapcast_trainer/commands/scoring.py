@@ -30,9 +30,9 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 
 if TYPE_CHECKING:
+    from gapcast_trainer.evalreport.any_page import AnyEvaluation
+    from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
     from gapcast_trainer.houses.result import HousesEvaluation
-    from gapcast_trainer.scores.lead_result import LeadEvaluation
-    from gapcast_trainer.scores.result import Evaluation
 
 
 @click.command()
@@ -110,8 +110,8 @@ def evaluate(
     to the first part of the house, and to the other houses.
     """
     if first_house is not None:
-        if path or first or until or brief or horizons:
-            msg = "--houses scores whole files: leave out --clean, --from, --until, --brief and --horizons"
+        if path or first or until or brief:
+            msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
         found = _score_houses(
@@ -119,6 +119,7 @@ def evaluate(
             own_models(models),
             [first_house, *map(Path, files)],
             file_format(cast("FileOptions", of_file)),
+            None if horizons is None else _lead_times(horizons),
             peers=peers,
             fit_days=fit_days,
             peers_rows=peers_rows,
@@ -130,9 +131,6 @@ def evaluate(
         msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
         raise click.UsageError(msg)
     lead_times_min = None if horizons is None else _lead_times(horizons)
-    if lead_times_min is not None and report_path is not None:
-        msg = "--horizons has no page: leave out --report, or write all figures with --json"
-        raise click.UsageError(msg)
     from gapcast_trainer.evaluate import evaluate as score_models
     from gapcast_trainer.run_readings import clean_path_of
     from gapcast_trainer.scored_models import load_scored
@@ -144,7 +142,7 @@ def evaluate(
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
     if lead_times_min is not None:
         from gapcast_trainer.lead_evaluation import evaluate_leads
-        from gapcast_trainer.scores.lead_result import lead_lines
+        from gapcast_trainer.scores.lead_table import lead_lines
 
         by_lead = evaluate_leads(
             [*own, *shipped],
@@ -159,7 +157,7 @@ def evaluate(
         )
         click.echo("\n".join(lead_lines(by_lead)))
         click.echo(f"\nscored on {_shown(path)}")
-        _write(by_lead, json_path, None)
+        _write(by_lead, json_path, report_path)
         return
     evaluation = score_models(
         [*own, *shipped],
@@ -192,23 +190,30 @@ def _score_houses(
     models: Path,
     files: Sequence[Path],
     form: FileFormat,
+    lead_times_min: Sequence[int] | None,
     *,
     peers: bool,
     fit_days: int | None,
     peers_rows: int | None,
     scored_rows: int | None,
-) -> HousesEvaluation:
+) -> HousesEvaluation | HousesLeadEvaluation:
     from gapcast_trainer.houses.evaluation import HousesPlan, evaluate_houses
     from gapcast_trainer.houses.files import read_houses
+    from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
+    from gapcast_trainer.houses.lead_table import house_lead_lines
     from gapcast_trainer.houses.table import lines
     from gapcast_trainer.scored_models import load_scored
 
     def note(message: str) -> None:
         click.echo(message, err=True)
 
-    own, shipped = load_scored(names, models, note)
+    own, shipped = load_scored(names, models, note, lead_times_min=lead_times_min or ())
     plan = HousesPlan(peers, fit_days, scored_rows=scored_rows)
     plan = plan if peers_rows is None else replace(plan, fit_rows=peers_rows)
+    if lead_times_min is not None:
+        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, plan, note)
+        click.echo("\n".join(house_lead_lines(by_lead)))
+        return by_lead
     found = evaluate_houses([*own, *shipped], read_houses(files, form), plan, note)
     click.echo("\n".join(lines(found)))
     return found
@@ -229,19 +234,14 @@ def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _write(
-    found: Evaluation | LeadEvaluation | HousesEvaluation, json_path: Path | None, report_path: Path | None
-) -> None:
+def _write(found: AnyEvaluation, json_path: Path | None, report_path: Path | None) -> None:
     if json_path is not None:
         write_atomically(json_path, json.dumps(found.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
     if report_path is not None:
-        from gapcast_trainer.evalreport.houses_page import houses_page
-        from gapcast_trainer.evalreport.page import page
-        from gapcast_trainer.houses.result import HousesEvaluation
+        from gapcast_trainer.evalreport.any_page import page_of
 
-        html = houses_page(found) if isinstance(found, HousesEvaluation) else page(cast("Evaluation", found))
-        write_atomically(report_path, html)
+        write_atomically(report_path, page_of(found))
         click.echo(f"\nwrote {report_path}")
 
 

@@ -59,7 +59,7 @@ def evaluate_houses(
         msg = f"--peers fits to the other houses, and {next(iter(houses))} is the only one: give at least two"
         raise RunError(msg)
     horizon_min = common_horizon_min([model.card for model in models])
-    data = {name: _data_of(models, clean, plan) for name, clean in houses.items()}
+    data = {name: data_of(models, clean, plan) for name, clean in houses.items()}
     scored = {}
     for name, of_house in data.items():
         minutes = of_house.minutes
@@ -87,7 +87,7 @@ def evaluate_houses(
     )
 
 
-def _data_of(models: Sequence[TflitePredictor], clean: Clean, plan: HousesPlan) -> EvaluationData:
+def data_of(models: Sequence[TflitePredictor], clean: Clean, plan: HousesPlan) -> EvaluationData:
     """Return the scored minutes of a house: those that end with 30 readings in a row, thinned to ``scored_rows``."""
     cards = [model.card for model in models]
     span = choose_span(cards, clean)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from gapcast.core.card import CompactHistory, Feature, Golden, ModelCard, ModelScore, ModelScores, TrainedOn
-from gapcast.core.features import UNITS, assemble
+from gapcast.core.card import CompactHistory, Golden, ModelCard, ModelScore, ModelScores
+from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import STEPS, fill_unknown
 from gapcast.core.window import F32, I64
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.card_draft import draft_card
 from gapcast_trainer.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
 from gapcast_trainer.errors import ExportError
-from gapcast_trainer.exported import Exported, install, shortest_decimals, training_record
+from gapcast_trainer.exported import Exported, install, shortest_decimals
 from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import score_outlook
-from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, utc_now
+from gapcast_trainer.run import Run
 from gapcast_trainer.split import SplitPart
 
 #: Largest difference from Keras, kW: rounding of sums over several hundred inputs, of houses up to some 10 kW.
@@ -130,38 +129,13 @@ def _with_outputs(golden: Golden, predictor: TflitePredictor) -> Golden:
 
 def _card(run: Run, content: bytes, n_parameters: int, windows: F32, history: F32) -> ModelCard:
     """Return the card before scores and golden outputs are known."""
-    plan, task = run.experiment, run.design.task
-    levels = list(plan.outputs.quantile_levels or ())
-    n, n_leads = len(windows), len(task.lead_times_min)
+    n, n_leads = len(windows), len(run.design.task.lead_times_min)
+    n_levels = len(run.experiment.outputs.quantile_levels or ())
     none = ModelScore(n=1, mse_kw2=0, mae_kw=0)
-    zeros, zero_levels = np.zeros((n, n_leads)).tolist(), np.zeros((n, n_leads, len(levels))).tolist()
-    return ModelCard(
-        name=run.name,
-        version=plan.version,
-        family=plan.family,
-        sha256=sha256(content).hexdigest(),
-        bytes=len(content),
-        parameters=n_parameters,
-        context=task.window.context,
-        padding=task.window.padding,
-        lead_times_min=list(task.lead_times_min),
-        features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
-        history=CompactHistory(steps=STEPS),
-        quantile_levels=levels,
-        experiment=training_record(run),
-        trained_on=TrainedOn(
-            source=run.source,
-            sha256=run.source_sha256,
-            first=datetime.fromisoformat(run.train_first),
-            last=datetime.fromisoformat(run.train_last),
-            houses=list(run.others) or None,
-        ),
-        split=plan.split().for_card(),
-        scores=ModelScores(model=none, persistence=none, skill=0.0),
-        git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
-        created_at=datetime.fromisoformat(utc_now()),
-        golden=Golden(
-            window=shortest_decimals(windows), history=shortest_decimals(history),
-            mean=zeros, quantiles=zero_levels, mean_to=zeros, quantiles_to=zero_levels,
-        ),
+    zeros, zero_levels = np.zeros((n, n_leads)).tolist(), np.zeros((n, n_leads, n_levels)).tolist()
+    golden = Golden(
+        window=shortest_decimals(windows), history=shortest_decimals(history),
+        mean=zeros, quantiles=zero_levels, mean_to=zeros, quantiles_to=zero_levels,
     )  # fmt: skip
+    scores = ModelScores(model=none, persistence=none, skill=0.0)
+    return draft_card(run, content, n_parameters, golden, scores, history=CompactHistory(steps=STEPS))

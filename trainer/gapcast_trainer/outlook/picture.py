@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from gapcast.recordings.table import F64
-from gapcast_trainer.files import write_atomically
 from gapcast_trainer.outlook.scores import KindsScores
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
+from gapcast_trainer.report.figure_file import write_figure
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
 _WIDTH_IN, _HEIGHT_IN = 9.0, 6.0
@@ -24,12 +22,7 @@ _TITLES = ("MSE below persistence, %", "MAE below persistence, %", "90 % interva
 
 def draw(houses: Mapping[str, KindsScores], out: Path) -> None:
     """Write the picture of ``houses`` to ``out``, an SVG or a PNG: the same scores give the same bytes."""
-    kind = out.suffix.removeprefix(".")
-    drawn = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "gapcast", "svg.fonttype": "path"}):
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        figure_of(houses).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
-    write_atomically(out, drawn.getvalue())
+    write_figure(figure_of(houses), out)
 
 
 def figure_of(houses: Mapping[str, KindsScores]) -> Figure:

@@ -1,19 +1,16 @@
-"""The results of an evaluation by lead time and kind, and their tables."""
+"""The results of an evaluation by lead time and kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
+from gapcast.core.outlook.reference_forecasts import REFERENCES
 from gapcast.recordings.series import Report
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.span import Span
-from gapcast_trainer.scores.table import NONE, shown, table
 
-_TITLES = dict(zip(KINDS, ("The minute at the lead time", "The mean of all minutes until then"), strict=True))
 _Records = dict[int, ScoreRecord]
 
 
@@ -25,6 +22,10 @@ class LeadRow:
     kind: str
     records: dict[str, _Records]
     about: str = ""
+
+    def record(self, kind: str, lead_min: int) -> ScoreRecord | None:
+        """Return the scores of ``kind`` at ``lead_min``; None if there is no forecast with an outcome."""
+        return self.records.get(kind, {}).get(lead_min)
 
     def fields(self) -> dict[str, Any]:
         """Return the scores for a JSON file."""
@@ -45,6 +46,22 @@ class LeadEvaluation:
     lead_times_min: tuple[int, ...]
     rows: tuple[LeadRow, ...]
 
+    @property
+    def forecasters(self) -> tuple[LeadRow, ...]:
+        """The models and peers: all rows but the reference forecasts."""
+        return self.rows[len(REFERENCES) :]
+
+    def row(self, name: str) -> LeadRow:
+        """Return the scores of the forecaster ``name``; raise :class:`KeyError` if there is none."""
+        return {row.name: row for row in self.rows}[name]
+
+    def skill(self, row: LeadRow, kind: str, lead_min: int, reference: str) -> float:
+        """Return 1 - MSE / MSE of ``reference``; NaN if they have not the same outcomes, or it made no error."""
+        own, base = row.record(kind, lead_min), self.row(reference).record(kind, lead_min)
+        if own is None or base is None or own.n != base.n or not base.mse_kw2:
+            return math.nan
+        return 1 - own.mse_kw2 / base.mse_kw2
+
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation for a JSON file; times RFC 3339, power in kW."""
         return {
@@ -57,45 +74,3 @@ class LeadEvaluation:
             "source_sha256": self.report.sha256,
             "models": [row.fields() for row in self.rows],
         }
-
-
-def lead_lines(found: LeadEvaluation) -> Iterator[str]:
-    """Yield the tables for a terminal, for each kind: errors, skill against two references, and coverage."""
-    span = found.span
-    yield (
-        f"{found.n:,} windows that end with {WHOLE_MIN} real readings in a row, from {span.first:%Y-%m-%d %H:%M} until "
-        f"{span.until:%Y-%m-%d %H:%M} UTC ({span.why})"
-    )
-    if span.fitted_to:
-        names = ", ".join(span.fitted_to)
-        yield f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on"
-    for kind in KINDS:
-        yield ""
-        yield f"{_TITLES[kind]}: MSE kW² / MAE kW (of the median where there is one) by minutes ahead"
-        yield from _table(found, kind, lambda record, _: f"{shown(record.mse_kw2)} / {shown(record.best_mae_kw)}")
-        for reference in REFERENCES[:2]:
-            yield f"Skill against {reference.replace('_', ' ')}"
-            yield from _table(found, kind, _skill_against(found, kind, reference))
-        yield "Share within the 90 % interval"
-        yield from _table(found, kind, lambda record, _: shown(record.coverage))
-
-
-def _skill_against(found: LeadEvaluation, kind: str, reference: str) -> Callable[[ScoreRecord, int], str]:
-    base = next(row for row in found.rows if row.name == reference).records[kind]
-
-    def skill(record: ScoreRecord, lead_min: int) -> str:
-        is_comparable = record.n == base[lead_min].n and base[lead_min].mse_kw2 > 0
-        return shown(1 - record.mse_kw2 / base[lead_min].mse_kw2, 3) if is_comparable else NONE
-
-    return skill
-
-
-def _table(found: LeadEvaluation, kind: str, cell: Callable[[ScoreRecord, int], str]) -> list[str]:
-    """Return a table with a row for each forecaster that has a figure, and a column for each lead time."""
-    rows = []
-    for row in found.rows:
-        records = row.records.get(kind, {})
-        cells = [cell(records[lead], lead) if lead in records else NONE for lead in found.lead_times_min]
-        if any(one != NONE for one in cells):
-            rows.append((row.name, cells))
-    return table("min", [str(lead) for lead in found.lead_times_min], rows, 18)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gapcast_trainer.files import write_atomically
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
+from gapcast_trainer.report.figure_file import write_figure
 from gapcast_trainer.study.comparison import Results
 
 #: RED is reserved for persistence; the last two are Okabe and Ito's sky blue and yellow.
@@ -25,13 +23,8 @@ def draw(results: Results, folder: Path, kinds: tuple[str, ...] = ("svg",)) -> l
         if not set(needed) <= set(results):
             continue
         for kind in kinds:
-            drawn = io.BytesIO()
-            with mpl.rc_context({"svg.hashsalt": "gapcast", "svg.fonttype": "path"}):
-                metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-                make(results).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
-            path = folder / f"study-{name}.{kind}"
-            write_atomically(path, drawn.getvalue())
-            written.append(path)
+            written.append(folder / f"study-{name}.{kind}")
+            write_figure(make(results), written[-1])
     return written
 
 

@@ -23,7 +23,7 @@ from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, Outlook, Outlooks
+from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
@@ -69,6 +69,7 @@ class OutlookPart:
         self._n_measured = len(measured)
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
+        self._n_levels = len(levels)
         self._levels = [levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)]
         self._agreement = Agreement(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
@@ -98,19 +99,28 @@ class OutlookPart:
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
         inputs = self._inputs(accepted, windows[which], which, uncontrolled, week)
-        kw = np.empty((len(which), len(self._leads_min), 2, 4))
+        kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, 4)), np.empty(len(which))
         for at in rounds_of(inputs.rows):
             self.learn()
             one = inputs.select(at)
             made = self.online.correct(one)
             self._finish(one, made, uncontrolled.select(at))
-            self._unlearned, kw[at] = (one, made), made.kw
+            self._unlearned, kw[at], floor_kw[at] = (one, made), made.kw, made.floor_kw
         if added_kw is not None:
             kw = np.minimum(np.maximum(kw + added_kw[..., np.newaxis], self._range.low_kw), self._range.high_kw)
             self._agreement.restore_published(kw, published)
         self.online.store_newest(inputs.rows, inputs.minutes, forecasts.issued_at_ms, kw)
         devices = [accepted.devices[i] for i in which.tolist()]
-        return Outlooks(self.model, forecasts.issued_at_ms, devices, inputs.minutes.tolist(), kw[:, :, 0], kw[:, :, 1])
+        mean_added_kw = np.zeros(kw.shape[:2]) if added_kw is None else added_kw[:, :, 1]
+        return Outlooks(
+            self.model,
+            forecasts.issued_at_ms,
+            devices,
+            inputs.minutes.tolist(),
+            kw[:, :, 0],
+            kw[:, :, 1],
+            ModelMeans(inputs.quantiles_kw, mean_added_kw, floor_kw),
+        )
 
     def _added(self, which: I64, planned_kw: PlannedMinutes) -> F64 | None:
         """Return the planned power ``[N, K, 2]`` of the windows ``which``, by lead time and kind; None if none."""
@@ -147,7 +157,7 @@ class OutlookPart:
         is_measured[accepted.filled] = False
         rows = np.asarray(accepted.rows, dtype=np.int64)[which]
         history = history_of(self.model, week, rows.tolist(), minutes, windows[:, :, 0])
-        model_kw = self._predict(windows, minutes, history)
+        model_kw, quantiles_kw = self._predict(windows, minutes, history)
         base = self._agreement.base(model_kw, published)
         return OutlookInputs(
             rows=rows + 1,
@@ -155,17 +165,22 @@ class OutlookPart:
             windows=windows[:, :, 0],
             is_measured=is_measured[which],
             model_kw=model_kw,
+            quantiles_kw=quantiles_kw,
             base_kw=base.kw,
             published_kw=base.away_kw,
             history=history,
         )
 
-    def _predict(self, windows: F32, minutes: I64, history: F32 | None) -> F64:
-        """Return the model's outlooks ``[N, K, 2, 4]``: persistence for windows with an impossible value."""
+    def _predict(self, windows: F32, minutes: I64, history: F32 | None) -> tuple[F64, F64]:
+        """Return the model's outlooks ``[N, K, 2, 4]``, and all its quantiles of the means ``[N, K, Q]``.
+
+        Those of windows with an impossible value are persistence.
+        """
         context = self.model.spec.context
         measured = windows[:, -context:, : self._n_measured]
         inputs = assemble(measured, minutes, self.model.features, self._zone)
-        kw = np.empty((len(windows), len(self._leads_min), 2, 4))
+        n, k = len(windows), len(self._leads_min)
+        kw, quantiles_to_kw = np.empty((n, k, 2, 4)), np.empty((n, k, self._n_levels))
         for part in (np.s_[first : first + _N_ROWS] for first in range(0, len(windows), _N_ROWS)):
             prediction = run_model(self.model, inputs[part], None if history is None else history[part])
             means = prediction.mean, prediction.mean_to
@@ -175,11 +190,14 @@ class OutlookPart:
                     msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
                     raise ModelError(msg)
                 kw[part, :, kind, MEAN] = mean_kw
-                kw[part, :, kind, LOWER:] = np.sort(quantiles_kw, axis=-1)[:, :, self._levels]
+                rising = np.sort(quantiles_kw, axis=-1)
+                kw[part, :, kind, LOWER:] = rising[:, :, self._levels]
+                quantiles_to_kw[part] = rising
         bad = np.flatnonzero(self._agreement.impossible(kw))
         if bad.size:
-            kw[bad] = self._agreement.persistence(windows[bad, -1, 0].astype(np.float64), len(self._leads_min))
-        return kw
+            last_kw = windows[bad, -1, 0].astype(np.float64)
+            kw[bad], quantiles_to_kw[bad] = self._agreement.persistence(last_kw, k), last_kw[:, np.newaxis, np.newaxis]
+        return kw, quantiles_to_kw
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last outlooks bring."""

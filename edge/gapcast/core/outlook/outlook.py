@@ -35,10 +35,28 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelMeans:
+    """What the model alone forecasts of N means from the next minute to each of K lead times, kW.
+
+    ``quantiles_kw`` ``[N, K, Q]`` are at the levels of the model, without planned loads; ``added_kw`` ``[N, K]`` are
+    the means of those. No power is below ``floor_kw`` ``[N]``.
+    """
+
+    quantiles_kw: F64
+    added_kw: F64
+    floor_kw: F64
+
+    def select(self, which: NDArray[np.int64]) -> ModelMeans:
+        """Return those of the windows ``which``."""
+        return ModelMeans(self.quantiles_kw[which], self.added_kw[which], self.floor_kw[which])
+
+
+@dataclass(frozen=True, slots=True)
 class Outlooks:
     """The outlooks of N windows: what :class:`Outlook` holds, of many devices.
 
-    ``point_kw`` and ``mean_kw`` are ``[N, K, 4]``; ``devices`` and ``observed_minutes`` have N entries.
+    ``point_kw`` and ``mean_kw`` are ``[N, K, 4]``; ``devices`` and ``observed_minutes`` have N entries. ``model_means``
+    are what they were made of, None if that is not known.
     """
 
     model: ModelIdentity
@@ -47,6 +65,7 @@ class Outlooks:
     observed_minutes: list[int]
     point_kw: F64
     mean_kw: F64
+    model_means: ModelMeans | None = None
 
     @property
     def lead_times_min(self) -> tuple[int, ...]:

@@ -15,9 +15,10 @@ class OutlookInputs(NamedTuple):
     """The windows of N outlooks, each device once.
 
     ``rows`` and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured`` ``[N]``: the newest minute
-    is a reading. ``model_kw`` ``[N, K, 2, 4]`` is the model's outlook, ``base_kw`` ``[N, K, 2, 2]`` its mean and median
-    as the published forecast shifts them, ``published_kw`` ``[N, 2]`` how far that is from the model, and ``history``
-    ``[N, 672]`` the week's quarter-hours (None: not known).
+    is a reading. ``model_kw`` ``[N, K, 2, 4]`` is the model's outlook, ``quantiles_kw`` ``[N, K, Q]`` all its quantiles
+    of the means, ``base_kw`` ``[N, K, 2, 2]`` its mean and median as the published forecast shifts them,
+    ``published_kw`` ``[N, 2]`` how far that is from the model, and ``history`` ``[N, 672]`` the week's quarter-hours
+    (None: not known).
     """
 
     rows: I64
@@ -25,6 +26,7 @@ class OutlookInputs(NamedTuple):
     windows: F32
     is_measured: NDArray[np.bool_]
     model_kw: F64
+    quantiles_kw: F64
     base_kw: F64
     published_kw: F64
     history: F32 | None
@@ -37,6 +39,7 @@ class OutlookInputs(NamedTuple):
             self.windows[which],
             self.is_measured[which],
             self.model_kw[which],
+            self.quantiles_kw[which],
             self.base_kw[which],
             self.published_kw[which],
             None if self.history is None else self.history[which],

@@ -2,6 +2,7 @@
 
 import { Unauthorized } from "./api.js";
 import { Chart } from "./chart.js";
+import { DemandPanel } from "./demand-panel.js";
 import { byId, onFrame } from "./dom.js";
 import { listen } from "./events.js";
 import { ConnectionStatus, showGateway, showModels } from "./gateway.js";
@@ -25,6 +26,7 @@ let isUsable = false;
 const connection = new ConnectionStatus();
 const intake = new Intake();
 const chart = new Chart(store.series);
+const demand = new DemandPanel();
 const list = new DeviceList(store, (name) => {
   location.hash = `device=${encodeURIComponent(name)}`;
 });
@@ -45,6 +47,7 @@ function draw() {
   if (!what.has("selected") && !what.has("devices")) return;
   showNow(store);
   if (!what.has("selected")) return;
+  demand.draw(store);
   showAccuracy(store);
   chart.draw(store.minutes, store.hasHistory);
   showTable(store.series);

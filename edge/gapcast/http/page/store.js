@@ -23,6 +23,9 @@ export class Store {
     this.health = null;
     this.selected = null;
     this.scores = null;
+    /** The demand of the selected device, and the month's highest windows; null and none without one. */
+    this.demand = null;
+    this.monthPeaks = [];
     this.series = new Series();
     this.minutes = 180;
     this.hasHistory = true;
@@ -72,6 +75,7 @@ export class Store {
     if (name !== this.selected) {
       this.selected = name;
       this.scores = null;
+      this._setDemand(null);
       this.series.clear();
       this.hasHistory = true;
     }
@@ -109,6 +113,7 @@ export class Store {
     if (kind === "reading") this.series.addReading(document.ts, document.gap_kw);
     if (kind === "scores") this.scores = document;
     if (kind === "outlook") this.series.setOutlook(document);
+    if (kind === "demand") this._setDemand(document);
     if (kind === "forecast") {
       this.series.addForecast(document);
       this._detailSoon();
@@ -118,6 +123,14 @@ export class Store {
 
   get device() {
     return this.devices.get(this.selected) ?? null;
+  }
+
+  // Events have no month's highest windows; those of the last response stay.
+  _setDemand(document) {
+    if (!document) this.monthPeaks = [];
+    else if (document.month_peaks) this.monthPeaks = document.month_peaks;
+    const isOlder = document && this.demand && this.demand.issued_at > document.issued_at;
+    if (!isOlder) this.demand = document;
   }
 
   first() {
@@ -168,6 +181,7 @@ export class Store {
       this.scores = device.scores;
       this.series.path = this.device.forecast?.path ?? [];
       this.series.setOutlook(device.outlook ?? null);
+      this._setDemand(device.demand ?? null);
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
       if (name !== this.selected) return;

@@ -1,0 +1,141 @@
+"""Makes the tables of docs/demand-accuracy.md from files of back-tests.
+
+``python -m bench.demand_scores --scores uci.json refit2.json --demands uci.csv refit2.csv --control uci-control.json``
+
+``--scores`` are files of ``gapcast backtest --json`` with a limit, ``--demands`` of ``--demand-out``, ``--control`` of
+``gapcast backtest --control --json``. Lines are named after the files. ``--out`` writes the picture of the reliability.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gapcast.core.demand.scores import thirds_of
+
+#: Cases that a bin needs to be compared with its binomial band, and the band's half-width in standard deviations.
+LEAST_N, BAND = 50, 1.96
+
+
+def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the Brier scores of each file, at the three times of a window."""
+    yield "| | windows, above the limit | last value held | mean so far | gapcast | log score |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, found in scores.items():
+        columns = [
+            " / ".join(_figure(one[figure]) for one in found["elapsed"])
+            for figure in ("held_brier", "so_far_brier", "brier", "log_score")
+        ]
+        yield f"| {name} | {found['n_windows']:,}, {found['n_events']:,} | {' | '.join(columns)} |"
+
+
+def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield how many bins with enough cases have an observed share within their 95 % binomial band, and the others."""
+    yield "| | minutes elapsed | bins within their band | bins outside: mean probability, observed share, cases |"
+    yield "| --- | --- | --- | --- |"
+    for name, found in scores.items():
+        for one in found["elapsed"]:
+            bins = [each for each in one["reliability"] if each["n"] >= LEAST_N]
+            outside = [each for each in bins if not is_within(each)]
+            shown = "; ".join(f"{each['mean_p']:.3f}, {each['share']:.3f}, {each['n']:,}" for each in outside)
+            yield f"| {name} | {one['elapsed_min']} | {len(bins) - len(outside)} of {len(bins)} | {shown or '-'} |"
+
+
+def is_within(one: dict[str, Any]) -> bool:
+    """Return whether the share of a bin is within the 95 % band of a binomial with its mean probability."""
+    p, n = one["mean_p"], one["n"]
+    return bool(abs(one["share"] - p) <= BAND * math.sqrt(max(p * (1 - p), 1 / n) / n))
+
+
+def alarm_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the alarms of gapcast and of the two rules."""
+    yield "| | | alarms in 30 days | false | announced 3 min before the end | 5 min before |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    names = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
+    for name, found in scores.items():
+        for source, of_source in found["alarms"].items():
+            false = of_source["n_false"] / of_source["n"] if of_source["n"] else 0.0
+            shares = (of_source[f"announced_{least}_min"] for least in (3, 5))
+            announced = " | ".join("-" if share is None else f"{share:.0%}" for share in shares)
+            per_month = 0.0 if of_source["per_month"] is None else of_source["per_month"]
+            yield f"| {name} | {names[source]} | {per_month:.1f} | {false:.0%} | {announced} |"
+
+
+def headroom_table(files: Sequence[Path]) -> Iterator[str]:
+    """Yield the share of windows above their limit, had exactly the headroom been added for the rest of them."""
+    yield "| | minutes elapsed | windows | above the limit with the headroom added |"
+    yield "| --- | --- | --- | --- |"
+    for path in files:
+        for elapsed_min, (n, n_above) in headroom_shares(path).items():
+            yield f"| {path.stem} | {elapsed_min} | {n:,} | {n_above / n:.1%} |"
+
+
+def headroom_shares(path: Path, window_min: int = 15) -> dict[int, tuple[int, int]]:
+    """Return by minutes elapsed the number of windows with a limit, and of those above it with the headroom added."""
+    found = dict.fromkeys(thirds_of(window_min), (0, 0))
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            elapsed_min = int(row["elapsed_min"])
+            if elapsed_min in found and row["limit_kw"]:
+                added_kw = float(row["headroom_kw"]) * (window_min - elapsed_min) / window_min
+                n, n_above = found[elapsed_min]
+                is_above = float(row["actual_kw"]) + added_kw > float(row["limit_kw"])
+                found[elapsed_min] = n + 1, n_above + is_above
+    return {elapsed_min: counts for elapsed_min, counts in found.items() if counts[0]}
+
+
+def control_table(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the controlled loads of each house by strategy."""
+    tariffs = documents[0]["tariffs"]
+    heads = " | ".join(f"{one['name']}, {one['currency']} a year" for one in tariffs)
+    yield f"| | | mean month peak | {heads} | kWh missing a night | short nights | dishwasher later |"
+    yield f"| --- | --- | --- | {'--- | ' * len(tariffs)}--- | --- | --- |"
+    for document in documents:
+        for house, found in document["houses"].items():
+            for strategy, one in found["strategies"].items():
+                prices = " | ".join(f"{one['year_prices'][tariff['name']]:,.0f}" for tariff in tariffs)
+                yield f"| {house} | {strategy} | {one['peak_kw']:.2f} kW | {prices} | {_loads(one['loads'])} |"
+
+
+def _loads(loads: dict[str, Any] | None) -> str:
+    if loads is None or not loads["n_evenings"]:
+        return "- | - | -"
+    n = loads["n_evenings"]
+    return f"{loads['missing_kwh'] / n:.2f} | {loads['n_short']} of {n} | {loads['delay_min'] / n:.0f} min"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def main() -> None:
+    """Print the tables of the files of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--scores", nargs="*", type=Path, default=[], metavar="JSON")
+    parser.add_argument("--demands", nargs="*", type=Path, default=[], metavar="CSV")
+    parser.add_argument("--control", nargs="*", type=Path, default=[], metavar="JSON")
+    parser.add_argument(
+        "--out", type=Path, metavar="PICTURE", help="Picture of the reliability to write, .svg or .png."
+    )
+    given = parser.parse_args()
+    scores = {path.stem: json.loads(path.read_text(encoding="utf-8"))["demand"] for path in given.scores}
+    tables = [(scores, make(scores)) for make in (brier_table, reliability_table, alarm_table)]
+    control = [json.loads(path.read_text(encoding="utf-8")) for path in given.control]
+    for of, lines in (*tables, (given.demands, headroom_table(given.demands))):
+        if of:
+            print("\n".join(lines), end="\n\n")
+    if control:
+        print("\n".join(control_table(control)))
+    if given.out is not None and scores:
+        from bench.demand_picture import draw  # noqa: PLC0415 - needs matplotlib
+
+        draw(scores, given.out)
+
+
+if __name__ == "__main__":
+    main()

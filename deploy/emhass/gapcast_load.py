@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Prints the load forecast of a house as EMHASS's runtime parameters: the first hour from gapcast's outlook.
+
+    gapcast_load.py --device home --step 30 --hours 24
+
+``load_power_forecast`` maps the start of each optimisation step to its mean power, W. Each step is the mean of its
+minutes: those that are over as measured, the next hour from ``GET /outlook``, and later ones as measured at the same
+time of the last day that is known, from ``GET /devices/{device}/history``. A step without any known minute gets the
+mean of the history, or of the outlook if there is none.
+
+If gapcast does not answer, or its newest reading is older than ``--max-age`` minutes, nothing is printed and the exit
+code is 1: call EMHASS without ``load_power_forecast`` then, so that it uses the method of its own configuration.
+Needs nothing but Python 3.9 or later. See docs/demand-energy-managers.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+DAY_MIN = 1_440
+UTC = timezone.utc  # noqa: UP017 - Python 3.9 and 3.10 have no datetime.UTC
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMEOUT_S = 10.0
+
+
+class NoForecastError(Exception):
+    """There is no forecast to use; the message is for a person."""
+
+
+def minute_of(label: str) -> int:
+    """Return the minute since the epoch of a time in RFC 3339."""
+    return (datetime.fromisoformat(label.replace("Z", "+00:00")) - _EPOCH) // timedelta(minutes=1)
+
+
+def outlook_minutes(outlook: Mapping[str, Any]) -> dict[int, float]:
+    """Return the mean power of each minute that ``outlook`` covers, kW, by minute since the epoch.
+
+    ``mean_to_kw`` is the mean of all minutes up to a lead time; the energy between two lead times is spread evenly.
+    """
+    observed, minutes = minute_of(outlook["observed_at"]), {}
+    lead, energy = 0, 0.0
+    for next_lead, mean_to_kw in zip(outlook["lead_min"], outlook["mean_to_kw"]):  # noqa: B905 - Python 3.9
+        next_energy = next_lead * mean_to_kw
+        for ahead in range(lead + 1, next_lead + 1):
+            minutes[observed + ahead] = (next_energy - energy) / (next_lead - lead)
+        lead, energy = next_lead, next_energy
+    return minutes
+
+
+def load_forecast(
+    outlook: Mapping[str, Any], readings: Sequence[Mapping[str, Any]], step_min: int, n_steps: int
+) -> dict[str, float]:
+    """Return the mean power of ``n_steps`` steps, W, by their start, from the step of the minute after the newest.
+
+    ``readings`` are those of the history. Steps begin at multiples of ``step_min`` since the epoch, as EMHASS's do.
+    """
+    observed, ahead_kw = minute_of(outlook["observed_at"]), outlook_minutes(outlook)
+    measured_kw = {minute_of(one["ts"]): float(one["gap_kw"]) for one in readings}
+    usual_kw = mean(list(measured_kw.values())) if measured_kw else mean(list(ahead_kw.values()))
+
+    def power_kw(minute: int) -> float | None:
+        if minute in ahead_kw:
+            return ahead_kw[minute]
+        days = max(0, -((observed - minute) // DAY_MIN))  # back to the last day that can be known
+        return measured_kw.get(minute - days * DAY_MIN)
+
+    first = (observed + 1) // step_min * step_min
+    forecast_w = {}
+    for start in range(first, first + n_steps * step_min, step_min):
+        known_kw = [kw for kw in map(power_kw, range(start, start + step_min)) if kw is not None]
+        label = (_EPOCH + timedelta(minutes=start)).isoformat()
+        forecast_w[label] = round(1_000 * (mean(known_kw) if known_kw else usual_kw), 1)
+    return forecast_w
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of ``values``, at least one."""
+    return sum(values) / len(values)
+
+
+class Gateway:
+    """gapcast's REST interface at ``url``, with the bearer token ``token`` if it needs one."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        if not url.startswith(("http://", "https://")):
+            msg = f"--gapcast: {url!r} is no http or https address"
+            raise NoForecastError(msg)
+        self._url, self._headers = url.rstrip("/"), {"Authorization": f"Bearer {token}"} if token else {}
+
+    def get(self, path: str) -> Any:
+        """Return the JSON document at ``path``."""
+        request = Request(self._url + path, headers=self._headers)  # noqa: S310 - http or https, checked above
+        try:
+            with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http or https, checked above
+                return json.load(answer)
+        except (URLError, OSError, ValueError) as problem:
+            msg = f"{self._url}{path}: {problem}"
+            raise NoForecastError(msg) from problem
+
+
+def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> dict[str, Any]:
+    """Return EMHASS's runtime parameters; raises NoForecastError."""
+    device, n_steps = quote(options.device, safe=""), options.hours * 60 // options.step
+    outlook = gateway.get(f"/outlook?device={device}")
+    age_min = (now - _EPOCH) // timedelta(minutes=1) - minute_of(outlook["observed_at"])
+    if age_min > options.max_age:
+        msg = f"{options.device}: the newest reading is {age_min} minutes old, more than --max-age {options.max_age}"
+        raise NoForecastError(msg)
+    history = gateway.get(f"/devices/{device}/history?minutes={DAY_MIN}")
+    found: dict[str, Any] = {
+        "prediction_horizon": n_steps,
+        "load_power_forecast": load_forecast(outlook, history["readings"], options.step, n_steps),
+    }
+    if options.peak:
+        peak_kw = gateway.get(f"/demand?device={device}")["month_peak_kw"]
+        if peak_kw is not None:
+            found["current_period_peak"] = round(1_000 * peak_kw, 1)
+    return {**found, **options.merge}
+
+
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--gapcast", default="http://localhost:8080", help="address of the gateway (%(default)s)")
+    parser.add_argument("--token-file", type=Path, help="file with the bearer token, if the gateway needs one")
+    parser.add_argument("--device", default="home", help="the house without EMHASS's own loads (%(default)s)")
+    parser.add_argument(
+        "--step", type=int, default=30, choices=(5, 10, 15, 20, 30, 60),
+        help="EMHASS's optimization_time_step, minutes (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--hours", type=int, default=24, help="horizon (%(default)s)")
+    parser.add_argument("--max-age", type=int, default=5, help="oldest newest reading, minutes (%(default)s)")
+    parser.add_argument("--peak", action="store_true", help="add the month's peak of GET /demand: current_period_peak")
+    parser.add_argument("--merge", type=json.loads, default={}, help="JSON object of further runtime parameters")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the runtime parameters as one line of JSON; return the exit code."""
+    options = options_of(arguments)
+    try:
+        token = options.token_file.read_text(encoding="utf-8").strip() if options.token_file else None
+        found = parameters(Gateway(options.gapcast, token), options, datetime.now(UTC))
+    except (NoForecastError, OSError) as problem:
+        print(f"gapcast_load: {problem}", file=sys.stderr)
+        return 1
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

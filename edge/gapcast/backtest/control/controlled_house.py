@@ -1,0 +1,81 @@
+"""The power of one house, minute by minute, and the evenings on which the loads are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.features import offset_min
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import I64
+from gapcast.recordings.recording import Minute
+
+F64 = NDArray[np.float64]
+#: The car is plugged in at six in the evening, and leaves at seven in the morning; minutes of the day.
+PLUGGED_IN_MIN, LEAVES_MIN = 18 * 60, 7 * 60
+#: Minutes for which it is there.
+STAY_MIN = DAY_MIN - PLUGGED_IN_MIN + LEAVES_MIN
+#: Days before the first evening with loads, without ``--score-from``.
+HISTORY_DAYS = 7
+#: No evening.
+NONE = -1
+_LEAST_KNOWN = 0.9
+_NOON_MIN = DAY_MIN // 2
+
+
+@dataclass(frozen=True, slots=True)
+class ControlledHouse:
+    """A house of T minutes from ``first_minute`` on.
+
+    ``kw`` ``[T]`` is its own power, NaN where there is no reading; ``filled`` ``[T]`` marks readings of minutes in
+    which nothing was measured. ``local`` ``[T]`` are the minutes by the local clock, and ``evenings`` ``[T]`` the
+    number of the evening on which the loads are there (:data:`NONE`: they are not): an evening counts if nine in ten of
+    the minutes between six and seven are known.
+    """
+
+    name: str
+    first_minute: int
+    kw: F64
+    filled: NDArray[np.bool_]
+    local: I64
+    evenings: I64
+
+    @classmethod
+    def of(cls, name: str, readings: list[Minute], zone: tzinfo, loads_from: int | None = None) -> ControlledHouse:
+        """Return the house of ``readings``, at least one, with loads from the minute ``loads_from`` on.
+
+        None: from the eighth day on.
+        """
+        minutes = np.array([one.minute for one in readings], dtype=np.int64)
+        first_minute = int(minutes[0])
+        at = minutes - first_minute
+        n_minutes = int(at[-1]) + 1
+        kw, filled = np.full(n_minutes, np.nan), np.zeros(n_minutes, dtype=bool)
+        kw[at] = [one.gap_kw for one in readings]
+        filled[at] = [one.is_filled for one in readings]
+        every = first_minute + np.arange(n_minutes)
+        local = every + offset_min(every, zone)
+        start = first_minute + HISTORY_DAYS * DAY_MIN if loads_from is None else loads_from
+        return cls(name, first_minute, kw, filled, local, _evenings(kw, local, every >= start))
+
+    @property
+    def first_with_loads(self) -> int:
+        """The index of the first minute with loads; that after the last one if there is none."""
+        found = np.flatnonzero(self.evenings != NONE)
+        return int(found[0]) if found.size else len(self.kw)
+
+    @property
+    def n_evenings(self) -> int:
+        """The number of evenings with loads."""
+        return int(np.unique(self.evenings[self.evenings != NONE]).size)
+
+
+def _evenings(kw: F64, local: I64, counts: NDArray[np.bool_]) -> I64:
+    of_day = local % DAY_MIN
+    evenings = np.where((of_day >= PLUGGED_IN_MIN) | (of_day < LEAVES_MIN), (local - _NOON_MIN) // DAY_MIN, NONE)
+    is_known = (evenings != NONE) & ~np.isnan(kw) & counts
+    numbers, n_known = np.unique(evenings[is_known], return_counts=True)
+    return np.where(np.isin(evenings, numbers[n_known >= _LEAST_KNOWN * STAY_MIN]), evenings, NONE)

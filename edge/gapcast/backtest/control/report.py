@@ -1,0 +1,35 @@
+"""Report of controlled loads: a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gapcast.backtest.control.run import HouseControl, LoadControl, StrategyResult
+from gapcast.backtest.control.tariffs import Tariff
+
+
+def control_lines(control: LoadControl) -> Iterator[str]:
+    """Yield the lines for a terminal: one table per house, and where the prices come from."""
+    for house in control.houses:
+        yield from _table(house, control.tariffs)
+    for tariff in control.tariffs:
+        yield f"{tariff.name}: {tariff.source}, read on {tariff.checked}"
+
+
+def _table(house: HouseControl, tariffs: list[Tariff]) -> Iterator[str]:
+    yield f"{house.name}: {house.n_evenings} nights with a car and a dishwasher, {house.n_months} months billed"
+    heads = "".join(f"{f'{tariff.currency} a year':>13}" for tariff in tariffs)
+    others = f"{'kWh missing':>12} {'short nights':>13} {'dishwasher':>11} {'starts':>7}"
+    yield f"  {'':<18} {'month peak':>11}{heads} {others}"
+    for name, one in house.strategies.items():
+        yield _line(name, one, tariffs)
+
+
+def _line(name: str, one: StrategyResult, tariffs: list[Tariff]) -> str:
+    prices = "".join(f"{one.year_prices[tariff.name]:>13,.0f}" for tariff in tariffs)
+    line = f"  {name:<18} {f'{one.peak_kw:.2f} kW':>11}{prices}"
+    if (loads := one.loads) is None or not loads.n_evenings:
+        return line
+    n = loads.n_evenings
+    delay, starts = f"+{loads.delay_min / n:.0f} min", f"{loads.n_starts / n:.1f}"
+    return f"{line} {loads.missing_kwh / n:>12.2f} {loads.n_short:>13,} {delay:>11} {starts:>7}"

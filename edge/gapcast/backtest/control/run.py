@@ -1,0 +1,154 @@
+"""Runs the loads of houses under each strategy, and bills the months."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.control.billing import billed_windows, month_peaks, months_of
+from gapcast.backtest.control.controlled_house import F64, NONE, ControlledHouse
+from gapcast.backtest.control.engine_runs import run_engine
+from gapcast.backtest.control.house_run import reactive, run_rule, unlimited
+from gapcast.backtest.control.loads import LoadResult
+from gapcast.backtest.control.oracle import run_oracle
+from gapcast.backtest.control.tariffs import Tariff
+from gapcast.backtest.demand_limit import require_limit
+from gapcast.backtest.houses import HouseFile, minutes_of
+from gapcast.backtest.run import read_houses, with_outlooks
+from gapcast.config.settings import Settings
+from gapcast.core.demand.options import DemandOptions
+from gapcast.core.errors import SourceError
+from gapcast.recordings.layout import FileFormat
+
+#: Strategies in the order of the report. The house alone has no loads.
+ALONE, UNLIMITED, REACTIVE, LATE = "house alone", "no control", "last reading", "last reading, late"
+GAPCAST, ORACLE = "gapcast", "hindsight"
+STRATEGIES = (ALONE, UNLIMITED, REACTIVE, LATE, GAPCAST, ORACLE)
+#: Evenings with loads that a month needs to be billed.
+_LEAST_EVENINGS = 14
+_MONTHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyResult:
+    """The result of one strategy for one house: means over the billed months.
+
+    ``peak_kw`` is the mean of the months' peaks by the demand's windows, ``year_prices`` twelve times the mean price of
+    a month, by the names of the tariffs; ``loads`` is None for the house alone.
+    """
+
+    peak_kw: float
+    year_prices: dict[str, float]
+    loads: LoadResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class HouseControl:
+    """The results of one house by strategy: ``n_months`` months are billed, with ``n_evenings`` evenings with loads."""
+
+    name: str
+    n_months: int
+    n_evenings: int
+    strategies: dict[str, StrategyResult]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadControl:
+    """The results of all houses, and the tariffs."""
+
+    houses: list[HouseControl]
+    tariffs: list[Tariff]
+
+    def document(self) -> dict[str, Any]:
+        """Return all results as a JSON document."""
+        return {
+            "tariffs": [
+                {name: getattr(tariff, name) for name in ("name", "currency", "source", "checked", "note")}
+                for tariff in self.tariffs
+            ],
+            "houses": {
+                house.name: {
+                    "n_months": house.n_months,
+                    "n_evenings": house.n_evenings,
+                    "strategies": {name: asdict(one) for name, one in house.strategies.items()},
+                }
+                for house in self.houses
+            },
+        }
+
+
+def run_control(
+    settings: Settings,
+    files: Sequence[Path],
+    form: FileFormat,
+    part: HouseFile,
+    tariffs: list[Tariff],
+    *,
+    show: Callable[[str], object] | None = None,
+) -> LoadControl:
+    """Add a car and a dishwasher to each of ``files``, and drive them by each strategy from ``part.score_from`` on.
+
+    Raises the errors of :func:`~gapcast.backtest.run.run_backtest`, and :class:`SettingsError` without a limit.
+    """
+    require_limit(settings.demand, "--control")
+    loads_from = part.first_scored_minute
+    recordings = read_houses(settings, files, form, part, show)
+    houses = [
+        ControlledHouse.of(name, list(minutes_of(recording, part)), part.zone, loads_from)
+        for name, recording in recordings.items()
+    ]
+    for house in houses:
+        if not house.n_evenings:
+            msg = "has no night with readings to add loads to: they need most minutes from 18:00 to 07:00"
+            raise SourceError(recordings[house.name].path, msg)
+    plan = settings.demand.plan(part.zone)
+    engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
+    driven = run_engine(engine, houses, plan, quiet=show is None)
+    found = []
+    for house in houses:
+        options = plan.of(house.name)
+        totals: dict[str, tuple[F64, LoadResult | None]] = {ALONE: (house.kw, None)}
+        for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive), (LATE, reactive)):
+            run = run_rule(house, options, rule, is_late=name == LATE)
+            totals[name] = run.total_kw, run.loads.finish()
+        totals[GAPCAST] = driven[house.name].total_kw, driven[house.name].loads.finish()
+        totals[ORACLE] = run_oracle(house, options)
+        found.append(_billed(house, options, totals, tariffs))
+    return LoadControl(found, tariffs)
+
+
+def _billed(
+    house: ControlledHouse,
+    options: DemandOptions,
+    totals: dict[str, tuple[F64, LoadResult | None]],
+    tariffs: Iterable[Tariff],
+) -> HouseControl:
+    months = billed_months(house)
+    strategies = {}
+    for name, (kw, loads) in totals.items():
+        peaks = month_peaks(billed_windows(kw, house.local, options), options.n_peak_days)
+        prices = {}
+        for tariff in tariffs:
+            billed = tariff.peaks_kw(kw, house.local)
+            of_months = [tariff.month_price(month, billed[month]) for month in months if month in billed]
+            prices[tariff.name] = _MONTHS * _mean(of_months)
+        strategies[name] = StrategyResult(_mean([peaks[month] for month in months if month in peaks]), prices, loads)
+    return HouseControl(house.name, len(months), house.n_evenings, strategies)
+
+
+def billed_months(house: ControlledHouse) -> list[int]:
+    """Return the months with at least 14 evenings with loads, or all with any if there is none."""
+    with_loads = house.evenings[house.evenings != NONE]
+    numbers, counts = np.unique(months_of(np.unique(with_loads)), return_counts=True)
+    enough = counts >= _LEAST_EVENINGS
+    months: list[int] = (numbers[enough] if enough.any() else numbers).tolist()
+    return months
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

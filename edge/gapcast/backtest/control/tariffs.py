@@ -1,0 +1,102 @@
+"""Tariffs by peak power: files in TOML, and what a month costs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from gapcast.backtest.control.billing import billed_windows, month_peaks
+from gapcast.backtest.control.controlled_house import F64
+from gapcast.config.demand import DemandKeys
+from gapcast.config.mqtt import SettingsSection
+from gapcast.core.errors import SettingsError
+from gapcast.core.window import I64
+
+_MONTHS = 12
+
+
+class Tariff(SettingsSection):
+    """What the power of a month costs.
+
+    ``demand`` has the windows that count, with the keys of ``[demand]``: their length, ``peak_days``, ``floor_kw``,
+    hours, weekdays and months. Either ``per_kw_month`` is the price of each kW, one or twelve from January on, or
+    ``steps`` are pairs of a power, kW, and the price of a month up to it, rising.
+    """
+
+    name: str
+    currency: str
+    source: str
+    checked: str
+    note: str = ""
+    demand: DemandKeys = DemandKeys()
+    per_kw_month: tuple[float, ...] = ()
+    steps: tuple[tuple[float, float], ...] = Field(default=())
+
+    @field_validator("per_kw_month", mode="before")
+    @classmethod
+    def _one_or_twelve(cls, prices: object) -> object:
+        many = [prices] if isinstance(prices, (int, float)) else prices
+        if not isinstance(many, (list, tuple)) or len(many) not in (1, _MONTHS):
+            msg = "give one price, or twelve from January on"
+            raise ValueError(msg)
+        return many
+
+    @model_validator(mode="after")
+    def _has_one_price(self) -> Tariff:
+        if bool(self.steps) == bool(self.per_kw_month):
+            msg = "give either per_kw_month or steps"
+            raise ValueError(msg)
+        if list(self.steps) != sorted(self.steps):
+            msg = "steps must rise"
+            raise ValueError(msg)
+        return self
+
+    def peaks_kw(self, kw: F64, local: I64) -> dict[int, float]:
+        """Return the power billed for each month since January 1970, of the power ``kw`` ``[T]``."""
+        options = self.demand.options
+        peaks = month_peaks(billed_windows(kw, local, options), options.n_peak_days)
+        return {month: max(peak_kw, options.floor_kw) for month, peak_kw in peaks.items()}
+
+    def month_price(self, month: int, peak_kw: float) -> float:
+        """Return the price of a month since January 1970 with the power ``peak_kw``."""
+        if self.steps:
+            last = len(self.steps) - 1
+            at = min(int(np.searchsorted([kw for kw, _ in self.steps], peak_kw)), last)
+            return self.steps[at][1]
+        return self.per_kw_month[month % _MONTHS % len(self.per_kw_month)] * peak_kw
+
+
+def read_tariff(path: Path) -> Tariff:
+    """Return the tariff in ``path``; raise :class:`SettingsError` if it is none."""
+    try:
+        return _tariff_of(path.read_bytes())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"--tariff {path}: cannot be read ({reason})"
+        raise SettingsError(msg) from error
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        msg = f"--tariff {path}: {where}: {first['msg']}"
+        raise SettingsError(msg) from error
+
+
+def bundled_tariffs() -> list[Tariff]:
+    """Return the tariffs that come with gapcast, by file name."""
+    folder = files(__package__) / "tariffs"
+    return [_tariff_of(one.read_bytes()) for one in sorted(folder.iterdir(), key=lambda one: one.name)]
+
+
+def tariffs_of(paths: Sequence[Path]) -> list[Tariff]:
+    """Return the tariffs in ``paths``, or without any those that come with gapcast."""
+    return [read_tariff(path) for path in paths] or bundled_tariffs()
+
+
+def _tariff_of(content: bytes) -> Tariff:
+    return Tariff.model_validate(tomllib.loads(content.decode()))

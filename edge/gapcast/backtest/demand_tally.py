@@ -1,0 +1,96 @@
+"""The demands of a back-test: scored by house, and written to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapcast.backtest.demand_file import DemandFile
+from gapcast.backtest.house_demands import DemandLine, HouseDemands
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.buffer import ReadingStatus
+from gapcast.core.demand import scores
+from gapcast.core.demand.demand import Demands
+from gapcast.core.reading import Reading
+
+#: Device, minute, start of the window, its length, and values after the last demand: those of no reading.
+_NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
+
+
+@dataclass(frozen=True, slots=True)
+class DemandTallies:
+    """The sums of each house by name, and the length of its windows, minutes; houses without demands are left out."""
+
+    houses: Mapping[str, tuple[scores.F64, int]]
+
+    def of(self, house: str) -> scores.DemandScores | None:
+        """Return the scores of ``house``; None without a demand."""
+        found = self.houses.get(house)
+        return None if found is None else scores.scores_of(*found)
+
+    def overall(self) -> scores.DemandScores | None:
+        """Return the scores over all houses; None if there are none, or if their windows are of different lengths."""
+        lengths = {window_min for _, window_min in self.houses.values()}
+        if len(lengths) != 1:
+            return None
+        return scores.scores_of(scores.joined([sums for sums, _ in self.houses.values()]), lengths.pop())
+
+
+class DemandTally:
+    """Scores the demands made from the minute ``scored_from`` on."""
+
+    def __init__(self, scored_from: int | None = None, file: DemandFile | None = None) -> None:
+        """Score demands made from ``scored_from`` on (None: all); write them to ``file``."""
+        self._scored_from = scored_from
+        self._file = file
+        self._houses: dict[str, HouseDemands] = {}
+
+    def add(self, accepted: AcceptedBatch, readings: Sequence[Reading], demands: Demands | None) -> None:
+        """Add a batch of ``readings``, and the ``demands`` made at them (None: at none).
+
+        Minutes are measured as those of outcomes are: neither filled, nor of readings that start a window again.
+        """
+        waiting = iter(()) if demands is None else _lines(demands)
+        device, minute, start_minute, window_min, elapsed_min, values = next(waiting, _NOTHING)
+        for reading, status in zip(readings, accepted.statuses, strict=True):
+            if status is not ReadingStatus.READY and status is not ReadingStatus.FIRST:
+                continue
+            house = self._houses.get(reading.device)
+            if house is None:
+                house = self._houses[reading.device] = HouseDemands(reading.device, self._file)
+            is_measured = status is ReadingStatus.READY and not reading.is_filled
+            house.add_reading(reading.minute, reading.gap_kw, is_measured=is_measured)
+            if minute == reading.minute and device == reading.device:
+                if self._scored_from is None or minute >= self._scored_from:
+                    line: DemandLine = (minute, elapsed_min, values, reading.gap_kw)
+                    house.add_demand(start_minute, window_min, line)
+                device, minute, start_minute, window_min, elapsed_min, values = next(waiting, _NOTHING)
+
+    def finish(self) -> DemandTallies:
+        """Score the demands that still wait, if the mean of their window is known; return the sums of each house."""
+        for house in self._houses.values():
+            house.finish()
+        found = {name: (house.sums, house.window_min) for name, house in self._houses.items() if house.window_min}
+        return DemandTallies(found)
+
+
+def _lines(demands: Demands) -> Iterator[tuple[str, int, int, int, int, list[float]]]:
+    """Return device, minute, window, its length, minutes elapsed and values of each of ``demands``, in order."""
+    running = demands.running
+    values = np.column_stack(
+        (
+            running.limit_kw, running.so_far_kw, running.expected_kw, running.lower_kw, running.upper_kw,
+            running.p_exceed, running.headroom_kw,
+        )
+    )  # fmt: skip
+    return zip(
+        demands.devices,
+        demands.observed_minutes.tolist(),
+        running.start_minutes.tolist(),
+        (running.end_minutes - running.start_minutes).tolist(),
+        running.elapsed_min.tolist(),
+        values.tolist(),
+        strict=True,
+    )

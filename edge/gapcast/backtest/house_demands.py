@@ -1,0 +1,90 @@
+"""The demands of one house's running window, which wait for the window's mean."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gapcast.backtest.demand_file import DemandFile
+from gapcast.core.demand import scores
+from gapcast.core.demand.scores import F64
+from gapcast.core.window import MAX_FILL_MIN
+
+#: A demand: observed minute, minutes elapsed, the values of the file's columns, and the last reading, kW.
+DemandLine = tuple[int, int, list[float], float]
+#: Columns of a demand's values.
+_LIMIT, _SO_FAR, _P_EXCEED = 0, 1, 5
+#: Readings after which those before the longest window are dropped.
+_N_KNOWN = 4 * scores.LONGEST_MIN
+
+
+class HouseDemands:
+    """Scores the demands of one house, window by window.
+
+    The mean of a window is that of its known minutes, as in the engine: measured, held, and interpolated in a short
+    gap. If less than half of its minutes were measured, its demands are left out.
+    """
+
+    def __init__(self, device: str, file: DemandFile | None = None) -> None:
+        """Write the demands with their outcomes to ``file``."""
+        self._device, self._file = device, file
+        self.sums: F64 = scores.initial_sums()
+        #: Minutes of a window; 0 before the first demand.
+        self.window_min = 0
+        self._known_kw: dict[int, float] = {}
+        self._measured: set[int] = set()
+        self._last_minute: int | None = None
+        self._start_minute = 0
+        self._waiting: list[DemandLine] = []
+
+    def add_reading(self, minute: int, kw: float, *, is_measured: bool) -> None:
+        """Add the newest reading; if its time went back, the demands before it have no more outcomes."""
+        last = self._last_minute
+        if last is not None and minute <= last:
+            self.finish()
+            self._known_kw.clear()
+            self._measured.clear()
+        elif last is not None and minute - last <= MAX_FILL_MIN + 1:
+            before_kw = self._known_kw[last]
+            for between in range(last + 1, minute):
+                self._known_kw[between] = before_kw + (kw - before_kw) * (between - last) / (minute - last)
+        self._last_minute = minute
+        self._known_kw[minute] = kw
+        if is_measured:
+            self._measured.add(minute)
+        if len(self._known_kw) > _N_KNOWN:
+            first = minute - 2 * scores.LONGEST_MIN
+            self._known_kw = {one: kw for one, kw in self._known_kw.items() if one >= first}
+            self._measured = {one for one in self._measured if one >= first}
+
+    def add_demand(self, start_minute: int, window_min: int, line: DemandLine) -> None:
+        """Add the demand made at the newest reading, of the window of ``window_min`` minutes from ``start_minute``."""
+        if start_minute != self._start_minute:
+            self.finish()
+        self._start_minute, self.window_min = start_minute, window_min
+        self._waiting.append(line)
+
+    def finish(self) -> None:
+        """Score the demands that wait, if the mean of their window is known."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        minutes = range(self._start_minute, self._start_minute + self.window_min)
+        known_kw = [self._known_kw[minute] for minute in minutes if minute in self._known_kw]
+        if 2 * len(self._measured.intersection(minutes)) < self.window_min:
+            return
+        actual_kw = math.fsum(known_kw) / len(known_kw)
+        elapsed = np.array([line[1] for line in waiting])
+        values = np.array([line[2] for line in waiting])
+        power_kw = np.column_stack((values[:, _SO_FAR], [line[3] for line in waiting]))
+        demands = scores.initial_demands()
+        demands[elapsed] = scores.waiting(
+            elapsed, np.full(len(elapsed), self.window_min), values[:, _P_EXCEED], values[:, _LIMIT], power_kw
+        )
+        closed = scores.ClosedWindows(
+            np.array([self._start_minute]), np.array([self.window_min]), np.array([actual_kw]), demands[np.newaxis]
+        )
+        scores.add(self.sums[np.newaxis], closed)
+        if self._file is not None:
+            self._file.add(self._device, self._start_minute, (line[:3] for line in waiting), actual_kw)

@@ -1,0 +1,234 @@
+"""``[demand]`` and ``[[demand.devices]]``: billing windows and their limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import tzinfo
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
+from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.reading import is_device_id
+
+#: Values of ``limit_kw`` that are no number.
+MONTH_PEAK, NO_LIMIT = "month_peak", "none"
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
+_HIGHEST_RISK = 0.5
+#: Keys of a power, which must be within the limits of readings.
+_POWERS = ("limit_kw", "fuse_kw", "floor_kw")
+
+
+class DemandKeys(RegisterKeys):
+    """The keys of ``[demand]`` and of each of ``[[demand.devices]]``, which replace those of ``[demand]``."""
+
+    #: Minutes of a billing window, on the clock of ``site.timezone``.
+    window_min: int = 15
+    #: Limit of a window's mean power: a number, ``month_peak``, or ``none``; None: none.
+    limit_kw: float | Literal["month_peak", "none"] | None = None
+    #: With ``month_peak``: number of days whose highest windows count; the limit is their mean.
+    peak_days: int = Field(default=1, ge=1, le=31)
+    #: With ``month_peak``: the lowest limit.
+    floor_kw: float = Field(default=2.5, ge=0)
+    #: Limit of each single minute; None: none.
+    fuse_kw: float | None = Field(default=None, gt=0)
+    #: Probability of an exceedance that the headroom accepts.
+    risk: float = 0.05
+    #: Times of the day, weekdays and months in which a limit applies, to windows that start in them; empty: all.
+    hours: str = ""
+    weekdays: str = ""
+    months: str = ""
+
+    @field_validator("window_min")
+    @classmethod
+    def _divides_hour(cls, window_min: int) -> int:
+        if window_min not in WINDOW_MINUTES:
+            *others, last = map(str, WINDOW_MINUTES)
+            msg = f"windows must divide the hour evenly: use {', '.join(others)} or {last} minutes"
+            raise ValueError(msg)
+        return window_min
+
+    @field_validator("limit_kw", mode="before")
+    @classmethod
+    def _limit(cls, limit: object) -> object:
+        if limit is None or limit in (MONTH_PEAK, NO_LIMIT):
+            return limit
+        try:
+            limit_kw = float(limit) if isinstance(limit, (int, float, str)) and not isinstance(limit, bool) else 0.0
+        except ValueError:
+            limit_kw = 0.0
+        if not 0 < limit_kw < float("inf"):
+            msg = f'must be a number of kW above 0, "{MONTH_PEAK}" or "{NO_LIMIT}"'
+            raise ValueError(msg)
+        return limit_kw
+
+    @field_validator("risk")
+    @classmethod
+    def _is_risk(cls, risk: float) -> float:
+        if not 0 < risk <= _HIGHEST_RISK:
+            msg = f"must be a probability above 0 and at most {_HIGHEST_RISK}, as 0.05 for 5 %"
+            raise ValueError(msg)
+        return risk
+
+    @field_validator("hours")
+    @classmethod
+    def _are_hours(cls, text: str) -> str:
+        _hours_of(text)
+        return text
+
+    @field_validator("weekdays")
+    @classmethod
+    def _are_weekdays(cls, text: str) -> str:
+        _weekdays_of(text)
+        return text
+
+    @field_validator("months")
+    @classmethod
+    def _are_months(cls, text: str) -> str:
+        _months_of(text)
+        return text
+
+    @property
+    def options(self) -> DemandOptions:
+        """The options for the engine."""
+        is_number = isinstance(self.limit_kw, float)
+        return DemandOptions(
+            window_min=self.window_min,
+            limit_kw=float(self.limit_kw) if is_number and self.limit_kw is not None else None,
+            by_month_peak=self.limit_kw == MONTH_PEAK,
+            n_peak_days=self.peak_days,
+            floor_kw=self.floor_kw,
+            fuse_kw=self.fuse_kw,
+            risk=self.risk,
+            active=ActiveTimes(_hours_of(self.hours), _weekdays_of(self.weekdays), _months_of(self.months)),
+        )
+
+
+class DemandDeviceSettings(DemandKeys):
+    """One of ``[[demand.devices]]``: keys that it does not set are those of ``[demand]``."""
+
+    device: str
+
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, device: str) -> str:
+        if not is_device_id(device):
+            msg = "cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+            raise ValueError(msg)
+        return device
+
+
+class DemandSettings(DemandKeys):
+    """``[demand]``: the running billing window, its limit, and the power that may still be drawn."""
+
+    devices: tuple[DemandDeviceSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _devices_differ(self) -> DemandSettings:
+        names = [one.device for one in self.devices]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                msg = f"devices.{i}.device: {name!r} is set by devices.{names.index(name)} already: merge the two"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether any device has a limit, so that there is a demand to publish."""
+        return any(keys.options.is_limited for _, keys in self.sections())
+
+    def sections(self) -> Iterator[tuple[str, DemandKeys]]:
+        """Yield the section's name and its keys, then those of each device, with what it has from ``[demand]``."""
+        yield "demand", self
+        own = {name: getattr(self, name) for name in DemandKeys.model_fields}
+        for i, one in enumerate(self.devices):
+            set_here = {name: getattr(one, name) for name in one.model_fields_set}
+            yield f"demand.devices.{i}", DemandDeviceSettings.model_construct(**own | set_here)
+
+    @property
+    def registers(self) -> list[RegisterTopic]:
+        """The registers of the meters: those of ``[demand]``, and those that single devices have of their own."""
+        found = list(register_topics("demand", self, ""))
+        for i, one in enumerate(self.devices):
+            own = RegisterKeys(
+                **{name: getattr(one, name) for name in one.model_fields_set & {*RegisterKeys.model_fields}}
+            )
+            found += register_topics(f"demand.devices.{i}", own, one.device)
+        return found
+
+    def plan(self, zone: tzinfo) -> DemandPlan:
+        """Return the options of all devices; windows are on the clock of ``zone``."""
+        devices = {keys.device: keys.options for _, keys in self.sections() if isinstance(keys, DemandDeviceSettings)}
+        return DemandPlan(self.options, devices, zone)
+
+
+def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool) -> Iterator[str]:
+    """Yield each problem of ``demand`` with other sections in a sentence that names the key and the fix.
+
+    ``max_kw`` is the highest power of a reading; ``has_outlook``: whether there are to be outlooks.
+    """
+    yield from register_problems(demand.registers)
+    for key, keys in demand.sections():
+        for name in _POWERS:
+            kw = getattr(keys, name)
+            if isinstance(kw, float) and kw > max_kw:
+                fix = "give it in kW" if kw > 1_000 else "lower it, or raise limits.max_kw"  # noqa: PLR2004 - watts
+                yield f"{key}.{name}: {kw:g} kW is above limits.max_kw ({max_kw:g}): {fix}"
+        if keys.options.is_limited and not has_outlook:
+            limit = "fuse_kw" if keys.limit_kw in (None, NO_LIMIT) else "limit_kw"
+            fix = "set outlook.enabled = true and outlook.max_devices above 0"
+            yield f"{key}.{limit}: the demand is made from the outlook, which is off: {fix}"
+
+
+def _hours_of(text: str) -> tuple[tuple[int, int], ...]:
+    """Return ranges of minutes of the day from a text such as ``07:00-23:00``; raise :class:`ValueError` else."""
+    found = []
+    for one in _parts_of(text):
+        start, separator, end = (part.strip() for part in one.partition("-"))
+        clocks = _CLOCK.fullmatch(start), _CLOCK.fullmatch(end)
+        if not separator or None in clocks or start == "24:00":
+            msg = f"{one!r} is no range of times: write it as in 07:00-23:00, several with commas"
+            raise ValueError(msg)
+        if start == end:
+            msg = f"{one!r} is empty: leave hours empty for the whole day"
+            raise ValueError(msg)
+        found.append((_minute_of_day(start), _minute_of_day(end)))
+    return tuple(found) or ((0, DAY_MIN),)
+
+
+def _minute_of_day(clock: str) -> int:
+    hour, minute = clock.split(":")
+    return int(hour) * 60 + int(minute)
+
+
+def _weekdays_of(text: str) -> frozenset[int]:
+    """Return the weekdays, 0 for Monday, from a text such as ``mon-fri``; raise :class:`ValueError` else."""
+    return _cyclic(text, {name: i for i, name in enumerate(WEEKDAYS)}, "a day: write it as in mon-fri or sat,sun")
+
+
+def _months_of(text: str) -> frozenset[int]:
+    """Return the months, 1 to 12, from a text such as ``1-3,11-12``; raise :class:`ValueError` else."""
+    return _cyclic(text, {str(i): i for i in range(1, 13)}, "a month: write them as in 1-3,11-12")
+
+
+def _cyclic(text: str, numbers: Mapping[str, int], expected: str) -> frozenset[int]:
+    """Return the numbers of names and of ranges of names, which may pass the end; empty: all."""
+    in_order, found = list(numbers.values()), set[int]()
+    for one in _parts_of(text):
+        first, separator, last = (part.strip().lower() for part in one.partition("-"))
+        unknown = [name for name in (first, last if separator else first) if name not in numbers]
+        if unknown:
+            msg = f"{unknown[0]!r} is not {expected}"
+            raise ValueError(msg)
+        start, end = in_order.index(numbers[first]), in_order.index(numbers[last if separator else first])
+        length = (end - start) % len(in_order) + 1
+        found |= {in_order[(start + i) % len(in_order)] for i in range(length)}
+    return frozenset(found or in_order)
+
+
+def _parts_of(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]

@@ -1,0 +1,80 @@
+"""Accepts a batch of readings: their results, and the windows to forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapcast.core.accepted_batch import AcceptedBatch, count_results, require_sound
+from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.history import History
+from gapcast.core.plans import PlannedPart, Plans
+from gapcast.core.reading import Reading
+from gapcast.core.window import F32
+
+
+def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: History, plans: Plans) -> AcceptedBatch:
+    """Accept ``readings`` in order into ``buffers`` and ``history``; windows are without the loads of ``plans``.
+
+    See :meth:`gapcast.core.engine.Engine.accept`.
+    """
+    windows = np.empty((len(readings), *buffers.shape), dtype=np.float32)
+    statuses: list[ReadingStatus] = []
+    forecast_indices: list[int] = []
+    devices: list[str] = []
+    minutes: list[int] = []
+    n_observed: list[int] = []
+    rows: list[int] = []
+    first_rows: list[int] = []
+    failures: list[tuple[int, Exception]] = []
+    filled: list[int] = []
+    planned: dict[int, PlannedPart] = {}
+    billing: dict[int, WindowState] = {}
+    trackers, billed = plans.trackers, buffers.billing
+    for reading in readings:
+        try:
+            if failures:
+                require_sound(reading.device, readings, failures)
+            status = buffers.accept(reading)
+            if status is ReadingStatus.READY or status is ReadingStatus.FIRST:
+                row = buffers.row(reading.device)
+                if row < history.max_devices:
+                    history.record_reading(buffers.stream(reading.device))
+                if status is ReadingStatus.READY:
+                    if reading.is_filled:
+                        filled.append(len(devices))
+                    n_real = buffers.copy_window(reading.device, windows[len(devices)])
+                    if trackers and reading.device in trackers:
+                        window_kw = power_of_window(windows[len(devices)])
+                        part = plans.observe(reading.device, reading.minute, window_kw)
+                        if part is not None:
+                            planned[len(devices)] = part
+                    if billed is not None and (state := billed.state(row)) is not None:
+                        billing[len(devices)] = state
+                    n_observed.append(n_real)
+                    statuses.append(status)
+                    forecast_indices.append(len(devices))
+                    devices.append(reading.device)
+                    rows.append(row)
+                    minutes.append(reading.minute)
+                    continue
+                first_rows.append(row)
+            statuses.append(status)
+            forecast_indices.append(-1)
+        except Exception as error:
+            failures.append((len(forecast_indices), error))
+            statuses.append(ReadingStatus.FAILED)
+            forecast_indices.append(-1)
+    windows = windows[: len(devices)]
+    account = count_results(statuses, buffers)
+    return AcceptedBatch(
+        statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures,
+        filled, planned, billing, [] if billed is None else billed.take_closed(),
+    )  # fmt: skip
+
+
+def power_of_window(window: F32) -> F32:
+    """Return a view of the power in ``window``, ``[context]`` or ``[context, C]``."""
+    return window if window.ndim == 1 else window[:, 0]

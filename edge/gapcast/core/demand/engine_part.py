@@ -1,0 +1,279 @@
+"""The engine's part that makes demands: running windows, the outlook of their rest, and the limits that apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.buffer import Buffers
+from gapcast.core.demand.demand import F64, Demand, Demands
+from gapcast.core.demand.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.fuse import FuseRisk
+from gapcast.core.demand.headroom import LoadRisks
+from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
+from gapcast.core.demand.live_scores import LiveScores
+from gapcast.core.demand.mean_shares import MeanShares
+from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
+from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.outlook_risks import load_risks
+from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
+from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows
+from gapcast.core.demand.scores import DemandScores
+from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
+from gapcast.core.demand.window_forecasts import (
+    WindowColumns,
+    allowed_kw,
+    columns_of,
+    forecast_windows,
+    minutes_ahead,
+)
+from gapcast.core.learning.device_rows import DeviceRows, rounds_of
+from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
+from gapcast.core.predictor import ModelIdentity
+from gapcast.core.window import F32, I64
+
+#: No quantile of a sound state is further from 0, kW.
+_MOST_KW = 1e9
+
+
+class DemandPart:
+    """Makes the demands of the devices with a limit and an outlook, and stores the newest of each."""
+
+    def __init__(self, plan: DemandPlan, model: ModelIdentity, max_devices: int, highest_kw: float) -> None:
+        """Make demands by ``plan`` of the first ``max_devices`` devices, from outlooks of ``model``.
+
+        ``highest_kw`` is the highest power of a reading.
+        """
+        self.model = model
+        self.highest_kw = highest_kw
+        self._leads_min = model.lead_times_min
+        #: The running windows, which the buffers add minutes to.
+        self.windows = RunningWindows(plan, max_devices)
+        self.power = RemainingPower(self._leads_min, model.quantile_levels or ())
+        self._means = MeanShares(self._leads_min)
+        self._fuse = FuseRisk(self._leads_min)
+        #: The live scores.
+        self.live = LiveScores()
+        #: The newest demands, in the rows from 1 on, like those of the outlooks.
+        self.state = DeviceRows({NEWEST: initial_newest()})
+        #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
+        self._registers: dict[int, RunningRegister] = {}
+        self._unlearned: RemainingInputs | None = None
+
+    def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
+        """Return the demands of the devices of ``accepted`` that have one; None if there are none.
+
+        ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
+        """
+        self.live.close(accepted.closed)
+        if outlooks is None or outlooks.model_means is None:
+            return None
+        # A device may have been forgotten since its reading was accepted.
+        billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
+        if not billing:
+            return None
+        which = np.fromiter(billing, np.int64, len(billing))
+        rows = np.asarray(accepted.rows, dtype=np.int64)
+        of_outlooks = np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which)
+        observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
+        states = np.array(list(billing.values()), dtype=np.float64)
+        running, following, rest = columns_of(states, observed)
+        self._use_registers(rows[which], observed, running)
+        state_rows = rows[which] + 1
+        self.state.index(state_rows)
+        means = outlooks.model_means.select(of_outlooks)
+        remaining = self._remaining(state_rows, observed, windows[which], means, (running, following))
+        self.power.store_newest(state_rows, means)
+        mean_kw = outlooks.mean_kw[of_outlooks, :, MEAN]
+        means_kw = [
+            (self._means.shares(*minutes_ahead(one, observed)) * mean_kw).sum(axis=1) for one in (running, following)
+        ]
+        made = Demands(
+            model=outlooks.model,
+            issued_at_ms=outlooks.issued_at_ms,
+            devices=[accepted.devices[i] for i in which.tolist()],
+            observed_minutes=observed,
+            running=forecast_windows(running, remaining[0], means_kw[0], self.highest_kw),
+            next=forecast_windows(following, remaining[1], means_kw[1], self.highest_kw),
+            risk=running.risk,
+            month_peak_kw=rest[:, 0],
+            fuse_kw=rest[:, 1],
+            p_fuse=np.full(len(which), np.nan),
+        )
+        self._add_fuse(made, outlooks.point_kw[of_outlooks], running.end_minutes - observed - 1)
+        store_newest(self.state, state_rows, made)
+        last_kw = windows[which, -1].astype(np.float64)
+        if accepted.planned:
+            parts = (accepted.planned.get(i) for i in which.tolist())
+            last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
+        self.live.record(state_rows, made, last_kw)
+        return made
+
+    def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
+        """Write the mean so far of the meters' registers into ``running``, in place, where they are of use."""
+        if not self._registers:
+            return
+        for i, row in enumerate(rows.tolist()):
+            register = self._registers.get(row)
+            if register is not None:
+                bounds = int(running.start_minutes[i]), int(running.end_minutes[i])
+                so_far_kw = register.so_far_kw(*bounds, int(observed[i]))
+                if so_far_kw is not None:
+                    running.sum_kw[i] = so_far_kw * running.n_known[i]
+
+    def record_running_register(self, row: int, register: RunningRegister) -> None:
+        """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
+        if self.windows.of(row) is not None:
+            self._registers[row] = register
+
+    def _remaining(
+        self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: tuple[WindowColumns, ...]
+    ) -> tuple[PowerDistributions, ...]:
+        """Return the distributions of the rest of the running windows ``of[0]``, and of the next ones ``of[1]``.
+
+        ``rows`` are those of the state, ``observed`` the newest minutes.
+        """
+        inputs = [
+            RemainingInputs(
+                rows,
+                observed,
+                windows,
+                means.quantiles_kw,
+                means.added_kw,
+                means.floor_kw,
+                *minutes_ahead(one, observed),
+                one.end_minutes - one.start_minutes,
+                allowed_kw(one),
+                one.limit_kw,
+            )
+            for one in of
+        ]
+        quantiles_kw = np.empty((2, len(rows), len(LEVELS)))
+        for at in rounds_of(rows):
+            self.learn()
+            part = [one.select(at) for one in inputs]
+            both = RemainingInputs(*(np.concatenate(columns) for columns in zip(*part, strict=True)))
+            quantiles_kw[:, at] = self._sound_quantiles(both)
+            self._unlearned = part[0]
+        return tuple(map(PowerDistributions, quantiles_kw))
+
+    def _sound_quantiles(self, both: RemainingInputs) -> F64:
+        """Return the quantiles ``[2, N, J]`` of ``both`` rests; what was learned is reset where it gives none."""
+        quantiles_kw = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+        bad = np.flatnonzero(~(np.abs(quantiles_kw) <= _MOST_KW).all(axis=(0, 2)))
+        if bad.size:
+            self.power.state.reset(both.rows[bad])
+            quantiles_kw = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
+        return quantiles_kw
+
+    def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
+        """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
+        fused = np.flatnonzero(~np.isnan(made.fuse_kw))
+        if fused.size:
+            of_fuse = point_kw[fused], left_min[fused], made.fuse_kw[fused]
+            made.p_fuse[fused] = self._fuse.p_above(*of_fuse)
+            headroom_kw = self._fuse.headroom_kw(*of_fuse, made.risk[fused])
+            made.running.headroom_kw[fused] = np.minimum(made.running.headroom_kw[fused], headroom_kw)
+
+    def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
+        """Set the limit of ``device``; see :func:`~gapcast.core.demand.limit_changes.set_limit`."""
+        set_limit(self.windows, self.highest_kw, row, device, limit_kw)
+
+    def correct_month_peak(self, row: int | None, device: str, peak_kw: float, minute: int | None) -> None:
+        """Correct the month's peak; see :func:`~gapcast.core.demand.limit_changes.correct_month_peak`."""
+        correct_month_peak(self.windows, self.highest_kw, row, device, peak_kw, minute)
+
+    def load_risks(
+        self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest
+    ) -> LoadRisks | None:
+        """Return the risks of a load at the device of ``row``; None if it has a limit no more.
+
+        See :func:`~gapcast.core.demand.outlook_risks.load_risks`.
+        """
+        one = self.windows.of(row)
+        if one is None:
+            return None
+        return load_risks(
+            self.power, self._fuse, one, row + 1, demand=demand, outlook=outlook, window=window, request=request
+        )
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last demands bring."""
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is not None:
+            self.power.learn(unlearned)
+
+    def devices(self, names: Sequence[str]) -> list[str]:
+        """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
+        plan, n_rows = self.windows.plan, self.windows.max_rows
+        return [name for name in names[:n_rows] if name and plan.of(name).is_limited]
+
+    def newest(self, row: int, device: str) -> Demand | None:
+        """Return the newest demand of ``device``, which has ``row``; None without one."""
+        return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None
+
+    def scores_of(self, row: int) -> DemandScores | None:
+        """Return the live scores of the device of ``row``; None if it has no demand."""
+        one = self.windows.of(row)
+        return None if one is None else self.live.of(row + 1, one.options.window_min)
+
+    def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
+        """Set the time of issue of the newest demands of ``rows``, those that have one."""
+        for row, at_ms in zip(rows, issued_at_ms, strict=True):
+            if row < self.windows.max_rows:
+                stamp_newest(self.state, row + 1, at_ms)
+
+    @property
+    def signature(self) -> str:
+        """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
+        return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
+
+    def learned(self) -> dict[str, DeviceRows]:
+        """Return the state that is valid for one outlook model, by the prefix of its columns."""
+        return {"": self.state, "power/": self.power.state, "live/": self.live.state}
+
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
+        self.learn()
+        return state_columns(self.windows, self.learned(), self.signature, rows)
+
+    def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
+        """Restore the result of :meth:`columns`, whose devices now have the rows of ``buffers``, in their order.
+
+        Return what was left out because values are out of range, empty if nothing was. State of another outlook model
+        is left out. Devices without sound stored windows begin with the known minutes of ``buffers``. Raises
+        :class:`StateError` if the columns do not fit each other.
+        """
+        self.windows.set_limits_kw = restored_limits(columns, self.windows, self.highest_kw)
+        buffers.begin_billing(self.windows)
+        return restore_state(self.windows, self.learned(), self.signature, buffers, columns)
+
+    def adopt(self, before: DemandPart) -> None:
+        """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
+        before.learn()
+        self.windows.adopt(before.windows)
+        if before.signature == self.signature:
+            self.state, self.power.state, self.live = before.state, before.power.state, before.live
+
+    @property
+    def n_bytes_per_device(self) -> int:
+        """Bytes of state per device with a demand, about."""
+        arrays = (array for state in self.learned().values() for array in state.arrays.values())
+        return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
+
+    def forget(self, row: int | None, device: str) -> None:
+        """Remove all state of ``device``, which has ``row`` (None: no readings), and the limit that was set for it."""
+        self.learn()
+        self.windows.set_limit(row, device, None)
+        if row is not None:
+            self._registers.pop(row, None)
+            self.windows.forget(row)
+            self.state.forget(row + 1)
+            self.power.state.forget(row + 1)
+            self.live.forget(row + 1)

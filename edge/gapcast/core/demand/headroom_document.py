@@ -1,0 +1,181 @@
+"""The fields of an answer to a headroom request: the one declaration that its JSON document and all schemas follow.
+
+From :data:`HEADROOM_FIELDS` and :data:`HEADROOM_WINDOW_FIELDS`, those of each item of its list ``windows``, follow the
+answer in REST and MQTT, the REST schema (:mod:`gapcast.http.demand_schemas`), and the generated parts of the AsyncAPI
+document and of docs/mqtt-and-http.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gapcast.core.demand.headroom import Headroom, HeadroomWindow
+from gapcast.core.forecast import DECIMALS
+from gapcast.core.forecast_fields import FieldType
+from gapcast.core.grid import instant_label, minute_label
+
+#: Version of the answer's schema, ``v`` in its document.
+HEADROOM_SCHEMA = 1
+#: The field that is a list of objects with :data:`HEADROOM_WINDOW_FIELDS`.
+WINDOWS = "windows"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadroomField:
+    """One field: its name (with its unit), type and description, and how its value follows from an answer.
+
+    ``is_nullable``: the value may be null.
+    """
+
+    name: str
+    type: FieldType
+    description: str
+    value: Callable[[Headroom], Any]
+    is_nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeadroomWindowField:
+    """One field of a window that the load touches, as in :class:`HeadroomField`."""
+
+    name: str
+    type: FieldType
+    description: str
+    value: Callable[[HeadroomWindow], Any]
+    is_nullable: bool = False
+
+
+def headroom_document(headroom: Headroom) -> dict[str, Any]:
+    """Return the JSON object of ``headroom``: its fields are those of :data:`HEADROOM_FIELDS`, and ``windows``."""
+    document = {field.name: field.value(headroom) for field in HEADROOM_FIELDS}
+    document[WINDOWS] = [
+        {field.name: field.value(window) for field in HEADROOM_WINDOW_FIELDS} for window in headroom.windows
+    ]
+    return document
+
+
+def _label(minute: int | None) -> str | None:
+    return None if minute is None else minute_label(minute)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DECIMALS)
+
+
+HEADROOM_FIELDS: tuple[HeadroomField, ...] = (
+    HeadroomField("v", FieldType.INTEGER, "version of this schema", lambda one: HEADROOM_SCHEMA),
+    HeadroomField("device", FieldType.TEXT, "device id", lambda one: one.demand.device),
+    HeadroomField(
+        "observed_at",
+        FieldType.MINUTE,
+        "minute of the newest reading used, as in the demand",
+        lambda one: minute_label(one.demand.observed_minute),
+    ),
+    HeadroomField(
+        "issued_at",
+        FieldType.INSTANT,
+        "when the demand was issued, by the gateway's clock",
+        lambda one: instant_label(one.demand.issued_at_ms),
+    ),
+    HeadroomField("kw", FieldType.NUMBER, "requested power, kW", lambda one: _rounded(one.request.kw)),
+    HeadroomField("minutes", FieldType.INTEGER, "requested duration, minutes", lambda one: one.request.minutes),
+    HeadroomField(
+        "start",
+        FieldType.MINUTE,
+        "first minute of the load if it starts now: the one after `observed_at`",
+        lambda one: minute_label(one.start_minute),
+    ),
+    HeadroomField(
+        "allowed",
+        FieldType.BOOLEAN,
+        "whether neither `p_exceed` nor `p_fuse` is above `risk`",
+        lambda one: one.is_allowed,
+    ),
+    HeadroomField(
+        "p_exceed",
+        FieldType.NUMBER,
+        "probability that any window which the load touches exceeds its limit",
+        lambda one: _rounded(one.p_exceed),
+    ),
+    HeadroomField(
+        "p_exceed_without",
+        FieldType.NUMBER,
+        "the same probability without the load",
+        lambda one: _rounded(one.p_exceed_without),
+    ),
+    HeadroomField(
+        "fuse_kw",
+        FieldType.NUMBER,
+        "limit of each single minute, kW; null without one",
+        lambda one: _rounded(one.demand.fuse_kw),
+        is_nullable=True,
+    ),
+    HeadroomField(
+        "p_fuse",
+        FieldType.NUMBER,
+        "probability that any minute while the load runs is above `fuse_kw`; null without one",
+        lambda one: _rounded(one.p_fuse),
+        is_nullable=True,
+    ),
+    HeadroomField(
+        "risk", FieldType.NUMBER, "accepted probability of an exceedance", lambda one: _rounded(one.demand.risk)
+    ),
+    HeadroomField(
+        "max_kw",
+        FieldType.NUMBER,
+        "largest power that may be drawn for so long from now on at `risk`, kW in whole watts; 0: none",
+        lambda one: _rounded(one.max_kw),
+    ),
+    HeadroomField(
+        "earliest_start",
+        FieldType.MINUTE,
+        "first minute within an hour at which the requested power may be drawn for so long; null: none",
+        lambda one: _label(one.earliest_start_minute),
+        is_nullable=True,
+    ),
+    HeadroomField(
+        "valid_until",
+        FieldType.MINUTE,
+        "time from which on the answer must not be used: as of the demand",
+        lambda one: minute_label(one.demand.valid_until_minute),
+    ),
+)
+
+HEADROOM_WINDOW_FIELDS: tuple[HeadroomWindowField, ...] = (
+    HeadroomWindowField(
+        "window_start", FieldType.MINUTE, "first minute of the window", lambda one: minute_label(one.start_minute)
+    ),
+    HeadroomWindowField(
+        "window_end", FieldType.MINUTE, "minute after its last one", lambda one: minute_label(one.end_minute)
+    ),
+    HeadroomWindowField(
+        "load_min", FieldType.INTEGER, "minutes of it in which the load runs", lambda one: one.load_min
+    ),
+    HeadroomWindowField(
+        "limit_kw",
+        FieldType.NUMBER,
+        "limit of the window's mean, kW; null if none applies",
+        lambda one: _rounded(one.limit_kw),
+        is_nullable=True,
+    ),
+    HeadroomWindowField(
+        "median_kw",
+        FieldType.NUMBER,
+        "median of the mean of the whole window with the load, kW",
+        lambda one: _rounded(one.median_kw),
+    ),
+    HeadroomWindowField(
+        "p_exceed",
+        FieldType.NUMBER,
+        "probability that the window exceeds its limit with the load",
+        lambda one: _rounded(one.p_exceed),
+    ),
+    HeadroomWindowField(
+        "approximate",
+        FieldType.BOOLEAN,
+        "whether the window ends after the outlook, and has the power of the end of its hour",
+        lambda one: one.is_approximate,
+    ),
+)

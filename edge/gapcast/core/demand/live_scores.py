@@ -1,0 +1,77 @@
+"""Live scores of the demands of devices: they wait for the mean of their window, minute by minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from gapcast.core.demand import scores
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.running_windows import ClosedWindow
+from gapcast.core.demand.scores import F64
+from gapcast.core.learning.device_rows import DeviceRows, rounds_of
+from gapcast.core.window import I64
+
+#: Start of the window of a device without demands.
+_NONE = -1
+
+
+class LiveScores:
+    """Adds the demands of each window to the sums of its device once the window is over.
+
+    The device's next demand adds them, so that a batch may have several windows of a device. Windows that are not
+    complete, and those that a device's demands have not seen, do not count.
+    """
+
+    def __init__(self) -> None:
+        #: By the rows of the demands, from 1 on: what waits, the start of its window, and the sums.
+        self.state = DeviceRows(
+            {"waiting": scores.initial_demands(), "start": np.array(_NONE), "sums": scores.initial_sums()}
+        )
+        self._closed: dict[tuple[int, int], ClosedWindow] = {}
+
+    def close(self, windows: Iterable[ClosedWindow]) -> None:
+        """Remember ``windows``, which are over, until the next demands of their devices."""
+        self._closed |= {(one.row + 1, one.start_minute): one for one in windows if one.is_complete}
+
+    def record(self, rows: I64, demands: Demands, last_kw: F64) -> None:
+        """Add the running windows of ``demands``, of the devices of ``rows`` ``[N]``, at the readings ``last_kw``."""
+        running = demands.running
+        window_min = running.end_minutes - running.start_minutes
+        power_kw = np.stack((running.so_far_kw, last_kw), axis=1)
+        waiting = scores.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
+        self.state.index(rows)
+        starts, arrays = self.state.arrays["start"], self.state.arrays["waiting"]
+        for at in rounds_of(rows):
+            of, new = rows[at], running.start_minutes[at]
+            for row in of[starts[of] != new].tolist():
+                self._score(row)
+            starts[of] = new
+            arrays[of, running.elapsed_min[at]] = waiting[at]
+        if self._closed:
+            self._closed = {key: one for key, one in self._closed.items() if starts[key[0]] == key[1]}
+
+    def _score(self, row: int) -> None:
+        """Add the window of ``row`` to its sums, if it is over and complete; nothing waits then."""
+        waiting = self.state.arrays["waiting"]
+        closed = self._closed.get((row, int(self.state.arrays["start"][row])))
+        if closed is not None:
+            minutes = np.array([closed.start_minute]), np.array([closed.end_minute - closed.start_minute])
+            windows = scores.ClosedWindows(*minutes, np.array([closed.mean_kw]), waiting[row : row + 1])
+            scores.add(self.state.arrays["sums"][row : row + 1], windows)
+        waiting[row] = np.nan
+
+    def of(self, row: int, window_min: int) -> scores.DemandScores:
+        """Return the scores of the device of ``row``, whose windows have ``window_min`` minutes."""
+        sums = self.state.arrays["sums"][row] if row < len(self.state) else scores.initial_sums()
+        return scores.scores_of(sums, window_min)
+
+    def all_sums(self) -> list[F64]:
+        """Return the sums of all devices."""
+        return list(self.state.arrays["sums"][1:])
+
+    def forget(self, row: int) -> None:
+        """Remove all state of ``row``."""
+        self.state.forget(row)
+        self._closed = {key: one for key, one in self._closed.items() if key[0] != row}

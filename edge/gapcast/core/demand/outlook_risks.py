@@ -1,0 +1,59 @@
+"""The risks of a load, from the newest outlook of its device."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.demand.demand import F64, Demand
+from gapcast.core.demand.distribution import PowerDistributions
+from gapcast.core.demand.fuse import FuseRisk
+from gapcast.core.demand.headroom import LoadRisks
+from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
+from gapcast.core.demand.running_windows import DeviceWindows
+from gapcast.core.outlook.outlook import Outlook
+from gapcast.core.window import F32, I64
+
+
+def load_risks(  # noqa: PLR0913 - what the risks depend on
+    power: RemainingPower,
+    fuse: FuseRisk,
+    windows: DeviceWindows,
+    row: int,
+    *,
+    demand: Demand,
+    outlook: Outlook,
+    window: F32,
+    request: HeadroomRequest,
+) -> LoadRisks:
+    """Return the risks of the load of ``request`` at the device with the newest ``demand`` and ``outlook``.
+
+    ``row`` is that of the state of ``power``; ``window`` ``[context]`` are the newest readings, kW, up to that of the
+    outlook. What was learned is copied, so that the risks may be used by any thread.
+    """
+    means, copied = power.newest(row), power.copy_of(row)
+    length_min = demand.running.end_minute - demand.running.start_minute
+
+    def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
+        at, unlimited = np.zeros(len(ahead_from), dtype=np.int64), np.full(len(ahead_from), np.nan)
+        return copied.distributions(
+            RemainingInputs(
+                at,
+                at + outlook.observed_minute,
+                window[np.newaxis][at],
+                means.quantiles_kw[at],
+                means.added_kw[at],
+                means.floor_kw[at],
+                ahead_from,
+                ahead_to,
+                at + length_min,
+                unlimited,
+                unlimited,
+            )
+        )
+
+    def minutes_above(limit_kw: float) -> F64:
+        found: F64 = fuse.minutes_above(outlook.point_kw[np.newaxis], np.array([limit_kw]))[0]
+        return found
+
+    return LoadRisks(demand, request, powers, minutes_above, windows.window_from)

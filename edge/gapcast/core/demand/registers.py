@@ -1,0 +1,46 @@
+"""The meter's own registers: the demand of its running window, and the highest window of its month.
+
+The demand register (OBIS 1-0:1.4.0 of DSMR meters, the "current average value" of a DLMS demand register) holds the
+energy drawn since the window began divided by the whole window's length: it starts at 0 and is the window's mean at its
+end. The maximum demand register (1-0:1.6.0) holds the month's highest window.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from gapcast.core.grid import MINUTE_MS
+
+#: How long before and after the end of a reading's minute the register may have come, minutes.
+_MAX_EARLY_MIN, _MAX_LATE_MIN = 0.5, 1.0
+
+
+class Register(Enum):
+    """What a register holds."""
+
+    RUNNING = "running"
+    MONTH_PEAK = "month_peak"
+
+
+class RunningRegister(NamedTuple):
+    """The demand register of a device, kW, as it came at ``instant_ms`` (epoch ms)."""
+
+    kw: float
+    instant_ms: int
+
+    def so_far_kw(self, start_minute: int, end_minute: int, observed_minute: int) -> float | None:
+        """Return the mean of the window from its start until the register came, kW; None if it is of no use.
+
+        The window's newest reading is that of ``observed_minute``. The register is of use if it came in this window, a
+        minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn since,
+        and one of a replay is not of the time of its readings.
+
+        >>> RunningRegister(0.5, 335 * 60_000).so_far_kw(330, 345, 334)
+        1.5
+        """
+        came_min = self.instant_ms / MINUTE_MS
+        elapsed_min, late_min = came_min - start_minute, came_min - (observed_minute + 1)
+        if elapsed_min < 1 or came_min >= end_minute or not -_MAX_EARLY_MIN <= late_min <= _MAX_LATE_MIN:
+            return None
+        return self.kw * (end_minute - start_minute) / elapsed_min

@@ -1,0 +1,268 @@
+"""The running window of each device: the sum of its known minutes, built reading by reading.
+
+The minutes are those that enter a device's window of readings (:class:`gapcast.core.buffer.Buffers`), so the same rules
+hold: duplicates, late and held readings do not count, and minutes of a short gap count as interpolated there, as do
+minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads. Minutes of a longer
+gap are unknown. If the clock is set back, the window of the new minute starts again, without the minutes before it, and
+the month's peaks from that window on are discarded.
+
+After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
+its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
+from gapcast.core.demand.demand import SOURCES
+from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
+from gapcast.core.demand.options import DemandOptions, DemandPlan, LimitSource
+from gapcast.core.window import F32
+
+#: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
+BYTES_PER_DEVICE = 1_500
+_NO_LIMIT: Final = (math.nan, float(SOURCES.index(LimitSource.NONE)))
+
+
+class ClosedWindow(NamedTuple):
+    """A window that is over: that of the device of ``row``, the mean of its ``n_known`` known minutes, and its limit.
+
+    Power in kW; ``limit_kw`` is NaN without one.
+    """
+
+    row: int
+    start_minute: int
+    end_minute: int
+    n_known: int
+    mean_kw: float
+    limit_kw: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether at least half of its minutes are known."""
+        return is_complete(self.n_known, self.end_minute - self.start_minute)
+
+
+class WindowState(NamedTuple):
+    """The running window after a reading, and what holds for it. Power in kW; NaN for unknown.
+
+    ``start_minute``, ``end_minute`` and ``next_end_minute`` bound it and the next one. ``sum_kw`` is that of the
+    ``n_known`` known minutes so far, in kW minutes. ``source`` and ``next_source`` are indices of
+    :data:`gapcast.core.demand.demand.SOURCES`.
+    """
+
+    sum_kw: float
+    n_known: int
+    start_minute: int
+    end_minute: int
+    next_end_minute: int
+    limit_kw: float
+    source: float
+    next_limit_kw: float
+    next_source: float
+    month_peak_kw: float
+    fuse_kw: float
+    risk: float
+
+
+class DeviceWindows:
+    """The running window of one device, its month's peaks, and the limit that was set while running (None: none)."""
+
+    __slots__ = ("_rest", "calendar", "following", "n_known", "options", "peaks", "set_limit_kw", "sum_kw", "window")
+
+    def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
+        """Have no window yet: :meth:`open` one."""
+        self.options = options
+        self.calendar = calendar
+        self.set_limit_kw = set_limit_kw
+        self.peaks = MonthPeaks()
+        self.sum_kw = 0.0
+        self.n_known = 0
+
+    def open(self, minute: int) -> None:
+        """Begin the window that contains ``minute``, without a known minute."""
+        self.window: BillingWindow = self.calendar.window_at(minute)
+        self.following: BillingWindow = self.calendar.window_at(self.window.end_minute)
+        self.sum_kw, self.n_known = 0.0, 0
+        self.peaks.begin_month(self.window.month)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Determine again what holds for the window: its limit or the month's peak has changed."""
+        options, window, following = self.options, self.window, self.following
+        peak_kw = self.peaks.peak_kw(options.n_peak_days)
+        self._rest = (
+            window.start_minute,
+            window.end_minute,
+            following.end_minute,
+            *self._limit(window),
+            *self._limit(following),
+            math.nan if peak_kw is None else peak_kw,
+            math.nan if options.fuse_kw is None else options.fuse_kw,
+            options.risk,
+        )
+
+    def _limit(self, window: BillingWindow) -> tuple[float, float]:
+        """Return the limit of ``window``, kW, and the index of its source."""
+        options = self.options
+        if not window.is_active:
+            return _NO_LIMIT
+        if self.set_limit_kw is not None:
+            return self.set_limit_kw, SOURCES.index(LimitSource.SET)
+        if options.by_month_peak:
+            peak_kw = self.peaks.peak_kw(options.n_peak_days) if window.month == self.peaks.month else None
+            return max(options.floor_kw, peak_kw or 0.0), SOURCES.index(LimitSource.MONTH_PEAK)
+        if options.limit_kw is not None:
+            return options.limit_kw, SOURCES.index(LimitSource.FIXED)
+        return _NO_LIMIT
+
+    def window_from(self, minute: int) -> tuple[int, float | None]:
+        """Return the end of the window that contains ``minute``, and its limit, kW, None without one."""
+        window = self.calendar.window_at(minute)
+        limit_kw, _ = self._limit(window)
+        return window.end_minute, None if math.isnan(limit_kw) else limit_kw
+
+    @property
+    def state(self) -> WindowState:
+        """The running window after the newest minute."""
+        return WindowState(self.sum_kw, self.n_known, *self._rest)
+
+
+class RunningWindows:
+    """The running windows of the devices with a limit in the first ``max_rows`` rows of the buffers.
+
+    >>> windows = RunningWindows(DemandPlan(DemandOptions(limit_kw=2.0)), max_rows=1)
+    >>> for minute in range(31, 45):
+    ...     windows.add(0, "home", minute, 1.5)
+    >>> [(one.start_minute, one.n_known, one.mean_kw) for one in windows.take_closed()]
+    [(30, 14, 1.5)]
+    >>> windows.state(0).start_minute, windows.state(0).n_known
+    (45, 0)
+    """
+
+    def __init__(self, plan: DemandPlan, max_rows: int) -> None:
+        self.plan = plan
+        self.max_rows = max_rows
+        #: Limits that were set while running, kW, by device, which need not be known yet.
+        self.set_limits_kw: dict[str, float] = {}
+        #: By row; None for a device without a limit.
+        self._devices: dict[int, DeviceWindows | None] = {}
+        self._closed: list[ClosedWindow] = []
+
+    def begin(self, row: int, device: str) -> DeviceWindows | None:
+        """Return new windows of ``device``, which has ``row``; None if it has no demand."""
+        options = self.plan.of(device)
+        if row >= self.max_rows or not options.is_limited:
+            self._devices[row] = None
+            return None
+        calendar = calendar_of(self.plan.zone, options.window_min, options.active)
+        one = self._devices[row] = DeviceWindows(options, calendar, self.set_limits_kw.get(device))
+        return one
+
+    def begin_after(self, row: int, device: str, last_minute: int, known_kw: F32) -> None:
+        """Begin the window of ``device`` that follows ``last_minute``.
+
+        ``known_kw`` ``[n]`` are the known minutes up to then, oldest first: those of the window count.
+        """
+        one = self.begin(row, device)
+        if one is not None:
+            one.open(last_minute + 1)
+            one.n_known = min(len(known_kw), last_minute + 1 - one.window.start_minute)
+            one.sum_kw = float(sum(known_kw[len(known_kw) - one.n_known :].tolist()))
+
+    def add(self, row: int, device: str, minute: int, gap_kw: float) -> None:
+        """Add a known minute of ``device``, which has ``row``, kW: later than those before, but for discarded ones."""
+        try:
+            one = self._devices[row]
+            if one is None:
+                return
+        except KeyError:
+            one = self.begin(row, device)
+            if one is None:
+                return
+            one.open(minute)
+        if minute >= one.window.end_minute:
+            self._close(row, one)
+            one.open(minute)
+        one.sum_kw += gap_kw
+        one.n_known += 1
+        if minute + 1 == one.window.end_minute:
+            self._close(row, one)
+            one.open(minute + 1)
+
+    def _close(self, row: int, one: DeviceWindows) -> None:
+        """Record the running window, which is over."""
+        if not one.n_known:
+            return
+        start, end, *_ = window = one.window
+        closed = ClosedWindow(row, start, end, one.n_known, one.sum_kw / one.n_known, one.state.limit_kw)
+        self._closed.append(closed)
+        if closed.is_complete and window.is_active:
+            one.peaks.record(window, closed.mean_kw)
+
+    def discard_from(self, row: int, minute: int) -> None:
+        """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back."""
+        one = self._devices.get(row)
+        if one is not None:
+            one.peaks.discard_from(one.calendar.window_at(minute).start_minute)
+            one.open(minute)
+
+    def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
+        """Set the limit of ``device``, which has ``row`` (None: no readings yet), kW; None: the configured one."""
+        if limit_kw is None:
+            self.set_limits_kw.pop(device, None)
+        else:
+            self.set_limits_kw[device] = limit_kw
+        one = None if row is None else self._devices.get(row)
+        if one is not None:
+            one.set_limit_kw = limit_kw
+            one.refresh()
+
+    def of(self, row: int) -> DeviceWindows | None:
+        """Return the windows of the device of ``row``; None if it has no demand."""
+        return self._devices.get(row)
+
+    def month_peak_kw(self, row: int) -> float | None:
+        """Return the highest window of the running month of ``row``, kW; None before the first."""
+        one = self._devices.get(row)
+        return None if one is None else one.peaks.peak_kw(1)
+
+    def month_peaks(self, row: int, n_days: int) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``row``, of ``n_days`` days at most, highest first."""
+        one = self._devices.get(row)
+        return [] if one is None else one.peaks.highest(n_days)
+
+    def state(self, row: int) -> WindowState | None:
+        """Return the running window of the device of ``row`` after its newest minute; None if it has no demand."""
+        one = self._devices.get(row)
+        return None if one is None else one.state
+
+    def take_closed(self) -> list[ClosedWindow]:
+        """Return the windows that were closed since the last call, in the order of their readings."""
+        closed, self._closed = self._closed, []
+        return closed
+
+    def rows(self) -> Iterator[int]:
+        """Iterate over the rows of the devices that have a demand."""
+        return (row for row, one in self._devices.items() if one is not None)
+
+    def adopt(self, before: RunningWindows) -> None:
+        """Continue with the windows of ``before``, which has the same rows, and with the limits set in it.
+
+        With other options the windows begin again. ``before`` must not be used afterwards.
+        """
+        self.set_limits_kw = before.set_limits_kw
+        if (self.plan, self.max_rows) == (before.plan, before.max_rows):
+            self._devices, self._closed = before._devices, before._closed
+
+    def forget(self, row: int) -> None:
+        """Remove the windows of ``row``."""
+        self._devices.pop(row, None)
+
+
+def is_complete(n_known: int, length_min: int) -> bool:
+    """Return whether a window of ``length_min`` minutes with ``n_known`` known ones is complete."""
+    return 2 * n_known >= length_min

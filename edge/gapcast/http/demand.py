@@ -1,0 +1,133 @@
+"""``/demand`` and ``/headroom``: the newest demands, what may be drawn, and changes of limits and month's peaks."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from gapcast.api.demand_changes import DemandChangeHandler
+from gapcast.api.headroom_answer import HeadroomHandler, no_demand
+from gapcast.api.predict_answer import Problem
+from gapcast.core.demand.device_document import device_demand_document
+from gapcast.core.demand.document import demand_document
+from gapcast.core.errors import NoDemandError
+from gapcast.http import problems
+from gapcast.http.demand_schemas import (
+    DemandList,
+    DeviceDemandDocument,
+    HeadroomDocument,
+    MonthPeakDocument,
+    SetLimitDocument,
+)
+from gapcast.service.service import Service
+
+#: Page size: largest, and default.
+MAX_DEMANDS, _N_DEMANDS = 1_000, 100
+_UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+_CHANGE = problems.answers(*_UNUSABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_KW = {"type": "number", "description": "kW"}
+
+
+def _body(schema: dict[str, Any], example: object) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+_LIMIT_BODY = _body(
+    {
+        "description": "The limit in kW, or null for the configured one",
+        "oneOf": [
+            _KW,
+            {"type": "null"},
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["kw"],
+                "properties": {"kw": {"type": ["number", "null"], "description": "kW"}},
+            },
+        ],
+    },
+    2.5,
+)
+_PEAK_BODY = _body(
+    {
+        "description": "The mean of the month's highest window in kW, with a minute of it if it is known",
+        "oneOf": [
+            _KW,
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["kw"],
+                "properties": {"kw": _KW, "at": {"type": "string", "description": "RFC 3339"}},
+            },
+        ],
+    },
+    {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"},
+)
+
+
+def demand_router(service: Service) -> APIRouter:
+    """Return the routes of ``/demand`` and ``/headroom``."""
+    router = APIRouter(tags=["demand"])
+    demands, handler = service.queries.demands, HeadroomHandler(service.queries)
+    changes = DemandChangeHandler(service)
+
+    @router.get(
+        "/demand", response_model=DemandList | DeviceDemandDocument, responses=problems.answers(HTTPStatus.NOT_FOUND)
+    )
+    def demand_latest(
+        device: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_DEMANDS, description="Page size")] = _N_DEMANDS,
+        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
+    ) -> Any:
+        """Return the newest demand of one device, with the month's highest windows, or of all devices by id, paged."""
+        if device is None:
+            page, n_devices, next_ = demands.page(limit, after)
+            documents = [demand_document(demand) for demand in page]
+            return JSONResponse({"demands": documents, "n_devices": n_devices, "next": next_})
+        try:
+            demand = demands.of(device)
+        except NoDemandError as error:
+            return problems.response_of(no_demand(error))
+        return JSONResponse(device_demand_document(demand, demands.month_peaks(device)))
+
+    @router.get(
+        "/headroom",
+        response_model=HeadroomDocument,
+        responses=problems.answers(*_UNUSABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    )
+    def headroom(
+        device: str,
+        kw: Annotated[float, Query(description="Power of the load, kW")],
+        minutes: Annotated[int, Query(description="Duration of the load from now on, minutes")],
+    ) -> Any:
+        """Return whether a load may be drawn from now on, how much may be, and when it may start within the hour."""
+        answer = handler.answer(device, kw, minutes)
+        return problems.response_of(answer) if isinstance(answer, Problem) else JSONResponse(answer)
+
+    @router.put(
+        "/demand/limit",
+        response_model=SetLimitDocument,
+        responses=_CHANGE,
+        openapi_extra=_LIMIT_BODY,
+    )
+    async def set_limit(device: str, request: Request) -> Any:
+        """Set the limit of a device from its next reading on; null restores the configured one."""
+        body: bytes = (await request.receive())["body"]  # BodyLimit has read it
+        return JSONResponse(await run_in_threadpool(changes.set_limit, device, body))
+
+    @router.put(
+        "/demand/month_peak",
+        response_model=MonthPeakDocument,
+        responses=_CHANGE,
+        openapi_extra=_PEAK_BODY,
+    )
+    async def correct_month_peak(device: str, request: Request) -> Any:
+        """Correct the highest window of the running month of a device, from its next reading on."""
+        body: bytes = (await request.receive())["body"]  # BodyLimit has read it
+        return JSONResponse(await run_in_threadpool(changes.correct_month_peak, device, body))
+
+    return router

@@ -1,0 +1,129 @@
+// The demand of one device: its running billing window against the limit, in the words and numbers of the panel.
+
+import { MINUTE_MS, minuteOf } from "./minute.js";
+import { kw, percent, time } from "./format.js";
+
+export const KW = "\u00a0kW"; // not broken from its number at the end of a line
+const DAY_MS = 1_440 * MINUTE_MS;
+// Headroom is shown in steps of 0.1 kW, rounded down: never more than may be added, never less than must go off.
+const STEP_W = 100;
+// Words for a probability, each up to and without this one: the scale of the IPCC, with simpler words for its middle.
+const EVEN = "about even";
+const CHANCES = [[0.1, "very unlikely"], [0.33, "unlikely"], [0.66, EVEN], [0.9, "likely"], [Infinity, "very likely"]];
+const SOURCES = { fixed: "configured", set: "set while running", month_peak: "the month’s peak" };
+
+/** A probability in words, to be followed by what may happen: "unlikely". */
+export function chance(p) {
+  const [, words] = CHANCES.find(([below]) => p < below);
+  return words === EVEN ? `${words} chance` : words;
+}
+
+/** A probability as a number: "12 %"; its ends never read as impossible or certain. */
+export function chanceNumber(p) {
+  if (p < 0.01) return `under ${percent(0.01)}`;
+  return p > 0.99 ? `over ${percent(0.99)}` : percent(p);
+}
+
+/** The span of a window: "18:00 to 18:15". */
+export const span = (window) => `${time(window.window_start)} to ${time(window.window_end)}`;
+
+/** What may be added, or must go off, in kW: [text with one decimal, or "0"; whether it must go off]. */
+export function headroom(watts) {
+  const steps = Math.floor(watts / STEP_W);
+  return [steps ? ((Math.abs(steps) * STEP_W) / 1_000).toFixed(1) : "0", steps < 0];
+}
+
+export class Demand {
+  constructor(document) {
+    this.document = document;
+    this.minutes = minuteOf(document.window_end) - minuteOf(document.window_start);
+  }
+
+  get hasLimit() {
+    return this.document.limit_kw !== null;
+  }
+
+  /** Whether anything bounds the headroom: the window's limit, or the fuse. */
+  get isBounded() {
+    return this.hasLimit || this.document.fuse_kw !== null;
+  }
+
+  /** The window's mean if nothing more were drawn, kW. */
+  get drawnKw() {
+    const { so_far_kw: soFar, elapsed_min: elapsed } = this.document;
+    return soFar === null ? 0 : (soFar * elapsed) / this.minutes;
+  }
+
+  /** Whether the window is above its limit even if nothing more is drawn. */
+  get isExceeded() {
+    return this.hasLimit && this.drawnKw > this.document.limit_kw;
+  }
+
+  /** When the values expire, milliseconds. In a replay, whose minutes are long over, as long after they were issued. */
+  get expiresMs() {
+    const [observed, issued, valid] = ["observed_at", "issued_at", "valid_until"].map((name) => Date.parse(this.document[name]));
+    const isReplay = issued - observed > DAY_MS;
+    return isReplay ? issued + valid - observed : valid;
+  }
+
+  /**
+   * What the values are at `nowMs`, and when that changes (null: never): "current"; "over" for a minute after the end of
+   * the window, in which the reading of its last minute is due; then "expired".
+   */
+  phaseAt(nowMs) {
+    const end = this.expiresMs;
+    const isWindowOver = this.document.valid_until === this.document.window_end;
+    const overUntil = isWindowOver ? end + MINUTE_MS : end;
+    if (nowMs < end) return ["current", end];
+    return nowMs < overUntil ? ["over", overUntil] : ["expired", null];
+  }
+
+  /** The limit in words: "2.50 kW, the month’s peak". */
+  get limitText() {
+    const { limit_kw: limit, limit_source: source, month_peak_kw: peak } = this.document;
+    if (!this.hasLimit) return "none for this window";
+    const isFloor = source === "month_peak" && (peak === null || peak < limit);
+    return `${kw(limit)}${KW}, ${isFloor ? "the least that is billed" : (SOURCES[source] ?? source)}`;
+  }
+
+  /** The probability of exceeding the limit as a sentence and its number: ["Unlikely to exceed 2.50 kW", "12 %"]. */
+  get chanceText() {
+    const { limit_kw: limit, p_exceed: p } = this.document;
+    if (!this.hasLimit) return ["No limit applies to this window", ""];
+    if (this.isExceeded) return [`Above ${kw(limit)}${KW} already`, ""];
+    const text = `${chance(p)} to exceed ${kw(limit)}${KW}`;
+    return [text[0].toUpperCase() + text.slice(1), chanceNumber(p)];
+  }
+
+  /** How the chance is to be seen: good, wait or bad. */
+  get rating() {
+    const { p_exceed: p, risk } = this.document;
+    if (!this.hasLimit || (p <= risk && !this.isExceeded)) return "good";
+    return this.isExceeded || p >= 0.5 ? "bad" : "wait";
+  }
+
+  /** The next window in a sentence. */
+  get nextText() {
+    const next = this.document.next;
+    const expected = `${kw(next.expected_kw)}${KW} expected (${kw(next.lower_kw)} to ${kw(next.upper_kw)})`;
+    if (next.limit_kw === null) return `${expected}; no limit`;
+    const [size, isOver] = headroom(next.headroom_w);
+    const risk = `${chance(next.p_exceed)} to exceed ${kw(next.limit_kw)}${KW} (${chanceNumber(next.p_exceed)})`;
+    return `${expected}; ${risk}; headroom ${isOver ? "-" : ""}${size}${KW}`;
+  }
+}
+
+/** A scale of power from left to right, as shares of its width. */
+export class PowerScale {
+  /** Holds zero and all `values`, kW (null: none), with some room above. */
+  constructor(values) {
+    const known = values.filter((value) => value !== null);
+    this.low = Math.min(0, ...known);
+    this.high = Math.max(0.1, ...known) * 1.06;
+  }
+
+  /** The position of `value` in percent. */
+  at(value) {
+    return (100 * (value - this.low)) / (this.high - this.low);
+  }
+}

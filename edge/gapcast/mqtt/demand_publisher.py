@@ -1,0 +1,59 @@
+"""Publishes demands: their document, the headroom and the allowed power as numbers, and the message expiry."""
+
+from __future__ import annotations
+
+from gapcast.core.demand.demand import VALID_MIN, Demands
+from gapcast.core.demand.demand_json import demand_payloads
+from gapcast.core.demand.document import headroom_w
+from gapcast.core.demand.max_power import max_powers_w
+from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.mqtt.session import Session
+from gapcast.mqtt.topics import DemandTopics
+
+_S_PER_MIN = 60
+#: A demand that is no longer valid by more than this when it is made is of a replay, not of a late meter.
+_REPLAY_MIN = DAY_MIN
+
+
+class DemandPublisher:
+    """Publishes demands batch by batch. Nothing waits for their confirmation: the next one follows in a minute."""
+
+    def __init__(self, session: Session, topics: DemandTopics, *, retain: bool) -> None:
+        """Publish over ``session`` on each device's topics."""
+        self._session = session
+        self._topics = topics
+        self._retain = retain
+
+    def publish(self, demands: Demands) -> None:
+        """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
+
+        None is sent while the broker is disconnected or confirms nothing: demands must not take the place of
+        forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained.
+        Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
+        """
+        session, topics, retain = self._session, self._topics, self._retain
+        if not session.connected or session.is_backlogged:
+            return
+        now_min = demands.issued_at_ms / MINUTE_MS
+        numbers = demands.running.headroom_kw.tolist(), max_powers_w(demands).tolist()
+        columns = demands.devices, demands.valid_until_minutes.tolist(), *numbers
+        for document, device, until, headroom_kw, power_w in zip(demand_payloads(demands), *columns, strict=True):
+            left_min = until - now_min
+            expiry_s = _expiry_of(left_min)
+            session.publish(topics.demand.of(device).encode(), document, retain=retain, expiry_s=expiry_s)
+            if -_REPLAY_MIN <= left_min <= 0:
+                continue
+            for topic, watts in ((topics.headroom_w, headroom_w(headroom_kw)), (topics.max_power_w, power_w)):
+                session.publish(topic.of(device).encode(), b"%d" % watts, retain=False, expiry_s=expiry_s)
+
+
+def _expiry_of(left_min: float) -> int:
+    """Return the message expiry, s, of a demand that is valid for ``left_min`` more minutes.
+
+    One of an old reading, as in a replay, or of a meter whose clock is ahead expires after :data:`VALID_MIN` minutes.
+
+    >>> _expiry_of(3.5), _expiry_of(0.001), _expiry_of(-9_000), _expiry_of(90)
+    (210, 1, 300, 300)
+    """
+    is_live = 0 < left_min <= VALID_MIN
+    return int(left_min * _S_PER_MIN) or 1 if is_live else VALID_MIN * _S_PER_MIN

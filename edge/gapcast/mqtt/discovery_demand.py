@@ -1,0 +1,96 @@
+"""Home Assistant's entities of a device's demand: the running billing window, its headroom, and the limit to set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gapcast.core.demand.demand import VALID_MIN
+
+#: A demand is valid until some minutes after the start of its newest minute, which is over when it arrives.
+_EXPIRE_S = (VALID_MIN - 1) * 60
+#: *Peak expected* turns on at this probability of an exceedance, and off below the second one.
+PEAK_ON, PEAK_OFF = 0.5, 0.3
+#: Smallest limit that can be set, and the step of its entity, kW.
+_MIN_LIMIT_KW, _STEP_KW = 0.1, 0.1
+_POWER = {"dev_cla": "power", "unit_of_meas": "kW", "sug_dsp_prc": 2}
+#: Component -> its platform. A component with only its platform is removed by Home Assistant.
+_PLATFORMS = {
+    "expected_demand": "sensor",
+    "headroom": "sensor",
+    "peak_probability": "sensor",
+    "month_peak": "sensor",
+    "limit": "sensor",
+    "peak_expected": "binary_sensor",
+    "set_limit": "number",
+    "configured_limit": "button",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DemandEntityTopics:
+    """The topics of a device's demand: its document, and the command that sets its limit, up to ``max_kw``."""
+
+    demand: str
+    limit: str
+    max_kw: float
+
+
+def demand_components(identity: str, topics: DemandEntityTopics | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the discovery component of each entity of a demand.
+
+    Without ``topics`` the device has no demand, and the entities are removed. ``identity`` is the device's object id.
+    """
+    details = {} if topics is None else _details(topics)
+    for name, platform in _PLATFORMS.items():
+        yield name, {"p": platform} | (_identity(identity, name, platform) | details[name] if details else {})
+
+
+def _identity(identity: str, name: str, platform: str) -> dict[str, Any]:
+    return {
+        "unique_id": f"{identity}_{name}",
+        "default_entity_id": f"{platform}.{identity}_{name}".lower().replace("-", "_"),
+    }
+
+
+def _details(topics: DemandEntityTopics) -> dict[str, dict[str, Any]]:
+    """Return the rest of each component. Only the month's peak is a measurement and has long-term statistics."""
+    state = {"stat_t": topics.demand, "exp_aft": _EXPIRE_S}
+    return {
+        "expected_demand": state
+        | _POWER
+        | {"name": "Expected demand", "val_tpl": "{{ value_json.expected_kw }}", "ic": "mdi:gauge"},
+        "headroom": state
+        | {"name": "Headroom", "val_tpl": "{{ value_json.headroom_w }}", "ic": "mdi:arrow-expand-up"}
+        | {"dev_cla": "power", "unit_of_meas": "W", "sug_dsp_prc": 0, "json_attr_t": topics.demand},
+        "peak_probability": state
+        | {"name": "Peak probability", "unit_of_meas": "%", "sug_dsp_prc": 0, "ic": "mdi:percent-circle"}
+        | {"val_tpl": "{{ (value_json.p_exceed * 100) | round(1) }}"},
+        "month_peak": state
+        | _POWER
+        | {"name": "Month peak", "stat_cla": "measurement", "val_tpl": "{{ value_json.month_peak_kw }}"},
+        "limit": state | _POWER | {"name": "Limit", "val_tpl": "{{ value_json.limit_kw }}"},
+        "peak_expected": state | {"name": "Peak expected", "val_tpl": _peak_template(), "ic": "mdi:alert-decagram"},
+        # A number does not expire: the availability of the device and of the gateway apply. It is shown at once, and
+        # replaced by the limit of the next demand.
+        "set_limit": {"name": "Limit setting", "dev_cla": "power", "unit_of_meas": "kW", "ent_cat": "config"}
+        | {"stat_t": topics.demand, "val_tpl": _limit_template(), "cmd_t": topics.limit, "opt": True}
+        | {"mode": "box", "min": _MIN_LIMIT_KW, "max": topics.max_kw, "step": _STEP_KW},
+        "configured_limit": {"name": "Use the configured limit", "cmd_t": topics.limit, "pl_prs": ""}
+        | {"ent_cat": "config", "ic": "mdi:restore"},
+    }
+
+
+def _peak_template() -> str:
+    """Return the template of *Peak expected*: Home Assistant's own last state selects the threshold.
+
+    After a restart of Home Assistant, or while the entity was unavailable, that is the upper one.
+    """
+    threshold = f"({PEAK_OFF} if this.state == 'on' else {PEAK_ON})"
+    return f"{{{{ 'ON' if value_json.p_exceed >= {threshold} else 'OFF' }}}}"
+
+
+def _limit_template() -> str:
+    """Return the template of the limit that can be set: outside the active hours it stays what it was."""
+    return "{{ value_json.limit_kw if value_json.limit_kw is not none else this.state | float(none) }}"

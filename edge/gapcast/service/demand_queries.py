@@ -1,0 +1,102 @@
+"""Thread-safe read access to the newest demands, and answers to headroom requests."""
+
+from __future__ import annotations
+
+import heapq
+import time
+
+from gapcast.core.demand.demand import VALID_MIN, Demand
+from gapcast.core.demand.device_document import N_MONTH_PEAKS
+from gapcast.core.demand.headroom import Headroom
+from gapcast.core.demand.headroom_request import headroom_request
+from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.scores import DemandScores, joined, scores_of
+from gapcast.core.errors import NoDemandError
+from gapcast.core.grid import MINUTE_MS
+from gapcast.service.running_engine import RunningEngine
+
+_QUARTER_MIN = 15
+#: Why no device of this gateway has a demand.
+NO_DEMANDS = "this gateway makes no demands: set demand.limit_kw (docs/demand.md), and outlook.enabled = true"
+
+
+class DemandQueries:
+    """Reads the demands of the running engine, from any thread; the stream waits for one device at a time."""
+
+    def __init__(self, running: RunningEngine) -> None:
+        self._running = running
+
+    def of(self, device: str) -> Demand:
+        """Return the newest demand of ``device``; raise :class:`NoDemandError` if there is none."""
+        with self._running.lock:
+            demand = self._running.engine.demand_of(device)
+        if demand is None:
+            raise NoDemandError(self.explain_absence(device))
+        return demand
+
+    def month_peaks(self, device: str) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``device``, one a day; none without a demand."""
+        with self._running.lock:
+            return self._running.engine.month_peaks_of(device, N_MONTH_PEAKS)
+
+    def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
+        """Return the newest demands of ``limit`` devices by name, and the last name if more follow.
+
+        Starts with the first name after ``after``. The number is that of devices that have a demand, or will.
+        """
+        with self._running.lock:
+            engine = self._running.engine
+            devices = [] if engine.demands is None else engine.demands.devices(engine.buffers.names())
+        page = heapq.nsmallest(limit + 1, (name for name in devices if name > after))
+        found = []
+        for name in page[:limit]:
+            with self._running.lock:
+                found.append(self._running.engine.demand_of(name))
+        next_ = page[limit - 1] if len(page) > limit else None
+        return [demand for demand in found if demand is not None], len(devices), next_
+
+    def headroom(self, device: str, kw: object, minutes: object) -> Headroom:
+        """Return whether ``kw`` may be drawn by ``device`` for ``minutes``, and what may be.
+
+        Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, or if the
+        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago.
+        """
+        limits = self._running.engine.limits
+        request = headroom_request(kw, minutes, limits.max_kw)
+        with self._running.lock:
+            risks = self._running.engine.load_risks_of(device, request)
+        if risks is None:
+            raise NoDemandError(self.explain_absence(device))
+        headroom = risks.answer(limits.max_kw)  # without the lock: the stream does not wait for it
+        age_min = (time.time_ns() // 1_000_000 - headroom.demand.issued_at_ms) / MINUTE_MS
+        if age_min > VALID_MIN:
+            msg = (
+                f"the newest reading of {device!r} came {age_min:.0f} minutes ago, and an answer is valid for "
+                f"{VALID_MIN}: it comes again with the next reading; until then, use your own safe value"
+            )
+            raise NoDemandError(msg, is_stale=True)
+        return headroom
+
+    def live_scores(self) -> DemandScores:
+        """Return the live scores over all devices; minutes elapsed are those of quarter-hours."""
+        with self._running.lock:
+            demands = self._running.engine.demands
+            return scores_of(joined([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
+
+    def explain_absence(self, device: str) -> str:
+        """Return why ``device`` has no demand, in a sentence that names the key to change, if there is one."""
+        with self._running.lock:
+            engine = self._running.engine
+            demands, is_known = engine.demands, device in engine.buffers
+            is_tracked = is_known and demands is not None and engine.buffers.row(device) < demands.windows.max_rows
+        if demands is None:
+            return NO_DEMANDS
+        if not is_known:
+            return f"device {device!r} is unknown"
+        if not demands.windows.plan.of(device).is_limited:
+            fix = "set demand.limit_kw, or that of its [[demand.devices]]"
+            return f"device {device!r} has no limit, and so no demand: {fix} (docs/demand.md)"
+        if not is_tracked:
+            n_devices = demands.windows.max_rows
+            return f"device {device!r} has no demand: only the first {n_devices} devices have one (outlook.max_devices)"
+        return f"device {device!r} has no demand yet: it comes with the next outlook"

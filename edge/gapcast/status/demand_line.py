@@ -1,0 +1,63 @@
+"""The demand of one device as a line: its running billing window against the limit, and the headroom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gapcast.status.instants import instant_of
+from gapcast.terminal_text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class DemandLine:
+    """The running window of ``device``: powers in kW, the headroom in W; None without a limit, or a fuse."""
+
+    device: str
+    start: datetime
+    end: datetime
+    expected_kw: float
+    limit_kw: float | None
+    p_exceed: float
+    headroom_w: int | None
+    valid_until: datetime
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> DemandLine:
+        """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is not one."""
+        limit_kw = document["limit_kw"]
+        is_bounded = limit_kw is not None or document["fuse_kw"] is not None
+        return cls(
+            device=printable(str(document["device"])),
+            start=instant_of(document["window_start"]),
+            end=instant_of(document["window_end"]),
+            expected_kw=float(document["expected_kw"]),
+            limit_kw=None if limit_kw is None else float(limit_kw),
+            p_exceed=float(document["p_exceed"]),
+            headroom_w=int(document["headroom_w"]) if is_bounded else None,
+            valid_until=instant_of(document["valid_until"]),
+        )
+
+    @property
+    def text(self) -> str:
+        """The line, without its label and its time of expiry."""
+        window = f"{self.start:%H:%M}-{self.end:%H:%M}"
+        headroom = "" if self.headroom_w is None else f", headroom {self.headroom_w:,} W"
+        if self.limit_kw is None:
+            return f"{self.device}: {self.expected_kw:.2f} kW expected {window}, no limit{headroom}"
+        risk = f"({_percent(self.p_exceed)})"
+        return f"{self.device}: {self.expected_kw:.2f} of {self.limit_kw:.2f} kW expected {window} {risk}{headroom}"
+
+
+def _percent(p: float) -> str:
+    """Return a probability in percent, neither as impossible nor as certain.
+
+    >>> _percent(0.0), _percent(0.124), _percent(0.996)
+    ('<1%', '12%', '>99%')
+    """
+    low, high = 0.01, 0.99
+    if p < low:
+        return f"<{low:.0%}"
+    return f">{high:.0%}" if p > high else f"{p:.0%}"

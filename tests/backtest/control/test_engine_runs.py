@@ -1,0 +1,115 @@
+"""Loads driven by the engine, minute by minute, and the report of all strategies."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gapcast.backtest.control.controlled_house import ControlledHouse
+from gapcast.backtest.control.engine_runs import run_engine
+from gapcast.backtest.control.house_run import reactive, run_rule
+from gapcast.backtest.control.report import control_lines
+from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
+from gapcast.backtest.control.tariffs import bundled_tariffs
+from gapcast.backtest.houses import HouseFile
+from gapcast.config.demand import DemandSettings
+from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.engine import Engine
+from gapcast.core.errors import SourceError
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import Minute
+from tests.backtest.test_outlooks import settings_with
+from tests.support.houses import FIRST, Smooth
+from tests.support.outlook_model import OutlookModel
+
+#: FIRST is midnight, and a Monday.
+DAY = 1_440
+#: From a quarter to six in the evening to six in the morning: nine in ten minutes of a night.
+NIGHT = range(1_065, DAY + 360)
+PLAN = DemandPlan(DemandOptions(by_month_peak=True), {}, UTC)
+
+
+def engine() -> Engine:
+    published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
+    return Engine(
+        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=PLAN
+    )
+
+
+def night(*, without: range = range(0)) -> ControlledHouse:
+    """A house of 0.4 kW, and 3 kW for half an hour, for one night."""
+    readings = [Minute(FIRST + i, 3.0 if 1_140 <= i < 1_170 else 0.4) for i in NIGHT if i not in without]
+    return ControlledHouse.of("a", readings, UTC, FIRST)
+
+
+def test_engine_drives_the_loads_below_the_limit() -> None:
+    house = night(without=range(1_300, 1_310))
+    run = run_engine(engine(), [house], PLAN)["a"]
+    result = run.loads.finish()
+    assert result.n_evenings == 1
+    assert result.missing_kwh < 8.0
+    assert run.is_over
+    drawn_kwh = np.nansum(run.total_kw - house.kw) / 60
+    assert drawn_kwh > 1.5  # the dishwasher, and some of the car
+
+
+def test_engine_sees_no_reading_beyond_the_minute() -> None:
+    """The night after a minute does not change what is drawn until then."""
+    houses = [
+        ControlledHouse.of("a", [Minute(FIRST + i, 0.4 if i < 1_110 else later_kw) for i in NIGHT], UTC, FIRST)
+        for later_kw in (5.0, 0.4)
+    ]
+    high, low = (run_engine(engine(), [one], PLAN)["a"].total_kw[:45].tolist() for one in houses)
+    assert high == low
+
+
+def test_house_without_demands_is_driven_by_the_last_reading() -> None:
+    """Its device has no limit, so there is no demand: what is left is the rule of the last reading."""
+    house = night()
+    plan = DemandPlan(DemandOptions(), {}, UTC)
+    silent = Engine(Smooth(lead_times_min=(1, 2, 3, 4, 5)), demand=plan)
+    run = run_engine(silent, [house], PLAN)["a"]
+    assert np.array_equal(run.total_kw, run_rule(house, PLAN.default, reactive).total_kw, equal_nan=True)
+
+
+def test_months_with_few_nights_are_not_billed() -> None:
+    readings = [Minute(FIRST + i, 0.4) for i in range(40 * DAY)]
+    house = ControlledHouse.of("a", readings, UTC, FIRST)
+    assert len(billed_months(house)) == 1  # November, not nine days of December
+    assert len(billed_months(night())) == 1
+
+
+def csv_of(path: Path, minutes: range) -> Path:
+    rows = [f"{minute_label(FIRST + i)},{3.0 if 1_140 <= i % DAY < 1_170 else 0.4}" for i in minutes]
+    path.write_text("\n".join(["time,kw", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_control_reports_every_strategy(tmp_path: Path) -> None:
+    file = csv_of(tmp_path / "a.csv", NIGHT)
+    settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw="month_peak"))
+    form, part = FileFormat(Layout("time", "kw", unit="kW")), HouseFile(score_from=minute_label(FIRST))
+    found = run_control(settings, [file], form, part, bundled_tariffs())
+    of_house = found.houses[0].strategies
+    assert tuple(of_house) == STRATEGIES
+    assert of_house["no control"].peak_kw > of_house["last reading"].peak_kw >= of_house["hindsight"].peak_kw
+    assert of_house["hindsight"].peak_kw == pytest.approx(of_house["house alone"].peak_kw)
+    text = list(control_lines(found))
+    assert text[0] == "a: 1 nights with a car and a dishwasher, 1 months billed"
+    assert text[-1].startswith("Norway 2026 (Elvia): https://")
+    json.dumps(found.document(), allow_nan=False)
+
+
+def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None:
+    file = csv_of(tmp_path / "a.csv", range(60))
+    settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=2.5))
+    form = FileFormat(Layout("time", "kw", unit="kW"))
+    with pytest.raises(SourceError, match="has no night with readings to add loads to"):
+        run_control(settings, [file], form, HouseFile(), bundled_tariffs())

@@ -1,0 +1,114 @@
+"""Rules and hindsight on a house with one peak."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from gapcast.backtest.control.billing import billed_windows, month_peaks
+from gapcast.backtest.control.controlled_house import HISTORY_DAYS, NONE, ControlledHouse
+from gapcast.backtest.control.house_run import Observed, reactive, run_rule, unlimited
+from gapcast.backtest.control.oracle import run_oracle
+from gapcast.core.demand.options import DemandOptions
+from gapcast.recordings.recording import Minute
+
+FIRST = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) // 60  # a Monday
+OPTIONS = DemandOptions(by_month_peak=True)
+DAY = 1_440
+
+
+def house(n_days: int = 3, *, without: range = range(0), peak_kw: float = 4.0) -> ControlledHouse:
+    """A house of 0.5 kW, and ``peak_kw`` from 19:00 to 19:30, with loads from the first day on."""
+    readings = []
+    for i in range(n_days * DAY):
+        of_day = i % DAY
+        kw = peak_kw if 1_140 <= of_day < 1_170 else 0.5
+        if i not in without:
+            readings.append(Minute(FIRST + i, kw, i == 5))
+    return ControlledHouse.of("a", readings, UTC, FIRST)
+
+
+def peak_of(one: ControlledHouse, kw: np.ndarray) -> float:
+    return max(month_peaks(billed_windows(kw, one.local, OPTIONS), 1).values())
+
+
+def test_house_has_loads_from_six_to_seven() -> None:
+    one = house()
+    assert one.n_evenings == 2  # the third night is cut off
+    assert (one.first_with_loads, one.evenings[1_079], one.evenings[1_080]) == (1_080, NONE, FIRST // DAY)
+    assert (one.evenings[DAY + 419], one.evenings[DAY + 420]) == (FIRST // DAY, NONE)
+    assert one.filled[5]
+
+
+def test_evening_with_missing_minutes_has_no_loads() -> None:
+    assert house(without=range(1_080, 1_170)).n_evenings == 1
+
+
+def test_loads_begin_after_a_week_by_default() -> None:
+    readings = [Minute(FIRST + i, 1.0) for i in range(9 * DAY)]
+    assert ControlledHouse.of("a", readings, UTC).first_with_loads == HISTORY_DAYS * DAY + 1_080
+
+
+def test_house_without_evening_has_none() -> None:
+    one = ControlledHouse.of("a", [Minute(FIRST, 1.0), Minute(FIRST + 9, 1.0)], UTC)
+    assert (one.n_evenings, one.first_with_loads) == (0, 10)
+
+
+def test_without_control_all_runs_from_six_on() -> None:
+    one = house()
+    run = run_rule(one, OPTIONS, unlimited)
+    assert run.total_kw[1_080] == pytest.approx(0.5 + 7.36 + 2.0)
+    result = run.loads.finish()
+    assert (result.n_evenings, result.delay_min, result.n_starts) == (2, 0, 2)
+    assert result.missing_kwh == pytest.approx(0.0, abs=1e-9)
+
+
+def test_last_reading_leaves_the_rest_to_the_loads() -> None:
+    assert reactive(Observed(3.0, 1.5, 2.5)) == 1.0
+    assert reactive(Observed(3.0, 1.5, None)) == math.inf
+
+
+def test_last_reading_notices_a_peak_one_minute_late() -> None:
+    one = house()
+    run = run_rule(one, OPTIONS, reactive)
+    assert run.total_kw[1_085] == pytest.approx(2.5)  # the dishwasher; the car needs 1.38 kW
+    assert run.total_kw[1_140] > 4.0
+    assert 4.0 < peak_of(one, run.total_kw) < 5.0
+
+
+def test_dishwasher_starts_late_if_asked_to() -> None:
+    result = run_rule(house(), OPTIONS, reactive, is_late=True).loads.finish()
+    assert (result.delay_min, result.n_forced) == (2 * 195, 2)
+
+
+def test_unknown_minutes_stay_unknown() -> None:
+    one = house(without=range(1_100, 1_110))
+    run = run_rule(one, OPTIONS, reactive)
+    assert np.isnan(run.total_kw[1_100:1_110]).all()
+    assert run.loads.finish().n_evenings == 2
+
+
+def test_hindsight_keeps_the_peak_of_the_house() -> None:
+    one = house()
+    total_kw, result = run_oracle(one, OPTIONS)
+    assert peak_of(one, total_kw) == pytest.approx(4.0)
+    assert (result.n_evenings, result.delay_min, result.missing_kwh) == (2, 0, 0.0)
+    assert np.nansum(total_kw - one.kw) / 60 == pytest.approx(2 * (8.0 + 1.5))
+
+
+def test_hindsight_moves_the_dishwasher_out_of_a_peak() -> None:
+    readings = [Minute(FIRST + i, 2.0 if 1_080 <= i % DAY < 1_200 else 0.2) for i in range(2 * DAY)]
+    one = ControlledHouse.of("a", readings, UTC, FIRST)
+    total_kw, result = run_oracle(one, OPTIONS)
+    assert peak_of(one, total_kw) == pytest.approx(2.5)
+    assert result.delay_min == 120
+
+
+def test_hindsight_raises_the_peak_as_little_as_possible() -> None:
+    readings = [Minute(FIRST + i, 2.2) for i in range(2 * DAY)]
+    one = ControlledHouse.of("a", readings, UTC, FIRST)
+    total_kw, _ = run_oracle(one, OPTIONS)
+    assert peak_of(one, total_kw) == pytest.approx(2.2 + 2.0, abs=1e-4)  # the dishwasher alone

@@ -1,0 +1,65 @@
+"""Tariffs: the files that come with gapcast, and bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gapcast.backtest.control.tariffs import bundled_tariffs, read_tariff, tariffs_of
+from gapcast.core.errors import SettingsError
+
+HEAD = 'name = "t"\ncurrency = "EUR"\nsource = "https://example.org"\nchecked = "2026-01-01"\n'
+JANUARY, JUNE = 0, 5
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tariff.toml"
+    path.write_text(HEAD + text)
+    return path
+
+
+def test_bundled_tariffs_are_of_three_countries() -> None:
+    flanders, missouri, norway = bundled_tariffs()
+    assert [one.currency for one in (flanders, missouri, norway)] == ["EUR", "USD", "NOK"]
+    assert 12 * flanders.month_price(JANUARY, 2.5) == pytest.approx(129.5, abs=0.01)
+    assert missouri.month_price(JANUARY, 5.0) == pytest.approx(16.85)  # the page's own examples
+    assert missouri.month_price(JUNE, 5.0) == pytest.approx(40.8)
+    assert [norway.month_price(JANUARY, kw) for kw in (1.9, 2.1, 7.0, 2_000.0)] == [125, 190, 300, 4_225]
+    assert all(one.source.startswith("https://") for one in (flanders, missouri, norway))
+
+
+def test_peak_is_at_least_the_floor(tmp_path: Path) -> None:
+    tariff = read_tariff(written(tmp_path, "per_kw_month = 2.0\n[demand]\nfloor_kw = 2.5"))
+    local = np.arange(60)
+    assert tariff.peaks_kw(np.full(60, 1.0), local) == {0: 2.5}
+    assert tariff.peaks_kw(np.full(60, 3.0), local) == {0: 3.0}
+
+
+def test_given_tariffs_replace_the_bundled_ones(tmp_path: Path) -> None:
+    path = written(tmp_path, "per_kw_month = 2.0")
+    assert [one.name for one in tariffs_of([path])] == ["t"]
+    assert len(tariffs_of([])) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "the file: Value error, give either per_kw_month or steps"),
+        ("per_kw_month = 1.0\nsteps = [[2, 1]]", "give either per_kw_month or steps"),
+        ("per_kw_month = [1.0, 2.0]", "per_kw_month: Value error, give one price, or twelve"),
+        ("steps = [[5, 1], [2, 3]]", "steps must rise"),
+        ("per_kw_month = 1.0\n[demand]\nwindow_min = 7", "demand.window_min: Value error, windows must divide"),
+        ("per_kw_month = ", "cannot be read"),
+    ],
+)
+def test_bad_tariff_is_named_with_its_problem(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem) as caught:
+        read_tariff(written(tmp_path, text))
+    assert str(caught.value).startswith(f"--tariff {tmp_path / 'tariff.toml'}: ")
+
+
+def test_missing_tariff_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_tariff(tmp_path / "none.toml")

@@ -1,0 +1,69 @@
+"""The tables of docs/demand-accuracy.md are made from files of back-tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import demand_scores
+from gapcast.backtest.demand_file import DemandFile
+from gapcast.core.demand.scores import initial_sums, scores_of
+from gapcast.core.demand.scores_document import demand_scores_document
+
+
+def bin_of(n: int, mean_p: float, share: float) -> dict[str, float]:
+    return {"n": n, "mean_p": mean_p, "share": share}
+
+
+def document() -> dict[str, object]:
+    """The scores of windows of 15 minutes, with two bins, one of them outside its band."""
+    found = demand_scores_document(scores_of(initial_sums(), 15))
+    found["elapsed"][0] |= {"brier": 0.02, "reliability": [bin_of(400, 0.05, 0.06), bin_of(100, 0.5, 0.7)]}
+    found["alarms"]["gapcast"] |= {"n": 4, "n_false": 1, "per_month": 2.0, "announced_3_min": 0.75}
+    return found
+
+
+def demand_file(path: Path) -> Path:
+    """Two windows with a limit of 2 kW: with the headroom added from their start on, one is above it."""
+    with DemandFile(path) as file:
+        for start, actual_kw in ((600, 1.0), (615, 1.2)):
+            file.add("a", start, [(start - 1, 0, [2.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.9])], actual_kw)
+        file.add("a", 630, [(629, 0, [float("nan"), 1.0, 1.0, 1.0, 1.0, 0.0, 9.0])], 1.0)
+    return path
+
+
+def test_bin_is_compared_with_its_binomial_band() -> None:
+    assert demand_scores.is_within(bin_of(400, 0.05, 0.06))
+    assert not demand_scores.is_within(bin_of(100, 0.5, 0.7))
+    assert demand_scores.is_within(bin_of(1_000, 0.0, 0.0))
+
+
+def test_headroom_is_added_for_the_rest_of_the_window(tmp_path: Path) -> None:
+    assert demand_scores.headroom_shares(demand_file(tmp_path / "a.csv")) == {0: (2, 1)}
+
+
+def test_command_prints_every_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, control = tmp_path / "house.json", tmp_path / "control.json"
+    scores.write_text(json.dumps({"demand": document()}))
+    strategies = {
+        "house alone": {"peak_kw": 2.0, "year_prices": {"t": 100.0}, "loads": None},
+        "gapcast": {"peak_kw": 3.0, "year_prices": {"t": 150.0}, "loads": {
+            "n_evenings": 2, "missing_kwh": 1.0, "n_short": 1, "delay_min": 30}},
+    }  # fmt: skip
+    tariffs = [{"name": "t", "currency": "EUR"}]
+    control.write_text(json.dumps({"tariffs": tariffs, "houses": {"a": {"strategies": strategies}}}))
+    demands = demand_file(tmp_path / "a.csv")
+    arguments = ["--scores", str(scores), "--demands", str(demands), "--control", str(control)]
+    monkeypatch.setattr(sys, "argv", ["demand_scores", *arguments])
+    demand_scores.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert "| house | 0, 0 | - / - / - | - / - / - | 0.0200 / - / - | - / - / - |" in lines
+    assert "| house | 0 | 1 of 2 | 0.500, 0.700, 100 |" in lines
+    assert "| house | gapcast | 2.0 | 25% | 75% | - |" in lines
+    assert "| a | 0 | 2 | 50.0% |" in lines
+    assert lines[-1] == "| a | gapcast | 3.00 kW | 150 | 0.50 | 1 of 2 | 15 min |"

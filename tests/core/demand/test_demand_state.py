@@ -1,0 +1,289 @@
+"""Windows, month's peaks and limits are kept over restarts, crashes and engine swaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
+from gapcast.core.demand.options import DemandOptions, DemandPlan, LimitSource
+from gapcast.core.demand.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
+from gapcast.core.engine import Engine
+from gapcast.core.journal_replay import JournalReplay
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import Snapshot, capture_snapshot, restore_snapshot
+from gapcast.storage import checkpoint
+from tests.core.demand.runs import MONDAY, demand_engine, process
+
+PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, fuse_kw=8.0))
+READINGS = [
+    Reading(device, MONDAY + i, 1.0 + (i * factor % 11) / 4)
+    for i in range(120)
+    for device, factor in (("home", 3), ("mill", 7))
+]
+
+
+def run(n: int, engine: Engine | None = None, begin: int = 0) -> Engine:
+    engine = engine or demand_engine(PLAN)
+    process(engine, READINGS[begin : begin + n], 2)
+    return engine
+
+
+def same(one: Engine, other: Engine) -> bool:
+    """Whether windows, peaks, limits, newest demands and what was learned are equal, bit for bit."""
+    assert one.demands is not None
+    assert other.demands is not None
+    left, right = one.demands.columns([0, 1]), other.demands.columns([0, 1])
+    return left.keys() == right.keys() and all(
+        np.array_equal(left[name], right[name], equal_nan=left[name].dtype.kind == "f") for name in left
+    )
+
+
+def through_file(snapshot: Snapshot, folder: Path) -> Snapshot:
+    path = folder / "checkpoint.npz"
+    path.write_bytes(checkpoint.encode(snapshot))
+    return checkpoint.read(path)
+
+
+def change(engine: Engine) -> None:
+    engine.set_demand_limit("home", 2.25)
+    engine.set_demand_limit("later", 3.0)
+    engine.correct_month_peak("mill", 1.75, MONDAY + 3)
+
+
+@pytest.mark.parametrize("n", [60, 61, 74, 150])
+def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
+    alone, before, after = run(n), run(n), demand_engine(PLAN)
+    change(alone)
+    change(before)
+    assert restore_snapshot(after, through_file(capture_snapshot(before), tmp_path)) == ("", [])
+    assert same(before, after)
+    assert after.demand_of("home") == before.demand_of("home")
+    run(80, alone, n)
+    run(80, after, n)
+    assert same(alone, after)
+    assert after.demand_of("mill") == alone.demand_of("mill")
+    home = after.demand_of("home")
+    assert home is not None
+    assert home.running.limit_source is LimitSource.SET
+
+
+@pytest.mark.parametrize("at_a_time", [2, 5, 200])
+def test_replayed_journal_gives_the_same_windows(at_a_time: int) -> None:
+    alone, after = run(0), demand_engine(PLAN)
+    replay = JournalReplay(after)
+    first, second = READINGS[:100], READINGS[100:]
+    process(alone, first, 2)
+    change(alone)
+    alone.forget("mill")
+    process(alone, second, 2)
+    for at in range(0, 100, at_a_time):
+        replay.replay_batch(first[at : min(at + at_a_time, 100)], 7)
+    replay.change_demand(LimitChange("home", 2.25))
+    replay.change_demand(LimitChange("later", 3.0))
+    replay.change_demand(CorrectedMonthPeak("mill", MonthPeak(1.75, MONDAY + 3)))
+    replay.forget("mill")
+    for at in range(0, len(second), at_a_time):
+        replay.replay_batch(second[at : at + at_a_time], 7)
+    replay.finish()
+    assert same(alone, after)
+    assert after.demand_of("home") == alone.demand_of("home")
+
+
+def test_replayed_change_without_a_limit_is_left_out() -> None:
+    engine = demand_engine(None)
+    replay = JournalReplay(engine)
+    replay.change_demand(LimitChange("home", 2.25))
+    replay.finish()
+    assert engine.demand_of("home") is None
+
+
+def test_snapshot_without_demands_begins_with_the_known_minutes(tmp_path: Path) -> None:
+    before = run(74)  # 37 minutes of each
+    for captured in (capture_snapshot(before), capture_snapshot(run(74, demand_engine(None)))):
+        after = demand_engine(PLAN)
+        snapshot = through_file(replace(captured, demand={}), tmp_path)
+        assert restore_snapshot(after, snapshot) == ("", [])
+        assert after.demand_of("home") is None
+        run(2, after, 74)
+        home = after.demand_of("home")
+        assert home is not None
+        assert (home.running.elapsed_min, home.running.n_known, home.month_peak_kw) == (8, 8, None)
+    without = demand_engine(None)
+    assert restore_snapshot(without, capture_snapshot(before)) == ("", [])
+
+
+def test_snapshot_of_a_short_history_has_unknown_minutes(tmp_path: Path) -> None:
+    before = demand_engine(None)
+    process(before, [Reading("home", MONDAY + i, 1.0) for i in (4, 6)])
+    after = demand_engine(PLAN)
+    restore_snapshot(after, through_file(capture_snapshot(before), tmp_path))
+    process(after, [Reading("home", MONDAY + 7, 1.0)])
+    home = after.demand_of("home")
+    assert home is not None
+    assert (home.running.elapsed_min, home.running.n_known) == (8, 4)
+
+
+def test_snapshot_of_another_model_keeps_windows_and_peaks() -> None:
+    before, after = run(74), demand_engine(PLAN, version="2")
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert after.demand_of("home") is None
+    run(2, after, 74)
+    alone = run(76)
+    found, wanted = after.demand_of("home"), alone.demand_of("home")
+    assert found is not None
+    assert wanted is not None
+    assert (found.running.so_far_kw, found.month_peak_kw) == (wanted.running.so_far_kw, wanted.month_peak_kw)
+
+
+def test_snapshot_of_windows_of_another_length_begins_again() -> None:
+    before, after = run(74), demand_engine(DemandPlan(replace(PLAN.default, window_min=30)))
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    run(2, after, 74)
+    home = after.demand_of("home")
+    assert home is not None
+    assert (home.running.n_known, home.month_peak_kw) == (8, None)
+
+
+def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> None:
+    snapshot = capture_snapshot(run(74))
+    snapshot.demand["month"][0] += 1
+    snapshot.demand["start"][1] -= 15
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot) == ("", [])
+    run(2, after, 74)
+    home, mill = after.demand_of("home"), after.demand_of("mill")
+    assert home is not None
+    assert mill is not None
+    assert home.month_peak_kw is None
+    assert mill.month_peak_kw is not None
+    assert mill.running.n_known == 8
+
+
+def test_snapshot_with_fewer_devices_restores_the_first() -> None:
+    after = demand_engine(PLAN, options=OutlookOptions(max_devices=1))
+    assert restore_snapshot(after, capture_snapshot(run(60))) == ("", [])
+    assert after.demand_of("home") is not None
+    assert after.demand_of("mill") is None
+
+
+def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
+    before = run(60)
+    change(before)
+    after = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert after.demands is not None
+    assert after.demands.windows.set_limits_kw == {}
+    run(2, after, 60)
+    assert after.demand_of("mill") is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("sum_kw", 1e35), ("n_known", 61), ("start", -1), ("month", 10**6), ("window_min", 4), ("newest", 1e35)],
+)
+def test_damaged_row_is_left_out_alone(name: str, value: float) -> None:
+    snapshot = capture_snapshot(run(60))
+    snapshot.demand[name][0] = value
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot).learning == "1 rows of demands are out of range"
+    assert after.demand_of("home") is None
+    assert after.demand_of("mill") is not None
+
+
+@pytest.mark.parametrize(("name", "value"), [("peak_kw", np.nan), ("peak_kw", 1e9), ("peak_start", -2)])
+def test_damaged_peak_is_left_out(name: str, value: float) -> None:
+    snapshot = capture_snapshot(run(60))
+    snapshot.demand[name][0, 1] = value
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot).learning == "1 rows of demands are out of range"
+    run(2, after, 60)
+    home = after.demand_of("home")
+    assert home is not None
+    assert home.month_peak_kw is None
+
+
+def test_peak_from_the_future_is_left_out() -> None:
+    snapshot = capture_snapshot(run(60))
+    snapshot.demand["peak_start"][0, 1] = MONDAY + 500
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot) == ("", [])
+    run(2, after, 60)
+    home = after.demand_of("home")
+    assert home is not None
+    assert home.month_peak_kw is None
+
+
+def without_column(columns: dict[str, Any]) -> None:
+    del columns["sum_kw"]
+
+
+def without_row(columns: dict[str, Any]) -> None:
+    columns["sum_kw"] = columns["sum_kw"][:1]
+
+
+def of_other_type(columns: dict[str, Any]) -> None:
+    columns["newest"] = columns["newest"].astype(np.float32)
+
+
+def without_newest(columns: dict[str, Any]) -> None:
+    del columns["newest"]
+
+
+def twice(columns: dict[str, Any]) -> None:
+    columns[TRACKED] = np.zeros(2, dtype=np.int64)
+
+
+def of_no_device(columns: dict[str, Any]) -> None:
+    del columns[TRACKED]
+
+
+def with_another_limit(columns: dict[str, Any]) -> None:
+    columns[LIMIT_KW] = np.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (without_column, "sum_kw of the stored demands is missing"),
+        (without_row, r"sum_kw of the stored demands is float64 (1,)"),
+        (of_other_type, "newest of the stored demands is missing, or not float64"),
+        (without_newest, "newest of the stored demands is missing"),
+        (twice, "name no devices, or one twice"),
+        (of_no_device, "name no devices"),
+        (with_another_limit, "limits of demands do not fit"),
+    ],
+)
+def test_columns_that_do_not_fit_are_left_out(damage: Callable[[dict[str, Any]], None], problem: str) -> None:
+    snapshot = capture_snapshot(run(60))
+    damage(snapshot.demand)
+    after = demand_engine(PLAN)
+    assert problem in restore_snapshot(after, snapshot).learning
+    assert after.demand_of("home") is None
+    run(2, after, 60)
+    assert after.demand_of("home") is not None
+
+
+def test_limits_that_are_impossible_are_left_out() -> None:
+    snapshot = capture_snapshot(run(60))
+    names = ["home", "a/b", "x", "y", "z"]
+    snapshot.demand[LIMIT_DEVICE] = np.array(names)
+    snapshot.demand[LIMIT_KW] = np.array([2.0, 2.0, np.nan, 101.0, 0.0])
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demands is not None
+    assert after.demands.windows.set_limits_kw == {"home": 2.0}
+
+
+def test_signature_of_another_form_leaves_newest_demands_out() -> None:
+    snapshot = capture_snapshot(run(60))
+    del snapshot.demand[SIGNATURE]
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert after.demand_of("home") is None

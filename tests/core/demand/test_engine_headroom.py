@@ -1,0 +1,121 @@
+"""Headroom requests to the engine: they agree with the demand, and contain plans, limits and the fuse."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gapcast.core.demand.document import headroom_w
+from gapcast.core.demand.headroom import Headroom
+from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.engine import Engine
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.plan import LoadPlan, PlannedLoad
+from gapcast.core.reading import Reading
+from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
+
+POWERS_KW = [1.0 + 0.1 * (i % 7) for i in range(99)]
+
+
+def engine_after(plan: DemandPlan = LIMITED, n: int = 99) -> Engine:
+    engine = demand_engine(plan)
+    process(engine, stream_of(POWERS_KW[:n]))
+    return engine
+
+
+def ask(engine: Engine, kw: float, minutes: int, device: str = "home") -> Headroom:
+    risks = engine.load_risks_of(device, HeadroomRequest(kw, minutes))
+    assert risks is not None
+    return risks.answer(100.0)
+
+
+@pytest.mark.parametrize("fuse_kw", [None, 2.0])
+def test_headroom_until_the_windows_end_is_that_of_the_demand(fuse_kw: float | None) -> None:
+    engine = engine_after(DemandPlan(DemandOptions(limit_kw=2.0, fuse_kw=fuse_kw)))
+    demand = engine.demand_of("home")
+    assert demand is not None
+    found = ask(engine, 0.5, 15 - demand.running.elapsed_min)
+    if fuse_kw is None:
+        assert round(found.max_kw * 1_000) == headroom_w(demand.running.headroom_kw) > 0
+    assert found.demand == demand
+    assert found.p_exceed_without == pytest.approx(demand.running.p_exceed)
+    assert (found.p_fuse is None) == (fuse_kw is None)
+
+
+def test_headroom_without_a_load_has_the_probabilities_of_both_windows() -> None:
+    engine = engine_after()
+    demand = engine.demand_of("home")
+    assert demand is not None
+    found = ask(engine, 1e-9, 20)
+    assert [one.p_exceed for one in found.windows] == pytest.approx([demand.running.p_exceed, demand.next.p_exceed])
+    assert [one.limit_kw for one in found.windows] == [demand.running.limit_kw, demand.next.limit_kw]
+
+
+def test_headroom_request_changes_no_state() -> None:
+    asked, other = engine_after(), engine_after()
+    for minutes in (5, 45, 1_440):
+        ask(asked, 0.2, minutes)
+    after = stream_of([1.3, 1.1], MONDAY + 99)
+    assert [made[0] for made in process(asked, after)] == [made[0] for made in process(other, after)]
+
+
+def test_headroom_shrinks_by_an_announced_load() -> None:
+    engine = demand_engine(LIMITED)
+    readings = stream_of(POWERS_KW)
+    process(engine, readings[:-1])
+    start = (MONDAY + 106) * MINUTE_MS
+    engine.replace_plan("home", LoadPlan((PlannedLoad(0.6, start, start + 40 * MINUTE_MS),)))
+    process(engine, readings[-1:])
+    announced, without = ask(engine, 0.2, 30), ask(engine_after(), 0.2, 30)
+    assert announced.max_kw < without.max_kw
+    assert announced.windows[1].median_kw == pytest.approx(without.windows[1].median_kw + 0.6, abs=0.1)
+
+
+def test_headroom_counts_the_limit_in_its_hours_only() -> None:
+    hours = ActiveTimes(hours=((0, 120),))
+    engine = engine_after(DemandPlan(DemandOptions(limit_kw=1.0, active=hours), zone=ZoneInfo("UTC")))
+    found = ask(engine, 3.0, 60)  # from 01:39 on
+    assert [one.limit_kw for one in found.windows] == [1.0, 1.0, None, None, None]
+    assert not found.is_allowed
+    assert found.earliest_start_minute == MONDAY + 120
+
+
+def test_headroom_uses_a_limit_that_was_set() -> None:
+    engine = engine_after()
+    engine.set_demand_limit("home", 50.0)
+    process(engine, stream_of([1.2], MONDAY + 99))
+    assert [one.limit_kw for one in ask(engine, 9.0, 45).windows] == [50.0] * 4
+
+
+def test_headroom_beyond_the_outlook_is_approximate() -> None:
+    found = ask(engine_after(), 0.2, 120)
+    assert [one.is_approximate for one in found.windows][:4] == [False] * 4
+    assert all(one.is_approximate for one in found.windows[5:])
+
+
+def test_headroom_needs_a_demand_of_the_newest_reading() -> None:
+    engine = engine_after()
+    request = HeadroomRequest(1.0, 5)
+    assert engine.load_risks_of("nobody", request) is None
+    engine.accept([Reading("home", MONDAY + 99, 1.0)])  # its outlook was not made
+    assert engine.load_risks_of("home", request) is None
+    unlimited = demand_engine(DemandPlan())
+    process(unlimited, stream_of(POWERS_KW[:3]))
+    assert unlimited.load_risks_of("home", request) is None
+
+
+def test_headroom_of_a_device_that_lost_its_limit_is_none() -> None:
+    engine = engine_after()
+    assert engine.demands is not None
+    engine.demands.windows.forget(0)
+    assert engine.demand_of("home") is not None
+    assert engine.load_risks_of("home", HeadroomRequest(1.0, 5)) is None
+
+
+def test_headroom_of_a_device_without_an_outlook_is_none() -> None:
+    engine = demand_engine(LIMITED, options=OutlookOptions(max_devices=1))
+    process(engine, [*stream_of([1.0, 1.1]), *stream_of([1.0, 1.1], device="second")])
+    assert engine.load_risks_of("second", HeadroomRequest(1.0, 5)) is None

@@ -1,0 +1,136 @@
+"""Live scores: windows of devices, in batches of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gapcast.core.demand.demand import Demands, WindowDemands
+from gapcast.core.demand.live_scores import LiveScores
+from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.running_windows import ClosedWindow
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from tests.core.demand.runs import demand_engine, process, stream_of
+from tests.support.outlook_model import OutlookModel
+
+WINDOW_MIN = 5
+
+
+def demands(minutes: list[int], p_exceed: float = 0.7) -> Demands:
+    """Demands at ``minutes``, of windows of five minutes, with a limit of 2 kW."""
+    observed = np.array(minutes)
+    start = (observed + 1) // WINDOW_MIN * WINDOW_MIN
+    elapsed, n = observed + 1 - start, len(minutes)
+    kw, none = np.full(n, 1.0), np.zeros(n, dtype=np.int64)
+    so_far_kw = np.where(elapsed > 0, 1.0, np.nan)
+    powers = so_far_kw, kw, kw, kw, kw, np.full(n, 2.0)
+    windows = WindowDemands(
+        start, start + WINDOW_MIN, elapsed, elapsed, *powers, none, np.full(n, p_exceed), kw
+    )  # fmt: skip
+    return Demands(OutlookModel(), 7, ["home"] * n, observed, windows, windows, kw, kw, kw, kw)
+
+
+def closed(start: int, mean_kw: float = 3.0, n_known: int = WINDOW_MIN) -> ClosedWindow:
+    return ClosedWindow(0, start, start + WINDOW_MIN, n_known, mean_kw, 2.0)
+
+
+def record(live: LiveScores, minutes: list[int]) -> None:
+    live.record(np.full(len(minutes), 1), demands(minutes), np.full(len(minutes), 1.0))
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 12])
+def test_windows_are_scored_when_the_next_demand_comes(at_once: int) -> None:
+    live, minutes = LiveScores(), list(range(99, 111))
+    for at in range(0, len(minutes), at_once):
+        batch = minutes[at : at + at_once]
+        live.close(closed(minute - 4) for minute in batch if minute % WINDOW_MIN == 4 and minute > 99)
+        record(live, batch)
+    found = live.of(1, WINDOW_MIN)
+    assert (found.n_windows, found.n_events) == (2, 2)
+    assert found.thirds[0].brier == pytest.approx(0.3**2)
+
+
+def test_incomplete_window_does_not_count() -> None:
+    live = LiveScores()
+    record(live, [99, 100])
+    live.close([closed(100, n_known=2)])
+    record(live, [109])
+    assert live.of(1, WINDOW_MIN).n_windows == 0
+    assert np.isnan(live.state.arrays["waiting"][1, 1:]).all()
+
+
+def test_window_that_demands_have_not_seen_does_not_count() -> None:
+    live = LiveScores()
+    live.close([closed(90)])
+    record(live, [99])
+    record(live, [104])
+    assert live.of(1, WINDOW_MIN).n_windows == 0
+
+
+def test_window_closed_before_the_next_demand_counts() -> None:
+    live = LiveScores()
+    record(live, [99, 100])
+    live.close([closed(100)])
+    live.record(np.array([2]), demands([120]), np.array([1.0]))  # another device
+    record(live, [130])
+    assert live.of(1, WINDOW_MIN).n_windows == 1
+
+
+def test_forgotten_device_has_no_scores() -> None:
+    live = LiveScores()
+    record(live, [99])
+    live.close([closed(100)])
+    live.forget(1)
+    record(live, [104])
+    assert live.of(1, WINDOW_MIN).n_windows == 0
+    assert live.of(99, WINDOW_MIN).n_windows == 0
+
+
+def test_engine_scores_its_demands() -> None:
+    engine = demand_engine()
+    process(engine, stream_of([1.0] * 14 + [3.0] * 30))
+    found = engine.demand_scores_of("home")
+    assert found is not None
+    assert (found.n_windows, found.n_events) == (2, 1)
+    assert engine.demand_scores_of("unknown") is None
+    assert demand_engine(None).demand_scores_of("home") is None
+
+
+def test_scores_are_those_of_any_batch() -> None:
+    powers = [1.0, 3.0, 1.5, 2.2] * 25
+    one, many = demand_engine(), demand_engine()
+    process(one, stream_of(powers))
+    process(many, stream_of(powers), at_a_time=40)
+    assert one.demand_scores_of("home") == many.demand_scores_of("home")
+
+
+def test_device_without_demand_has_no_scores() -> None:
+    plan = DemandPlan(DemandOptions(), {"other": DemandOptions(limit_kw=2.0)})
+    engine = demand_engine(plan)
+    process(engine, stream_of([1.0] * 20))
+    assert engine.demand_scores_of("home") is None
+
+
+def test_forgotten_device_loses_its_scores() -> None:
+    engine = demand_engine()
+    process(engine, stream_of([3.0] * 40))
+    engine.forget("home")
+    process(engine, stream_of([1.0] * 5))
+    found = engine.demand_scores_of("home")
+    assert found is not None
+    assert found.n_windows == 0
+
+
+def test_scores_survive_a_restart() -> None:
+    before = demand_engine()
+    process(before, stream_of([3.0] * 40))
+    after = demand_engine()
+    restore_snapshot(after, capture_snapshot(before))
+    assert after.demand_scores_of("home") == before.demand_scores_of("home")
+    rest = stream_of([3.0] * 60)[40:]
+    process(before, rest)
+    process(after, rest)
+    found = after.demand_scores_of("home")
+    assert found is not None
+    assert found == before.demand_scores_of("home")
+    assert found.n_windows == 4

@@ -1,0 +1,35 @@
+"""The highest windows of a month, and their JSON."""
+
+from __future__ import annotations
+
+from gapcast.core.demand.billing_windows import BillingWindow
+from gapcast.core.demand.device_document import device_demand_document
+from gapcast.core.demand.document import demand_document
+from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
+from gapcast.core.grid import DAY_MIN, minute_label
+from tests.support.demands import DEMAND
+
+
+def peaks_of(*means_kw: float) -> MonthPeaks:
+    """Return the peaks of a month with a window of each of its first days."""
+    peaks = MonthPeaks()
+    for day, kw in enumerate(means_kw):
+        start = day * DAY_MIN + 600
+        peaks.record(BillingWindow(start, start + 15, month=3, day=day, is_active=True), kw)
+    return peaks
+
+
+def test_highest_windows_are_of_different_days() -> None:
+    peaks = peaks_of(1.0, 3.0, 2.0)
+    peaks.record(BillingWindow(DAY_MIN + 615, DAY_MIN + 630, month=3, day=1, is_active=True), 2.9)
+    assert peaks.highest(2) == [DayPeak(3.0, DAY_MIN + 600), DayPeak(2.0, 2 * DAY_MIN + 600)]
+    assert peaks.highest(5) == [*peaks.highest(2), DayPeak(1.0, 600)]
+
+
+def test_highest_windows_of_equal_power_are_in_order_of_time() -> None:
+    assert [one.start_minute for one in peaks_of(2.0, 2.0).highest(2)] == [600, DAY_MIN + 600]
+
+
+def test_device_document_adds_the_highest_windows() -> None:
+    document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5))
+    assert document == demand_document(DEMAND) | {"month_peaks": [{"start": minute_label(600), "kw": 1.234568}]}

@@ -1,0 +1,195 @@
+"""Running windows in the buffers: the same rules as for windows of readings, in any split into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.running_windows import ClosedWindow, RunningWindows, WindowState
+from gapcast.core.reading import Reading
+from gapcast.core.window import MAX_FILL_MIN, WindowSpec
+from tests.core.demand.runs import MONDAY
+
+PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5))
+
+
+def buffers_with(windows: RunningWindows) -> Buffers:
+    buffers = Buffers(WindowSpec(60), max_devices=10)
+    buffers.billing = windows
+    return buffers
+
+
+def accepted(
+    readings: Sequence[Reading], plan: DemandPlan = PLAN
+) -> tuple[RunningWindows, list[ReadingStatus], list[ClosedWindow]]:
+    windows = RunningWindows(plan, max_rows=2)
+    buffers = buffers_with(windows)
+    statuses = [buffers.accept(reading) for reading in readings]
+    return windows, statuses, windows.take_closed()
+
+
+def state_of(readings: Sequence[Reading], plan: DemandPlan = PLAN) -> WindowState:
+    state = accepted(readings, plan)[0].state(0)
+    assert state is not None
+    return state
+
+
+def at(minute: int, kw: float, *, is_filled: bool = False) -> Reading:
+    return Reading("home", MONDAY + minute, kw, is_filled=is_filled)
+
+
+def test_window_counts_interpolated_minutes() -> None:
+    state = state_of([at(0, 1.0), at(3, 4.0)])
+    assert state.n_known == 4
+    assert state.sum_kw == pytest.approx(10.0)
+
+
+def test_window_counts_minutes_that_a_held_value_covers() -> None:
+    state = state_of([at(0, 1.0), at(1, 1.0, is_filled=True)])
+    assert (state.n_known, state.sum_kw) == (2, 2.0)
+
+
+def test_window_ignores_duplicates_late_and_held_readings() -> None:
+    readings = [at(4, 1.0), at(5, 2.0), at(5, 9.0), at(2, 9.0), at(3_000, 9.0)]
+    windows, statuses, closed = accepted(readings)
+    state = windows.state(0)
+    assert statuses[2:] == [ReadingStatus.DUPLICATE, ReadingStatus.LATE, ReadingStatus.HELD]
+    assert state is not None
+    assert (state.start_minute, state.n_known, state.sum_kw, closed) == (MONDAY, 2, 3.0, [])
+
+
+def test_window_after_a_longer_gap_has_unknown_minutes() -> None:
+    windows, _, closed = accepted([at(0, 1.0), at(1, 1.0), at(1 + MAX_FILL_MIN + 2, 2.0)])
+    state = windows.state(0)
+    assert state is not None
+    assert (state.n_known, state.sum_kw, closed) == (3, 4.0, [])
+
+
+def test_window_that_a_gap_ends_counts_if_half_of_it_is_known() -> None:
+    for n_known, is_complete in ((7, False), (8, True)):
+        windows, _, closed = accepted([*(at(i, 3.0) for i in range(n_known)), at(40, 1.0)])
+        assert [(one.start_minute, one.n_known, one.mean_kw, one.is_complete) for one in closed] == [
+            (MONDAY, n_known, 3.0, is_complete)
+        ]
+        state = windows.state(0)
+        assert state is not None
+        assert state.start_minute == MONDAY + 30
+        assert (state.month_peak_kw == 3.0) is is_complete
+
+
+def test_window_that_a_gap_skips_is_not_closed() -> None:
+    closed = accepted([*(at(i, 1.0) for i in range(15)), at(50, 1.0), at(75, 1.0)])[2]
+    assert [one.start_minute - MONDAY for one in closed] == [0, 45]
+
+
+def test_window_of_a_clock_set_back_begins_again() -> None:
+    before = [at(i, 5.0) for i in range(35)]
+    windows, statuses, closed = accepted([*before, at(20, 1.0), at(21, 1.0), at(22, 1.0)])
+    assert statuses[-1] is ReadingStatus.READY
+    state = windows.state(0)
+    assert state is not None
+    assert (state.start_minute, state.n_known, state.sum_kw) == (MONDAY + 15, 3, 3.0)
+    assert state.month_peak_kw == 5.0  # of the window before; that from minute 15 is measured again
+    assert len(closed) == 2
+
+
+def test_device_without_a_limit_may_be_set_back() -> None:
+    plan = DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)})
+    windows, statuses, _ = accepted([*(at(i, 5.0) for i in range(9)), *(at(i, 1.0) for i in (2, 3, 4))], plan)
+    assert statuses[-1] is ReadingStatus.READY
+    assert windows.state(0) is None
+
+
+def test_month_peak_of_a_clock_set_back_is_not_from_the_future() -> None:
+    before = [at(i, 5.0) for i in range(35)]
+    windows = accepted([*before, *(at(i, 1.0) for i in range(-30, -27))])[0]
+    state = windows.state(0)
+    assert state is not None
+    assert state.month_peak_kw != state.month_peak_kw
+    assert state.limit_kw == 0.5
+
+
+def test_window_of_a_clock_set_forward_starts_there() -> None:
+    readings = [at(0, 1.0), at(5_000, 2.0), at(5_001, 2.0)]
+    state = state_of(readings)
+    assert (state.start_minute, state.n_known) == (MONDAY + 4_995, 2)
+
+
+def test_windows_are_of_the_first_devices_with_a_limit() -> None:
+    plan = DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0, window_min=30, fuse_kw=3.0, risk=0.2)})
+    windows = RunningWindows(plan, max_rows=2)
+    buffers = buffers_with(windows)
+    for device in ("home", "mill", "car"):
+        for minute in (MONDAY, MONDAY + 1):
+            buffers.accept(Reading(device, minute, 1.0))
+    assert [windows.state(row) is None for row in range(3)] == [True, False, True]
+    assert list(windows.rows()) == [1]
+    state = windows.state(1)
+    assert state is not None
+    assert (state.end_minute, state.limit_kw, state.fuse_kw, state.risk) == (MONDAY + 30, 1.0, 3.0, 0.2)
+    for device in ("home", "mill"):
+        row = buffers.forget(device)
+        assert row is not None
+        assert windows.of(row) is None
+
+
+def test_limit_of_a_fuse_alone_is_none_until_it_is_set() -> None:
+    plan = DemandPlan(DemandOptions(fuse_kw=3.0))
+    windows, _, _ = accepted([at(0, 1.0)], plan)
+    state = windows.state(0)
+    assert state is not None
+    assert state.limit_kw != state.limit_kw
+    windows.set_limit(None, "mill", 3.0)
+    windows.set_limit(0, "home", 2.0)
+    state = windows.state(0)
+    assert state is not None
+    assert state.limit_kw == 2.0
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Reading]:
+    """Readings with gaps of any length, of one device."""
+    steps = draw(st.lists(st.sampled_from((1, 1, 1, 1, 2, 4, 6, 7, 16, 40)), min_size=1, max_size=80))
+    minute, readings = MONDAY + draw(st.integers(0, 60)), []
+    for step in steps:
+        minute += step
+        readings.append(Reading("home", minute, draw(st.floats(-5, 20, width=32))))
+    return readings
+
+
+def recomputed(readings: list[Reading], window_min: int) -> tuple[float, int, int]:
+    """The running window after the last of ``readings``, from its minutes."""
+    known = {}
+    before = None
+    for reading in readings:
+        n_missing = 0 if before is None else reading.minute - before.minute - 1
+        if before is not None and n_missing <= MAX_FILL_MIN:
+            for i in range(1, n_missing + 1):
+                share = i / (n_missing + 1)
+                known[before.minute + i] = before.gap_kw + share * (reading.gap_kw - before.gap_kw)
+        known[reading.minute] = reading.gap_kw
+        before = reading
+    following = readings[-1].minute + 1
+    start = following - following % window_min
+    inside = [kw for minute, kw in known.items() if start <= minute]
+    return sum(inside), len(inside), start
+
+
+@given(readings=streams(), window_min=st.sampled_from((5, 15, 60)))
+def test_window_equals_one_recomputed_from_its_minutes(readings: list[Reading], window_min: int) -> None:
+    plan = DemandPlan(DemandOptions(limit_kw=1.0, window_min=window_min), zone=UTC)
+    windows = RunningWindows(plan, max_rows=1)
+    buffers = buffers_with(windows)
+    for i, reading in enumerate(readings):
+        buffers.accept(reading)
+        state = windows.state(0)
+        total_kw, n_known, start = recomputed(readings[: i + 1], window_min)
+        assert state is not None
+        assert (state.n_known, state.start_minute) == (n_known, start)
+        assert state.sum_kw == pytest.approx(total_kw, abs=1e-4)

@@ -1,0 +1,123 @@
+"""deploy/emhass/gapcast_load.py: which minutes a step is the mean of, and when it prints nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gapcast.core.grid import minute_label
+from tests.support.deployed import EMHASS_LOAD, script_module
+
+LOAD = script_module(EMHASS_LOAD)
+#: 2026-01-02T18:07Z, the newest reading: seven minutes of its quarter are over, eight are ahead.
+OBSERVED = 29_456_287
+OUTLOOK: dict[str, Any] = {
+    "observed_at": minute_label(OBSERVED),
+    "lead_min": [1, 5, 15, 60],
+    "mean_to_kw": [1.0, 2.0, 4.0, 1.5],
+}
+
+
+def readings(first: int, last: int, power_kw: float) -> list[dict[str, Any]]:
+    return [{"ts": minute_label(minute), "gap_kw": power_kw} for minute in range(first, last + 1)]
+
+
+def steps(found: dict[str, float]) -> list[float]:
+    return list(found.values())
+
+
+def test_outlook_minutes_keep_the_energy_of_each_lead_time() -> None:
+    minutes = LOAD.outlook_minutes(OUTLOOK)
+    assert list(minutes) == list(range(OBSERVED + 1, OBSERVED + 61))
+    for lead, mean_to_kw in zip(OUTLOOK["lead_min"], OUTLOOK["mean_to_kw"], strict=True):
+        assert sum(list(minutes.values())[:lead]) == pytest.approx(lead * mean_to_kw)
+
+
+def test_first_step_begins_with_its_measured_minutes() -> None:
+    found = LOAD.load_forecast(OUTLOOK, readings(OBSERVED - 7, OBSERVED, 0.3), 15, 2)
+    ahead = list(LOAD.outlook_minutes(OUTLOOK).values())
+    assert list(found) == ["2026-01-02T18:00:00+00:00", "2026-01-02T18:15:00+00:00"]
+    assert steps(found) == pytest.approx(
+        [1000 * (8 * 0.3 + sum(ahead[:7])) / 15, 1000 * sum(ahead[7:22]) / 15], abs=0.1
+    )
+
+
+def test_first_step_begins_with_the_next_minute_at_its_border() -> None:
+    at_the_border = OUTLOOK | {"observed_at": minute_label(OBSERVED + 7)}
+    found = LOAD.load_forecast(at_the_border, [], 15, 4)
+    assert next(iter(found)) == "2026-01-02T18:15:00+00:00"
+    assert sum(steps(found)) == pytest.approx(4 * 1_500, abs=0.5)  # the hour of the outlook, whole
+
+
+def test_later_steps_are_those_of_yesterday_and_the_day_before() -> None:
+    yesterday = readings(OBSERVED - 1_439, OBSERVED - 720, 0.5) + readings(OBSERVED - 719, OBSERVED, 0.9)
+    found = steps(LOAD.load_forecast(OUTLOOK, yesterday, 30, 96))
+    assert found[3] == 500  # 19:30, by yesterday's
+    assert found[30] == 900  # 09:00
+    assert found[48 + 3] == 500  # the day after
+    assert len(found) == 96
+
+
+def test_step_without_a_known_minute_gets_the_mean_of_the_history() -> None:
+    few = readings(OBSERVED - 10, OBSERVED, 0.7)
+    assert LOAD.load_forecast(OUTLOOK, few, 15, 20)["2026-01-02T20:00:00+00:00"] == 700
+
+
+def test_step_without_a_history_gets_the_mean_of_the_outlook() -> None:
+    assert steps(LOAD.load_forecast(OUTLOOK, [], 60, 3))[2] == 1_500
+
+
+class StoredAnswers:
+    """A gateway with given documents by the beginning of their path."""
+
+    def __init__(self, **documents: Any) -> None:
+        self.documents = documents
+
+    def get(self, path: str) -> Any:
+        return self.documents[path.lstrip("/").partition("?")[0].partition("/")[0]]
+
+
+def parameters(now_min: int, *arguments: str, **documents: Any) -> dict[str, Any]:
+    now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=now_min)
+    gateway = StoredAnswers(outlook=OUTLOOK, devices={"readings": []}, **documents)
+    found: dict[str, Any] = LOAD.parameters(gateway, LOAD.options_of(arguments), now)
+    return found
+
+
+def test_parameters_have_the_horizon_and_what_is_merged() -> None:
+    found = parameters(OBSERVED + 2, "--step", "15", "--hours", "6", "--merge", '{"soc_init": 0.5}')
+    assert (found["prediction_horizon"], len(found["load_power_forecast"]), found["soc_init"]) == (24, 24, 0.5)
+    assert "current_period_peak" not in found
+
+
+def test_parameters_have_the_months_peak_on_request() -> None:
+    assert parameters(OBSERVED, "--peak", demand={"month_peak_kw": 2.61})["current_period_peak"] == 2_610
+    assert "current_period_peak" not in parameters(OBSERVED, "--peak", demand={"month_peak_kw": None})
+
+
+def test_parameters_of_an_old_reading_are_refused() -> None:
+    assert parameters(OBSERVED + 5)
+    with pytest.raises(LOAD.NoForecastError, match="6 minutes old"):
+        parameters(OBSERVED + 6)
+
+
+@pytest.mark.parametrize("address", ["ftp://gateway", "http://127.0.0.1:1"])
+def test_main_without_a_gateway_prints_nothing(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert LOAD.main(["--gapcast", address]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert address in err
+
+
+def test_main_without_its_token_file_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert LOAD.main(["--token-file", "/does/not/exist"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_merge_takes_json_alone() -> None:
+    assert json.loads('{"a": 1}') == LOAD.options_of(["--merge", '{"a": 1}']).merge
+    with pytest.raises(SystemExit):
+        LOAD.options_of(["--merge", "soc_init=0.5"])

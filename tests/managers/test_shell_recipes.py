@@ -1,0 +1,209 @@
+"""deploy/shell: a load that follows the headroom on MQTT, and the question whether a load may be drawn, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from gapcast.core.grid import minute_label
+from tests.support.brokers import MosquittoBroker
+from tests.support.deployed import SHELL
+from tests.support.peers import Peer, peer_of
+from tests.support.ports import LOOPBACK
+from tests.support.waiting import GUARD_S, wait_until
+
+TOPIC, NEED_W = "gap/home/headroom_w", 2_200
+
+
+class SwitchedLoad:
+    """The recipe as a process; its commands write the load's states into a file."""
+
+    def __init__(self, broker: MosquittoBroker, folder: Path, silence_s: float = GUARD_S) -> None:
+        self._file = folder / "states"
+        self._file.touch()
+        self._out = folder / "out"
+        with self._out.open("wb") as out:
+            self.process = subprocess.Popen(
+                [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{self._file}", f"echo off >>{self._file}",
+                 "-h", broker.host, "-p", str(broker.port), "-t", TOPIC],
+                env=os.environ | {"SILENCE_S": f"{silence_s:g}"}, stdout=out, stderr=out,
+            )  # fmt: skip
+
+    def said(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    def states(self) -> list[str]:
+        return self._file.read_text(encoding="utf-8").split()
+
+    def wait_states(self, *expected: str) -> None:
+        wait_until(lambda: self.states() == list(expected), lambda: f"{expected}, not {self.states()}: {self.said()}")
+
+
+@contextmanager
+def switched_load(
+    broker: MosquittoBroker, folder: Path, *states: str, silence_s: float = GUARD_S
+) -> Iterator[SwitchedLoad]:
+    """Yield a started recipe once its load has had ``states``."""
+    load = SwitchedLoad(broker, folder, silence_s)
+    try:
+        load.wait_states(*states)
+        yield load
+    finally:
+        load.process.terminate()
+        load.process.wait(GUARD_S)
+
+
+@pytest.fixture
+def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
+    with peer_of(mosquitto.host, mosquitto.port) as made:
+        yield made
+
+
+@pytest.mark.mosquitto_sub
+class TestSwitchByHeadroom:
+    def test_load_follows_headroom_with_hysteresis(
+        self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+    ) -> None:
+        """Retained, the first number arrives whenever the recipe subscribes; the others after it."""
+        peer.publish(TOPIC, str(NEED_W), retain=True)
+        with switched_load(mosquitto, tmp_path, "off", "on") as load:
+            for number in ("0", "900", "-1"):
+                peer.publish(TOPIC, number)
+            load.wait_states("off", "on", "off")
+            for number in (str(NEED_W - 1), "0", "nonsense", "", str(NEED_W + 1)):
+                peer.publish(TOPIC, number)
+            load.wait_states("off", "on", "off", "on")
+            assert "not a number of watts: nonsense" in load.said()
+        assert load.states()[-1] == "off"  # at its end
+
+    def test_load_is_switched_off_when_nothing_arrives(
+        self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+    ) -> None:
+        peer.publish(TOPIC, "5000", retain=True)
+        with switched_load(mosquitto, tmp_path, "off", "on", "off", silence_s=1) as load:
+            assert "off: no number for 1 s" in load.said()
+
+    def test_load_is_switched_off_when_its_client_ends(self, tmp_path: Path) -> None:
+        nobody = MosquittoBroker(tmp_path / "never-started")
+        load = SwitchedLoad(nobody, tmp_path)
+        assert load.process.wait(GUARD_S) == 1
+        assert load.states() == ["off"]
+
+    def test_load_is_switched_off_if_it_ends_while_switching_on(
+        self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
+    ) -> None:
+        """The signal arrives while the command runs, and is handled after it."""
+        peer.publish(TOPIC, "5000", retain=True)
+        states, end = tmp_path / "states", 'kill -TERM "$PPID"'
+        process = subprocess.Popen(
+            [SHELL / "switch-by-headroom", str(NEED_W), f"{end}; echo on >>{states}", f"echo off >>{states}",
+             "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", TOPIC],
+        )  # fmt: skip
+        assert process.wait(GUARD_S) == 0
+        assert states.read_text(encoding="utf-8").split() == ["off", "on", "off"]
+
+    def test_command_that_fails_is_run_again(self, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path) -> None:
+        peer.publish(TOPIC, "5000", retain=True)
+        states = tmp_path / "states"
+        states.mkdir()  # no file can be written there
+        process = subprocess.Popen(
+            [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{states}/file", f"false >>{states}/off",
+             "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", TOPIC],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        wait_until((states / "file").exists, "the load to be on")
+        process.terminate()
+        said, _ = process.communicate(timeout=GUARD_S)
+        assert said.count("failed: false") == 2  # at the start, and again at the end
+
+
+@pytest.mark.parametrize("arguments", [[], ["2200", "true"], ["0", "true", "true"], ["2 kW", "true", "true"]])
+def test_switch_with_wrong_arguments_changes_nothing(arguments: list[str]) -> None:
+    assert subprocess.run([SHELL / "switch-by-headroom", *arguments], capture_output=True, check=False).returncode == 2
+
+
+class StoredAnswer:
+    """An HTTP server with one answer on ``/headroom``."""
+
+    def __init__(self, body: str, status: int = 200) -> None:
+        self.requests: list[dict[str, Any]] = []
+        stored = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                stored.requests.append(
+                    {"path": parts.path, "token": self.headers["Authorization"], **parse_qs(parts.query)}
+                )
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Write nothing."""
+
+        self._server = HTTPServer((LOOPBACK, 0), Handler)
+        self.url = f"http://{LOOPBACK}:{self._server.server_port}"
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def exit_code(server: StoredAnswer, *arguments: str, **environment: str) -> int:
+    try:
+        return subprocess.run(
+            [SHELL / "may-draw", *arguments], env=os.environ | {"GAPCAST_URL": server.url} | environment,
+            capture_output=True, timeout=GUARD_S, check=False,
+        ).returncode  # fmt: skip
+    finally:
+        server.close()
+
+
+def answer(allowed: str, valid_min: int = 60) -> str:
+    until = (datetime.now(UTC) + timedelta(minutes=valid_min) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+        minutes=1
+    )
+    return f'{{"v":1,"allowed":{allowed},"p_exceed":0.01,"valid_until":"{minute_label(until)}","windows":[]}}'
+
+
+@pytest.mark.curl
+class TestMayDraw:
+    @pytest.mark.parametrize(("allowed", "code"), [("true", 0), ("false", 1), ("null", 2)])
+    def test_exit_code_is_the_answer(self, allowed: str, code: int) -> None:
+        server = StoredAnswer(answer(allowed))
+        assert exit_code(server, "home", "2", "45") == code
+        assert server.requests == [
+            {"path": "/headroom", "token": None, "device": ["home"], "kw": ["2"], "minutes": ["45"]}
+        ]
+
+    def test_exit_code_of_an_old_answer_is_2(self) -> None:
+        assert exit_code(StoredAnswer(answer("true", -1)), "home", "2", "45") == 2
+
+    @pytest.mark.parametrize(("body", "status"), [("{}", 200), ("", 200), (answer("true"), 404), (answer("true"), 500)])
+    def test_exit_code_without_an_answer_is_2(self, body: str, status: int) -> None:
+        assert exit_code(StoredAnswer(body, status), "home", "2", "45") == 2
+
+    def test_token_and_unusual_names_are_sent_as_they_are(self) -> None:
+        server = StoredAnswer(answer("true"))
+        assert exit_code(server, "a&b", "2", "45", GAPCAST_TOKEN="secret") == 0
+        assert (server.requests[0]["token"], server.requests[0]["device"]) == ("Bearer secret", ["a&b"])
+
+    def test_exit_code_without_a_gateway_is_2(self) -> None:
+        server = StoredAnswer("")
+        server.close()
+        assert subprocess.run(
+            [SHELL / "may-draw", "home", "2", "45"], env=os.environ | {"GAPCAST_URL": server.url},
+            capture_output=True, timeout=GUARD_S, check=False,
+        ).returncode == 2  # fmt: skip

@@ -1,0 +1,259 @@
+"""The panel of the running billing window: its words, its bar, and what it shows without a current demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.document import demand_document
+from gapcast.core.demand.options import LimitSource
+from gapcast.core.grid import MINUTE_MS, minute_label
+from tests.page.conftest import House, Look
+from tests.page.test_access import faults
+from tests.support.brokers import MosquittoBroker
+from tests.support.browser import DESKTOP, PHONE, Window
+from tests.support.demands import DEMAND
+from tests.support.gateways import Gateway
+from tests.support.models import models_with_outlook
+from tests.support.peers import peer_of
+
+KW = "\xa0kW"
+PEAKS_KW = (3.214, 2.98)
+#: Published a minute and a few seconds after the start of its newest minute, as live.
+LIVE = replace(DEMAND, issued_at_ms=DEMAND.observed_minute * MINUTE_MS + 63_000)
+
+
+def changed(demand: Demand = LIVE, **changes: Any) -> Demand:
+    """Return ``demand`` with ``changes`` of its running window, or of itself."""
+    of_window = {name: value for name, value in changes.items() if hasattr(demand.running, name)}
+    of_demand = {name: value for name, value in changes.items() if name not in of_window}
+    return replace(demand, running=replace(demand.running, **of_window), **of_demand)
+
+
+def document_of(demand: Demand) -> dict[str, Any]:
+    """Return what ``GET /demand`` returns of ``demand``."""
+    peaks = [
+        {"start": minute_label(DEMAND.running.start_minute - 1_440 * i), "kw": kw} for i, kw in enumerate(PEAKS_KW)
+    ]
+    return demand_document(demand) | {"month_peaks": peaks}
+
+
+def look_at(look: Look, house: House, demand: Demand | None, after_s: float = 65, **options: Any) -> Window:
+    """Open the page of a device that has ``demand``, at ``after_s`` from the start of its newest minute."""
+    window = look("about:blank", timezone_id="Europe/Brussels", **options)
+    window.page.add_init_script(f"Date.now = () => {DEMAND.observed_minute * MINUTE_MS + round(after_s * 1_000)}")
+
+    def with_demand(route: Any) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"demand": demand and document_of(demand)})
+
+    window.page.route("**/devices/home", with_demand)
+    window.open(house.url + "#device=home")
+    window.page.locator("#chart canvas").wait_for()
+    return window
+
+
+def test_panel_shows_the_window_and_its_headroom(house: House, look: Look) -> None:
+    window = look_at(look, house, LIVE)
+    window.see("#demand-head", "Billing window 12:30 to 12:45")
+    assert window.text("#demand-valid").startswith("Valid until 12:45")
+    assert (window.data("#headroom"), window.text("#headroom")) == (1_234, "1.2")
+    assert window.text("#headroom-text") == "may be added until 12:45"
+    assert window.text("#headroom-risk") == "to keep the risk of exceeding the limit or the fuse at 5\xa0%"
+    assert window.text("#chance") == f"Very unlikely to exceed 2.50{KW}"
+    assert window.text("#chance-number") == "(1\xa0%)"
+    assert window.text("#elapsed-text") == "11 of 15 minutes"
+    assert window.page.locator("#elapsed").evaluate("bar => [bar.value, bar.max]") == [11, 15]
+    assert window.text("#demand-facts").split("\n") == [
+        "Mean so far", f"1.20{KW}",
+        "Expected mean", f"1.30{KW} (median 1.25; 90 % interval 1.10 to 1.90)",
+        "Limit", f"2.50{KW}, configured",
+        "Fuse", f"9.20{KW}; very unlikely that a minute is above (under 1\xa0%)",
+        "Next window", f"12:45 to 13:00: 2.60{KW} expected (0.80 to 4.00); no limit",
+    ]  # fmt: skip
+    peaks = window.page.locator("#peaks li").evaluate_all("all => all.map((one) => one.innerText.split('\\n'))")
+    assert peaks == [["Tue 28 Mar, 12:30", f"3.21{KW}"], ["Mon 27 Mar, 12:30", f"2.98{KW}"]]
+
+
+def test_bar_is_to_scale(house: House, look: Look) -> None:
+    window = look_at(look, house, LIVE)
+    window.page.locator("#bar").wait_for()
+    left = """(id) => {
+      const [part, track] = [id, 'bar'].map((one) => document.querySelector(`#${one}`).getBoundingClientRect());
+      return [part.left, part.right].map((x) => (x - track.left) / track.width);
+    }"""
+    parts = {name: window.page.evaluate(left, f"bar-{name}") for name in ("drawn", "band", "end", "limit")}
+    high_kw = 2.5 * 1.06
+    for name, (low_kw, top_kw) in {"drawn": (0, 1.2 * 11 / 15), "band": (1.1, 1.9)}.items():
+        assert parts[name] == pytest.approx([low_kw / high_kw, top_kw / high_kw], abs=0.002)
+    for name, at_kw in {"end": 1.3, "limit": 2.5}.items():
+        assert sum(parts[name]) / 2 == pytest.approx(at_kw / high_kw, abs=0.002)
+    assert window.page.locator("#bar").get_attribute("aria-label") == (
+        "Mean of the window: 0.88 kW drawn so far, 1.30 kW expected, 90 % interval 1.10 to 1.90 kW, limit 2.50 kW"
+    )
+    for label in ("#bar-limit-label", "#bar-end-label"):
+        box, around = (window.page.locator(one).bounding_box() for one in (label, "#bar"))
+        assert box is not None
+        assert around is not None
+        assert around["x"] <= box["x"]
+        assert box["x"] + box["width"] <= around["x"] + around["width"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "figure", "text"),
+    [
+        ({"headroom_kw": -0.51}, "0.6", "must go off until 12:45"),
+        ({"headroom_kw": 0.099}, "0", "Nothing may be added until 12:45"),
+        ({"so_far_kw": 3.6, "headroom_kw": -8.0, "p_exceed": 0.999}, None,
+         f"The limit is exceeded: with nothing more drawn until 12:45, the mean is 2.64{KW}"),
+        ({"limit_kw": None, "fuse_kw": None, "p_fuse": None}, None, "No limit until 12:45"),
+        ({"limit_kw": None}, "1.2", "may be added until 12:45"),
+    ],
+    ids=["over", "step", "exceeded", "unlimited", "fuse"],
+)  # fmt: skip
+def test_headroom_in_words(house: House, look: Look, changes: dict[str, Any], figure: str | None, text: str) -> None:
+    window = look_at(look, house, changed(**changes))
+    window.see("#headroom-text", text)
+    assert window.page.locator("#headroom-figure").is_visible() == (figure is not None)
+    if figure is not None:
+        assert window.text("#headroom") == figure
+
+
+def test_panel_is_hidden_without_demand(house: House, look: Look) -> None:
+    window = look_at(look, house, None)
+    window.see("#chart-note", "Last 3 hours")
+    assert not window.page.locator("#demand").is_visible()
+
+
+@pytest.mark.parametrize(("after_s", "is_over"), [(6 * 60, False), (5 * 60, True)])
+def test_panel_shows_no_headroom_that_has_expired(house: House, look: Look, after_s: float, is_over: bool) -> None:
+    window = look_at(look, house, LIVE, after_s)
+    window.see("#demand-valid", "Was valid until 12:45")
+    if is_over:
+        window.see("#headroom-text", "The window is over; the next reading begins a new one")
+        assert not window.page.locator("#headroom-figure").is_visible()
+    else:
+        window.see("#demand-problem", "treat the headroom as 0 kW")
+        assert not window.page.locator("#demand-now").is_visible()
+    window.see("#peaks", "3.21")
+
+
+def test_panel_expires_while_it_is_open(house: House, look: Look) -> None:
+    window = look_at(look, house, LIVE)
+    window.see("#headroom-text", "may be added")
+    window.page.evaluate(
+        """async (document) => {
+          const { DemandPanel } = await import('./page/demand-panel.js');
+          const { Demand } = await import('./page/demand.js');
+          const over = new Demand(document).expiresMs + 60_000;
+          Date.now = () => over - 1;
+          new DemandPanel().draw({ demand: document, monthPeaks: [] });
+          Date.now = () => over;
+        }""",
+        document_of(LIVE),
+    )
+    window.see("#demand-problem", "the newest reading is too old")
+    assert not window.page.locator("#demand-now").is_visible()
+
+
+def test_demand_words_and_numbers(house: House, look: Look) -> None:
+    window = look(house.url)
+
+    def of(expression: str, demand: Demand = LIVE) -> Any:
+        return window.page.evaluate(
+            "async (document) => { const demands = await import('./page/demand.js');"
+            f"const demand = new demands.Demand(document); return {expression} }}",
+            document_of(demand),
+        )
+
+    words = of("[0, 0.099, 0.1, 0.33, 0.5, 0.66, 0.9, 1].map(demands.chance)")
+    assert words == [
+        "very unlikely", "very unlikely", "unlikely", "about even chance", "about even chance",
+        "likely", "very likely", "very likely",
+    ]  # fmt: skip
+    numbers = of("[0, 0.009, 0.124, 0.989, 0.9999].map(demands.chanceNumber)")
+    assert numbers == ["under 1\xa0%", "under 1\xa0%", "12\xa0%", "99\xa0%", "over 99\xa0%"]
+    assert of("[1999, 100, 99, 0, -1, -501].map(demands.headroom)") == [
+        ["1.9", False], ["0.1", False], ["0", False], ["0", False], ["0.1", True], ["0.6", True],
+    ]  # fmt: skip
+    by_peak = changed(limit_source=LimitSource.MONTH_PEAK)
+    assert of("demand.limitText", by_peak) == f"2.50{KW}, the month\u2019s peak"
+    for peak_kw in (None, 2.2):
+        floor = changed(by_peak, month_peak_kw=peak_kw)
+        assert of("demand.limitText", floor) == f"2.50{KW}, the least that is billed"
+    assert of("demand.limitText", changed(limit_source=LimitSource.SET)) == f"2.50{KW}, set while running"
+    assert of("demand.chanceText", changed(limit_kw=None)) == ["No limit applies to this window", ""]
+    assert of("demand.chanceText", changed(so_far_kw=3.6)) == [f"Above 2.50{KW} already", ""]
+    ratings = [of("demand.rating", changed(p_exceed=p)) for p in (0.05, 0.051, 0.5)]
+    assert ratings == ["good", "wait", "bad"]
+    following = replace(LIVE, next=replace(LIVE.next, limit_kw=2.5, p_exceed=0.5))
+    assert of("demand.nextText", following).endswith(
+        f"about even chance to exceed 2.50{KW} (50\xa0%); headroom -0.2{KW}"
+    )
+    assert of("[new demands.PowerScale([-1, null, 1]).at(-1), new demands.PowerScale([2]).at(0)]") == [0, 0]
+
+
+def test_demand_expires_by_the_clock_and_in_a_replay_by_its_age(house: House, look: Look) -> None:
+    window = look(house.url)
+    phases = """async ([document, from]) => {
+      const demand = new (await import('./page/demand.js')).Demand(document);
+      return [299, 300, 359, 360].map((seconds) => demand.phaseAt(1_000 * (from + seconds))[0]);
+    }"""
+    at_s = DEMAND.observed_minute * 60
+    assert window.page.evaluate(phases, [document_of(LIVE), at_s]) == ["current", "over", "over", "expired"]
+    early = changed(end_minute=LIVE.valid_until_minute + 4)
+    assert window.page.evaluate(phases, [document_of(early), at_s]) == ["current", "expired", "expired", "expired"]
+    later_s = at_s + 2 * 86_400
+    replay = replace(early, issued_at_ms=later_s * 1_000)
+    assert window.page.evaluate(phases, [document_of(replay), later_s])[:2] == ["current", "expired"]
+
+
+def test_panel_follows_the_events(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, tmp_path: Path
+) -> None:
+    gateway = start(mosquitto, **models_with_outlook(tmp_path / "models"), demand={"limit_kw": 2.5, "hours": ""})
+    url = f"{gateway.url}/demand?device=home"
+    reading = '{{"ts": "2026-11-03T17:{:02}:00Z", "gap_kw": {}}}'
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in range(20):
+            peer.publish("gap/home/reading", reading.format(minute, 1 + minute % 4 / 10))
+        gateway.wait_taken(20)
+        window = look("about:blank", timezone_id="UTC")
+        first = httpx.get(f"{gateway.url}/devices/home").json()
+        issued_ms = round(datetime.fromisoformat(first["demand"]["issued_at"]).timestamp() * 1_000)
+        window.page.add_init_script(f"Date.now = () => {issued_ms}")  # it does not expire while the test runs
+        window.page.route("**/devices/home", lambda route: route.fulfill(json=first))  # so that events alone are new
+        window.open(f"{gateway.url}/#device=home")
+        window.see("#demand-head", "Billing window 17:15 to 17:30")
+        window.see("#elapsed-text", "5 of 15 minutes")
+        assert window.data("#headroom") == first["demand"]["headroom_w"]
+        window.see("#peaks", f"Tue 3 Nov, 17:00\n{first['demand']['month_peaks'][0]['kw']:.2f}{KW}")
+        assert httpx.put(url.replace("/demand?", "/demand/limit?"), json=2.25).status_code == 200
+        peer.publish("gap/home/reading", reading.format(20, 2.4))
+        gateway.wait_taken(21)
+        newest = httpx.get(url).json()
+        window.see("#elapsed-text", "6 of 15 minutes")
+        window.see("#demand-facts", f"2.25{KW}, set while running")
+        window.see("#demand-facts", f"Mean so far\n{newest['so_far_kw']:.2f}{KW}")
+        assert window.data("#headroom") == newest["headroom_w"]
+        window.see("#peaks", "17:00")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("p_exceed", [0.01, 0.2, 0.95])
+def test_axe_finds_no_fault_in_the_panel(
+    house: House, look: Look, colours: str, viewport: dict[str, int], p_exceed: float
+) -> None:
+    demand = changed(p_exceed=p_exceed, headroom_kw=0.5 - p_exceed)
+    window = look_at(look, house, demand, color_scheme=colours, viewport=viewport)
+    window.see("#headroom-text", "until")
+    assert faults(window) == []
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

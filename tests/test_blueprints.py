@@ -1,0 +1,66 @@
+"""The blueprints for Home Assistant, as files; tests/homeassistant runs them in a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.optional_tools import ROOT
+
+BLUEPRINTS = sorted((ROOT / "deploy" / "homeassistant" / "blueprints" / "automation" / "gapcast").glob("*.yaml"))
+ADDON: dict[str, Any] = yaml.safe_load((ROOT / "homeassistant-addon" / "config.yaml").read_text(encoding="utf-8"))
+
+
+class Input(str):
+    """The name of an input that ``!input`` refers to."""
+
+    __slots__ = ()
+
+
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Reads Home Assistant's tag ``!input``."""
+
+
+Loader.add_constructor("!input", lambda loader, node: Input(loader.construct_scalar(node)))
+
+
+def load(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a safe loader's child
+    return document
+
+
+def inputs_used(value: object) -> Iterator[str]:
+    if isinstance(value, Input):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from inputs_used(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from inputs_used(one)
+
+
+@pytest.mark.parametrize("file", BLUEPRINTS, ids=[file.stem for file in BLUEPRINTS])
+def test_blueprint_declares_the_inputs_that_it_uses(file: Path) -> None:
+    document = load(file)
+    head = document.pop("blueprint")
+    assert head["domain"] == "automation"
+    assert set(inputs_used(document)) == set(head["input"])
+    assert all(one["name"] and one["selector"] for one in head["input"].values())
+
+
+@pytest.mark.parametrize("file", BLUEPRINTS, ids=[file.stem for file in BLUEPRINTS])
+def test_blueprint_requires_the_home_assistant_of_the_addon(file: Path) -> None:
+    assert load(file)["blueprint"]["homeassistant"]["min_version"] == ADDON["homeassistant"]
+
+
+def test_blueprints_are_documented() -> None:
+    page = " ".join((ROOT / "docs" / "demand-home-assistant.md").read_text(encoding="utf-8").split())
+    assert [file.stem for file in BLUEPRINTS] == ["shed_load", "start_appliance"]
+    for file in BLUEPRINTS:
+        assert f"../{file.relative_to(ROOT)}" in page
+        assert load(file)["blueprint"]["name"] in page

@@ -1,0 +1,172 @@
+"""Demands in the service: they follow the outlooks, and their limits can be changed while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, PayloadError
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.plan import LoadPlan
+from gapcast.core.reading import Reading
+from gapcast.predictors.baselines import Persistence
+from gapcast.service.persistence import NoStateStore
+from gapcast.service.service import Service
+from tests.core.demand.runs import MONDAY
+from tests.support.links import MemoryLink
+from tests.support.outlook_model import OutlookModel
+
+PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=1.0))
+
+
+class RecordedChanges(NoStateStore):
+    """Records the persisted changes, and the number of readings before each."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[int, object]] = []
+        self.n_readings = 0
+
+    def append_batch(self, readings: Any, issued_at_ms: int, samples: Any = ()) -> None:
+        self.n_readings += len(readings)
+
+    def forget(self, device: str) -> None:
+        self.changes.append((self.n_readings, device))
+
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        self.changes.append((self.n_readings, (device, plan)))
+
+    def change_demand(self, change: object) -> None:
+        self.changes.append((self.n_readings, change))
+
+
+@pytest.fixture
+def link() -> MemoryLink:
+    return MemoryLink()
+
+
+def service_of(link: MemoryLink, plan: DemandPlan = PLAN, store: NoStateStore | None = None) -> Service:
+    model = Persistence()
+    engine = Engine(model, outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=plan)
+    return Service(link, engine, {model.name: model}, state_store=store)
+
+
+def run(service: Service, link: MemoryLink, first: int = 0, n: int = 3, kw: float = 2.0) -> None:
+    link.put(*(Reading("home", MONDAY + first + i, kw) for i in range(n)))
+    service.run_once(0)
+
+
+def test_service_publishes_and_counts_demands(link: MemoryLink) -> None:
+    service = service_of(link)
+    service.feed.listen(lambda: None)
+    run(service, link)
+    assert [demand.running.elapsed_min for demand in link.demands] == [2, 3]
+    assert link.demands[-1] == service.queries.demands.of("home")
+    assert service.statistics.n_demands == 2
+    events, missed = service.feed.drain()
+    assert not missed
+    assert [list(one) for one in events if isinstance(one, Demands)] == [link.demands]
+
+
+def test_service_without_limits_publishes_no_demands(link: MemoryLink) -> None:
+    service = service_of(link, DemandPlan())
+    run(service, link)
+    assert link.demands == []
+    assert len(link.outlooks) == 2
+
+
+def test_service_without_outlooks_of_a_batch_continues_the_windows(
+    link: MemoryLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = service_of(link)
+
+    def fail(*_: object) -> Outlooks:
+        msg = "the model cannot be run"
+        raise ModelError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "outlook", fail)
+        run(service, link)
+    assert link.demands == []
+    run(service, link, 3, 1)
+    assert [demand.running.n_known for demand in link.demands] == [4]
+
+
+def test_service_demand_that_fails_does_not_affect_forecasts(link: MemoryLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = service_of(link)
+
+    def fail(*_: object) -> Demands:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Engine, "demand", fail)
+    run(service, link)
+    assert (len(link.published), len(link.outlooks), link.demands) == (2, 2, [])
+    assert service.statistics.internal_errors["demand"] == 1
+
+
+def test_service_persists_changes_between_batches(link: MemoryLink) -> None:
+    store = RecordedChanges()
+    service = service_of(link, store=store)
+    run(service, link, n=16)
+    service.demand_changes.set_demand_limit("home", 3.5)
+    service.demand_changes.correct_month_peak("home", MonthPeak(1.5, None))
+    run(service, link, 16)
+    assert link.demands[-1].running.limit_kw == 3.5
+    assert link.demands[-1].month_peak_kw == 1.5
+    service.demand_changes.set_demand_limit("home", None)
+    run(service, link, 19)
+    assert link.demands[-1].running.limit_kw == 1.5
+    service.forget("home")
+    for _ in range(2):
+        service.run_once(0)
+    assert store.changes == [
+        (16, LimitChange("home", 3.5)),
+        (16, CorrectedMonthPeak("home", MonthPeak(1.5, None))),
+        (19, LimitChange("home", None)),
+        (22, "home"),
+    ]
+
+
+def test_service_refused_change_is_not_persisted(link: MemoryLink) -> None:
+    store = RecordedChanges()
+    service = service_of(link, store=store)
+    with pytest.raises(PayloadError):
+        service.demand_changes.set_demand_limit("home", 0.0)
+    with pytest.raises(PayloadError):
+        service.demand_changes.correct_month_peak("home", MonthPeak(1.0, None))
+    run(service, link)
+    assert store.changes == []
+
+
+def test_service_uses_the_registers_of_the_meter(link: MemoryLink) -> None:
+    store = RecordedChanges()
+    service = service_of(link, store=store)
+    changes = service.demand_changes
+    changes.record_peak_register("home", 4.0)  # no window is over
+    run(service, link, n=16)
+    for kw in (4.0, 4.0, 4.0004):
+        changes.record_peak_register("home", kw)
+    changes.record_running_register("home", 0.4, (MONDAY + 18) * 60_000)
+    run(service, link, 16, 2)
+    assert link.demands[-1].month_peak_kw == 4.0
+    assert link.demands[-1].running.so_far_kw == pytest.approx(2.0)
+    assert store.changes == [(16, CorrectedMonthPeak("home", MonthPeak(4.0, None)))]
+
+
+def test_service_demand_of_a_device_forgotten_meanwhile_is_left_out(
+    link: MemoryLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = service_of(link)
+    run(service, link)
+
+    def forget(*_: object) -> None:
+        service.forget("home")
+
+    monkeypatch.setattr(link, "publish_measured", forget)  # another thread, while the batch is published
+    run(service, link, 3)
+    assert len(link.demands) == 2

@@ -1,0 +1,35 @@
+"""Scores models on several houses by kind and lead time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.houses.evaluation import HousesPlan, data_of
+from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
+from gapcast_trainer.lead_evaluation import check_lead_times, score_leads
+
+
+def evaluate_house_leads(
+    models: Sequence[TflitePredictor],
+    houses: Mapping[str, Clean],
+    lead_times_min: Sequence[int],
+    plan: HousesPlan,
+    note: Callable[[str], object] = lambda _: None,
+) -> HousesLeadEvaluation:
+    """Score ``models`` at ``lead_times_min`` on each of ``houses``, on the minutes that ``plan`` selects.
+
+    Peers are boosted trees of the house's own first part, a pair for each kind and lead time. ``note`` is called with
+    progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if a model has not all lead times, or if a house
+    has no minutes to score or too few to fit to.
+    """
+    for model in models:
+        check_lead_times(model.name, model.lead_times_min, lead_times_min)
+    found = {}
+    for name, clean in houses.items():
+        data = data_of(models, clean, plan)
+        rows = plan.fit_rows if plan.peers else None
+        found[name] = score_leads(models, data, lead_times_min, peers=plan.peers, peers_rows=rows, note=note)
+        note(f"{name}: {found[name].n:,} windows")
+    return HousesLeadEvaluation(found)

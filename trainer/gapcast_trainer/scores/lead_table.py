@@ -1,0 +1,83 @@
+"""An evaluation by lead time and kind as tables of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
+from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
+from gapcast_trainer.scores.record import ScoreRecord
+from gapcast_trainer.scores.table import NONE, shown, table
+
+#: Heads by kind.
+KIND_TITLES = dict(zip(KINDS, ("The minute at the lead time", "The mean of all minutes until then"), strict=True))
+#: The reference forecasts that skill is stated against.
+SKILL_REFERENCES = REFERENCES[:2]
+COVERAGE_TITLE = "Share within the 90 % interval"
+_Cell = Callable[[LeadRow, ScoreRecord, int], str]
+
+
+def introduction(found: LeadEvaluation) -> list[str]:
+    """Return sentences that describe what was scored."""
+    span = found.span
+    sentences = [
+        f"{found.n:,} windows that end with {WHOLE_MIN} real readings in a row, from {span.first:%Y-%m-%d %H:%M} until "
+        f"{span.until:%Y-%m-%d %H:%M} UTC ({span.why})"
+    ]
+    if span.fitted_to:
+        names = ", ".join(span.fitted_to)
+        sentences.append(f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on")
+    return sentences
+
+
+def lead_lines(found: LeadEvaluation) -> Iterator[str]:
+    """Yield the tables for a terminal, for each kind: errors, skill against two references, and coverage."""
+    yield from introduction(found)
+    for kind in KINDS:
+        yield ""
+        yield f"{KIND_TITLES[kind]}: MSE kW² / MAE kW (of the median where there is one) by minutes ahead"
+        yield from _table(found, figure_cells(found, kind, both_errors))
+        for reference in SKILL_REFERENCES:
+            yield f"Skill against {spoken(reference)}"
+            yield from _table(found, skill_cells(found, kind, reference))
+        yield COVERAGE_TITLE
+        yield from _table(found, figure_cells(found, kind, lambda record: shown(record.coverage)))
+
+
+def both_errors(record: ScoreRecord) -> str:
+    """Format MSE and MAE."""
+    return f"{shown(record.mse_kw2)} / {shown(record.best_mae_kw)}"
+
+
+def spoken(reference: str) -> str:
+    """Return the name of a reference forecast in a sentence.
+
+    >>> spoken("last_window")
+    'last window'
+    """
+    return reference.replace("_", " ")
+
+
+def figure_cells(found: LeadEvaluation, kind: str, figure: Callable[[ScoreRecord], str]) -> list[tuple[str, list[str]]]:
+    """Return the ``figure`` of each forecaster that has one, by name: a text for each lead time."""
+    return _cells(found, kind, lambda _, record, __: figure(record))
+
+
+def skill_cells(found: LeadEvaluation, kind: str, reference: str) -> list[tuple[str, list[str]]]:
+    """Return the skill against ``reference`` of each forecaster that has one: a text for each lead time."""
+    return _cells(found, kind, lambda row, _, lead: shown(found.skill(row, kind, lead, reference), 3))
+
+
+def _cells(found: LeadEvaluation, kind: str, cell: _Cell) -> list[tuple[str, list[str]]]:
+    rows = []
+    for row in found.rows:
+        records = {lead: row.record(kind, lead) for lead in found.lead_times_min}
+        cells = [NONE if record is None else cell(row, record, lead) for lead, record in records.items()]
+        if any(one != NONE for one in cells):
+            rows.append((row.name, cells))
+    return rows
+
+
+def _table(found: LeadEvaluation, rows: Sequence[tuple[str, list[str]]]) -> list[str]:
+    return table("min", [str(lead) for lead in found.lead_times_min], rows, 18)
