@@ -37,14 +37,18 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture
-def restored_logs() -> Iterator[None]:
-    """Undo the configuration of logs by a command that the test runs in this process."""
+def restored_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo the configuration of logs by a command that the test runs in this process.
+
+    Loggers are not cached meanwhile: a cached one would keep the command's configuration in later tests.
+    """
     import structlog
 
-    before, root = structlog.get_config(), logging.getLogger()
+    before, root, configure = structlog.get_config(), logging.getLogger(), structlog.configure
     handlers, level = root.handlers[:], root.level
+    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
     yield
-    structlog.configure(**before)
+    configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -52,6 +52,14 @@ def test_demand_months_may_pass_the_end_of_the_year(text: str, months: set[int])
     assert load(None, {}, demand(months=text)).demand.options.active.months == months
 
 
+def test_demand_floor_is_no_problem_of_a_small_meter_until_it_is_used() -> None:
+    limits = {"limits": {"max_kw": 1.0}}
+    assert load(None, {}, limits).demand.floor_kw == 2.5
+    assert load(None, {}, {**limits, **demand(limit_kw=0.5)}).demand.is_limited
+    with pytest.raises(SettingsError, match=r"demand\.floor_kw: 2\.5 kW is above limits\.max_kw \(1\): lower it"):
+        load(None, {}, {**limits, **demand(limit_kw="month_peak")})
+
+
 def test_demand_hours_until_24_00_end_the_day() -> None:
     assert load(None, {}, demand(hours="00:00-24:00")).demand.options.active.hours == ((0, 1440),)
 

@@ -28,6 +28,8 @@ from tests.backtest.test_outlooks import csv_file, settings_with
 from tests.support.houses import FIRST, Smooth, house_kw
 from tests.support.outlook_model import OutlookModel
 
+pytestmark = pytest.mark.usefixtures("restored_logs")
+
 LIMIT_KW = 0.6
 
 

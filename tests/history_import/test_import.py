@@ -168,6 +168,7 @@ def test_import_of_an_unknown_submeter_is_refused(tmp_path: Path, names: tuple[s
     assert not stored(settings)
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_import_command_takes_submeters(tmp_path: Path) -> None:
     """Options of submeters have the meaning that they have in a back-test."""
     arguments = [str(with_car(tmp_path / "a.csv")), "--device", "home", "--set", f"state.path={tmp_path / 'state'}"]

@@ -18,6 +18,8 @@ from gapcast.core.errors import StateError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import rls_model
 from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.ensemble_state import EnsembleState
+from gapcast.core.learning.ensemble_update import EnsembleUpdate
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.reading import Reading
@@ -62,24 +64,38 @@ class _Moments:
                 self.sample.append((columns.copy(), change))
 
 
+class _MomentsUpdate(EnsembleUpdate):
+    """Collects the inputs and outcomes of the online model instead of learning from them."""
+
+    def __init__(self, state: EnsembleState, n_columns: int) -> None:
+        super().__init__(state)
+        self.moments = [_Moments(n_columns) for _ in range(state.options.max_devices)]
+
+    def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
+        """Add the outcomes ``changes`` ``[N]`` of the inputs ``columns`` ``[N, D]`` to the moments of ``rows``."""
+        del n_outcomes
+        changes = np.clip(changes, -rls_model.LIMIT, rls_model.LIMIT)
+        for row, own, change in zip(rows.tolist(), columns, changes.tolist(), strict=True):
+            self.moments[row - 1].add(own, change)
+
+
 class _MomentsEnsemble(Ensemble):
-    """An ensemble that collects the inputs and outcomes of its online model instead of learning from them."""
+    """An ensemble that collects moments instead of learning."""
 
     def __init__(self, n_houses: int) -> None:
         persistence = Persistence(WindowSpec(_CONTEXT_MIN))
         super().__init__([persistence], EnsembleOptions(max_devices=n_houses), UTC)
-        self.moments = [_Moments(self._inputs.rls_features.width) for _ in range(n_houses)]
+        self._update = self._moments_update = _MomentsUpdate(self._state, self._inputs.rls_features.width)
+
+    @property
+    def moments(self) -> list[_Moments]:
+        """The moments of each house."""
+        return self._moments_update.moments
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
         return self._inputs.rls_features.names
-
-    def _update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
-        del n_outcomes
-        changes = np.clip(changes, -rls_model.LIMIT, rls_model.LIMIT)
-        for row, own, change in zip(rows.tolist(), columns, changes.tolist(), strict=True):
-            self.moments[row - 1].add(own, change)
 
 
 def fit_prior(

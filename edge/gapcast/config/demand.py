@@ -173,9 +173,11 @@ def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool)
     """
     yield from register_problems(demand.registers)
     for key, keys in demand.sections():
+        # The default of floor_kw, which without month_peak is of no effect, is no problem of a small meter.
+        is_unused = not keys.options.by_month_peak and keys.floor_kw == DemandKeys.model_fields["floor_kw"].default
         for name in _POWERS:
             kw = getattr(keys, name)
-            if isinstance(kw, float) and kw > max_kw:
+            if isinstance(kw, float) and kw > max_kw and not (is_unused and name == "floor_kw"):
                 fix = "give it in kW" if kw > 1_000 else "lower it, or raise limits.max_kw"  # noqa: PLR2004 - watts
                 yield f"{key}.{name}: {kw:g} kW is above limits.max_kw ({max_kw:g}): {fix}"
         if keys.options.is_limited and not has_outlook:

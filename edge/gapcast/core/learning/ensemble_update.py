@@ -54,7 +54,7 @@ class EnsembleUpdate:
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, N_OUTCOMES].copy()
         if self._options.learns:
-            self._update_rls(rows + 1, columns, change_kw / scale_kw, n_outcomes)
+            self.update_rls(rows + 1, columns, change_kw / scale_kw, n_outcomes)
         if self._options.combines:
             memory = arrays["memory"][at]
             memberships = situations.memberships(levels)
@@ -68,7 +68,7 @@ class EnsembleUpdate:
         state.write_back("seen", at, seen)
         return Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw)
 
-    def _update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
+    def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
         """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""
         state = self._state.rows
         for first in range(0, len(rows), _CHUNK):
