@@ -31,7 +31,7 @@ def charger_kw(allowed_kw: float) -> float:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What came of the loads: energy that the car lacked in the morning, and how much later the dishwasher started.
+    """The result for the loads: energy that the car lacked in the morning, and how much later the dishwasher started.
 
     ``n_short`` are mornings on which the car lacked more than a tenth of its need, ``n_forced`` evenings on which the
     dishwasher started because it had to.

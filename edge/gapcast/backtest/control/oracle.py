@@ -52,7 +52,7 @@ class _Evening(NamedTuple):
 
 
 def run_oracle(house: ControlledHouse, options: DemandOptions) -> tuple[F64, LoadResult]:
-    """Return the power ``[T]`` of ``house`` with the loads, and what came of them."""
+    """Return the power ``[T]`` of ``house`` with the loads, and their result."""
     total_kw = house.kw.copy()
     result = LoadResult()
     months = months_of(house.local // DAY_MIN)

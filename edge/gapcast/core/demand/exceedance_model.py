@@ -20,7 +20,7 @@ F64 = NDArray[np.float64]
 PRIOR: Final = np.concatenate(([-0.1, 0.9, 0.6, 0.75], np.zeros(WIDTH - 4)))
 #: Information in the prior about each coefficient: what about that many outcomes at even odds tell, times four.
 _PRIOR_INFORMATION: Final = 15.0
-#: Part of what outcomes told that stays after another one: it halves in 69,000 windows, two years.
+#: Factor by which the information of earlier outcomes decays with each one: it halves in 69,000 windows, two years.
 _KEPT: Final = 1.0 - 1e-5
 #: The diagonal is larger by this factor where equations are solved, so that a damaged matrix can be, too.
 _MARGIN: Final = 1.0 + 1e-7
