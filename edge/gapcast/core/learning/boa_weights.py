@@ -90,11 +90,11 @@ def prior_weights(n_members: int) -> F64:
 
 def specialists_of(memory: F32, log_prior: F64) -> F32:
     """Return the weights of the specialists for ``memory`` ``[N, 3, 2, S, E]``: ``[N, 2, S, E]``, in no unit."""
-    rate = _rate(memory)
-    score = np.log(rate) + rate * memory[:, _REGRET] + log_prior.astype(np.float32)
+    rate = _rate(memory).astype(np.float64)
+    score = np.log(rate) + rate * memory[:, _REGRET] + log_prior
     score -= score[..., -1:, :].max(-1, keepdims=True)
-    score -= np.maximum(score.max(-1, keepdims=True) - np.float32(_MAX_LOG), np.float32(0.0))
-    weights: F32 = np.exp(score, out=score)
+    score -= np.maximum(score.max(-1, keepdims=True) - _MAX_LOG, 0.0)
+    weights: F32 = np.exp(score).astype(np.float32)
     return weights
 
 

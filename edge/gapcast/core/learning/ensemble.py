@@ -3,8 +3,8 @@
 The members are the models, an RLS model that learns online, the trees of the night's refit where they are used, an RLS
 model that also learns from submeters if there are any, and persistence. Their weighted mean and median form the
 forecast, with a calibrated interval around the median. When the reading of the target minute arrives, the RLS models,
-weights and interval learn from it, separately for each device. The devices of a batch are computed together in numpy;
-several readings of one device are processed in order, so that a batch gives the same result as its readings one by one.
+weights and interval learn from it, separately for each device. The devices of a batch are computed together, in C
+where it is compiled (:mod:`.compiled_step`) or in numpy; several readings of one device are processed in order, so that a batch gives the same result as its readings one by one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.learning.compiled_step import CompiledStep
 from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
 from gapcast.core.learning.ensemble_state import EnsembleState
@@ -43,10 +44,12 @@ class Ensemble:
         zone: tzinfo = UTC,
         *,
         prior: RlsPrior | None = None,
+        compiled: bool = True,
     ) -> None:
         """Combine ``models``, the first of which is the primary one.
 
         The RLS model starts from ``prior`` if that is for its columns and horizon, else as the primary model.
+        ``compiled``: use the compiled step where it can be used; the results are the same.
         """
         self.options = options
         #: Limits of readings, and the range of forecasts.
@@ -63,6 +66,8 @@ class Ensemble:
         self._state = EnsembleState(inputs, options, prior)
         self._combination = MemberCombination(inputs, self._state, options, self.forecast_range)
         self._update = EnsembleUpdate(self._state)
+        #: The compiled step; None: numpy is used.
+        self.compiled = CompiledStep.of(inputs, self._state, self._combination) if compiled else None
         self._unlearned: UnlearnedForecasts | None = None
         self._outcomes: list[Outcomes] = []
 
@@ -100,6 +105,9 @@ class Ensemble:
         the devices' own forests, NaN for a device without one (None: for all). With ``options.n_submeters`` K the
         windows are ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
         """
+        if self.compiled is not None:
+            self._learn_pending()
+            return self.compiled.forecast(rows, minutes, windows, predictions, filled, forests_kw)
         if self.submetered is None:
             inputs = self._inputs.collect(rows, minutes, windows, predictions, forests_kw)
         else:
@@ -162,10 +170,13 @@ class Ensemble:
     def _learn_pending(self) -> None:
         """Learn from the readings of the last round.
 
-        This runs only before the next round, after the forecasts of the last one were published.
+        This runs only before the next round, after the forecasts of the last one were published. The compiled step
+        does so for the rounds of a batch, and leaves the last one of each device.
         """
-        unlearned, self._unlearned = self._unlearned, None
-        if unlearned is not None:
-            outcomes = self._update.learn(unlearned)
-            if outcomes is not None:
-                self._outcomes.append(outcomes)
+        if self.compiled is not None:
+            outcomes = self.compiled.learn()
+        else:
+            unlearned, self._unlearned = self._unlearned, None
+            outcomes = None if unlearned is None else self._update.learn(unlearned)
+        if outcomes is not None:
+            self._outcomes.append(outcomes)

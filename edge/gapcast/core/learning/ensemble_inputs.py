@@ -104,11 +104,11 @@ class EnsembleInputs:
         self._now_and_target = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
         #: Index of each model's median among its quantiles, None if it has none; and of the first one's outer two.
-        self._median = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
-        self._outer = _pair_slice(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
+        self.medians = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
+        self.outer = _pair_slice(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
         #: Whether the first model has bounds of its own.
-        self.has_bounds = self._outer is not None
-        with_median = [i for i, median in enumerate(self._median) if median is not None]
+        self.has_bounds = self.outer is not None
+        with_median = [i for i, median in enumerate(self.medians) if median is not None]
         self._learns = learns
         #: Index of the RLS model among the members, and of the forest; None without one.
         self.learned = len(models) if learns else None
@@ -121,8 +121,10 @@ class EnsembleInputs:
             *((SUBMETERED,) if has_submeters else ()),
             PERSISTENCE,
         )
+        #: Minutes of a window: the longest context of a model.
+        self.context = max(model.spec.context for model in models)
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
-        self.rls_features = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
+        self.rls_features = RlsFeatures(self.context, member_columns, zone)
         #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.
         self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 
@@ -141,7 +143,7 @@ class EnsembleInputs:
         members_kw = np.empty((len(rows), 2, len(self.members)))
         last_kw = windows[:, -1].astype(np.float64)
         means_kw, medians_kw = [], []
-        for i, (prediction, median) in enumerate(zip(predictions, self._median, strict=True)):
+        for i, (prediction, median) in enumerate(zip(predictions, self.medians, strict=True)):
             mean_kw = prediction.mean[:, -1]
             members_kw[:, 0, i] = members_kw[:, 1, i] = mean_kw
             means_kw.append(mean_kw)
@@ -153,7 +155,7 @@ class EnsembleInputs:
         if self.refit is not None:
             members_kw[:, :, self.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
         if self._learns:
-            local = self.rls_features.local_minute(self._now_and_target + minutes)
+            local = self.local_minutes(minutes)
             columns = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])
             bins = local // BIN_MIN
         else:
@@ -162,10 +164,14 @@ class EnsembleInputs:
         bounds = self._bounds(predictions[0])
         return MemberPredictions(rows, minutes, last_kw, bins, windows, columns, members_kw, *bounds)
 
+    def local_minutes(self, minutes: I64) -> I64:
+        """Return the minutes of the local day of ``minutes`` ``[N]`` and of their targets, ``[2, N]``."""
+        return self.rls_features.local_minute(self._now_and_target + minutes)
+
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
-        quantiles, median = prediction.quantiles, self._median[0]
-        if quantiles is None or self._outer is None:
+        quantiles, median = prediction.quantiles, self.medians[0]
+        if quantiles is None or self.outer is None:
             return None, None
-        outer_kw = quantiles[:, -1, self._outer].astype(np.float64)
+        outer_kw = quantiles[:, -1, self.outer].astype(np.float64)
         inner_kw = prediction.mean[:, -1] if median is None else quantiles[:, -1, median]
         return outer_kw, conformal_interval.roots(np.abs(outer_kw - inner_kw[:, np.newaxis]))

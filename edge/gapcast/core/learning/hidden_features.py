@@ -30,26 +30,28 @@ class HiddenFeatures:
         """Use ``inputs`` with their mean and spread, in ``columns`` of a matrix by name."""
         draw = random.Random(_SEED)  # noqa: S311 - no secret; random() is the same in every version of Python
         names = [*inputs]
-        self._places = np.zeros((_N_INPUTS, N_HIDDEN), dtype=np.int64)
-        self._weights = np.zeros((_N_INPUTS, N_HIDDEN), dtype=np.float32)
-        self._offsets = np.empty(N_HIDDEN, dtype=np.float32)
+        #: Columns and weights of the inputs of each feature ``[4, 44]``, and the features' offsets ``[44]``.
+        self.places = np.zeros((_N_INPUTS, N_HIDDEN), dtype=np.int64)
+        self.weights = np.zeros((_N_INPUTS, N_HIDDEN), dtype=np.float32)
+        self.offsets = np.empty(N_HIDDEN, dtype=np.float32)
         for unit in range(N_HIDDEN):
             left = [*names]
             for i in range(_N_INPUTS):
                 name, weight = left.pop(int(draw.random() * len(left))), _RANGE * (2 * draw.random() - 1)
                 if name in columns:
-                    self._places[i, unit], self._weights[i, unit] = columns[name], weight
-            self._offsets[unit] = _RANGE * (2 * draw.random() - 1)
+                    self.places[i, unit], self.weights[i, unit] = columns[name], weight
+            self.offsets[unit] = _RANGE * (2 * draw.random() - 1)
         means = np.zeros(max(columns.values()) + 1, dtype=np.float32)
         spreads = np.ones_like(means)
         for name, column in columns.items():
             means[column], spreads[column] = inputs[name]
-        self._means, self._spreads = means, spreads
+        #: Mean and spread of each column.
+        self.means, self.spreads = means, spreads
 
     def write(self, matrix: F32, out: F32) -> None:
         """Write the features of the rows of ``matrix`` ``[N, C]`` to ``out`` ``[N, 44]``."""
-        inputs = (matrix[:, : len(self._means)] - self._means) / self._spreads
+        inputs = (matrix[:, : len(self.means)] - self.means) / self.spreads
         np.maximum(np.minimum(inputs, _LIMIT, out=inputs), -_LIMIT, out=inputs)
-        units = np.add.reduce(inputs[:, self._places] * self._weights, axis=1)
-        units += self._offsets
+        units = np.add.reduce(inputs[:, self.places] * self.weights, axis=1)
+        units += self.offsets
         np.maximum(units, 0, out=out)

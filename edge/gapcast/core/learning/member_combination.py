@@ -58,7 +58,8 @@ class MemberCombination:
         self._inputs = inputs
         self._state = state
         self._options = options
-        self._range = forecast_range
+        #: The range of forecasts.
+        self.forecast_range = forecast_range
         self._is_bounded = options.calibrates or inputs.has_bounds
 
     def combine(
@@ -109,9 +110,9 @@ class MemberCombination:
             if self._options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
         made = IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw, levels)
-        if not self._range.all_possible(kw, shares, bounded=self._is_bounded):
+        if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
             of_batch = np.arange(len(published.kw))[places]
-            published.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
+            published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, of_batch))
         published.kw[places], published.shares[places] = kw, shares
         return UnlearnedForecasts(one, made, log_width, loads)
 
@@ -135,7 +136,7 @@ class MemberCombination:
         )
         return made
 
-    def _replace_impossible(
+    def replace_impossible(
         self, rows: I64, made: IssuedForecasts, shares: F64, log_width: F64, places: I64
     ) -> list[tuple[int, float]]:
         """Replace impossible forecasts by persistence and reset the learning state of their devices, in place.
@@ -143,7 +144,7 @@ class MemberCombination:
         Bounds that alone are out of range are clipped. The stored state of a replaced forecast teaches nothing: all
         members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible value.
         """
-        forecast_range, is_bounded, kw = self._range, self._is_bounded, made.kw
+        forecast_range, is_bounded, kw = self.forecast_range, self._is_bounded, made.kw
         forecast_range.cut_bounds(kw)
         which = np.flatnonzero(forecast_range.impossible(kw, shares, bounded=is_bounded))
         if not which.size:

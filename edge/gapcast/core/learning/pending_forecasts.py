@@ -42,7 +42,8 @@ class PendingForecasts:
     def __init__(self, n_columns: int, n_members: int, horizon_min: int) -> None:
         """Store forecasts of ``n_members`` members; the RLS model has ``n_columns`` features."""
         self._horizon_min = horizon_min
-        self._n_slots = horizon_min + 1  # the forecast that is due is read after the next one is stored
+        #: Slots of a device.
+        self.n_slots = horizon_min + 1  # the forecast that is due is read after the next one is stored
         self._n_columns = n_columns
         self._to_members = 2 * n_members
         self._to_published = self._to_members + _N_PUBLISHED
@@ -51,16 +52,16 @@ class PendingForecasts:
     def initial_state(self) -> Mapping[str, NDArray[Any]]:
         """Return the initial state of a device."""
         return {
-            _MINUTE: np.full(self._n_slots, _NONE, dtype=np.int64),
-            _COLUMNS: np.zeros((self._n_slots, self._n_columns), dtype=np.float32),
-            _VALUES: np.zeros((self._n_slots, self._n_values)),
-            _LEVELS: np.zeros((self._n_slots, N_QUANTITIES), dtype=np.float32),
+            _MINUTE: np.full(self.n_slots, _NONE, dtype=np.int64),
+            _COLUMNS: np.zeros((self.n_slots, self._n_columns), dtype=np.float32),
+            _VALUES: np.zeros((self.n_slots, self._n_values)),
+            _LEVELS: np.zeros((self.n_slots, N_QUANTITIES), dtype=np.float32),
         }
 
     def store(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
         """Store ``published`` forecasts in ``rows`` of ``state`` until their target minutes."""
         target = inputs.minutes + self._horizon_min
-        slot = target % self._n_slots
+        slot = target % self.n_slots
         state.arrays[_MINUTE][rows, slot] = target
         state.arrays[_COLUMNS][rows, slot] = published.columns
         values = np.empty((len(rows), self._n_values))
@@ -77,11 +78,11 @@ class PendingForecasts:
 
     def due(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
         """Return which of ``rows`` have a forecast for ``minutes``."""
-        return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self._n_slots] == minutes)
+        return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self.n_slots] == minutes)
 
     def pop(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
         """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
-        slot = minutes % self._n_slots
+        slot = minutes % self.n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
         columns, values = state.arrays[_COLUMNS][rows, slot], state.arrays[_VALUES][rows, slot]
         members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)

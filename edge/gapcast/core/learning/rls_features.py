@@ -28,7 +28,8 @@ _STRETCHES = ((6, 10), (10, 15), (15, 20), (20, 30), (30, 60), (60, 120), (120, 
 BIN_MIN = 30
 N_BINS = DAY_MIN // BIN_MIN
 _ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
-_ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1).astype(np.float32)  # of each minute of a day
+#: Sine and cosine of each minute of the day ``[1440, 2]``.
+ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1).astype(np.float32)
 #: Typical mean and spread of the inputs of the hidden features in many houses, powers in units of the device's scale.
 _INPUTS: dict[str, tuple[float, float]] = {
     **{f"lag {lag}": (0.0, spread) for lag, spread in zip(range(1, 6), (1.6, 2.3, 2.7, 2.9, 3.2), strict=True)},
@@ -52,27 +53,30 @@ class RlsFeatures:
     def __init__(self, context: int, member_columns: Sequence[str], zone: tzinfo) -> None:
         """Use windows of ``context`` minutes, ``member_columns`` of the models, and the local time in ``zone``."""
         self._zone = zone
-        self._lags = range(1, min(_N_LAGS, context - 1) + 1)
-        self._stretches = [(begin, min(end, context)) for begin, end in _STRETCHES if begin < context]
+        #: Recent minutes with a column each, and older stretches ``(first, end)``, minutes back, newest first.
+        self.lags = range(1, min(_N_LAGS, context - 1) + 1)
+        self.stretches = [(begin, min(end, context)) for begin, end in _STRETCHES if begin < context]
         # np.add.reduceat sums from each edge to the next: oldest stretch first; sums between stretches are not used.
-        backwards = self._stretches[::-1]
+        backwards = self.stretches[::-1]
         self._edges = [edge for begin, end in backwards for edge in (context - end, context - begin)]
         self._lengths = np.array([end - begin for begin, end in backwards], dtype=np.float64)
         in_kw = (
             *member_columns,
-            *(f"lag {lag}" for lag in self._lags),
+            *(f"lag {lag}" for lag in self.lags),
             *(f"minutes {begin} to {end}" for begin, end in backwards),
             *("level", "usual", *step_features.KW_NAMES),
         )
         others = ("bias", "tod_sin", "tod_cos", *step_features.TIME_NAMES)
         #: Number of columns in kW, which come first; the others are of magnitude 1.
         self.n_kw = len(in_kw)
-        self._typical = in_kw.index("usual")
-        self._first_hidden = self.n_kw + len(others)
+        #: Column of the typical power at the target, and the first column of the hidden features.
+        self.typical = in_kw.index("usual")
+        self.first_hidden = self.n_kw + len(others)
         self.names = (*in_kw, *others, *(f"hidden {i}" for i in range(N_HIDDEN)))
         columns = {name: i for i, name in enumerate(self.names) if name in _INPUTS}
         columns |= {f"minutes from {begin}": in_kw.index(f"minutes {begin} to {end}") for begin, end in backwards}
-        self._hidden = HiddenFeatures(_INPUTS, columns)
+        #: The random functions of the other columns.
+        self.hidden = HiddenFeatures(_INPUTS, columns)
         #: Number of columns of a matrix of features: those with names, and zeros.
         self.width = rls_model.padded(len(self.names))
 
@@ -86,16 +90,16 @@ class RlsFeatures:
         for i, member_kw in enumerate(members_kw):
             columns[:, i] = member_kw
         n = len(members_kw)
-        lags = len(self._lags)
+        lags = len(self.lags)
         columns[:, n : n + lags] = windows[:, -2 : -2 - lags : -1]
         n += lags
         if self._edges:
             sums = np.add.reduceat(windows, self._edges, axis=1, dtype=np.float64)
             columns[:, n : n + len(self._lengths)] = sums[:, ::2] / self._lengths
-        columns[:, : self._typical - 1] -= windows[:, -1:]
-        columns[:, self._typical - 1] = windows[:, -1]
+        columns[:, : self.typical - 1] -= windows[:, -1:]
+        columns[:, self.typical - 1] = windows[:, -1]
         columns[:, self.n_kw] = 1.0
-        columns[:, self.n_kw + 1 : self.n_kw + 3] = _ON_CIRCLE[local_target]
+        columns[:, self.n_kw + 1 : self.n_kw + 3] = ON_CIRCLE[local_target]
         return columns
 
     def complete(self, columns: F32, windows: F32, typical_kw: F64, scale_kw: F64, limit: float) -> None:
@@ -104,9 +108,9 @@ class RlsFeatures:
         ``columns`` ``[N, width]`` are those of :meth:`columns_kw` for ``windows`` ``[N, context]``; ``typical_kw`` and
         ``scale_kw`` are ``[N]``.
         """
-        columns[:, self._typical] = typical_kw - windows[:, -1]
+        columns[:, self.typical] = typical_kw - windows[:, -1]
         scale = scale_kw.astype(np.float32)
-        n_kw, first_hidden = self.n_kw, self._first_hidden
+        n_kw, first_hidden = self.n_kw, self.first_hidden
         step_features.write_steps(
             windows,
             scale,
@@ -116,7 +120,7 @@ class RlsFeatures:
         powers = columns[:, :n_kw]
         powers /= scale[:, np.newaxis]
         np.maximum(np.minimum(powers, limit, out=powers), -limit, out=powers)
-        self._hidden.write(columns, columns[:, first_hidden : first_hidden + N_HIDDEN])
+        self.hidden.write(columns, columns[:, first_hidden : first_hidden + N_HIDDEN])
 
     def local_minute(self, minutes: I64) -> I64:
         """Return the minute of the local day of each of ``minutes`` (since the epoch)."""

@@ -9,6 +9,9 @@ The covariance is symmetric: its D x D numbers are cut into 5 x 5 blocks of ``[b
 holds the blocks I to I + 2, counted in a circle. Each pair of different blocks is stored once, in three fifths of the
 memory, and every row is computed alike. Columns are padded with zeros to a multiple of five.
 
+The state is stored in single precision, and sums over columns are in double: they have the same digits in any order, in
+numpy and in the compiled step (:mod:`.compiled_step`).
+
 All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
 learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading weighs no more than a large one.
 """
@@ -92,7 +95,7 @@ def to_matrices(covariance: F32, n_columns: int) -> F32:
 
 def predict(coefficients: F32, columns: F32) -> F64:
     """Return the expected change, mean and median ``[N, 2]``, in units of the scale, clipped to :data:`LIMIT`."""
-    return _within_limit(_product(coefficients, columns), LIMIT).astype(np.float64)
+    return _within_limit(_product(coefficients, columns), LIMIT)
 
 
 def update(
@@ -106,32 +109,35 @@ def update(
     decays per outcome. Return None if all N updates are numerically sound, else which are: the others are to be reset.
     """
     coefficients, covariance, inside = (state[name] for name in STATE)
-    error = _within_limit(actual, LIMIT)[:, np.newaxis].astype(np.float32) - _product(coefficients, columns)
+    error = _within_limit(actual, LIMIT)[:, np.newaxis] - _product(coefficients, columns)
     direction = _times(covariance, columns)
     spread = np.add.reduce(direction * columns, axis=-1)
     sound = spread >= 0
     spread = np.maximum(spread, 0)
-    noise = np.float32(forgetting)
+    noise = float(np.float32(forgetting))
     small = _within_limit(error[:, 1], _SMALL_ERROR)
     share_step = 1 / np.minimum(n_outcomes + _SHARE_FIRST_N, _SHARE_N)
     inside += (share_step * ((small == error[:, 1]) - inside)).astype(np.float32)
     gain = 1 + (_MEDIAN_GAIN - 1) * n_outcomes / (n_outcomes + _MEDIAN_GAIN_N)
     step = np.empty_like(error)
     step[:, 0] = error[:, 0] / (noise + spread)
-    step[:, 1] = gain * small / (noise * np.maximum(inside, _MIN_SHARE) + spread)
-    coefficients += direction[:, np.newaxis] * step[..., np.newaxis]
-    _reduce(covariance, direction / np.sqrt(noise + spread)[:, np.newaxis])
-    covariance *= 1 / noise
+    step[:, 1] = gain * small / (noise * np.maximum(inside.astype(np.float64), _MIN_SHARE) + spread)
+    coefficients[...] = coefficients + direction[:, np.newaxis] * step[..., np.newaxis]
+    _reduce(covariance, (direction / np.sqrt(noise + spread)[:, np.newaxis]).astype(np.float32))
+    covariance *= 1 / np.float32(noise)
     _limit(covariance)
     return None if sound.all() else sound
 
 
-def _times(covariance: F32, columns: F32) -> F32:
-    """Return the product of each covariance with its columns ``[N, D]``."""
+def _times(covariance: F32, columns: F32) -> F64:
+    """Return the product of each covariance with its columns ``[N, D]``.
+
+    No matrix product: its last digits depend on the machine.
+    """
     n, _, size, _ = covariance.shape
-    parts = columns.reshape(n, _N_BLOCKS, size)
-    product: F32 = (covariance @ parts[:, _CIRCLE].reshape(n, _N_BLOCKS, -1, 1))[..., 0]
-    mirrored = (parts[:, :, np.newaxis] @ covariance[..., size:])[:, :, 0].reshape(n, _N_BLOCKS, -1, size)
+    parts = columns.astype(np.float64).reshape(n, _N_BLOCKS, size)
+    product: F64 = np.add.reduce(covariance * parts[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1), axis=-1)
+    mirrored = np.add.reduce(covariance[..., size:] * parts[..., np.newaxis], axis=-2).reshape(n, _N_BLOCKS, -1, size)
     for i in range(_N_STORED - 1):
         product += mirrored[:, np.arange(-1 - i, _N_BLOCKS - 1 - i), i]
     return product.reshape(n, -1)
@@ -159,11 +165,11 @@ def _limit(covariance: F32) -> None:
         covariance *= factor[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1)
 
 
-def _product(coefficients: F32, columns: F32) -> F32:
-    product: F32 = np.add.reduce(coefficients * columns[:, np.newaxis], axis=-1)
+def _product(coefficients: F32, columns: F32) -> F64:
+    product: F64 = np.add.reduce(np.multiply(coefficients, columns[:, np.newaxis], dtype=np.float64), axis=-1)
     return product
 
 
-def _within_limit(values: NDArray[np.floating], limit: float) -> NDArray[np.floating]:
-    clipped: NDArray[np.floating] = np.maximum(np.minimum(values, limit), -limit)
+def _within_limit(values: F64, limit: float) -> F64:
+    clipped: F64 = np.maximum(np.minimum(values, limit), -limit)
     return clipped

@@ -31,8 +31,9 @@ _N_RISE_MIN = 180
 _TINY = 1e-9
 _LEVELS = np.arange(_N_LEVELS)
 _LOG_LOWEST, _LOG_STEP = np.log(_LOWEST), np.log(_STEP)
-_RECENT = 0.5 ** (np.arange(_N_ACTIVE_MIN)[::-1] / _HALF_LIFE_MIN)
-_RECENT /= _RECENT.sum()
+#: Weights of the changes of the last hour in the activity ``[60]``, oldest first.
+RECENT = 0.5 ** (np.arange(_N_ACTIVE_MIN)[::-1] / _HALF_LIFE_MIN)
+RECENT /= RECENT.sum()
 
 
 def of_windows(windows: F32) -> F64:
@@ -41,7 +42,7 @@ def of_windows(windows: F32) -> F64:
     found = np.empty((len(windows), 2))
     steps = np.abs(recent[:, 1:] - recent[:, :-1])
     # No matrix product: its last digits depend on the number of windows in the batch.
-    found[:, 0] = np.add.reduce(steps * _RECENT[_N_ACTIVE_MIN - steps.shape[1] :], axis=-1)
+    found[:, 0] = np.add.reduce(steps * RECENT[_N_ACTIVE_MIN - steps.shape[1] :], axis=-1)
     found[:, 1] = recent[:, -1] - windows[:, -_N_RISE_MIN:].min(-1)
     return found
 

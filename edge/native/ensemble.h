@@ -1,0 +1,91 @@
+/* The ensemble's step: the arrays that forecast.c and learn.c work on.
+
+   Every array is numpy's, C-contiguous, and outlives the call. Row r of a state array is that of a device; row 0 holds
+   the initial state and is never written. Entry i of a batch array is the i-th window of the batch. The formulas, their
+   sources and their constants are those of gapcast/core/learning: each function names its module there. Names, order and
+   types of the members are repeated in compiled_step.py. */
+
+#ifndef GAPCAST_ENSEMBLE_H
+#define GAPCAST_ENSEMBLE_H
+
+#include "gapcast.h"
+
+#define N_BINS 48
+#define N_QUANTITIES 3
+#define N_LEVELS 4
+#define N_SITUATIONS (N_QUANTITIES * N_LEVELS + 1)
+#define N_BLOCKS 5
+#define N_STORED 3
+#define N_STEP_KW 6
+#define N_STEP_TIMES 7
+#define N_HIDDEN_INPUTS 4
+/* Largest numbers of members and of feature columns: sizes of arrays on the stack. */
+#define MAX_MEMBERS 64
+#define MAX_WIDTH 320
+
+enum { SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN };
+enum { MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED };
+
+typedef struct {
+    /* sizes and indices */
+    int64_t context, n_models, n_medians, n_members, refit, has_bounds;
+    int64_t width, n_lags, n_stretches, typical, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
+    /* options */
+    double min_kw, low_kw, high_kw, forgetting;
+    /* tables: members with a median [n_medians], edges of the stretches [n_stretches, 2], of the hidden features
+       places and weights [4, n_hidden], offsets [n_hidden], means and spreads [n_inputs]; sine and cosine of each minute
+       of the day [1440, 2], weights of the last steps [60], logarithms of the prior weights [E] */
+    const int64_t *medians, *edges, *places;
+    const float *weights, *offsets, *means, *spreads, *on_circle;
+    const double *recent, *log_prior;
+    /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], coefficients [R, 2, D],
+       covariance [R, 5, b, 3 b], inside [R], usual [R, 2, 48], and per slot due_minute, due_columns [D],
+       due [2 E + 6], due_levels [3] */
+    double *seen;
+    float *memory, *specialists, *coefficients, *covariance, *inside, *usual;
+    int64_t *due_minute;
+    float *due_columns;
+    double *due;
+    float *due_levels;
+    /* newest_entry [R]: the entry of the batch that a device has not learned from yet, or -1 */
+    int32_t *newest_entry;
+    /* batch: rows of the state, minutes, local minutes of the day of the target, half hours of the day now and at the
+       target [N, 2], whether the newest minute was measured, windows [N, context], outer quantiles of the first model
+       [N, 2], mean and median of each member [N, 2, E] */
+    int64_t *rows, *minutes, *target_of_day, *bins;
+    uint8_t *is_measured;
+    float *windows;
+    double *outer_kw, *members_kw;
+    /* results: feature columns [N, D], published [N, 4], shares [N, 2, E], scale and log(width) [N], levels [N, 3] */
+    float *columns;
+    double *kw, *shares, *scale_kw, *log_width, *levels;
+    /* outcomes, as in outcomes.py */
+    int64_t *outcome_rows, *outcome_minutes;
+    double *actual_kw, *last_kw, *outcome_members_kw, *published_kw;
+    int64_t n_outcomes;
+} step_t;
+
+/* As numpy's maximum and minimum: not a number, if one of the two is not. */
+static inline double max_of(double a, double b) { return (a >= b || a != a) ? a : b; }
+static inline double min_of(double a, double b) { return (a <= b || a != a) ? a : b; }
+static inline double within(double a, double limit) { return max_of(min_of(a, limit), -limit); }
+static inline float max_of_f(float a, float b) { return (a >= b || a != a) ? a : b; }
+static inline float min_of_f(float a, float b) { return (a <= b || a != a) ? a : b; }
+static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a, limit), -limit); }
+
+void write_columns(const step_t *step, int64_t entry, double scale_kw, double typical_kw);
+
+double rls_product(const float *coefficients, const float *columns, int64_t width);
+int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t width,
+               double actual, double n_outcomes, double forgetting);
+
+void levels_of(const step_t *step, const float *window, double change_kw, double scale_kw, double *levels);
+void memberships_of(const double *levels, double *memberships);
+void weights_of(const float *specialists, const double *memberships, int64_t n_members, double *shares);
+void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
+                   double scale_kw, const double *memberships, int64_t n_members);
+void specialists_of(const float *memory, const double *log_prior, int64_t n_members, float *specialists);
+
+void learn_from_entry(step_t *step, int64_t entry);
+
+#endif

@@ -1,0 +1,94 @@
+/* The forecasts of a batch: member_combination.py, with daily_profile.py and conformal_interval.py. */
+
+#include <math.h>
+
+#include "ensemble.h"
+
+#define LIMIT 50.0
+#define FEEDS_IN_KW (-0.05)
+#define MIN_SPREAD_KW 0.001
+#define LARGEST_SHARE (1.0 + 1e-9)
+
+static double root_of(double spread_kw) { return sqrt(max_of(spread_kw, MIN_SPREAD_KW)); }
+
+static void write_bounds(const step_t *step, int64_t entry, double scale_kw, double floor_kw)
+{
+    double *kw = step->kw + entry * N_PUBLISHED, log_width = step->log_width[entry];
+    double down = root_of(2.0 * scale_kw), up = down;
+    if (step->has_bounds) {
+        double inner_kw = step->members_kw[(entry * 2 + 1) * step->n_members];
+        down = root_of(fabs(step->outer_kw[2 * entry] - inner_kw));
+        up = root_of(fabs(step->outer_kw[2 * entry + 1] - inner_kw));
+    }
+    if (isnan(log_width))
+        step->log_width[entry] = log_width = log((down * down + up * up) / (down + up));
+    double width = exp(log_width);
+    kw[LOWER] = max_of(kw[MEDIAN] - width * down, min_of(floor_kw, kw[MEDIAN]));
+    kw[UPPER] = kw[MEDIAN] + width * up;
+}
+
+/* Whether a forecast can be published; comparisons with a value that is not a number are false. */
+static int is_possible(const step_t *step, int64_t entry)
+{
+    const double *kw = step->kw + entry * N_PUBLISHED, *shares = step->shares + entry * 2 * step->n_members;
+    double low_kw = step->low_kw, high_kw = step->high_kw;
+    int possible = low_kw <= kw[MEAN] && kw[MEAN] <= high_kw && low_kw <= kw[LOWER] && kw[LOWER] <= kw[MEDIAN] &&
+                   kw[MEDIAN] <= kw[UPPER] && kw[UPPER] <= high_kw;
+    for (int64_t i = 0; i < 2 * step->n_members; i++)
+        possible = possible && shares[i] >= 0.0 && shares[i] <= LARGEST_SHARE;
+    return possible;
+}
+
+static int forecast_entry(const step_t *step, int64_t entry)
+{
+    int64_t row = step->rows[entry], n_members = step->n_members, width = step->width, learned = step->n_models;
+    const double *seen = step->seen + row * N_SEEN;
+    const float *usual = step->usual + row * 2 * N_BINS, *coefficients = step->coefficients + row * 2 * width;
+    const float *window = step->windows + entry * step->context, *columns = step->columns + entry * width;
+    double *members_kw = step->members_kw + entry * 2 * n_members, *shares = step->shares + entry * 2 * n_members;
+    double *kw = step->kw + entry * N_PUBLISHED, *levels = step->levels + entry * N_QUANTITIES;
+    double last_kw = (double)window[step->context - 1], scale_kw = seen[SCALE];
+    double lowest_kw = min_of(seen[LOWEST], last_kw);
+    double floor_kw = lowest_kw < FEEDS_IN_KW ? step->min_kw : min_of(lowest_kw, 0.0);
+    int64_t bin = step->bins[2 * entry + 1];
+    step->scale_kw[entry] = scale_kw;
+    step->log_width[entry] = seen[LOG_WIDTH];
+    write_columns(step, entry, scale_kw, usual[N_BINS + bin] > 0.0f ? (double)usual[bin] : last_kw);
+    for (int64_t side = 0; side < 2; side++) {
+        double *own_kw = members_kw + side * n_members;
+        double change = within(rls_product(coefficients + side * width, columns, width), LIMIT);
+        own_kw[learned] = max_of(last_kw + change * scale_kw, floor_kw);
+        if (step->refit >= 0)
+            own_kw[step->refit] = isnan(own_kw[step->refit]) ? own_kw[learned] : max_of(own_kw[step->refit], floor_kw);
+        own_kw[n_members - 1] = last_kw;
+    }
+    double memberships[N_SITUATIONS];
+    levels_of(step, window, members_kw[n_members - 2] - last_kw, scale_kw, levels);
+    memberships_of(levels, memberships);
+    weights_of(step->specialists + row * 2 * N_SITUATIONS * n_members, memberships, n_members, shares);
+    for (int64_t side = 0; side < 2; side++) {
+        double sum_kw = 0.0;
+        for (int64_t member = 0; member < n_members; member++)
+            sum_kw += shares[side * n_members + member] * members_kw[side * n_members + member];
+        kw[side] = max_of(sum_kw, floor_kw);
+    }
+    write_bounds(step, entry, scale_kw, floor_kw);
+    return is_possible(step, entry);
+}
+
+/* Forecasts the entries from `first` to before `end`; a device's reading is learned from before its next one in the
+   batch. Returns the first entry whose forecast is impossible, which the caller replaces before it goes on, or `end`. */
+EXPORT int64_t gapcast_forecast(step_t *step, int64_t first, int64_t end)
+{
+    for (int64_t entry = first; entry < end; entry++) {
+        int64_t row = step->rows[entry];
+        if (row > 0) {
+            if (step->newest_entry[row] >= 0)
+                learn_from_entry(step, step->newest_entry[row]);
+            step->newest_entry[row] = (int32_t)entry;
+        }
+        if (!forecast_entry(step, entry))
+            return entry;
+    }
+    return end;
+}

@@ -1,0 +1,128 @@
+/* What a device learns from its newest reading: ensemble_update.py, with pending_forecasts.py, daily_profile.py,
+   error_scale.py and conformal_interval.py. */
+
+#include <math.h>
+#include <string.h>
+
+#include "ensemble.h"
+
+#define N_USUAL 600.0f
+#define SCALE_FIRST_N 600.0
+#define SCALE_N 100000.0
+#define SCALE_LIMIT 12.0
+#define MIN_SCALE_KW 0.005
+#define MISSES (1.0 - 0.9)
+#define SMALLEST_STEP 0.01
+#define FIRST_STEP 2.0
+#define SOFT 20.0
+#define LOWEST_LOG_WIDTH (-4.0)
+#define HIGHEST_LOG_WIDTH 5.0
+
+/* As Python's %: a minute before 1970 has a slot too. */
+static int64_t slot_of(int64_t minute, int64_t n_slots) { return (minute % n_slots + n_slots) % n_slots; }
+
+static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
+
+static void store_pending(const step_t *step, int64_t entry)
+{
+    int64_t row = step->rows[entry], n_members = step->n_members, width = step->width;
+    int64_t target = step->minutes[entry] + step->horizon_min, at = row * step->n_slots + slot_of(target, step->n_slots);
+    double *due = step->due + at * (2 * n_members + N_PUBLISHED + 2);
+    step->due_minute[at] = target;
+    memcpy(step->due_columns + at * width, step->columns + entry * width, bytes_of(width, sizeof(float)));
+    memcpy(due, step->members_kw + entry * 2 * n_members, bytes_of(2 * n_members, sizeof(double)));
+    memcpy(due + 2 * n_members, step->kw + entry * N_PUBLISHED, bytes_of(N_PUBLISHED, sizeof(double)));
+    due[2 * n_members + N_PUBLISHED] = (double)step->windows[(entry + 1) * step->context - 1];
+    due[2 * n_members + N_PUBLISHED + 1] = step->scale_kw[entry];
+    for (int64_t i = 0; i < N_QUANTITIES; i++)
+        step->due_levels[at * N_QUANTITIES + i] = (float)step->levels[entry * N_QUANTITIES + i];
+}
+
+static void update_profile(float *usual, int64_t bin, double last_kw)
+{
+    float n = min_of_f(usual[N_BINS + bin] + 1.0f, N_USUAL), mean_kw = usual[bin];
+    usual[bin] = (float)((double)mean_kw + (last_kw - (double)mean_kw) / (double)n);
+    usual[N_BINS + bin] = n;
+}
+
+static void update_online_model(const step_t *step, int64_t row, const float *columns, double change, double n_outcomes)
+{
+    int64_t width = step->width, n_covariance = N_STORED * (width / N_BLOCKS) * width;
+    float *coefficients = step->coefficients + row * 2 * width, *covariance = step->covariance + row * n_covariance;
+    if (rls_update(coefficients, covariance, step->inside + row, columns, width, change, n_outcomes, step->forgetting))
+        return;
+    memcpy(coefficients, step->coefficients, bytes_of(2 * width, sizeof(float)));
+    memcpy(covariance, step->covariance, bytes_of(n_covariance, sizeof(float)));
+    step->inside[row] = step->inside[0];
+}
+
+static void update_interval_and_scale(double *seen, const double *published_kw, double actual_kw, double change_kw)
+{
+    double n_outcomes = seen[N_OUTCOMES], scale_kw = seen[SCALE];
+    double missed = actual_kw < published_kw[LOWER] || actual_kw > published_kw[UPPER] ? 1.0 : 0.0;
+    double step = max_of(FIRST_STEP / (n_outcomes + SOFT), SMALLEST_STEP);
+    seen[LOG_WIDTH] =
+        max_of(min_of(seen[LOG_WIDTH] + step * (missed - MISSES), HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
+    double size_kw = min_of(fabs(change_kw), SCALE_LIMIT * scale_kw);
+    double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(n_outcomes + SCALE_FIRST_N, SCALE_N);
+    seen[SCALE] = max_of(scale_kw + moved_kw, MIN_SCALE_KW);
+    seen[N_OUTCOMES] = n_outcomes + 1.0;
+}
+
+static void report_outcome(step_t *step, int64_t entry, const double *due, double actual_kw)
+{
+    int64_t n = step->n_outcomes++, n_members = step->n_members;
+    step->outcome_rows[n] = step->rows[entry] - 1;
+    step->outcome_minutes[n] = step->minutes[entry];
+    step->actual_kw[n] = actual_kw;
+    step->last_kw[n] = due[2 * n_members + N_PUBLISHED];
+    memcpy(step->outcome_members_kw + n * 2 * n_members, due, bytes_of(2 * n_members, sizeof(double)));
+    memcpy(step->published_kw + n * N_PUBLISHED, due + 2 * n_members, bytes_of(N_PUBLISHED, sizeof(double)));
+}
+
+static void learn_from_outcome(step_t *step, int64_t entry, int64_t slot, double actual_kw)
+{
+    int64_t row = step->rows[entry], n_members = step->n_members, n_weights = 2 * N_SITUATIONS * n_members;
+    const double *due = step->due + slot * (2 * n_members + N_PUBLISHED + 2);
+    const double *published_kw = due + 2 * n_members;
+    double *seen = step->seen + row * N_SEEN;
+    float *memory = step->memory + row * 3 * n_weights;
+    double change_kw = actual_kw - due[2 * n_members + N_PUBLISHED], scale_kw = due[2 * n_members + N_PUBLISHED + 1];
+    double levels[N_QUANTITIES], memberships[N_SITUATIONS];
+    update_online_model(step, row, step->due_columns + slot * step->width, change_kw / scale_kw, seen[N_OUTCOMES]);
+    for (int64_t i = 0; i < N_QUANTITIES; i++)
+        levels[i] = (double)step->due_levels[slot * N_QUANTITIES + i];
+    memberships_of(levels, memberships);
+    update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members);
+    specialists_of(memory, step->log_prior, n_members, step->specialists + row * n_weights);
+    update_interval_and_scale(seen, published_kw, actual_kw, change_kw);
+    report_outcome(step, entry, due, actual_kw);
+}
+
+void learn_from_entry(step_t *step, int64_t entry)
+{
+    int64_t row = step->rows[entry];
+    double *seen = step->seen + row * N_SEEN, last_kw = (double)step->windows[(entry + 1) * step->context - 1];
+    step->newest_entry[row] = -1;
+    seen[LOG_WIDTH] = step->log_width[entry];
+    store_pending(step, entry);
+    if (!step->is_measured[entry])
+        return;
+    seen[LOWEST] = min_of(seen[LOWEST], last_kw);
+    update_profile(step->usual + row * 2 * N_BINS, step->bins[2 * entry], last_kw);
+    int64_t slot = row * step->n_slots + slot_of(step->minutes[entry], step->n_slots);
+    if (step->due_minute[slot] != step->minutes[entry])
+        return;
+    step->due_minute[slot] = -1;
+    learn_from_outcome(step, entry, slot, last_kw);
+}
+
+/* Learns from the entries of the batch [0, n) that were not learned from yet. */
+EXPORT void gapcast_learn(step_t *step, int64_t n)
+{
+    for (int64_t entry = 0; entry < n; entry++)
+        if (step->rows[entry] > 0 && step->newest_entry[step->rows[entry]] == entry)
+            learn_from_entry(step, entry);
+}
+
+EXPORT int64_t gapcast_step_bytes(void) { return (int64_t)sizeof(step_t); }

@@ -1,0 +1,134 @@
+/* The online model: rls_model.py. */
+
+#include <math.h>
+
+#include "ensemble.h"
+
+#define LIMIT 50.0
+#define PRIOR 0.002f
+#define LARGEST_VARIANCE ((float)(0.002 * 1.01))
+#define SMALL_ERROR 0.3
+#define SHARE_N 1000.0
+#define SHARE_FIRST_N 20.0
+#define MIN_SHARE 0.02
+#define MEDIAN_GAIN 8.0
+#define MEDIAN_GAIN_N 2000.0
+#define MAX_BLOCK (MAX_WIDTH / N_BLOCKS)
+
+static double sum_of_products(const float *a, const double *b, int64_t n)
+{
+    double products[MAX_WIDTH] = {0.0};
+    for (int64_t i = 0; i < n; i++)
+        products[i] = (double)a[i] * b[i];
+    return pairwise_sum(products, n);
+}
+
+double rls_product(const float *coefficients, const float *columns, int64_t width)
+{
+    double products[MAX_WIDTH] = {0.0};
+    for (int64_t i = 0; i < width; i++)
+        products[i] = (double)coefficients[i] * (double)columns[i];
+    return pairwise_sum(products, width);
+}
+
+/* The blocks that row `row` of blocks stores, of `values` [5, size], one after the other. */
+static void gather(const double *values, int64_t row, int64_t size, double *stored)
+{
+    for (int64_t i = 0; i < N_STORED; i++)
+        for (int64_t k = 0; k < size; k++)
+            stored[i * size + k] = values[(row + i) % N_BLOCKS * size + k];
+}
+
+static void multiply(const float *covariance, const double *columns, int64_t size, double *product)
+{
+    double mirrored[N_BLOCKS][(N_STORED - 1) * MAX_BLOCK];
+    int64_t n_mirrored = (N_STORED - 1) * size;
+    for (int64_t row = 0; row < N_BLOCKS; row++) {
+        double stored[N_STORED * MAX_BLOCK];
+        gather(columns, row, size, stored);
+        for (int64_t k = 0; k < n_mirrored; k++)
+            mirrored[row][k] = 0.0;
+        for (int64_t r = 0; r < size; r++) {
+            const float *values = covariance + (row * size + r) * N_STORED * size;
+            double own = columns[row * size + r];
+            product[row * size + r] = sum_of_products(values, stored, N_STORED * size);
+            for (int64_t k = 0; k < n_mirrored; k++)
+                mirrored[row][k] += (double)values[size + k] * own;
+        }
+    }
+    for (int64_t i = 1; i < N_STORED; i++)
+        for (int64_t row = 0; row < N_BLOCKS; row++)
+            for (int64_t k = 0; k < size; k++)
+                product[row * size + k] += mirrored[(row + N_BLOCKS - i) % N_BLOCKS][(i - 1) * size + k];
+}
+
+/* Subtracts the outer product of `direction` with itself, and multiplies by `factor`. */
+static void reduce(float *covariance, const float *direction, float factor, int64_t size)
+{
+    for (int64_t row = 0; row < N_BLOCKS; row++) {
+        float stored[N_STORED * MAX_BLOCK];
+        for (int64_t i = 0; i < N_STORED; i++)
+            for (int64_t k = 0; k < size; k++)
+                stored[i * size + k] = direction[(row + i) % N_BLOCKS * size + k];
+        for (int64_t r = 0; r < size; r++) {
+            float *values = covariance + (row * size + r) * N_STORED * size;
+            float own = direction[row * size + r];
+            for (int64_t k = 0; k < N_STORED * size; k++)
+                values[k] = (values[k] - own * stored[k]) * factor;
+        }
+    }
+}
+
+/* Scales columns whose variance exceeds the prior's back to it. */
+static void limit_variance(float *covariance, int64_t size)
+{
+    float factors[MAX_WIDTH];
+    int is_any = 0;
+    for (int64_t i = 0; i < N_BLOCKS * size; i++) {
+        float variance = covariance[i * N_STORED * size + i % size];
+        int is_excessive = variance > LARGEST_VARIANCE;
+        factors[i] = is_excessive ? sqrtf(PRIOR / variance) : 1.0f;
+        is_any |= is_excessive;
+    }
+    if (!is_any)
+        return;
+    for (int64_t i = 0; i < N_BLOCKS * size; i++) {
+        float *values = covariance + i * N_STORED * size;
+        for (int64_t k = 0; k < N_STORED * size; k++)
+            values[k] = values[k] * factors[i] * factors[(i / size + k / size) % N_BLOCKS * size + k % size];
+    }
+}
+
+/* Returns whether the update is numerically sound; if not, the state is to be reset. */
+int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t width,
+               double actual, double n_outcomes, double forgetting)
+{
+    int64_t size = width / N_BLOCKS;
+    double values[MAX_WIDTH], direction[MAX_WIDTH];
+    float reduction[MAX_WIDTH];
+    double noise = (double)(float)forgetting;
+    actual = within(actual, LIMIT);
+    double error = actual - rls_product(coefficients, columns, width);
+    double error_of_median = actual - rls_product(coefficients + width, columns, width);
+    for (int64_t i = 0; i < width; i++)
+        values[i] = (double)columns[i];
+    multiply(covariance, values, size, direction);
+    double spread = sum_of_products(columns, direction, width);
+    if (!(spread >= 0.0))
+        return 0;
+    double small = within(error_of_median, SMALL_ERROR);
+    double share_step = 1.0 / min_of(n_outcomes + SHARE_FIRST_N, SHARE_N);
+    *inside += (float)(share_step * (double)((small == error_of_median ? 1.0f : 0.0f) - *inside));
+    double gain = 1.0 + (MEDIAN_GAIN - 1.0) * n_outcomes / (n_outcomes + MEDIAN_GAIN_N);
+    double step = error / (noise + spread);
+    double step_of_median = gain * small / (noise * max_of((double)*inside, MIN_SHARE) + spread);
+    double root = sqrt(noise + spread);
+    for (int64_t i = 0; i < width; i++) {
+        coefficients[i] = (float)((double)coefficients[i] + direction[i] * step);
+        coefficients[width + i] = (float)((double)coefficients[width + i] + direction[i] * step_of_median);
+        reduction[i] = (float)(direction[i] / root);
+    }
+    reduce(covariance, reduction, 1.0f / (float)noise, size);
+    limit_variance(covariance, size);
+    return 1;
+}

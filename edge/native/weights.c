@@ -1,0 +1,128 @@
+/* The weights of the ensemble's members: situations.py and boa_weights.py. */
+
+#include <math.h>
+
+#include "ensemble.h"
+
+#define N_ACTIVE_MIN 60
+#define N_RISE_MIN 180
+#define TINY_LEVEL 1e-9
+#define LIMIT 50.0
+#define ABSURD 4.0
+#define SHARE 0.001
+#define FIRST_RATE 0.3f
+#define TINY 1e-12f
+#define MAX_LOG 60.0
+/* 0.5 ** (1 / (14 * 1440)) */
+#define HALF_LIFE_MIN 20160.0
+
+static const double LOWEST_LEVELS[N_QUANTITIES] = {0.05, 0.3, 0.1};
+static const double LEVEL_STEP = 4.0;
+
+void levels_of(const step_t *step, const float *window, double change_kw, double scale_kw, double *levels)
+{
+    const float *last = window + step->context - 1;
+    int64_t n_steps = step->context - 1 < N_ACTIVE_MIN ? step->context - 1 : N_ACTIVE_MIN;
+    int64_t n_rise = step->context < N_RISE_MIN ? step->context : N_RISE_MIN;
+    double activity_kw = 0.0;
+    for (int64_t i = 0; i < n_steps; i++) {
+        const float *at = last - n_steps + 1 + i;
+        activity_kw += fabs((double)at[0] - (double)at[-1]) * step->recent[N_ACTIVE_MIN - n_steps + i];
+    }
+    float lowest_kw = *last;
+    for (int64_t i = 1; i < n_rise; i++)
+        lowest_kw = min_of_f(lowest_kw, last[-i]);
+    double found[N_QUANTITIES] = {activity_kw, (double)*last - (double)lowest_kw, fabs(change_kw)};
+    for (int64_t i = 0; i < N_QUANTITIES; i++) {
+        double level = (log(max_of(found[i] / scale_kw, TINY_LEVEL)) - log(LOWEST_LEVELS[i])) / log(LEVEL_STEP);
+        levels[i] = max_of(min_of(level, N_LEVELS - 1.0), 0.0);
+    }
+}
+
+void memberships_of(const double *levels, double *memberships)
+{
+    for (int64_t i = 0; i < N_QUANTITIES; i++)
+        for (int64_t level = 0; level < N_LEVELS; level++)
+            memberships[i * N_LEVELS + level] = max_of(1.0 - fabs(levels[i] - (double)level), 0.0);
+    memberships[N_SITUATIONS - 1] = 1.0;
+}
+
+void weights_of(const float *specialists, const double *memberships, int64_t n_members, double *shares)
+{
+    for (int64_t side = 0; side < 2; side++, shares += n_members) {
+        double total = 0.0;
+        for (int64_t member = 0; member < n_members; member++) {
+            double weight = 0.0;
+            for (int64_t s = 0; s < N_SITUATIONS; s++)
+                weight += memberships[s] * (double)specialists[(side * N_SITUATIONS + s) * n_members + member];
+            shares[member] = weight;
+            total += weight;
+        }
+        for (int64_t member = 0; member < n_members; member++)
+            shares[member] = shares[member] * ((1 - SHARE) / total) + SHARE / (double)n_members;
+    }
+}
+
+static float rate_of(float variance, float largest, float log_n)
+{
+    float by_range = 0.5f / max_of_f(largest, TINY);
+    float rate = sqrtf(log_n / max_of_f(variance, TINY));
+    return min_of_f(min_of_f(rate, by_range), FIRST_RATE);
+}
+
+static float log_of_members(int64_t n_members)
+{
+    return (float)log(n_members < 2 ? 2.0 : (double)n_members);
+}
+
+void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
+                   double scale_kw, const double *memberships, int64_t n_members)
+{
+    int64_t n = 2 * N_SITUATIONS * n_members;
+    float *regrets = memory, *variances = memory + n, *largest = memory + 2 * n;
+    float log_n = log_of_members(n_members), decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
+    double error = (published_kw[0] - actual_kw) / scale_kw, error_of_median = (published_kw[1] - actual_kw) / scale_kw;
+    double half_sign = error_of_median > 0.0 ? 0.5 : error_of_median < 0.0 ? -0.5 : error_of_median * 0.0;
+    double gradients[2] = {within(error, LIMIT) * 2.0, half_sign};
+    if (fabs(error) > LIMIT * ABSURD)
+        gradients[0] = gradients[1] = 0.0;
+    for (int64_t side = 0; side < 2; side++)
+        for (int64_t member = 0; member < n_members; member++) {
+            double apart = within((published_kw[side] - members_kw[side * n_members + member]) / scale_kw, LIMIT);
+            float loss = (float)(gradients[side] * apart);
+            for (int64_t s = 0; s < N_SITUATIONS; s++) {
+                int64_t at = (side * N_SITUATIONS + s) * n_members + member;
+                float regret = (float)memberships[s] * loss;
+                float squared = regret * regret;
+                largest[at] = max_of_f(largest[at] * decay, fabsf(regret));
+                variances[at] = variances[at] * decay + squared;
+                regrets[at] = regrets[at] * decay + regret - squared * rate_of(variances[at], largest[at], log_n);
+            }
+        }
+}
+
+void specialists_of(const float *memory, const double *log_prior, int64_t n_members, float *specialists)
+{
+    int64_t n = 2 * N_SITUATIONS * n_members;
+    float log_n = log_of_members(n_members);
+    for (int64_t side = 0; side < 2; side++) {
+        double scores[N_SITUATIONS * MAX_MEMBERS], highest[N_SITUATIONS];
+        for (int64_t s = 0; s < N_SITUATIONS; s++) {
+            highest[s] = -INFINITY;
+            for (int64_t member = 0; member < n_members; member++) {
+                int64_t at = (side * N_SITUATIONS + s) * n_members + member;
+                double rate = (double)rate_of(memory[n + at], memory[2 * n + at], log_n);
+                double score = log(rate) + rate * (double)memory[at] + log_prior[member];
+                scores[s * n_members + member] = score;
+                highest[s] = max_of(highest[s], score);
+            }
+        }
+        double base = highest[N_SITUATIONS - 1];
+        for (int64_t s = 0; s < N_SITUATIONS; s++) {
+            double above = max_of(highest[s] - base - MAX_LOG, 0.0);
+            for (int64_t member = 0; member < n_members; member++)
+                specialists[(side * N_SITUATIONS + s) * n_members + member] =
+                    (float)exp(scores[s * n_members + member] - base - above);
+        }
+    }
+}
