@@ -13,14 +13,29 @@
 #define MIN_SHARE 0.02
 #define MEDIAN_GAIN 8.0
 #define MEDIAN_GAIN_N 2000.0
+#define N_LANES 8
 #define MAX_BLOCK (MAX_WIDTH / N_BLOCKS)
 
-static double sum_of_products(const float *a, const double *b, int64_t n)
+/* The sum of the products, in the order of pairwise_sum: its block for up to 128 values, without storing them. */
+static inline __attribute__((always_inline)) double sum_of_products(const float *a, const double *b, int64_t n)
 {
-    double products[MAX_WIDTH] = {0.0};
-    for (int64_t i = 0; i < n; i++)
-        products[i] = (double)a[i] * b[i];
-    return pairwise_sum(products, n);
+    if (n < N_LANES || n > N_LANES * N_LANES * 2) {
+        double products[MAX_WIDTH] = {0.0};
+        for (int64_t i = 0; i < n; i++)
+            products[i] = (double)a[i] * b[i];
+        return pairwise_sum(products, n);
+    }
+    double lanes[N_LANES];
+    int64_t i = N_LANES;
+    for (int64_t lane = 0; lane < N_LANES; lane++)
+        lanes[lane] = (double)a[lane] * b[lane];
+    for (; i + N_LANES <= n; i += N_LANES)
+        for (int64_t lane = 0; lane < N_LANES; lane++)
+            lanes[lane] += (double)a[i + lane] * b[i + lane];
+    double sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    for (; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
 }
 
 double rls_product(const float *coefficients, const float *columns, int64_t width)
@@ -39,7 +54,7 @@ static void gather(const double *values, int64_t row, int64_t size, double *stor
             stored[i * size + k] = values[(row + i) % N_BLOCKS * size + k];
 }
 
-static void multiply(const float *covariance, const double *columns, int64_t size, double *product)
+WIDE static void multiply(const float *covariance, const double *columns, int64_t size, double *product)
 {
     double mirrored[N_BLOCKS][(N_STORED - 1) * MAX_BLOCK];
     int64_t n_mirrored = (N_STORED - 1) * size;
@@ -63,7 +78,7 @@ static void multiply(const float *covariance, const double *columns, int64_t siz
 }
 
 /* Subtracts the outer product of `direction` with itself, and multiplies by `factor`. */
-static void reduce(float *covariance, const float *direction, float factor, int64_t size)
+WIDE static void reduce(float *covariance, const float *direction, float factor, int64_t size)
 {
     for (int64_t row = 0; row < N_BLOCKS; row++) {
         float stored[N_STORED * MAX_BLOCK];

@@ -106,13 +106,14 @@ void specialists_of(const float *memory, const double *log_prior, int64_t n_memb
     int64_t n = 2 * N_SITUATIONS * n_members;
     float log_n = log_of_members(n_members);
     for (int64_t side = 0; side < 2; side++) {
-        double scores[N_SITUATIONS * MAX_MEMBERS], highest[N_SITUATIONS];
+        double rates[N_SITUATIONS * MAX_MEMBERS], scores[N_SITUATIONS * MAX_MEMBERS], highest[N_SITUATIONS];
         for (int64_t s = 0; s < N_SITUATIONS; s++) {
             highest[s] = -INFINITY;
             for (int64_t member = 0; member < n_members; member++) {
                 int64_t at = (side * N_SITUATIONS + s) * n_members + member;
                 double rate = (double)rate_of(memory[n + at], memory[2 * n + at], log_n);
-                double score = log(rate) + rate * (double)memory[at] + log_prior[member];
+                double score = rate * (double)memory[at] + log_prior[member];
+                rates[s * n_members + member] = rate;
                 scores[s * n_members + member] = score;
                 highest[s] = max_of(highest[s], score);
             }
@@ -122,7 +123,7 @@ void specialists_of(const float *memory, const double *log_prior, int64_t n_memb
             double above = max_of(highest[s] - base - MAX_LOG, 0.0);
             for (int64_t member = 0; member < n_members; member++)
                 specialists[(side * N_SITUATIONS + s) * n_members + member] =
-                    (float)exp(scores[s * n_members + member] - base - above);
+                    (float)(rates[s * n_members + member] * exp(scores[s * n_members + member] - base - above));
         }
     }
 }

@@ -48,12 +48,13 @@ class Smooth:
         return Prediction(path, path[:, :, np.newaxis] + away)
 
 
-def ensemble_engine(*models: Predictor, zone: tzinfo = UTC, includes_path: bool = True, **options: Any) -> Engine:
+def ensemble_engine(
+    *models: Predictor, zone: tzinfo = UTC, includes_path: bool = True, compiled: bool = True, **options: Any
+) -> Engine:
     """Return an engine with an ensemble of ``models`` (Smooth and Trend by default) and its ``options``."""
     models = models or (Smooth(), Trend())
-    return Engine(
-        models[0], zone=zone, includes_path=includes_path, ensemble=Ensemble(models, EnsembleOptions(**options), zone)
-    )
+    ensemble = Ensemble(models, EnsembleOptions(**options), zone, compiled=compiled)
+    return Engine(models[0], zone=zone, includes_path=includes_path, ensemble=ensemble)
 
 
 def ensemble_of(engine: Engine) -> Ensemble:

@@ -84,7 +84,7 @@ class _MomentsEnsemble(Ensemble):
 
     def __init__(self, n_houses: int) -> None:
         persistence = Persistence(WindowSpec(_CONTEXT_MIN))
-        super().__init__([persistence], EnsembleOptions(max_devices=n_houses), UTC)
+        super().__init__([persistence], EnsembleOptions(max_devices=n_houses), UTC, compiled=False)
         self._update = self._moments_update = _MomentsUpdate(self._state, self._inputs.rls_features.width)
 
     @property

@@ -91,10 +91,10 @@ def prior_weights(n_members: int) -> F64:
 def specialists_of(memory: F32, log_prior: F64) -> F32:
     """Return the weights of the specialists for ``memory`` ``[N, 3, 2, S, E]``: ``[N, 2, S, E]``, in no unit."""
     rate = _rate(memory).astype(np.float64)
-    score = np.log(rate) + rate * memory[:, _REGRET] + log_prior
+    score = rate * memory[:, _REGRET] + log_prior
     score -= score[..., -1:, :].max(-1, keepdims=True)
     score -= np.maximum(score.max(-1, keepdims=True) - _MAX_LOG, 0.0)
-    weights: F32 = np.exp(score).astype(np.float32)
+    weights: F32 = (rate * np.exp(score)).astype(np.float32)
     return weights
 
 

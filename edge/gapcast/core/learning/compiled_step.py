@@ -103,9 +103,7 @@ class CompiledStep:
         self._local: tuple[int, tuple[int, int, int]] = (-1, (0, 0, 0))
 
     @classmethod
-    def of(
-        cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination
-    ) -> CompiledStep | None:
+    def of(cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination) -> CompiledStep | None:
         """Return the step for an ensemble, or None if numpy is to be used."""
         library, options = load_library(), state.options
         is_default = options.combines and options.learns and options.calibrates and state.submetered is None
@@ -236,9 +234,9 @@ class CompiledStep:
     def _write_members(self, members_kw: F64, predictions: Sequence[Prediction], forests_kw: F64 | None) -> None:
         """Write the models' predictions to ``members_kw`` ``[N, 2, E]``, and those of the forests."""
         for i, (prediction, median) in enumerate(zip(predictions, self._inputs.medians, strict=True)):
-            members_kw[:, 0, i] = mean_kw = prediction.mean[:, -1]
-            has_median = prediction.quantiles is not None and median is not None
-            members_kw[:, 1, i] = prediction.quantiles[:, -1, median] if has_median else mean_kw
+            members_kw[:, 0, i] = members_kw[:, 1, i] = prediction.mean[:, -1]
+            if prediction.quantiles is not None and median is not None:
+                members_kw[:, 1, i] = prediction.quantiles[:, -1, median]
         if self._inputs.refit is not None:
             members_kw[:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
 

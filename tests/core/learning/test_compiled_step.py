@@ -1,0 +1,165 @@
+"""The compiled step gives the forecasts and the learned state of the numpy modules, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gapcast.core.learning import compiled_step
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.predictor import Predictor
+from gapcast.core.reading import Reading
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence, Trend
+from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
+
+pytestmark = pytest.mark.compiled
+
+DEVICES = ("home", "barn", "shed", "loft")
+STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1))
+FILLED_KW = 0.35
+POWERS_KW = st.sampled_from((0.0, 0.1, FILLED_KW, 2.4, -0.5, 99.0)) | st.floats(-3, 12).map(lambda kw: round(kw, 3))
+ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=90)
+#: Values that damaged state may hold.
+DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0)
+#: The same sums in the same order: what differs is the last digit of a logarithm or of an exponential function.
+ROUNDING = 1e-12
+
+
+def pair(*models: Predictor, **options: Any) -> tuple[Run, Run]:
+    """A run with the compiled step and one with numpy."""
+    compiled, numpy = (Run(ensemble_engine(*models, compiled=chosen, **options)) for chosen in (True, False))
+    assert ensemble_of(compiled.engine).compiled is not None
+    assert ensemble_of(numpy.engine).compiled is None
+    return compiled, numpy
+
+
+def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
+    minutes = dict.fromkeys(DEVICES, FIRST)
+    made = []
+    for who, step, kw in entries:
+        minutes[DEVICES[who]] += step
+        made.append(Reading(DEVICES[who], minutes[DEVICES[who]], kw, is_filled=kw == FILLED_KW))
+    return made
+
+
+def states_differ_by(compiled: Run, numpy: Run) -> float:
+    """The largest difference of two learned states, relative to the largest value of the array."""
+    rows = [compiled.engine.buffers.row(device) for device in compiled.engine.buffers]
+    found, expected = (ensemble_of(run.engine).columns(rows) for run in (compiled, numpy))
+    assert found.keys() == expected.keys()
+    return max(difference(found[name], expected[name]) for name in found if found[name].dtype.kind == "f")
+
+
+def difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    is_finite = np.isfinite(expected)
+    size = np.abs(expected[is_finite]).max(initial=1e-30)
+    return float((np.abs(found - expected, where=is_finite, out=np.zeros(found.shape)) / size).max(initial=0.0))
+
+
+@settings(max_examples=60)
+@given(ENTRIES, st.integers(1, 40), st.sampled_from((2, 10, 30, 61, 180)), st.integers(0, 4))
+def test_compiled_step_any_stream_is_that_of_numpy(
+    entries: list[tuple[int, int, float]], size: int, context: int, n_tracked: int
+) -> None:
+    models = Smooth(WindowSpec(context)), Trend()
+    compiled, numpy = pair(*models[: 1 if context < 30 else 2], max_devices=n_tracked)
+    readings = readings_of(entries)
+    compiled.process(readings, at_a_time=size)
+    numpy.process(readings, at_a_time=size)
+    assert compiled.forecasts == numpy.forecasts
+    assert states_differ_by(compiled, numpy) < ROUNDING
+
+
+def test_compiled_step_outcomes_are_those_of_numpy() -> None:
+    houses = {name: house_kw(900, seed) for seed, name in enumerate(DEVICES)}
+    compiled, numpy = (run.process_houses(houses) for run in pair(zone=ZoneInfo("Europe/Brussels")))
+    assert compiled.forecasts == numpy.forecasts
+    for device in DEVICES:
+        for name in ("minutes", "actual_kw", "last_kw", "members_kw", "published_kw"):
+            found, expected = compiled.outcome(name, device), numpy.outcome(name, device)
+            np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING, equal_nan=True)
+    assert states_differ_by(compiled, numpy) < ROUNDING
+
+
+def test_compiled_step_model_without_quantiles_is_that_of_numpy() -> None:
+    readings = stream(house_kw(400))
+    compiled, numpy = (run.process(readings) for run in pair(Smooth(quantile_levels=None), Persistence()))
+    assert compiled.forecasts == numpy.forecasts
+    assert states_differ_by(compiled, numpy) < ROUNDING
+
+
+def test_compiled_step_forests_are_those_of_numpy() -> None:
+    compiled, numpy = (ensemble_of(run.engine) for run in pair(refits=True))
+    draw = np.random.default_rng(2)
+    rows = np.arange(3)
+    for minute in range(40):
+        windows = draw.gamma(1.0, 1.0, (3, 30)).astype(np.float32)
+        predictions = [model.predict(windows[:, :, np.newaxis]) for model in compiled.models]
+        forests_kw = draw.gamma(1.0, 1.0, (3, 4))
+        forests_kw[minute % 3] = np.nan
+        found, expected = (
+            one.forecast(rows, np.full(3, FIRST + minute), windows, predictions, (), forests_kw)
+            for one in (compiled, numpy)
+        )
+        np.testing.assert_allclose(found.kw, expected.kw, rtol=ROUNDING)
+        np.testing.assert_allclose(found.shares, expected.shares, rtol=ROUNDING)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(("seen", "memory", "specialists", "coefficients", "covariance", "inside", "usual", "due")),
+    st.sampled_from(DAMAGED),
+    st.integers(0, 2),
+)
+def test_compiled_step_damaged_state_is_replaced_as_by_numpy(name: str, value: float, which: int) -> None:
+    compiled, numpy = pair()
+    houses = [stream(house_kw(60, seed), device=device) for seed, device in enumerate(DEVICES[:3])]
+    readings = [reading for minute in zip(*houses, strict=True) for reading in minute]
+    for run in (compiled, numpy):
+        run.process(readings[:90], at_a_time=3)
+        run.engine.learn()
+        ensemble_of(run.engine).state.arrays[name][which + 1] = value
+        run.process(readings[90:], at_a_time=6)
+    assert compiled.forecasts == numpy.forecasts
+    assert states_differ_by(compiled, numpy) < 1e-6
+
+
+def test_compiled_step_continues_with_a_restored_state() -> None:
+    houses = {name: house_kw(240, seed) for seed, name in enumerate(DEVICES)}
+    compiled, numpy = (run.process_houses(houses) for run in pair())
+    rows = list(range(len(DEVICES)))
+    for run, other in ((compiled, numpy), (numpy, compiled)):
+        columns = ensemble_of(other.engine).columns(rows)
+        ensemble_of(run.engine).restore_columns(len(DEVICES), columns)
+    later = [reading for name in DEVICES for reading in stream(house_kw(30, 9), FIRST + 240, name)]
+    compiled.process(later, at_a_time=7)
+    numpy.process(later, at_a_time=7)
+    assert compiled.forecasts == numpy.forecasts
+
+
+@pytest.mark.parametrize("option", ["combines", "learns", "calibrates"])
+def test_compiled_step_other_options_use_numpy(option: str) -> None:
+    assert Ensemble((Smooth(), Trend()), EnsembleOptions(**{option: False})).compiled is None
+
+
+def test_compiled_step_submeters_use_numpy() -> None:
+    assert Ensemble((Smooth(), Trend()), EnsembleOptions(n_submeters=1)).compiled is None
+
+
+def test_compiled_step_more_members_than_it_takes_use_numpy() -> None:
+    models = [Smooth(name=f"smooth {i}") for i in range(65)]
+    assert Ensemble(models, EnsembleOptions()).compiled is None
+
+
+def test_compiled_step_no_library_uses_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled_step, "load_library", lambda: None)
+    assert Ensemble((Smooth(), Trend()), EnsembleOptions()).compiled is None
