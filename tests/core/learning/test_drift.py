@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.learning import drift as module
 from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, Drift, ErrorChange
+from gapcast.core.learning.drift_state import N_DAYS, PRIOR_DEVIATION
 from gapcast.core.learning.outcomes import Outcomes
 from tests.core.learning.outcomes import NAN, START, outcomes, streams
 
@@ -46,7 +47,7 @@ class Slow:
         self.start()
 
     def start(self) -> None:
-        self.mean, self.variance, self.n = 0.0, module._PRIOR_DEVIATION**2, 0
+        self.mean, self.variance, self.n = 0.0, PRIOR_DEVIATION**2, 0
         self.runs: dict[str, tuple[float, list[float]]] = {"grew": (0.0, []), "shrank": (0.0, [])}
 
     def add(self, row: int, minute: int, error_kw: float) -> list[ErrorChange]:
@@ -153,7 +154,7 @@ def test_drift_day_needs_600_outcomes() -> None:
         for i in range(n):
             drift.add(outcomes([0], START + i, 1.0))
         drift.add(outcomes([0], START + DAY_MIN, 1.0))
-        assert drift.columns(range(1))["state"][0, module._N_DAYS] == judged
+        assert drift.columns(range(1))["state"][0, N_DAYS] == judged
 
 
 def test_drift_drops_the_open_day_when_time_goes_back() -> None:
