@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -21,11 +21,13 @@ from gapcast.core.learning.drift_state import DriftState
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.score_sums import ScoreSums
 from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.summary import EVER
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes
 
 TRACKED = 35  # of 40 rows: more than are allocated at first, twice
 ROWS = range(40)
 Steps = list[tuple[str, int]]
+Subject = TypeVar("Subject", Scores, Drift)
 
 
 def random_batch(seed: int) -> Outcomes:
@@ -54,7 +56,7 @@ def assert_same(found: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArra
         assert found[name].tobytes() == expected[name].tobytes(), name
 
 
-def after_step(step: str, seed: int, subject: Scores | Drift) -> Scores | Drift:
+def after_step(step: str, seed: int, subject: Subject) -> Subject:
     """Return what is to be used after ``step``, which is no addition of outcomes."""
     if step == "forget":
         subject.forget(seed % len(ROWS))
@@ -100,8 +102,8 @@ def test_compiled_drift_equals_that_of_numpy(steps: Steps) -> None:
 
 @given(st.lists(st.integers(0, 2**32), max_size=3))
 def test_scores_and_drift_do_not_depend_on_batches(compiled: bool, seeds: list[int]) -> None:
-    together: tuple[Scores, Drift] = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, 2, compiled=compiled)
-    single: tuple[Scores, Drift] = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, 2, compiled=compiled)
+    together = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, 2, compiled=compiled)
+    single = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, 2, compiled=compiled)
     with np.errstate(all="ignore"):
         for batch in map(random_batch, seeds):
             together[0].add(batch)
@@ -111,8 +113,8 @@ def test_scores_and_drift_do_not_depend_on_batches(compiled: bool, seeds: list[i
                 single[0].add(one)
                 changes_of_single += single[1].add(one)
             assert sorted(changes, key=repr) == sorted(changes_of_single, key=repr)
-    for found, expected in zip(together, single, strict=True):
-        assert_same(found.columns(ROWS), expected.columns(ROWS))
+    assert_same(together[0].columns(ROWS), single[0].columns(ROWS))
+    assert_same(together[1].columns(ROWS), single[1].columns(ROWS))
 
 
 def test_drift_detects_changes_within_one_batch(compiled: bool) -> None:
@@ -123,6 +125,15 @@ def test_drift_detects_changes_within_one_batch(compiled: bool) -> None:
     published_kw = np.stack([errors_kw, errors_kw, errors_kw * NAN, errors_kw * NAN], axis=1)
     changes = drift.add(outcomes([3, 1] * 12, (START + days * 1440).tolist(), 0.0, published_kw))
     assert [(change.row, change.direction) for change in changes] == [(3, "grew"), (1, "grew")]
+
+
+def test_untracked_rows_allocate_nothing(compiled: bool) -> None:
+    scores, drift = Scores(MEMBERS, TRACKED, compiled=compiled), Drift(TRACKED, compiled=compiled)
+    batch = outcomes([1_000_000, 3, 35], START, 1.0)
+    scores.add(batch)
+    drift.add(batch)
+    assert len(scores._sums) == len(drift._state) == 16
+    assert scores.overall()[EVER].n == 1
 
 
 def test_scores_expired_bucket_starts_at_zero_whatever_it_contains(compiled: bool) -> None:
