@@ -1,4 +1,4 @@
-"""The sums of scores and drift, added by the compiled library: the same digits in a hundredth of the time.
+"""The sums of scores and drift, added by the compiled library: the same digits in a tenth of the time.
 
 A batch is copied to arrays that stay at their addresses: numpy takes ten times as long to return an address as to copy
 a few numbers. The copy converts types and strides, too.
