@@ -24,8 +24,6 @@
 #define MAX_WIDTH 320
 
 enum { SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN };
-enum { MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED };
-
 typedef struct {
     /* sizes and indices */
     int64_t context, n_models, n_medians, n_members, refit, has_bounds;
@@ -59,10 +57,12 @@ typedef struct {
     /* results: feature columns [N, D], published [N, 4], shares [N, 2, E], scale and log(width) [N], levels [N, 3] */
     float *columns;
     double *kw, *shares, *scale_kw, *log_width, *levels;
-    /* outcomes, as in outcomes.py */
+    /* outcomes, as in outcomes.py, and their number */
     int64_t *outcome_rows, *outcome_minutes;
     double *actual_kw, *last_kw, *outcome_members_kw, *published_kw;
     int64_t n_outcomes;
+    /* the entry that gapcast_forecast begins with */
+    int64_t first;
 } step_t;
 
 /* As numpy's maximum and minimum: not a number, if one of the two is not. */

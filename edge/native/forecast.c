@@ -76,11 +76,11 @@ static int forecast_entry(const step_t *step, int64_t entry)
     return is_possible(step, entry);
 }
 
-/* Forecasts the entries from `first` to before `end`; a device's reading is learned from before its next one in the
-   batch. Returns the first entry whose forecast is impossible, which the caller replaces before it goes on, or `end`. */
-EXPORT int64_t gapcast_forecast(step_t *step, int64_t first, int64_t end)
+/* Forecasts the entries from step->first to before n; a device's reading is learned from before its next one in the
+   batch. Returns the first entry whose forecast is impossible, which the caller replaces before it goes on, or n. */
+EXPORT int64_t gapcast_forecast(step_t *step, int64_t n)
 {
-    for (int64_t entry = first; entry < end; entry++) {
+    for (int64_t entry = step->first; entry < n; entry++) {
         int64_t row = step->rows[entry];
         if (row > 0) {
             if (step->newest_entry[row] >= 0)
@@ -90,5 +90,5 @@ EXPORT int64_t gapcast_forecast(step_t *step, int64_t first, int64_t end)
         if (!forecast_entry(step, entry))
             return entry;
     }
-    return end;
+    return n;
 }

@@ -1,4 +1,8 @@
-/* What all files of the library share. */
+/* What all files of the library share.
+
+   The calling convention: a function takes the address of a structure and the number of items of a batch, and returns
+   a number. The structure has the addresses of arrays that Python allocates, checks and keeps; arrays are C-contiguous,
+   and of the type of their pointer. Nothing is allocated here, and nothing is kept between two calls. */
 
 #ifndef GAPCAST_H
 #define GAPCAST_H
@@ -17,5 +21,20 @@
 
 /* Returns the sum of `values` in the order in which numpy adds a contiguous axis. */
 double pairwise_sum(const double *values, int64_t n);
+
+/* Quotient and remainder that round towards minus infinity, as Python's do. */
+static inline int64_t floor_divide(int64_t dividend, int64_t divisor)
+{
+    return dividend / divisor - (dividend % divisor < 0);
+}
+
+static inline int64_t floor_modulo(int64_t dividend, int64_t divisor)
+{
+    const int64_t remainder = dividend % divisor;
+    return remainder < 0 ? remainder + divisor : remainder;
+}
+
+/* What a forecast is published with, kW. */
+enum { MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED };
 
 #endif

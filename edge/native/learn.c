@@ -18,15 +18,12 @@
 #define LOWEST_LOG_WIDTH (-4.0)
 #define HIGHEST_LOG_WIDTH 5.0
 
-/* As Python's %: a minute before 1970 has a slot too. */
-static int64_t slot_of(int64_t minute, int64_t n_slots) { return (minute % n_slots + n_slots) % n_slots; }
-
 static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
 static void store_pending(const step_t *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, width = step->width;
-    int64_t target = step->minutes[entry] + step->horizon_min, at = row * step->n_slots + slot_of(target, step->n_slots);
+    int64_t target = step->minutes[entry] + step->horizon_min, at = row * step->n_slots + floor_modulo(target, step->n_slots);
     double *due = step->due + at * (2 * n_members + N_PUBLISHED + 2);
     step->due_minute[at] = target;
     memcpy(step->due_columns + at * width, step->columns + entry * width, bytes_of(width, sizeof(float)));
@@ -110,19 +107,18 @@ void learn_from_entry(step_t *step, int64_t entry)
         return;
     seen[LOWEST] = min_of(seen[LOWEST], last_kw);
     update_profile(step->usual + row * 2 * N_BINS, step->bins[2 * entry], last_kw);
-    int64_t slot = row * step->n_slots + slot_of(step->minutes[entry], step->n_slots);
+    int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry], step->n_slots);
     if (step->due_minute[slot] != step->minutes[entry])
         return;
     step->due_minute[slot] = -1;
     learn_from_outcome(step, entry, slot, last_kw);
 }
 
-/* Learns from the entries of the batch [0, n) that were not learned from yet. */
-EXPORT void gapcast_learn(step_t *step, int64_t n)
+/* Learns from the entries of the batch [0, n) that were not learned from yet; returns the number of outcomes. */
+EXPORT int64_t gapcast_learn(step_t *step, int64_t n)
 {
     for (int64_t entry = 0; entry < n; entry++)
         if (step->rows[entry] > 0 && step->newest_entry[step->rows[entry]] == entry)
             learn_from_entry(step, entry);
+    return step->n_outcomes;
 }
-
-EXPORT int64_t gapcast_step_bytes(void) { return (int64_t)sizeof(step_t); }

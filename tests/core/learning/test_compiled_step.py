@@ -161,5 +161,5 @@ def test_compiled_step_more_members_than_it_takes_use_numpy() -> None:
 
 
 def test_compiled_step_no_library_uses_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled_step, "load_library", lambda: None)
+    monkeypatch.setattr(compiled_step, "load_function", lambda name: None)
     assert Ensemble((Smooth(), Trend()), EnsembleOptions()).compiled is None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.learning import drift as module
 from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, Drift, ErrorChange
+from gapcast.core.learning.drift_state import N_DAYS, PRIOR_DEVIATION
 from gapcast.core.learning.outcomes import Outcomes
 from tests.core.learning.outcomes import NAN, START, outcomes, streams
 
@@ -46,7 +47,7 @@ class Slow:
         self.start()
 
     def start(self) -> None:
-        self.mean, self.variance, self.n = 0.0, module._PRIOR_DEVIATION**2, 0
+        self.mean, self.variance, self.n = 0.0, PRIOR_DEVIATION**2, 0
         self.runs: dict[str, tuple[float, list[float]]] = {"grew": (0.0, []), "shrank": (0.0, [])}
 
     def add(self, row: int, minute: int, error_kw: float) -> list[ErrorChange]:
@@ -90,9 +91,11 @@ LEVELS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.1, 0.11, 1e
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4), st.floats(0, 2), st.booleans()), max_size=60), LEVELS)
-def test_drift_matches_the_slow_reference(steps: list[tuple[int, int, float, bool]], levels: list[float]) -> None:
+def test_drift_matches_the_slow_reference(
+    compiled: bool, steps: list[tuple[int, int, float, bool]], levels: list[float]
+) -> None:
     """Several devices at once, with short, missing and repeated days."""
-    drift, slow = Drift(FEW, N), [Slow() for _ in range(FEW)]
+    drift, slow = Drift(FEW, N, compiled=compiled), [Slow() for _ in range(FEW)]
     day = DAY_0
     calm = [(1, 0, level, True) for level in levels]
     for moved, alone, level, whole in calm + steps:
@@ -112,9 +115,9 @@ def test_drift_matches_the_slow_reference(steps: list[tuple[int, int, float, boo
             assert found.factor == pytest.approx(wanted.factor, rel=1e-6)
 
 
-def test_drift_reports_a_lasting_change_once() -> None:
+def test_drift_reports_a_lasting_change_once(compiled: bool) -> None:
     for factor, direction in ((3.0, "grew"), (0.4, "shrank")):
-        drift = Drift(FEW, N)
+        drift = Drift(FEW, N, compiled=compiled)
         errors = np.array(wavy(120))
         errors[60:] *= factor
         (change,) = days(drift, errors.tolist())
@@ -126,38 +129,38 @@ def test_drift_reports_a_lasting_change_once() -> None:
         assert 1 <= change.n_days <= 7
 
 
-def test_drift_first_week_reports_nothing() -> None:
+def test_drift_first_week_reports_nothing(compiled: bool) -> None:
     errors = [0.1, 0.1, 0.1, 5.0, 5.0, 5.0, 5.0]
-    assert days(Drift(FEW, N), [*errors, 5.0]) == []
+    assert days(Drift(FEW, N, compiled=compiled), [*errors, 5.0]) == []
 
 
-def test_drift_one_odd_day_reports_nothing() -> None:
+def test_drift_one_odd_day_reports_nothing(compiled: bool) -> None:
     errors = wavy(40)
     errors[20] *= 1_000
     errors[30] /= 1_000
-    assert days(Drift(FEW, N), errors) == []
+    assert days(Drift(FEW, N, compiled=compiled), errors) == []
 
 
-def test_drift_constant_errors_report_nothing() -> None:
-    assert days(Drift(FEW, N), [0.0] * 60) == []
-    assert len(days(Drift(FEW, N), [0.1] * 30 + [0.0] * 60)) == 1
+def test_drift_constant_errors_report_nothing(compiled: bool) -> None:
+    assert days(Drift(FEW, N, compiled=compiled), [0.0] * 60) == []
+    assert len(days(Drift(FEW, N, compiled=compiled), [0.1] * 30 + [0.0] * 60)) == 1
 
 
-def test_drift_small_change_after_equal_days_reports_nothing() -> None:
-    assert days(Drift(FEW, N), [0.1] * 700 + [0.11] * 30) == []
+def test_drift_small_change_after_equal_days_reports_nothing(compiled: bool) -> None:
+    assert days(Drift(FEW, N, compiled=compiled), [0.1] * 700 + [0.11] * 30) == []
 
 
-def test_drift_day_needs_600_outcomes() -> None:
+def test_drift_day_needs_600_outcomes(compiled: bool) -> None:
     for n, judged in ((MIN_OUTCOMES_PER_DAY - 1, 0), (MIN_OUTCOMES_PER_DAY, 1)):
-        drift = Drift(1)
+        drift = Drift(1, compiled=compiled)
         for i in range(n):
             drift.add(outcomes([0], START + i, 1.0))
         drift.add(outcomes([0], START + DAY_MIN, 1.0))
-        assert drift.columns(range(1))["state"][0, module._N_DAYS] == judged
+        assert drift.columns(range(1))["state"][0, N_DAYS] == judged
 
 
-def test_drift_drops_the_open_day_when_time_goes_back() -> None:
-    drift = Drift(1, N)
+def test_drift_drops_the_open_day_when_time_goes_back(compiled: bool) -> None:
+    drift = Drift(1, N, compiled=compiled)
     days(drift, [0.1, 0.1])
     kept = drift.columns(range(1))["state"]
     drift.add(outcomes([0], START - DAY_MIN, 1.0))
@@ -165,26 +168,26 @@ def test_drift_drops_the_open_day_when_time_goes_back() -> None:
     assert drift.columns(range(1))["today"][0, 0] == 1
 
 
-def test_drift_ignores_unknown_rows_and_resets_forgotten_ones() -> None:
-    drift = Drift(40, N)
+def test_drift_ignores_unknown_rows_and_resets_forgotten_ones(compiled: bool) -> None:
+    drift = Drift(40, N, compiled=compiled)
     assert drift.add(outcomes([], START, [])) == []
     assert drift.add(outcomes([40, 41], START, 1.0)) == []
     days(drift, wavy(10), row=39)
     days(drift, wavy(10), row=2)
     drift.forget(39)
     drift.forget(1_000)
-    columns, new = drift.columns(range(40)), Drift(40, N).columns(range(40))
+    columns, new = drift.columns(range(40)), Drift(40, N, compiled=compiled).columns(range(40))
     for name in new:
         assert np.array_equal(columns[name][39], new[name][39])
         assert not np.array_equal(columns[name][2], new[name][2])
 
 
 @given(streams(), st.integers(0, 25))
-def test_drift_restored_continues_exactly(batches: list[Outcomes], at: int) -> None:
-    one, before = Drift(FEW, 1), Drift(FEW, 1)
+def test_drift_restored_continues_exactly(compiled: bool, batches: list[Outcomes], at: int) -> None:
+    one, before = Drift(FEW, 1, compiled=compiled), Drift(FEW, 1, compiled=compiled)
     changes = [change for batch in batches for change in one.add(batch)]
     found = [change for batch in batches[:at] for change in before.add(batch)]
-    after = Drift(FEW, 1)
+    after = Drift(FEW, 1, compiled=compiled)
     after.restore_columns(before.columns(range(FEW)))
     found += [change for batch in batches[at:] for change in after.add(batch)]
     assert found == changes
@@ -193,15 +196,15 @@ def test_drift_restored_continues_exactly(batches: list[Outcomes], at: int) -> N
 
 
 @given(streams(max_step_min=3_000, huge=1e30))
-def test_drift_state_is_finite_for_any_stream(batches: list[Outcomes]) -> None:
-    drift = Drift(FEW, 1)
+def test_drift_state_is_finite_for_any_stream(compiled: bool, batches: list[Outcomes]) -> None:
+    drift = Drift(FEW, 1, compiled=compiled)
     changes = [change for batch in batches * 3 for change in drift.add(batch)]
     assert all(math.isfinite(change.factor) and change.factor > 0 for change in changes)
     assert all(np.isfinite(column).all() for column in drift.columns(range(FEW)).values())
 
 
-def test_drift_copy_does_not_change() -> None:
-    drift = Drift(1, N)
+def test_drift_copy_does_not_change(compiled: bool) -> None:
+    drift = Drift(1, N, compiled=compiled)
     drift.add(outcomes([0], START, 1.0))
     copied = drift.copy()
     drift.add(outcomes([0], START + 1, 1.0))

@@ -87,8 +87,8 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
 
 
 @given(streams())
-def test_scores_match_the_slow_reference(batches: list[Outcomes]) -> None:
-    scores, slow = Scores(MEMBERS, FEW), Slow()
+def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]) -> None:
+    scores, slow = Scores(MEMBERS, FEW, compiled=compiled), Slow()
     for batch in batches:
         scores.add(batch)
         slow.add(batch)
@@ -100,8 +100,8 @@ def test_scores_match_the_slow_reference(batches: list[Outcomes]) -> None:
 
 
 @given(streams(huge=1e30))
-def test_scores_are_finite_for_any_stream(batches: list[Outcomes]) -> None:
-    scores = Scores(MEMBERS, FEW)
+def test_scores_are_finite_for_any_stream(compiled: bool, batches: list[Outcomes]) -> None:
+    scores = Scores(MEMBERS, FEW, compiled=compiled)
     for batch in batches * 3:
         scores.add(batch)
     for found in [*(scores.of(row) for row in range(FEW)), scores.overall()]:
@@ -117,11 +117,11 @@ def test_skill_is_none_when_persistence_has_almost_no_error() -> None:
 
 
 @given(streams(), st.integers(0, 25))
-def test_scores_restored_continue_exactly(batches: list[Outcomes], at: int) -> None:
-    one, before = Scores(MEMBERS, FEW), Scores(MEMBERS, FEW)
+def test_scores_restored_continue_exactly(compiled: bool, batches: list[Outcomes], at: int) -> None:
+    one, before = Scores(MEMBERS, FEW, compiled=compiled), Scores(MEMBERS, FEW, compiled=compiled)
     for batch in batches[:at]:
         before.add(batch)
-    after = Scores(MEMBERS, FEW)
+    after = Scores(MEMBERS, FEW, compiled=compiled)
     after.restore_columns(before.columns(range(FEW)))
     for batch in batches[at:]:
         after.add(batch)
@@ -133,8 +133,8 @@ def test_scores_restored_continue_exactly(batches: list[Outcomes], at: int) -> N
     assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
 
 
-def test_scores_match_a_hand_calculation() -> None:
-    scores = Scores(MEMBERS, 10)
+def test_scores_match_a_hand_calculation(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
     found = scores.of(3)[LAST_DAY]
     assert found.document() == {
@@ -150,8 +150,8 @@ def test_scores_match_a_hand_calculation() -> None:
     assert scores.of(3)[EVER].document() == found.document() == scores.overall()[LAST_WEEK].document()
 
 
-def test_scores_of_an_unknown_device_are_empty() -> None:
-    scores = Scores(MEMBERS, 10)
+def test_scores_of_an_unknown_device_are_empty(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
     for row in (0, 5, 1_000, -1):
         assert [found.n for found in scores.of(row).values()] == [0, 0, 0]
         assert set(astuple(scores.of(row)[EVER])[1:-1]) == {None}
@@ -160,8 +160,8 @@ def test_scores_of_an_unknown_device_are_empty() -> None:
     assert scores.overall()[EVER].n == 0
 
 
-def test_skill_is_none_when_persistence_has_no_error() -> None:
-    scores = Scores(("lstm",), 10)  # persistence is scored where it is no member, too
+def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
+    scores = Scores(("lstm",), 10, compiled=compiled)  # persistence is scored where it is no member, too
     batch = outcomes([0], START, 1.0, (2.0, 2.0, 0.0, 3.0))
     scores.add(
         Outcomes(
@@ -173,16 +173,16 @@ def test_skill_is_none_when_persistence_has_no_error() -> None:
     assert (found.persistence_mse_kw2, list(found.members)) == (0.0, ["lstm"])
 
 
-def test_scores_need_half_a_day_of_outcomes() -> None:
-    scores = Scores(MEMBERS, 10)
+def test_scores_need_half_a_day_of_outcomes(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
     for minute in range(MIN_OUTCOMES):
         assert not scores.of(0)[LAST_DAY].is_sufficient
         scores.add(outcomes([0], START + minute, 1.0))
     assert scores.of(0)[LAST_DAY].is_sufficient
 
 
-def test_scores_drop_later_buckets_when_time_goes_back() -> None:
-    scores = Scores(MEMBERS, 10)
+def test_scores_drop_later_buckets_when_time_goes_back(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
     for minute in range(0, 20 * 1440, 60):
         scores.add(outcomes([0], START + minute, 1.0))
     assert [found.n for found in scores.of(0).values()] == [27, 192, 480]
@@ -190,8 +190,8 @@ def test_scores_drop_later_buckets_when_time_goes_back() -> None:
     assert [found.n for found in scores.of(0).values()] == [1, 1, 481]
 
 
-def test_scores_forget_resets_one_device() -> None:
-    scores = Scores(MEMBERS, 10)
+def test_scores_forget_resets_one_device(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([0, 1], START, 1.5))
     scores.forget(1)
     scores.forget(1_000)
@@ -199,8 +199,20 @@ def test_scores_forget_resets_one_device() -> None:
     assert scores.of(1)[EVER].n == 0
 
 
-def test_scores_with_other_members_keep_common_columns() -> None:
-    before, after = Scores(MEMBERS, 100), Scores(("new", "lstm", "persistence"), 100)
+def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
+    scores.add(outcomes([0, 1, 2], START, 1.5))
+    for row, damage in ((1, NAN), (2, 1e31)):
+        columns = scores.columns(range(3))
+        columns["told ever"][row, 1] = damage
+        scores.restore_columns(columns)
+    assert scores.overall()[EVER].n == 1
+    assert [scores.of(row)[LAST_DAY].n for row in range(3)] == [1, 0, 0]
+
+
+def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
+    before = Scores(MEMBERS, 100, compiled=compiled)
+    after = Scores(("new", "lstm", "persistence"), 100, compiled=compiled)
     batch = outcomes(range(40), START, 1.5, members_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
     after.restore_columns(before.columns(range(40)))
@@ -208,7 +220,7 @@ def test_scores_with_other_members_keep_common_columns() -> None:
     assert new.members["lstm"] == old.members["lstm"]
     assert new.members["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
-    fewer = Scores(MEMBERS, 2)
+    fewer = Scores(MEMBERS, 2, compiled=compiled)
     fewer.restore_columns(before.columns(range(40)))
     assert fewer.overall()[EVER].n == 2
 
@@ -223,8 +235,8 @@ def test_scores_restore_rejects_bad_columns() -> None:
         scores.restore_columns(columns)
 
 
-def test_scores_copy_does_not_change() -> None:
-    scores = Scores(MEMBERS, 10)
+def test_scores_copy_does_not_change(compiled: bool) -> None:
+    scores = Scores(MEMBERS, 10, compiled=compiled)
     scores.add(outcomes([0], START, 1.5))
     copied, columns = scores.copy(), scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))

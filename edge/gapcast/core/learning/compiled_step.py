@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.library import load_library
+from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble_state import EnsembleState
@@ -33,11 +33,15 @@ _SIZES = (
     "horizon_min",
 )  # fmt: skip
 _OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting")
-_TABLES = ("medians", "edges", "places", "weights", "offsets", "means", "spreads", "on_circle", "recent", "log_prior")
-_STATE = (
-    "seen", "memory", "specialists", "coefficients", "covariance", "inside", "usual",
-    "due_minute", "due_columns", "due", "due_levels",
-)  # fmt: skip
+#: Tables and arrays of the state, with the types of their values.
+_TABLES = {
+    "medians": "i8", "edges": "i8", "places": "i8", "weights": "f4", "offsets": "f4", "means": "f4", "spreads": "f4",
+    "on_circle": "f4", "recent": "f8", "log_prior": "f8",
+}  # fmt: skip
+_STATE = {
+    "seen": "f8", "memory": "f4", "specialists": "f4", "coefficients": "f4", "covariance": "f4", "inside": "f4",
+    "usual": "f4", "due_minute": "i8", "due_columns": "f4", "due": "f8", "due_levels": "f4",
+}  # fmt: skip
 #: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
 _BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rows": ("i8", ()),
@@ -65,14 +69,26 @@ _OUTCOMES = ("outcome_rows", "outcome_minutes", "actual_kw", "last_kw", "outcome
 _FIRST_CAPACITY = 1
 
 
+_POINTERS: dict[str, Any] = {
+    "f4": ctypes.POINTER(ctypes.c_float),
+    "f8": ctypes.POINTER(ctypes.c_double),
+    "i4": ctypes.POINTER(ctypes.c_int32),
+    "i8": ctypes.POINTER(ctypes.c_int64),
+    "u1": ctypes.POINTER(ctypes.c_uint8),
+}
+
+
 class _Step(ctypes.Structure):
     """``step_t`` of ``edge/native/ensemble.h``."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _SIZES),
         *((name, ctypes.c_double) for name in _OPTIONS),
-        *((name, ctypes.c_void_p) for name in (*_TABLES, *_STATE, "newest_entry", *_BATCH)),
+        *((name, _POINTERS[kind]) for name, kind in (_TABLES | _STATE).items()),
+        ("newest_entry", _POINTERS["i4"]),
+        *((name, _POINTERS[kind]) for name, (kind, _) in _BATCH.items()),
         ("n_outcomes", ctypes.c_int64),
+        ("first", ctypes.c_int64),
     )
 
 
@@ -80,35 +96,38 @@ class CompiledStep:
     """Forecasts with the members of an ensemble and learns from outcomes, for many devices in one call."""
 
     def __init__(
-        self, library: ctypes.PyDLL, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination
+        self,
+        functions: tuple[Function, Function],
+        inputs: EnsembleInputs,
+        state: EnsembleState,
+        combination: MemberCombination,
     ) -> None:
-        """Work on ``state``; ``combination`` replaces impossible forecasts."""
+        """Work on ``state`` with the ``functions`` that forecast and learn; ``combination`` replaces forecasts."""
         self._inputs, self._state, self._combination = inputs, state, combination
-        self._forecast, self._learn = library.gapcast_forecast, library.gapcast_learn
-        self._forecast.restype = ctypes.c_int64
-        self._forecast.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        self._learn.restype, self._learn.argtypes = None, (ctypes.c_void_p, ctypes.c_int64)
+        self._forecast, self._learn = functions
         self._max_devices = state.options.max_devices
         self._step = step = _Step()
         self._address = ctypes.addressof(step)
         self._fill_sizes()
         self._tables = self._tables_of()
-        for name, table in self._tables.items():
-            setattr(step, name, table.ctypes.data)
+        set_pointers(step, **self._tables)
         self._bound: tuple[object, int] = (None, 0)
         self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
         self._allocate(_FIRST_CAPACITY)
-        #: Windows of the last batch, of which some may not have been learned from.
-        self._n_pending = 0
+        #: Whether the last batch may have windows that were not learned from.
+        self._is_pending = False
         self._local: tuple[int, tuple[int, int, int]] = (-1, (0, 0, 0))
 
     @classmethod
     def of(cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination) -> CompiledStep | None:
         """Return the step for an ensemble, or None if numpy is to be used."""
-        library, options = load_library(), state.options
+        functions, options = (load_function("gapcast_forecast"), load_function("gapcast_learn")), state.options
         is_default = options.combines and options.learns and options.calibrates and state.submetered is None
         fits = len(inputs.members) <= _MAX_MEMBERS and inputs.rls_features.width <= _MAX_WIDTH and inputs.context > 1
-        return cls(library, inputs, state, combination) if library is not None and is_default and fits else None
+        forecast, learn = functions
+        if forecast is None or learn is None or not is_default or not fits:
+            return None
+        return cls((forecast, learn), inputs, state, combination)
 
     def forecast(
         self,
@@ -124,37 +143,39 @@ class CompiledStep:
         :meth:`learn` must have been called since the last batch.
         """
         n = len(rows)
-        if n > self._capacity:
-            self._allocate(n)
-        batch = self._batch
-        batch["rows"][:n] = np.where(rows < self._max_devices, rows + 1, 0)
-        self._bind(batch["rows"][:n])
-        batch["minutes"][:n] = minutes
-        batch["windows"][:n] = windows
-        batch["is_measured"][:n] = 1
+        if n != self._n:
+            self._resize(n)
+        batch = self._views
+        if n == 1:
+            row = int(rows[0])
+            batch["rows"][0] = row + 1 if row < self._max_devices else 0
+        else:
+            batch["rows"][...] = np.where(rows < self._max_devices, rows + 1, 0)
+        self._bind()
+        batch["minutes"][...] = minutes
+        batch["windows"][...] = windows
+        batch["is_measured"][...] = 1
         if filled:
             batch["is_measured"][np.asarray(filled)] = 0
         self._write_local_times(minutes)
-        self._write_members(batch["members_kw"][:n], predictions, forests_kw)
+        self._write_members(batch["members_kw"], predictions, forests_kw)
         if self._inputs.outer is not None and predictions[0].quantiles is not None:
-            batch["outer_kw"][:n] = predictions[0].quantiles[:, -1, self._inputs.outer]
+            batch["outer_kw"][...] = predictions[0].quantiles[:, -1, self._inputs.outer]
         replaced: list[tuple[int, float]] = []
-        self._step.n_outcomes = 0
-        self._n_pending = n
-        done = self._forecast(self._address, 0, n)
-        while done < n:
-            replaced += self._replace_impossible(done)
-            done = self._forecast(self._address, done + 1, n)
-        return EnsembleForecasts(batch["kw"][:n].copy(), batch["shares"][:n].copy(), replaced)
+        self._step.n_outcomes = self._step.first = 0
+        self._is_pending = True
+        while (entry := self._forecast(self._address, n)) < n:
+            replaced += self._replace_impossible(entry)
+            self._step.first = entry + 1
+        return EnsembleForecasts(batch["kw"].copy(), batch["shares"].copy(), replaced)
 
     def learn(self) -> Outcomes | None:
         """Learn from the readings of the last batch; return the outcomes since then, None if there are none."""
-        if not self._n_pending:
+        if not self._is_pending:
             return None
-        self._bind(self._batch["rows"][: self._n_pending])
-        self._learn(self._address, self._n_pending)
-        self._n_pending = 0
-        n = self._step.n_outcomes
+        self._is_pending = False
+        self._bind()
+        n = self._learn(self._address, self._n)
         return Outcomes(*(self._batch[name][:n].copy() for name in _OUTCOMES)) if n else None
 
     # --- arguments --------------------------------------------------------------------------------
@@ -192,35 +213,41 @@ class CompiledStep:
             situations.RECENT,
             self._state.log_prior,
         )
-        return dict(zip(_TABLES, map(np.ascontiguousarray, tables), strict=True))
+        return dict(zip(_TABLES, map(_own, tables), strict=True))
 
     def _allocate(self, capacity: int) -> None:
         """Allocate the batch's arrays for ``capacity`` windows."""
-        self._capacity = capacity
+        self._capacity, self._n = capacity, 0
+        self._views: dict[str, NDArray[Any]] = {}
         sizes = {name: int(getattr(self._step, name)) for name in _SIZES}
         self._batch: dict[str, NDArray[Any]] = {}
         for name, (kind, shape) in _BATCH.items():
             entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
-            self._batch[name] = array = np.zeros((capacity, *entry), dtype=kind)
-            setattr(self._step, name, array.ctypes.data)
+            self._batch[name] = np.zeros((capacity, *entry), dtype=kind)
+        set_pointers(self._step, **self._batch)
 
-    def _bind(self, rows: I64) -> None:
-        """Allocate ``rows`` of the state, and pass its arrays if they have changed."""
+    def _resize(self, n: int) -> None:
+        """Take batches of ``n`` windows from now on."""
+        if n > self._capacity:
+            self._allocate(n)
+        self._n, self._views = n, {name: array[:n] for name, array in self._batch.items()}
+
+    def _bind(self) -> None:
+        """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""
         state = self._state.rows
-        state.index(rows)
+        state.index(self._views["rows"])
         if self._bound == (state, len(state)):
             return
         self._bound = state, len(state)
-        for name in _STATE:
-            setattr(self._step, name, state.arrays[name].ctypes.data)
+        set_pointers(self._step, **{name: state.arrays[name] for name in _STATE})
         new = np.full(max(len(state) - len(self._newest_entry), 0), -1, dtype=np.int32)
         self._newest_entry = np.concatenate([self._newest_entry, new])
-        self._step.newest_entry = self._newest_entry.ctypes.data
+        set_pointers(self._step, newest_entry=self._newest_entry)
 
     def _write_local_times(self, minutes: I64) -> None:
         """Write the local times of ``minutes``, and of their targets."""
-        n, batch, inputs = len(minutes), self._batch, self._inputs
-        if n == 1:
+        batch, inputs = self._views, self._inputs
+        if len(minutes) == 1:
             minute = int(minutes[0])
             if self._local[0] != minute:
                 now, target = inputs.local_minutes(minutes)[:, 0].tolist()
@@ -228,8 +255,8 @@ class CompiledStep:
             batch["bins"][0, 0], batch["bins"][0, 1], batch["target_of_day"][0] = self._local[1]
             return
         local = inputs.local_minutes(minutes)
-        batch["bins"][:n] = local.T // rls_features.BIN_MIN
-        batch["target_of_day"][:n] = local[1]
+        batch["bins"][...] = local.T // rls_features.BIN_MIN
+        batch["target_of_day"][...] = local[1]
 
     def _write_members(self, members_kw: F64, predictions: Sequence[Prediction], forests_kw: F64 | None) -> None:
         """Write the models' predictions to ``members_kw`` ``[N, 2, E]``, and those of the forests."""
@@ -249,3 +276,7 @@ class CompiledStep:
         )
         made = IssuedForecasts(columns, members_kw, kw, windows[:, -1].astype(np.float64), scale_kw, levels)
         return self._combination.replace_impossible(rows, made, shares, log_width, np.array([entry]))
+
+
+def _own(table: NDArray[Any]) -> NDArray[Any]:
+    return np.array(table, order="C")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +14,6 @@ F64 = NDArray[np.float64]
 #: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the night's refit,
 #: if there is one, and the model of devices with submeters, if any are configured.
 PERSISTENCE, LEARNED, REFIT, SUBMETERED = "persistence", "learned", "refit", "submetered"
-
-
-class Runs(NamedTuple):
-    """Outcomes sorted by row, in runs of one row and one key each: run ``i`` begins at ``first[i]``.
-
-    ``order`` is the sorting order; ``nth[i]`` is the number of runs of the same row before run ``i``.
-    """
-
-    order: I64
-    first: I64
-    nth: I64
-
-    @classmethod
-    def of(cls, rows: I64, keys: I64) -> Runs | None:
-        """Return the runs of ``rows`` and ``keys`` ``[N]``; None if no row occurs twice."""
-        if len(rows) == 1 or np.unique(rows).size == len(rows):
-            return None
-        order = np.argsort(rows, kind="stable")
-        rows, keys = rows[order], keys[order]
-        other_row = np.diff(rows, prepend=-1) != 0
-        first = np.flatnonzero(other_row | (np.diff(keys, prepend=0) != 0))
-        begins_row = other_row[first]
-        at = np.arange(first.size)
-        return cls(order, first, at - np.maximum.accumulate(np.where(begins_row, at, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +47,27 @@ class Outcomes:
     def __len__(self) -> int:
         """Return the number of outcomes."""
         return len(self.rows)
+
+
+def tracked_outcomes(outcomes: Outcomes, max_devices: int) -> tuple[Outcomes, int]:
+    """Return those of ``outcomes`` with a row below ``max_devices``, and the number of rows that they need."""
+    n_rows = int(outcomes.rows.max(initial=-1)) + 1
+    if n_rows <= max_devices:
+        return outcomes, n_rows
+    outcomes = outcomes.select(outcomes.rows < max_devices)
+    return outcomes, int(outcomes.rows.max(initial=-1)) + 1
+
+
+def groups_in_order(rows: I64, keys: I64) -> list[NDArray[np.intp]] | None:
+    """Return the indices of outcomes in groups to be handled one after the other; None if no row occurs twice.
+
+    ``rows`` and ``keys`` are ``[N]``. In a group, each row has one key, and the outcomes are in order.
+    """
+    if len(rows) == 1 or np.unique(rows).size == len(rows):
+        return None
+    order = np.argsort(rows, kind="stable")
+    other_row = np.diff(rows[order], prepend=-1) != 0
+    runs = np.cumsum(other_row | (np.diff(keys[order], prepend=0) != 0))
+    groups = np.empty(len(rows), dtype=np.int64)
+    groups[order] = runs - np.maximum.accumulate(np.where(other_row, runs, 0))
+    return [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]

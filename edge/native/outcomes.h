@@ -1,0 +1,33 @@
+/* A batch of outcomes, those of one device in order: core/learning/outcomes.py. */
+
+#ifndef GAPCAST_OUTCOMES_H
+#define GAPCAST_OUTCOMES_H
+
+#include "gapcast.h"
+
+/* Those that a function does not need may be NULL. */
+struct outcomes {
+    const int64_t *rows, *minutes;
+    const double *actual_kw, *last_kw;
+    const double *members_kw;   /* [n][2][members] */
+    const double *published_kw; /* [n][N_PUBLISHED] */
+};
+
+/* The number of rows that a state of max_devices rows at most needs for n outcomes; 0 if all of them are untracked. */
+static inline int64_t rows_needed(const struct outcomes *outcomes, int64_t n, int64_t max_devices)
+{
+    int64_t needed = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t row = outcomes->rows[i];
+        if (row >= needed && row < max_devices)
+            needed = row + 1;
+    }
+    return needed;
+}
+
+static inline int is_tracked(int64_t row, int64_t max_devices)
+{
+    return row >= 0 && row < max_devices;
+}
+
+#endif
