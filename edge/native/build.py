@@ -109,20 +109,21 @@ def has_zig() -> bool:
 def build_own(folder: Path) -> int:
     """Build for this machine into ``folder`` unless that is current; return the exit code.
 
-    An older library is removed first: it must not be used if the compiler fails.
+    Several processes may do so at once. Without a new library an older one is removed: it must not be used.
     """
     target = library_path(folder, machine_name())
     if is_current(target):
         return 0
+    compiler, code = own_compiler(), NO_COMPILER
+    if compiler is not None:
+        try:
+            build(folder, machine_name(), compiler)
+        except subprocess.CalledProcessError as error:
+            code = error.returncode
+        else:
+            return 0
     target.unlink(missing_ok=True)
-    compiler = own_compiler()
-    if compiler is None:
-        return NO_COMPILER
-    try:
-        build(folder, machine_name(), compiler)
-    except subprocess.CalledProcessError as error:
-        return error.returncode
-    return 0
+    return code
 
 
 def main(arguments: Sequence[str]) -> int:
