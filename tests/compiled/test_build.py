@@ -19,7 +19,7 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return library_path(tmp_path, machine_name())
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_build_makes_a_library_that_loads(target: Path) -> None:
     assert build.main([str(target.parent)]) == 0
     assert [path.name for path in target.parent.iterdir()] == [target.name]
@@ -27,7 +27,7 @@ def test_build_makes_a_library_that_loads(target: Path) -> None:
     assert open_library(target.parent).library is not None
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_build_of_unchanged_sources_keeps_the_library(target: Path) -> None:
     build.main([str(target.parent)])
     before = target.stat()
@@ -35,14 +35,14 @@ def test_build_of_unchanged_sources_keeps_the_library(target: Path) -> None:
     assert target.stat() == before
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_build_replaces_an_outdated_library(target: Path) -> None:
     target.write_bytes(b"of other sources")
     assert build.main([str(target.parent)]) == 0
     assert build.is_current(target)
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_build_that_fails_leaves_no_library(
     target: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,7 +65,7 @@ def test_build_with_unknown_arguments_prints_usage(capsys: pytest.CaptureFixture
     assert "--all FOLDER" in capsys.readouterr().err
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_build_of_two_folders_is_the_same(target: Path) -> None:
     for name in ("one", "another"):
         (target.parent / name).mkdir()

@@ -13,7 +13,7 @@ from gapcast.config.settings import Settings
 SITUATION = Situation(Settings(), {}, 0.0)
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_check_names_the_machine_of_the_compiled_steps() -> None:
     (finding,) = check_compiled_steps(SITUATION)
     assert finding.lines() == [f"ok   compiled steps: in use, built for {machine_name()}"]

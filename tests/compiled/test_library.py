@@ -20,7 +20,7 @@ from native.build import hash_of_sources
 E_MACHINE, NO_MACHINE = 18, b"\xfe\xfe"
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_checkout_library_is_built_from_the_present_sources() -> None:
     opened = loaded().library
     assert opened is not None, loaded().problem
@@ -29,7 +29,7 @@ def test_checkout_library_is_built_from_the_present_sources() -> None:
     assert opened.gapcast_sources().decode() == hash_of_sources(), "run: python edge/native/build.py"
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_library_of_this_machine_is_opened(built: Path) -> None:
     opened = open_library(built.parent)
     assert opened.library is not None
@@ -43,7 +43,7 @@ def test_missing_library_is_named(tmp_path: Path) -> None:
     assert opened.problem == f"this installation has no {library_path(tmp_path, machine_name()).name}"
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_library_of_another_interface_is_not_used(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "INTERFACE_VERSION", 99)
     built.rename(library_path(built.parent, machine_name()))
@@ -52,7 +52,7 @@ def test_library_of_another_interface_is_not_used(built: Path, monkeypatch: pyte
     assert opened.problem.endswith("not 99")
 
 
-@pytest.mark.cc
+@pytest.mark.compiled
 def test_library_of_another_machine_is_not_used(built: Path) -> None:
     content = bytearray(built.read_bytes())
     content[E_MACHINE : E_MACHINE + len(NO_MACHINE)] = NO_MACHINE

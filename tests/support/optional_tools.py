@@ -2,7 +2,7 @@
 
 A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
 ``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant``, ``nodered``,
-``emhass``, ``mosquitto_sub``, ``curl`` or ``cc``.
+``emhass``, ``mosquitto_sub`` or ``curl``.
 Without the tool the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an
 error.
 ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.compiled.library import library_path, machine_name
 from tests.support.brokers import mosquitto_command
 from tests.support.browser import chromium_command
 from tests.support.certificates import openssl_command
@@ -68,7 +67,7 @@ def emhass_command() -> str | None:
 def _missing() -> dict[str, str]:
     """Return, by marker, why its tests cannot run here."""
     commands = [command for command in ("mosquitto_sub", "curl") if shutil.which(command) is None]
-    missing = {command: f"the command {command} is not installed" for command in commands} | _missing_steps()
+    missing = {command: f"the command {command} is not installed" for command in commands}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
     if prometheus_command() is None:
@@ -94,12 +93,6 @@ def _missing() -> dict[str, str]:
     if whole_set_path() is None:
         missing["wholeset"] = f"{WHOLE_SET} is not available (GAPCAST_WHOLESET names it)"
     return missing
-
-
-def _missing_steps() -> dict[str, str]:
-    if library_path(ROOT / "edge" / "gapcast" / "compiled", machine_name()).is_file():
-        return {}
-    return {"cc": "the compiled steps are not built (edge/native/build.py, which needs a C compiler)"}
 
 
 @pytest.hookimpl(tryfirst=True)
