@@ -2,7 +2,7 @@
 
 A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
 ``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant``, ``nodered``,
-``emhass``, ``mosquitto_sub`` or ``curl``.
+``emhass``, ``compiled``, ``mosquitto_sub`` or ``curl``.
 Without the tool the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an
 error.
 ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from gapcast.compiled.library import load_library
 from tests.support.brokers import mosquitto_command
 from tests.support.browser import chromium_command
 from tests.support.certificates import openssl_command
@@ -64,6 +65,15 @@ def emhass_command() -> str | None:
     return os.environ.get("GAPCAST_EMHASS")
 
 
+def _missing_libraries() -> dict[str, str]:
+    missing = {}
+    if load_library() is None:
+        missing["compiled"] = "the compiled steps are not built for this machine (edge/native/build.py)"
+    if find_spec("lightgbm") is None:
+        missing["lightgbm"] = "LightGBM is not installed (requirements/trainer-test.txt)"
+    return missing
+
+
 def _missing() -> dict[str, str]:
     """Return, by marker, why its tests cannot run here."""
     commands = [command for command in ("mosquitto_sub", "curl") if shutil.which(command) is None]
@@ -88,8 +98,7 @@ def _missing() -> dict[str, str]:
         missing["nodered"] = "they need a Node-RED (scripts/try-node-red)"
     if emhass_command() is None:
         missing["emhass"] = "they need an EMHASS (scripts/try-emhass)"
-    if find_spec("lightgbm") is None:
-        missing["lightgbm"] = "LightGBM is not installed (requirements/trainer-test.txt)"
+    missing |= _missing_libraries()
     if whole_set_path() is None:
         missing["wholeset"] = f"{WHOLE_SET} is not available (GAPCAST_WHOLESET names it)"
     return missing
