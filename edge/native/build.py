@@ -1,11 +1,11 @@
 """Builds the compiled steps: the C files beside this one, as one shared library per machine.
 
-python edge/native/build.py              into the checkout, for this machine, if the sources have changed
-python edge/native/build.py FOLDER       the same, into FOLDER
-python edge/native/build.py --all FOLDER for each machine that the wheel has a library for
+python edge/native/build.py                   into the checkout, for this machine, if the sources have changed
+python edge/native/build.py FOLDER [FLAG ...] the same, into FOLDER, with further flags for the compiler
+python edge/native/build.py --all FOLDER ...  for each machine that the wheel has a library for
 
 The compiler is ``CC`` (default ``cc``); ``--all`` uses the C compiler of the package ziglang, which compiles for other
-machines. ``CFLAGS`` are added. Exit code 3: there is no compiler; numpy computes the same, slower.
+machines. Exit code 3: there is no compiler; numpy computes the same, slower.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def is_current(library: Path) -> bool:
     return library.is_file() and hash_of_sources().encode() in library.read_bytes()
 
 
-def build(folder: Path, machine: str, compiler: Sequence[str]) -> Path:
-    """Compile for ``machine`` into ``folder`` with the command ``compiler``; return the library.
+def build(folder: Path, machine: str, compiler: Sequence[str], further: Sequence[str] = ()) -> Path:
+    """Compile for ``machine`` into ``folder`` with the command ``compiler`` and ``further`` flags; return the library.
 
     It replaces an older one at once. Raises CalledProcessError if the compiler fails.
     """
     target = library_path(folder, machine)
     sources = sorted(str(path) for path in SOURCES.glob("*.c"))
-    flags = (*ARITHMETIC, *LIBRARY, *HARDENING, *WARNINGS, *shlex.split(os.environ.get("CFLAGS", "")))
+    flags = (*ARITHMETIC, *LIBRARY, *HARDENING, *WARNINGS, *further)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as scratch:
         partial = Path(scratch) / target.name
         own = f'-DGAPCAST_SOURCES="{hash_of_sources()}"'
@@ -89,10 +89,10 @@ def zig_compiler() -> Iterator[list[str]]:
             os.environ.update(before)
 
 
-def build_all(folder: Path) -> list[Path]:
+def build_all(folder: Path, further: Sequence[str] = ()) -> list[Path]:
     """Compile for every machine of :data:`TARGETS` into ``folder``; return the libraries."""
     with zig_compiler() as compiler:
-        return [build(folder, machine, [*compiler, "-target", target]) for machine, target in TARGETS.items()]
+        return [build(folder, machine, [*compiler, "-target", target], further) for machine, target in TARGETS.items()]
 
 
 def own_compiler() -> list[str] | None:
@@ -106,7 +106,7 @@ def has_zig() -> bool:
     return find_spec("ziglang") is not None
 
 
-def build_own(folder: Path) -> int:
+def build_own(folder: Path, further: Sequence[str] = ()) -> int:
     """Build for this machine into ``folder`` unless that is current; return the exit code.
 
     Several processes may do so at once. Without a new library an older one is removed: it must not be used.
@@ -117,7 +117,7 @@ def build_own(folder: Path) -> int:
     compiler, code = own_compiler(), NO_COMPILER
     if compiler is not None:
         try:
-            build(folder, machine_name(), compiler)
+            build(folder, machine_name(), compiler, further)
         except subprocess.CalledProcessError as error:
             code = error.returncode
         else:
@@ -129,13 +129,13 @@ def build_own(folder: Path) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Build what the arguments ask for; return the exit code."""
     match arguments:
-        case ["--all", folder]:
-            build_all(Path(folder))
-            return 0
         case []:
             return build_own(COMPILED)
-        case [folder]:
-            return build_own(Path(folder))
+        case ["--all", folder, *further]:
+            build_all(Path(folder), further)
+            return 0
+        case [folder, *further] if not folder.startswith("-"):
+            return build_own(Path(folder), further)
     print(__doc__, file=sys.stderr)
     return 2
 
