@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import gapcast
 from gapcast.app.application import Application
 from gapcast.bundled import models_path
+from gapcast.compiled.library import loaded
 from gapcast.config.settings import Settings
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.sample import sample_path
@@ -25,6 +26,9 @@ from gapcast.sample import sample_path
 NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matplotlib", "lightgbm")
 #: Modules that need an extra: the child process of a refit imports LightGBM.
 NEED_AN_EXTRA = ("gapcast.refit.fit",)
+
+#: Machines that the wheel has compiled steps for.
+WITH_COMPILED_STEPS = ("x86_64", "aarch64", "armv7l")
 
 
 def main() -> None:
@@ -43,6 +47,8 @@ def main() -> None:
         sys.exit(f"the plain install includes {', '.join(heavy)}")
     if where.parent not in models_path().parents:
         sys.exit(f"the models are loaded from {models_path()}, not from the wheel")
+    if loaded().library is None and loaded().machine in WITH_COMPILED_STEPS:
+        sys.exit(f"the compiled steps cannot be used: {loaded().problem}")
     models = {name: load_model(models_path() / name).card.version for name in model_names(models_path())}
     if default_model(models_path()) not in models:
         sys.exit(f"the default model is not among those bundled: {', '.join(models)}")

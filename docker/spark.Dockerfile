@@ -5,6 +5,17 @@
 # The digests are checked by tests/security/test_pinned_supply_chain.py, and updated by scripts/pin-images or Dependabot.
 FROM spark:4.2.0-scala@sha256:aeaae7ab8dc28e6e7f0f16d55f885415f2443b5c63d25d6d448c6aa1866a6c0b AS spark
 
+FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS builder
+WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY requirements/build.txt requirements/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-compile --require-hashes --only-binary :all: -r requirements/build.txt
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/zig \
+    ZIG_GLOBAL_CACHE_DIR=/root/.cache/zig python -m build --wheel --no-isolation --outdir /dist .
+
 FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 # With the security fixes as of the build date.
 # hadolint ignore=DL3008
@@ -16,12 +27,12 @@ COPY --from=spark /opt/entrypoint.sh /opt/decom.sh /opt/
 
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-COPY requirements/build.txt requirements/fleet.txt requirements/
+COPY requirements/fleet.txt requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     --mount=type=cache,target=/root/.cache/pip \
-    pip install --no-compile --require-hashes --prefer-binary -r requirements/fleet.txt -r requirements/build.txt
-COPY . .
-RUN pip install --no-cache-dir --no-compile --no-deps --no-index --no-build-isolation . \
+    pip install --no-compile --require-hashes --prefer-binary -r requirements/fleet.txt
+RUN --mount=type=bind,from=builder,source=/dist,target=/dist \
+    pip install --no-cache-dir --no-compile --no-deps --no-index /dist/*.whl \
  && install -d /opt/gapcast \
  && printf 'from gapcast_fleet.cli import main\n\nmain()\n' >/opt/gapcast/fleet.py \
  && ln -s "$(python -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')" /opt/spark

@@ -27,7 +27,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
       $(seq --format "--platform manylinux_2_%g_$MACHINE" "$glibc" -1 17) -r requirements/trainer.txt \
  && python3 -m pip --python /opt/build/bin/python install --require-hashes --only-binary :all: -r requirements/build.txt
 COPY . .
-RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist . \
+RUN --mount=type=cache,target=/root/.cache/zig \
+    ZIG_GLOBAL_CACHE_DIR=/root/.cache/zig /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist . \
  && python3 -m pip --python /opt/gapcast/bin/python install --no-compile --no-deps --no-index /dist/*.whl
 
 FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285

@@ -95,6 +95,15 @@ runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: only the machine's own
     refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ -e numpy/__config__ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }
 
+has_compiled_steps() { # has_compiled_steps ARCHITECTURE: those of its machine alone, and they are in use
+    in_image "$1" /opt/gapcast/bin/python -P -c '
+from pathlib import Path
+from gapcast.compiled import library as compiled
+found, files = compiled.loaded(), sorted(path.name for path in Path(compiled.__file__).parent.glob("lib*.so*"))
+assert found.library and len(files) == 1, (found, files)
+print(files[0])'
+}
+
 version() { sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml; }
 
 has_labels() { # has_labels ARCHITECTURE
@@ -110,6 +119,7 @@ check_image() { # check_image ARCHITECTURE
     prove "$1: no compiler, no linker, no pip" has_no_tool_to_build "$1"
     prove "$1: no cache, no secret, no setting of the machine that built it" has_no_cache_or_secret "$1"
     prove "$1: starts from bytecode alone" runs_from_bytecode "$1"
+    prove "$1: the compiled steps are in use" has_compiled_steps "$1"
 }
 
 check_reproducible() { # rebuilt without cache: our layers are identical, except for the timestamp of the layer that removes pip
@@ -150,6 +160,8 @@ check_armv7_cheaply() { # the Dockerfile's result for 32-bit ARM, on Debian's Py
     docker create --platform linux/arm/v7 --name builder-arm gapcast-builder:arm >/dev/null
     docker cp -q builder-arm:/image/opt/gapcast "$machine/opt/"
     cp edge/gapcast/sample/uci-household-2010-week.csv.gz "$machine/week.csv.gz"
+    prove "armv7: the compiled steps are in use" on_armv7 "$machine" /opt/gapcast/bin/python -c \
+        'from gapcast.compiled.library import loaded; assert loaded().library, loaded(); print(loaded().machine)'
     prove "armv7: what is built for it runs on it" backtest_both "$machine"
     figures[cortex-a7]="$(facts compare "$work/x86.csv" "$machine/out.csv" 1e-4)" || fail "armv7: ${figures[cortex-a7]}"
     note "ok   armv7: forecasts as on x86-64: ${figures[cortex-a7]}; $((SECONDS - started)) s"

@@ -57,10 +57,14 @@ content = b"".join(pathlib.Path(file).read_bytes() for file in files)
 print(sys.version.split()[0], sys.base_prefix, root, version, hashlib.sha256(content).hexdigest())
 '
 
+# What ziglang compiled of its own runtime, for all builds of wheels.
+export ZIG_GLOBAL_CACHE_DIR="${ZIG_GLOBAL_CACHE_DIR:-$environments/zig}"
+
 # environment NAME PYTHON [FOLDER]: sets `python` to that of an environment with exactly requirements/NAME.txt.
 # Created once; recreated if its stamp has changed.
 environment() {
     local name="$1" base="$2" folder requirements stamp log started=$SECONDS
+    case "$name" in build | tools) ;; *) compiled_steps "$base" ;; esac
     folder="$environments/${3:-$name}"
     requirements="$root/requirements/$name.txt"
     stamp="$("$base" -c "$stamp_of" "$root" "$requirements" "$root/scripts/_link_checkout.py")"
@@ -79,6 +83,17 @@ environment() {
     "$python" "$root/scripts/_link_checkout.py" "$root"
     printf '%s\n' "$stamp" >"$folder/gapcast-stamp"
     say "... done in $((SECONDS - started)) s."
+}
+
+compiled_steps() { # compiled_steps PYTHON: builds the checkout's C library, if its sources have changed; without cc none
+    local code=0
+    [[ -w "$root/edge/gapcast/compiled" ]] || return 0
+    "$1" "$root/edge/native/build.py" || code=$?
+    case "$code" in
+        0) ;;
+        3) say "No C compiler (cc): gapcast uses numpy alone, with the same results, slower (on Debian: apt install gcc libc6-dev)." ;;
+        *) say "edge/native does not compile."; exit 1 ;;
+    esac
 }
 
 make_environment() { # make_environment PYTHON FOLDER REQUIREMENTS: by uv, several times faster than pip; else by pip

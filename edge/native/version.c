@@ -1,8 +1,18 @@
-/* The version of the interface between Python and these functions. */
+/* The version of the interface between Python and these functions, and the sources that they were compiled from. */
 
 #include "gapcast.h"
+
+#ifndef GAPCAST_SOURCES
+#define GAPCAST_SOURCES "unknown"
+#endif
 
 EXPORT int gapcast_interface_version(void)
 {
     return 1;
+}
+
+/* The SHA-256 of all files of this folder that the library depends on, by edge/native/build.py. */
+EXPORT const char *gapcast_sources(void)
+{
+    return GAPCAST_SOURCES;
 }

@@ -90,7 +90,7 @@ METRICS = {
     "gapcast_devices": ("gauge", set()),
     "gapcast_broker_connected": ("gauge", set()),
     "gapcast_model_info": ("gauge", {"model", "version", "context", "default"}),
-    "gapcast_build_info": ("gauge", {"version", "runtime"}),
+    "gapcast_build_info": ("gauge", {"version", "runtime", "compiled"}),
 }
 
 

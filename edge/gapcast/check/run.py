@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from gapcast.check.broker import check_broker
+from gapcast.check.compiled_steps import check_compiled_steps
 from gapcast.check.finding import Finding, Mark, Situation
 from gapcast.check.machine import check_clock, check_port, check_state
 from gapcast.check.memory import check_memory
@@ -16,6 +17,7 @@ from gapcast.terminal_text import printable
 #: Each yields findings; a later one may use results of an earlier one in :class:`Situation`.
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     check_models,
+    check_compiled_steps,
     check_broker,
     check_readings,
     check_clock,

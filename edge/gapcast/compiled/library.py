@@ -4,23 +4,75 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import platform
+import os
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
-#: Changes whenever the functions or the layout of their arguments do.
+#: Changes whenever the functions or the layout of their arguments do; ``edge/native/version.c`` has the same number.
 INTERFACE_VERSION = 1
+_FOLDER = Path(__file__).parent
+#: Names that the kernel gives a 64-bit ARM machine on which a 32-bit process runs.
+_64_BIT_ARM = ("aarch64", "armv8l")
+_MAX_32_BIT = 2**31 - 1
 
 
-@functools.cache
-def load_library() -> ctypes.PyDLL | None:
-    """Return the library for this machine; None if there is none, or it is of another version.
+class Loaded(NamedTuple):
+    """The library, or the reason why there is none."""
+
+    library: ctypes.PyDLL | None
+    machine: str
+    problem: str = ""
+
+
+def machine_name() -> str:
+    """Return the machine that libraries for this process are built for, such as ``x86_64``, ``aarch64`` or ``armv7l``.
+
+    On a 64-bit kernel a 32-bit ARM process needs the 32-bit library.
+    """
+    machine = os.uname().machine if hasattr(os, "uname") else "windows"
+    return "armv7l" if sys.maxsize == _MAX_32_BIT and machine in _64_BIT_ARM else machine
+
+
+def library_path(folder: Path, machine: str) -> Path:
+    """Return the path of the library for ``machine`` in ``folder``.
+
+    Its name does not end with ``.so``, with which Python would regard it as a module.
+
+    >>> library_path(Path("compiled"), "aarch64").as_posix()
+    'compiled/libgapcast-aarch64.so.1'
+    """
+    return folder / f"libgapcast-{machine}.so.{INTERFACE_VERSION}"
+
+
+def open_library(folder: Path) -> Loaded:
+    """Open the library for this machine in ``folder``, or return the reason why that is not possible.
 
     Calls hold the interpreter's lock: they take microseconds, and waiting for it again would take longer.
     """
-    path = Path(__file__).with_name(f"libgapcast-{platform.machine()}.so")
+    machine = machine_name()
+    if sys.platform != "linux":
+        return Loaded(None, machine, f"they are built for Linux, not {sys.platform}")
+    path = library_path(folder, machine)
+    if not path.is_file():
+        return Loaded(None, machine, f"this installation has no {path.name}")
     try:
         library = ctypes.PyDLL(str(path))
-    except OSError:
-        return None
-    library.gapcast_interface_version.restype = ctypes.c_int
-    return library if library.gapcast_interface_version() == INTERFACE_VERSION else None
+        version = library.gapcast_interface_version
+    except (OSError, AttributeError) as error:  # of another machine or C library, damaged, or not ours
+        return Loaded(None, machine, str(error))
+    version.argtypes, version.restype = (), ctypes.c_int
+    if version() != INTERFACE_VERSION:
+        return Loaded(None, machine, f"{path.name} has interface {version()}, not {INTERFACE_VERSION}")
+    return Loaded(library, machine)
+
+
+@functools.cache
+def loaded() -> Loaded:
+    """Return the library that came with this package, opened once."""
+    return open_library(_FOLDER)
+
+
+def load_library() -> ctypes.PyDLL | None:
+    """Return the library for this machine; None if there is none that can be used: then numpy computes the same."""
+    return loaded().library

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from gapcast.compiled.library import load_library
 from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import MIN_OUTCOMES, MemberSummary
 from gapcast.core.statistics import Histogram, Statistics
@@ -204,8 +205,8 @@ def _models(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
 def _program(about: ServiceInfo) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "gapcast_build",
-        "Version of gapcast and of its TFLite runtime.",
-        {"version": version("gapcast"), "runtime": about.runtime},
+        "Version of gapcast and of its TFLite runtime; whether the compiled steps are in use.",
+        {"version": version("gapcast"), "runtime": about.runtime, "compiled": str(load_library() is not None).lower()},
     )
     yield InfoMetricFamily(
         "gapcast_gateway",

@@ -15,6 +15,7 @@ from threading import Event
 
 import structlog
 
+from gapcast.compiled.library import load_library
 from gapcast.core.accepted_batch import AcceptedBatch, none_accepted
 from gapcast.core.demand.demand import Demands
 from gapcast.core.engine import Engine
@@ -151,7 +152,8 @@ class Service:
         iteration is recorded and the next one waits, longer each time; after :data:`MAX_FAILED_ITERATIONS` in a row
         ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process.
         """
-        log.info("service.started", model=self._running.engine.model.name, models=sorted(self._running.models))
+        engine, models = self._running.engine, sorted(self._running.models)
+        log.info("service.started", model=engine.model.name, models=models, compiled=load_library() is not None)
         n_failed = 0
         while not stopping.is_set():
             if self._try_run_once():

@@ -1,0 +1,27 @@
+"""``gapcast check`` says whether the compiled steps are in use, and why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from gapcast.check import compiled_steps
+from gapcast.check.compiled_steps import check_compiled_steps
+from gapcast.check.finding import Mark, Situation
+from gapcast.compiled.library import Loaded, machine_name
+from gapcast.config.settings import Settings
+
+SITUATION = Situation(Settings(), {}, 0.0)
+
+
+@pytest.mark.compiled
+def test_check_names_the_machine_of_the_compiled_steps() -> None:
+    (finding,) = check_compiled_steps(SITUATION)
+    assert finding.lines() == [f"ok   compiled steps: in use, built for {machine_name()}"]
+
+
+def test_check_says_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled_steps, "loaded", lambda: Loaded(None, "riscv64", "this installation has none"))
+    (finding,) = check_compiled_steps(SITUATION)
+    assert finding.mark is Mark.WARN
+    assert "none (this installation has none): numpy computes the same forecasts" in finding.text
+    assert "C compiler" in finding.cure
