@@ -35,9 +35,10 @@ from gapcast.core.features import measured_in
 from gapcast.core.presence import Presence
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
-from gapcast.http.app import HttpOptions, create_app
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
+from gapcast.http.entry import create_entry
 from gapcast.http.host_check import own_host_names
+from gapcast.http.options import HttpOptions
 from gapcast.http.server import HttpServerThread, build_server
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
 from gapcast.mqtt.link import IntakeOptions, MqttLink
@@ -176,7 +177,7 @@ class Application:
         self._address_files = AddressFiles(state, runtime_folder(environment), url)
         self._http_server = HttpServerThread(
             lambda: build_server(
-                create_app(self.service, lambda: self.models.cards, registry, predict_handler, options),
+                create_entry(self.service, lambda: self.models.cards, registry, predict_handler, options),
                 connection_limits,
             ),
             self._socket,
