@@ -7,7 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -50,13 +52,16 @@ from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topi
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
-from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights
 from gapcast.service.availability import ReportOptions
 from gapcast.service.containment import Containment
 from gapcast.service.service import Service
+from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from gapcast.systemd.notify import Notifier
+
+if TYPE_CHECKING:
+    from gapcast.refit.nights import RefitNights
 
 log = structlog.get_logger(__name__)
 
@@ -125,15 +130,7 @@ class Application:
         if settings.shards is not None:
             self._shard_lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
         self._store = Store(folder, of_shard=self._shard_lock is not None) if settings.state.keep else None
-        self._nights = None
-        if is_refitted:
-            learning = settings.learning
-            self._nights = RefitNights(
-                folder / REFIT_FOLDER,
-                learning.refit_max_devices,
-                NightOptions(learning.refit_every_days, settings.site.zone, self.session.gateway),
-                clock_s,
-            )
+        self._nights = self._refit_nights(folder, clock_s) if is_refitted else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
@@ -183,6 +180,13 @@ class Application:
             self._socket,
             statistics,
         )
+
+    def _refit_nights(self, folder: Path, clock_s: Callable[[], float]) -> RefitNights:
+        from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights  # noqa: PLC0415 - few gateways refit
+
+        learning, zone = self._settings.learning, self._settings.site.zone
+        options = NightOptions(learning.refit_every_days, zone, self.session.gateway)
+        return RefitNights(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
 
     def _answer_over_mqtt(self, link: MqttLink, predict_handler: PredictHandler, topics: TopicSettings) -> None:
         gateway = self.session.gateway
@@ -252,8 +256,10 @@ class Application:
         if self._nights is not None:
             self._nights.start(self.service)
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
+        release_freed_memory()  # of the stored state, and of what the models were read from
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
         gc.set_threshold(_GC_THRESHOLD)
+        gc.enable()  # off during the start
         self._notifier.ready(self.service.queries.status_line())
         try:
             on_iteration = partial(self._on_iteration, stopping)

@@ -119,7 +119,7 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
     elif name == "coefficients":
         target[...] = 0.0  # the learned coefficients together are the forecast: new columns add nothing to it yet
         target[..., features.new] = array[..., features.old]
-    elif name == "covariance":
+    elif name == "covariance" and not (features.is_same and array.ndim > _N_DIM_OF_TRIANGLES):
         target[...] = _restored_covariance(target, array, len(saved[COLUMNS]), features)
     elif name not in _PENDING or (members.is_same and features.is_same):
         target[...] = array
