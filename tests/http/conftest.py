@@ -74,10 +74,11 @@ def serving(
     """Serve a fresh service."""
     link = MemoryLink()
     service = Service(link, Engine(models.primary, history=History(60, 10)), models.by_name)
+    registry = build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test"))
     app = create_entry(
         service,
         lambda: models.cards,
-        build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test")),
+        lambda: registry,
         PredictHandler(service.queries, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         options,
     )

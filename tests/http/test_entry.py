@@ -62,7 +62,7 @@ def service(link: MemoryLink) -> Service:
 
 def entry_of(service: Service, builds: Builds, options: HttpOptions) -> Entry:
     registry = build_registry(service, ServiceInfo("", "gw"))
-    return Entry(DeferredApp(builds, service.statistics), service, registry, options)
+    return Entry(DeferredApp(builds, service.statistics), service, lambda: registry, options)
 
 
 def ask(app: ASGIApp, *requests: httpx.Request, client: str = "127.0.0.1") -> Sequence[httpx.Response]:
@@ -105,7 +105,7 @@ def test_entry_answers_like_the_application(service: Service, link: MemoryLink, 
     registry = CollectorRegistry()
     handler = PredictHandler(service.queries, Limits(), max_body_bytes=1_000, max_readings=100)
     (expected,) = ask(create_app(service, list, registry, handler, HttpOptions()), get(path))
-    (answer,) = ask(create_entry(service, list, registry, handler, HttpOptions()), get(path))
+    (answer,) = ask(create_entry(service, list, lambda: registry, handler, HttpOptions()), get(path))
     assert answer.status_code == expected.status_code
     assert answer.content == expected.content
     assert answer.headers == expected.headers

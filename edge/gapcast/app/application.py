@@ -6,7 +6,7 @@ import gc
 import socket
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -49,7 +49,6 @@ from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
-from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
 from gapcast.service.availability import ReportOptions
@@ -61,6 +60,8 @@ from gapcast.storage.store import Store
 from gapcast.systemd.notify import Notifier
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from gapcast.refit.nights import RefitNights
 
 log = structlog.get_logger(__name__)
@@ -163,10 +164,6 @@ class Application:
             SwapCallbacks(lambda: self.models.by_name, self._prepare_models, self._use_models),
             refits=is_refitted,
         )
-        about = ServiceInfo(
-            load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None
-        )
-        registry = build_registry(self.service, about, settings.metrics.per_device)
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
@@ -174,12 +171,21 @@ class Application:
         self._address_files = AddressFiles(state, runtime_folder(environment), url)
         self._http_server = HttpServerThread(
             lambda: build_server(
-                create_entry(self.service, lambda: self.models.cards, registry, predict_handler, options),
+                create_entry(self.service, lambda: self.models.cards, lambda: self.registry, predict_handler, options),
                 connection_limits,
             ),
             self._socket,
             statistics,
         )
+
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """The metrics, registered with the first scrape."""
+        from gapcast.observability.metrics import ServiceInfo, build_registry  # noqa: PLC0415 - many are never scraped
+
+        shards = self._settings.shards
+        about = ServiceInfo(load_interpreter()[1], self.session.gateway, shards[0] if shards else None)
+        return build_registry(self.service, about, self._settings.metrics.per_device)
 
     def _refit_nights(self, folder: Path, clock_s: Callable[[], float]) -> RefitNights:
         from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights  # noqa: PLC0415 - few gateways refit

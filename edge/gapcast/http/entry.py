@@ -1,6 +1,6 @@
 """The entry of the REST API: answers small frequent requests itself, and loads the application for any other.
 
-Half of the time until a gateway is ready would go into loading FastAPI and building the routes, and 12 MB of its
+A third of the time until a gateway is ready would go into loading FastAPI and building the routes, and 10 MB of its
 memory. Many gateways never need them: their forecasts arrive by MQTT, and only health checks and metrics by HTTP.
 """
 
@@ -10,8 +10,8 @@ import asyncio
 import gc
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.predict_answer import PredictHandler
@@ -28,6 +28,9 @@ from gapcast.http.safe_responses import SafeResponses
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.service import Service
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 _LIGHT_PATHS = frozenset({LIVENESS, *READINESS, METRICS, "/predict"})
 _NOT_LOADED = "the REST API could not be loaded: see internal.error in the log of gapcast, and try again"
 _RETRY_AFTER_S = "5"
@@ -36,16 +39,19 @@ _RETRY_AFTER_S = "5"
 def create_entry(
     service: Service,
     cards: Callable[[], list[ModelCard]],
-    registry: CollectorRegistry,
+    registry: Callable[[], CollectorRegistry],
     handler: PredictHandler,
     options: HttpOptions,
 ) -> ASGIApp:
-    """Return the entry of ``service``; the arguments are those of :func:`gapcast.http.app.create_app`."""
+    """Return the entry of ``service``; the arguments are those of :func:`gapcast.http.app.create_app`.
+
+    ``registry`` returns the registry of the metrics, the same with each call.
+    """
 
     def build() -> ASGIApp:
         from gapcast.http.app import create_app  # noqa: PLC0415 - loads FastAPI
 
-        return create_app(service, cards, registry, handler, options)
+        return create_app(service, cards, registry(), handler, options)
 
     return Entry(DeferredApp(build, service.statistics), service, registry, options)
 
@@ -59,7 +65,11 @@ class Entry:
     """
 
     def __init__(
-        self, application: ASGIApp, service: Service, registry: CollectorRegistry, options: HttpOptions
+        self,
+        application: ASGIApp,
+        service: Service,
+        registry: Callable[[], CollectorRegistry],
+        options: HttpOptions,
     ) -> None:
         self._application = application
         light: ASGIApp = LatestOfOne(Probes(application, service.queries, registry), service.queries)

@@ -1,13 +1,14 @@
 """What supervisors and Prometheus request, answered without the REST application: health checks and metrics.
 
-A gateway that is used by MQTT alone is only ever asked these. FastAPI, the routes and their schemas take 12 MB and half
-of the time to load, so :mod:`gapcast.http.entry` loads them with the first other request.
+A gateway that is used by MQTT alone is only ever asked these: :mod:`gapcast.http.entry` loads the application with the
+first other request, and the metrics are registered with the first scrape.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -15,6 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http.health import readiness_of
 from gapcast.service.queries import ServiceQueries
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 #: The liveness document.
 ALIVE = {"status": "pass"}
@@ -27,7 +31,7 @@ class Probes:
     The routes of the same paths return the same, and add the OpenAPI document and the problems.
     """
 
-    def __init__(self, app: ASGIApp, queries: ServiceQueries, registry: CollectorRegistry) -> None:
+    def __init__(self, app: ASGIApp, queries: ServiceQueries, registry: Callable[[], CollectorRegistry]) -> None:
         self._app = app
         self._queries = queries
         self._registry = registry
@@ -42,11 +46,16 @@ class Probes:
             answer = readiness_of(self._queries)
         elif path == METRICS:
             # In a thread: those of thousands of devices take a second.
-            answer = await run_in_threadpool(encoded_metrics, self._registry, Headers(scope=scope).get("accept", ""))
+            answer = await run_in_threadpool(self._metrics, Headers(scope=scope).get("accept", ""))
         await answer(scope, receive, send)
+
+    def _metrics(self, accept: str) -> Response:
+        return encoded_metrics(self._registry(), accept)
 
 
 def encoded_metrics(registry: CollectorRegistry, accept: str) -> Response:
     """Return the metrics in ``registry`` in the Prometheus text format, or as OpenMetrics if ``accept`` names it."""
+    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - with the first scrape
+
     encode, content_type = choose_encoder(accept)
     return Response(encode(registry), media_type=content_type)
