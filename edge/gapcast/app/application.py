@@ -264,8 +264,8 @@ class Application:
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         release_freed_memory()  # of the stored state, and of what the models were read from
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
-        gc.set_threshold(_GC_THRESHOLD)
         gc.enable()  # off during the start
+        gc.set_threshold(_GC_THRESHOLD)
         self._notifier.ready(self.service.queries.status_line())
         try:
             on_iteration = partial(self._on_iteration, stopping)
