@@ -20,7 +20,8 @@ from gapcast.core.engine import Engine
 from gapcast.core.forecast_fields import FIELDS, FORECAST_SCHEMA, FieldType
 from gapcast.core.outlook.document import OUTLOOK_FIELDS, OUTLOOK_SCHEMA
 from gapcast.core.reading import Limits
-from gapcast.http.app import HttpOptions, create_app
+from gapcast.http.app import create_app
+from gapcast.http.options import HttpOptions
 from gapcast.http.schemas import AnyField
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service

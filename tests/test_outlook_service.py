@@ -21,8 +21,9 @@ from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits, Reading
-from gapcast.http.app import HttpOptions, create_app
+from gapcast.http.app import create_app
 from gapcast.http.event_history import Ring
+from gapcast.http.options import HttpOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service

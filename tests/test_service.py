@@ -18,7 +18,8 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.presence import Presence
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import F32
-from gapcast.http.app import HttpOptions, create_app
+from gapcast.http.app import create_app
+from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.availability import ReportOptions
 from gapcast.service.ports import IncomingMessage

@@ -34,7 +34,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 @pytest.fixture(scope="module")
 def service() -> Iterator[Rest]:
     from gapcast.app.models import Models
-    from gapcast.http.app import HttpOptions
+    from gapcast.http.options import HttpOptions
     from gapcast.predictors.store import load_model
 
     model = load_model(shipped_models() / "linear")

@@ -15,8 +15,9 @@ from gapcast.app.models import Models
 from gapcast.core.engine import Engine
 from gapcast.core.history import History
 from gapcast.core.reading import Limits, Reading
-from gapcast.http.app import HttpOptions, create_app
 from gapcast.http.connection_limits import ConnectionLimits
+from gapcast.http.entry import create_entry
+from gapcast.http.options import HttpOptions
 from gapcast.http.server import HttpServerThread, Implementation, build_server
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
@@ -73,10 +74,11 @@ def serving(
     """Serve a fresh service."""
     link = MemoryLink()
     service = Service(link, Engine(models.primary, history=History(60, 10)), models.by_name)
-    app = create_app(
+    registry = build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test"))
+    app = create_entry(
         service,
         lambda: models.cards,
-        build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test")),
+        lambda: registry,
         PredictHandler(service.queries, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         options,
     )

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from gapcast.app.models import Models
-from gapcast.http.app import HttpOptions
 from gapcast.http.guard import OPEN_PATHS
 from gapcast.http.ip_allowlist import IpAllowlist
+from gapcast.http.options import HttpOptions
 from tests.http.conftest import Rest, serving
 from tests.support.ports import LOOPBACK
 

@@ -19,8 +19,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.reading import Limits, Reading
-from gapcast.http.app import HttpOptions, create_app
+from gapcast.http.app import create_app
 from gapcast.http.event_history import Ring
+from gapcast.http.options import HttpOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service

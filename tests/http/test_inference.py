@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 from gapcast.app.models import Models
 from gapcast.core.predictor import history_steps_of, run_model
 from gapcast.core.window import F32
-from gapcast.http.app import HttpOptions
+from gapcast.http.options import HttpOptions
 from gapcast.predictors.store import load_model
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving
 from tests.support.models import default_name, history_model

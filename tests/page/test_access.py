@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.app.models import Models
 from gapcast.core.reading import Reading
-from gapcast.http.app import HttpOptions
+from gapcast.http.options import HttpOptions
 from gapcast.predictors.store import load_model
 from tests.http.conftest import Rest, serving
 from tests.page.conftest import House, Look

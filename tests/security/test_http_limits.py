@@ -19,9 +19,9 @@ from structlog.testing import capture_logs
 from gapcast.app.models import Models
 from gapcast.core.reading import Reading
 from gapcast.core.statistics import Statistics
-from gapcast.http.app import HttpOptions
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.connection_pool import ConnectionPool, Precedence
+from gapcast.http.options import HttpOptions
 from gapcast.http.request_bodies import BodyLimit
 from gapcast.http.server import HttpServerThread, Implementation, build_server
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, MAX_TENSOR_BYTES, Rest, serving

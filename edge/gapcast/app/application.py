@@ -6,8 +6,10 @@ import gc
 import socket
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -35,9 +37,10 @@ from gapcast.core.features import measured_in
 from gapcast.core.presence import Presence
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
-from gapcast.http.app import HttpOptions, create_app
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
+from gapcast.http.entry import create_entry
 from gapcast.http.host_check import own_host_names
+from gapcast.http.options import HttpOptions
 from gapcast.http.server import HttpServerThread, build_server
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
 from gapcast.mqtt.link import IntakeOptions, MqttLink
@@ -46,16 +49,20 @@ from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
-from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
-from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights
 from gapcast.service.availability import ReportOptions
 from gapcast.service.containment import Containment
 from gapcast.service.service import Service
+from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from gapcast.systemd.notify import Notifier
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from gapcast.refit.nights import RefitNights
 
 log = structlog.get_logger(__name__)
 
@@ -124,15 +131,7 @@ class Application:
         if settings.shards is not None:
             self._shard_lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
         self._store = Store(folder, of_shard=self._shard_lock is not None) if settings.state.keep else None
-        self._nights = None
-        if is_refitted:
-            learning = settings.learning
-            self._nights = RefitNights(
-                folder / REFIT_FOLDER,
-                learning.refit_max_devices,
-                NightOptions(learning.refit_every_days, settings.site.zone, self.session.gateway),
-                clock_s,
-            )
+        self._nights = self._refit_nights(folder, clock_s) if is_refitted else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
@@ -165,10 +164,6 @@ class Application:
             SwapCallbacks(lambda: self.models.by_name, self._prepare_models, self._use_models),
             refits=is_refitted,
         )
-        about = ServiceInfo(
-            load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None
-        )
-        registry = build_registry(self.service, about, settings.metrics.per_device)
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
@@ -176,12 +171,28 @@ class Application:
         self._address_files = AddressFiles(state, runtime_folder(environment), url)
         self._http_server = HttpServerThread(
             lambda: build_server(
-                create_app(self.service, lambda: self.models.cards, registry, predict_handler, options),
+                create_entry(self.service, lambda: self.models.cards, lambda: self.registry, predict_handler, options),
                 connection_limits,
             ),
             self._socket,
             statistics,
         )
+
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """The metrics, registered with the first scrape."""
+        from gapcast.observability.metrics import ServiceInfo, build_registry  # noqa: PLC0415 - many are never scraped
+
+        shards = self._settings.shards
+        about = ServiceInfo(load_interpreter()[1], self.session.gateway, shards[0] if shards else None)
+        return build_registry(self.service, about, self._settings.metrics.per_device)
+
+    def _refit_nights(self, folder: Path, clock_s: Callable[[], float]) -> RefitNights:
+        from gapcast.refit.nights import REFIT_FOLDER, NightOptions, RefitNights  # noqa: PLC0415 - few gateways refit
+
+        learning, zone = self._settings.learning, self._settings.site.zone
+        options = NightOptions(learning.refit_every_days, zone, self.session.gateway)
+        return RefitNights(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
 
     def _answer_over_mqtt(self, link: MqttLink, predict_handler: PredictHandler, topics: TopicSettings) -> None:
         gateway = self.session.gateway
@@ -251,7 +262,9 @@ class Application:
         if self._nights is not None:
             self._nights.start(self.service)
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
+        release_freed_memory()  # of the stored state, and of what the models were read from
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
+        gc.enable()  # off during the start
         gc.set_threshold(_GC_THRESHOLD)
         self._notifier.ready(self.service.queries.status_line())
         try:

@@ -13,7 +13,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 class SettingsSection(BaseModel):
     """A section of the configuration: frozen; unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class TlsSettings(SettingsSection):

@@ -20,7 +20,7 @@ _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
 class SourceSettings(BaseModel):
     """One of ``[[sources]]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     #: Name of a preset in ``edge/gapcast/presets/presets.toml``.
     preset: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -12,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.card import ModelCard
-from gapcast.http import front, problems, reference
+from gapcast.http import error_handlers, front, reference
 from gapcast.http.change_guard import CrossSiteGuard, LocalChanges
 from gapcast.http.demand import demand_router
 from gapcast.http.devices import PackedDevices, devices_router
@@ -22,38 +21,15 @@ from gapcast.http.guard import Guard
 from gapcast.http.host_check import HostCheck
 from gapcast.http.inference import inference_router
 from gapcast.http.ip_allowlist import IpAllowlist
-from gapcast.http.ip_networks import Networks
 from gapcast.http.latest import LatestOfOne
 from gapcast.http.operations import health_router, metrics_router, models_router
+from gapcast.http.options import HttpOptions
 from gapcast.http.outlook import outlook_router
 from gapcast.http.predict import predict_router
 from gapcast.http.request_bodies import BodyLimit, BodyTypes, ComputeLimit
 from gapcast.http.safe_responses import SafeResponses
 from gapcast.http.sources import sources_router
 from gapcast.service.service import Service
-
-
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
-    """Limits and access rules of REST.
-
-    Requests need ``token`` (None: no authentication); pages of ``cors_origins`` may call it from a browser. If
-    ``allow_from`` is not empty, only clients in these networks are served. Without a token, only clients on this
-    machine and in ``allow_changes_from`` may change anything. ``allowed_hosts`` and ``own_names`` are the
-    names accepted in the header Host, beside addresses.
-    """
-
-    max_body_bytes: int = 262_144
-    max_tensor_bytes: int = 16_777_216
-    max_event_readers: int = 100
-    token: str | None = None
-    cors_origins: tuple[str, ...] = ()
-    allow_from: Networks = ()
-    allow_changes_from: Networks = ()
-    allowed_hosts: tuple[str, ...] = ()
-    own_names: tuple[str, ...] = ()
-    max_event_readers_per_client: int = 10
-    max_total_body_bytes: int = 33_554_432
 
 
 def create_app(
@@ -71,7 +47,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    problems.install(app)
+    error_handlers.install(app)
     _add_layers(app, service, options)
 
     app.include_router(health_router(service.queries))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Literal
 
@@ -52,3 +53,10 @@ def health_of(queries: ServiceQueries) -> Health:
         checks["state:restored"] = [HealthCheck(status="fail" if damage else "pass", output=damage or None)]
     status: Literal["pass", "warn", "fail"] = ("warn" if problem or damage else "pass") if connected else "fail"
     return Health(status=status, version=version("gapcast"), checks=checks)
+
+
+def readiness_of(queries: ServiceQueries) -> HealthResponse:
+    """Return the response to a readiness check: 503 without a broker."""
+    health = health_of(queries)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
+    return HealthResponse(health.model_dump(exclude_none=True), status)

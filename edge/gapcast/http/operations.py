@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from gapcast.core.card import ModelCard
-from gapcast.http.health import Health, HealthResponse, health_of
+from gapcast.http.health import Health, HealthResponse, readiness_of
+from gapcast.http.probes import ALIVE, encoded_metrics
 from gapcast.service.queries import ServiceQueries
 
 _HEALTH: dict[str, Any] = {
@@ -29,15 +28,13 @@ def health_router(queries: ServiceQueries) -> APIRouter:
     @router.get("/livez")
     async def livez() -> dict[str, str]:
         """Liveness: return 200 while the process is alive, with or without a broker."""
-        return {"status": "pass"}
+        return ALIVE
 
     @router.get("/healthz", **_HEALTH)
     @router.get("/readyz", **_HEALTH)
     async def readyz() -> Response:
         """Readiness: models loaded and broker connected; ``warn`` if the state is not persisted."""
-        health = health_of(queries)
-        status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
-        return HealthResponse(health.model_dump(exclude_none=True), status)
+        return readiness_of(queries)
 
     return router
 
@@ -49,8 +46,7 @@ def metrics_router(registry: CollectorRegistry) -> APIRouter:
     @router.get("/metrics", response_class=Response)
     def metrics(request: Request) -> Response:
         """Return metrics in the Prometheus text format, or as OpenMetrics by content negotiation."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=content_type)
+        return encoded_metrics(registry, request.headers.get("accept", ""))
 
     return router
 

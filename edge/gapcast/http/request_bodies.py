@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gapcast.api.predict_answer import JSON_TYPE, too_large

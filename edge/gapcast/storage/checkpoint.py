@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import numpy as np
-from pydantic import BaseModel, PlainSerializer
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from gapcast.core.errors import StateError
 from gapcast.core.meters.samples import MeterState
@@ -68,6 +68,8 @@ StoredMeter = Annotated[MeterState, PlainSerializer(_meter_members)]
 
 class CheckpointHeader(BaseModel):
     """The JSON part of a checkpoint; ``filled_ms`` is that of the open minute of meters, by topic, if it is not 0."""
+
+    model_config = ConfigDict(defer_build=True)
 
     version: int
     context: int

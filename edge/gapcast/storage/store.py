@@ -29,6 +29,7 @@ from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage import journal
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.folder_lock import lock_folder
+from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.record_lines import salt_of
 from gapcast.storage.recovery import files_of, journal_path, recover, write_checkpoint
 
@@ -196,6 +197,8 @@ class Store:
         self._checkpointing = self._writer.submit(
             write_checkpoint, self._folder, generation, snapshot, self._clean_from
         )
+        del snapshot  # the task alone holds it
+        self._writer.submit(release_freed_memory)  # a task of its own: when it runs, the snapshot is freed
 
     def catch_up(self) -> None:
         """Wait until everything is written to the disk."""

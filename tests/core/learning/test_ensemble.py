@@ -196,7 +196,7 @@ def test_ensemble_untracked_device_gets_a_new_devices_forecast() -> None:
         assert {json.dumps(forecast.experts) for forecast in run.of(device)} == {json.dumps(new.experts)}
     assert {int(row) for row in run.outcome("rows")} == {0}
     engine.forget("shed")
-    assert len(ensemble_of(engine).state) == 16, "nothing is kept of untracked devices"
+    assert len(ensemble_of(engine).state) == 4, "nothing is kept of untracked devices"
 
 
 def test_ensemble_forgotten_device_starts_as_new() -> None:

@@ -12,7 +12,9 @@ from gapcast.core.window import I64
 
 #: Row 0 holds the initial state. It is read for untracked devices, which are beyond the limit, and never written.
 UNTRACKED = 0
-_FIRST_ROWS = 16
+#: Rows at first: of the initial state, and of a household's few meters. Each further allocation is larger by a quarter,
+#: so that at most a fifth of the memory is unused: a row may have tens of kilobytes.
+_FIRST_ROWS = 4
 
 #: The index of all entries; it makes views.
 ALL = slice(None)
@@ -96,7 +98,7 @@ class DeviceRows:
                 array[rows] = columns[name]
 
     def _grow(self, n_rows: int) -> None:
-        n_rows = max(n_rows, 2 * len(self))
+        n_rows = max(n_rows, len(self) + len(self) // 4)
         for name, array in self.arrays.items():
             grown = np.empty((n_rows, *array.shape[1:]), dtype=array.dtype)
             grown[: len(array)] = array

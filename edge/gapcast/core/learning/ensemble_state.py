@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
 from gapcast.core.learning import boa_weights, daily_profile, error_scale, learning_state, rls_model
-from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.device_rows import ALL, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64
@@ -99,6 +99,7 @@ class EnsembleState:
             known[SPECIALISTS] = boa_weights.specialists_of(known["memory"], self.log_prior)
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
-            self.rows.restore_columns(tracked[which] + 1, {name: array[which] for name, array in known.items()})
+            at = ALL if which.all() else which  # without a copy, if possible: these are tens of megabytes
+            self.rows.restore_columns(tracked[at] + 1, {name: array[at] for name, array in known.items()})
         if self.submetered is not None:
             self.submetered.restore_columns(columns, min(n_devices, self.options.max_devices))

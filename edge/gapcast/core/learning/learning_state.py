@@ -74,12 +74,19 @@ def restore_for_members(
     n_devices = _check_header(saved)
     common_members = _Common.of(members, saved[MEMBERS].tolist())
     common_features = _Common.of(columns, saved[COLUMNS].tolist())
-    restored = {name: np.repeat(state.initial(name)[np.newaxis], n_devices, axis=0) for name in state.arrays}
+    is_same = common_members.is_same and common_features.is_same
+    restored: dict[str, NDArray[Any]] = {}
     try:
-        for name, target in restored.items():
+        for name in state.arrays:
+            initial = state.initial(name)
             if name in saved:
                 _check_array(name, saved[name], n_devices)
-                _restore_array(name, target, saved, common_members, common_features)
+                if is_same and (saved[name].shape[1:], saved[name].dtype) == (initial.shape, initial.dtype):
+                    restored[name] = saved[name]  # without a copy: these are tens of megabytes
+                    continue
+            restored[name] = np.repeat(initial[np.newaxis], n_devices, axis=0)
+            if name in saved:
+                _restore_array(name, restored[name], saved, common_members, common_features)
     except (ValueError, IndexError, TypeError, KeyError) as error:
         msg = f"the learned state has another shape: {error}"
         raise StateError(msg) from error

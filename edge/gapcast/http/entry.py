@@ -1,0 +1,127 @@
+"""The entry of the REST API: answers small frequent requests itself, and loads the application for any other.
+
+A third of the time until a gateway is ready would go into loading FastAPI and building the routes, and 10 MB of its
+memory. Many gateways never need them: their forecasts arrive by MQTT, and only health checks and metrics by HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gapcast.api.predict_answer import PredictHandler
+from gapcast.core.card import ModelCard
+from gapcast.core.statistics import Statistics
+from gapcast.http import problems
+from gapcast.http.guard import Guard
+from gapcast.http.host_check import HostCheck
+from gapcast.http.ip_allowlist import IpAllowlist
+from gapcast.http.latest import LatestOfOne
+from gapcast.http.options import HttpOptions
+from gapcast.http.probes import LIVENESS, METRICS, READINESS, Probes
+from gapcast.http.safe_responses import SafeResponses
+from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.service import Service
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_LIGHT_PATHS = frozenset({LIVENESS, *READINESS, METRICS, "/predict"})
+_NOT_LOADED = "the REST API could not be loaded: see internal.error in the log of gapcast, and try again"
+_RETRY_AFTER_S = "5"
+
+
+def create_entry(
+    service: Service,
+    cards: Callable[[], list[ModelCard]],
+    registry: Callable[[], CollectorRegistry],
+    handler: PredictHandler,
+    options: HttpOptions,
+) -> ASGIApp:
+    """Return the entry of ``service``; the arguments are those of :func:`gapcast.http.app.create_app`.
+
+    ``registry`` returns the registry of the metrics, the same with each call.
+    """
+
+    def build() -> ASGIApp:
+        from gapcast.http.app import create_app  # noqa: PLC0415 - loads FastAPI
+
+        return create_app(service, cards, registry(), handler, options)
+
+    return Entry(DeferredApp(build, service.statistics), service, registry, options)
+
+
+class Entry:
+    """Passes a GET of health, metrics or a device's latest forecast through the layers that it needs alone.
+
+    These are the application's own, in its order. What only matters to other requests is left out: the guards of
+    changes, bodies and computations. A request of a page (with an origin) always goes to the application, which
+    implements CORS.
+    """
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        service: Service,
+        registry: Callable[[], CollectorRegistry],
+        options: HttpOptions,
+    ) -> None:
+        self._application = application
+        light: ASGIApp = LatestOfOne(Probes(application, service.queries, registry), service.queries)
+        if options.token is not None:
+            light = Guard(light, options.token)
+        if options.allow_from:
+            light = IpAllowlist(light, options.allow_from)
+        light = HostCheck(light, options.allowed_hosts, options.own_names)
+        self._light = SafeResponses(light, service.statistics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        await (self._light if _is_light(scope) else self._application)(scope, receive, send)
+
+
+def _is_light(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and scope["path"] in _LIGHT_PATHS
+        and not any(name == b"origin" for name, _ in scope["headers"])
+    )
+
+
+class DeferredApp:
+    """An application that is built with its first request; those that arrive meanwhile wait for it.
+
+    It is built in a thread, so that health checks are answered meanwhile. If that fails, for instance because no more
+    files can be opened, waiting requests are answered with 503, and the next one tries again.
+    """
+
+    def __init__(self, build: Callable[[], ASGIApp], statistics: Statistics) -> None:
+        self._build, self._statistics = build, statistics
+        self._application: ASGIApp | None = None
+        self._building = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on the request to the application."""
+        application = self._application
+        if application is None:
+            try:
+                application = await self._built()
+            except Exception as error:  # also ImportError and MemoryError
+                record_internal_error(self._statistics, "http", error, "loading the REST API")
+                answer = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, _NOT_LOADED, path=scope["path"])
+                answer.headers["retry-after"] = _RETRY_AFTER_S
+                application = answer
+        await application(scope, receive, send)
+
+    async def _built(self) -> ASGIApp:
+        async with self._building:
+            if self._application is None:
+                self._application = await asyncio.to_thread(self._build)
+                gc.freeze()  # its many objects are permanent, like those from the start: exclude them from collections
+            return self._application
