@@ -2,8 +2,8 @@
 
    Every array is numpy's, C-contiguous, and outlives the call. Row r of a state array is that of a device; row 0 holds
    the initial state and is never written. Entry i of a batch array is the i-th window of the batch. The formulas, their
-   sources and their constants are those of gapcast/core/learning: each function names its module there. Names, order and
-   types of the members are repeated in compiled_step.py. */
+   sources and their constants are those of gapcast/core/learning: each file names the modules there. Names, order and
+   types of the members are repeated in step_struct.py. */
 
 #ifndef GAPCAST_ENSEMBLE_H
 #define GAPCAST_ENSEMBLE_H
@@ -22,12 +22,14 @@
 /* Largest numbers of members and of feature columns: sizes of arrays on the stack. */
 #define MAX_MEMBERS 64
 #define MAX_WIDTH 320
+/* Largest feature and change of the online model, in units of the device's scale. */
+#define RLS_LIMIT 50.0
 
 enum { SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN };
-typedef struct {
+struct step {
     /* sizes and indices */
     int64_t context, n_models, n_medians, n_members, refit, has_bounds;
-    int64_t width, n_lags, n_stretches, typical, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
+    int64_t width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
     /* options */
     double min_kw, low_kw, high_kw, forgetting;
     /* tables: members with a median [n_medians], edges of the stretches [n_stretches, 2], of the hidden features
@@ -63,7 +65,7 @@ typedef struct {
     int64_t n_outcomes;
     /* the entry that gapcast_forecast begins with */
     int64_t first;
-} step_t;
+};
 
 /* As numpy's maximum and minimum: not a number, if one of the two is not. */
 static inline double max_of(double a, double b) { return (a >= b || a != a) ? a : b; }
@@ -73,19 +75,19 @@ static inline float max_of_f(float a, float b) { return (a >= b || a != a) ? a :
 static inline float min_of_f(float a, float b) { return (a <= b || a != a) ? a : b; }
 static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a, limit), -limit); }
 
-void write_columns(const step_t *step, int64_t entry, double scale_kw, double typical_kw);
+void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
 
 double rls_product(const float *coefficients, const float *columns, int64_t width);
 int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t width,
                double actual, double n_outcomes, double forgetting);
 
-void levels_of(const step_t *step, const float *window, double change_kw, double scale_kw, double *levels);
+void levels_of(const struct step *step, const float *window, double change_kw, double scale_kw, double *levels);
 void memberships_of(const double *levels, double *memberships);
 void weights_of(const float *specialists, const double *memberships, int64_t n_members, double *shares);
 void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
                    double scale_kw, const double *memberships, int64_t n_members);
 void specialists_of(const float *memory, const double *log_prior, int64_t n_members, float *specialists);
 
-void learn_from_entry(step_t *step, int64_t entry);
+void learn_from_entry(struct step *step, int64_t entry);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "ensemble.h"
 
-#define LIMIT 50.0f
 #define HIDDEN_LIMIT 4.0f
 #define STEP_SCALES 0.75f
 #define STEP_MIN 2
@@ -57,7 +56,7 @@ static void write_steps(const float *last, int64_t context, float scale_kw, floa
     times[6] = up < down ? 1.0f : 0.0f;
 }
 
-static void write_hidden(const step_t *step, const float *columns, float *hidden)
+static void write_hidden(const struct step *step, const float *columns, float *hidden)
 {
     float inputs[MAX_WIDTH];
     for (int64_t i = 0; i < step->n_inputs; i++)
@@ -72,7 +71,7 @@ static void write_hidden(const step_t *step, const float *columns, float *hidden
     }
 }
 
-void write_columns(const step_t *step, int64_t entry, double scale_kw, double typical_kw)
+void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw)
 {
     float *columns = step->columns + entry * step->width;
     const double *members_kw = step->members_kw + entry * 2 * step->n_members;
@@ -99,7 +98,7 @@ void write_columns(const step_t *step, int64_t entry, double scale_kw, double ty
     write_steps(last, step->context, scale, columns + step->n_kw - N_STEP_KW,
                 columns + step->first_hidden - N_STEP_TIMES);
     for (int64_t i = 0; i < step->n_kw; i++)
-        columns[i] = within_f(columns[i] / scale, LIMIT);
+        columns[i] = within_f(columns[i] / scale, (float)RLS_LIMIT);
     columns[step->n_kw] = 1.0f;
     columns[step->n_kw + 1] = step->on_circle[2 * step->target_of_day[entry]];
     columns[step->n_kw + 2] = step->on_circle[2 * step->target_of_day[entry] + 1];

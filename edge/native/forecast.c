@@ -4,14 +4,13 @@
 
 #include "ensemble.h"
 
-#define LIMIT 50.0
 #define FEEDS_IN_KW (-0.05)
 #define MIN_SPREAD_KW 0.001
 #define LARGEST_SHARE (1.0 + 1e-9)
 
 static double root_of(double spread_kw) { return sqrt(max_of(spread_kw, MIN_SPREAD_KW)); }
 
-static void write_bounds(const step_t *step, int64_t entry, double scale_kw, double floor_kw)
+static void write_bounds(const struct step *step, int64_t entry, double scale_kw, double floor_kw)
 {
     double *kw = step->kw + entry * N_PUBLISHED, log_width = step->log_width[entry];
     double down = root_of(2.0 * scale_kw), up = down;
@@ -28,7 +27,7 @@ static void write_bounds(const step_t *step, int64_t entry, double scale_kw, dou
 }
 
 /* Whether a forecast can be published; comparisons with a value that is not a number are false. */
-static int is_possible(const step_t *step, int64_t entry)
+static int is_possible(const struct step *step, int64_t entry)
 {
     const double *kw = step->kw + entry * N_PUBLISHED, *shares = step->shares + entry * 2 * step->n_members;
     double low_kw = step->low_kw, high_kw = step->high_kw;
@@ -39,7 +38,7 @@ static int is_possible(const step_t *step, int64_t entry)
     return possible;
 }
 
-static int forecast_entry(const step_t *step, int64_t entry)
+static int forecast_entry(const struct step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, width = step->width, learned = step->n_models;
     const double *seen = step->seen + row * N_SEEN;
@@ -56,7 +55,7 @@ static int forecast_entry(const step_t *step, int64_t entry)
     write_columns(step, entry, scale_kw, usual[N_BINS + bin] > 0.0f ? (double)usual[bin] : last_kw);
     for (int64_t side = 0; side < 2; side++) {
         double *own_kw = members_kw + side * n_members;
-        double change = within(rls_product(coefficients + side * width, columns, width), LIMIT);
+        double change = within(rls_product(coefficients + side * width, columns, width), RLS_LIMIT);
         own_kw[learned] = max_of(last_kw + change * scale_kw, floor_kw);
         if (step->refit >= 0)
             own_kw[step->refit] = isnan(own_kw[step->refit]) ? own_kw[learned] : max_of(own_kw[step->refit], floor_kw);
@@ -67,10 +66,10 @@ static int forecast_entry(const step_t *step, int64_t entry)
     memberships_of(levels, memberships);
     weights_of(step->specialists + row * 2 * N_SITUATIONS * n_members, memberships, n_members, shares);
     for (int64_t side = 0; side < 2; side++) {
-        double sum_kw = 0.0;
+        double parts_kw[MAX_MEMBERS] = {0.0};
         for (int64_t member = 0; member < n_members; member++)
-            sum_kw += shares[side * n_members + member] * members_kw[side * n_members + member];
-        kw[side] = max_of(sum_kw, floor_kw);
+            parts_kw[member] = shares[side * n_members + member] * members_kw[side * n_members + member];
+        kw[side] = max_of(pairwise_sum(parts_kw, n_members), floor_kw);
     }
     write_bounds(step, entry, scale_kw, floor_kw);
     return is_possible(step, entry);
@@ -78,7 +77,7 @@ static int forecast_entry(const step_t *step, int64_t entry)
 
 /* Forecasts the entries from step->first to before n; a device's reading is learned from before its next one in the
    batch. Returns the first entry whose forecast is impossible, which the caller replaces before it goes on, or n. */
-EXPORT int64_t gapcast_forecast(step_t *step, int64_t n)
+EXPORT int64_t gapcast_forecast(struct step *step, int64_t n)
 {
     for (int64_t entry = step->first; entry < n; entry++) {
         int64_t row = step->rows[entry];

@@ -19,6 +19,10 @@
 #define WIDE
 #endif
 
+/* Values that numpy adds side by side, and the most that it adds in one loop. */
+#define SUM_LANES 8
+#define SUM_BLOCK 128
+
 /* Returns the sum of `values` in the order in which numpy adds a contiguous axis. */
 double pairwise_sum(const double *values, int64_t n);
 

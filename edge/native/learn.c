@@ -20,7 +20,7 @@
 
 static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
-static void store_pending(const step_t *step, int64_t entry)
+static void store_pending(const struct step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, width = step->width;
     int64_t target = step->minutes[entry] + step->horizon_min, at = row * step->n_slots + floor_modulo(target, step->n_slots);
@@ -42,7 +42,7 @@ static void update_profile(float *usual, int64_t bin, double last_kw)
     usual[N_BINS + bin] = n;
 }
 
-static void update_online_model(const step_t *step, int64_t row, const float *columns, double change, double n_outcomes)
+static void update_online_model(const struct step *step, int64_t row, const float *columns, double change, double n_outcomes)
 {
     int64_t width = step->width, n_covariance = N_STORED * (width / N_BLOCKS) * width;
     float *coefficients = step->coefficients + row * 2 * width, *covariance = step->covariance + row * n_covariance;
@@ -66,7 +66,7 @@ static void update_interval_and_scale(double *seen, const double *published_kw, 
     seen[N_OUTCOMES] = n_outcomes + 1.0;
 }
 
-static void report_outcome(step_t *step, int64_t entry, const double *due, double actual_kw)
+static void report_outcome(struct step *step, int64_t entry, const double *due, double actual_kw)
 {
     int64_t n = step->n_outcomes++, n_members = step->n_members;
     step->outcome_rows[n] = step->rows[entry] - 1;
@@ -77,7 +77,7 @@ static void report_outcome(step_t *step, int64_t entry, const double *due, doubl
     memcpy(step->published_kw + n * N_PUBLISHED, due + 2 * n_members, bytes_of(N_PUBLISHED, sizeof(double)));
 }
 
-static void learn_from_outcome(step_t *step, int64_t entry, int64_t slot, double actual_kw)
+static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, double actual_kw)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, n_weights = 2 * N_SITUATIONS * n_members;
     const double *due = step->due + slot * (2 * n_members + N_PUBLISHED + 2);
@@ -96,7 +96,7 @@ static void learn_from_outcome(step_t *step, int64_t entry, int64_t slot, double
     report_outcome(step, entry, due, actual_kw);
 }
 
-void learn_from_entry(step_t *step, int64_t entry)
+void learn_from_entry(struct step *step, int64_t entry)
 {
     int64_t row = step->rows[entry];
     double *seen = step->seen + row * N_SEEN, last_kw = (double)step->windows[(entry + 1) * step->context - 1];
@@ -115,10 +115,12 @@ void learn_from_entry(step_t *step, int64_t entry)
 }
 
 /* Learns from the entries of the batch [0, n) that were not learned from yet; returns the number of outcomes. */
-EXPORT int64_t gapcast_learn(step_t *step, int64_t n)
+EXPORT int64_t gapcast_learn(struct step *step, int64_t n)
 {
     for (int64_t entry = 0; entry < n; entry++)
         if (step->rows[entry] > 0 && step->newest_entry[step->rows[entry]] == entry)
             learn_from_entry(step, entry);
     return step->n_outcomes;
 }
+
+EXPORT int64_t gapcast_step_bytes(void) { return (int64_t)sizeof(struct step); }

@@ -4,7 +4,6 @@
 
 #include "ensemble.h"
 
-#define LIMIT 50.0
 #define PRIOR 0.002f
 #define LARGEST_VARIANCE ((float)(0.002 * 1.01))
 #define SMALL_ERROR 0.3
@@ -13,24 +12,23 @@
 #define MIN_SHARE 0.02
 #define MEDIAN_GAIN 8.0
 #define MEDIAN_GAIN_N 2000.0
-#define N_LANES 8
 #define MAX_BLOCK (MAX_WIDTH / N_BLOCKS)
 
-/* The sum of the products, in the order of pairwise_sum: its block for up to 128 values, without storing them. */
+/* The sum of the products, in the order of pairwise_sum: of one block without storing them. */
 static inline __attribute__((always_inline)) double sum_of_products(const float *a, const double *b, int64_t n)
 {
-    if (n < N_LANES || n > N_LANES * N_LANES * 2) {
+    if (n < SUM_LANES || n > SUM_BLOCK) {
         double products[MAX_WIDTH] = {0.0};
         for (int64_t i = 0; i < n; i++)
             products[i] = (double)a[i] * b[i];
         return pairwise_sum(products, n);
     }
-    double lanes[N_LANES];
-    int64_t i = N_LANES;
-    for (int64_t lane = 0; lane < N_LANES; lane++)
+    double lanes[SUM_LANES];
+    int64_t i = SUM_LANES;
+    for (int64_t lane = 0; lane < SUM_LANES; lane++)
         lanes[lane] = (double)a[lane] * b[lane];
-    for (; i + N_LANES <= n; i += N_LANES)
-        for (int64_t lane = 0; lane < N_LANES; lane++)
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int64_t lane = 0; lane < SUM_LANES; lane++)
             lanes[lane] += (double)a[i + lane] * b[i + lane];
     double sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
     for (; i < n; i++)
@@ -122,7 +120,7 @@ int rls_update(float *coefficients, float *covariance, float *inside, const floa
     double values[MAX_WIDTH], direction[MAX_WIDTH];
     float reduction[MAX_WIDTH];
     double noise = (double)(float)forgetting;
-    actual = within(actual, LIMIT);
+    actual = within(actual, RLS_LIMIT);
     double error = actual - rls_product(coefficients, columns, width);
     double error_of_median = actual - rls_product(coefficients + width, columns, width);
     for (int64_t i = 0; i < width; i++)

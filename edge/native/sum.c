@@ -3,27 +3,24 @@
 
 #include "gapcast.h"
 
-#define N_LANES 8
-#define BLOCK 128
-
 double pairwise_sum(const double *values, int64_t n)
 {
-    if (n < N_LANES) {
+    if (n < SUM_LANES) {
         double sum = 0.0;
         for (int64_t i = 0; i < n; i++)
             sum += values[i];
         return sum;
     }
-    if (n > BLOCK) {
-        int64_t half = n / 2 - n / 2 % N_LANES;
+    if (n > SUM_BLOCK) {
+        int64_t half = n / 2 - n / 2 % SUM_LANES;
         return pairwise_sum(values, half) + pairwise_sum(values + half, n - half);
     }
-    double lanes[N_LANES];
-    int64_t i = N_LANES;
-    for (int64_t lane = 0; lane < N_LANES; lane++)
+    double lanes[SUM_LANES];
+    int64_t i = SUM_LANES;
+    for (int64_t lane = 0; lane < SUM_LANES; lane++)
         lanes[lane] = values[lane];
-    for (; i + N_LANES <= n; i += N_LANES)
-        for (int64_t lane = 0; lane < N_LANES; lane++)
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int64_t lane = 0; lane < SUM_LANES; lane++)
             lanes[lane] += values[i + lane];
     double sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
     for (; i < n; i++)

@@ -7,28 +7,28 @@
 #define N_ACTIVE_MIN 60
 #define N_RISE_MIN 180
 #define TINY_LEVEL 1e-9
-#define LIMIT 50.0
+#define ERROR_LIMIT 50.0
 #define ABSURD 4.0
-#define SHARE 0.001
+#define EVEN_SHARE 0.001
 #define FIRST_RATE 0.3f
 #define TINY 1e-12f
 #define MAX_LOG 60.0
-/* 0.5 ** (1 / (14 * 1440)) */
 #define HALF_LIFE_MIN 20160.0
 
 static const double LOWEST_LEVELS[N_QUANTITIES] = {0.05, 0.3, 0.1};
 static const double LEVEL_STEP = 4.0;
 
-void levels_of(const step_t *step, const float *window, double change_kw, double scale_kw, double *levels)
+void levels_of(const struct step *step, const float *window, double change_kw, double scale_kw, double *levels)
 {
     const float *last = window + step->context - 1;
     int64_t n_steps = step->context - 1 < N_ACTIVE_MIN ? step->context - 1 : N_ACTIVE_MIN;
     int64_t n_rise = step->context < N_RISE_MIN ? step->context : N_RISE_MIN;
-    double activity_kw = 0.0;
+    double changes_kw[N_ACTIVE_MIN] = {0.0};
     for (int64_t i = 0; i < n_steps; i++) {
         const float *at = last - n_steps + 1 + i;
-        activity_kw += fabs((double)at[0] - (double)at[-1]) * step->recent[N_ACTIVE_MIN - n_steps + i];
+        changes_kw[i] = fabs((double)at[0] - (double)at[-1]) * step->recent[N_ACTIVE_MIN - n_steps + i];
     }
+    double activity_kw = pairwise_sum(changes_kw, n_steps);
     float lowest_kw = *last;
     for (int64_t i = 1; i < n_rise; i++)
         lowest_kw = min_of_f(lowest_kw, last[-i]);
@@ -50,16 +50,15 @@ void memberships_of(const double *levels, double *memberships)
 void weights_of(const float *specialists, const double *memberships, int64_t n_members, double *shares)
 {
     for (int64_t side = 0; side < 2; side++, shares += n_members) {
-        double total = 0.0;
         for (int64_t member = 0; member < n_members; member++) {
             double weight = 0.0;
             for (int64_t s = 0; s < N_SITUATIONS; s++)
                 weight += memberships[s] * (double)specialists[(side * N_SITUATIONS + s) * n_members + member];
             shares[member] = weight;
-            total += weight;
         }
+        double total = pairwise_sum(shares, n_members);
         for (int64_t member = 0; member < n_members; member++)
-            shares[member] = shares[member] * ((1 - SHARE) / total) + SHARE / (double)n_members;
+            shares[member] = shares[member] * ((1 - EVEN_SHARE) / total) + EVEN_SHARE / (double)n_members;
     }
 }
 
@@ -83,12 +82,12 @@ void update_memory(float *memory, const double *members_kw, const double *publis
     float log_n = log_of_members(n_members), decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
     double error = (published_kw[0] - actual_kw) / scale_kw, error_of_median = (published_kw[1] - actual_kw) / scale_kw;
     double half_sign = error_of_median > 0.0 ? 0.5 : error_of_median < 0.0 ? -0.5 : error_of_median * 0.0;
-    double gradients[2] = {within(error, LIMIT) * 2.0, half_sign};
-    if (fabs(error) > LIMIT * ABSURD)
+    double gradients[2] = {within(error, ERROR_LIMIT) * 2.0, half_sign};
+    if (fabs(error) > ERROR_LIMIT * ABSURD)
         gradients[0] = gradients[1] = 0.0;
     for (int64_t side = 0; side < 2; side++)
         for (int64_t member = 0; member < n_members; member++) {
-            double apart = within((published_kw[side] - members_kw[side * n_members + member]) / scale_kw, LIMIT);
+            double apart = within((published_kw[side] - members_kw[side * n_members + member]) / scale_kw, ERROR_LIMIT);
             float loss = (float)(gradients[side] * apart);
             for (int64_t s = 0; s < N_SITUATIONS; s++) {
                 int64_t at = (side * N_SITUATIONS + s) * n_members + member;

@@ -1,4 +1,4 @@
-"""The compiled step gives the forecasts and the learned state of the numpy modules, bit for bit."""
+"""The compiled step gives the forecasts and the learned state of the numpy modules for any stream of readings."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ ROUNDING = 1e-12
 def pair(*models: Predictor, **options: Any) -> tuple[Run, Run]:
     """A run with the compiled step and one with numpy."""
     compiled, numpy = (Run(ensemble_engine(*models, compiled=chosen, **options)) for chosen in (True, False))
-    assert ensemble_of(compiled.engine).compiled is not None
-    assert ensemble_of(numpy.engine).compiled is None
+    assert ensemble_of(compiled.engine).compiled_step is not None
+    assert ensemble_of(numpy.engine).compiled_step is None
     return compiled, numpy
 
 
@@ -55,6 +55,9 @@ def states_differ_by(compiled: Run, numpy: Run) -> float:
     rows = [compiled.engine.buffers.row(device) for device in compiled.engine.buffers]
     found, expected = (ensemble_of(run.engine).columns(rows) for run in (compiled, numpy))
     assert found.keys() == expected.keys()
+    for name in found:
+        if found[name].dtype.kind == "i":
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     return max(difference(found[name], expected[name]) for name in found if found[name].dtype.kind == "f")
 
 
@@ -82,6 +85,7 @@ def test_compiled_step_any_stream_is_that_of_numpy(
 def test_compiled_step_outcomes_are_those_of_numpy() -> None:
     houses = {name: house_kw(900, seed) for seed, name in enumerate(DEVICES)}
     compiled, numpy = (run.process_houses(houses) for run in pair(zone=ZoneInfo("Europe/Brussels")))
+    assert len(numpy.forecasts) > 3_000
     assert compiled.forecasts == numpy.forecasts
     for device in DEVICES:
         for name in ("minutes", "actual_kw", "last_kw", "members_kw", "published_kw"):
@@ -148,18 +152,41 @@ def test_compiled_step_continues_with_a_restored_state() -> None:
 
 @pytest.mark.parametrize("option", ["combines", "learns", "calibrates"])
 def test_compiled_step_other_options_use_numpy(option: str) -> None:
-    assert Ensemble((Smooth(), Trend()), EnsembleOptions(**{option: False})).compiled is None
+    assert Ensemble((Smooth(), Trend()), EnsembleOptions(**{option: False})).compiled_step is None
 
 
 def test_compiled_step_submeters_use_numpy() -> None:
-    assert Ensemble((Smooth(), Trend()), EnsembleOptions(n_submeters=1)).compiled is None
+    assert Ensemble((Smooth(), Trend()), EnsembleOptions(n_submeters=1)).compiled_step is None
 
 
 def test_compiled_step_more_members_than_it_takes_use_numpy() -> None:
     models = [Smooth(name=f"smooth {i}") for i in range(65)]
-    assert Ensemble(models, EnsembleOptions()).compiled is None
+    assert Ensemble(models, EnsembleOptions()).compiled_step is None
 
 
 def test_compiled_step_no_library_uses_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled_step, "load_function", lambda name: None)
-    assert Ensemble((Smooth(), Trend()), EnsembleOptions()).compiled is None
+    assert Ensemble((Smooth(), Trend()), EnsembleOptions()).compiled_step is None
+
+
+def test_compiled_step_memory_too_short_for_more_devices_keeps_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, _ = pair()
+    compiled.process([reading for name in DEVICES for reading in stream(house_kw(20), device=name)], at_a_time=20)
+    ensemble, made = ensemble_of(compiled.engine), 0
+    n_rows = len(ensemble.state)
+
+    def short_of_memory(shape: tuple[int, ...], dtype: Any = float) -> NDArray[Any]:
+        nonlocal made
+        made += 1
+        if made > 3:
+            raise MemoryError
+        return np.zeros(shape, dtype)
+
+    more = [Reading(f"more {i}", FIRST + minute, 1.0) for i in range(40) for minute in (0, 1)]
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "empty", short_of_memory)
+        with pytest.raises(MemoryError):
+            ensemble.state.index(np.array([n_rows + 40]))
+    assert len(ensemble.state) == n_rows == min(map(len, ensemble.state.arrays.values()))
+    compiled.process(more, at_a_time=80)
+    assert len(ensemble.state) > n_rows

@@ -9,7 +9,7 @@ device are computed in order within one call.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,74 +22,9 @@ from gapcast.core.learning.ensemble_state import EnsembleState
 from gapcast.core.learning.member_combination import EnsembleForecasts, MemberCombination
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.pending_forecasts import IssuedForecasts
+from gapcast.core.learning.step_struct import BATCH, MAX_MEMBERS, MAX_WIDTH, OUTCOMES, SIZES, STATE, TABLES, StepStruct
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, I64
-
-#: Largest numbers of members and of feature columns that the library takes.
-_MAX_MEMBERS, _MAX_WIDTH = 64, 320
-_SIZES = (
-    "context", "n_models", "n_medians", "n_members", "refit", "has_bounds",
-    "width", "n_lags", "n_stretches", "typical", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
-    "horizon_min",
-)  # fmt: skip
-_OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting")
-#: Tables and arrays of the state, with the types of their values.
-_TABLES = {
-    "medians": "i8", "edges": "i8", "places": "i8", "weights": "f4", "offsets": "f4", "means": "f4", "spreads": "f4",
-    "on_circle": "f4", "recent": "f8", "log_prior": "f8",
-}  # fmt: skip
-_STATE = {
-    "seen": "f8", "memory": "f4", "specialists": "f4", "coefficients": "f4", "covariance": "f4", "inside": "f4",
-    "usual": "f4", "due_minute": "i8", "due_columns": "f4", "due": "f8", "due_levels": "f4",
-}  # fmt: skip
-#: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
-_BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
-    "rows": ("i8", ()),
-    "minutes": ("i8", ()),
-    "target_of_day": ("i8", ()),
-    "bins": ("i8", (2,)),
-    "is_measured": ("u1", ()),
-    "windows": ("f4", ("context",)),
-    "outer_kw": ("f8", (2,)),
-    "members_kw": ("f8", (2, "n_members")),
-    "columns": ("f4", ("width",)),
-    "kw": ("f8", (4,)),
-    "shares": ("f8", (2, "n_members")),
-    "scale_kw": ("f8", ()),
-    "log_width": ("f8", ()),
-    "levels": ("f8", (situations.N_QUANTITIES,)),
-    "outcome_rows": ("i8", ()),
-    "outcome_minutes": ("i8", ()),
-    "actual_kw": ("f8", ()),
-    "last_kw": ("f8", ()),
-    "outcome_members_kw": ("f8", (2, "n_members")),
-    "published_kw": ("f8", (4,)),
-}
-_OUTCOMES = ("outcome_rows", "outcome_minutes", "actual_kw", "last_kw", "outcome_members_kw", "published_kw")
-_FIRST_CAPACITY = 1
-
-
-_POINTERS: dict[str, Any] = {
-    "f4": ctypes.POINTER(ctypes.c_float),
-    "f8": ctypes.POINTER(ctypes.c_double),
-    "i4": ctypes.POINTER(ctypes.c_int32),
-    "i8": ctypes.POINTER(ctypes.c_int64),
-    "u1": ctypes.POINTER(ctypes.c_uint8),
-}
-
-
-class _Step(ctypes.Structure):
-    """``step_t`` of ``edge/native/ensemble.h``."""
-
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in _SIZES),
-        *((name, ctypes.c_double) for name in _OPTIONS),
-        *((name, _POINTERS[kind]) for name, kind in (_TABLES | _STATE).items()),
-        ("newest_entry", _POINTERS["i4"]),
-        *((name, _POINTERS[kind]) for name, (kind, _) in _BATCH.items()),
-        ("n_outcomes", ctypes.c_int64),
-        ("first", ctypes.c_int64),
-    )
 
 
 class CompiledStep:
@@ -106,24 +41,27 @@ class CompiledStep:
         self._inputs, self._state, self._combination = inputs, state, combination
         self._forecast, self._learn = functions
         self._max_devices = state.options.max_devices
-        self._step = step = _Step()
+        self._step = step = StepStruct()
         self._address = ctypes.addressof(step)
         self._fill_sizes()
         self._tables = self._tables_of()
         set_pointers(step, **self._tables)
-        self._bound: tuple[object, int] = (None, 0)
+        #: The arrays of the state that the library has the addresses of.
+        self._bound: Mapping[str, NDArray[Any]] = {}
         self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
-        self._allocate(_FIRST_CAPACITY)
+        self._views: dict[str, NDArray[Any]] = {}
+        self._allocate(1)
         #: Whether the last batch may have windows that were not learned from.
         self._is_pending = False
-        self._local: tuple[int, tuple[int, int, int]] = (-1, (0, 0, 0))
+        #: The last minute of a batch of one, with the half hours of the local day and the target's minute of the day.
+        self._local: tuple[int | None, tuple[int, int, int]] = (None, (0, 0, 0))
 
     @classmethod
     def of(cls, inputs: EnsembleInputs, state: EnsembleState, combination: MemberCombination) -> CompiledStep | None:
         """Return the step for an ensemble, or None if numpy is to be used."""
         functions, options = (load_function("gapcast_forecast"), load_function("gapcast_learn")), state.options
         is_default = options.combines and options.learns and options.calibrates and state.submetered is None
-        fits = len(inputs.members) <= _MAX_MEMBERS and inputs.rls_features.width <= _MAX_WIDTH and inputs.context > 1
+        fits = len(inputs.members) <= MAX_MEMBERS and inputs.rls_features.width <= MAX_WIDTH and inputs.context > 1
         forecast, learn = functions
         if forecast is None or learn is None or not is_default or not fits:
             return None
@@ -140,7 +78,7 @@ class CompiledStep:
     ) -> EnsembleForecasts:
         """Forecast each of ``windows`` ``[N, context]``; see :meth:`.Ensemble.forecast`.
 
-        :meth:`learn` must have been called since the last batch.
+        ``rows`` are at least 0. :meth:`learn` must have been called since the last batch.
         """
         n = len(rows)
         if n != self._n:
@@ -159,7 +97,8 @@ class CompiledStep:
             batch["is_measured"][np.asarray(filled)] = 0
         self._write_local_times(minutes)
         self._write_members(batch["members_kw"], predictions, forests_kw)
-        if self._inputs.outer is not None and predictions[0].quantiles is not None:
+        self._step.has_bounds = self._inputs.outer is not None and predictions[0].quantiles is not None
+        if predictions[0].quantiles is not None and self._inputs.outer is not None:
             batch["outer_kw"][...] = predictions[0].quantiles[:, -1, self._inputs.outer]
         replaced: list[tuple[int, float]] = []
         self._step.n_outcomes = self._step.first = 0
@@ -170,13 +109,16 @@ class CompiledStep:
         return EnsembleForecasts(batch["kw"].copy(), batch["shares"].copy(), replaced)
 
     def learn(self) -> Outcomes | None:
-        """Learn from the readings of the last batch; return the outcomes since then, None if there are none."""
+        """Learn from the readings of the last batch; return the outcomes since then, None if there are none.
+
+        Those of one device are in order. Those of different devices are in another order than numpy's.
+        """
         if not self._is_pending:
             return None
-        self._is_pending = False
         self._bind()
         n = self._learn(self._address, self._n)
-        return Outcomes(*(self._batch[name][:n].copy() for name in _OUTCOMES)) if n else None
+        self._is_pending = False
+        return Outcomes(*(self._batch[name][:n].copy() for name in OUTCOMES)) if n else None
 
     # --- arguments --------------------------------------------------------------------------------
 
@@ -187,9 +129,8 @@ class CompiledStep:
         step.n_medians = sum(median is not None for median in inputs.medians)
         step.n_members = len(inputs.members)
         step.refit = -1 if inputs.refit is None else inputs.refit
-        step.has_bounds = inputs.has_bounds
         step.width, step.n_lags, step.n_stretches = features.width, len(features.lags), len(features.stretches)
-        step.typical, step.n_kw, step.first_hidden = features.typical, features.n_kw, features.first_hidden
+        step.n_kw, step.first_hidden = features.n_kw, features.first_hidden
         step.n_hidden, step.n_inputs = len(features.hidden.offsets), len(features.hidden.means)
         step.n_slots, step.horizon_min = self._state.pending.n_slots, inputs.horizon_min
         forecast_range = self._combination.forecast_range
@@ -213,18 +154,17 @@ class CompiledStep:
             situations.RECENT,
             self._state.log_prior,
         )
-        return dict(zip(_TABLES, map(_own, tables), strict=True))
+        return dict(zip(TABLES, map(_own, tables), strict=True))
 
     def _allocate(self, capacity: int) -> None:
         """Allocate the batch's arrays for ``capacity`` windows."""
-        self._capacity, self._n = capacity, 0
-        self._views: dict[str, NDArray[Any]] = {}
-        sizes = {name: int(getattr(self._step, name)) for name in _SIZES}
-        self._batch: dict[str, NDArray[Any]] = {}
-        for name, (kind, shape) in _BATCH.items():
+        sizes = {name: int(getattr(self._step, name)) for name in SIZES}
+        batch: dict[str, NDArray[Any]] = {}
+        for name, (kind, shape) in BATCH.items():
             entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
-            self._batch[name] = np.zeros((capacity, *entry), dtype=kind)
-        set_pointers(self._step, **self._batch)
+            batch[name] = np.zeros((capacity, *entry), dtype=kind)
+        set_pointers(self._step, **batch)
+        self._batch, self._capacity, self._n = batch, capacity, 0
 
     def _resize(self, n: int) -> None:
         """Take batches of ``n`` windows from now on."""
@@ -236,13 +176,12 @@ class CompiledStep:
         """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""
         state = self._state.rows
         state.index(self._views["rows"])
-        if self._bound == (state, len(state)):
+        if self._bound is state.arrays:
             return
-        self._bound = state, len(state)
-        set_pointers(self._step, **{name: state.arrays[name] for name in _STATE})
         new = np.full(max(len(state) - len(self._newest_entry), 0), -1, dtype=np.int32)
         self._newest_entry = np.concatenate([self._newest_entry, new])
-        set_pointers(self._step, newest_entry=self._newest_entry)
+        set_pointers(self._step, newest_entry=self._newest_entry, **{name: state.arrays[name] for name in STATE})
+        self._bound = state.arrays
 
     def _write_local_times(self, minutes: I64) -> None:
         """Write the local times of ``minutes``, and of their targets."""

@@ -98,10 +98,11 @@ class DeviceRows:
                 array[rows] = columns[name]
 
     def _grow(self, n_rows: int) -> None:
+        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
         n_rows = max(n_rows, len(self) + len(self) // 4)
+        grown = {}
         for name, array in self.arrays.items():
-            grown = np.empty((n_rows, *array.shape[1:]), dtype=array.dtype)
-            grown[: len(array)] = array
-            grown[len(array) :] = self._initial[name]
-            self.arrays[name] = grown
-        self._n_rows = n_rows
+            grown[name] = np.empty((n_rows, *array.shape[1:]), dtype=array.dtype)
+            grown[name][: len(array)] = array
+            grown[name][len(array) :] = self._initial[name]
+        self.arrays, self._n_rows = grown, n_rows

@@ -122,12 +122,13 @@ class DriftState:
         self.cusum[:], self.day[:], self.today[:] = other.cusum, other.day, other.today
 
     def grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least."""
+        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
         while n_rows > len(self):
             n_more = len(self)
-            self.cusum = np.concatenate([self.cusum, initial_cusum(n_more)])
-            self.today = np.concatenate([self.today, np.zeros((n_more, 2))])
-            self.day = np.concatenate([self.day, np.full(n_more, _NO_DAY, dtype=np.int64)])
+            cusum = np.concatenate([self.cusum, initial_cusum(n_more)])
+            today = np.concatenate([self.today, np.zeros((n_more, 2))])
+            day = np.concatenate([self.day, np.full(n_more, _NO_DAY, dtype=np.int64)])
+            self.cusum, self.today, self.day = cusum, today, day
 
 
 def initial_cusum(n_rows: int) -> F64:

@@ -68,7 +68,7 @@ class Ensemble:
         self._combination = MemberCombination(inputs, self._state, options, self.forecast_range)
         self._update = EnsembleUpdate(self._state)
         #: The compiled step; None: numpy is used.
-        self.compiled = CompiledStep.of(inputs, self._state, self._combination) if compiled else None
+        self.compiled_step = CompiledStep.of(inputs, self._state, self._combination) if compiled else None
         self._unlearned: UnlearnedForecasts | None = None
         self._outcomes: list[Outcomes] = []
 
@@ -106,9 +106,9 @@ class Ensemble:
         the devices' own forests, NaN for a device without one (None: for all). With ``options.n_submeters`` K the
         windows are ``[N, context, 1 + K]``: mains and submeters, NaN where missing.
         """
-        if self.compiled is not None:
+        if self.compiled_step is not None:
             self._learn_pending()
-            return self.compiled.forecast(rows, minutes, windows, predictions, filled, forests_kw)
+            return self.compiled_step.forecast(rows, minutes, windows, predictions, filled, forests_kw)
         if self.submetered is None:
             inputs = self._inputs.collect(rows, minutes, windows, predictions, forests_kw)
         else:
@@ -174,8 +174,8 @@ class Ensemble:
         This runs only before the next round, after the forecasts of the last one were published. The compiled step
         does so for the rounds of a batch, and leaves the last one of each device.
         """
-        if self.compiled is not None:
-            outcomes = self.compiled.learn()
+        if self.compiled_step is not None:
+            outcomes = self.compiled_step.learn()
         else:
             unlearned, self._unlearned = self._unlearned, None
             outcomes = None if unlearned is None else self._update.learn(unlearned)

@@ -9,8 +9,8 @@ The covariance is symmetric: its D x D numbers are cut into 5 x 5 blocks of ``[b
 holds the blocks I to I + 2, counted in a circle. Each pair of different blocks is stored once, in three fifths of the
 memory, and every row is computed alike. Columns are padded with zeros to a multiple of five.
 
-The state is stored in single precision, and sums over columns are in double: they have the same digits in any order, in
-numpy and in the compiled step (:mod:`.compiled_step`).
+The state is stored in single precision, and sums over columns are in double, in numpy's order of addition: the stored
+digits do not depend on the machine, nor on whether numpy or the compiled step (:mod:`.compiled_step`) computes them.
 
 All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
 learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading weighs no more than a large one.

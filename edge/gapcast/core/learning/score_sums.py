@@ -135,16 +135,17 @@ class ScoreSums:
         self.all_time[:], self.newest_minute[:] = other.all_time, other.newest_minute
 
     def grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least."""
+        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
         n_wanted = n_now = len(self)
         while n_wanted < n_rows:
             n_wanted *= 2
         n_new = n_wanted - n_now
         if n_new:
-            self.buckets = np.concatenate([self.buckets, np.zeros((n_new * N_BUCKETS, self.n_sums), np.float32)])
-            self.ids = np.concatenate([self.ids, np.full(n_new * N_BUCKETS, NEVER, dtype=np.int32)])
-            self.all_time = np.concatenate([self.all_time, np.zeros((n_new, self.n_sums))])
-            self.newest_minute = np.concatenate([self.newest_minute, np.zeros(n_new, dtype=np.int64)])
+            buckets = np.concatenate([self.buckets, np.zeros((n_new * N_BUCKETS, self.n_sums), np.float32)])
+            ids = np.concatenate([self.ids, np.full(n_new * N_BUCKETS, NEVER, dtype=np.int32)])
+            all_time = np.concatenate([self.all_time, np.zeros((n_new, self.n_sums))])
+            newest_minute = np.concatenate([self.newest_minute, np.zeros(n_new, dtype=np.int64)])
+            self.buckets, self.ids, self.all_time, self.newest_minute = buckets, ids, all_time, newest_minute
 
 
 def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: NDArray[np.intp], sums: F64) -> None:

@@ -1,0 +1,157 @@
+"""Every constant of the C files has the value of its Python original: a table of all of them."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import pytest
+
+from gapcast.compiled.library import load_library
+from gapcast.core import forecast_range
+from gapcast.core.learning import (
+    boa_weights,
+    compiled_step,
+    conformal_interval,
+    daily_profile,
+    drift_state,
+    ensemble_state,
+    error_scale,
+    hidden_features,
+    member_combination,
+    rls_features,
+    rls_model,
+    score_sums,
+    situations,
+    step_features,
+    step_struct,
+)  # fmt: skip
+
+NATIVE = Path(compiled_step.__file__).parents[3] / "native"
+
+
+def bucket_numbers(period: int) -> list[int]:
+    """Return length, number and first of the buckets of a period."""
+    return [int(a[period]) for a in (score_sums._LENGTHS_MIN, score_sums._N_BUCKETS_OF, score_sums._FIRST_BUCKET)]
+
+
+#: Constants of the C files that have no counterpart: how sums are ordered, and what follows from other constants.
+OF_C_ALONE = {"SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES"}
+#: The Python value of each constant, by file and name.
+ORIGINALS: dict[tuple[str, str], object] = {
+    ("ensemble.h", "N_BINS"): rls_features.N_BINS,
+    ("ensemble.h", "N_QUANTITIES"): situations.N_QUANTITIES,
+    ("ensemble.h", "N_LEVELS"): situations._N_LEVELS,
+    ("ensemble.h", "N_SITUATIONS"): situations.N_SITUATIONS,
+    ("ensemble.h", "N_BLOCKS"): rls_model._N_BLOCKS,
+    ("ensemble.h", "N_STORED"): rls_model._N_STORED,
+    ("ensemble.h", "N_STEP_KW"): step_features.N_KW,
+    ("ensemble.h", "N_STEP_TIMES"): step_features.N_TIMES,
+    ("ensemble.h", "N_HIDDEN_INPUTS"): hidden_features._N_INPUTS,
+    ("ensemble.h", "MAX_MEMBERS"): step_struct.MAX_MEMBERS,
+    ("ensemble.h", "MAX_WIDTH"): step_struct.MAX_WIDTH,
+    ("ensemble.h", "RLS_LIMIT"): rls_model.LIMIT,
+    ("features.c", "HIDDEN_LIMIT"): hidden_features._LIMIT,
+    ("features.c", "STEP_SCALES"): step_features._STEP_SCALES,
+    ("features.c", "STEP_MIN"): step_features._STEP_MIN,
+    ("features.c", "FADE_MIN"): step_features._FADE_MIN,
+    ("features.c", "LONGER_UNIT_MIN"): step_features._LONGER_UNIT_MIN,
+    ("features.c", "LONGER_LIMIT"): step_features._LONGER_LIMIT,
+    ("forecast.c", "FEEDS_IN_KW"): member_combination._FEEDS_IN_KW,
+    ("forecast.c", "MIN_SPREAD_KW"): conformal_interval.MIN_SPREAD_KW,
+    ("forecast.c", "LARGEST_SHARE"): forecast_range._LARGEST_SHARE,
+    ("learn.c", "N_USUAL"): daily_profile._N,
+    ("learn.c", "SCALE_FIRST_N"): error_scale._FIRST_N,
+    ("learn.c", "SCALE_N"): error_scale._N,
+    ("learn.c", "SCALE_LIMIT"): error_scale._LIMIT,
+    ("learn.c", "MIN_SCALE_KW"): error_scale.MIN_KW,
+    ("learn.c", "MISSES"): conformal_interval._MISSES,
+    ("learn.c", "SMALLEST_STEP"): conformal_interval._STEP,
+    ("learn.c", "FIRST_STEP"): conformal_interval._FIRST_STEP,
+    ("learn.c", "SOFT"): conformal_interval._SOFT,
+    ("learn.c", "LOWEST_LOG_WIDTH"): conformal_interval.LOG_WIDTH_RANGE[0],
+    ("learn.c", "HIGHEST_LOG_WIDTH"): conformal_interval.LOG_WIDTH_RANGE[1],
+    ("rls.c", "PRIOR"): rls_model.PRIOR,
+    ("rls.c", "LARGEST_VARIANCE"): rls_model.PRIOR * rls_model._TOLERANCE,
+    ("rls.c", "SMALL_ERROR"): rls_model._SMALL_ERROR,
+    ("rls.c", "SHARE_N"): rls_model._SHARE_N,
+    ("rls.c", "SHARE_FIRST_N"): rls_model._SHARE_FIRST_N,
+    ("rls.c", "MIN_SHARE"): rls_model._MIN_SHARE,
+    ("rls.c", "MEDIAN_GAIN"): rls_model._MEDIAN_GAIN,
+    ("rls.c", "MEDIAN_GAIN_N"): rls_model._MEDIAN_GAIN_N,
+    ("weights.c", "N_ACTIVE_MIN"): situations._N_ACTIVE_MIN,
+    ("weights.c", "N_RISE_MIN"): situations._N_RISE_MIN,
+    ("weights.c", "TINY_LEVEL"): situations._TINY,
+    ("weights.c", "ERROR_LIMIT"): boa_weights.LIMIT,
+    ("weights.c", "ABSURD"): boa_weights._ABSURD,
+    ("weights.c", "EVEN_SHARE"): boa_weights.SHARE,
+    ("weights.c", "FIRST_RATE"): boa_weights._FIRST_RATE,
+    ("weights.c", "TINY"): boa_weights._TINY,
+    ("weights.c", "MAX_LOG"): boa_weights._MAX_LOG,
+    ("weights.c", "HALF_LIFE_MIN"): boa_weights.HALF_LIFE_MIN,
+    ("weights.c", "LOWEST_LEVELS"): situations._LOWEST.tolist(),
+    ("weights.c", "LEVEL_STEP"): situations._STEP,
+    ("scores.c", "N_BUCKETS_OF_ROW"): score_sums.N_BUCKETS,
+    ("scores.c", "LARGEST_KW"): float(score_sums._LARGEST_KW),
+    ("scores.c", "DAY"): bucket_numbers(0),
+    ("scores.c", "WEEK"): bucket_numbers(1),
+    ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
+    ("drift.c", "DAY_MIN"): drift_state._DAY_MIN,
+}  # fmt: skip
+_DEFINE = re.compile(r"^#define +([A-Z_]+)(?: +(.+))?$", re.MULTILINE)
+_STATIC = re.compile(r"^static const [^;]+;", re.MULTILINE)
+_VALUE = re.compile(r"([A-Z_]+)(?:\[\w+\])? = (\{[^}]+\}|[^,;{]+)")
+
+
+def value_of(text: str, names: dict[str, object]) -> object:
+    """Return the value of a C expression of numbers, casts and other constants."""
+    expression = re.sub(r"/\*.*?\*/|\((?:float|double)\)", "", text).replace("{", "[").replace("}", "]")
+    expression = re.sub(r"\b(\d+(?:\.\d*)?(?:e-?\d+)?)f\b", r"\1", expression)
+    return eval(expression, {}, dict(names))  # noqa: S307 - our own sources
+
+
+def constants() -> dict[tuple[str, str], object]:
+    """Return all constants of the C files, by file and name."""
+    found: dict[tuple[str, str], object] = {}
+    for path in sorted(NATIVE.glob("*.[ch]")):
+        text = path.read_text()
+        values = [(name, value) for name, value in _DEFINE.findall(text) if value and name not in OF_C_ALONE]
+        values += [match for one in _STATIC.findall(text) for match in _VALUE.findall(one)]
+        names: dict[str, object] = {}
+        for name, value in values:
+            found[path.name, name] = names[name] = value_of(value, names)
+    return found
+
+
+def test_native_constants_are_all_compared() -> None:
+    assert constants().keys() == ORIGINALS.keys()
+
+
+@pytest.mark.parametrize(("file", "name"), ORIGINALS)
+def test_native_constant_is_that_of_python(file: str, name: str) -> None:
+    assert constants()[file, name] == ORIGINALS[file, name]
+
+
+def test_native_enums_are_the_indices_of_python() -> None:
+    """Order of ``seen``, of the published values and of the sums of intervals."""
+    enums = re.findall(r"^enum \{ (.+?) \};", "\n".join(p.read_text() for p in sorted(NATIVE.glob("*.[ch]"))), re.M)
+    assert sorted(enums) == sorted(
+        [
+            "SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN",
+            "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
+            "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
+        ]
+    )
+    assert [ensemble_state.SCALE, ensemble_state.N_OUTCOMES] == [0, 1]
+    assert [ensemble_state.LOG_WIDTH, ensemble_state.LOWEST] == [2, 3]
+    assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
+
+
+@pytest.mark.compiled
+def test_step_struct_is_as_long_as_that_of_the_library() -> None:
+    library = load_library()
+    assert library is not None
+    n_bytes = library.gapcast_step_bytes
+    n_bytes.restype = ctypes.c_int64
+    assert n_bytes() == ctypes.sizeof(step_struct.StepStruct)
