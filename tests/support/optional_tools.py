@@ -119,6 +119,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("openssl")
         if "e2e" in item.path.relative_to(ROOT).parts:
             item.add_marker("e2e")
+        if item.path.name.startswith("test_compiled_"):
+            item.add_marker("compiled")
     remarks = config.stash.setdefault(_REMARKS, [])
     required = {name for name in os.environ.get("GAPCAST_REQUIRE", "").split(",") if name}
     for marker, why in _missing().items():
