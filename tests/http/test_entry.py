@@ -111,6 +111,17 @@ def test_entry_answers_like_the_application(service: Service, link: MemoryLink, 
     assert answer.headers == expected.headers
 
 
+def test_entry_reports_once_that_the_application_is_loaded(service: Service) -> None:
+    loaded: list[bool] = []
+    handler = PredictHandler(service.queries, Limits(), max_body_bytes=1_000, max_readings=100)
+    registry = CollectorRegistry()
+    app = create_entry(service, list, lambda: registry, handler, HttpOptions(), on_loaded=lambda: loaded.append(True))
+    ask(app, get("/readyz"))
+    assert not loaded
+    ask(app, get("/devices"), get("/models"))
+    assert loaded == [True]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers"),
     [

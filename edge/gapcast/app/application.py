@@ -169,14 +169,16 @@ class Application:
         self._socket = _bind(settings.http)
         url = local_url(settings.http.host, self.http_port)
         self._address_files = AddressFiles(state, runtime_folder(environment), url)
-        self._http_server = HttpServerThread(
-            lambda: build_server(
-                create_entry(self.service, lambda: self.models.cards, lambda: self.registry, predict_handler, options),
-                connection_limits,
-            ),
-            self._socket,
-            statistics,
+        entry = partial(
+            create_entry,
+            self.service,
+            lambda: self.models.cards,
+            lambda: self.registry,
+            predict_handler,
+            options,
+            on_loaded=gc.freeze,  # many permanent objects, like those from the start: see run
         )
+        self._http_server = HttpServerThread(lambda: build_server(entry(), connection_limits), self._socket, statistics)
 
     @cached_property
     def registry(self) -> CollectorRegistry:

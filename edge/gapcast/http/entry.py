@@ -7,7 +7,6 @@ memory. Many gateways never need them: their forecasts arrive by MQTT, and only 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -42,16 +41,20 @@ def create_entry(
     registry: Callable[[], CollectorRegistry],
     handler: PredictHandler,
     options: HttpOptions,
+    on_loaded: Callable[[], None] = lambda: None,
 ) -> ASGIApp:
     """Return the entry of ``service``; the arguments are those of :func:`gapcast.http.app.create_app`.
 
-    ``registry`` returns the registry of the metrics, the same with each call.
+    ``registry`` returns the registry of the metrics, the same with each call. ``on_loaded`` is called once the
+    application is loaded.
     """
 
     def build() -> ASGIApp:
         from gapcast.http.app import create_app  # noqa: PLC0415 - loads FastAPI
 
-        return create_app(service, cards, registry(), handler, options)
+        app = create_app(service, cards, registry(), handler, options)
+        on_loaded()
+        return app
 
     return Entry(DeferredApp(build, service.statistics), service, registry, options)
 
@@ -123,5 +126,4 @@ class DeferredApp:
         async with self._building:
             if self._application is None:
                 self._application = await asyncio.to_thread(self._build)
-                gc.freeze()  # its many objects are permanent, like those from the start: exclude them from collections
             return self._application
