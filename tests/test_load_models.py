@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.models import engine_of, load_models, load_usable_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, ShardError
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.reading import Reading
+from gapcast.predictors.admission import Admission
+from gapcast.predictors.library import Library
+from gapcast.predictors.proven import ProvenModels
+from gapcast.predictors.registry import read_registry
 from gapcast.predictors.store import read_card
 from gapcast.storage.shard_lock import ShardLock
 from tests.support.models import (
@@ -50,8 +55,48 @@ def mixed(tmp_path: Path) -> Path:
 
 def test_members_are_all_compatible_models_primary_first() -> None:
     cards = {name: read_card(shipped_models() / name / "card.json") for name in shipped_names()}
-    others = [name for name, card in cards.items() if name != default_name() and not card.history_steps]
+    passed_over = {default_name(), *read_registry(shipped_models()).optional}
+    others = [name for name, card in cards.items() if name not in passed_over and not card.history_steps]
     assert members_of() == (default_name(), *others, LEARNED, PERSISTENCE)
+
+
+def test_members_are_optional_models_only_if_named(tmp_path: Path) -> None:
+    for name in ("linear", "lstm-5-3"):
+        ModelCopy(tmp_path, name)
+    registry = {"default": "lstm-5-3", "optional": ["linear", "removed"]}
+    (tmp_path / "registry.json").write_text(json.dumps(registry), encoding="utf-8")
+    assert load_models(settings(tmp_path)).others == ()
+    assert set(load_models(settings(tmp_path)).by_name) == {"linear", "lstm-5-3"}
+    for forecast in ({"experts": ["linear"]}, {"model": "linear"}):
+        models = load_models(settings(tmp_path, forecast=forecast))
+        assert {model.name for model in (models.primary, *models.others)} == {"linear", "lstm-5-3"}
+
+
+def test_members_installed_over_an_optional_model_join(tmp_path: Path) -> None:
+    bundled, own = tmp_path / "bundled", tmp_path / "own"
+    ModelCopy(bundled, "linear")
+    ModelCopy(bundled, "lstm-5-3")
+    (bundled / "registry.json").write_text('{"default": "lstm-5-3", "optional": ["linear"]}', encoding="utf-8")
+    library, admission = Library((bundled, own)), Admission(bundled, ProvenModels(None, "runtime"))
+    assert load_models(settings(), library, admission).others == ()
+    ModelCopy(own, "linear")
+    (own / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
+    assert [model.name for model in load_models(settings(), library, admission).others] == ["linear"]
+
+
+def test_members_with_an_invalid_installed_registry_are_the_bundled(tmp_path: Path) -> None:
+    bundled, own = tmp_path / "bundled", tmp_path / "own"
+    ModelCopy(bundled, "linear")
+    own.mkdir()
+    (own / "registry.json").write_text('{"default": "linear", "optional": "linear"}', encoding="utf-8")
+    library, admission = Library((bundled, own)), Admission(bundled, ProvenModels(None, "runtime"))
+    chosen = settings(forecast={"model": "linear"})
+    with capture_logs() as logs:
+        assert load_usable_models(chosen, library, admission).primary.name == "linear"
+    assert "models.refused" in [entry["event"] for entry in logs]
+    (bundled / "registry.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match=re.escape(str(bundled / "registry.json"))):
+        load_usable_models(chosen, library, admission)
 
 
 def test_members_are_the_named_ones() -> None:

@@ -63,6 +63,20 @@ def test_features_across_a_clock_change_have_both_offsets(change: str, name: str
     assert jump[1].max() < 0.01, "and not in the second"
 
 
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("context", [60, 3 * DAY_MIN + 1])
+def test_features_of_one_minute_are_those_among_others(zone: tzinfo, context: int) -> None:
+    names = ("gap_kw", *DERIVED)
+    for newest in (SPRING - 1, SPRING, SPRING + 20, SPRING + 7_777):
+        measured = np.arange(2 * context, dtype=np.float32).reshape(2, context, 1)
+        among = assemble(measured, np.array([newest, newest + 1]), names, zone)
+        for _ in range(2):  # computed, and then taken from the cache
+            np.testing.assert_array_equal(assemble(measured[:1], np.array([newest]), names, zone), among[:1])
+        together = assemble(measured, np.array([newest, newest]), names, zone)
+        np.testing.assert_array_equal(together[:, :, 1:], among[[0, 0], :, 1:])
+        np.testing.assert_array_equal(together[:, :, :1], measured)
+
+
 @pytest.mark.parametrize("n_days", [3, 5, 40])
 def test_features_across_two_clock_changes_have_each_offset(n_days: int) -> None:
     """Morocco sets its clock back for Ramadan, here for 34 days: both ends of the window have the same offset."""

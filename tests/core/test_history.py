@@ -167,3 +167,13 @@ def test_history_has_only_readings_since_the_start(minutes: list[int], n_minutes
     assert all(newest - n_minutes < m <= newest and minutes[round(kw)] == m for m, kw in found)
     assert all(minute <= newest + HORIZON for minute in forecasts_of(engine))
     assert AHEAD_MIN >= HORIZON
+
+
+def test_history_forecast_of_an_ended_run_is_not_kept() -> None:
+    engine = engine_with()
+    feed(engine, (0, 1.0))
+    forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 1, 2.0)]), 0)
+    engine.history.forget(0)
+    engine.history.record_forecasts([0], forecasts)
+    feed(engine, (2, 3.0))
+    assert list(forecasts_of(engine)) == [7]

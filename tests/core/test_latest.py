@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.forecast import Forecasts, Shares
+from gapcast.core.forecast import Forecasts, Shares, joined
 from gapcast.core.latest import Latest
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.window import WindowSpec
@@ -59,3 +59,15 @@ def test_latest_does_not_return_impossible_values(
 def test_latest_without_a_forecast_is_none() -> None:
     assert Latest(2, NAMES).read(0, "a", MODEL) is None
     assert Latest(2, NAMES).read(1_000, "a", MODEL) is None
+
+
+@pytest.mark.parametrize("has_quantiles", [False, True])
+@pytest.mark.parametrize("has_path", [False, True])
+def test_latest_single_forecast_is_stored_as_among_others(has_quantiles: bool, has_path: bool) -> None:
+    median_kw, lower_kw, upper_kw = ([1.5], [1.0], [2.0]) if has_quantiles else (None, None, None)
+    path_kw = [[1.2, 1.6]] if has_path else None
+    made = Forecasts(MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], median_kw, lower_kw, upper_kw, path_kw)
+    alone, among = (Latest(2 if has_path else 1) for _ in range(2))
+    alone.store_forecasts([3], made)
+    among.store_forecasts([3, 4], joined([made, made]))
+    assert alone.read(3, "a", MODEL) == among.read(3, "a", MODEL) == made[0]

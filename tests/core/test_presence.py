@@ -101,3 +101,14 @@ def test_presence_lists_the_present_devices() -> None:
     presence.record_seen([1], now_s=500)
     presence.mark_offline(n_rows=2, now_s=601)
     assert [presence.is_online(row) for row in (0, 1, 2, 99)] == [False, True, None, None]
+
+
+def test_presence_seen_alone_is_as_seen_among_others() -> None:
+    alone, among = Presence(STALE_S), Presence(STALE_S)
+    for now_s in (0.0, 1.0, 700.0):
+        alone.mark_offline(2, now_s)
+        among.mark_offline(2, now_s)
+        alone.record_seen([1], now_s)
+        among.record_seen([1, 1], now_s)
+        assert alone.take_changes(10) == among.take_changes(10)
+    assert alone.is_online(1)

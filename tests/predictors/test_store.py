@@ -16,6 +16,7 @@ from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
 from gapcast.core.predictor import run_model
 from gapcast.predictors import runtime, tflite
+from gapcast.predictors.registry import read_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
@@ -257,6 +258,20 @@ def test_registry_without_a_default_is_rejected(copy: ModelCopy, text: str) -> N
     with pytest.raises(ModelError) as refused:
         default_model(copy.models)
     assert str(refused.value).startswith(f"{registry}: ")
+
+
+@pytest.mark.parametrize("optional", ["null", "1", '"a"', "[1]", '{"a": 1}'])
+def test_registry_optional_that_is_no_list_of_names_is_rejected(copy: ModelCopy, optional: str) -> None:
+    registry = copy.models / "registry.json"
+    registry.write_text(f'{{"default": "a", "optional": {optional}}}')
+    with pytest.raises(ModelError, match=r'registry\.json: "optional" must be a list of names of models, not '):
+        read_registry(copy.models)
+
+
+def test_registry_names_the_optional_models(copy: ModelCopy) -> None:
+    assert read_registry(copy.models).optional == ()
+    (copy.models / "registry.json").write_text('{"default": "a", "optional": ["b", "c"]}')
+    assert read_registry(copy.models) == ("a", ("b", "c"))
 
 
 def test_registry_missing_is_named(tmp_path: Path) -> None:

@@ -259,5 +259,8 @@ def test_export_keeps_the_default_until_another_is_named(shipped: tuple[Path, An
     assert choose_default(tmp_path, None) == "a"
     assert choose_default(tmp_path, "b") == "b"
     assert choose_default(tmp_path, None) == "b"
+    (tmp_path / "registry.json").write_text('{"default": "b", "optional": ["a"]}')
+    assert choose_default(tmp_path, "a") == "a"
+    assert json.loads((tmp_path / "registry.json").read_text()) == {"default": "a", "optional": ["a"]}
     with pytest.raises(RunError, match="no model is called c: there are a, b"):
         choose_default(tmp_path, "c")

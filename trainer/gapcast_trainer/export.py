@@ -13,6 +13,7 @@ from gapcast.core.card import Golden, ModelCard, ModelScores
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.files import REGISTRY_FILE
+from gapcast.predictors.registry import read_registry
 from gapcast.predictors.store import default_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
@@ -110,6 +111,7 @@ def choose_default(models: Path, name: str | None) -> str:
     """Make ``name`` the default model in ``registry.json`` under ``models``, and return its name.
 
     None leaves the registry unchanged; without a registry, the first model becomes the default.
+    Names of optional ensemble members in the registry are kept.
     Raises :class:`RunError` if there is no model of that name.
     """
     if name is None and (models / REGISTRY_FILE).is_file():
@@ -119,7 +121,9 @@ def choose_default(models: Path, name: str | None) -> str:
     if chosen not in names:
         msg = f"{models}: no model is called {chosen}: there are {', '.join(names)}"
         raise RunError(msg)
-    write_atomically(models / REGISTRY_FILE, json.dumps({"default": chosen}) + "\n")
+    optional = read_registry(models).optional if (models / REGISTRY_FILE).is_file() else ()
+    document = {"default": chosen} | ({"optional": [*optional]} if optional else {})
+    write_atomically(models / REGISTRY_FILE, json.dumps(document) + "\n")
     return chosen
 
 

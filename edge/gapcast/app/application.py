@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -69,6 +70,10 @@ log = structlog.get_logger(__name__)
 #: New objects between two garbage collections. With Python's default of 700, the thousands of readings in flight would
 #: be promoted to older generations, and full collections would often scan the devices of a whole city.
 _GC_THRESHOLD = 20_000
+#: How long another thread, such as that of the REST API or of a checkpoint, may make the stream wait for the
+#: interpreter's lock. The stream releases it with each system call and each run of a model, several times a reading,
+#: and would wait up to 5 ms each time with Python's default.
+_SWITCH_INTERVAL_S = 0.000_5
 
 
 class Application:
@@ -268,6 +273,7 @@ class Application:
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
         gc.enable()  # off during the start
         gc.set_threshold(_GC_THRESHOLD)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._notifier.ready(self.service.queries.status_line())
         try:
             on_iteration = partial(self._on_iteration, stopping)

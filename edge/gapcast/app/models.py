@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,7 +173,8 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
                 by_name[name].release_interpreters()
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
-    others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
+    optional = _optional_in(library)
+    others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary], optional))
     main_min = horizon_min or by_name[primary].lead_times_min[-1]
     outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
     if settings.demand.is_limited:
@@ -196,9 +197,18 @@ def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
     return name
 
 
+def _optional_in(library: Library) -> frozenset[str]:
+    """Return the names of the optional ensemble members; raise :class:`ModelError` if a registry is invalid."""
+    try:
+        return library.optional()
+    except ModelError as error:
+        raise _error_of(error, library.own / REGISTRY_FILE, library) from error
+
+
 def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
     """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out."""
-    is_installed = library.has_fallback and library.own in path.parents and path.exists()
+    is_used = path.exists() and path not in library.left_out
+    is_installed = library.has_fallback and library.own in path.parents and is_used
     return _InstalledModelError(error, path) if is_installed else error
 
 
@@ -245,11 +255,13 @@ def engine_of(
     )
 
 
-def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor) -> list[str]:
+def _member_names(
+    settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor, optional: Set[str]
+) -> list[str]:
     """Return the names of the models that are ensemble members beside ``primary``.
 
-    A model with a history is one only if the settings name it: it is made for the outlook, and at the main horizon it
-    mostly repeats the primary model.
+    Two kinds are members only if the settings name them: the ``optional`` ones of the registry, and models with a
+    history, which are made for the outlook and mostly repeat the primary model at the main horizon.
     Raises :class:`ModelError` if a configured member cannot be combined with it.
     """
     wanted, horizon_min = settings.forecast.experts, settings.forecast.horizon_min or primary.lead_times_min[-1]
@@ -257,7 +269,7 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
         return []
     members = []
     for name in sorted(by_name if wanted is None else {*wanted}):
-        if by_name[name] is primary or (wanted is None and by_name[name].history_steps):
+        if by_name[name] is primary or (wanted is None and (by_name[name].history_steps or name in optional)):
             continue
         problem = incompatibility(by_name[name], primary, horizon_min)
         if problem and wanted is not None:

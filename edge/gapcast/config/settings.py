@@ -103,7 +103,7 @@ class ForecastSettings(SettingsSection):
     path: bool = True
     #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.
     blend: bool = True
-    #: Other models in the ensemble; None: all loaded models that are compatible with the primary model.
+    #: Other models in the ensemble; None: all that are compatible with the primary model and not optional.
     experts: tuple[str, ...] | None = None
     #: Whether the ensemble includes an online model that learns each household.
     learn: bool = True

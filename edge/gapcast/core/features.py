@@ -80,27 +80,51 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     each window's last minute, and ``zone`` the local time zone. Padded minutes have the time of their position
     in the window.
     """
-    derived = [name for name in names if name in _TABLES]
+    derived = tuple(name for name in names if name in _TABLES)
     if not derived:
         return measured
     n, context, n_measured = measured.shape
     inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
     inputs[:, :, :n_measured] = measured
     newest = np.asarray(newest_minute, dtype=np.int64)
+    if n == 1 or (n and (newest == newest[0]).all()):  # in a stream nearly all windows end in the same minute
+        inputs[:, :, n_measured:] = _columns_of(int(newest[0]), derived, context, zone)
+    else:
+        _write_columns(inputs[:, :, n_measured:], newest, derived, zone)
+    return inputs
+
+
+@functools.lru_cache(maxsize=64)
+def _columns_of(newest_minute: int, derived: tuple[str, ...], context: int, zone: tzinfo) -> F32:
+    """Return the ``derived`` columns ``[context, D]`` of a window that ends at ``newest_minute``."""
+    columns = np.empty((context, len(derived)), dtype=np.float32)
+    oldest = newest_minute - (context - 1)
+    offset = 0 if zone is UTC else _offset_at(newest_minute, zone)
+    if zone is not UTC and (context > _STEADY_MIN or _offset_at(oldest, zone) != offset):
+        _write_columns(columns[np.newaxis], np.array([newest_minute], dtype=np.int64), derived, zone)
+        return columns
+    first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
+    for at, name in enumerate(derived):
+        columns[:, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    return columns
+
+
+def _write_columns(columns: F32, newest: I64, derived: Sequence[str], zone: tzinfo) -> None:
+    """Write the ``derived`` columns ``[N, context, D]`` of windows that end at ``newest`` ``[N]``."""
+    context = columns.shape[1]
     oldest = newest - (context - 1)
     offset, offset_before = offset_min(np.array((newest, oldest)), zone)
     first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
-    for at, name in enumerate(derived, start=n_measured):
-        inputs[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    for at, name in enumerate(derived):
+        columns[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
     has_change = offset != offset_before  # the offset from UTC changes within these windows
     if context > _STEADY_MIN and zone is not UTC:
         has_change[:] = True
     if has_change.any():
         minutes = newest[has_change, np.newaxis] + np.arange(1 - context, 1)
         local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
-        for at, name in enumerate(derived, start=n_measured):
-            inputs[has_change, :, at] = _TABLES[name][local % _TABLES[name].size]
-    return inputs
+        for at, name in enumerate(derived):
+            columns[has_change, :, at] = _TABLES[name][local % _TABLES[name].size]
 
 
 @functools.lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from gapcast.core.window import F32, WindowSpec
 
 #: The model name of the ensemble's forecasts.
 BLEND = "blend"
+#: Columns of the ensemble's forecasts: mean, median, lower and upper bound.
+_N_POWERS = 4
 
 
 class BatchKeys(NamedTuple):
@@ -74,18 +77,20 @@ def from_ensemble(
     ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None: forecasts have no path). The ensemble's
     correction at the horizon is applied to the path in proportion to the lead time.
     """
-    mean_kw, median_kw, lower_kw, upper_kw = _rounded(published.kw.T.astype(np.float32)).tolist()
     levels = published_model.quantile_levels or ()
     corrected_path_kw: list[list[float]] | None = None
-    if path_kw is not None:
-        leads_min = np.asarray(published_model.lead_times_min)
-        added_kw = (published.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
+    if path_kw is None:
+        powers_kw = _rounded(published.kw.astype(np.float32))
+    else:
+        leads = _shares_of_horizon(published_model.lead_times_min)
         forecast_range = ensemble.forecast_range
-        path = _rounded(
-            np.minimum(np.maximum(path_kw + added_kw, forecast_range.low_kw), forecast_range.high_kw).astype(np.float32)
-        )
-        path[:, -1] = mean_kw
+        corrected = path_kw + (published.kw[:, :1] - path_kw[:, -1:]) * leads
+        np.minimum(np.maximum(corrected, forecast_range.low_kw), forecast_range.high_kw, out=corrected)
+        powers_kw = _rounded(np.concatenate((published.kw, corrected), axis=1, dtype=np.float32))
+        path = powers_kw[:, _N_POWERS:]
+        path[:, -1] = powers_kw[:, 0]
         corrected_path_kw = path.tolist()
+    mean_kw, median_kw, lower_kw, upper_kw = powers_kw[:, :_N_POWERS].T.tolist()
     shares = None
     if ensemble.options.combines:
         weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
@@ -101,6 +106,14 @@ def from_ensemble(
         path_kw=corrected_path_kw,
         shares=shares,
     )
+
+
+@functools.cache
+def _shares_of_horizon(lead_times_min: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return each lead time as a part of the last one, ``[K]``."""
+    leads_min = np.asarray(lead_times_min, dtype=np.float64)
+    shares: NDArray[np.float64] = leads_min / leads_min[-1]
+    return shares
 
 
 def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -46,6 +46,9 @@ class ForecastEncoder:
         if form != self._form:
             self._form, self._layout = form, _layout_of(forecasts)
         template = self._layout.template
+        if len(forecasts) == 1 and all(column(forecasts) is None for _, column in self._layout.sparse):
+            yield (template % self._only_row(forecasts)).encode()
+            return
         columns = [column(forecasts) or () for column in self._layout.scalars]
         for compound in self._layout.compounds:
             columns += zip(*(compound(forecasts) or ()), strict=True)
@@ -55,6 +58,15 @@ class ForecastEncoder:
             return
         for row, end in zip(zip(*columns, strict=True), self._ends(forecasts), strict=True):
             yield ((template % row)[:-1] + end).encode()
+
+    def _only_row(self, forecasts: Forecasts) -> tuple[Any, ...]:
+        """Return the values that fill the template for the only one of ``forecasts``."""
+        row: list[Any] = []
+        for column in self._layout.scalars:
+            row += column(forecasts) or ()
+        for compound in self._layout.compounds:
+            row += (compound(forecasts) or ((),))[0]
+        return tuple(row)
 
     def _ends(self, forecasts: Forecasts) -> Iterator[str]:
         """Yield the end of each forecast: the fields that not all of them have, and the brace."""

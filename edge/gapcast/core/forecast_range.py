@@ -7,6 +7,7 @@ last reading for mean and median, with an interval of :data:`INTERVAL_KW` around
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -84,15 +85,15 @@ class ForecastRange:
     def unusable(self, prediction: Prediction) -> Flags | None:
         """Return which of N windows have a value that is not finite or out of range, ``[N]``; None if none has."""
         safe_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most batches
-        arrays = [prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles]
-        flags: Flags = np.zeros(len(prediction.mean), dtype=np.bool_)
-        for values in arrays:
-            if np.abs(values).max() <= safe_kw:
+        unusable: Flags | None = None
+        for values in (prediction.mean, prediction.quantiles):
+            if values is None or _is_within(values, safe_kw):
                 continue
             possible = (values >= self.low_kw) & (values <= self.high_kw)
-            sound = possible.reshape(len(values), -1).all(axis=1)
-            np.logical_or(flags, np.logical_not(sound), out=flags)
-        return flags if flags.any() else None
+            flags = np.logical_not(possible.reshape(len(values), -1).all(axis=1))
+            if flags.any():
+                unusable = flags if unusable is None else unusable | flags
+        return unusable
 
     def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:
         """Return whether N forecasts are in range and, if ``bounded``, their bounds enclose the median.
@@ -152,6 +153,14 @@ class ForecastRange:
         usable = np.abs(windows) <= -WIDEST.min_kw
         usable[..., 0] &= (windows[..., 0] >= self.low_kw) & (windows[..., 0] <= self.high_kw)
         return usable
+
+
+def _is_within(values: F32, safe_kw: float) -> bool:
+    """Return whether all ``values`` ``[N, ...]`` are finite and at most ``safe_kw`` from 0, kW."""
+    # No value exceeds the root of the sum of all squares, and NaN compares false.
+    if len(values) <= _SMALL_BATCH and math.hypot(*values.ravel().tolist()) <= safe_kw:
+        return True
+    return bool(np.abs(values).max() <= safe_kw)
 
 
 def replace_windows(

@@ -41,8 +41,9 @@ def instant_label(instant_ms: int) -> str:
     >>> instant_label(1_767_268_800_123)
     '2026-01-01T12:00:00.123Z'
     """
-    seconds, milliseconds = divmod(instant_ms, 1_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    minute, of_minute_ms = divmod(instant_ms, MINUTE_MS)
+    seconds, milliseconds = divmod(of_minute_ms, 1_000)
+    return f"{minute_label(minute)[:-3]}{seconds:02d}.{milliseconds:03d}Z"
 
 
 def local_label(minute: int, zone: tzinfo) -> str:

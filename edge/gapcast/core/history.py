@@ -108,6 +108,14 @@ class History:
         if not self.max_devices or min(rows) >= self.max_devices:
             return
         horizon_min = forecasts.model.lead_times_min[-1]
+        columns = (forecasts.gap_kw, forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
+        if len(rows) == 1:  # with scalars, which is faster for one
+            one, minute = rows[0], forecasts.observed_minutes[0]
+            if minute <= self._newest[one]:
+                slot = (minute + horizon_min) % self._width
+                self._target_minutes[one, slot] = minute + horizon_min
+                self._published_kw[one, slot] = [math.nan if column is None else column[0] for column in columns]
+            return
         observed = np.asarray(forecasts.observed_minutes, dtype=np.int32)
         every_row = np.asarray(rows)
         stored = np.flatnonzero(every_row < self.max_devices)
@@ -115,7 +123,6 @@ class History:
         row, target = every_row[stored], observed[stored] + horizon_min
         at = target % self._width
         self._target_minutes[row, at] = target
-        columns = (forecasts.gap_kw, forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
         for i, column in enumerate(columns):
             self._published_kw[row, at, i] = np.nan if column is None else np.asarray(column, dtype=np.float32)[stored]
 

@@ -56,7 +56,25 @@ class Latest:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)
-        at = np.asarray(rows)
+        if len(rows) == 1:
+            self._store_one(rows[0], forecasts)
+        else:
+            self._store_many(np.asarray(rows), forecasts)
+        if self.planned or forecasts.planned_kw is not None:
+            self._store_planned(rows, forecasts)
+        self.n_steps += 1
+
+    def _store_one(self, row: int, forecasts: Forecasts) -> None:
+        """Store the only one of ``forecasts``: with scalars, which is faster for one."""
+        quantiles_kw = (forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
+        means_kw = forecasts.gap_kw if forecasts.path_kw is None else forecasts.path_kw[0]
+        self._kw[row] = [*(math.nan if values is None else values[0] for values in quantiles_kw), *means_kw]
+        self._when[row] = forecasts.observed_minutes[0], forecasts.issued_at_ms
+        self._n_observed[row] = forecasts.n_observed[0]
+        if forecasts.shares is not None:
+            self._shares[row] = forecasts.shares.weights[0]
+
+    def _store_many(self, at: I64, forecasts: Forecasts) -> None:
         for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):
             self._kw[at, column] = np.nan if values is None else values
         if forecasts.path_kw is None:
@@ -68,9 +86,6 @@ class Latest:
         self._n_observed[at] = forecasts.n_observed
         if forecasts.shares is not None:
             self._shares[at] = forecasts.shares.weights
-        if self.planned or forecasts.planned_kw is not None:
-            self._store_planned(rows, forecasts)
-        self.n_steps += 1
 
     def _store_planned(self, rows: list[int], forecasts: Forecasts) -> None:
         nothing: list[float | None] = [None] * len(rows)

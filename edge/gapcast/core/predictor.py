@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from gapcast.core.window import F32, WindowSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """Forecasts of N windows: ``mean`` ``[N, K]`` and, if the model has any, ``quantiles`` ``[N, K, Q]``, kW.
 
     They are of the single minute at each of the K lead times. ``mean_to`` and ``quantiles_to``, of the same shapes, are

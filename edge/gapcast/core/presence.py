@@ -22,6 +22,10 @@ class PresenceState(IntEnum):
     OFFLINE = 2
 
 
+#: Faster than the enumeration's member in a comparison with numpy's numbers.
+_ONLINE = int(PresenceState.ONLINE)
+
+
 class Presence:
     """Tracks, for each row of :class:`gapcast.core.buffer.Buffers`, when it was last seen and what is to be published.
 
@@ -45,6 +49,13 @@ class Presence:
     def record_seen(self, rows: Sequence[int], now_s: float) -> None:
         """Record a reading of each of ``rows``, at least one."""
         self._grow(max(rows) + 1)
+        if len(rows) == 1:  # with scalars, which is faster for one
+            row = rows[0]
+            self._seen_s[row] = now_s
+            if self._state[row] != _ONLINE:
+                self._state[row] = _ONLINE
+                self._to_publish.append(row)
+            return
         at = np.asarray(rows)
         self._seen_s[at] = now_s
         returned = at[self._state[at] != PresenceState.ONLINE]

@@ -7,7 +7,6 @@ returns.
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -34,6 +33,8 @@ _NO_ANSWER = "the broker does not answer"
 #: another client has the same client id. MQTT 3.1.1 has no reason code for it.
 _N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
 _SHOWN = 120
+#: How often paho's own work is done, such as keep-alive, unless it has packets to read.
+_MISC_EVERY_S = 0.1
 
 
 class ConnectionCallbacks(NamedTuple):
@@ -63,6 +64,7 @@ class Connection:
         self._deadline_s = 0.0
         self._closing = False
         self._opened_s = 0.0
+        self._misc_due_s = 0.0
         self._n_cut_short = 0
         #: When the network was last polled (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
@@ -136,14 +138,14 @@ class Connection:
         if sock is None:
             return
         sock.flush()
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN | (select.POLLOUT if sock.n_unsent else 0))
-        poll.poll(0 if sock.has_more else timeout_s * 1_000)
+        sock.wait(0.0 if sock.has_more else timeout_s)
         self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
         sock.pump()
+        is_due = self.now[0] >= self._misc_due_s or sock.has_paho_input
         while self._socket is sock and sock.has_paho_input:
             self._client.loop_read()
-        if self._socket is sock:
+        if self._socket is sock and is_due:
+            self._misc_due_s = self.now[0] + _MISC_EVERY_S
             self._client.loop_misc()
             self._client.loop_write()
             sock.flush()

@@ -40,6 +40,7 @@ class FastPathSocket:
         self._splitter = Splitter(mqtt5=mqtt5)
         self._on_publication = on_publication
         self._on_acknowledgement = on_acknowledgement
+        self._poll, self._polled_events = select.poll(), 0
         self._for_paho = bytearray()
         self._out = bytearray()
         self._lost: OSError | None = None
@@ -48,6 +49,14 @@ class FastPathSocket:
         self.has_more = False
         #: Whether the last packet is a DISCONNECT, which the peer must read before the connection ends.
         self.sends_disconnect = False
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there are data to read, or buffered bytes can be sent, but at most ``timeout_s``."""
+        events = select.POLLIN | (select.POLLOUT if self._out else 0)
+        if events != self._polled_events:
+            self._poll.register(self.fileno(), events)
+            self._polled_events = events
+        self._poll.poll(timeout_s * 1_000)
 
     def pump(self) -> None:
         """Read available data without waiting; pass on publications and acknowledgements."""

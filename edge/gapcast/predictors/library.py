@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
+from gapcast.predictors.registry import read_registry
 from gapcast.predictors.store import default_model, model_names
 
 #: The state of a library's files: path, inode, size and modification time of each.
@@ -42,6 +43,19 @@ class Library:
         registries = [folder / REGISTRY_FILE for folder in self.folders]
         with_registry = [path.parent for path in registries if path.exists() and path not in self.left_out]
         return default_model(with_registry[-1] if with_registry else self.folders[0])
+
+    def optional(self) -> frozenset[str]:
+        """Return the names of models that their folder's registry lists as optional ensemble members.
+
+        A model that overrides one of these is none. Raises :class:`~gapcast.core.errors.ModelError` if a registry is
+        invalid.
+        """
+        listed: dict[Path, tuple[str, ...]] = {}
+        for folder in self.folders:
+            path = folder / REGISTRY_FILE
+            if path.exists() and path not in self.left_out:
+                listed[folder] = read_registry(folder).optional
+        return frozenset(name for name, path in self.models().items() if name in listed.get(path.parent, ()))
 
     @property
     def has_fallback(self) -> bool:

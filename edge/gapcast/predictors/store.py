@@ -10,17 +10,15 @@ from pydantic import ValidationError
 
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
-from gapcast.json_input import decode_json
 from gapcast.predictors.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
-    MAX_REGISTRY_BYTES,
     MODEL_FILE,
-    REGISTRY_FILE,
     ModelFiles,
     read_bytes,
     read_model_files,
 )
+from gapcast.predictors.registry import read_registry
 from gapcast.predictors.tflite import TflitePredictor
 
 
@@ -42,16 +40,7 @@ def parse_card(content: bytes, path: object) -> ModelCard:
 
 def default_model(models: Path) -> str:
     """Return the name of the default model from ``registry.json`` under ``models``."""
-    path = models / REGISTRY_FILE
-    try:
-        name = decode_json(read_bytes(path, MAX_REGISTRY_BYTES))["default"]
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f'{path}: must read {{"default": "<name of a model>"}}'
-        raise ModelError(msg) from error
-    if not isinstance(name, str):
-        msg = f'{path}: "default" must be the name of a model, not {name!r}'
-        raise ModelError(msg)
-    return name
+    return read_registry(models).default
 
 
 def model_names(models: Path) -> list[str]:

@@ -60,12 +60,17 @@ class _BatchInterpreter:
 
     def run(self, inputs: Sequence[F32]) -> list[F32]:
         """Run rows of each input (at most the batch size); the remaining rows of the batch are stale and dropped."""
-        n = len(inputs[0])
+        interpreter, n = self._interpreter, len(inputs[0])
         for index, batch, rows in zip(self._inputs, self._batches, inputs, strict=True):
-            batch[:n] = rows
-            self._interpreter.set_tensor(index, batch)
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index)[:n] for index in self._outputs]
+            if n == self.batch_size and rows.dtype == np.float32:
+                interpreter.set_tensor(index, rows)  # which copies it
+            else:
+                batch[:n] = rows
+                interpreter.set_tensor(index, batch)
+        interpreter.invoke()
+        if n == self.batch_size:
+            return [interpreter.get_tensor(index) for index in self._outputs]
+        return [interpreter.get_tensor(index)[:n] for index in self._outputs]
 
 
 class TflitePredictor:
@@ -153,44 +158,50 @@ class TflitePredictor:
 
         Raises :class:`ModelError` if they have another shape, the runtime fails, or memory is too short.
         """
-        if windows.shape[1:] != self._shape or len(windows) == 0:
+        n = len(windows)
+        if windows.shape[1:] != self._shape or n == 0:
             msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
             raise ModelError(msg)
-        inputs = [windows, *self._checked_history(len(windows), history)]
+        inputs = [windows] if history is None and not self._history_steps else self._with_history(windows, history)
         try:
             with self._lock:
-                parts = self._run_parts(inputs)
-            outputs = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+                interpreter = self._interpreters.get(n)
+                outputs = self._run_parts(inputs) if interpreter is None else self._run(interpreter, inputs)
         except MemoryError as error:
-            msg = f"model {self.name}: memory is too short for {len(windows)} windows"
+            msg = f"model {self.name}: memory is too short for {n} windows"
             raise ModelError(msg) from error
+        if self._outputs == Prediction._fields[: len(outputs)]:
+            return Prediction(*outputs)
         return Prediction(**dict(zip(self._outputs, outputs, strict=True)))
 
-    def _checked_history(self, n: int, history: F32 | None) -> list[F32]:
-        """Return the second input of ``n`` windows, if the model has one; raise :class:`ModelError` if it is wrong."""
+    def _with_history(self, windows: F32, history: F32 | None) -> list[F32]:
+        """Return the inputs ``windows`` and ``history``; raise :class:`ModelError` if the history is wrong."""
         if not self._history_steps:
-            if history is not None:
-                msg = f"model {self.name} takes no history"
-                raise ModelError(msg)
-            return []
+            msg = f"model {self.name} takes no history"
+            raise ModelError(msg)
+        n = len(windows)
         if history is None or history.shape != (n, self._history_steps):
             found = "none" if history is None else list(history.shape)
             msg = f"model {self.name} takes a history of [{n}, {self._history_steps}] for {n} windows, not {found}"
             raise ModelError(msg)
-        return [history]
+        return [windows, history]
 
-    def _run_parts(self, inputs: Sequence[F32]) -> list[list[F32]]:
+    def _run_parts(self, inputs: Sequence[F32]) -> list[F32]:
+        """Return the outputs for a batch of any size, which may be split."""
         parts: list[list[F32]] = []
         first, n = 0, len(inputs[0])
         while first < n:
             interpreter = self._interpreter_for(n - first)
             rows = [values[first : first + interpreter.batch_size] for values in inputs]
             first += len(rows[0])
-            try:
-                parts.append(interpreter.run(rows))
-            except (ValueError, RuntimeError) as error:
-                raise self._runtime_error("compute", error) from error
-        return parts
+            parts.append(self._run(interpreter, rows))
+        return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def _run(self, interpreter: _BatchInterpreter, inputs: Sequence[F32]) -> list[F32]:
+        try:
+            return interpreter.run(inputs)
+        except (ValueError, RuntimeError) as error:
+            raise self._runtime_error("compute", error) from error
 
     def _interpreter_for(self, n_rows: int) -> _BatchInterpreter:
         """Return the interpreter for ``n_rows``, or an existing smaller one if that cannot be created."""

@@ -48,6 +48,9 @@ class BatchMetrics:
         model = forecasts.model.name
         statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
         statistics.inference_s.observe(inference_s)
+        if len(messages) == 1:
+            statistics.latency_s.observe(time.perf_counter() - messages[0].received_s)
+            return
         ready = [message for message in messages if message.reading is not None]
         received_s = (
             message.received_s for message, index in zip(ready, accepted.forecast_indices, strict=True) if index >= 0

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 #: Devices whose scores are published per iteration of the service: the stream never waits for a thousand at once.
 _MAX_PER_ITERATION = 4
+#: Readings in an iteration for each device beyond the first: after a single one, the next must not wait for four.
+_READINGS_PER_DEVICE = 32
 #: Version of the documents, ``v`` in them.
 SCORES_SCHEMA = EVENT_SCHEMA = 1
 
@@ -58,8 +60,11 @@ class ScoreReports:
         self._waiting.pop(row, None)
         self._published_s.pop(row, None)
 
-    def publish_changes(self) -> None:
-        """Publish queued changes and some of the queued scores, unless the link is down or backlogged."""
+    def publish_changes(self, n_readings: int = 0) -> None:
+        """Publish queued changes and some of the queued scores, unless the link is down or backlogged.
+
+        ``n_readings`` are those of this iteration; 0: the stream is idle.
+        """
         if not (self._waiting or self._changes) or not self._link.connected or self._link.is_backlogged:
             return
         while self._changes:
@@ -67,7 +72,8 @@ class ScoreReports:
             self._link.publish_event(event_document(device, change))
         now_s, documents = time.monotonic(), []
         with self._running.lock:
-            for _ in range(min(_MAX_PER_ITERATION, len(self._waiting))):
+            n_at_most = min(_MAX_PER_ITERATION, 1 + n_readings // _READINGS_PER_DEVICE)
+            for _ in range(min(n_at_most if n_readings else _MAX_PER_ITERATION, len(self._waiting))):
                 row, _ = self._waiting.popitem(last=False)
                 self._published_s[row] = now_s
                 device = self._running.engine.buffers.device(row)

@@ -195,7 +195,7 @@ class Service:
         if not messages:
             attempt("persistence", self._persist_changes)
             attempt("persistence", self._persist_samples)
-            self._publish_reports()
+            self._publish_reports(0)
             return 0
         readings = [message.reading for message in messages if message.reading is not None]
         with self._running.lock:
@@ -233,14 +233,14 @@ class Service:
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._persist_confirmed)  # batches without a forecast
-        self._publish_reports()
+        self._publish_reports(len(messages))
         attempt("stream", self._batch_metrics.count, messages, accepted, forecasts, inference_s, link.n_dropped)
         return len(messages)
 
-    def _publish_reports(self) -> None:
-        """Publish availability and scores, and flush the link."""
+    def _publish_reports(self, n_readings: int) -> None:
+        """Publish availability and scores after an iteration with ``n_readings``, and flush the link."""
         self._attempt("publish", self._availability.publish_changes)
-        self._attempt("publish", self._score_reports.publish_changes)
+        self._attempt("publish", self._score_reports.publish_changes, n_readings)
         self._attempt("publish", self._link.flush)
 
     def _accept(self, readings: list[Reading]) -> AcceptedBatch:
