@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outlook_file import OutlookFile
 from gapcast.backtest.outlook_tally import OutlookTally
-from gapcast.backtest.run import BATCH_READINGS, Tally, run_through
+from gapcast.backtest.run import BATCH_READINGS, run_through
+from gapcast.backtest.tally import Tally
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading

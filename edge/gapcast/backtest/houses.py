@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from itertools import chain, islice
@@ -63,24 +63,54 @@ def minutes_of(recording: Recording, part: HouseFile) -> Iterator[Minute]:
     minutes = recording.minutes(part.first_minute)
     first = next(minutes, None)
     if first is None:
-        raise SourceError(recording.path, f"has no reading from {part.start} on")
+        raise _no_reading(recording, part)
     return islice(chain([first], minutes), part.limit)
+
+
+def n_readings_of(recording: Recording, part: HouseFile) -> int:
+    """Return how many minutes :func:`minutes_of` yields; raise :class:`SourceError` as it does if there are none."""
+    n_minutes = recording.count_minutes(part.first_minute)
+    if not n_minutes:
+        raise _no_reading(recording, part)
+    return n_minutes if part.limit is None else min(n_minutes, part.limit)
+
+
+def _no_reading(recording: Recording, part: HouseFile) -> SourceError:
+    return SourceError(recording.path, f"has no reading from {part.start} on")
 
 
 #: The powers of a house's submeters in a minute, by their keys in :attr:`gapcast.core.reading.Reading.measured`.
 MeasuredAt = Callable[[int], Mapping[str, float] | None]
 
 
+def shares_of(lengths: Iterable[int], n_at_once: int) -> Iterator[int]:
+    """Yield the readings of each unfinished house in each batch of about ``n_at_once``, for houses of these lengths.
+
+    >>> list(shares_of([5, 2], n_at_once=4))
+    [2, 2, 4]
+    """
+    unfinished = list(lengths)
+    while unfinished:
+        n_each = max(1, n_at_once // len(unfinished))
+        yield n_each
+        unfinished = [n_left - n_each for n_left in unfinished if n_left >= n_each]
+
+
 def side_by_side(
-    houses: Mapping[str, Iterator[Minute]], n_at_once: int, submeters: Mapping[str, MeasuredAt] | None = None
+    houses: Mapping[str, Iterator[Minute]],
+    n_at_once: int,
+    submeters: Mapping[str, MeasuredAt] | None = None,
+    shares: Iterable[int] | None = None,
 ) -> Iterator[list[Reading]]:
     """Yield batches of about ``n_at_once`` readings: equally many of each unfinished house, in its order.
 
-    ``submeters`` are those of the houses that have any.
+    ``submeters`` are those of the houses that have any. ``shares`` are the readings of each house in each batch, as of
+    :func:`shares_of`, if ``houses`` are some of a larger number (None: all of them are here).
     """
     unfinished = dict(houses)
+    given = None if shares is None else iter(shares)
     while unfinished:
-        n_each = max(1, n_at_once // len(unfinished))
+        n_each = max(1, n_at_once // len(unfinished)) if given is None else next(given)
         batch: list[Reading] = []
         for name, minutes in list(unfinished.items()):
             measured = (submeters or {}).get(name, _nothing)

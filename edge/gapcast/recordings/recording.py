@@ -47,14 +47,21 @@ class Recording:
     remarks: tuple[str, ...] = ()
     holds_changes: bool = False
 
+    def count_minutes(self, first_minute: int | None = None) -> int:
+        """Return the number of minutes that have a value, from ``first_minute`` on."""
+        return int(np.count_nonzero(~np.isnan(self.series.gap_kw[self._index_of(first_minute) :])))
+
     def minutes(self, first_minute: int | None = None) -> Iterator[Minute]:
         """Yield the minutes that have a value, from ``first_minute`` on."""
-        start = 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
+        start = self._index_of(first_minute)
         gap_kw = self.series.gap_kw[start:]
         present = np.flatnonzero(~np.isnan(gap_kw))
         is_filled = np.isnan(self.series.outcome_kw[start:][present])
         minutes = present + (self.series.first_minute + start)
         yield from map(Minute, minutes.tolist(), gap_kw[present].tolist(), is_filled.tolist())
+
+    def _index_of(self, first_minute: int | None) -> int:
+        return 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
 
     @property
     def submeters(self) -> tuple[str, ...]:
