@@ -10,13 +10,13 @@ import pytest
 
 from gapcast.backtest import processes
 from gapcast.backtest import run as run_module
-from gapcast.backtest.houses import HouseFile, n_readings_of, shares_of, side_by_side
+from gapcast.backtest.houses import HouseFile, shares_of, side_by_side
 from gapcast.backtest.processes import HouseGroup, n_processes_for, run_files, split_houses
 from gapcast.backtest.report import document
 from gapcast.backtest.run import Backtest, DemandRequest, OutlookRequest, run_backtest
 from gapcast.config.settings import Settings
-from gapcast.core.errors import ModelError, SettingsError, SourceError
-from gapcast.recordings.recording import Minute, read_recording
+from gapcast.core.errors import ModelError, SettingsError
+from gapcast.recordings.recording import Minute
 from tests.backtest.test_backtest import COLUMNS, FIRST, house, settings
 
 
@@ -100,12 +100,3 @@ def test_some_houses_are_in_batches_of_the_same_minutes() -> None:
     some = list(side_by_side({name: minutes(name) for name in ("a", "d")}, 8, shares=shares))
     expected = [[one for one in batch if one.device in {"a", "d"}] for batch in every]
     assert some == [batch for batch in expected if batch]
-
-
-def test_readings_of_a_part_are_counted(tmp_path: Path) -> None:
-    recording = read_recording(house(tmp_path / "a.csv", 30, left_out=frozenset({4, 5})), COLUMNS)
-    assert n_readings_of(recording, HouseFile()) == 28
-    assert n_readings_of(recording, HouseFile(start="2010-11-01T00:05", limit=9)) == 9
-    assert n_readings_of(recording, HouseFile(start="2010-11-01T00:20")) == 10
-    with pytest.raises(SourceError, match="has no reading from 2011-01-01 on"):
-        n_readings_of(recording, HouseFile(start="2011-01-01"))

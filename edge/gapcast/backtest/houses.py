@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.minute_runs import MinuteRun
 from gapcast.core.reading import Reading
-from gapcast.recordings.recording import Minute, Recording, minute_at
+from gapcast.recordings.recording import HouseMinutes, Minute, Recording, minute_at
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 64
@@ -58,25 +59,12 @@ def name_houses(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def minutes_of(recording: Recording, part: HouseFile) -> Iterator[Minute]:
+def minutes_of(recording: Recording, part: HouseFile) -> HouseMinutes:
     """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if it has none."""
     minutes = recording.minutes(part.first_minute)
-    first = next(minutes, None)
-    if first is None:
-        raise _no_reading(recording, part)
-    return islice(chain([first], minutes), part.limit)
-
-
-def n_readings_of(recording: Recording, part: HouseFile) -> int:
-    """Return how many minutes :func:`minutes_of` yields; raise :class:`SourceError` as it does if there are none."""
-    n_minutes = recording.count_minutes(part.first_minute)
-    if not n_minutes:
-        raise _no_reading(recording, part)
-    return n_minutes if part.limit is None else min(n_minutes, part.limit)
-
-
-def _no_reading(recording: Recording, part: HouseFile) -> SourceError:
-    return SourceError(recording.path, f"has no reading from {part.start} on")
+    if not len(minutes):
+        raise SourceError(recording.path, f"has no reading from {part.start} on")
+    return minutes.first(part.limit)
 
 
 #: The powers of a house's submeters in a minute, by their keys in :attr:`gapcast.core.reading.Reading.measured`.
@@ -123,6 +111,22 @@ def side_by_side(
                 del unfinished[name]
         if batch:
             yield batch
+
+
+def runs_side_by_side(
+    houses: Mapping[str, HouseMinutes], n_at_once: int, shares: Iterable[int] | None = None
+) -> Iterator[list[MinuteRun]]:
+    """Yield the readings of :func:`side_by_side` as columns: a run for each unfinished house."""
+    unfinished = dict(houses)
+    given = shares_of(map(len, houses.values()), n_at_once) if shares is None else iter(shares)
+    while unfinished:
+        n_each = next(given)
+        runs = [MinuteRun(name, *minutes.take(n_each)) for name, minutes in unfinished.items()]
+        for run in runs:
+            if len(run.minutes) < n_each:
+                del unfinished[run.device]
+        if any(len(run.minutes) for run in runs):
+            yield runs
 
 
 def _nothing(_minute: int) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.backtest.demand_tally import DemandTallies
-from gapcast.backtest.houses import HouseFile, n_readings_of, shares_of
+from gapcast.backtest.houses import HouseFile, minutes_of, shares_of
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.run import BATCH_READINGS, Backtest, DemandRequest, OutlookRequest, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
@@ -117,7 +117,7 @@ def run_files(  # noqa: PLR0913 - the last ones by keyword
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
-    lengths = {name: n_readings_of(recording, part) for name, recording in recordings.items()}
+    lengths = {name: len(minutes_of(recording, part)) for name, recording in recordings.items()}
     is_written = any((out, outlook and outlook.out, demand and demand.out))
     is_mixed = len({one.submeters for one in recordings.values()}) > 1
     is_single = is_written or is_mixed or refits_in_backtest(settings)

@@ -12,9 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.demand_file import DemandFile
 from gapcast.backtest.demand_tally import DemandTallies, DemandTally
-from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, side_by_side
+from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.outlook_file import OutlookFile
@@ -29,9 +30,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
 from gapcast.core.learning.columns import Columns
 from gapcast.core.learning.summary import EVER, Period, Summary
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat
-from gapcast.recordings.recording import Minute, Recording, read_recording
+from gapcast.recordings.recording import HouseMinutes, Minute, Recording, read_recording
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048
@@ -210,10 +211,15 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
             demands = DemandTally(scored_from, demand_file)
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         advance = progress.update if advance is None else advance
-        for readings in side_by_side(houses, n_at_once, submeters, shares):
-            run_through(engine, readings, tally, outcomes_file, simulated, outlooks, demands=demands)
-            n_readings += len(readings)
-            advance(len(readings))
+        batches = BatchTally(engine, tally, outcomes_file, simulated, outlooks, demands)
+        columns = {name: one for name, one in houses.items() if isinstance(one, HouseMinutes)}
+        if len(columns) == len(houses) and not submeters and not batches.takes_readings:
+            found = (batches.add_runs(runs) for runs in runs_side_by_side(columns, n_at_once, shares))
+        else:
+            found = (batches.add(readings) for readings in side_by_side(houses, n_at_once, submeters, shares))
+        for n in found:
+            n_readings += n
+            advance(n)
         lead_scores = None if outlooks is None else outlooks.finish()
         demand_tallies = None if demands is None else demands.finish()
     return Backtest(
@@ -227,39 +233,6 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         demand_tallies,
         tally.scores.columns([engine.buffers.row(name) for name in houses]),
     )
-
-
-def run_through(  # noqa: PLR0913 - what is not made is left out
-    engine: Engine,
-    readings: Sequence[Reading],
-    tally: Tally,
-    outcomes_file: OutcomesFile | None = None,
-    simulated: SimulatedRefits | None = None,
-    outlooks: OutlookTally | None = None,
-    *,
-    demands: DemandTally | None = None,
-) -> None:
-    """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``.
-
-    With ``outlooks`` the outlooks are made as well, and added; with ``demands`` the demands.
-    """
-    accepted = engine.accept(readings)
-    accepted.raise_failure()
-    forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
-    if outlooks is not None or demands is not None:
-        made = engine.outlook(accepted, forecasts)
-        if outlooks is not None:
-            outlooks.add(accepted, readings, made)
-        if demands is not None:
-            demands.add(accepted, readings, engine.demand(accepted, made))
-    outcomes, _ = engine.learn()
-    if outcomes_file is not None:
-        last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
-        outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
-    if outcomes is not None:
-        tally.add(outcomes)
-    if simulated is not None:
-        simulated.add(accepted, readings)
 
 
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:
