@@ -128,7 +128,8 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     """
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
     is_refitted = refits_in_backtest(settings)
-    settings = with_outlooks(settings, 0 if outlook is None and demand is None else len(recordings))
+    makes_outlooks = outlook is not None or demand is not None
+    settings = with_outlooks(without_queries(settings), len(recordings) if makes_outlooks else 0)
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
@@ -148,6 +149,11 @@ def with_outlooks(settings: Settings, n_houses: int) -> Settings:
     update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
     demand = {} if n_houses else {"demand": DemandSettings()}
     return settings.model_copy(update={"outlook": section.model_copy(update=update), **demand})
+
+
+def without_queries(settings: Settings) -> Settings:
+    """Return ``settings`` without what only queries of a service read: the history of readings and forecasts."""
+    return settings.model_copy(update={"history": settings.history.model_copy(update={"max_devices": 0})})
 
 
 def read_houses(
