@@ -54,8 +54,8 @@ def run_comparison(
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
-    forecast = settings.forecast.model_copy(update={"blend": False, "experts": None})
     settings = with_outlooks(without_queries(settings), 0)
+    forecast = settings.forecast.model_copy(update={"blend": False, "experts": None})
     alone, loaded = settings.model_copy(update={"forecast": forecast}), load_models(settings)
     configured_min = settings.forecast.horizon_min
     main_min = configured_min or loaded.primary.lead_times_min[-1]

@@ -129,7 +129,8 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
     is_refitted = refits_in_backtest(settings)
     makes_outlooks = outlook is not None or demand is not None
-    settings = with_outlooks(without_queries(settings), len(recordings) if makes_outlooks else 0)
+    settings = without_queries(settings, has_path=settings.forecast.path and makes_outlooks)
+    settings = with_outlooks(settings, len(recordings) if makes_outlooks else 0)
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
@@ -151,9 +152,14 @@ def with_outlooks(settings: Settings, n_houses: int) -> Settings:
     return settings.model_copy(update={"outlook": section.model_copy(update=update), **demand})
 
 
-def without_queries(settings: Settings) -> Settings:
-    """Return ``settings`` without what only queries of a service read: the history of readings and forecasts."""
-    return settings.model_copy(update={"history": settings.history.model_copy(update={"max_devices": 0})})
+def without_queries(settings: Settings, *, has_path: bool = False) -> Settings:
+    """Return ``settings`` without what only a service publishes: the history, and the path of forecasts.
+
+    ``has_path``: forecasts have a path, because outlooks agree with it.
+    """
+    history = settings.history.model_copy(update={"max_devices": 0})
+    forecast = settings.forecast.model_copy(update={"path": has_path})
+    return settings.model_copy(update={"history": history, "forecast": forecast})
 
 
 def read_houses(
