@@ -78,9 +78,9 @@ def test_process_without_a_result_is_an_error(tmp_path: Path, monkeypatch: pytes
 
 def test_number_of_processes_follows_processors_and_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert n_processes_for(None, [30_000, 30_000]) == 2
-    assert n_processes_for(None, [20_000] * 9) == 4
-    assert n_processes_for(None, [19_999]) == 1
+    assert n_processes_for(None, [99_999, 99_999]) == 1
+    assert n_processes_for(None, [100_000] * 9) == 4
+    assert n_processes_for(None, [150_000, 150_000, 1]) == 3
     assert n_processes_for(3, [10, 10, 10, 10]) == 3
 
 
