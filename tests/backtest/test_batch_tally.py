@@ -17,17 +17,17 @@ from gapcast.backtest.report import document
 from gapcast.backtest.run import run_backtest, run_houses
 from gapcast.backtest.tally import Tally
 from gapcast.core.engine import Engine
-from gapcast.recordings.recording import HouseMinutes
+from gapcast.recordings.recording import RecordingMinutes
 from tests.backtest.test_backtest import COLUMNS, FIRST, house, kw_of, settings
 from tests.support.houses import ensemble_engine
 
 
-def minutes_of(n: int, first: int = FIRST, left_out: frozenset[int] = frozenset()) -> HouseMinutes:
+def minutes_of(n: int, first: int = FIRST, left_out: frozenset[int] = frozenset()) -> RecordingMinutes:
     at = np.array([i for i in range(n) if i not in left_out])
-    return HouseMinutes(at + first, np.array([kw_of(i) for i in at.tolist()]), at % 31 == 5)
+    return RecordingMinutes(at + first, np.array([kw_of(i) for i in at.tolist()]), at % 31 == 5)
 
 
-def houses() -> dict[str, HouseMinutes]:
+def houses() -> dict[str, RecordingMinutes]:
     return {
         "a": minutes_of(200, left_out=frozenset({20, 21, 90})),
         "b": minutes_of(64, FIRST + 9),

@@ -15,7 +15,7 @@ import pytest
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
-from gapcast.recordings.recording import HouseMinutes, Minute, minute_at, read_recording
+from gapcast.recordings.recording import Minute, RecordingMinutes, minute_at, read_recording
 from gapcast.sample import sample_path
 from tests.support.uci_files import HEADER, rows, write_text
 
@@ -158,7 +158,7 @@ def test_missing_file_and_damaged_parquet_are_errors(tmp_path: Path) -> None:
 
 
 def test_minutes_of_a_house_one_by_one_and_as_columns() -> None:
-    minutes = HouseMinutes(np.arange(7), np.arange(7) / 2, np.arange(7) == 3)
+    minutes = RecordingMinutes(np.arange(7), np.arange(7) / 2, np.arange(7) == 3)
     assert next(minutes) == Minute(0, 0.0)
     taken, gap_kw, is_filled = minutes.take(3)
     assert (taken.tolist(), gap_kw.tolist(), is_filled.tolist()) == ([1, 2, 3], [0.5, 1.0, 1.5], [False, False, True])

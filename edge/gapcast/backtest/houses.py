@@ -12,7 +12,7 @@ from pathlib import Path
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.minute_runs import MinuteRun
 from gapcast.core.reading import Reading
-from gapcast.recordings.recording import HouseMinutes, Minute, Recording, minute_at
+from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, minute_at
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 64
@@ -59,7 +59,7 @@ def name_houses(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def minutes_of(recording: Recording, part: HouseFile) -> HouseMinutes:
+def minutes_of(recording: Recording, part: HouseFile) -> RecordingMinutes:
     """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if it has none."""
     minutes = recording.minutes(part.first_minute)
     if not len(minutes):
@@ -114,7 +114,7 @@ def side_by_side(
 
 
 def runs_side_by_side(
-    houses: Mapping[str, HouseMinutes], n_at_once: int, shares: Iterable[int] | None = None
+    houses: Mapping[str, RecordingMinutes], n_at_once: int, shares: Iterable[int] | None = None
 ) -> Iterator[list[MinuteRun]]:
     """Yield the readings of :func:`side_by_side` as columns: a run for each unfinished house."""
     unfinished = dict(houses)

@@ -32,7 +32,7 @@ from gapcast.core.learning.columns import Columns
 from gapcast.core.learning.summary import EVER, Period, Summary
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat
-from gapcast.recordings.recording import HouseMinutes, Minute, Recording, read_recording
+from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048
@@ -99,8 +99,7 @@ def run_backtest(  # noqa: PLR0913 - the last ones by keyword
     The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
     outcomes. ``outlook`` are the outlooks to score, ``demand`` the demands (None: there are none). ``show`` is called
     with what was understood of each file; without it there are no progress bars either. Raises :class:`SourceError`
-    for a bad file,
-    :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
+    for a bad file, :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
@@ -224,7 +223,7 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         advance = progress.update if advance is None else advance
         batches = BatchTally(engine, tally, outcomes_file, simulated, outlooks, demands)
-        columns = {name: one for name, one in houses.items() if isinstance(one, HouseMinutes)}
+        columns = {name: one for name, one in houses.items() if isinstance(one, RecordingMinutes)}
         if len(columns) == len(houses) and not submeters and not batches.takes_readings:
             found = (batches.add_runs(runs) for runs in runs_side_by_side(columns, n_at_once, shares))
         else:

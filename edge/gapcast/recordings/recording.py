@@ -35,7 +35,7 @@ class Minute(NamedTuple):
     is_filled: bool = False
 
 
-class HouseMinutes(Iterator[Minute]):
+class RecordingMinutes(Iterator[Minute]):
     """The minutes of one house in order, one by one, or many at a time as columns."""
 
     def __init__(self, minutes: I64, gap_kw: F64, is_filled: NDArray[np.bool_]) -> None:
@@ -56,11 +56,11 @@ class HouseMinutes(Iterator[Minute]):
         self._at += 1
         return minute
 
-    def first(self, n: int | None) -> HouseMinutes:
+    def first(self, n: int | None) -> RecordingMinutes:
         """Return the next ``n`` minutes at most (None: all)."""
         minutes, gap_kw, is_filled = self._columns
         part = slice(self._at, None if n is None else self._at + n)
-        return HouseMinutes(minutes[part], gap_kw[part], is_filled[part])
+        return RecordingMinutes(minutes[part], gap_kw[part], is_filled[part])
 
     def take(self, n: int) -> tuple[I64, F64, NDArray[np.bool_]]:
         """Return the next ``n`` minutes at most, their power and whether they are filled, and go on behind them."""
@@ -86,13 +86,13 @@ class Recording:
     remarks: tuple[str, ...] = ()
     holds_changes: bool = False
 
-    def minutes(self, first_minute: int | None = None) -> HouseMinutes:
+    def minutes(self, first_minute: int | None = None) -> RecordingMinutes:
         """Return the minutes that have a value, from ``first_minute`` on."""
         start = 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
         gap_kw = self.series.gap_kw[start:]
         present = np.flatnonzero(~np.isnan(gap_kw)).astype(np.int64)
         is_filled = np.isnan(self.series.outcome_kw[start:][present])
-        return HouseMinutes(present + (self.series.first_minute + start), gap_kw[present], is_filled)
+        return RecordingMinutes(present + (self.series.first_minute + start), gap_kw[present], is_filled)
 
     @property
     def submeters(self) -> tuple[str, ...]:
