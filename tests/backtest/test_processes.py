@@ -65,7 +65,7 @@ def test_error_of_a_process_is_raised(tmp_path: Path) -> None:
         in_processes(files, 2, settings(forecast={"model": "none-such"}))
 
 
-def end_without_result(_group: HouseGroup) -> Backtest:
+def end_without_result(_group: HouseGroup, _place: int) -> Backtest:
     os._exit(1)
 
 
@@ -74,6 +74,15 @@ def test_process_without_a_result_is_an_error(tmp_path: Path, monkeypatch: pytes
     files = [house(tmp_path / f"{name}.csv", 20) for name in "ab"]
     with pytest.raises(SettingsError, match=r"--jobs 2: a process ended without a result .*: use --jobs 1"):
         in_processes(files, 2)
+
+
+def test_processes_share_their_progress_and_the_end() -> None:
+    one, other = (processes._Shared(numbers) for numbers in [[0, 0, 0]] * 2)
+    assert [one.add(0, 5), other.add(1, 7), one.add(0, 0)] == [5, 12, 12]
+    one.stop()
+    assert other.is_stopping
+    assert other.add(1, 1) == 13
+    assert not processes._Shared([0, 0]).is_stopping
 
 
 def test_number_of_processes_follows_processors_and_readings(monkeypatch: pytest.MonkeyPatch) -> None:

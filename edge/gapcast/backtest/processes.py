@@ -14,7 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -147,58 +146,70 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
     start_s = time.perf_counter()
     first, *others = groups
     with _pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
-        waiting = [pool.submit(_run_group, group.portable()) for group in others]
+        waiting = [pool.submit(_run_group, group.portable(), place) for place, group in enumerate(others, 1)]
         try:
-            found = [first.run(lambda n: bar.update(shared.add(n) - bar.n))]
+            found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]
             found += [future.result() for future in waiting]
         except BrokenProcessPool as error:
             msg = f"--jobs {len(groups)}: a process ended without a result (is memory too short?): use --jobs 1"
             raise SettingsError(msg) from error
-        bar.update(shared.add(0) - bar.n)
+        bar.update(shared.add(0, 0) - bar.n)
     return _joined(found, names, time.perf_counter() - start_s)
 
 
 class _Shared:
-    """What all processes know: the number of readings so far, and whether the others are to stop."""
+    """What all processes know: how many readings each has processed, and at last whether they are to stop.
 
-    def __init__(self, n_done: Any, stopping: Event) -> None:
-        self.n_done, self.stopping = n_done, stopping
+    Each number has one writer, so that no process waits for one that was killed with a lock.
+    """
 
-    def add(self, n: int) -> int:
-        """Add ``n`` readings; return the number of those of all processes."""
-        with self.n_done:
-            self.n_done.value += n
-            return int(self.n_done.value)
+    def __init__(self, numbers: Any) -> None:
+        """Share ``numbers``, a raw array: one for each process, and one more."""
+        self.numbers = numbers
+
+    def add(self, place: int, n: int) -> int:
+        """Add ``n`` readings of the process ``place``; return the number of those of all processes."""
+        self.numbers[place] += n
+        return sum(self.numbers[:-1])
+
+    def stop(self) -> None:
+        """Tell the processes to stop."""
+        self.numbers[-1] = 1
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the processes are to stop."""
+        return bool(self.numbers[-1])
 
 
 @contextmanager
 def _pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, _Shared]]:
     """Yield ``n`` new processes and what they share; after an error they stop at their next batch."""
     context = get_context("spawn")  # a fork would copy the threads' locks, but not the threads, of the runtimes
-    shared = _Shared(context.Value("q", 0), context.Event())
-    with ProcessPoolExecutor(n, context, _begin, (shared.n_done, shared.stopping)) as pool:
+    shared = _Shared(context.RawArray("q", n + 2))
+    with ProcessPoolExecutor(n, context, _begin, (shared.numbers,)) as pool:
         try:
             yield pool, shared
         except BaseException:
-            shared.stopping.set()
+            shared.stop()
             raise
 
 
 _shared_here: list[_Shared] = []  # of a process that was started for a group
 
 
-def _begin(n_done: Any, stopping: Event) -> None:  # pragma: no cover - runs in a process of its own
+def _begin(numbers: Any) -> None:  # pragma: no cover - runs in a process of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # that which started this one gets it too, and stops it
     configure_logs("auto", "warning")
-    _shared_here.append(_Shared(n_done, stopping))
+    _shared_here.append(_Shared(numbers))
 
 
-def _run_group(group: HouseGroup) -> Backtest:  # pragma: no cover - runs in a process of its own
+def _run_group(group: HouseGroup, place: int) -> Backtest:  # pragma: no cover - runs in a process of its own
     shared = _shared_here[0]
 
     def advance(n: int) -> None:
-        shared.add(n)
-        if shared.stopping.is_set():
+        shared.add(place, n)
+        if shared.is_stopping:
             msg = "the back-test was stopped"
             raise GapcastError(msg)
 
