@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outlook_file import OutlookFile
 from gapcast.backtest.outlook_tally import OutlookTally
-from gapcast.backtest.run import BATCH_READINGS, Tally, run_through
+from gapcast.backtest.run import BATCH_READINGS
+from gapcast.backtest.tally import Tally
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
@@ -94,7 +96,7 @@ def group_runner(
                     outlooks = _outlook_tally(outlook, outlook_path(folder, group), scored_from, stack)
                 for first in range(0, len(readings), BATCH_READINGS):
                     some = readings[first : first + BATCH_READINGS]
-                    run_through(engine, some, tally, outlooks=outlooks)
+                    BatchTally(engine, tally, outlooks=outlooks).add(some)
                     n_readings += len(some)
                     if time.monotonic() - written_s > _PROGRESS_S:
                         progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")

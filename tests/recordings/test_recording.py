@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
-from gapcast.recordings.recording import Minute, minute_at, read_recording
+from gapcast.recordings.recording import Minute, RecordingMinutes, minute_at, read_recording
 from gapcast.sample import sample_path
 from tests.support.uci_files import HEADER, rows, write_text
 
@@ -154,3 +155,15 @@ def test_missing_file_and_damaged_parquet_are_errors(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(SourceError, match=r"a\.parquet: is Parquet of .*needs no --time-column"):
         read_recording(tmp_path / "a.parquet", LOCAL)
+
+
+def test_minutes_of_a_house_one_by_one_and_as_columns() -> None:
+    minutes = RecordingMinutes(np.arange(7), np.arange(7) / 2, np.arange(7) == 3)
+    assert next(minutes) == Minute(0, 0.0)
+    taken, gap_kw, is_filled = minutes.take(3)
+    assert (taken.tolist(), gap_kw.tolist(), is_filled.tolist()) == ([1, 2, 3], [0.5, 1.0, 1.5], [False, False, True])
+    assert len(minutes) == 3
+    assert list(minutes.first(2)) == [Minute(4, 2.0), Minute(5, 2.5)]
+    assert list(minutes.first(None)) == list(minutes)
+    assert len(minutes) == 0
+    assert [column.tolist() for column in minutes.take(2)] == [[], [], []]

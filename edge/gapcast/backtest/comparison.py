@@ -11,7 +11,7 @@ from gapcast.app.horizon import lead_times_text
 from gapcast.app.models import Models, engine_of, load_models
 from gapcast.backtest.houses import HouseFile, minutes_of
 from gapcast.backtest.report import HEAD, row
-from gapcast.backtest.run import read_houses, run_houses, with_outlooks
+from gapcast.backtest.run import read_houses, run_houses, with_outlooks, without_queries
 from gapcast.config.settings import Settings
 from gapcast.core.features import measured_in
 from gapcast.core.learning.outcomes import PERSISTENCE
@@ -54,8 +54,8 @@ def run_comparison(
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
+    settings = with_outlooks(without_queries(settings), 0)
     forecast = settings.forecast.model_copy(update={"blend": False, "experts": None})
-    settings = with_outlooks(settings, 0)
     alone, loaded = settings.model_copy(update={"forecast": forecast}), load_models(settings)
     configured_min = settings.forecast.horizon_min
     main_min = configured_min or loaded.primary.lead_times_min[-1]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.minute_runs import MinuteRun
 from gapcast.core.reading import Reading
-from gapcast.recordings.recording import Minute, Recording, minute_at
+from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, minute_at
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 64
@@ -58,29 +59,46 @@ def name_houses(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def minutes_of(recording: Recording, part: HouseFile) -> Iterator[Minute]:
+def minutes_of(recording: Recording, part: HouseFile) -> RecordingMinutes:
     """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if it has none."""
     minutes = recording.minutes(part.first_minute)
-    first = next(minutes, None)
-    if first is None:
+    if not len(minutes):
         raise SourceError(recording.path, f"has no reading from {part.start} on")
-    return islice(chain([first], minutes), part.limit)
+    return minutes.first(part.limit)
 
 
 #: The powers of a house's submeters in a minute, by their keys in :attr:`gapcast.core.reading.Reading.measured`.
 MeasuredAt = Callable[[int], Mapping[str, float] | None]
 
 
+def shares_of(lengths: Iterable[int], n_at_once: int) -> Iterator[int]:
+    """Yield the readings of each unfinished house in each batch of about ``n_at_once``, for houses of these lengths.
+
+    >>> list(shares_of([5, 2], n_at_once=4))
+    [2, 2, 4]
+    """
+    unfinished = list(lengths)
+    while unfinished:
+        n_each = max(1, n_at_once // len(unfinished))
+        yield n_each
+        unfinished = [n_left - n_each for n_left in unfinished if n_left >= n_each]
+
+
 def side_by_side(
-    houses: Mapping[str, Iterator[Minute]], n_at_once: int, submeters: Mapping[str, MeasuredAt] | None = None
+    houses: Mapping[str, Iterator[Minute]],
+    n_at_once: int,
+    submeters: Mapping[str, MeasuredAt] | None = None,
+    shares: Iterable[int] | None = None,
 ) -> Iterator[list[Reading]]:
     """Yield batches of about ``n_at_once`` readings: equally many of each unfinished house, in its order.
 
-    ``submeters`` are those of the houses that have any.
+    ``submeters`` are those of the houses that have any. ``shares`` are the readings of each house in each batch, as of
+    :func:`shares_of`, if ``houses`` are some of a larger number (None: all of them are here).
     """
     unfinished = dict(houses)
+    given = None if shares is None else iter(shares)
     while unfinished:
-        n_each = max(1, n_at_once // len(unfinished))
+        n_each = max(1, n_at_once // len(unfinished)) if given is None else next(given)
         batch: list[Reading] = []
         for name, minutes in list(unfinished.items()):
             measured = (submeters or {}).get(name, _nothing)
@@ -93,6 +111,22 @@ def side_by_side(
                 del unfinished[name]
         if batch:
             yield batch
+
+
+def runs_side_by_side(
+    houses: Mapping[str, RecordingMinutes], n_at_once: int, shares: Iterable[int] | None = None
+) -> Iterator[list[MinuteRun]]:
+    """Yield the readings of :func:`side_by_side` as columns: a run for each unfinished house."""
+    unfinished = dict(houses)
+    given = shares_of(map(len, houses.values()), n_at_once) if shares is None else iter(shares)
+    while unfinished:
+        n_each = next(given)
+        runs = [MinuteRun(name, *minutes.take(n_each)) for name, minutes in unfinished.items()]
+        for run in runs:
+            if len(run.minutes) < n_each:
+                del unfinished[run.device]
+        if any(len(run.minutes) for run in runs):
+            yield runs
 
 
 def _nothing(_minute: int) -> None:

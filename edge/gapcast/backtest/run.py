@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.demand_file import DemandFile
 from gapcast.backtest.demand_tally import DemandTallies, DemandTally
-from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, side_by_side
+from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.outlook_file import OutlookFile
 from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
-from gapcast.backtest.weeks import Week, Weeks
+from gapcast.backtest.tally import Tally
+from gapcast.backtest.weeks import Week
 from gapcast.config.demand import DemandSettings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.columns import Columns
 from gapcast.core.learning.summary import EVER, Period, Summary
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat
-from gapcast.recordings.recording import Minute, Recording, read_recording
+from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048
@@ -52,6 +53,8 @@ class Backtest:
     """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
 
     ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
+    ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.Scores` that ``scored`` is computed from, in
+    the order of ``houses``.
     """
 
     published_model: str
@@ -62,6 +65,7 @@ class Backtest:
     refits: SimulatedRefits | None = None
     outlooks: LeadScores | None = None
     demands: DemandTallies | None = None
+    sums: Columns = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +81,6 @@ class OutlookRequest:
 
     lead_times_min: tuple[int, ...]
     out: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Scores of the forecasts made from the minute ``scored_from`` on (None: of all), by the engine's rows."""
-
-    scores: Scores
-    weeks: Weeks
-    scored_from: int | None
-    horizon_min: int
-
-    @classmethod
-    def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
-        """Return an empty tally."""
-        horizon_min = engine.published_model.lead_times_min[-1]
-        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from, horizon_min)
-
-    def add(self, outcomes: Outcomes) -> None:
-        """Add ``outcomes``."""
-        if self.scored_from is not None:
-            outcomes = outcomes.select(outcomes.minutes - self.horizon_min >= self.scored_from)
-        if len(outcomes):
-            self.scores.add(outcomes)
-            self.weeks.add(outcomes)
 
 
 def run_backtest(  # noqa: PLR0913 - the last ones by keyword
@@ -119,21 +99,44 @@ def run_backtest(  # noqa: PLR0913 - the last ones by keyword
     The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
     outcomes. ``outlook`` are the outlooks to score, ``demand`` the demands (None: there are none). ``show`` is called
     with what was understood of each file; without it there are no progress bars either. Raises :class:`SourceError`
-    for a bad file,
-    :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
+    for a bad file, :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)
+    return run_recordings(
+        settings, recordings, part, scored_from, out=out, outlook=outlook, demand=demand, quiet=show is None
+    )
+
+
+def run_recordings(  # noqa: PLR0913 - the last ones by keyword
+    settings: Settings,
+    recordings: Mapping[str, Recording],
+    part: HouseFile,
+    scored_from: int | None,
+    *,
+    out: Path | None = None,
+    outlook: OutlookRequest | None = None,
+    demand: DemandRequest | None = None,
+    quiet: bool = True,
+    shares: Iterable[int] | None = None,
+    advance: Callable[[int], object] | None = None,
+) -> Backtest:
+    """Run the engine configured by ``settings`` over ``part`` of ``recordings``, by the names of their houses.
+
+    See :func:`run_backtest` and :func:`run_houses`.
+    """
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
     is_refitted = refits_in_backtest(settings)
-    settings = with_outlooks(settings, 0 if outlook is None and demand is None else len(files))
+    makes_outlooks = outlook is not None or demand is not None
+    settings = without_queries(settings, has_path=settings.forecast.path and makes_outlooks)
+    settings = with_outlooks(settings, len(recordings) if makes_outlooks else 0)
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
     return run_houses(
-        engine, houses, scored_from, out=out, quiet=show is None, submeters=measured, simulated=simulated,
-        outlook=outlook, demand=demand,
+        engine, houses, scored_from, out=out, quiet=quiet, submeters=measured, simulated=simulated,
+        outlook=outlook, demand=demand, shares=shares, advance=advance,
     )  # fmt: skip
 
 
@@ -146,6 +149,16 @@ def with_outlooks(settings: Settings, n_houses: int) -> Settings:
     update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
     demand = {} if n_houses else {"demand": DemandSettings()}
     return settings.model_copy(update={"outlook": section.model_copy(update=update), **demand})
+
+
+def without_queries(settings: Settings, *, has_path: bool = False) -> Settings:
+    """Return ``settings`` without what only a service publishes: the history, and the path of forecasts.
+
+    ``has_path``: forecasts have a path, because outlooks agree with it.
+    """
+    history = settings.history.model_copy(update={"max_devices": 0})
+    forecast = settings.forecast.model_copy(update={"path": has_path})
+    return settings.model_copy(update={"history": history, "forecast": forecast})
 
 
 def read_houses(
@@ -184,12 +197,15 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     simulated: SimulatedRefits | None = None,
     outlook: OutlookRequest | None = None,
     demand: DemandRequest | None = None,
+    shares: Iterable[int] | None = None,
+    advance: Callable[[int], object] | None = None,
 ) -> Backtest:
     """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
 
     ``submeters`` are the powers of the houses' submeters. ``simulated`` refits the forests of ``engine`` at the
     simulated nights (None: they are not refitted). ``outlook`` and ``demand`` are the outlooks and demands to score, if
-    ``engine`` makes any.
+    ``engine`` makes any. ``shares`` are those of :func:`~gapcast.backtest.houses.side_by_side`. ``advance`` is called
+    with the number of readings of each batch after it was processed.
     """
     n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
@@ -205,10 +221,16 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
             demand_file = None if demand.out is None else stack.enter_context(DemandFile(demand.out))
             demands = DemandTally(scored_from, demand_file)
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
-        for readings in side_by_side(houses, n_at_once, submeters):
-            run_through(engine, readings, tally, outcomes_file, simulated, outlooks, demands=demands)
-            n_readings += len(readings)
-            progress.update(len(readings))
+        advance = progress.update if advance is None else advance
+        batches = BatchTally(engine, tally, outcomes_file, simulated, outlooks, demands)
+        columns = {name: one for name, one in houses.items() if isinstance(one, RecordingMinutes)}
+        if len(columns) == len(houses) and not submeters and not batches.takes_readings:
+            found = (batches.add_runs(runs) for runs in runs_side_by_side(columns, n_at_once, shares))
+        else:
+            found = (batches.add(readings) for readings in side_by_side(houses, n_at_once, submeters, shares))
+        for n in found:
+            n_readings += n
+            advance(n)
         lead_scores = None if outlooks is None else outlooks.finish()
         demand_tallies = None if demands is None else demands.finish()
     return Backtest(
@@ -220,40 +242,8 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         simulated,
         lead_scores,
         demand_tallies,
+        tally.scores.columns([engine.buffers.row(name) for name in houses]),
     )
-
-
-def run_through(  # noqa: PLR0913 - what is not made is left out
-    engine: Engine,
-    readings: Sequence[Reading],
-    tally: Tally,
-    outcomes_file: OutcomesFile | None = None,
-    simulated: SimulatedRefits | None = None,
-    outlooks: OutlookTally | None = None,
-    *,
-    demands: DemandTally | None = None,
-) -> None:
-    """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``.
-
-    With ``outlooks`` the outlooks are made as well, and added; with ``demands`` the demands.
-    """
-    accepted = engine.accept(readings)
-    accepted.raise_failure()
-    forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
-    if outlooks is not None or demands is not None:
-        made = engine.outlook(accepted, forecasts)
-        if outlooks is not None:
-            outlooks.add(accepted, readings, made)
-        if demands is not None:
-            demands.add(accepted, readings, engine.demand(accepted, made))
-    outcomes, _ = engine.learn()
-    if outcomes_file is not None:
-        last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
-        outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
-    if outcomes is not None:
-        tally.add(outcomes)
-    if simulated is not None:
-        simulated.add(accepted, readings)
 
 
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:

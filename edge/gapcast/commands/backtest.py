@@ -75,6 +75,12 @@ from gapcast.commands.options import (
     metavar="TOML",
     help="With --control: price the months by this tariff; can be repeated (default: three that come with gapcast).",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run several FILEs in at most N processes (default: one per processor). The results are the same.",
+)
 def backtest(
     files: tuple[Path, ...],
     config: Path | None,
@@ -92,6 +98,7 @@ def backtest(
     demand_out: Path | None,
     control: bool,
     tariff_files: tuple[Path, ...],
+    jobs: int | None,
     **of_file: Any,
 ) -> None:
     """Run the service's engine over each FILE and score its forecasts.
@@ -107,8 +114,9 @@ def backtest(
     from gapcast.backtest.demand_limit import has_limit, require_limit
     from gapcast.backtest.horizons import parse_horizons
     from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.processes import run_files
     from gapcast.backtest.report import check_writable, document, lines
-    from gapcast.backtest.run import DemandRequest, OutlookRequest, run_backtest
+    from gapcast.backtest.run import DemandRequest, OutlookRequest
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
 
@@ -135,7 +143,9 @@ def backtest(
         shown, found = comparison_lines(compared), comparison_document(compared)
     else:
         demand = DemandRequest(demand_out) if has_limit(settings.demand) else None
-        result = run_backtest(settings, files, form, part, out=out, outlook=outlook, demand=demand, show=show_file)
+        result = run_files(
+            settings, files, form, part, jobs=jobs, out=out, outlook=outlook, demand=demand, show=show_file
+        )
         shown, found = lines(result), document(result)
     for line in shown:
         click.echo(line)

@@ -106,6 +106,8 @@ class Buffers:
 
     def set_counted_minutes(self, n_counted: int) -> None:
         """Count real readings in the newest ``n_counted`` minutes from now on."""
+        #: Minutes in which real readings are counted.
+        self.n_counted = n_counted
         self._counted_bits = (1 << n_counted) - 1
 
     def __len__(self) -> int:

@@ -32,6 +32,7 @@ from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
@@ -130,6 +131,12 @@ class Engine:
         of its device in the batch fail too, because the state of the device may be damaged.
         """
         return accept_readings(readings, self.buffers, self.history, self.plans)
+
+    def accept_runs(self, runs: Sequence[MinuteRun]) -> AcceptedBatch:
+        """Accept many minutes of each device at once, as :meth:`accept` does their readings, one after the other."""
+        if accepts_runs(self.buffers) and not self.history.max_devices and not self.plans.trackers:
+            return accept_runs(runs, self.buffers)
+        return self.accept([reading for run in runs for reading in run.readings()])
 
     def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
         """Forecast the accepted windows in one call per model, and store the newest forecast of each device.

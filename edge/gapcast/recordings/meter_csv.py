@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 from array import array
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
 from gapcast.core.submeters import measured_name
+from gapcast.recordings.field_block import FieldBlock
+from gapcast.recordings.field_times import instants_ms
 from gapcast.recordings.fields import PER_KW, number_in, power_unit, separator_of
 from gapcast.recordings.layout import Layout
-from gapcast.recordings.table import Table
-from gapcast.recordings.text_file import decoded, lines, open_text, quoted
+from gapcast.recordings.table import F64, Table
+from gapcast.recordings.text_file import blocks, decoded, lines_of, open_text, quoted
 from gapcast.recordings.timestamps import LOCAL, TimestampParser
 
 
@@ -29,37 +33,78 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
         open_text(path) as (stream, n_bytes),
         tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
     ):
-        texts = decoded(path, lines(stream, digest.update, bar.update))
-        columns = _Columns(path, next(texts, ""), layout)
-        clock = TimestampParser(layout.zone, layout.time_format)
-        instant_ms, line, values = array("q"), array("q"), tuple(array("d") for _ in columns.value_at)
-        rows = csv.reader(texts, delimiter=columns.separator)
-        try:
-            for row in rows:
-                if row:
-                    columns.check(row)
-                    instant_ms.append(clock.instant_ms(row[columns.time_at].strip()))
-                    line.append(rows.line_num + 1)  # plus the header
-                    for at, column in zip(columns.value_at, values, strict=True):
-                        column.append(columns.number(row, at))
-        except (ValueError, OverflowError, csv.Error) as error:
-            raise SourceError(path, str(error), rows.line_num + 1) from error
-    if not instant_ms:
+        rest = blocks(stream, digest.update, bar.update)
+        header, ends, data = next(rest, b"").partition(b"\n")
+        columns = _Columns(path, next(decoded(path, lines_of(header))), layout)
+        rows = _Rows(path, columns, TimestampParser(layout.zone, layout.time_format))
+        for block in chain([data] if ends else [], rest):
+            if not rows.add_block(block):
+                rows.add_lines(
+                    chain([block], rest) if b'"' in block else [block]
+                )  # quoted fields may have several lines
+    if not rows.instant_ms:
         raise SourceError(path, "holds a header and no readings")
-    power, *others = (np.array(column) for column in values)
+    power, *others = (np.array(column) for column in rows.values)
     powers_kw = [values / PER_KW[columns.unit] for values in others[len(layout.features) :]]
     submeters = dict(zip(map(measured_name, layout.submeters), powers_kw, strict=True))
     return Table(
         path=path,
         source=f"{path.name}, column {layout.value_column} ({columns.unit_label})",
         sha256=digest.hexdigest(),
-        instant_ms=np.array(instant_ms),
+        instant_ms=np.array(rows.instant_ms),
         gap_kw=power / PER_KW[columns.unit],
-        line=np.array(line),
+        line=np.array(rows.line),
         extra={**dict(zip(layout.features, others, strict=False)), **submeters},
         each_minute=False,
-        time_kind=clock.kind + (f", in {layout.zone}" if clock.kind == LOCAL else ""),
+        time_kind=rows.clock.kind + (f", in {layout.zone}" if rows.clock.kind == LOCAL else ""),
     )
+
+
+class _Rows:
+    """The rows of a file so far: their times, lines and values."""
+
+    def __init__(self, path: Path, columns: _Columns, clock: TimestampParser) -> None:
+        self._path, self._columns, self.clock = path, columns, clock
+        self._n_lines = 1  # the header
+        self.instant_ms, self.line = array("q"), array("q")
+        self.values = tuple(array("d") for _ in columns.value_at)
+
+    def add_block(self, text: bytes) -> bool:
+        """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
+        columns = self._columns
+        block = FieldBlock.of(text, columns.separator.encode(), columns.n_fields)
+        if block is None:
+            return False
+        try:
+            values = [columns.numbers(block, at) for at in columns.value_at]
+        except ValueError:
+            return False  # the line that it is in is found line by line
+        instant_ms = instants_ms(block, columns.time_at, self.clock)
+        if instant_ms is None:
+            return False
+        self.instant_ms.frombytes(instant_ms.tobytes())
+        self.line.extend(range(self._n_lines + 1, self._n_lines + len(block) + 1))
+        for column, of_block in zip(self.values, values, strict=True):
+            column.frombytes(of_block.tobytes())
+        self._n_lines += len(block)
+        return True
+
+    def add_lines(self, texts: Iterable[bytes]) -> None:
+        """Add the rows of blocks of lines, line by line; raise :class:`SourceError`, with the line, at a wrong one."""
+        columns = self._columns
+        found = (line for text in texts for line in lines_of(text))
+        rows = csv.reader(decoded(self._path, found, self._n_lines + 1), delimiter=columns.separator)
+        try:
+            for row in rows:
+                if row:
+                    columns.check(row)
+                    self.instant_ms.append(self.clock.instant_ms(row[columns.time_at].strip()))
+                    self.line.append(self._n_lines + rows.line_num)
+                    for at, column in zip(columns.value_at, self.values, strict=True):
+                        column.append(columns.number(row, at))
+        except (ValueError, OverflowError, csv.Error) as error:
+            raise SourceError(self._path, str(error), self._n_lines + rows.line_num) from error
+        self._n_lines += rows.line_num
 
 
 class _Columns:
@@ -82,6 +127,11 @@ class _Columns:
             raise SourceError(path, msg, 1)
         self.unit, self.unit_label = found
 
+    @property
+    def n_fields(self) -> int:
+        """The number of fields of each row."""
+        return len(self._names)
+
     def check(self, row: list[str]) -> None:
         """Raise :class:`ValueError` if a row has more or fewer fields than the header."""
         if len(row) == len(self._names):
@@ -97,6 +147,13 @@ class _Columns:
     def number(self, row: list[str], at: int) -> float:
         """Return a field's number, NaN if it is missing; raise :class:`ValueError` if it is not a number."""
         return number_in(row[at], self._names[at], self._decimal)
+
+    def numbers(self, block: FieldBlock, at: int) -> F64:
+        """Return the numbers of a column of ``block``, as :meth:`number` does one by one."""
+        values, others = block.numbers(at, self._decimal.encode())
+        for row in others.tolist():
+            values[row] = number_in(block.text(at, row), self._names[at], self._decimal)
+        return values
 
     def _place(self, path: Path, name: str) -> int:
         n_found = self._names.count(name)

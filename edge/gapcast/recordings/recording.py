@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import local_label, minute_of
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import name_of
+from gapcast.core.window import I64
 from gapcast.core.wording import counted
 from gapcast.recordings import clean_file, exports, meter_csv, uci
 from gapcast.recordings.layout import NO_OPTIONS, FileFormat
 from gapcast.recordings.series import LIMITS, Report, Series, minute_series
+from gapcast.recordings.table import F64
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()
@@ -30,6 +33,42 @@ class Minute(NamedTuple):
     minute: int
     gap_kw: float
     is_filled: bool = False
+
+
+class RecordingMinutes(Iterator[Minute]):
+    """The minutes of one house in order, one by one, or many at a time as columns."""
+
+    def __init__(self, minutes: I64, gap_kw: F64, is_filled: NDArray[np.bool_]) -> None:
+        """Iterate over ``minutes`` ``[N]``, rising, with their power and whether they are filled, each ``[N]``."""
+        self._columns = minutes, gap_kw, is_filled
+        self._at = 0
+        self._one_by_one: Iterator[Minute] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of minutes to come."""
+        return len(self._columns[0]) - self._at
+
+    def __next__(self) -> Minute:
+        """Return the next minute."""
+        if self._one_by_one is None:
+            self._one_by_one = map(Minute, *(column[self._at :].tolist() for column in self._columns))
+        minute = next(self._one_by_one)
+        self._at += 1
+        return minute
+
+    def first(self, n: int | None) -> RecordingMinutes:
+        """Return the next ``n`` minutes at most (None: all)."""
+        minutes, gap_kw, is_filled = self._columns
+        part = slice(self._at, None if n is None else self._at + n)
+        return RecordingMinutes(minutes[part], gap_kw[part], is_filled[part])
+
+    def take(self, n: int) -> tuple[I64, F64, NDArray[np.bool_]]:
+        """Return the next ``n`` minutes at most, their power and whether they are filled, and go on behind them."""
+        first, self._at = self._at, min(self._at + n, len(self._columns[0]))
+        self._one_by_one = None
+        minutes, gap_kw, is_filled = self._columns
+        taken = slice(first, self._at)
+        return minutes[taken], gap_kw[taken], is_filled[taken]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +86,13 @@ class Recording:
     remarks: tuple[str, ...] = ()
     holds_changes: bool = False
 
-    def minutes(self, first_minute: int | None = None) -> Iterator[Minute]:
-        """Yield the minutes that have a value, from ``first_minute`` on."""
+    def minutes(self, first_minute: int | None = None) -> RecordingMinutes:
+        """Return the minutes that have a value, from ``first_minute`` on."""
         start = 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
         gap_kw = self.series.gap_kw[start:]
-        present = np.flatnonzero(~np.isnan(gap_kw))
+        present = np.flatnonzero(~np.isnan(gap_kw)).astype(np.int64)
         is_filled = np.isnan(self.series.outcome_kw[start:][present])
-        minutes = present + (self.series.first_minute + start)
-        yield from map(Minute, minutes.tolist(), gap_kw[present].tolist(), is_filled.tolist())
+        return RecordingMinutes(present + (self.series.first_minute + start), gap_kw[present], is_filled)
 
     @property
     def submeters(self) -> tuple[str, ...]:

@@ -56,28 +56,45 @@ def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable,
         raise SourceError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
-    """Yield the lines of ``stream`` without line ends; pass each block to ``digest`` and its length to ``advance``."""
+def blocks(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield ``stream`` in blocks of whole lines, without the line feed at the end of each block.
+
+    Pass what was read to ``digest`` and its length to ``advance``. A block with the part of a line that is too long for
+    one of readings ends there: the caller rejects it.
+    """
     rest = b""
     while block := stream.read(BLOCK_BYTES):
         digest(block)
         advance(len(block))
-        *found, rest = (rest + block).split(b"\n")
-        for line in found:
-            yield line.rstrip(b"\r")
+        found, ends, rest = (rest + block).rpartition(b"\n")
+        if ends:
+            yield found
         if len(rest) > BLOCK_BYTES:
-            yield rest  # too long for a line of readings: the caller rejects it
+            yield rest
             rest = b""
     if rest:
-        yield rest.rstrip(b"\r")
+        yield rest
 
 
-def decoded(path: Path, found: Iterator[bytes]) -> Iterator[str]:
-    """Yield the lines ``found`` in the file at ``path`` as text, without a byte order mark.
+def lines_of(block: bytes) -> Iterator[bytes]:
+    """Yield the lines of a block without line ends."""
+    for line in block.split(b"\n"):
+        yield line.rstrip(b"\r")
 
-    Raises :class:`SourceError`, with the line, if one is too long or not UTF-8.
+
+def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield the lines of ``stream`` without line ends; see :func:`blocks`."""
+    for block in blocks(stream, digest, advance):
+        yield from lines_of(block)
+
+
+def decoded(path: Path, found: Iterator[bytes], first_number: int = 1) -> Iterator[str]:
+    """Yield the lines ``found`` in the file at ``path`` as text, the first one without a byte order mark.
+
+    ``first_number`` is that of the first line of ``found``. Raises :class:`SourceError`, with the line, if one is too
+    long or not UTF-8.
     """
-    for number, line in enumerate(found, 1):
+    for number, line in enumerate(found, first_number):
         if len(line) > BLOCK_BYTES:
             raise SourceError(path, "is longer than any line of readings: is it a text?", number)
         try:

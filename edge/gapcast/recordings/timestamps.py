@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+import numpy as np
+
+from gapcast.core.window import I64
 from gapcast.recordings.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -14,7 +17,7 @@ EPOCH_UNITS_FROM = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0))
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
 #: Kinds of timestamps.
-LOCAL, EPOCH_NUMBER = "a time without an offset", "an epoch number"
+LOCAL, WITH_OFFSET, EPOCH_NUMBER = "a time without an offset", "a time with an offset", "an epoch number"
 #: Offsets from UTC change at multiples of this.
 _BLOCK_MS = 900_000
 
@@ -32,7 +35,8 @@ class TimestampParser:
 
     def __init__(self, zone: tzinfo | None = None, form: str | None = None) -> None:
         self._zone = zone
-        self._form = form
+        #: The format of the times; None: that of :meth:`datetime.datetime.fromisoformat`, or numbers.
+        self.form = form
         self._before_ms = -1
         self._step_ms = 0
         #: The kind of the file's timestamps, for reports; empty before the first.
@@ -55,7 +59,7 @@ class TimestampParser:
 
         They differ only in the hour that is repeated in autumn. Raises as :meth:`instant_ms`.
         """
-        if self._form is None and _EPOCH_NUMBER.fullmatch(text):
+        if self.form is None and _EPOCH_NUMBER.fullmatch(text):
             number = float(text)
             unit_ms = next((unit_ms for least, unit_ms in EPOCH_UNITS_FROM if number >= least), 1_000.0)
             kind, found = EPOCH_NUMBER, round(number * unit_ms)
@@ -65,7 +69,7 @@ class TimestampParser:
             if when.tzinfo is None:
                 kind, (earlier_ms, later_ms) = LOCAL, self._local(when, text)
             else:
-                kind, found = "a time with an offset", (when - _EPOCH) // _MILLISECOND
+                kind, found = WITH_OFFSET, (when - _EPOCH) // _MILLISECOND
                 earlier_ms, later_ms = found, found
         if kind != self.kind:
             if self.kind:
@@ -83,14 +87,34 @@ class TimestampParser:
             self._before_ms = found
         return found
 
+    def note(self, instant_ms: I64) -> None:
+        """Note the instants of the next rows ``[R]``, R >= 1, each of which has one candidate."""
+        newest_ms = np.maximum.accumulate(np.concatenate(([self._before_ms], instant_ms)))
+        later = np.flatnonzero(np.diff(newest_ms))
+        if later.size:
+            self._step_ms = int(newest_ms[later[-1] + 1] - newest_ms[later[-1]])
+            self._before_ms = int(newest_ms[-1])
+
+    def local_candidates_ms(self, local_ms: I64) -> tuple[I64, I64] | None:
+        """Return the :meth:`candidates_ms` of times without an offset, ms since a local epoch, ``[R]``.
+
+        None if one of them does not exist, or the zone is unknown.
+        """
+        if self._zone is None:
+            return None
+        blocks, block_of = np.unique(local_ms // _BLOCK_MS, return_inverse=True)
+        ahead_ms = np.array([self._ahead_of(block) for block in blocks.tolist()], dtype=np.int64)[block_of]
+        earlier_ms, later_ms = (local_ms[:, np.newaxis] - ahead_ms).T
+        return None if (earlier_ms > later_ms).any() else (earlier_ms, later_ms)
+
     def _parsed(self, text: str) -> datetime:
         try:
-            if self._form is not None:
-                return datetime.strptime(text, self._form)  # noqa: DTZ007 - the caller asks for the zone
+            if self.form is not None:
+                return datetime.strptime(text, self.form)  # noqa: DTZ007 - the caller asks for the zone
             return datetime.fromisoformat(text)
         except ValueError as error:
-            if self._form is not None:
-                msg = f"{quoted(text)} is not of the form {self._form!r} that --time-format gives"
+            if self.form is not None:
+                msg = f"{quoted(text)} is not of the form {self.form!r} that --time-format gives"
             else:
                 msg = (
                     f"{quoted(text)} is neither a time like 2020-01-31T12:00:00Z nor an epoch number: "
@@ -103,10 +127,7 @@ class TimestampParser:
             msg = f"{quoted(text)} has no offset: say whose clock it is by --timezone, such as Europe/London or UTC"
             raise ValueError(msg)
         local_ms = (when - _LOCAL_EPOCH) // _MILLISECOND
-        block = local_ms // _BLOCK_MS
-        if block not in self._ahead_ms:
-            self._ahead_ms[block] = _ahead_ms(when, self._zone, 0), _ahead_ms(when, self._zone, 1)
-        earlier_ms, later_ms = (local_ms - ahead_ms for ahead_ms in self._ahead_ms[block])
+        earlier_ms, later_ms = (local_ms - ahead_ms for ahead_ms in self._ahead_of(local_ms // _BLOCK_MS))
         if earlier_ms > later_ms:
             msg = (
                 f"{quoted(text)} does not exist in {self._zone}, where the clock was set forward over it: "
@@ -115,7 +136,14 @@ class TimestampParser:
             raise ValueError(msg)
         return earlier_ms, later_ms
 
+    def _ahead_of(self, block: int) -> tuple[int, int]:
+        """Return the offsets from UTC, ms, of the first and the second occurrence of a local quarter of an hour."""
+        if block not in self._ahead_ms:
+            when = _LOCAL_EPOCH + block * _BLOCK_MS * _MILLISECOND
+            self._ahead_ms[block] = _ahead_ms(when, self._zone, 0), _ahead_ms(when, self._zone, 1)
+        return self._ahead_ms[block]
 
-def _ahead_ms(when: datetime, zone: tzinfo, fold: int) -> int:
+
+def _ahead_ms(when: datetime, zone: tzinfo | None, fold: int) -> int:
     """Return the offset from UTC of local time ``when``, for its first (0) or second (1) occurrence, ms."""
     return (when.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()) // _MILLISECOND

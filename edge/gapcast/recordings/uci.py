@@ -12,6 +12,7 @@ import re
 from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,8 +21,10 @@ from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
 from gapcast.core.submeters import is_submeter, measured_name
-from gapcast.recordings.table import Table
-from gapcast.recordings.text_file import lines, open_text, quoted
+from gapcast.recordings.field_block import FieldBlock
+from gapcast.recordings.field_times import seconds_of_day
+from gapcast.recordings.table import F64, Table
+from gapcast.recordings.text_file import blocks, lines_of, open_text, quoted
 
 SOURCE = (
     "UCI Individual household electric power consumption, Hebrail and Berard 2012, "
@@ -48,6 +51,8 @@ _SUBMETERS = tuple(name.lower() for name in COLUMNS[_GAP + len(_FEATURES) :])
 _KW_PER_WH = 0.06
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
 _MISSING = ("?", "")
+#: Characters of the longest date.
+_DATE_WIDTH = len("31/12/2006")
 
 
 def read(path: Path, *, submeters: bool = False, progress: bool = False) -> Table:
@@ -57,32 +62,24 @@ def read(path: Path, *, submeters: bool = False, progress: bool = False) -> Tabl
     """
     digest = hashlib.sha256()
     wanted = (*_FEATURES, *map(measured_name, _SUBMETERS if submeters else ()))
-    second, columns = array("q"), tuple(array("d") for _ in wanted)
-    day_of, second_of, number_of = _CachedParser(_parse_date), _CachedParser(_parse_time), _CachedParser(_parse_number)
     with (
         open_text(path, MEMBER) as (stream, n_bytes),
         tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
     ):
-        numbered = enumerate(lines(stream, digest.update, bar.update), 1)
-        names = _header(path, next(numbered, (0, b""))[1])
+        rest = blocks(stream, digest.update, bar.update)
+        header, ends, data = next(rest, b"").partition(b"\n")
+        names = _header(path, header.rstrip(b"\r"))
         features = wanted[: len(names) - _GAP]
         if submeters and len(features) < len(wanted):
             raise SourceError(path, f"has no {', '.join(COLUMNS[len(names) :])}: leave out --submeters", 1)
-        for number, line in numbered:
-            fields = line.split(b";")
-            if len(fields) != len(names):
-                raise SourceError(path, _wrong_count(line, len(fields), len(names)), number)
-            try:
-                second.append(day_of[fields[0]] + second_of[fields[1]])
-                numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row is detected
-            except ValueError as error:
-                raise SourceError(path, _wrong_field(fields, error), number) from error
-            for column, value in zip(columns, numbers, strict=False):  # without the submeters, if not wanted
-                column.append(value)
-    if not second:
+        rows = _Rows(path, len(names), len(features))
+        for block in chain([data] if ends else [], rest):
+            if not rows.add_block(block):
+                rows.add_lines(block)
+    if not rows.second:
         raise SourceError(path, "holds a header and no readings")
-    instant_ms = np.array(second) * 1_000
-    gap_kw, *others = (np.array(column) for column in columns)
+    instant_ms = np.array(rows.second) * 1_000
+    gap_kw, *others = (np.array(column) for column in rows.columns)
     extra = dict(zip(features[1:], others, strict=False))
     for name in filter(is_submeter, extra):
         extra[name] = extra[name] * _KW_PER_WH
@@ -110,6 +107,57 @@ def check_whole(path: Path, *, progress: bool = False) -> None:
     if abs(mean_kw - MEAN_KW) > _MEAN_TOLERANCE_KW:
         problem = f"this is not the set as published: its mean power is {mean_kw:.10f} kW, not {MEAN_KW:.10f} kW"
         raise SourceError(path, problem)
+
+
+class _Rows:
+    """The rows of a file so far: their times, s since the epoch, and the first ``n_kept`` of the numbers."""
+
+    def __init__(self, path: Path, n_fields: int, n_kept: int) -> None:
+        self._path, self._n_fields = path, n_fields
+        self._n_lines = 1  # the header
+        self.second, self.columns = array("q"), tuple(array("d") for _ in range(n_kept))
+        self._day_of, self._second_of = _CachedParser(_parse_date), _CachedParser(_parse_time)
+        self._number_of = _CachedParser(_parse_number)
+
+    def add_block(self, text: bytes) -> bool:
+        """Add the rows of a block of lines, if all are plain; return whether they are. If not, nothing changes."""
+        block = FieldBlock.of(text, b";", self._n_fields)
+        days = None if block is None else block.runs(0, _DATE_WIDTH)
+        second = None if block is None else seconds_of_day(block, 1)
+        if block is None or days is None or second is None:
+            return False
+        first, run_of = days
+        try:
+            day = np.array([self._day_of[block.text(0, row).encode()] for row in first.tolist()])[run_of]
+            numbers = [self._numbers(block, column) for column in range(_GAP, self._n_fields)]
+        except ValueError:
+            return False  # the line that it is in is found line by line
+        self.second.frombytes((day + second).tobytes())
+        for column, values in zip(self.columns, numbers, strict=False):  # without the submeters, if not wanted
+            column.frombytes(values.tobytes())
+        self._n_lines += len(block)
+        return True
+
+    def _numbers(self, block: FieldBlock, column: int) -> F64:
+        values, others = block.numbers(column)
+        for row in others.tolist():
+            values[row] = self._number_of[block.text(column, row).encode()]
+        return values
+
+    def add_lines(self, block: bytes) -> None:
+        """Add the rows of a block of lines, line by line; raise :class:`SourceError`, with the line, at a wrong one."""
+        for line in lines_of(block):
+            self._n_lines += 1
+            fields = line.split(b";")
+            if len(fields) != self._n_fields:
+                raise SourceError(self._path, _wrong_count(line, len(fields), self._n_fields), self._n_lines)
+            try:
+                self.second.append(self._day_of[fields[0]] + self._second_of[fields[1]])
+                numbers = [self._number_of[field] for field in fields[_GAP:]]  # all, so that a broken row is detected
+            except ValueError as error:
+                raise SourceError(self._path, _wrong_field(fields, error), self._n_lines) from error
+            for column, value in zip(self.columns, numbers, strict=False):
+                column.append(value)
 
 
 class _CachedParser(dict[bytes, V], Generic[V]):

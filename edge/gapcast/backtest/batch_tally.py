@@ -1,0 +1,65 @@
+"""Processes the batches of a back-test as the service does, and adds what comes of them to its scores and files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gapcast.backtest.demand_tally import DemandTally
+from gapcast.backtest.outcomes_file import OutcomesFile
+from gapcast.backtest.outlook_tally import OutlookTally
+from gapcast.backtest.refits import SimulatedRefits
+from gapcast.backtest.tally import Tally
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.engine import Engine
+from gapcast.core.minute_runs import MinuteRun
+from gapcast.core.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTally:
+    """What is added up of the batches of ``engine``: the scores of ``tally``, and what else is asked for.
+
+    With ``outlooks`` the outlooks are made as well, and with ``demands`` the demands. ``simulated`` refits the houses.
+    """
+
+    engine: Engine
+    tally: Tally
+    outcomes_file: OutcomesFile | None = None
+    simulated: SimulatedRefits | None = None
+    outlooks: OutlookTally | None = None
+    demands: DemandTally | None = None
+
+    @property
+    def takes_readings(self) -> bool:
+        """Whether batches must be added as readings."""
+        return self.simulated is not None or self.outlooks is not None or self.demands is not None
+
+    def add(self, readings: Sequence[Reading]) -> int:
+        """Process a batch of ``readings``; return their number."""
+        return self._add(self.engine.accept(readings), readings)
+
+    def add_runs(self, runs: Sequence[MinuteRun]) -> int:
+        """Process a batch of readings in ``runs``, if none :attr:`takes_readings`; return their number."""
+        return self._add(self.engine.accept_runs(runs), ())
+
+    def _add(self, accepted: AcceptedBatch, readings: Sequence[Reading]) -> int:
+        engine = self.engine
+        accepted.raise_failure()
+        forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+        if self.outlooks is not None or self.demands is not None:
+            made = engine.outlook(accepted, forecasts)
+            if self.outlooks is not None:
+                self.outlooks.add(accepted, readings, made)
+            if self.demands is not None:
+                self.demands.add(accepted, readings, engine.demand(accepted, made))
+        outcomes, _ = engine.learn()
+        if self.outcomes_file is not None:
+            last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
+            self.outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
+        if outcomes is not None:
+            self.tally.add(outcomes)
+        if self.simulated is not None:
+            self.simulated.add(accepted, readings)
+        return len(accepted.statuses)

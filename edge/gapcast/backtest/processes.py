@@ -1,0 +1,244 @@
+"""Runs a back-test in several processes, each with an engine over some of the houses: they share nothing.
+
+The results are those of one process to the last bit: each house is in batches of the same minutes as there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gapcast.backtest.demand_tally import DemandTallies
+from gapcast.backtest.houses import HouseFile, minutes_of, shares_of
+from gapcast.backtest.lead_scores import LeadScores
+from gapcast.backtest.run import BATCH_READINGS, Backtest, DemandRequest, OutlookRequest, read_houses, run_recordings
+from gapcast.config.refit_choice import refits_in_backtest
+from gapcast.config.settings import Settings
+from gapcast.core.errors import GapcastError, SettingsError
+from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.summary import EVER
+from gapcast.observability.logs import configure_logs
+from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.recording import Recording
+
+#: Readings for which a process is started by default: it takes a second to start and to load the models, in which this
+#: one runs some 50,000.
+READINGS_EACH = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class HouseGroup:
+    """Houses that one process runs: their ``recordings`` by name.
+
+    ``shares`` are the readings of each house in each batch when all houses are in one process.
+    """
+
+    settings: Settings
+    recordings: Mapping[str, Recording]
+    part: HouseFile
+    scored_from: int | None
+    shares: tuple[int, ...]
+    outlook: OutlookRequest | None
+    demand: DemandRequest | None
+
+    def run(self, advance: Callable[[int], object]) -> Backtest:
+        """Run the engine over the houses of the group; call ``advance`` with the number of readings of each batch."""
+        return run_recordings(
+            self.settings, self.recordings, self.part, self.scored_from, outlook=self.outlook, demand=self.demand,
+            shares=self.shares, advance=advance,
+        )  # fmt: skip
+
+    def portable(self) -> HouseGroup:
+        """Return the group in a form that another process can get: without read-only views of dictionaries."""
+        recordings = {}
+        for name, one in self.recordings.items():
+            series = replace(one.series, extra=dict(one.series.extra), submeters=dict(one.series.submeters))
+            recordings[name] = replace(one, series=series)
+        return replace(self, recordings=recordings)
+
+
+def n_processes_for(jobs: int | None, lengths: Sequence[int]) -> int:
+    """Return how many processes run houses of these numbers of readings: ``jobs``, but at most one per house.
+
+    None: one per processor, and at most one for each :data:`READINGS_EACH` readings.
+
+    >>> n_processes_for(4, [10, 10]), n_processes_for(None, [10, 10])
+    (2, 1)
+    """
+    if jobs is None:
+        jobs = min(os.cpu_count() or 1, sum(lengths) // READINGS_EACH)
+    return max(1, min(jobs, len(lengths)))
+
+
+def split_houses(lengths: Mapping[str, int], n_groups: int) -> list[list[str]]:
+    """Return the houses in ``n_groups`` of about the same number of readings, in their order, the largest group first.
+
+    >>> split_houses({"a": 3, "b": 9, "c": 5}, 2)
+    [['b'], ['a', 'c']]
+    """
+    groups: list[list[str]] = [[] for _ in range(n_groups)]
+    sizes = [0] * n_groups
+    for name in sorted(lengths, key=lambda name: -lengths[name]):
+        smallest = sizes.index(min(sizes))
+        groups[smallest].append(name)
+        sizes[smallest] += lengths[name]
+    largest_first = sorted(range(n_groups), key=lambda i: -sizes[i])
+    return [[name for name in lengths if name in groups[i]] for i in largest_first]
+
+
+def run_files(  # noqa: PLR0913 - the last ones by keyword
+    settings: Settings,
+    files: Sequence[Path],
+    form: FileFormat,
+    part: HouseFile,
+    *,
+    jobs: int | None = None,
+    out: Path | None = None,
+    outlook: OutlookRequest | None = None,
+    demand: DemandRequest | None = None,
+    show: Callable[[str], object] | None = None,
+) -> Backtest:
+    """Like :func:`~gapcast.backtest.run.run_backtest`, in at most ``jobs`` processes; see :func:`n_processes_for`.
+
+    If houses are refitted or differ in their submeters, or a file of all forecasts, outlooks or demands is written, it
+    is one process.
+    """
+    scored_from = part.first_scored_minute
+    recordings = read_houses(settings, files, form, part, show)
+    lengths = {name: len(minutes_of(recording, part)) for name, recording in recordings.items()}
+    is_written = any((out, outlook and outlook.out, demand and demand.out))
+    is_mixed = len({one.submeters for one in recordings.values()}) > 1
+    is_single = is_written or is_mixed or refits_in_backtest(settings)
+    n_processes = 1 if is_single else n_processes_for(jobs, [*lengths.values()])
+    if n_processes == 1:
+        return run_recordings(
+            settings, recordings, part, scored_from, out=out, outlook=outlook, demand=demand, quiet=show is None
+        )
+    shares = tuple(shares_of(lengths.values(), BATCH_READINGS))
+    groups = [
+        HouseGroup(
+            settings, {name: recordings[name] for name in names}, part, scored_from, shares, outlook,
+            demand,
+        )
+        for names in split_houses(lengths, n_processes)
+    ]  # fmt: skip
+    return run_groups(groups, [*recordings], quiet=show is None)
+
+
+def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: bool = True) -> Backtest:
+    """Run each of ``groups`` in a process, the first in this one; return the results in the order of the ``names``.
+
+    Raises the errors of :func:`~gapcast.backtest.run.run_backtest`, and :class:`SettingsError` if a process ends
+    without a result.
+    """
+    start_s = time.perf_counter()
+    first, *others = groups
+    with _pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
+        waiting = [pool.submit(_run_group, group.portable(), place) for place, group in enumerate(others, 1)]
+        try:
+            found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]
+            found += [future.result() for future in waiting]
+        except BrokenProcessPool as error:
+            msg = f"--jobs {len(groups)}: a process ended without a result (is memory too short?): use --jobs 1"
+            raise SettingsError(msg) from error
+        bar.update(shared.add(0, 0) - bar.n)
+    return _joined(found, names, time.perf_counter() - start_s)
+
+
+class _Shared:
+    """What all processes know: how many readings each has processed, and at last whether they are to stop.
+
+    Each number has one writer, so that no process waits for one that was killed with a lock.
+    """
+
+    def __init__(self, numbers: Any) -> None:
+        """Share ``numbers``, a raw array: one for each process, and one more."""
+        self.numbers = numbers
+
+    def add(self, place: int, n: int) -> int:
+        """Add ``n`` readings of the process ``place``; return the number of those of all processes."""
+        self.numbers[place] += n
+        return sum(self.numbers[:-1])
+
+    def stop(self) -> None:
+        """Tell the processes to stop."""
+        self.numbers[-1] = 1
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the processes are to stop."""
+        return bool(self.numbers[-1])
+
+
+@contextmanager
+def _pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, _Shared]]:
+    """Yield ``n`` new processes and what they share; after an error they stop at their next batch."""
+    context = get_context("spawn")  # a fork would copy the threads' locks, but not the threads, of the runtimes
+    shared = _Shared(context.RawArray("q", n + 2))
+    with ProcessPoolExecutor(n, context, _begin, (shared.numbers,)) as pool:
+        try:
+            yield pool, shared
+        except BaseException:
+            shared.stop()
+            raise
+
+
+_shared_here: list[_Shared] = []  # of a process that was started for a group
+
+
+def _begin(numbers: Any) -> None:  # pragma: no cover - runs in a process of its own
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that which started this one gets it too, and stops it
+    configure_logs("auto", "warning")
+    _shared_here.append(_Shared(numbers))
+
+
+def _run_group(group: HouseGroup, place: int) -> Backtest:  # pragma: no cover - runs in a process of its own
+    shared = _shared_here[0]
+
+    def advance(n: int) -> None:
+        shared.add(place, n)
+        if shared.is_stopping:
+            msg = "the back-test was stopped"
+            raise GapcastError(msg)
+
+    return group.run(advance)
+
+
+def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> Backtest:
+    """Return the results ``found`` of groups as one, with the houses in the order of ``names``."""
+    houses = {house.name: house for one in found for house in one.houses}
+    at = {house.name: i for i, house in enumerate(house for one in found for house in one.houses)}
+    order = [at[name] for name in names]
+    sums = {column: np.concatenate([one.sums[column] for one in found])[order] for column in found[0].sums}
+    scores = Scores(tuple(found[0].scored.members), len(names))
+    scores.restore_columns(sums)
+    leads = [one.outlooks for one in found if one.outlooks is not None]
+    outlooks = {house: one for part in leads for house, one in part.houses.items()}
+    tallies = [one.demands for one in found if one.demands is not None]
+    demands = {house: one for part in tallies for house, one in part.houses.items()}
+    return Backtest(
+        found[0].published_model,
+        sum(one.n_readings for one in found),
+        took_s,
+        [houses[name] for name in names],
+        scores.overall()[EVER],
+        outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
+        demands=DemandTallies(_ordered(demands, names)) if tallies else None,
+        sums=sums,
+    )
+
+
+def _ordered(by_house: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: by_house[name] for name in names if name in by_house}

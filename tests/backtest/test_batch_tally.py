@@ -1,0 +1,75 @@
+"""How a back-test feeds its engine: in runs of minutes, or reading by reading, with the same results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gapcast.app.models import engine_of
+from gapcast.backtest import run as run_module
+from gapcast.backtest.batch_tally import BatchTally
+from gapcast.backtest.houses import HouseFile, runs_side_by_side, side_by_side
+from gapcast.backtest.outlook_tally import OutlookTally
+from gapcast.backtest.report import document
+from gapcast.backtest.run import run_backtest, run_houses
+from gapcast.backtest.tally import Tally
+from gapcast.core.engine import Engine
+from gapcast.recordings.recording import RecordingMinutes
+from tests.backtest.test_backtest import COLUMNS, FIRST, house, kw_of, settings
+from tests.support.houses import ensemble_engine
+
+
+def minutes_of(n: int, first: int = FIRST, left_out: frozenset[int] = frozenset()) -> RecordingMinutes:
+    at = np.array([i for i in range(n) if i not in left_out])
+    return RecordingMinutes(at + first, np.array([kw_of(i) for i in at.tolist()]), at % 31 == 5)
+
+
+def houses() -> dict[str, RecordingMinutes]:
+    return {
+        "a": minutes_of(200, left_out=frozenset({20, 21, 90})),
+        "b": minutes_of(64, FIRST + 9),
+        "c": minutes_of(130),
+    }
+
+
+@pytest.mark.parametrize("n_at_once", [1, 8, 96, 1_000])
+def test_runs_are_the_readings_side_by_side(n_at_once: int) -> None:
+    batches = list(runs_side_by_side(houses(), n_at_once))
+    expected = list(side_by_side(houses(), n_at_once))
+    assert [[reading for run in runs for reading in run.readings()] for runs in batches] == expected
+
+
+def test_runs_have_the_results_of_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "BATCH_READINGS", 60)
+    found: list[Any] = []
+    for name, of_run in (("runs", houses()), ("readings", {name: iter(list(one)) for name, one in houses().items()})):
+        out = tmp_path / f"{name}.csv"
+        result = document(run_houses(ensemble_engine(), of_run, FIRST + 30, out=out))
+        del result["took_s"]
+        found.append((result, out.read_text(encoding="utf-8")))
+    assert found[0] == found[1]
+    assert found[0][0]["n_readings"] == 391
+
+
+def test_backtest_of_files_feeds_runs_and_keeps_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines: list[Engine] = []
+
+    def noted(*arguments: Any, **options: Any) -> Engine:
+        engines.append(engine_of(*arguments, **options))
+        return engines[-1]
+
+    monkeypatch.setattr(run_module, "engine_of", noted)
+    monkeypatch.setattr(run_module, "side_by_side", None)
+    files = [house(tmp_path / f"{name}.csv", 40) for name in "ab"]
+    assert run_backtest(settings(), files, COLUMNS, HouseFile()).n_readings == 80
+    assert engines[0].history.max_devices == 0
+
+
+def test_outlooks_and_demands_take_readings() -> None:
+    engine = ensemble_engine()
+    tally = Tally.of(engine, 1, None)
+    assert not BatchTally(engine, tally).takes_readings
+    assert BatchTally(engine, tally, outlooks=OutlookTally((5,))).takes_readings
