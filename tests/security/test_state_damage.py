@@ -24,7 +24,8 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.meters.samples import Sample
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters

@@ -15,7 +15,8 @@ import structlog
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.snapshot import Snapshot, restore_snapshot
+from gapcast.core.snapshot import Snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.service.ports import Meters
 from gapcast.storage import checkpoint, journal
 from gapcast.storage.record_lines import salt_of
