@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from gapcast.core.errors import StatusError
+from gapcast.status.metric_series import read_series
 from gapcast.status.rendering import Pen, draw
 from gapcast.status.rest_client import RestClient, read_token
-from gapcast.status.status_snapshot import StatusSnapshot, read_series, snapshot_of, with_windows
+from gapcast.status.status_snapshot import StatusSnapshot, snapshot_of, with_windows
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import GUARD_S
 

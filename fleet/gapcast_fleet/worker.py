@@ -11,7 +11,8 @@ from gapcast.app.models import Models, engine_of, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.storage import checkpoint
 from gapcast_fleet.identity import check_same, identity_of, read_identity
 

@@ -16,7 +16,8 @@ from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMean, MinuteMeans, SampleResult
+from gapcast.core.meters.minute_sums import MinuteMean
+from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMeans, SampleResult
 from tests.support.approximate import approx
 
 SECOND, MINUTE = 1_000, 60_000

@@ -12,7 +12,8 @@ from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.predictors.baselines import Trend
 from tests.support.planned_houses import (

@@ -17,7 +17,8 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot, check_shapes, restore_snapshot
+from gapcast.core.snapshot import Snapshot, capture_snapshot, check_shapes
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.window import F32, Padding, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 

@@ -13,7 +13,8 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import reserve_rows, transfer_state
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend

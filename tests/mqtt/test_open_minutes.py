@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.meters.samples import MeterState, Sample
 from gapcast.core.reading import Reading
-from gapcast.storage import journal
+from gapcast.storage import journal, journal_reader
 from tests.support.approximate import approx
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 
@@ -85,7 +85,7 @@ def begun(name: str, folder: Path, at_ms: int = LONG_AGO_MS) -> JournaledFeed:
 
 def killed(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     """The next process after one that was killed: it has the journal."""
-    entries = list(journal.read(life.path, journal.Damage()))
+    entries = list(journal_reader.read(life.path, journal_reader.Damage()))
     after = begun(name, folder, life.now_ms)
     for entry in entries:
         assert isinstance(entry, journal.Entry)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.meters.minutes import HeldValue, MinuteMean, MinuteMeans, SampleResult
+from gapcast.core.meters.minute_sums import MinuteMean
+from gapcast.core.meters.minutes import HeldValue, MinuteMeans, SampleResult
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, to_minutes
 
 SECOND, MINUTE = 1_000, 60_000

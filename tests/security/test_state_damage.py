@@ -24,11 +24,12 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.meters.samples import Sample
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
-from gapcast.storage import checkpoint, journal
+from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.record_lines import salt_of
 from gapcast.storage.recovery import checkpoint_path, journal_path
 from gapcast.storage.store import Store
@@ -121,10 +122,10 @@ def test_checkpoint_damaged_falls_back_to_the_previous_one(intact: Path, tmp_pat
     assert f"Used instead: {checkpoint_path(folder, NEWEST - 1).name} and 2 journals" in damage
 
 
-def entries_of(path: Path, content: bytes) -> tuple[list[journal.Record], journal.Damage]:
+def entries_of(path: Path, content: bytes) -> tuple[list[journal.Record], journal_reader.Damage]:
     path.write_bytes(content)
-    damage = journal.Damage()
-    return list(journal.read(path, damage, salt_of(NEWEST))), damage
+    damage = journal_reader.Damage()
+    return list(journal_reader.read(path, damage, salt_of(NEWEST))), damage
 
 
 def test_journal_with_any_byte_damaged_loses_no_record(intact: Path, tmp_path: Path) -> None:
@@ -179,8 +180,8 @@ def test_journal_with_a_damaged_byte_gives_the_intact_forecasts(intact: Path, tm
 def test_journal_of_another_generation_is_not_replayed(intact: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_bytes(journal_path(intact, NEWEST).read_bytes())
-    damage = journal.Damage()
-    assert list(journal.read(path, damage, salt_of(NEWEST + 1))) == []
+    damage = journal_reader.Damage()
+    assert list(journal_reader.read(path, damage, salt_of(NEWEST + 1))) == []
     assert damage.n_lost == N_RECORDS
 
 

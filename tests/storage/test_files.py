@@ -22,9 +22,10 @@ from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
-from gapcast.storage import checkpoint, journal
+from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.archive import read_arrays
-from gapcast.storage.journal import Damage, Entry, encode, encode_header
+from gapcast.storage.journal import Entry, encode, encode_header
+from gapcast.storage.journal_reader import Damage
 from gapcast.storage.record_lines import encode_line, encode_line_v1
 from gapcast.storage.store import Store
 from tests.support.houses import Run, ensemble_engine, house_kw, stream
@@ -48,7 +49,7 @@ def written(path: Path, batches: list[tuple[list[Reading], int]]) -> bytes:
 
 def read(path: Path) -> tuple[list[tuple[list[Reading], int]], Damage]:
     damage = Damage()
-    entries = list(journal.read(path, damage))
+    entries = list(journal_reader.read(path, damage))
     assert all(isinstance(entry, Entry) for entry in entries)
     return [(entry.readings, entry.issued_at_ms) for entry in entries if isinstance(entry, Entry)], damage
 
@@ -83,7 +84,7 @@ def test_journal_reads_back_samples(
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "readings"
     path.write_bytes(encode_header() + encode(readings, 9, samples))
-    assert list(journal.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+    assert list(journal_reader.read(path, Damage())) == [journal.Entry(9, readings, samples)]
 
 
 @given(readings=READINGS, samples=SAMPLES, filled=st.sets(st.integers(0, 9)))
@@ -93,7 +94,7 @@ def test_journal_reads_back_filled_minutes(
     path = tmp_path_factory.mktemp("journal") / "readings"
     readings = [reading._replace(is_filled=i in filled) for i, reading in enumerate(readings)]
     path.write_bytes(encode_header() + encode(readings, 9, samples))
-    assert list(journal.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+    assert list(journal_reader.read(path, Damage())) == [journal.Entry(9, readings, samples)]
 
 
 def test_journal_lists_filled_minutes_beside_the_readings() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gapcast.storage import journal
+from gapcast.storage import journal, journal_reader
 from gapcast.storage.record_lines import salt_of
 
 
@@ -13,6 +13,6 @@ def journal_entries(stream: Path) -> Iterator[journal.Entry]:
     """The batches in the journals below ``stream``, oldest first."""
     for path in sorted(stream.glob("readings-*.jsonl")):
         salt = salt_of(int(path.stem.removeprefix("readings-")))
-        for entry in journal.read(path, journal.Damage(), salt):
+        for entry in journal_reader.read(path, journal_reader.Damage(), salt):
             if isinstance(entry, journal.Entry):
                 yield entry

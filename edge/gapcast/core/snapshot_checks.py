@@ -8,7 +8,7 @@ readings within the limits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from gapcast.core.grid import LATEST_MS
 from gapcast.core.learning.learning_state import TRACKED
 from gapcast.core.reading import is_device_id
+from gapcast.core.snapshot import Snapshot
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE, MOST
 from gapcast.core.submeters import is_submeter
-
-if TYPE_CHECKING:
-    from gapcast.core.snapshot import Snapshot
 
 Mask = NDArray[np.bool_]
 

@@ -12,7 +12,8 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning import learning_state
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.submetered_state import TRACKED
-from gapcast.core.snapshot import fill_window, forecast_signature
+from gapcast.core.snapshot import forecast_signature
+from gapcast.core.snapshot_restoration import fill_window
 
 #: Rows copied at a time, so that intermediate arrays stay in the processor's cache.
 _CHUNK = 64

@@ -16,7 +16,8 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.summary import Summary
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.predictors.library import Library
 
 _HOUSE = "house"

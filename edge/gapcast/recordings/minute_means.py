@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.meters.minutes import MIN_COVERED, MOST_FILLED
+from gapcast.core.meters.minute_sums import MIN_COVERED, MOST_FILLED
 from gapcast.core.window import I64
 from gapcast.recordings.table import F64
 
@@ -75,8 +75,8 @@ def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInter
 def filled_minutes(instant_ms: I64, gap_kw: F64, sampling: SamplingInterval) -> NDArray[np.bool_] | None:
     """Return which of the minutes of :func:`to_minutes` are filled, ``[T]``; None with one row per minute.
 
-    As in :mod:`gapcast.core.meters.minutes`, for more than :data:`MOST_FILLED` of the covered time a sample was held
-    beyond the usual interval, and nothing was measured.
+    As in :mod:`gapcast.core.meters.minute_sums`, for more than :data:`MOST_FILLED` of the covered time a sample was
+    held beyond the usual interval, and nothing was measured.
     """
     if sampling.hold_min is None:
         return None

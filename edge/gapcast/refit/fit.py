@@ -8,35 +8,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Any
 
 import lightgbm
-import numpy as np
 
-from gapcast.core.features import offset_min
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import Forest, ForestBuilder
 from gapcast.core.learning.forest_features import ForestFeatures
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32, I64, cut
-from gapcast.refit.forest_file import RefitResult, Skills
+from gapcast.refit.forest_check import problem_beside_former, problem_beside_persistence, skills_of
+from gapcast.refit.forest_examples import ForestExamples, examples_of
+from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 
 #: Part of the windows, the newest, that a forest is checked on before it is fitted to all; at least half a day.
 CHECK_SHARE, _LEAST_CHECKED = 0.1, 720
-#: A new forest may have this many times the errors of the former one on the windows since that was fitted.
-_TOLERANCE = 1.1
-#: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
-_LEAST_FOR_SQUARES = 2 * DAY_MIN
 #: The mean is shrunk towards persistence as if so many windows without a change had been fitted: the squared error of a
 #: young house is decided by few minutes. Measured: docs/decisions/0026-trees-of-the-night.md.
 _PRIOR_WINDOWS = 2_000
-#: Part of the windows in which a submeter is missing while trees are fitted, and in which all are.
-_MISSING_SHARE = 0.05
-_ROWS_AT_ONCE, _TREES_AT_ONCE = 4_096, 20
+_TREES_AT_ONCE = 20
 #: Leaves of a tree that is fitted to more than so many windows, and to fewer.
 _LEAVES, _FEWEST_LEAVES = ((20_000, 31), (5_000, 15)), 8
 _COMMON: Mapping[str, Any] = {
@@ -72,25 +62,6 @@ _OUTPUTS = {
 _CHECKED = ("mean", "median")
 
 
-@dataclass(frozen=True, slots=True)
-class _Examples:
-    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``.
-
-    ``fitted_columns`` are those that trees are fitted to: with submeters missing in some windows.
-    """
-
-    columns: F32
-    fitted_columns: F32
-    change_kw: F64
-    minutes: I64
-
-    def part(self, which: slice) -> _Examples:
-        return _Examples(self.columns[which], self.fitted_columns[which], self.change_kw[which], self.minutes[which])
-
-    def since(self, minute: int) -> _Examples:
-        return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
-
-
 class Rest:
     """Sleeps as long as this thread has worked since the last call: it takes at most half of a processor.
 
@@ -118,7 +89,7 @@ def refit(
     began_s = time.process_time()
     features = ForestFeatures(options.spec.context, options.submeters)
     house = house.newest().with_submeters(options.submeters)
-    examples = _examples(house, options, features)
+    examples = examples_of(house, options, features)
     n = len(examples.change_kw)
     n_checked = max(int(n * CHECK_SHARE), _LEAST_CHECKED)
     fitted = examples.part(slice(0, max(n - n_checked - options.horizon_min, 0)))
@@ -126,14 +97,14 @@ def refit(
     forest, skills, theirs, problem = None, None, None, f"{n:,} windows are too few"
     if len(fitted.change_kw) >= _LEAST_CHECKED:
         candidate = _fit(fitted, features, _CHECKED, callbacks)
-        skills = _skills(candidate, checked)
-        problem = _problem_beside_persistence(skills, n_checked)
+        skills = skills_of(candidate, checked)
+        problem = problem_beside_persistence(skills, n_checked)
         if former is not None and features.begins_with(former.forest.features):
             unseen = checked.since(former.fitted_at_min)
             if len(unseen.change_kw) >= _LEAST_CHECKED:
-                theirs = _skills(former.forest, unseen)
+                theirs = skills_of(former.forest, unseen)
                 n_unseen = len(unseen.change_kw)
-                problem = problem or _problem_beside_former(_skills(candidate, unseen), theirs, n_unseen)
+                problem = problem or problem_beside_former(skills_of(candidate, unseen), theirs, n_unseen)
         forest = None if problem else _fit(examples, features, tuple(_OUTPUTS), callbacks)
     return RefitResult(
         forest,
@@ -148,72 +119,9 @@ def refit(
     )
 
 
-def _problem_beside_persistence(skills: Skills, n_windows: int) -> str:
-    """Return why a forest with these ``skills`` on ``n_windows`` is not used, empty if it is."""
-    for what, skill, _ in _compared(skills, skills, n_windows):
-        if not skill >= 0:
-            return f"its {what} error on the newest days is {-skill:.1%} above that of persistence"
-    return ""
-
-
-def _problem_beside_former(skills: Skills, former: Skills, n_windows: int) -> str:
-    """Return why a forest with these ``skills`` does not replace one with those of ``former``, empty if it does."""
-    for what, skill, before in _compared(skills, former, n_windows):
-        if 1 - skill > _TOLERANCE * (1 - before):
-            return (
-                f"its skill by {what} error since the last refit is {skill:.1%}, that of the forest in use {before:.1%}"
-            )
-    return ""
-
-
-def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[str, float, float]]:
-    """Yield the names and values of the skills that can be compared on ``n_windows``."""
-    yield "absolute", skills.mae_skill, others.mae_skill
-    if n_windows >= _LEAST_FOR_SQUARES:
-        yield "squared", skills.mse_skill, others.mse_skill
-
-
-def _examples(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> _Examples:
-    if not len(house):
-        nothing = np.empty((0, len(features.names)), dtype=np.float32)
-        return _Examples(nothing, nothing, np.empty(0), np.empty(0, np.int64))
-    gap_kw, is_outcome = house.series()
-    windows = cut(house.channels(), options.spec, n_required=1)
-    target = windows.origin + options.horizon_min
-    rows = np.flatnonzero(target < len(gap_kw))
-    rows = rows[is_outcome[target[rows]]]
-    columns = np.empty((len(rows), len(features.names)), dtype=np.float32)
-    fitted = np.empty_like(columns) if features.submeters else columns
-    generator = np.random.default_rng(1)
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        places = slice(first, first + _ROWS_AT_ONCE)
-        some = rows[places]
-        local, powers = _local_minute(house.minutes[0] + target[some], options.zone), windows[some]
-        columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
-        if features.submeters:
-            _hide_submeters(powers[:, :, 1:], generator)
-            fitted[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
-    change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
-    return _Examples(columns, fitted, change_kw, house.minutes[0] + windows.origin[rows])
-
-
-def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
-    """Set each submeter of ``submeters_kw`` ``[N, context, K]`` to missing in some windows, and all of them in some.
-
-    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
-    """
-    n_windows, _, n_submeters = submeters_kw.shape
-    is_missing = generator.random((n_windows, n_submeters)) < _MISSING_SHARE
-    is_missing |= generator.random((n_windows, 1)) < _MISSING_SHARE
-    submeters_kw[np.broadcast_to(is_missing[:, np.newaxis], submeters_kw.shape)] = np.nan
-
-
-def _local_minute(minutes: I64, zone: tzinfo) -> I64:
-    local: I64 = (minutes + offset_min(minutes, zone)) % DAY_MIN
-    return local
-
-
-def _fit(examples: _Examples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Rest]) -> Forest:
+def _fit(
+    examples: ForestExamples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Rest]
+) -> Forest:
     parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
     data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)
     builder = ForestBuilder(features.names)
@@ -254,17 +162,3 @@ def _dumped(booster: lightgbm.Booster) -> Iterator[Mapping[str, Any]]:
     """Yield the description of each tree; those of all trees at once would take tens of megabytes."""
     for first in range(0, booster.num_trees(), _TREES_AT_ONCE):
         yield from booster.dump_model(num_iteration=_TREES_AT_ONCE, start_iteration=first)["tree_info"]
-
-
-def _skills(forest: Forest, checked: _Examples) -> Skills:
-    predicted = forest.predict(checked.columns)
-    actual = checked.change_kw
-    return Skills(
-        _skill(np.square(predicted[:, 0] - actual), np.square(actual)),
-        _skill(np.abs(predicted[:, 1] - actual), np.abs(actual)),
-    )
-
-
-def _skill(errors: F64, of_persistence: F64) -> float:
-    base = float(of_persistence.sum())
-    return 1 - float(errors.sum()) / base if base > 0 else 0.0

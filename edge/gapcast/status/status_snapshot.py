@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from gapcast.core.errors import StatusError
 from gapcast.status.demand_line import DemandLine
 from gapcast.status.instants import instant_of
+from gapcast.status.metric_series import Series, buckets_of, quantile_of, read_series, total_of, value_of
 from gapcast.status.outlook_line import OutlookLine
 from gapcast.status.rest_client import RestClient
 from gapcast.terminal_text import printable
 
-#: Metric name -> labels and value of each series.
-Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
 #: One page of the maximum size.
 _DEVICES = "/devices?limit=1000"
 _SOURCES = "/sources"
@@ -132,8 +128,8 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
     )
     build = next((labels for labels, _ in series.get("gapcast_build_info", [])), {})
     published = {labels["model"] for labels, _ in series.get("gapcast_forecasts_total", [])}
-    n_batches = _value(series, "gapcast_batch_size_count")
-    latency = _buckets(series, "gapcast_forecast_latency_seconds_bucket")
+    n_batches = total_of(series, "gapcast_batch_size_count")
+    latency = buckets_of(series, "gapcast_forecast_latency_seconds_bucket")
     return StatusSnapshot(
         version=printable(build.get("version", "?")),
         runtime=printable(build.get("runtime", "?")),
@@ -141,16 +137,16 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         problems=problems,
         models=tuple(printable(labels["model"]) for labels, _ in series.get("gapcast_model_info", [])),
         published_models=printable(", ".join(sorted(published))),
-        started_s=_value(series, "process_start_time_seconds"),
+        started_s=total_of(series, "process_start_time_seconds"),
         readings={printable(labels["result"]): n for labels, n in series.get("gapcast_readings_total", [])},
         forecasts={labels["model"]: n for labels, n in series.get("gapcast_forecasts_total", [])},
-        n_devices=int(_value(series, "gapcast_devices")),
-        n_queued=int(_value(series, "gapcast_queue_depth")),
-        mean_batch=_value(series, "gapcast_batch_size_sum") / n_batches if n_batches else None,
+        n_devices=int(total_of(series, "gapcast_devices")),
+        n_queued=int(total_of(series, "gapcast_queue_depth")),
+        mean_batch=total_of(series, "gapcast_batch_size_sum") / n_batches if n_batches else None,
         latency_p50_s=quantile_of(latency, 0.5),
         latency_p99_s=quantile_of(latency, 0.99),
-        resident_bytes=_value(series, "process_resident_memory_bytes"),
-        n_clocks_off=int(_value(series, "gapcast_clocks_off")),
+        resident_bytes=total_of(series, "process_resident_memory_bytes"),
+        n_clocks_off=int(total_of(series, "gapcast_clocks_off")),
         scores=tuple(_scores(series, published)),
         devices=tuple(_devices(page.get("devices", []))),
         refit=_refit(series),
@@ -169,50 +165,16 @@ def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands:
     )
 
 
-def read_series(text: str) -> dict[str, list[tuple[Mapping[str, str], float]]]:
-    """Parse Prometheus' text format; return the series by metric name."""
-    found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found.setdefault(sample.name, []).append((sample.labels, sample.value))
-    return found
-
-
-def quantile_of(buckets: list[tuple[float, float]], share: float) -> float | None:
-    """Return a quantile of a histogram's cumulative ``buckets`` (upper bound, count), interpolated linearly.
-
-    >>> quantile_of([(1.0, 0.0), (2.0, 10.0), (math.inf, 10.0)], 0.5)
-    1.5
-    >>> quantile_of([(1.0, 0.0), (math.inf, 4.0)], 0.5), quantile_of([], 0.5)
-    (1.0, None)
-    """
-    n = buckets[-1][1] if buckets else 0.0
-    if not n:
-        return None
-    below, n_below = 0.0, 0.0
-    for bound, count in buckets:
-        if count >= share * n:
-            if math.isinf(bound):
-                return below
-            return below + (bound - below) * (share * n - n_below) / ((count - n_below) or 1)
-        below, n_below = bound, count
-    return below
-
-
-def _buckets(series: Series, name: str) -> list[tuple[float, float]]:
-    return sorted((float(labels["le"]), n) for labels, n in series.get(name, []))
-
-
 def _scores(series: Series, published: set[str]) -> Iterable[ScoreLine]:
     for labels, n in series.get("gapcast_scored_forecasts", []):
         period = labels["period"]
         mae_kw = {of["model"]: kw for of, kw in series.get("gapcast_absolute_error_kw", []) if of["period"] == period}
-        skill = [of for of in published if _maybe(series, "gapcast_skill_ratio", model=of, period=period) is not None]
+        skill = [of for of in published if value_of(series, "gapcast_skill_ratio", model=of, period=period) is not None]
         # If several models were published since the start, only the current one has a skill score.
         model = skill[0] if skill else ""
         yield ScoreLine(
-            period, int(n), _maybe(series, "gapcast_skill_ratio", model=model, period=period),
-            _maybe(series, "gapcast_interval_coverage_ratio", model=model, period=period),
+            period, int(n), value_of(series, "gapcast_skill_ratio", model=model, period=period),
+            value_of(series, "gapcast_interval_coverage_ratio", model=model, period=period),
             mae_kw.get(model), mae_kw.get("persistence"),
         )  # fmt: skip
 
@@ -221,11 +183,11 @@ def _refit(series: Series) -> RefitLine | None:
     if "gapcast_refit_devices" not in series:
         return None
     return RefitLine(
-        int(_value(series, "gapcast_refit_devices")),
-        _maybe(series, "gapcast_refit_last_run_timestamp_seconds"),
-        _value(series, "gapcast_refit_duration_seconds"),
-        _maybe(series, "gapcast_refit_skill_ratio", error="squared"),
-        _maybe(series, "gapcast_refit_skill_ratio", error="absolute"),
+        int(total_of(series, "gapcast_refit_devices")),
+        value_of(series, "gapcast_refit_last_run_timestamp_seconds"),
+        total_of(series, "gapcast_refit_duration_seconds"),
+        value_of(series, "gapcast_refit_skill_ratio", error="squared"),
+        value_of(series, "gapcast_refit_skill_ratio", error="absolute"),
     )
 
 
@@ -251,11 +213,3 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _value(series: Series, name: str) -> float:
-    return sum(value for _, value in series.get(name, []))
-
-
-def _maybe(series: Series, name: str, **labels: str) -> float | None:
-    return next((value for found, value in series.get(name, []) if found == labels), None)

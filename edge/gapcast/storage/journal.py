@@ -1,4 +1,4 @@
-"""The journal: one record per batch of readings, one line per record, appended as readings are persisted.
+"""The journal's format: one record per batch of readings, one line per record, appended as readings are persisted.
 
 The first line is ``{"gapcast": "readings", "version": 2}`` after its CRC-32, as in version 1, so that an older gapcast
 recognises a newer file. Each other line is a record (:mod:`.record_lines`), numbered from 1, with a JSON document:
@@ -10,13 +10,12 @@ which versions without plans read as an empty batch; or ``[0, [], [], [], [], [d
 device's demand, null for the configured one, or ``[device, "month_peak", kw, minute]``, the correction of its month's
 peak.
 
-A record is used as a whole or not at all. A repeated record, or one older than its predecessor, is skipped. Journals
-of version 1, whose lines have a CRC-32 and no number, can be read too.
+A record is used as a whole or not at all (:mod:`.journal_reader`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,8 +34,8 @@ from gapcast.core.state_limits import (
     is_plausible_reading,
     is_plausible_sample,
 )
-from gapcast.json_input import JsonError, decode_json
-from gapcast.storage.record_lines import RecordReader, encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
+from gapcast.json_input import decode_json
+from gapcast.storage.record_lines import encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
 
 #: Version of the format of journal and checkpoint.
 VERSION = 2
@@ -45,8 +44,6 @@ _KIND = "readings"
 _LIMIT, _MONTH_PEAK = "limit", "month_peak"
 #: Members of a record after its readings, if it has a plan, or a change of the demand.
 _WITH_PLAN, _WITH_DEMAND = 3, 4
-#: A longer line is read in parts, none of which is a record.
-_MAX_LINE_BYTES = 1 << 26
 #: The salt of a journal that is not a state file.
 NO_SALT = salt_of(0)
 
@@ -74,38 +71,6 @@ class ReplacedPlan(NamedTuple):
 
 #: What a record holds.
 Record = Entry | Forgotten | ReplacedPlan | DemandChange
-
-
-class Damage:
-    """The damage found in a journal."""
-
-    def __init__(self) -> None:
-        #: Records that are damaged, or missing according to the numbers.
-        self.n_lost = 0
-        self.n_repaired = 0
-        #: Records that were skipped because their number is not new.
-        self.n_repeated = 0
-        self.has_bad_header = False
-        #: Whether the journal has version 1, to which nothing is appended.
-        self.is_older = False
-        #: Number of the last record.
-        self.last = 0
-        #: Bytes of an incomplete last record.
-        self.n_bytes_cut = 0
-
-    def __bool__(self) -> bool:
-        """Return whether any damage was found."""
-        return bool(self.n_bytes_cut or str(self))
-
-    def __str__(self) -> str:
-        """Return a description, without the incomplete last record."""
-        found = [
-            (self.n_lost, f"{self.n_lost} records are damaged or missing"),
-            (self.n_repaired, f"{self.n_repaired} records were repaired"),
-            (self.n_repeated, f"{self.n_repeated} records are repeated"),
-            (self.has_bad_header, "its first line is damaged"),
-        ]
-        return ", ".join(text for count, text in found if count)
 
 
 def encode_header() -> bytes:
@@ -152,46 +117,11 @@ def encode_demand(change: DemandChange, *, n: int = 0, salt: bytes = NO_SALT) ->
     return encode_line(to_json((0, [], [], [], [], members)), n, salt)
 
 
-def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Record]:
-    """Yield the records of the journal at ``path``; add damaged records to ``damage`` and continue after them.
-
-    Raises :class:`StateError` if it is of a newer version, and OSError if it cannot be read at all.
-    """
-    n_bad = 0
-    with path.open("rb") as file:
-        header = encode_header()
-        n_wrong_bytes = _n_different(file.read(len(header)), header)
-        is_current = n_wrong_bytes <= 1
-        damage.has_bad_header, damage.is_older = n_wrong_bytes == 1, not is_current
-        if not is_current:
-            file.seek(0)
-            if not _has_older_header(path, file.readline(_MAX_LINE_BYTES)):
-                file.seek(0)  # its first line may be a record
-        reader = RecordReader(salt, accepts_v1=not is_current)
-        for record in reader.read(iter(lambda: file.readline(_MAX_LINE_BYTES), b"")):
-            entry = None if record is None else _entry(record.document)
-            if record is None or entry is None:
-                n_bad += 1
-                continue
-            if record.number:
-                if record.number <= damage.last:
-                    damage.n_repeated += 1
-                    continue
-                n_bad = max(n_bad, record.number - damage.last - 1)
-                damage.last = record.number
-            damage.n_lost += n_bad
-            damage.n_repaired += record.is_repaired
-            n_bad = 0
-            yield entry
-    damage.n_lost += n_bad
-    damage.n_bytes_cut = reader.n_bytes_cut
-
-
 def decode(line: bytes) -> Record | None:
     """Decode a single ``line`` of :func:`encode`, of this version or version 1; return None if it is damaged."""
     content = line.removesuffix(b"\n")
     record = verify_line(content, NO_SALT) or verify_line_v1(content)
-    return None if record is None else _entry(record.document)
+    return None if record is None else decode_document(record.document)
 
 
 def check_version(path: Path, version: object) -> None:
@@ -201,30 +131,10 @@ def check_version(path: Path, version: object) -> None:
         raise StateError(msg)
 
 
-def _n_different(found: bytes, wanted: bytes) -> int:
-    return sum(a != b for a, b in zip(found, wanted, strict=False)) + abs(len(found) - len(wanted))
-
-
-def _has_older_header(path: Path, line: bytes) -> bool:
-    record = verify_line_v1(line.removesuffix(b"\n"))
-    document = None if record is None else _document(record.document)
-    if not isinstance(document, dict):
-        return False
-    check_version(path, document.get("version"))
-    return True
-
-
-def _document(text: bytes) -> Any:
+def decode_document(text: bytes) -> Record | None:
+    """Decode a record's document; return None if it does not have the format, or a value is out of range."""
     try:
-        return decode_json(text)
-    except JsonError:
-        return None
-
-
-def _entry(text: bytes) -> Record | None:
-    """Parse a record's document; return None if it does not have the format, or a value is out of range."""
-    try:
-        document = _document(text)
+        document = decode_json(text)
         if isinstance(document, dict):
             return Forgotten(str(document["forget"]))
         issued_at_ms, readings, *more = document

@@ -15,9 +15,10 @@ import structlog
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.snapshot import Snapshot, restore_snapshot
+from gapcast.core.snapshot import Snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.service.ports import Meters
-from gapcast.storage import checkpoint, journal
+from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.record_lines import salt_of
 
 log = structlog.get_logger(__name__)
@@ -172,9 +173,9 @@ def _replay_journal(
     path: Path, generation: int, replay: JournalReplay, meters: Meters, damages: list[str]
 ) -> tuple[bool, int]:
     """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
-    damage, n_failed, failure = journal.Damage(), 0, ""
+    damage, n_failed, failure = journal_reader.Damage(), 0, ""
     try:
-        for entry in journal.read(path, damage, salt_of(generation)):
+        for entry in journal_reader.read(path, damage, salt_of(generation)):
             try:
                 _replay_entry(entry, replay, meters)
             except Exception as error:  # from a crafted record with a valid digest

@@ -7,7 +7,6 @@ thread waits for the disk. A disk error stops the persistence, never the service
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,14 +23,14 @@ from gapcast.core.meters.samples import Sample
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, capture_snapshot
-from gapcast.private_files import make_private_folder, open_private, tighten_modes
+from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage import journal
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.folder_lock import lock_folder
 from gapcast.storage.freed_memory import release_freed_memory
-from gapcast.storage.record_lines import salt_of
-from gapcast.storage.recovery import files_of, journal_path, recover, write_checkpoint
+from gapcast.storage.journal_file import JournalFile
+from gapcast.storage.recovery import files_of, recover, write_checkpoint
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +60,9 @@ class Store:
         self._checkpointing: Future[int] | None = None
         self._syncing: Future[None] | None = None
         self._folder_lock: int | None = None
-        self._journal: int | None = None
-        self._n_records, self._salt = 0, journal.NO_SALT
-        self._n_bytes_since = self._checkpoint_bytes = self._n_readings_since = self._n_devices = 0
-        self._owes_checkpoint = self._dirty = False
+        self._journal: JournalFile | None = None
+        self._checkpoint_bytes = self._n_devices = 0
+        self._owes_checkpoint = False
         self._forgets = False  # whether a device was forgotten since the newest generation began
         self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
         self._clean_from = 0  # the first generation without forgotten devices
@@ -101,13 +99,11 @@ class Store:
                 raise ShardError(msg) from error
             self._suspend(error)
             return
-        self._n_bytes_since, self._checkpoint_bytes = found.journal_bytes, found.checkpoint_bytes
-        self._n_readings_since, self._n_devices = found.journal_readings, len(engine.buffers)
+        self._checkpoint_bytes, self._n_devices = found.checkpoint_bytes, len(engine.buffers)
         self._forgets, self.damage = found.forgets, found.damage
         try:
             if found.sound:
-                self._journal = os.open(journal_path(self._folder, found.generation), os.O_WRONLY | os.O_APPEND)
-                self._n_records, self._salt = found.journal_records, salt_of(found.generation)
+                self._journal = JournalFile.resume(self._folder, found)
             else:
                 generation = self._begin_generation()
                 snapshot = capture_snapshot(engine, meters.capture_state())
@@ -117,10 +113,10 @@ class Store:
 
     def close(self, snapshot: Snapshot | None) -> None:
         """Write ``snapshot``, if given and newer than the persisted state, and close the files."""
-        if snapshot is not None and self._journal is not None and self._n_bytes_since:
+        if snapshot is not None and self._journal is not None and self._journal.n_bytes:
             self.write_snapshot(snapshot)
         if self._journal is not None:
-            self._writer.submit(_sync_and_close, self._journal)
+            self._writer.submit(self._journal.sync_and_close)
             self._journal = None
         self._writer.shutdown(wait=True)
         self._collect_results()
@@ -132,15 +128,7 @@ class Store:
 
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Add a batch to the journal."""
-        if self._journal is None:
-            return
-        try:
-            self._n_records += 1
-            line = journal.encode(readings, issued_at_ms, samples, n=self._n_records, salt=self._salt)
-            self._append(self._journal, line)
-            self._n_readings_since += len(readings)
-        except OSError as error:
-            self._suspend(error)
+        self._append_record(partial(journal.encode, readings, issued_at_ms, samples), len(readings))
 
     def forget(self, device: str) -> None:
         """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
@@ -155,13 +143,12 @@ class Store:
         """Add to the journal that a device's limit or month's peak was changed."""
         self._append_record(partial(journal.encode_demand, change))
 
-    def _append_record(self, encode: Callable[..., bytes]) -> None:
+    def _append_record(self, encode: Callable[..., bytes], n_readings: int = 0) -> None:
         """Add the record that ``encode`` returns for a number ``n`` and a ``salt``."""
         if self._journal is None:
             return
         try:
-            self._n_records += 1
-            self._append(self._journal, encode(n=self._n_records, salt=self._salt))
+            self.n_bytes_written += self._journal.append(encode, n_readings)
         except OSError as error:
             self._suspend(error)
 
@@ -175,14 +162,19 @@ class Store:
             return False
         self._collect_results()
         now_s = self._clock_s()
-        if self._dirty and self._syncing is None and now_s >= self._sync_due_s and self._journal is not None:
-            self._syncing = self._writer.submit(os.fdatasync, self._journal)
-            self._dirty, self._sync_due_s = False, now_s + SYNC_S
+        current = self._journal
+        if current is not None and current.is_dirty and self._syncing is None and now_s >= self._sync_due_s:
+            self._syncing = self._writer.submit(current.sync)
+            current.is_dirty, self._sync_due_s = False, now_s + SYNC_S
         if self._checkpointing is not None or now_s < self._retry_due_s:
             return False
-        is_large = self._n_bytes_since >= max(LEAST_JOURNAL_BYTES, 2 * self._checkpoint_bytes)
-        is_large = is_large or self._n_readings_since >= max(MOST_READINGS, MOST_READINGS_EACH * self._n_devices)
-        return is_large or self._owes_checkpoint or self._forgets or self._outdated
+        is_due = self._owes_checkpoint or self._forgets or self._outdated
+        return is_due or (current is not None and self._is_large(current))
+
+    def _is_large(self, current: JournalFile) -> bool:
+        most_readings = max(MOST_READINGS, MOST_READINGS_EACH * self._n_devices)
+        most_bytes = max(LEAST_JOURNAL_BYTES, 2 * self._checkpoint_bytes)
+        return current.n_bytes >= most_bytes or current.n_readings >= most_readings
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
         """Begin a new journal, and write ``snapshot`` as the checkpoint before it, in the other thread."""
@@ -193,7 +185,7 @@ class Store:
             self._suspend(error)
             return
         if before is not None:
-            self._writer.submit(_sync_and_close, before)
+            self._writer.submit(before.sync_and_close)
         self._checkpointing = self._writer.submit(
             write_checkpoint, self._folder, generation, snapshot, self._clean_from
         )
@@ -208,27 +200,12 @@ class Store:
     def _begin_generation(self) -> int:
         make_private_folder(self._folder)
         generation = max(files_of(self._folder).values(), default=0) + 1
-        path = journal_path(self._folder, generation)
-        file = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
-        try:
-            self._append(file, journal.encode_header())
-        except OSError:
-            os.close(file)
-            raise
-        self._journal, self._n_bytes_since, self._n_readings_since = file, 0, 0
-        self._n_records, self._salt = 0, salt_of(generation)
+        self._journal = JournalFile.create(self._folder, generation)
+        self.n_bytes_written += len(journal.encode_header())
         self._outdated = False
         if self._forgets:
             self._forgets, self._clean_from = False, generation
         return generation
-
-    def _append(self, file: int, line: bytes) -> None:
-        n_written = os.write(file, line)
-        if n_written < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._dirty = True
-        self._n_bytes_since += n_written
-        self.n_bytes_written += n_written
 
     # --- errors ---------------------------------------------------------------------------------
 
@@ -256,7 +233,7 @@ class Store:
     def _suspend(self, error: OSError) -> None:
         """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
         if self._journal is not None:
-            self._writer.submit(os.close, self._journal)
+            self._writer.submit(self._journal.close)
             self._journal = None
         self._defer_error(error)
 
@@ -276,11 +253,3 @@ class Store:
         self._disabled = True
         self.problem = f"readings are not persisted across a restart: {problem}"
         log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
-
-
-def _sync_and_close(file: int) -> None:
-    """Sync a finished journal to the disk and close it."""
-    try:
-        os.fdatasync(file)
-    finally:
-        os.close(file)

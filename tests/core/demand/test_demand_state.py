@@ -17,7 +17,8 @@ from gapcast.core.engine import Engine
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.storage import checkpoint
 from tests.core.demand.runs import MONDAY, demand_engine, process
 

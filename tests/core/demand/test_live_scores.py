@@ -9,7 +9,8 @@ from gapcast.core.demand.demand import Demands, WindowDemands
 from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.options import DemandOptions, DemandPlan
 from gapcast.core.demand.running_windows import ClosedWindow
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from tests.core.demand.runs import demand_engine, process, stream_of
 from tests.support.outlook_model import OutlookModel
 

@@ -26,7 +26,8 @@ from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.learning.scores import Scores
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.store import load_model

@@ -24,7 +24,8 @@ from gapcast.core.learning.submetered_model import SubmeteredModel
 from gapcast.core.learning.summary import EVER
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.core.submeters import Submeters, channels_of, measured_name
 from gapcast.core.window import F32, WindowSpec

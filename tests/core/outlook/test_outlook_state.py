@@ -15,7 +15,8 @@ from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.summary import EVER
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, implausible_outlooks
-from gapcast.core.snapshot import Snapshot, capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.storage import checkpoint
 from tests.core.outlook.runs import outlook_engine, process

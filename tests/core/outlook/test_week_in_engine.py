@@ -17,7 +17,8 @@ from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series
-from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Persistence

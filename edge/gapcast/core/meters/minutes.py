@@ -1,13 +1,9 @@
 """Minute means of samples at any rate: time-weighted means, sample by sample.
 
 A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds
-for ``every_ms`` only, and the rest is a gap. A minute has a mean if samples cover at least
-:data:`MIN_COVERED` of it.
-
-Nothing was measured more than ``every_ms`` after a sample, unless the meter sends on every change. A minute
-is filled if more than :data:`MOST_FILLED` of its covered time is of this kind: windows need its mean, but it is no
-outcome. ``gapcast.recordings.minute_means`` implements the same for whole arrays, and a property test checks that both
-agree.
+for ``every_ms`` only, and the rest is a gap. Nothing was measured more than ``every_ms`` after a sample, unless the
+meter sends on every change. :mod:`.minute_sums` says when a minute has a mean, and when it is filled.
+``gapcast.recordings.minute_means`` implements the same for whole arrays, and a property test checks that both agree.
 
 A minute is closed by the first sample ``lateness_ms`` or more after its end, or by a timer
 (:meth:`MinuteMeans.close`). Samples that are out of order by up to ``lateness_ms`` are sorted in.
@@ -16,19 +12,14 @@ A minute is closed by the first sample ``lateness_ms`` or more after its end, or
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 from gapcast.core.buffer import RESTART_RUN
 from gapcast.core.grid import MINUTE_MS
+from gapcast.core.meters.minute_sums import MinuteMean, MinuteSums
 from gapcast.core.meters.samples import OpenMinute, SampleValues
 
-#: A minute has a mean if samples cover at least this share of it.
-MIN_COVERED = 0.5
-#: A minute is filled if samples are held, with nothing measured, for more than this share of its covered time.
-MOST_FILLED = 0.5
 #: How long after a minute's end the timer waits for delayed samples.
 GRACE_MS = 2_000
 _NEVER = float("inf")
@@ -60,18 +51,6 @@ class SampleResult(Enum):
     LATE = "late"  # later than the tolerated lateness
 
 
-class MinuteMean(NamedTuple):
-    """A minute (since the epoch), its mean power, and the means of the other channels, None if not covered enough.
-
-    ``is_filled``: for most of it, the power is that of a held sample.
-    """
-
-    minute: int
-    power_kw: float
-    others: tuple[float | None, ...]
-    is_filled: bool = False
-
-
 class MinuteMeans:
     """Averages one device's samples (power first, then other channels) to minutes.
 
@@ -82,33 +61,15 @@ class MinuteMeans:
     [MinuteMean(minute=0, power_kw=1.5, others=(), is_filled=False)]
     """
 
-    __slots__ = (
-        "_closed",
-        "_covered_ms",
-        "_current",
-        "_filled_ms",
-        "_holding",
-        "_late_run",
-        "_measured_ms",
-        "_minute",
-        "_pending",
-        "_sums",
-        "_through_ms",
-        "newest_ms",
-    )  # fmt: skip
+    __slots__ = ("_current", "_holding", "_late_run", "_measured_ms", "_open", "_pending", "newest_ms")
 
     def __init__(self, holding: HeldValue, n_channels: int) -> None:
         self._holding = holding
         self._measured_ms = holding.measured_ms
-        self._sums = [0.0] * n_channels  # of the open minute: value times ms
-        self._covered_ms = [0] * n_channels
-        self._filled_ms = 0  # of the time that power covers
-        self._minute = 0  # the open one
-        self._through_ms = 0  # the sums include all time before this
+        self._open = MinuteSums(n_channels)
         self._current: SampleValues | None = None  # the sample that holds now
         self._pending: list[SampleValues] = []  # newer ones, in order; a late sample may still be sorted in before them
         self._late_run: list[SampleValues] = []
-        self._closed: list[MinuteMean] = []
         #: Time of the newest sample; None before the first.
         self.newest_ms: int | None = None
 
@@ -135,10 +96,10 @@ class MinuteMeans:
     def add_interval(self, until_ms: int, values: tuple[float | None, ...]) -> None:
         """Add values for the whole time since the last call, such as the difference of a counter."""
         if self.newest_ms is None or until_ms <= self.newest_ms:
-            self._restart(until_ms)
+            self._open.restart(until_ms)
         else:
-            known = values[0] is not None
-            self._accumulate(values, self._through_ms, until_ms if known else self._through_ms, until_ms, until_ms)
+            held_ms = self._open.through_ms if values[0] is None else until_ms
+            self._open.add(values, held_ms, until_ms, until_ms)
         self.newest_ms = until_ms
 
     def close(self, now_ms: int) -> bool:
@@ -146,9 +107,9 @@ class MinuteMeans:
 
         Return whether one of them had no mean: no reading records its end.
         """
-        minute, n_closed = self._minute, len(self._closed)
+        minute, n_closed = self._open.minute, len(self._open.closed)
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
-        return self._minute - minute > len(self._closed) - n_closed
+        return self._open.minute - minute > len(self._open.closed) - n_closed
 
     def replay_minute(self, minute: int) -> None:
         """Close ``minute``, which had been closed before its samples were replayed."""
@@ -159,15 +120,15 @@ class MinuteMeans:
     def _close_until(self, until_ms: int) -> None:
         if self._current is not None:
             self._advance(self._current, until_ms)
-        elif until_ms > self._through_ms:
-            self._accumulate((), self._through_ms, self._through_ms, until_ms, until_ms)
+        elif until_ms > self._open.through_ms:
+            self._open.add((), self._open.through_ms, until_ms, until_ms)
 
     @property
     def due_ms(self) -> float:
         """When, by the device's clock, the timer must close the open minute; infinity for never."""
-        if self.newest_ms is None or self._through_ms - self.newest_ms > self._holding.hold_ms:
+        if self.newest_ms is None or self._open.through_ms - self.newest_ms > self._holding.hold_ms:
             return _NEVER
-        return (self._minute + 1) * MINUTE_MS + self._wait_ms
+        return self._open.end_ms + self._wait_ms
 
     @property
     def next_mean_due_ms(self) -> float:
@@ -178,9 +139,7 @@ class MinuteMeans:
         >>> means.due_ms, means.next_mean_due_ms
         (62000, 122000)
         """
-        left_ms = (self._minute + 1) * MINUTE_MS - self._through_ms
-        has_mean = self._covered_ms[0] + left_ms >= MIN_COVERED * MINUTE_MS
-        return self.due_ms if has_mean else self.due_ms + MINUTE_MS
+        return self.due_ms if self._open.can_reach_a_mean else self.due_ms + MINUTE_MS
 
     @property
     def _wait_ms(self) -> int:
@@ -190,40 +149,31 @@ class MinuteMeans:
 
     def take_closed(self) -> list[MinuteMean]:
         """Return the minutes closed since the last call, in order."""
-        closed, self._closed = self._closed, []
-        return closed
+        return self._open.take_closed()
 
     def capture_state(self) -> OpenMinute:
         """Return the state of the open minute, for :meth:`restore_state`; call :meth:`take_closed` first."""
+        sums = self._open
         return OpenMinute(
-            self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._current,
-            tuple(self._pending), tuple(self._late_run), self.newest_ms, self._filled_ms,
+            sums.minute, sums.through_ms, tuple(sums.sums), tuple(sums.covered_ms), self._current,
+            tuple(self._pending), tuple(self._late_run), self.newest_ms, sums.filled_ms,
         )  # fmt: skip
 
     def restore_state(self, state: OpenMinute) -> None:
         """Restore a captured state; ignore it if the channels differ."""
-        if len(state.sums) == len(self._sums) == len(state.covered_ms):
-            self._minute, self._through_ms, self._current = state.minute, state.through_ms, state.current
-            self._sums, self._covered_ms = list(state.sums), list(state.covered_ms)
+        sums = self._open
+        if len(state.sums) == len(sums.sums) == len(state.covered_ms):
+            sums.minute, sums.through_ms, sums.filled_ms = state.minute, state.through_ms, state.filled_ms
+            sums.sums, sums.covered_ms = list(state.sums), list(state.covered_ms)
+            self._current, self.newest_ms = state.current, state.newest_ms
             self._pending, self._late_run = list(state.pending), list(state.late_run)
-            self.newest_ms, self._filled_ms = state.newest_ms, state.filled_ms
 
     def _start_with(self, sample: SampleValues) -> None:
-        self._restart(sample.at_ms)
+        self._open.restart(sample.at_ms)
         self._current = sample
         self._pending.clear()
         self._late_run.clear()
         self.newest_ms = sample.at_ms
-
-    def _restart(self, at_ms: int) -> None:
-        self._through_ms = at_ms
-        self._open(at_ms // MINUTE_MS)
-
-    def _open(self, minute: int) -> None:
-        self._minute = minute
-        self._sums = [0.0] * len(self._sums)
-        self._covered_ms = [0] * len(self._sums)
-        self._filled_ms = 0
 
     def _handle_late(self, sample: SampleValues) -> SampleResult:
         """Restart after three late samples in a row, each after the one before: a replay, a clock set back."""
@@ -255,47 +205,9 @@ class MinuteMeans:
 
     def _add_span(self, current: SampleValues, until_ms: int, next_ms: int) -> None:
         """Accumulate a sample until ``until_ms``; the next sample is at ``next_ms`` or later."""
-        if until_ms <= self._through_ms:
+        if until_ms <= self._open.through_ms:
             return
         holds = next_ms - current.at_ms <= self._holding.hold_ms
         held_ms = next_ms if holds else current.at_ms + min(self._holding.every_ms, self._holding.hold_ms)
         measured_ms = current.at_ms + self._measured_ms
-        self._accumulate(current.values, self._through_ms, min(held_ms, until_ms), until_ms, measured_ms)
-
-    def _accumulate(
-        self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int, measured_ms: int
-    ) -> None:
-        """Add ``values`` from ``from_ms`` to ``held_ms``, a gap until ``until_ms``; close the minutes that end.
-
-        The time after ``measured_ms`` is filled.
-        """
-        at_ms = from_ms
-        while at_ms < until_ms:
-            end_ms = (self._minute + 1) * MINUTE_MS
-            stop_ms = min(end_ms, until_ms)
-            covered_ms = min(stop_ms, held_ms) - at_ms
-            if covered_ms > 0:
-                for channel, value in enumerate(values):
-                    if value is not None:
-                        self._sums[channel] += value * covered_ms
-                        self._covered_ms[channel] += covered_ms
-                if values[0] is not None:
-                    self._filled_ms += max(0, min(stop_ms, held_ms) - max(at_ms, measured_ms))
-            at_ms = stop_ms
-            if at_ms == end_ms:
-                self._close()
-                if at_ms >= held_ms:  # the rest is a gap, which may be years long
-                    self._open(until_ms // MINUTE_MS)
-                    break
-        self._through_ms = until_ms
-
-    def _close(self) -> None:
-        means = tuple(
-            total / covered_ms if covered_ms >= MIN_COVERED * MINUTE_MS else None
-            for total, covered_ms in zip(self._sums, self._covered_ms, strict=True)
-        )
-        power_kw, *others = means
-        if power_kw is not None:
-            is_filled = self._filled_ms > MOST_FILLED * self._covered_ms[0]
-            self._closed.append(MinuteMean(self._minute, power_kw, tuple(others), is_filled))
-        self._open(self._minute + 1)
+        self._open.add(current.values, min(held_ms, until_ms), until_ms, measured_ms)

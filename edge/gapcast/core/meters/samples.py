@@ -14,7 +14,7 @@ class SampleValues(NamedTuple):
 
 
 class OpenMinute(NamedTuple):
-    """The state of :class:`~gapcast.core.meters.minutes.MinuteMeans`: its fields, by the same names."""
+    """The state of :class:`~gapcast.core.meters.minutes.MinuteMeans` and its sums: their fields, by the same names."""
 
     minute: int
     through_ms: int

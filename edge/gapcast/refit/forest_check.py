@@ -1,0 +1,58 @@
+"""Checks a fitted forest on windows that it has not seen, beside persistence and beside the forest in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.forest import Forest
+from gapcast.core.learning.outcomes import F64
+from gapcast.refit.forest_examples import ForestExamples
+from gapcast.refit.forest_file import Skills
+
+#: A new forest may have this many times the errors of the former one on the windows since that was fitted.
+_TOLERANCE = 1.1
+#: Squared errors are compared on at least this many windows, two days: on fewer, some minutes decide it.
+_LEAST_FOR_SQUARES = 2 * DAY_MIN
+
+
+def skills_of(forest: Forest, checked: ForestExamples) -> Skills:
+    """Return how much smaller the errors of ``forest`` on the ``checked`` windows are than those of persistence."""
+    predicted = forest.predict(checked.columns)
+    actual = checked.change_kw
+    return Skills(
+        _skill(np.square(predicted[:, 0] - actual), np.square(actual)),
+        _skill(np.abs(predicted[:, 1] - actual), np.abs(actual)),
+    )
+
+
+def problem_beside_persistence(skills: Skills, n_windows: int) -> str:
+    """Return why a forest with these ``skills`` on ``n_windows`` is not used, empty if it is."""
+    for what, skill, _ in _compared(skills, skills, n_windows):
+        if not skill >= 0:
+            return f"its {what} error on the newest days is {-skill:.1%} above that of persistence"
+    return ""
+
+
+def problem_beside_former(skills: Skills, former: Skills, n_windows: int) -> str:
+    """Return why a forest with these ``skills`` does not replace one with those of ``former``, empty if it does."""
+    for what, skill, before in _compared(skills, former, n_windows):
+        if 1 - skill > _TOLERANCE * (1 - before):
+            return (
+                f"its skill by {what} error since the last refit is {skill:.1%}, that of the forest in use {before:.1%}"
+            )
+    return ""
+
+
+def _compared(skills: Skills, others: Skills, n_windows: int) -> Iterator[tuple[str, float, float]]:
+    """Yield the names and values of the skills that can be compared on ``n_windows``."""
+    yield "absolute", skills.mae_skill, others.mae_skill
+    if n_windows >= _LEAST_FOR_SQUARES:
+        yield "squared", skills.mse_skill, others.mse_skill
+
+
+def _skill(errors: F64, of_persistence: F64) -> float:
+    base = float(of_persistence.sum())
+    return 1 - float(errors.sum()) / base if base > 0 else 0.0

@@ -1,0 +1,84 @@
+"""The examples that a house's forest is fitted to and checked on: feature columns of its windows, and their targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from gapcast.core.features import offset_min
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.forest_features import ForestFeatures
+from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F32, I64, cut
+from gapcast.refit.minutes import RecordedMinutes
+from gapcast.refit.worker import FitOptions
+
+#: Part of the windows in which a submeter is missing while trees are fitted, and in which all are.
+_MISSING_SHARE = 0.05
+_ROWS_AT_ONCE = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class ForestExamples:
+    """Feature columns ``[N, F]``, the change over the horizon ``[N]``, kW, and the newest readings' minutes ``[N]``.
+
+    ``fitted_columns`` are those that trees are fitted to: with submeters missing in some windows.
+    """
+
+    columns: F32
+    fitted_columns: F32
+    change_kw: F64
+    minutes: I64
+
+    def part(self, which: slice) -> ForestExamples:
+        """Return the examples of a slice of the windows."""
+        return ForestExamples(
+            self.columns[which], self.fitted_columns[which], self.change_kw[which], self.minutes[which]
+        )
+
+    def since(self, minute: int) -> ForestExamples:
+        """Return the examples whose newest reading is of ``minute`` or later."""
+        return self.part(slice(int(np.searchsorted(self.minutes, minute)), None))
+
+
+def examples_of(house: RecordedMinutes, options: FitOptions, features: ForestFeatures) -> ForestExamples:
+    """Return the examples of ``house``: its windows whose minute to forecast has an outcome."""
+    if not len(house):
+        nothing = np.empty((0, len(features.names)), dtype=np.float32)
+        return ForestExamples(nothing, nothing, np.empty(0), np.empty(0, np.int64))
+    gap_kw, is_outcome = house.series()
+    windows = cut(house.channels(), options.spec, n_required=1)
+    target = windows.origin + options.horizon_min
+    rows = np.flatnonzero(target < len(gap_kw))
+    rows = rows[is_outcome[target[rows]]]
+    columns = np.empty((len(rows), len(features.names)), dtype=np.float32)
+    fitted = np.empty_like(columns) if features.submeters else columns
+    generator = np.random.default_rng(1)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        places = slice(first, first + _ROWS_AT_ONCE)
+        some = rows[places]
+        local, powers = _local_minute(house.minutes[0] + target[some], options.zone), windows[some]
+        columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
+        if features.submeters:
+            _hide_submeters(powers[:, :, 1:], generator)
+            fitted[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
+    change_kw = gap_kw[target[rows]].astype(np.float64) - gap_kw[windows.origin[rows]]
+    return ForestExamples(columns, fitted, change_kw, house.minutes[0] + windows.origin[rows])
+
+
+def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
+    """Set each submeter of ``submeters_kw`` ``[N, context, K]`` to missing in some windows, and all of them in some.
+
+    So the trees learn what to expect when one fails: without a missing value in the data, they would take it for zero.
+    """
+    n_windows, _, n_submeters = submeters_kw.shape
+    is_missing = generator.random((n_windows, n_submeters)) < _MISSING_SHARE
+    is_missing |= generator.random((n_windows, 1)) < _MISSING_SHARE
+    submeters_kw[np.broadcast_to(is_missing[:, np.newaxis], submeters_kw.shape)] = np.nan
+
+
+def _local_minute(minutes: I64, zone: tzinfo) -> I64:
+    local: I64 = (minutes + offset_min(minutes, zone)) % DAY_MIN
+    return local

@@ -1,0 +1,80 @@
+"""The journal of one generation, open for appending: its records' numbers, its size, and syncs to the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from gapcast.private_files import open_private
+from gapcast.storage import journal
+from gapcast.storage.record_lines import salt_of
+from gapcast.storage.recovery import Recovered, journal_path
+
+
+class JournalFile:
+    """A journal that records are appended to. A record is complete in the operating system's memory, or an error."""
+
+    def __init__(self, file: int, generation: int, n_records: int = 0) -> None:
+        """Append to the descriptor ``file``, which has ``n_records``."""
+        self._file = file
+        self._salt = salt_of(generation)
+        self._n_records = n_records
+        #: Bytes and readings since the checkpoint before it, without the first line.
+        self.n_bytes = self.n_readings = 0
+        #: Whether something was written since the last :meth:`sync` was begun.
+        self.is_dirty = False
+
+    @classmethod
+    def create(cls, folder: Path, generation: int) -> JournalFile:
+        """Create the journal of ``generation``, with its first line; raises OSError if that fails."""
+        file = open_private(journal_path(folder, generation), os.O_WRONLY | os.O_APPEND | os.O_EXCL)
+        created = cls(file, generation)
+        try:
+            created._write(journal.encode_header())
+        except OSError:
+            os.close(file)
+            raise
+        return created
+
+    @classmethod
+    def resume(cls, folder: Path, found: Recovered) -> JournalFile:
+        """Continue the newest journal that was ``found``; raises OSError if that fails."""
+        file = os.open(journal_path(folder, found.generation), os.O_WRONLY | os.O_APPEND)
+        resumed = cls(file, found.generation, found.journal_records)
+        resumed.n_bytes, resumed.n_readings = found.journal_bytes, found.journal_readings
+        return resumed
+
+    def append(self, encode: Callable[..., bytes], n_readings: int = 0) -> int:
+        """Append the record that ``encode`` returns for a number ``n`` and a ``salt``; return its size in bytes.
+
+        Raises OSError if it was not written, or not as a whole.
+        """
+        self._n_records += 1
+        n_bytes = self._write(encode(n=self._n_records, salt=self._salt))
+        self.n_bytes += n_bytes
+        self.n_readings += n_readings
+        return n_bytes
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+        os.fdatasync(self._file)
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        os.close(self._file)
+
+    def sync_and_close(self) -> None:
+        """Wait until everything is on the disk, and close the file."""
+        try:
+            self.sync()
+        finally:
+            self.close()
+
+    def _write(self, line: bytes) -> int:
+        n_written = os.write(self._file, line)
+        if n_written < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.is_dirty = True
+        return n_written
