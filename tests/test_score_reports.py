@@ -79,6 +79,19 @@ def test_score_report_covers_many_devices_in_parts() -> None:
     assert set(link.scores) == set(names)
 
 
+@pytest.mark.parametrize(("n_readings", "n_published"), [(0, 4), (1, 1), (31, 1), (32, 2), (256, 4)])
+def test_score_report_after_few_readings_covers_few_devices(n_readings: int, n_published: int) -> None:
+    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600))
+    link.is_backlogged = True  # so that all devices wait
+    names = [f"d{i}" for i in range(20)]
+    for minute in range(8):
+        feed(service, link, [Reading(name, FIRST + minute, 1.0) for name in names])
+    link.is_backlogged = False
+    link.put(*(Reading(f"new{i}", FIRST, 1.0) for i in range(n_readings)))
+    service.run_once(0)
+    assert len(link.scores) == n_published
+
+
 def test_score_report_omits_a_forgotten_device() -> None:
     service, link = serving(ensemble_engine())
     link.connected = False

@@ -110,5 +110,7 @@ def test_presence_seen_alone_is_as_seen_among_others() -> None:
         among.mark_offline(2, now_s)
         alone.record_seen([1], now_s)
         among.record_seen([1, 1], now_s)
+        assert alone.has_changes == (now_s != 1.0)
         assert alone.take_changes(10) == among.take_changes(10)
+        assert not alone.has_changes
     assert alone.is_online(1)

@@ -46,6 +46,11 @@ class Presence:
         self._published = np.zeros(_FIRST_ROWS, dtype=np.int8)
         self._to_publish: deque[int] = deque()
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether :meth:`take_changes` may return any."""
+        return bool(self._to_publish)
+
     def record_seen(self, rows: Sequence[int], now_s: float) -> None:
         """Record a reading of each of ``rows``, at least one."""
         self._grow(max(rows) + 1)

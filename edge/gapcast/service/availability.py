@@ -59,6 +59,8 @@ class AvailabilityPublisher:
 
     def publish_changes(self) -> None:
         """Publish changes, unless the link is down or backlogged."""
+        if not self._is_due():
+            return
         link = self._link
         with self._running.lock:
             forgotten, changes = self._due(link.n_fresh_sessions, may_publish=link.connected and not link.is_backlogged)
@@ -68,6 +70,15 @@ class AvailabilityPublisher:
         for device, online in changes:
             link.publish_availability(device, online=online)
             self._feed.publish_event("device", device, {"device": device, "state": "online" if online else "offline"})
+
+    def _is_due(self) -> bool:
+        """Return whether there may be something to publish or to check. Without the lock, after every iteration."""
+        presence = self._presence
+        if self._forgotten or (presence is not None and presence.has_changes):
+            return True
+        if presence is None:
+            return False
+        return time.monotonic() >= self._check_due_s or self._link.n_fresh_sessions != self._n_fresh_sessions
 
     def _due(self, n_fresh_sessions: int, *, may_publish: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the forgotten devices, and the changed ones, each with whether it is online."""
