@@ -17,7 +17,7 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Limits, Reading
 from gapcast.http.app import create_app
-from gapcast.http.entry import DeferredApp, Entry, create_entry
+from gapcast.http.entry import DeferredApp, RestEntry, create_entry
 from gapcast.http.options import HttpOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
@@ -60,9 +60,9 @@ def service(link: MemoryLink) -> Service:
     return service
 
 
-def entry_of(service: Service, builds: Builds, options: HttpOptions) -> Entry:
+def entry_of(service: Service, builds: Builds, options: HttpOptions) -> RestEntry:
     registry = build_registry(service, ServiceInfo("", "gw"))
-    return Entry(DeferredApp(builds, service.statistics), service, lambda: registry, options)
+    return RestEntry(DeferredApp(builds, service.statistics), service, lambda: registry, options)
 
 
 def ask(app: ASGIApp, *requests: httpx.Request, client: str = "127.0.0.1") -> Sequence[httpx.Response]:

@@ -56,10 +56,10 @@ def create_entry(
         on_loaded()
         return app
 
-    return Entry(DeferredApp(build, service.statistics), service, registry, options)
+    return RestEntry(DeferredApp(build, service.statistics), service, registry, options)
 
 
-class Entry:
+class RestEntry:
     """Passes a GET of health, metrics or a device's latest forecast through the layers that it needs alone.
 
     These are the application's own, in its order. What only matters to other requests is left out: the guards of
