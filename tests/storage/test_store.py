@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,11 +21,11 @@ from gapcast.predictors.baselines import Trend
 from gapcast.storage import checkpoint, journal
 from gapcast.storage import store as store_module
 from gapcast.storage.record_lines import encode_line_v1
-from gapcast.storage.recovery import checkpoint_path, files_of, journal_path
+from gapcast.storage.recovery import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.store import Store
 from tests.core.test_snapshot import STREAMS, Electric, Recorder
 from tests.support.disks import no_room_beyond, open_folder, unprivileged
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 NOON = 21_476_160
 
@@ -384,6 +385,36 @@ def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
     process.run(minutes(31, 40))
     process.kill()
     assert kept_before.keys() <= files_of(tmp_path).keys()
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 40))
+    again.end()
+
+
+def test_store_resumes_after_a_full_disk_during_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint that was begun before does not contain the batches that the journal could not take."""
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
+    may_write = Event()
+
+    def write_when_allowed(*arguments: Any) -> int:
+        assert may_write.wait(GUARD_S)
+        return write_checkpoint(*arguments)
+
+    monkeypatch.setattr(store_module, "write_checkpoint", write_when_allowed)
+    process.store.write_snapshot(capture_snapshot(process.recorder.engine))
+    try:
+        with capture_logs(), no_room_beyond(journal_path(tmp_path, 2).stat().st_size + 30):
+            process.run(minutes(10, 20))
+    finally:
+        may_write.set()
+    process.store.catch_up()
+    assert checkpoint_path(tmp_path, 2).exists()
+    assert "No space left on device" in process.store.problem
+    process.later_s = 31.0
+    process.run(minutes(20, 21))
+    wait_until(lambda: not (process.store.maintain() or process.store.problem), "it to be kept again")
+    process.run(minutes(21, 40))
+    process.kill()
     again = ProcessRun(tmp_path)
     assert_continues(again, minutes(0, 40))
     again.end()

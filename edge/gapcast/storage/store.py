@@ -63,6 +63,7 @@ class Store:
         self._journal: JournalFile | None = None
         self._checkpoint_bytes = self._n_devices = 0
         self._owes_checkpoint = False
+        self._suspended = False  # whether batches are in no journal until the next generation begins
         self._forgets = False  # whether a device was forgotten since the newest generation began
         self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
         self._clean_from = 0  # the first generation without forgotten devices
@@ -202,7 +203,7 @@ class Store:
         generation = max(files_of(self._folder).values(), default=0) + 1
         self._journal = JournalFile.create(self._folder, generation)
         self.n_bytes_written += len(journal.encode_header())
-        self._outdated = False
+        self._suspended = self._outdated = False
         if self._forgets:
             self._forgets, self._clean_from = False, generation
         return generation
@@ -225,6 +226,8 @@ class Store:
     def _checkpointed(self, n_bytes: int) -> None:
         self._checkpoint_bytes = n_bytes
         self.n_bytes_written += n_bytes
+        if self._suspended:  # since this checkpoint was begun: it does not have the batches in between
+            return
         self._owes_checkpoint = False
         if self.problem:
             self.problem = ""
@@ -235,6 +238,7 @@ class Store:
         if self._journal is not None:
             self._writer.submit(self._journal.close)
             self._journal = None
+        self._suspended = True
         self._defer_error(error)
 
     def _defer_error(self, error: BaseException) -> None:
