@@ -8,13 +8,13 @@ import sys
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 
-from bench import footprint, latency, machine, page, predict_latency, report
+from bench import footprint, latency, machine, node_red, page, predict_latency, report
 from bench.broker import NoBrokerError
 from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.load import StalledError
-from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
-from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
+from bench.subject import ECHO, MODELS, NODE_RED, NotReadyError, Subject
+from bench.throughput import LEVELS, WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
 from bench.transports import TRANSPORTS
 from gapcast.predictors.store import default_model
 
@@ -22,7 +22,8 @@ PARTS = ("throughput", "latency", "footprint", "asking")
 TRANSPORTS_PART = "ways"  # on request only: it does not compare gapcast with the echo
 PAGE_PART = "page"  # on request only: it needs a browser
 GOAL_MODEL = "lstm-5-3"
-BLEND = "blend"  # instead of a model: the ensemble of all models, with online learning
+BLEND = "blend"  # instead of a model: the default configuration
+NODE_RED_NAME = "node-red"  # instead of a model
 LEARNED = "+learned"  # after a model: an ensemble of it and the online model only
 _ONLY = (
     f"run this part only (may be repeated); {TRANSPORTS_PART} (TLS and WebSocket compared with TCP) and {PAGE_PART} "
@@ -42,8 +43,8 @@ class Effort:
     n_devices: int
 
 
-FULL = Effort(n_rounds=5, warm_up_s=1.0, measured_s=3.0, latency_s=20, n_starts=5, n_devices=10_000)
-QUICK = Effort(n_rounds=1, warm_up_s=0.5, measured_s=1.5, latency_s=3, n_starts=1, n_devices=2_000)
+FULL = Effort(n_rounds=5, warm_up_s=1.0, measured_s=3.0, latency_s=20, n_starts=5, n_devices=1_000)
+QUICK = Effort(n_rounds=1, warm_up_s=0.5, measured_s=1.5, latency_s=3, n_starts=1, n_devices=500)
 
 
 def main() -> int:
@@ -56,31 +57,38 @@ def main() -> int:
     parser.add_argument("--only", choices=(*PARTS, TRANSPORTS_PART, PAGE_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
     parser.add_argument(
-        "--models", help="comma-separated: NAME (alone), NAME+learned, blend (all); empty: only the echo"
+        "--models",
+        help=f"comma-separated: {BLEND} (the default configuration), {NODE_RED_NAME}, NAME (that model alone), "
+        f"NAME+learned; empty: only the echo (default: {BLEND}, {NODE_RED_NAME} if it is installed, the default model, "
+        f"{GOAL_MODEL})",
     )
+    parser.add_argument("--devices", type=int, help="devices of the footprint part")
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
     chosen = parser.parse_args()
 
     effort = QUICK if chosen.quick else FULL
     if chosen.rounds:
         effort = replace(effort, n_rounds=chosen.rounds)
-    if chosen.models is not None:
-        models = [name for name in chosen.models.split(",") if name]
-    else:
-        models = [*_models_in(chosen.models_path)[: 1 if chosen.quick else None], BLEND]
+    if chosen.devices:
+        effort = replace(effort, n_devices=chosen.devices)
     folder = chosen.models_path.resolve()
-    subjects = [_subject(name, folder) for name in models]
+    if chosen.models is not None:
+        names = [name for name in chosen.models.split(",") if name]
+    else:
+        names = _default_names(folder, quick=chosen.quick)
+    compared = [_subject(name, folder) for name in names]
+    subjects = [one for one in compared if one.program == "gapcast"]
     parts = chosen.only or PARTS
     try:
         where = machine.describe()
         results: dict[str, object] = {"machine": where, "effort": effort}
         print(report.machine_lines(where), flush=True)
         if "throughput" in parts:
-            results |= _throughput(subjects, effort, quick=chosen.quick)
+            results |= _throughput(compared, effort, quick=chosen.quick)
         if TRANSPORTS_PART in parts and subjects:
             results[TRANSPORTS_PART] = _transports(subjects[0], effort)
         if "latency" in parts:
-            results["latency"] = _latency(subjects, effort, quick=chosen.quick)
+            results["latency"] = _latency(compared, effort, quick=chosen.quick)
         if "footprint" in parts and subjects:
             results["footprint"] = _footprint(subjects, effort)
         if "asking" in parts and subjects:
@@ -88,7 +96,7 @@ def main() -> int:
             _print_table(report.predict_table(measured))
             results["asking"] = measured
         if PAGE_PART in parts and subjects:
-            shown = page.measure(subjects[-1], effort.n_starts, effort.latency_s / 2)
+            shown = page.measure(subjects[0], effort.n_starts, effort.latency_s / 2)
             _print_table(report.page_table([shown]))
             results[PAGE_PART] = shown
     except (NoBrokerError, NotReadyError, StalledError) as error:
@@ -99,26 +107,34 @@ def main() -> int:
     return 0
 
 
+def _default_names(folder: Path, *, quick: bool) -> list[str]:
+    """Return the default configuration first, then what it is compared with."""
+    if quick:
+        return [BLEND, GOAL_MODEL]
+    alone = dict.fromkeys((default_model(folder), GOAL_MODEL))
+    return [BLEND, *([NODE_RED_NAME] if node_red.command() else []), *alone]
+
+
 def _subject(name: str, folder: Path) -> Subject:
+    if name == NODE_RED_NAME:
+        return NODE_RED
     if name == BLEND:
-        return Subject(f"gapcast {name}", default_model(folder), folder, ensemble="all")
+        return Subject("gapcast, default", models=folder)
     model = name.removesuffix(LEARNED)
     return Subject(f"gapcast {name}", model, folder, ensemble="none" if model == name else "learned")
 
 
 def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict[str, object]:
-    echoes = [ECHO] if quick else [ECHO, ECHO_LONG]
     ceiling: list[Pace] = []
     comparisons: list[Comparison] = []
-    for qos, windows in WINDOWS.items():
-        windows_used = windows[:1] if quick else windows
-        ceiling.append(measure(Block(None, qos, max(windows), effort.warm_up_s, effort.measured_s)))
+    for qos in LEVELS:
+        ceiling.append(measure(Block(None, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s)))
         blocks = [
             Block(one, qos, window, effort.warm_up_s, effort.measured_s)
-            for window in windows_used
-            for one in (*echoes, *subjects)
+            for window in (WINDOWS[:1] if quick else WINDOWS)
+            for one in (ECHO, *subjects)
         ]
-        comparisons += compare(measure_rounds(blocks, effort.n_rounds), {one.name for one in echoes})
+        comparisons += compare(measure_rounds(blocks, effort.n_rounds), ECHO.name)
     _print_table(report.ceiling_table(ceiling))
     _print_table(report.throughput_table(comparisons))
     return {"ceiling": ceiling, "throughput": comparisons}
@@ -126,10 +142,10 @@ def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict
 
 def _transports(subject: Subject, effort: Effort) -> list[Comparison]:
     comparisons: list[Comparison] = []
-    for qos, windows in WINDOWS.items():
+    for qos in LEVELS:
         subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
-        blocks = [Block(one, qos, max(windows), effort.warm_up_s, effort.measured_s) for one in subjects]
-        comparisons += compare(measure_rounds(blocks, effort.n_rounds), {subjects[0].name})
+        blocks = [Block(one, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s) for one in subjects]
+        comparisons += compare(measure_rounds(blocks, effort.n_rounds), subjects[0].name)
     _print_table(report.throughput_table(comparisons, "transports, compared with TCP"))
     return comparisons
 
@@ -141,7 +157,7 @@ def _latency(subjects: list[Subject], effort: Effort, *, quick: bool) -> list[La
         for qos in ((1,) if quick else (0, 1))
         for one in (ECHO, *subjects)
     ]
-    _print_table(report.latency_table(latencies))
+    _print_table(report.latency_table(latencies, ECHO.name))
     return latencies
 
 
@@ -149,12 +165,6 @@ def _footprint(subjects: list[Subject], effort: Effort) -> list[Footprint]:
     footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
     _print_table(report.footprint_table(footprints))
     return footprints
-
-
-def _models_in(folder: Path) -> list[str]:
-    """Return the names of the models in ``folder``, the one with a performance goal first."""
-    found = sorted(card.parent.name for card in folder.glob("*/card.json"))
-    return sorted(found, key=lambda name: name != GOAL_MODEL)
 
 
 def _print_table(table: str) -> None:

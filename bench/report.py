@@ -30,18 +30,19 @@ def ceiling_table(paces: list[Pace]) -> str:
 
 
 def throughput_table(comparisons: list[Comparison], title: str = "throughput") -> str:
-    """Return throughput, ratio to the baseline and CPU time."""
-    head = (title, "QoS", "in flight", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
+    """Return throughput, CPU time and memory, and ratios to the baseline."""
+    head = (title, "QoS", "in flight", "readings/s", "ratio", "min–max", "CPU µs", "CPU ratio", "peak MB", "lost")
     rows = [
         (
             one.name,
             f"{one.qos}",
-            f"{one.window}",
+            f"{one.window:,}",
             f"{one.per_s:,.0f}",
             f"{one.ratio:.2f}",
-            f"{one.ratio_min:.2f}-{one.ratio_max:.2f}",
+            f"{one.ratio_min:.2f}–{one.ratio_max:.2f}",
             f"{one.cpu_us:.1f}",
             f"{one.ratio_cpu:.2f}",
+            f"{one.peak_mb:.0f}",
             f"{one.n_lost}",
         )
         for one in comparisons
@@ -49,33 +50,32 @@ def throughput_table(comparisons: list[Comparison], title: str = "throughput") -
     return markdown_table(head, rows)
 
 
-def latency_table(latencies: list[Latency]) -> str:
-    """Return the percentiles."""
+def latency_table(latencies: list[Latency], baseline: str) -> str:
+    """Return percentiles and CPU time, and their ratios to those of the one named ``baseline``."""
     head = (
-        "latency, 1,000 readings/s",
-        "QoS",
-        "broker's nodelay",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-        "max ms",
-        "readings",
-        "missing",
+        *("latency, 1,000 readings/s", "QoS", "broker's nodelay", "p50 ms", "ratio", "p90 ms", "p99 ms", "ratio"),
+        *("max ms", "CPU µs", "ratio", "missing"),
     )
-    rows = [
-        (
-            one.name,
-            f"{one.qos}",
-            "yes" if one.nodelay else "no",
-            f"{one.p50_ms:.2f}",
-            f"{one.p90_ms:.2f}",
-            f"{one.p99_ms:.2f}",
-            f"{one.max_ms:.1f}",
-            f"{one.n_readings:,}",
-            f"{one.n_missing}",
+    bases = {(one.qos, one.nodelay): one for one in latencies if one.name == baseline}
+    rows = []
+    for one in latencies:
+        base = bases[one.qos, one.nodelay]
+        rows.append(
+            (
+                one.name,
+                f"{one.qos}",
+                "yes" if one.nodelay else "no",
+                f"{one.p50_ms:.2f}",
+                f"{one.p50_ms / base.p50_ms:.1f}",
+                f"{one.p90_ms:.2f}",
+                f"{one.p99_ms:.2f}",
+                f"{one.p99_ms / base.p99_ms:.1f}",
+                f"{one.max_ms:.1f}",
+                f"{one.cpu_us:.0f}",
+                f"{one.cpu_us / base.cpu_us:.2f}",
+                f"{one.n_missing}",
+            )
         )
-        for one in latencies
-    ]
     return markdown_table(head, rows)
 
 
