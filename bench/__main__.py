@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench import footprint, latency, machine, node_red, page, predict_latency, report
 from bench.broker import NoBrokerError
-from bench.footprint import Footprint
-from bench.latency import Latency
 from bench.load import StalledError
+from bench.results import Results
 from bench.subject import ECHO, MODELS, NODE_RED, NotReadyError, Subject
 from bench.throughput import LEVELS, WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
 from bench.transports import TRANSPORTS
@@ -81,29 +79,27 @@ def main() -> int:
     parts = chosen.only or PARTS
     try:
         where = machine.describe()
-        results: dict[str, object] = {"machine": where, "effort": effort}
+        results = Results({"machine": where, "effort": asdict(effort)})
         print(report.machine_lines(where), flush=True)
         if "throughput" in parts:
-            results |= _throughput(compared, effort, quick=chosen.quick)
+            _throughput(results, compared, effort, quick=chosen.quick)
         if TRANSPORTS_PART in parts and subjects:
-            results[TRANSPORTS_PART] = _transports(subjects[0], effort)
+            _transports(results, subjects[0], effort)
         if "latency" in parts:
-            results["latency"] = _latency(compared, effort, quick=chosen.quick)
+            _latency(results, compared, effort, quick=chosen.quick)
         if "footprint" in parts and subjects:
-            results["footprint"] = _footprint(subjects, effort)
+            footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
+            results.add("footprint", footprints, report.footprint_table(footprints))
         if "asking" in parts and subjects:
             measured = [predict_latency.measure(one, effort.latency_s) for one in subjects]
-            _print_table(report.predict_table(measured))
-            results["asking"] = measured
+            results.add("asking", measured, report.predict_table(measured))
         if PAGE_PART in parts and subjects:
             shown = page.measure(subjects[0], effort.n_starts, effort.latency_s / 2)
-            _print_table(report.page_table([shown]))
-            results[PAGE_PART] = shown
+            results.add(PAGE_PART, shown, report.page_table([shown]))
     except (NoBrokerError, NotReadyError, StalledError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if chosen.json:
-        chosen.json.write_text(json.dumps(results, indent=1, default=_plain) + "\n", encoding="utf-8")
+    results.write(chosen.json)
     return 0
 
 
@@ -124,7 +120,7 @@ def _subject(name: str, folder: Path) -> Subject:
     return Subject(f"gapcast {name}", model, folder, ensemble="none" if model == name else "learned")
 
 
-def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict[str, object]:
+def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> None:
     ceiling: list[Pace] = []
     comparisons: list[Comparison] = []
     for qos in LEVELS:
@@ -135,46 +131,28 @@ def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict
             for one in (ECHO, *subjects)
         ]
         comparisons += compare(measure_rounds(blocks, effort.n_rounds), ECHO.name)
-    _print_table(report.ceiling_table(ceiling))
-    _print_table(report.throughput_table(comparisons))
-    return {"ceiling": ceiling, "throughput": comparisons}
+    results.add("ceiling", ceiling, report.ceiling_table(ceiling))
+    results.add("throughput", comparisons, report.throughput_table(comparisons))
 
 
-def _transports(subject: Subject, effort: Effort) -> list[Comparison]:
+def _transports(results: Results, subject: Subject, effort: Effort) -> None:
     comparisons: list[Comparison] = []
     for qos in LEVELS:
         subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
         blocks = [Block(one, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s) for one in subjects]
         comparisons += compare(measure_rounds(blocks, effort.n_rounds), subjects[0].name)
-    _print_table(report.throughput_table(comparisons, "transports, compared with TCP"))
-    return comparisons
+    table = report.throughput_table(comparisons, "transports, compared with TCP")
+    results.add(TRANSPORTS_PART, comparisons, table)
 
 
-def _latency(subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Latency]:
+def _latency(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> None:
     latencies = [
         latency.measure(one, qos, effort.latency_s, nodelay=nodelay)
         for nodelay in ((False,) if quick else (False, True))
         for qos in ((1,) if quick else (0, 1))
         for one in (ECHO, *subjects)
     ]
-    _print_table(report.latency_table(latencies, ECHO.name))
-    return latencies
-
-
-def _footprint(subjects: list[Subject], effort: Effort) -> list[Footprint]:
-    footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
-    _print_table(report.footprint_table(footprints))
-    return footprints
-
-
-def _print_table(table: str) -> None:
-    print(f"\n{table}", flush=True)
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: round(one, 4) if isinstance(one, float) else one for name, one in asdict(value).items()}
-    raise TypeError(value)
+    results.add("latency", latencies, report.latency_table(latencies, ECHO.name))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 need_node_red() { # need_node_red: sets `node_red` to the command of Node-RED NODE_RED=4.1.15; fails without npm
     local version="${NODE_RED:-4.1.15}" its_folder
-    its_folder="$environments/node-red-$version"
+    its_folder="${environments:?}/node-red-$version"
     node_red="$its_folder/node_modules/.bin/node-red"
     [[ ! -x "$node_red" ]] || return 0
     command -v npm >/dev/null || { say "Node-RED needs Node.js 18.5 or later, with npm"; return 1; }
