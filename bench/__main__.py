@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import footprint, latency, machine, node_red, page, predict_latency, report
 from bench.broker import NoBrokerError
+from bench.latency import Latency
 from bench.load import StalledError
 from bench.results import Results
 from bench.subject import ECHO, MODELS, NODE_RED, NotReadyError, Subject
@@ -81,12 +82,16 @@ def main() -> int:
         where = machine.describe()
         results = Results({"machine": where, "effort": asdict(effort)})
         print(report.machine_lines(where), flush=True)
+        comparisons: list[Comparison] = []
         if "throughput" in parts:
-            _throughput(results, compared, effort, quick=chosen.quick)
+            comparisons = _throughput(results, compared, effort, quick=chosen.quick)
         if TRANSPORTS_PART in parts and subjects:
             _transports(results, subjects[0], effort)
         if "latency" in parts:
-            _latency(results, compared, effort, quick=chosen.quick)
+            latencies = _latency(results, compared, effort, quick=chosen.quick)
+            if comparisons:
+                names = [one.name for one in (*compared, ECHO) if one.model is None]
+                results.add("summary", names, report.summary_table(names, comparisons, latencies, ECHO.name))
         if "footprint" in parts and subjects:
             footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
             results.add("footprint", footprints, report.footprint_table(footprints))
@@ -120,7 +125,7 @@ def _subject(name: str, folder: Path) -> Subject:
     return Subject(f"gapcast {name}", model, folder, ensemble="none" if model == name else "learned")
 
 
-def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> None:
+def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Comparison]:
     ceiling: list[Pace] = []
     comparisons: list[Comparison] = []
     for qos in LEVELS:
@@ -133,6 +138,7 @@ def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, qu
         comparisons += compare(measure_rounds(blocks, effort.n_rounds), ECHO.name)
     results.add("ceiling", ceiling, report.ceiling_table(ceiling))
     results.add("throughput", comparisons, report.throughput_table(comparisons))
+    return comparisons
 
 
 def _transports(results: Results, subject: Subject, effort: Effort) -> None:
@@ -145,7 +151,7 @@ def _transports(results: Results, subject: Subject, effort: Effort) -> None:
     results.add(TRANSPORTS_PART, comparisons, table)
 
 
-def _latency(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> None:
+def _latency(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Latency]:
     latencies = [
         latency.measure(one, qos, effort.latency_s, nodelay=nodelay)
         for nodelay in ((False,) if quick else (False, True))
@@ -153,6 +159,7 @@ def _latency(results: Results, subjects: list[Subject], effort: Effort, *, quick
         for one in (ECHO, *subjects)
     ]
     results.add("latency", latencies, report.latency_table(latencies, ECHO.name))
+    return latencies
 
 
 if __name__ == "__main__":

@@ -25,15 +25,15 @@ class Board(NamedTuple):
 
 
 #: From the result files of sbc-bench (https://github.com/ThomasKaiser/sbc-bench, Results.md, column "7-zip single"):
-#: 3E85, 3OBF and Au3jaA.
+#: 3E85, 3OBF and 8-NK; as in docs/raspberry-pi.md.
 BOARDS = (
     Board("Zero 2 W", "Cortex-A53, 1.0 GHz", 838),
     Board("4", "Cortex-A72, 1.8 GHz", 1_769),
-    Board("5", "Cortex-A76, 2.4 GHz", 3_196),
+    Board("5", "Cortex-A76, 2.4 GHz", 3_305),
 )
-#: Instructions that gapcast executes per instruction of 7-Zip's rating, in the same time, on an x86-64 machine where
-#: both were measured, and the factor by which it may be more or less on another processor.
-PER_RATED, UNCERTAINTY = 1.0, 1.6
+#: Instructions that gapcast executes in the time of one of 7-Zip's rating, as measured on an x86-64 machine for single
+#: readings (``python -m bench.instruction_count --time``, ``7z b -mmt1``), and the factor of its uncertainty elsewhere.
+PER_RATED, UNCERTAINTY = 0.7, 2.0
 _N_LIBRARIES = 4
 
 
@@ -41,7 +41,7 @@ def milliseconds(n_instructions: float, rating: int) -> tuple[float, float, floa
     """Return the estimated time of ``n_instructions`` with its lower and upper limit, in ms.
 
     >>> [round(ms, 2) for ms in milliseconds(5e6, 2_000)]
-    [2.5, 1.56, 4.0]
+    [3.57, 1.79, 7.14]
     """
     ms = n_instructions / (PER_RATED * rating) / 1e3
     return ms, ms / UNCERTAINTY, ms * UNCERTAINTY
@@ -79,7 +79,7 @@ def board_table(arm64: Sequence[float]) -> str:
     """Return the estimated time per reading of each board.
 
     >>> [cell.strip() for cell in board_table([5e6, 5e6, 7e5]).splitlines()[2].split("|")[1:4]]
-    ['Zero 2 W (Cortex-A53, 1.0 GHz)', '6 (3.7–9.5)', '6 (3.7–9.5)']
+    ['Zero 2 W (Cortex-A53, 1.0 GHz)', '8.5 (4.3–17)', '8.5 (4.3–17)']
     """
     head = ["Raspberry Pi: ms of one core per reading", *(case.name for case in CASES)]
     rows = []

@@ -1,7 +1,7 @@
-"""Puts measured tables into docs/performance.md: ``python -m bench.performance_page FILE...``.
+"""Puts measured tables into docs/performance.md and README.md: ``python -m bench.performance_page FILE...``.
 
 The files are those that ``bench/run``, ``python -m bench.devices`` and ``bench/instructions`` write with ``--json``. A
-table named NAME replaces what is between ``<!-- figures: NAME -->`` and ``<!-- /figures -->``.
+table named NAME replaces the one that follows the comment ``<!-- figures: NAME -->``.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from pathlib import Path
 
 from bench.results import tables_in
 
-_PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-_BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+_ROOT = Path(__file__).resolve().parent.parent
+_PAGES = (_ROOT / "docs" / "performance.md", _ROOT / "README.md")
+_PLACE = re.compile(r"(<!-- figures: ([\w-]+) -->\n)(?:\n(?:\|[^\n]*\n)+)?")
 
 
 def with_tables(page: str, tables: Mapping[str, str]) -> tuple[str, list[str]]:
-    r"""Return ``page`` with ``tables`` in their places, and the names of the places without a table.
+    r"""Return ``page`` with ``tables`` in their places, and the names of the places without a new table.
 
-    >>> page = "<!-- figures: a -->\n\nold\n\n<!-- /figures -->\n<!-- figures: b -->\n<!-- /figures -->"
-    >>> text, missing = with_tables(page, {"a": "new"})
-    >>> text == page.replace("old", "new"), missing
-    (True, ['b'])
+    >>> with_tables("<!-- figures: a -->\n\n| old |\n\n<!-- figures: b -->\n\nEnd.\n", {"a": "| new |"})
+    ('<!-- figures: a -->\n\n| new |\n\n<!-- figures: b -->\n\nEnd.\n', ['b'])
     """
-    missing = [name for _, name, _ in _BLOCK.findall(page) if name not in tables]
+    missing = [name for _, name in _PLACE.findall(page) if name not in tables]
 
     def replace(found: re.Match[str]) -> str:
         table = tables.get(found[2])
-        return found[0] if table is None else f"{found[1]}\n{table}\n\n{found[3]}"
+        return found[0] if table is None else f"{found[1]}\n{table}\n"
 
-    return _BLOCK.sub(replace, page), missing
+    return _PLACE.sub(replace, page), missing
 
 
 def main() -> int:
@@ -41,9 +40,10 @@ def main() -> int:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     chosen = parser.parse_args()
     tables = {name: table for path in chosen.files for name, table in tables_in(path).items()}
-    page, missing = with_tables(_PAGE.read_text(encoding="utf-8"), tables)
-    _PAGE.write_text(page, encoding="utf-8")
-    print(f"{_PAGE.name}: no new table for {', '.join(missing) or 'none'}")
+    for path in _PAGES:
+        page, missing = with_tables(path.read_text(encoding="utf-8"), tables)
+        path.write_text(page, encoding="utf-8")
+        print(f"{path.name}: left as they are: {', '.join(missing) or 'none'}")
     return 0
 
 
