@@ -7,12 +7,15 @@
 arm64_packages="gcc ninja-build pkg-config libglib2.0-dev python3-venv dpkg-dev"
 
 need_arm64() { # need_arm64 PYTHON: creates the machine, once, or exits with a message
-    local base="$1" stamp
+    local base="$1" stamp tool missing=""
     arm64="${environments:?}/arm64"
     stamp="$(cat "${root:?}/requirements/edge.txt" "$root/bench/instruction_plugin.c" "$root/bench/_arm64.sh" | sha256sum)"
     [[ "$(cat "$arm64/stamp" 2>/dev/null)" == "$stamp" ]] && return
     command -v apt-get >/dev/null || { say "--arm64 needs Debian"; exit 1; }
-    if ! command -v ninja gcc dpkg-source pkg-config >/dev/null || ! pkg-config --exists glib-2.0; then
+    for tool in gcc ninja pkg-config dpkg-source; do
+        command -v "$tool" >/dev/null || missing="$tool"
+    done
+    if [[ -n "$missing" ]] || ! pkg-config --exists glib-2.0; then
         say "--arm64 needs: apt-get install $arm64_packages"
         exit 1
     fi
