@@ -116,7 +116,7 @@ def _measure_and_print(block: Block) -> Pace:
 class Comparison:
     """One subject over all rounds of one QoS and window: medians, and ratios to the baseline of the same round.
 
-    ``ratio_cpu`` is this one's CPU time per message divided by the baseline's: above 1 is dearer.
+    ``ratio_cpu`` is this one's CPU time per message divided by the baseline's: above 1 is more expensive.
     """
 
     name: str
