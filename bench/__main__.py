@@ -20,7 +20,6 @@ from gapcast.predictors.store import default_model
 PARTS = ("throughput", "latency", "footprint", "asking")
 TRANSPORTS_PART = "ways"  # on request only: it does not compare gapcast with the echo
 PAGE_PART = "page"  # on request only: it needs a browser
-GOAL_MODEL = "lstm-5-3"
 BLEND = "blend"  # instead of a model: the default configuration
 NODE_RED_NAME = "node-red"  # instead of a model
 LEARNED = "+learned"  # after a model: an ensemble of it and the online model only
@@ -58,8 +57,7 @@ def main() -> int:
     parser.add_argument(
         "--models",
         help=f"comma-separated: {BLEND} (the default configuration), {NODE_RED_NAME}, NAME (that model alone), "
-        f"NAME+learned; empty: only the echo (default: {BLEND}, {NODE_RED_NAME} if it is installed, the default model, "
-        f"{GOAL_MODEL})",
+        f"NAME+learned; empty: only the echo (default: {BLEND}, {NODE_RED_NAME} if it is installed, the default model)",
     )
     parser.add_argument("--devices", type=int, help="devices of the footprint part")
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
@@ -110,10 +108,8 @@ def main() -> int:
 
 def _default_names(folder: Path, *, quick: bool) -> list[str]:
     """Return the default configuration first, then what it is compared with."""
-    if quick:
-        return [BLEND, GOAL_MODEL]
-    alone = dict.fromkeys((default_model(folder), GOAL_MODEL))
-    return [BLEND, *([NODE_RED_NAME] if node_red.command() else []), *alone]
+    has_node_red = node_red.command() is not None and not quick
+    return [BLEND, *([NODE_RED_NAME] if has_node_red else []), default_model(folder)]
 
 
 def _subject(name: str, folder: Path) -> Subject:
@@ -154,8 +150,7 @@ def _transports(results: Results, subject: Subject, effort: Effort) -> None:
 def _latency(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Latency]:
     latencies = [
         latency.measure(one, qos, effort.latency_s, nodelay=nodelay)
-        for nodelay in ((False,) if quick else (False, True))
-        for qos in ((1,) if quick else (0, 1))
+        for qos, nodelay in (((1, True),) if quick else ((0, True), (1, False), (1, True)))
         for one in (ECHO, *subjects)
     ]
     results.add("latency", latencies, report.latency_table(latencies, ECHO.name))

@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import math
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ CASES = (
 )
 #: As in bench/instruction_plugin.c.
 _COUNT_START, _COUNT_STOP = 100_000, 100_001
+_SUFFIX = re.compile(r"\.(cpython-\w+|so)\b.*$")
 
 
 class Marks(NamedTuple):
@@ -97,7 +99,7 @@ def objects_of(callgrind: str) -> dict[str, int]:
 
     >>> objects_of("ob=(1) /lib/libpython3.so\nfn=(1) f\n3 10\ncob=(2) numpy.so\ncalls=2 7\n3 500\nob=(2)\n"
     ...     "fn=(2) g\n+1 7\nob=(1)\nfn=(1)\n* 5\n")
-    {'libpython3.so': 15, 'numpy.so': 7}
+    {'libpython3': 15, 'numpy': 7}
     """
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
@@ -105,7 +107,7 @@ def objects_of(callgrind: str) -> dict[str, int]:
     for line in callgrind.splitlines():
         if line.startswith(("ob=", "cob=")):
             number, _, path = line.partition("=")[2].partition(" ")
-            name = names.setdefault(number, Path(path).name)
+            name = names.setdefault(number, _SUFFIX.sub("", Path(path).name))
             now = name if line.startswith("ob=") else now
         elif line.startswith(("calls=", "jump", "jcnd")):
             is_call = line.startswith("calls=")

@@ -27,9 +27,9 @@ class Board(NamedTuple):
 #: From the result files of sbc-bench (https://github.com/ThomasKaiser/sbc-bench, Results.md, column "7-zip single"):
 #: 3E85, 3OBF and 8-NK; as in docs/raspberry-pi.md.
 BOARDS = (
-    Board("Zero 2 W", "Cortex-A53, 1.0 GHz", 838),
-    Board("4", "Cortex-A72, 1.8 GHz", 1_769),
-    Board("5", "Cortex-A76, 2.4 GHz", 3_305),
+    Board("Pi Zero 2 W", "Cortex-A53, 1.0 GHz", 838),
+    Board("Pi 4", "Cortex-A72, 1.8 GHz", 1_769),
+    Board("Pi 5", "Cortex-A76, 2.4 GHz", 3_305),
 )
 #: Instructions that gapcast executes in the time of one of 7-Zip's rating, as measured on an x86-64 machine for single
 #: readings (``python -m bench.instruction_count --time``, ``7z b -mmt1``), and the factor of its uncertainty elsewhere.
@@ -79,9 +79,9 @@ def board_table(arm64: Sequence[float]) -> str:
     """Return the estimated time per reading of each board.
 
     >>> [cell.strip() for cell in board_table([5e6, 5e6, 7e5]).splitlines()[2].split("|")[1:4]]
-    ['Zero 2 W (Cortex-A53, 1.0 GHz)', '8.5 (4.3–17)', '8.5 (4.3–17)']
+    ['Pi Zero 2 W (Cortex-A53, 1.0 GHz)', '8.5 (4.3–17)', '8.5 (4.3–17)']
     """
-    head = ["Raspberry Pi: ms of one core per reading", *(case.name for case in CASES)]
+    head = ["ms of one core per reading", *(case.name for case in CASES)]
     rows = []
     for board in BOARDS:
         cells = [f"{ms:.2g} ({low:.2g}–{high:.2g})" for ms, low, high in (milliseconds(n, board.rating) for n in arm64)]
