@@ -34,7 +34,7 @@ BOARDS = (
 #: Instructions that gapcast executes in the time of one of 7-Zip's rating, as measured on an x86-64 machine for single
 #: readings (``python -m bench.instruction_count --time``, ``7z b -mmt1``), and the factor of its uncertainty elsewhere.
 PER_RATED, UNCERTAINTY = 0.7, 2.0
-_N_LIBRARIES = 4
+_N_LIBRARIES = 5
 
 
 def milliseconds(n_instructions: float, rating: int) -> tuple[float, float, float]:
