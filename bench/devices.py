@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,8 +99,8 @@ def _shown(us: float) -> str:
 def _in_own_process(
     n_devices: int, batches: Sequence[int], n_turns: int, overrides: Mapping[str, Any]
 ) -> list[DeviceCost]:
-    with multiprocessing.get_context("spawn").Pool(1) as other:
-        costs: list[DeviceCost] = other.apply(measure, (n_devices, batches, n_turns, overrides))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        costs = other.submit(measure, n_devices, batches, n_turns, overrides).result()
     for cost in costs:
         figures = f"batch of {cost.n_per_batch}: {cost.cpu_us:.1f} us, {cost.ratio:.2f}"
         print(f"{n_devices:,} devices, {figures}", file=sys.stderr, flush=True)
