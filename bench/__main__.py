@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench import footprint, latency, machine, page, predict_latency, report
+from bench import footprint, latency, machine, node_red, page, predict_latency, report
 from bench.broker import NoBrokerError
-from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.load import StalledError
-from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
-from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
+from bench.results import Results
+from bench.subject import ECHO, MODELS, NODE_RED, NotReadyError, Subject
+from bench.throughput import LEVELS, WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
 from bench.transports import TRANSPORTS
 from gapcast.predictors.store import default_model
 
 PARTS = ("throughput", "latency", "footprint", "asking")
 TRANSPORTS_PART = "ways"  # on request only: it does not compare gapcast with the echo
 PAGE_PART = "page"  # on request only: it needs a browser
-GOAL_MODEL = "lstm-5-3"
-BLEND = "blend"  # instead of a model: the ensemble of all models, with online learning
+BLEND = "blend"  # instead of a model: the default configuration
+NODE_RED_NAME = "node-red"  # instead of a model
 LEARNED = "+learned"  # after a model: an ensemble of it and the online model only
 _ONLY = (
     f"run this part only (may be repeated); {TRANSPORTS_PART} (TLS and WebSocket compared with TCP) and {PAGE_PART} "
@@ -42,8 +41,8 @@ class Effort:
     n_devices: int
 
 
-FULL = Effort(n_rounds=5, warm_up_s=1.0, measured_s=3.0, latency_s=20, n_starts=5, n_devices=10_000)
-QUICK = Effort(n_rounds=1, warm_up_s=0.5, measured_s=1.5, latency_s=3, n_starts=1, n_devices=2_000)
+FULL = Effort(n_rounds=5, warm_up_s=1.0, measured_s=3.0, latency_s=20, n_starts=5, n_devices=1_000)
+QUICK = Effort(n_rounds=1, warm_up_s=0.5, measured_s=1.5, latency_s=3, n_starts=1, n_devices=500)
 
 
 def main() -> int:
@@ -56,115 +55,106 @@ def main() -> int:
     parser.add_argument("--only", choices=(*PARTS, TRANSPORTS_PART, PAGE_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
     parser.add_argument(
-        "--models", help="comma-separated: NAME (alone), NAME+learned, blend (all); empty: only the echo"
+        "--models",
+        help=f"comma-separated: {BLEND} (the default configuration), {NODE_RED_NAME}, NAME (that model alone), "
+        f"NAME+learned; empty: only the echo (default: {BLEND}, {NODE_RED_NAME} if it is installed, the default model)",
     )
+    parser.add_argument("--devices", type=int, help="devices of the footprint part")
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
     chosen = parser.parse_args()
 
     effort = QUICK if chosen.quick else FULL
     if chosen.rounds:
         effort = replace(effort, n_rounds=chosen.rounds)
-    if chosen.models is not None:
-        models = [name for name in chosen.models.split(",") if name]
-    else:
-        models = [*_models_in(chosen.models_path)[: 1 if chosen.quick else None], BLEND]
+    if chosen.devices:
+        effort = replace(effort, n_devices=chosen.devices)
     folder = chosen.models_path.resolve()
-    subjects = [_subject(name, folder) for name in models]
+    if chosen.models is not None:
+        names = [name for name in chosen.models.split(",") if name]
+    else:
+        names = _default_names(folder, quick=chosen.quick)
+    compared = [_subject(name, folder) for name in names]
+    subjects = [one for one in compared if one.program == "gapcast"]
     parts = chosen.only or PARTS
     try:
         where = machine.describe()
-        results: dict[str, object] = {"machine": where, "effort": effort}
+        results = Results({"machine": where, "effort": asdict(effort)})
         print(report.machine_lines(where), flush=True)
+        comparisons: list[Comparison] = []
         if "throughput" in parts:
-            results |= _throughput(subjects, effort, quick=chosen.quick)
+            comparisons = _throughput(results, compared, effort, quick=chosen.quick)
         if TRANSPORTS_PART in parts and subjects:
-            results[TRANSPORTS_PART] = _transports(subjects[0], effort)
+            _transports(results, subjects[0], effort)
         if "latency" in parts:
-            results["latency"] = _latency(subjects, effort, quick=chosen.quick)
+            latencies = _latency(results, compared, effort, quick=chosen.quick)
+            if comparisons:
+                names = [one.name for one in (*compared, ECHO) if one.model is None]
+                results.add("summary", names, report.summary_table(names, comparisons, latencies, ECHO.name))
         if "footprint" in parts and subjects:
-            results["footprint"] = _footprint(subjects, effort)
+            footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
+            results.add("footprint", footprints, report.footprint_table(footprints))
         if "asking" in parts and subjects:
             measured = [predict_latency.measure(one, effort.latency_s) for one in subjects]
-            _print_table(report.predict_table(measured))
-            results["asking"] = measured
+            results.add("asking", measured, report.predict_table(measured))
         if PAGE_PART in parts and subjects:
-            shown = page.measure(subjects[-1], effort.n_starts, effort.latency_s / 2)
-            _print_table(report.page_table([shown]))
-            results[PAGE_PART] = shown
+            shown = page.measure(subjects[0], effort.n_starts, effort.latency_s / 2)
+            results.add(PAGE_PART, shown, report.page_table([shown]))
     except (NoBrokerError, NotReadyError, StalledError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if chosen.json:
-        chosen.json.write_text(json.dumps(results, indent=1, default=_plain) + "\n", encoding="utf-8")
+    results.write(chosen.json)
     return 0
 
 
+def _default_names(folder: Path, *, quick: bool) -> list[str]:
+    """Return the default configuration first, then what it is compared with."""
+    has_node_red = node_red.command() is not None and not quick
+    return [BLEND, *([NODE_RED_NAME] if has_node_red else []), default_model(folder)]
+
+
 def _subject(name: str, folder: Path) -> Subject:
+    if name == NODE_RED_NAME:
+        return NODE_RED
     if name == BLEND:
-        return Subject(f"gapcast {name}", default_model(folder), folder, ensemble="all")
+        return Subject("gapcast, default", models=folder)
     model = name.removesuffix(LEARNED)
     return Subject(f"gapcast {name}", model, folder, ensemble="none" if model == name else "learned")
 
 
-def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict[str, object]:
-    echoes = [ECHO] if quick else [ECHO, ECHO_LONG]
+def _throughput(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Comparison]:
     ceiling: list[Pace] = []
     comparisons: list[Comparison] = []
-    for qos, windows in WINDOWS.items():
-        windows_used = windows[:1] if quick else windows
-        ceiling.append(measure(Block(None, qos, max(windows), effort.warm_up_s, effort.measured_s)))
+    for qos in LEVELS:
+        ceiling.append(measure(Block(None, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s)))
         blocks = [
             Block(one, qos, window, effort.warm_up_s, effort.measured_s)
-            for window in windows_used
-            for one in (*echoes, *subjects)
+            for window in (WINDOWS[:1] if quick else WINDOWS)
+            for one in (ECHO, *subjects)
         ]
-        comparisons += compare(measure_rounds(blocks, effort.n_rounds), {one.name for one in echoes})
-    _print_table(report.ceiling_table(ceiling))
-    _print_table(report.throughput_table(comparisons))
-    return {"ceiling": ceiling, "throughput": comparisons}
-
-
-def _transports(subject: Subject, effort: Effort) -> list[Comparison]:
-    comparisons: list[Comparison] = []
-    for qos, windows in WINDOWS.items():
-        subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
-        blocks = [Block(one, qos, max(windows), effort.warm_up_s, effort.measured_s) for one in subjects]
-        comparisons += compare(measure_rounds(blocks, effort.n_rounds), {subjects[0].name})
-    _print_table(report.throughput_table(comparisons, "transports, compared with TCP"))
+        comparisons += compare(measure_rounds(blocks, effort.n_rounds), ECHO.name)
+    results.add("ceiling", ceiling, report.ceiling_table(ceiling))
+    results.add("throughput", comparisons, report.throughput_table(comparisons))
     return comparisons
 
 
-def _latency(subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Latency]:
+def _transports(results: Results, subject: Subject, effort: Effort) -> None:
+    comparisons: list[Comparison] = []
+    for qos in LEVELS:
+        subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
+        blocks = [Block(one, qos, max(WINDOWS), effort.warm_up_s, effort.measured_s) for one in subjects]
+        comparisons += compare(measure_rounds(blocks, effort.n_rounds), subjects[0].name)
+    table = report.throughput_table(comparisons, "transports, compared with TCP")
+    results.add(TRANSPORTS_PART, comparisons, table)
+
+
+def _latency(results: Results, subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Latency]:
     latencies = [
         latency.measure(one, qos, effort.latency_s, nodelay=nodelay)
-        for nodelay in ((False,) if quick else (False, True))
-        for qos in ((1,) if quick else (0, 1))
+        for qos, nodelay in (((1, True),) if quick else ((0, True), (1, False), (1, True)))
         for one in (ECHO, *subjects)
     ]
-    _print_table(report.latency_table(latencies))
+    results.add("latency", latencies, report.latency_table(latencies, ECHO.name))
     return latencies
-
-
-def _footprint(subjects: list[Subject], effort: Effort) -> list[Footprint]:
-    footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
-    _print_table(report.footprint_table(footprints))
-    return footprints
-
-
-def _models_in(folder: Path) -> list[str]:
-    """Return the names of the models in ``folder``, the one with a performance goal first."""
-    found = sorted(card.parent.name for card in folder.glob("*/card.json"))
-    return sorted(found, key=lambda name: name != GOAL_MODEL)
-
-
-def _print_table(table: str) -> None:
-    print(f"\n{table}", flush=True)
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: round(one, 4) if isinstance(one, float) else one for name, one in asdict(value).items()}
-    raise TypeError(value)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from dataclasses import dataclass
 
@@ -20,7 +21,10 @@ _WINDOW = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Start and memory of one model. MB are 10^6 bytes; ``rss_grown_mb`` is the growth by the fleet's buffers."""
+    """Start and memory of one model. MB are 10^6 bytes; ``rss_grown_mb`` is the growth by the fleet's devices.
+
+    ``restart_s`` is the start with their state.
+    """
 
     name: str
     n_starts: int
@@ -35,6 +39,7 @@ class Footprint:
     n_forecasts: int
     rss_grown_mb: float
     pss_grown_mb: float
+    restart_s: float
 
 
 def measure(subject: Subject, n_starts: int, n_devices: int) -> Footprint:
@@ -45,18 +50,23 @@ def measure(subject: Subject, n_starts: int, n_devices: int) -> Footprint:
         with running_broker() as (port, _), running(subject, port, QOS) as process:
             starts_s.append(process.start_s)
             cpus_s.append(cpu_s(process.pid))
-    with running_broker() as (port, _), running(subject, port, QOS) as process:
-        starts_s.append(process.start_s)
-        cpus_s.append(cpu_s(process.pid))
-        time.sleep(SETTLE_S)
-        idle = memory(process.pid)
-        with Generator(port, Fleet(n_devices, QOS)) as generator:
-            n_forecasts = generator.send_minutes(N_MINUTES, _WINDOW)
-            if n_forecasts != n_devices * (N_MINUTES - 1):
-                msg = f"{n_forecasts} forecasts instead of {n_devices * (N_MINUTES - 1)}: the memory figure is invalid"
+    with tempfile.TemporaryDirectory(prefix="gapcast-bench-") as folder, running_broker() as (port, _):
+        state = {"GAPCAST_STATE__PATH": folder}
+        with running(subject, port, QOS, state) as process:
+            starts_s.append(process.start_s)
+            cpus_s.append(cpu_s(process.pid))
+            time.sleep(SETTLE_S)
+            idle = memory(process.pid)
+            with Generator(port, Fleet(n_devices, QOS)) as generator:
+                n_forecasts = generator.send_minutes(N_MINUTES, _WINDOW)
+            wanted = n_devices * (N_MINUTES - 1)
+            if n_forecasts != wanted:
+                msg = f"{n_forecasts} forecasts instead of {wanted}: the memory figure is invalid"
                 raise NotReadyError(msg)
             time.sleep(SETTLE_S)
             full = memory(process.pid)
+        with running(subject, port, QOS, state) as process:
+            restart_s = process.start_s
     return Footprint(
         subject.name,
         n_starts,
@@ -71,4 +81,5 @@ def measure(subject: Subject, n_starts: int, n_devices: int) -> Footprint:
         n_forecasts=n_forecasts,
         rss_grown_mb=full.rss_mb - idle.rss_mb,
         pss_grown_mb=full.pss_mb - idle.pss_mb,
+        restart_s=restart_s,
     )

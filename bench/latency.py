@@ -15,6 +15,7 @@ from bench import wire
 from bench.broker import running_broker
 from bench.fleet import Fleet, index_of
 from bench.load import Generator, connected, received
+from bench.process import cpu_s
 from bench.subject import Subject, running
 
 N_DEVICES = 1_000
@@ -30,7 +31,8 @@ class Latency:
     """Milliseconds over all readings of one run. ``n_missing`` had no answer within two seconds of the end.
 
     ``nodelay`` is the broker's ``set_tcp_nodelay``: without it (the default) it delays a small packet until
-    the previous one is acknowledged. ``sent_late_p99_ms`` shows how evenly the generator was able to send.
+    the previous one is acknowledged. ``cpu_us`` is the CPU time per reading, user and system of all threads.
+    ``sent_late_p99_ms`` shows how evenly the generator was able to send.
     """
 
     name: str
@@ -42,16 +44,19 @@ class Latency:
     p90_ms: float
     p99_ms: float
     max_ms: float
+    cpu_us: float
     sent_late_p99_ms: float
 
 
 def measure(subject: Subject, qos: int, measured_s: int, *, nodelay: bool) -> Latency:
     """Measure one subject on its own broker; ``nodelay`` is that broker's ``set_tcp_nodelay``."""
-    with running_broker(nodelay=nodelay) as (port, _), running(subject, port, qos):
+    with running_broker(nodelay=nodelay) as (port, _), running(subject, port, qos) as process:
         fleet = Fleet(N_DEVICES, qos)
         with Generator(port, fleet) as generator:
             generator.wait_until_answered()
-        late_ns, took_ns = send_evenly(port, fleet, (WARM_UP_S + measured_s) * PER_S)
+        before_s, n_readings = cpu_s(process.pid), (WARM_UP_S + measured_s) * PER_S
+        late_ns, took_ns = send_evenly(port, fleet, n_readings)
+        used_s = cpu_s(process.pid) - before_s
     late_ns, took_ns = late_ns[WARM_UP_S * PER_S :], took_ns[WARM_UP_S * PER_S :]
     answered_ns = took_ns[took_ns >= 0]
     p50, p90, p99, most = np.percentile(answered_ns, (50, 90, 99, 100)) / 1e6
@@ -65,6 +70,7 @@ def measure(subject: Subject, qos: int, measured_s: int, *, nodelay: bool) -> La
         p90_ms=float(p90),
         p99_ms=float(p99),
         max_ms=float(most),
+        cpu_us=1e6 * used_s / n_readings,
         sent_late_p99_ms=float(np.percentile(late_ns, 99) / 1e6),
     )
 

@@ -66,3 +66,14 @@ def memory(pid: int) -> Memory:
             rss_kib += int(value) if name == "Rss:" else 0
             pss_kib += int(value) if name == "Pss:" else 0
     return Memory(rss_kib / _KIB_PER_MB, pss_kib / _KIB_PER_MB)
+
+
+def peak_mb(pid: int) -> float:
+    """Return the most resident memory that a process and its present descendants have had, each for itself, in MB."""
+    peaks_kib = (
+        int(line.split()[1])
+        for one in family(pid)
+        for line in Path(_PROC, str(one), "status").read_text(encoding="ascii", errors="replace").splitlines()
+        if line.startswith("VmHWM:")
+    )
+    return sum(peaks_kib) / _KIB_PER_MB

@@ -30,18 +30,19 @@ def ceiling_table(paces: list[Pace]) -> str:
 
 
 def throughput_table(comparisons: list[Comparison], title: str = "throughput") -> str:
-    """Return throughput, ratio to the baseline and CPU time."""
-    head = (title, "QoS", "in flight", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
+    """Return throughput, CPU time and memory, and ratios to the baseline."""
+    head = (title, "QoS", "in flight", "readings/s", "ratio", "min–max", "CPU µs", "CPU ratio", "peak MB", "lost")
     rows = [
         (
             one.name,
             f"{one.qos}",
-            f"{one.window}",
+            f"{one.window:,}",
             f"{one.per_s:,.0f}",
             f"{one.ratio:.2f}",
-            f"{one.ratio_min:.2f}-{one.ratio_max:.2f}",
+            f"{one.ratio_min:.2f}–{one.ratio_max:.2f}",
             f"{one.cpu_us:.1f}",
             f"{one.ratio_cpu:.2f}",
+            f"{one.peak_mb:.0f}",
             f"{one.n_lost}",
         )
         for one in comparisons
@@ -49,33 +50,57 @@ def throughput_table(comparisons: list[Comparison], title: str = "throughput") -
     return markdown_table(head, rows)
 
 
-def latency_table(latencies: list[Latency]) -> str:
-    """Return the percentiles."""
+def latency_table(latencies: list[Latency], baseline: str) -> str:
+    """Return percentiles and CPU time, and their ratios to those of the one named ``baseline``."""
     head = (
-        "latency, 1,000 readings/s",
-        "QoS",
-        "broker's nodelay",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-        "max ms",
-        "readings",
-        "missing",
+        *("latency, 1,000 readings/s", "QoS", "broker's nodelay", "p50 ms", "ratio", "p90 ms", "p99 ms", "ratio"),
+        *("max ms", "CPU µs", "ratio", "missing"),
     )
-    rows = [
-        (
-            one.name,
-            f"{one.qos}",
-            "yes" if one.nodelay else "no",
-            f"{one.p50_ms:.2f}",
-            f"{one.p90_ms:.2f}",
-            f"{one.p99_ms:.2f}",
-            f"{one.max_ms:.1f}",
-            f"{one.n_readings:,}",
-            f"{one.n_missing}",
+    bases = {(one.qos, one.nodelay): one for one in latencies if one.name == baseline}
+    rows = []
+    for one in latencies:
+        base = bases[one.qos, one.nodelay]
+        rows.append(
+            (
+                one.name,
+                f"{one.qos}",
+                "yes" if one.nodelay else "no",
+                f"{one.p50_ms:.2f}",
+                f"{one.p50_ms / base.p50_ms:.1f}",
+                f"{one.p90_ms:.2f}",
+                f"{one.p99_ms:.2f}",
+                f"{one.p99_ms / base.p99_ms:.1f}",
+                f"{one.max_ms:.1f}",
+                f"{one.cpu_us:.0f}",
+                f"{one.cpu_us / base.cpu_us:.2f}",
+                f"{one.n_missing}",
+            )
         )
-        for one in latencies
-    ]
+    return markdown_table(head, rows)
+
+
+def summary_table(names: Sequence[str], comparisons: list[Comparison], latencies: list[Latency], baseline: str) -> str:
+    """Return the figures of ``names`` in the README, of the smallest window and of QoS 1, relative to ``baseline``."""
+    window = min(one.window for one in comparisons)
+    paces = {(one.name, one.qos): one for one in comparisons if one.window == window}
+    times = {one.name: one for one in latencies if one.qos == 1 and one.nodelay == latencies[-1].nodelay}
+    head = (
+        *(f"{window} in flight", "readings/s at QoS 0 / 1", "ratio to the echo"),
+        *("p50 / p99 at 1,000/s", "CPU at 1,000/s", "peak"),
+    )
+    rows = []
+    for name in names:
+        pace_0, pace_1, time = paces[name, 0], paces[name, 1], times[name]
+        rows.append(
+            (
+                name,
+                f"{pace_0.per_s:,.0f} / {pace_1.per_s:,.0f}",
+                f"{pace_0.ratio:.2f} / {pace_1.ratio:.2f}",
+                f"{time.p50_ms:.1f} / {time.p99_ms:.1f} ms",
+                f"{time.cpu_us:.0f} µs ({time.cpu_us / times[baseline].cpu_us:.1f})",
+                f"{max(pace_0.peak_mb, pace_1.peak_mb):.0f} MB",
+            )
+        )
     return markdown_table(head, rows)
 
 
@@ -132,27 +157,21 @@ def page_table(shown: list[PageFigures]) -> str:
 def footprint_table(footprints: list[Footprint]) -> str:
     """Return start times and memory."""
     head = (
-        "footprint",
-        "start s",
-        "min-max",
-        "CPU s",
-        "idle RSS MB",
-        "PSS MB",
-        "devices",
-        "RSS grown MB",
-        "PSS grown MB",
+        *("start and memory", "start s", "min–max", "CPU s", "idle RSS MB", "PSS MB"),
+        *("devices", "RSS grown MB", "kB per device", "restart with them s"),
     )
     rows = [
         (
             one.name,
             f"{one.start_s:.2f}",
-            f"{one.start_min_s:.2f}-{one.start_max_s:.2f}",
+            f"{one.start_min_s:.2f}–{one.start_max_s:.2f}",
             f"{one.start_cpu_s:.2f}",
             f"{one.rss_idle_mb:.1f}",
             f"{one.pss_idle_mb:.1f}",
             f"{one.n_devices:,}",
             f"{one.rss_grown_mb:.1f}",
-            f"{one.pss_grown_mb:.1f}",
+            f"{1e3 * one.rss_grown_mb / one.n_devices:.0f}",
+            f"{one.restart_s:.2f}",
         )
         for one in footprints
     ]

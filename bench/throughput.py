@@ -10,19 +10,23 @@ from dataclasses import dataclass
 from bench.broker import running_broker
 from bench.fleet import Fleet
 from bench.load import Generator
-from bench.process import cpu_s
+from bench.process import cpu_s, peak_mb
 from bench.subject import Subject, running
 from bench.transports import BrokerTransport, listener_for
 
 N_DEVICES = 1_000
-#: Readings in flight. At QoS 1 paho scans its table of them on every acknowledgement, so the echo is
-#: fastest with few; gapcast's batches profit from many. Both are measured, and the echo's best is the baseline.
-WINDOWS = {0: (2_000,), 1: (100, 1_000)}
+#: Readings in flight. A subject is compared with the echo of as many: with more at QoS 1, paho scans a longer table of
+#: them on every acknowledgement, and gapcast's batches grow.
+WINDOWS = (256, 2_000)
+LEVELS = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Figures of one block of a run. CPU times are user and system time of all threads, in microseconds per message."""
+    """Figures of one block of a run. CPU times are user and system time of all threads, in microseconds per message.
+
+    ``peak_mb`` is the most resident memory of the process and its descendants.
+    """
 
     name: str
     qos: int
@@ -33,6 +37,7 @@ class Pace:
     generator_cpu_us: float
     answer_bytes: float
     n_lost: int
+    peak_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ def _measure(block: Block, pid: int | None, broker_pid: int, generator: Generato
         generator_cpu_us=used_us[2] / n_answered,
         answer_bytes=n_bytes / n_answered,
         n_lost=generator.n_unanswered - n_unanswered,
+        peak_mb=peak_mb(pid) if pid else 0.0,
     )
 
 
@@ -108,9 +114,9 @@ def _measure_and_print(block: Block) -> Pace:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One subject over all rounds of one QoS: medians, and ratios to the best echo of the same round.
+    """One subject over all rounds of one QoS and window: medians, and ratios to the baseline of the same round.
 
-    ``ratio_cpu`` is the echo's CPU time per message divided by this one's: above 1 is cheaper than the echo.
+    ``ratio_cpu`` is this one's CPU time per message divided by the baseline's: above 1 is more expensive.
     """
 
     name: str
@@ -122,31 +128,30 @@ class Comparison:
     generator_cpu_us: float
     answer_bytes: float
     n_lost: int
+    peak_mb: float
     ratio: float
     ratio_min: float
     ratio_max: float
     ratio_cpu: float
 
 
-def compare(rounds: list[list[Pace]], echoes: set[str]) -> list[Comparison]:
-    """Summarise rounds; the baseline is the one named in ``echoes`` (at whichever window) with the best median pace.
+def compare(rounds: list[list[Pace]], baseline: str) -> list[Comparison]:
+    """Summarise rounds; each subject is compared with the one named ``baseline`` at the same window.
 
     >>> def pace(name, per_s, cpu_us):
-    ...     return Pace(name, 0, 9, per_s, cpu_us, 5.0, 3.0, 80.0, 0)
+    ...     return Pace(name, 0, 9, per_s, cpu_us, 5.0, 3.0, 80.0, 0, 23.0)
     >>> rounds = [[pace("echo", 100, 10), pace("gapcast", 90, 12)], [pace("echo", 200, 10), pace("gapcast", 160, 12)]]
-    >>> [(one.name, one.per_s, round(one.ratio, 2), round(one.ratio_cpu, 2)) for one in compare(rounds, {"echo"})]
-    [('echo', 150.0, 1.0, 1.0), ('gapcast', 125.0, 0.85, 0.83)]
+    >>> [(one.name, one.per_s, round(one.ratio, 2), round(one.ratio_cpu, 2)) for one in compare(rounds, "echo")]
+    [('echo', 150.0, 1.0, 1.0), ('gapcast', 125.0, 0.85, 1.2)]
     """
     columns = list(zip(*rounds, strict=True))
-    echo = max(
-        (column for column in columns if column[0].name in echoes),
-        key=lambda column: statistics.median(pace.per_s for pace in column),
-    )
-    return [_summarise(column, echo) for column in columns]
+    bases = {column[0].window: column for column in columns if column[0].name == baseline}
+    return [_summarise(column, bases[column[0].window]) for column in columns]
 
 
-def _summarise(column: tuple[Pace, ...], echo: tuple[Pace, ...]) -> Comparison:
-    ratios = [one.per_s / base.per_s for one, base in zip(column, echo, strict=True)]
+def _summarise(column: tuple[Pace, ...], base: tuple[Pace, ...]) -> Comparison:
+    pairs = list(zip(column, base, strict=True))
+    ratios = [one.per_s / other.per_s for one, other in pairs]
     return Comparison(
         column[0].name,
         column[0].qos,
@@ -157,8 +162,9 @@ def _summarise(column: tuple[Pace, ...], echo: tuple[Pace, ...]) -> Comparison:
         generator_cpu_us=statistics.median(pace.generator_cpu_us for pace in column),
         answer_bytes=statistics.median(pace.answer_bytes for pace in column),
         n_lost=sum(pace.n_lost for pace in column),
+        peak_mb=max(pace.peak_mb for pace in column),
         ratio=statistics.median(ratios),
         ratio_min=min(ratios),
         ratio_max=max(ratios),
-        ratio_cpu=statistics.median(base.cpu_us / one.cpu_us for one, base in zip(column, echo, strict=True)),
+        ratio_cpu=statistics.median(one.cpu_us / other.cpu_us for one, other in pairs),
     )
