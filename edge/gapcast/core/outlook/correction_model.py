@@ -57,7 +57,7 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     gain = direction / (FORGETTING + spread)[:, np.newaxis]
     covariance -= gain[:, :, np.newaxis] * direction[:, np.newaxis]
     covariance *= 1 / FORGETTING
-    variance = np.einsum("nii->ni", covariance)
+    variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
     excessive = variance > PRIOR * _TOLERANCE
     if excessive.any():
         # A column that says nothing would grow without bound by forgetting (covariance windup).

@@ -17,14 +17,15 @@ from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.learning.device_rows import rounds_of
+from gapcast.core.learning.device_rows import RowIndex, rounds_of
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, ModelMeans, Outlook, Outlooks
+from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, MEAN, N_COLUMNS, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
 from gapcast.core.predictor import Predictor, run_model
@@ -70,7 +71,7 @@ class OutlookPart:
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
         self._n_levels = len(levels)
-        self._levels = [levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)]
+        self._levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
         self._agreement = Agreement(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
@@ -95,11 +96,12 @@ class OutlookPart:
         which = np.flatnonzero(np.asarray(accepted.rows, dtype=np.int64) < self.options.max_devices)
         if not which.size:
             return None
-        published = self._agreement.published(forecasts, which)
+        of = row_index(which)
+        published = self._agreement.published(forecasts, of)
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
-        inputs = self._inputs(accepted, windows[which], which, uncontrolled, week)
-        kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, 4)), np.empty(len(which))
+        inputs = self._inputs(accepted, windows[of], of, uncontrolled, week)
+        kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, N_COLUMNS)), np.empty(len(which))
         for at in rounds_of(inputs.rows):
             self.learn()
             one = inputs.select(at)
@@ -138,24 +140,25 @@ class OutlookPart:
     def _finish(self, one: OutlookInputs, made: CorrectedOutlooks, published: PublishedValues) -> None:
         """Make the outlooks ``made`` consistent, in place; replace impossible ones, and reset their devices' state."""
         self._agreement.agree(made.kw, published, made.floor_kw)
-        bad = np.flatnonzero(self._agreement.impossible(made.kw))
+        bad = self._agreement.impossible(made.kw)
         if bad.size:
             last_kw = one.windows[bad, -1].astype(np.float64)
             kw = self._agreement.persistence(last_kw, len(self._leads_min))
             floor_kw = kw[:, 0, 0, LOWER]
-            one.base_kw[bad] = kw[..., [MEAN, MEDIAN]]
+            one.base_kw[bad] = kw[..., CENTRES]
             self._agreement.agree(kw, published.select(bad), floor_kw)
             made.kw[bad] = kw
             made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
             self.online.reset(one.rows[bad])
 
     def _inputs(
-        self, accepted: AcceptedBatch, windows: F32, which: I64, published: PublishedValues, week: WeekHistory | None
+        self, accepted: AcceptedBatch, windows: F32, of: RowIndex, published: PublishedValues, week: WeekHistory | None
     ) -> OutlookInputs:
-        minutes = np.asarray(accepted.minutes, dtype=np.int64)[which]
-        is_measured = np.ones(len(accepted.devices), dtype=bool)
-        is_measured[accepted.filled] = False
-        rows = np.asarray(accepted.rows, dtype=np.int64)[which]
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)[of]
+        is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
+        if accepted.filled:
+            is_measured[accepted.filled] = False
+        rows = np.asarray(accepted.rows, dtype=np.int64)[of]
         history = history_of(self.model, week, rows.tolist(), minutes, windows[:, :, 0])
         model_kw, quantiles_kw = self._predict(windows, minutes, history)
         base = self._agreement.base(model_kw, published)
@@ -163,7 +166,7 @@ class OutlookPart:
             rows=rows + 1,
             minutes=minutes,
             windows=windows[:, :, 0],
-            is_measured=is_measured[which],
+            is_measured=is_measured[of],
             model_kw=model_kw,
             quantiles_kw=quantiles_kw,
             base_kw=base.kw,
@@ -180,7 +183,7 @@ class OutlookPart:
         measured = windows[:, -context:, : self._n_measured]
         inputs = assemble(measured, minutes, self.model.features, self._zone)
         n, k = len(windows), len(self._leads_min)
-        kw, quantiles_to_kw = np.empty((n, k, 2, 4)), np.empty((n, k, self._n_levels))
+        kw, quantiles_to_kw = np.empty((n, k, 2, N_COLUMNS)), np.empty((n, k, self._n_levels))
         for part in (np.s_[first : first + _N_ROWS] for first in range(0, len(windows), _N_ROWS)):
             prediction = run_model(self.model, inputs[part], None if history is None else history[part])
             means = prediction.mean, prediction.mean_to
@@ -193,7 +196,7 @@ class OutlookPart:
                 rising = np.sort(quantiles_kw, axis=-1)
                 kw[part, :, kind, LOWER:] = rising[:, :, self._levels]
                 quantiles_to_kw[part] = rising
-        bad = np.flatnonzero(self._agreement.impossible(kw))
+        bad = self._agreement.impossible(kw)
         if bad.size:
             last_kw = windows[bad, -1, 0].astype(np.float64)
             kw[bad], quantiles_to_kw[bad] = self._agreement.persistence(last_kw, k), last_kw[:, np.newaxis, np.newaxis]

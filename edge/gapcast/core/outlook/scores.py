@@ -16,7 +16,7 @@ from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.summary import EVER, LAST_DAY, Period
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
 
 #: The sums, in the order of their columns.
 SUMS = ("n", "squared", "absolute", "bias", "persistence squared", "persistence absolute", "window squared",
@@ -91,26 +91,26 @@ def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[n
     ``kw`` ``[N, K, 2, 4]`` are the published values, ``actual_kw`` ``[N, K, 2]`` the outcomes. Only the entries with
     ``is_due`` ``[N, K]`` count.
     """
-    errors = np.minimum(np.maximum(kw - actual_kw[..., np.newaxis], -_LARGEST_KW), _LARGEST_KW)
-    last, window = (
-        np.minimum(np.maximum(one[:, :, np.newaxis] - actual_kw, -_LARGEST_KW), _LARGEST_KW) for one in before
-    )
-    lower, median, upper = errors[..., LOWER], errors[..., MEDIAN], errors[..., UPPER]
+    errors = np.empty((*actual_kw.shape, N_COLUMNS + len(before)))
+    np.subtract(kw, actual_kw[..., np.newaxis], out=errors[..., :N_COLUMNS])
+    for column, baseline_kw in enumerate(before, start=N_COLUMNS):
+        np.subtract(baseline_kw[:, :, np.newaxis], actual_kw, out=errors[..., column])
+    errors = np.minimum(np.maximum(errors, -_LARGEST_KW), _LARGEST_KW)
+    lower, upper = errors[..., LOWER], errors[..., UPPER]
+    squared, absolute = errors * errors, np.abs(errors)
     new = np.empty((*actual_kw.shape, len(SUMS)))
     new[..., 0] = 1.0
-    new[..., 1] = errors[..., MEAN] ** 2
-    new[..., 2] = np.abs(median)
-    new[..., 3] = errors[..., MEAN]
-    new[..., 4], new[..., 5] = last**2, np.abs(last)
-    new[..., 6], new[..., 7] = window**2, np.abs(window)
+    new[..., 1], new[..., 2], new[..., 3] = squared[..., MEAN], absolute[..., MEDIAN], errors[..., MEAN]
+    new[..., 4:8:2], new[..., 5:8:2] = squared[..., N_COLUMNS:], absolute[..., N_COLUMNS:]
     new[..., 8] = (
         np.maximum((1 - LOWER_LEVEL) * lower, -LOWER_LEVEL * lower)
-        + np.abs(median) / 2
+        + absolute[..., MEDIAN] / 2
         + np.maximum((1 - UPPER_LEVEL) * upper, -UPPER_LEVEL * upper)
     ) / 3
     new[..., 9] = (lower <= 0) & (upper >= 0)
     new[..., 10] = upper - lower
-    new *= is_due[:, :, np.newaxis, np.newaxis]
+    if not is_due.all():
+        new *= is_due[:, :, np.newaxis, np.newaxis]
     sums[:, 0] += new
     sums[:, 1] *= np.where(is_due, _KEPT, 1.0)[:, :, np.newaxis, np.newaxis]
     sums[:, 1] += new
