@@ -6,7 +6,8 @@ They are those of :func:`gapcast.core.demand.document.demand_document`; the fiel
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -14,23 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.demand.demand import F64, SOURCES, Demands, WindowDemands
-from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, NEXT, W_PER_KW, WINDOW_FIELDS
+from gapcast.core.demand.document import (
+    AFTER,
+    DEMAND_FIELDS,
+    DEMAND_SCHEMA,
+    NEXT,
+    RUNNING_FIELDS,
+    W_PER_KW,
+    WINDOW_FIELDS,
+)
 from gapcast.core.forecast import DECIMALS
+from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
 
-#: The values of a field, as JSON or as numbers that are written as they are.
-Column = Iterable[Any]
 _TEXT = json.dumps
 _SOURCES = [_TEXT(source.value) for source in SOURCES]
-
-
-def _rounded(column: F64) -> list[float]:
-    values: list[float] = column.round(DECIMALS).tolist()
-    return values
-
-
-def _or_null(column: F64) -> list[float | str]:
-    return [value if value == value else "null" for value in _rounded(column)]  # noqa: PLR0124 - NaN differs from itself
+#: Powers and probabilities that may be unknown.
+_NULLABLE = {field.name for field in (*DEMAND_FIELDS, *WINDOW_FIELDS) if field.is_nullable}
+#: The numbers of a window, and beside the windows, that are rounded. ``risk`` is written as it is.
+_NUMBERS = [field.name for field in RUNNING_FIELDS if field.type is FieldType.NUMBER]
+_OTHER_NUMBERS = [field.name for field in AFTER if field.type is FieldType.NUMBER and field.name != "risk"]
+#: The values of a field, as JSON or as numbers that are written as they are.
+Columns = dict[str, Iterable[Any]]
 
 
 def _minutes(column: NDArray[np.int64]) -> list[str]:
@@ -39,36 +45,24 @@ def _minutes(column: NDArray[np.int64]) -> list[str]:
     return [labels[minute] for minute in minutes]
 
 
-#: The columns of the fields of a window.
-_WINDOW: dict[str, Callable[[WindowDemands], Column]] = {
-    "window_start": lambda windows: _minutes(windows.start_minutes),
-    "window_end": lambda windows: _minutes(windows.end_minutes),
-    "elapsed_min": lambda windows: windows.elapsed_min.tolist(),
-    "so_far_kw": lambda windows: _or_null(windows.so_far_kw),
-    "expected_kw": lambda windows: _rounded(windows.expected_kw),
-    "lower_kw": lambda windows: _rounded(windows.lower_kw),
-    "median_kw": lambda windows: _rounded(windows.median_kw),
-    "upper_kw": lambda windows: _rounded(windows.upper_kw),
-    "limit_kw": lambda windows: _or_null(windows.limit_kw),
-    "limit_source": lambda windows: [_SOURCES[code] for code in windows.sources.tolist()],
-    "p_exceed": lambda windows: _rounded(windows.p_exceed),
-    "headroom_w": lambda windows: np.floor(windows.headroom_kw * W_PER_KW).astype(np.int64).tolist(),
-}
+def _rounded(columns: Sequence[tuple[str, F64]]) -> Columns:
+    """Return all ``columns``, of a name and its values, rounded at once."""
+    rounded = np.array([values for _, values in columns]).round(DECIMALS).tolist()
+    return {
+        name: [value if value == value else "null" for value in values] if name in _NULLABLE else values  # noqa: PLR0124 - NaN differs from itself
+        for (name, _), values in zip(columns, rounded, strict=True)
+    }
 
-#: The columns of the other fields.
-_OTHERS: dict[str, Callable[[Demands], Column]] = {
-    "v": lambda demands: repeat(DEMAND_SCHEMA),
-    "device": lambda demands: map(_TEXT, demands.devices),
-    "observed_at": lambda demands: _minutes(demands.observed_minutes),
-    "issued_at": lambda demands: repeat(_TEXT(instant_label(demands.issued_at_ms))),
-    "model": lambda demands: repeat(_TEXT(demands.model.name)),
-    "model_version": lambda demands: repeat(_TEXT(demands.model.version)),
-    "risk": lambda demands: demands.risk.tolist(),
-    "month_peak_kw": lambda demands: _or_null(demands.month_peak_kw),
-    "fuse_kw": lambda demands: _or_null(demands.fuse_kw),
-    "p_fuse": lambda demands: _or_null(demands.p_fuse),
-    "valid_until": lambda demands: _minutes(demands.valid_until_minutes),
-}
+
+def _columns_of(windows: WindowDemands, numbers: Columns) -> Columns:
+    """Return the columns of ``windows``, whose ``numbers`` are rounded."""
+    return numbers | {
+        "window_start": _minutes(windows.start_minutes),
+        "window_end": _minutes(windows.end_minutes),
+        "elapsed_min": windows.elapsed_min.tolist(),
+        "limit_source": [_SOURCES[code] for code in windows.sources.tolist()],
+        "headroom_w": map(math.floor, (windows.headroom_kw * W_PER_KW).tolist()),
+    }
 
 
 #: A document, with a placeholder for each value.
@@ -82,9 +76,21 @@ _TEMPLATE = ",".join(
 
 def demand_payloads(demands: Demands) -> list[bytes]:
     """Return the document of each of ``demands`` as JSON."""
-    columns = [
-        _OTHERS[field.name](demands) if field.name in _OTHERS else _WINDOW[field.name](demands.running)
-        for field in DEMAND_FIELDS
-    ]
-    columns += [_WINDOW[field.name](demands.next) for field in WINDOW_FIELDS]
-    return [(_TEMPLATE % values).encode() for values in zip(*columns, strict=False)]
+    windows = demands.running, demands.next
+    running, following = (
+        _columns_of(one, _rounded([(name, getattr(one, name)) for name in _NUMBERS])) for one in windows
+    )
+    columns = running | _rounded([(name, getattr(demands, name)) for name in _OTHER_NUMBERS])
+    columns |= {
+        "v": repeat(DEMAND_SCHEMA),
+        "device": map(_TEXT, demands.devices),
+        "observed_at": _minutes(demands.observed_minutes),
+        "issued_at": repeat(_TEXT(instant_label(demands.issued_at_ms))),
+        "model": repeat(_TEXT(demands.model.name)),
+        "model_version": repeat(_TEXT(demands.model.version)),
+        "risk": demands.risk.tolist(),
+        "valid_until": _minutes(demands.valid_until_minutes),
+    }
+    of_documents = [columns[field.name] for field in DEMAND_FIELDS]
+    of_documents += [following[field.name] for field in WINDOW_FIELDS]
+    return [(_TEMPLATE % values).encode() for values in zip(*of_documents, strict=False)]

@@ -39,7 +39,7 @@ class LiveScores:
         """Add the running windows of ``demands``, of the devices of ``rows`` ``[N]``, at the readings ``last_kw``."""
         running = demands.running
         window_min = running.end_minutes - running.start_minutes
-        power_kw = np.stack((running.so_far_kw, last_kw), axis=1)
+        power_kw = np.array((running.so_far_kw, last_kw)).T
         waiting = scores.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
         self.state.index(rows)
         starts, arrays = self.state.arrays["start"], self.state.arrays["waiting"]

@@ -188,8 +188,8 @@ class OnlineOutlook:
             n_outcomes = arrays["n_outcomes"][at]
             actual_kw = self._score(at, windows, due)
             log_width = arrays["log_width"][at]
-            missed = (actual_kw < due.kw[..., LOWER]) | (actual_kw > due.kw[..., UPPER])
-            moved = conformal_interval.updated_log_width(log_width, n_outcomes[:, :, np.newaxis], missed.astype(np.float64))
+            missed = ((actual_kw < due.kw[..., LOWER]) | (actual_kw > due.kw[..., UPPER])).astype(np.float64)
+            moved = conformal_interval.updated_log_width(log_width, n_outcomes[:, :, np.newaxis], missed)
             np.copyto(log_width, moved, where=due.is_due[:, :, np.newaxis])
             state.write_back("log_width", at, log_width)
             if self._options.learns:
