@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -39,24 +40,32 @@ _OTHER_NUMBERS = [field.name for field in AFTER if field.type is FieldType.NUMBE
 Columns = dict[str, Iterable[Any]]
 
 
-def _minutes(column: NDArray[np.int64]) -> list[str]:
-    minutes = column.tolist()
-    labels = {minute: f'"{minute_label(minute)}"' for minute in set(minutes)}
-    return [labels[minute] for minute in minutes]
+@lru_cache(maxsize=1_024)
+def _minute(minute: int) -> str:
+    return f'"{minute_label(minute)}"'
 
 
-def _rounded(columns: Sequence[tuple[str, F64]]) -> Columns:
-    """Return all ``columns``, of a name and its values, rounded at once."""
-    rounded = np.array([values for _, values in columns]).round(DECIMALS).tolist()
+def _minutes(column: NDArray[np.int64]) -> Iterable[str]:
+    return map(_minute, column.tolist())
+
+
+def _rounded(columns: Sequence[F64]) -> list[list[float]]:
+    """Return all ``columns`` rounded at once."""
+    rounded: list[list[float]] = np.array(columns).round(DECIMALS).tolist()
+    return rounded
+
+
+def _named(names: Sequence[str], columns: Iterable[list[float]]) -> Columns:
+    """Return rounded ``columns`` by name, with ``null`` for unknown values."""
     return {
         name: [value if value == value else "null" for value in values] if name in _NULLABLE else values  # noqa: PLR0124 - NaN differs from itself
-        for (name, _), values in zip(columns, rounded, strict=True)
+        for name, values in zip(names, columns, strict=True)
     }
 
 
-def _columns_of(windows: WindowDemands, numbers: Columns) -> Columns:
+def _columns_of(windows: WindowDemands, numbers: list[list[float]]) -> Columns:
     """Return the columns of ``windows``, whose ``numbers`` are rounded."""
-    return numbers | {
+    return _named(_NUMBERS, numbers) | {
         "window_start": _minutes(windows.start_minutes),
         "window_end": _minutes(windows.end_minutes),
         "elapsed_min": windows.elapsed_min.tolist(),
@@ -76,11 +85,11 @@ _TEMPLATE = ",".join(
 
 def demand_payloads(demands: Demands) -> list[bytes]:
     """Return the document of each of ``demands`` as JSON."""
-    windows = demands.running, demands.next
-    running, following = (
-        _columns_of(one, _rounded([(name, getattr(one, name)) for name in _NUMBERS])) for one in windows
-    )
-    columns = running | _rounded([(name, getattr(demands, name)) for name in _OTHER_NUMBERS])
+    of_demands = ((demands.running, _NUMBERS), (demands.next, _NUMBERS), (demands, _OTHER_NUMBERS))
+    numbers = _rounded([getattr(one, name) for one, names in of_demands for name in names])
+    n = len(_NUMBERS)
+    following = _columns_of(demands.next, numbers[n : 2 * n])
+    columns = _columns_of(demands.running, numbers[:n]) | _named(_OTHER_NUMBERS, numbers[2 * n :])
     columns |= {
         "v": repeat(DEMAND_SCHEMA),
         "device": map(_TEXT, demands.devices),

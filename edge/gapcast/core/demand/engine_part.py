@@ -39,7 +39,7 @@ from gapcast.core.demand.window_forecasts import (
     minutes_ahead,
     window_demands,
 )
-from gapcast.core.learning.device_rows import DeviceRows, rounds_of
+from gapcast.core.learning.device_rows import ALL, DeviceRows, rounds_of
 from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.predictor import ModelIdentity
@@ -162,18 +162,18 @@ class DemandPart:
         kw = np.empty((2, n, len(LEVELS)))
         for at in rounds_of(inputs.rows):
             self.learn()
-            part = inputs.select(at)
+            part = inputs if at is ALL else inputs.select(at)
             kw[:, at] = self._sound_quantiles(part, shares[:, at])
             self._unlearned = part._replace(ahead_from=part.ahead_from[0], ahead_to=part.ahead_to[0])
         return PowerDistributions(kw.reshape(2 * n, -1))
 
     def _sound_quantiles(self, inputs: RemainingInputs, shares: F64) -> F64:
         """Return the quantiles ``[2, N, J]`` of the rests; what was learned is reset where it gives none."""
-        kw = self.power.distributions(inputs, shares).kw.reshape(2, -1, len(LEVELS))
+        kw = self.power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
         if not np.abs(kw).max() <= _MOST_KW:
             bad = np.flatnonzero(~(np.abs(kw) <= _MOST_KW).all(axis=(0, 2)))
             self.power.state.reset(inputs.rows[bad])
-            kw = self.power.distributions(inputs, shares).kw.reshape(2, -1, len(LEVELS))
+            kw = self.power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
         return kw
 
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:

@@ -30,7 +30,7 @@ from gapcast.core.demand.mean_shares import MeanShares
 from gapcast.core.demand.model_quantiles import NODES, ModelQuantiles
 from gapcast.core.demand.power_scale import scaled, unscaled
 from gapcast.core.demand.remaining_inputs import RemainingInputs
-from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.device_rows import DeviceRows, RowIndex
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import I64, MAX_FILL_MIN
@@ -80,22 +80,30 @@ class RemainingPower:
             }
         )
 
-    def distributions(self, inputs: RemainingInputs, shares: F64 | None = None) -> PowerDistributions:
-        """Return the distribution of the mean power over the minutes of each of ``inputs``, ``[N]`` or ``[S * N]``.
+    def distributions(self, inputs: RemainingInputs) -> PowerDistributions:
+        """Return the distribution of the mean power over the minutes of each of ``inputs``, ``[N]`` or ``[S * N]``."""
+        running = np.flatnonzero(inputs.ahead_from == 0)
+        shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
+        return self._distributions(inputs, shares, row_index(running), row_index(running % len(inputs.rows)))
 
-        ``shares`` ``[..., N, K]`` are those of :attr:`means` in it, None if they are not known yet.
+    def of_windows(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
+        """Return the distributions of the rests of running windows and of later windows, ``[S * N]``.
+
+        The first of the S means of ``inputs`` are of the former. ``shares`` ``[S, N, K]`` are those of :attr:`means`.
         """
+        running = slice(len(inputs.rows))
+        return self._distributions(inputs, shares, running, running)
+
+    def _distributions(self, inputs: RemainingInputs, shares: F64, at: RowIndex, of: RowIndex) -> PowerDistributions:
+        """Return the distributions of ``inputs``; those ``at`` are of running windows, of the readings ``of``."""
         self.state.index(inputs.rows)
-        if shares is None:
-            shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
         points = self._points(inputs, shares)
         z = (points[:, np.newaxis] @ self._of_prior)[:, 0]  # row by row: the same in any batch
-        running = np.flatnonzero(inputs.ahead_from == 0)
-        if running.size:
-            at, of = row_index(running), row_index(running % len(inputs.rows))
+        rows, points_at = inputs.rows[of], points[at]
+        if rows.size:
             part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
-            situations = situations_of(inputs.minutes[of], inputs.windows[of], points[at, self._median])
-            z[at] = self._calibrated(inputs.rows[of], part, situations, points[at], LOG_ODDS)
+            situations = situations_of(inputs.minutes[of], inputs.windows[of], points_at[:, self._median])
+            z[at] = self._calibrated(rows, part, situations, points_at, LOG_ODDS)
         kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
         kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]

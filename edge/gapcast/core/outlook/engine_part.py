@@ -17,7 +17,7 @@ from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.learning.device_rows import RowIndex, rounds_of
+from gapcast.core.learning.device_rows import ALL, RowIndex, rounds_of
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
@@ -104,7 +104,7 @@ class OutlookPart:
         kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, N_COLUMNS)), np.empty(len(which))
         for at in rounds_of(inputs.rows):
             self.learn()
-            one = inputs.select(at)
+            one = inputs if at is ALL else inputs.select(at)
             made = self.online.correct(one)
             self._finish(one, made, uncontrolled.select(at))
             self._unlearned, kw[at], floor_kw[at] = (one, made), made.kw, made.floor_kw

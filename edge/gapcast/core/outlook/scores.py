@@ -21,6 +21,7 @@ from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, N_COLUMNS, UP
 #: The sums, in the order of their columns.
 SUMS = ("n", "squared", "absolute", "bias", "persistence squared", "persistence absolute", "window squared",
         "window absolute", "pinball", "hits", "width")  # fmt: skip
+_N, _HITS = SUMS.index("n"), SUMS.index("hits")
 _KEPT = 1 - 1 / DAY_MIN
 #: Errors are clipped to this magnitude, so that one absurd reading does not spoil the sums for good.
 _LARGEST_KW = 1e6
@@ -80,6 +81,31 @@ class Baselines(NamedTuple):
     window_kw: F64
 
 
+def _of_errors() -> F64:
+    """Return the matrix from the errors of an outlook's columns and of the baselines, their sizes and their squares.
+
+    It gives all sums but the number and the hits. The loss of a quantile is ``(1 / 2 - level)`` times its error plus
+    half of its size.
+    """
+    last, window = N_COLUMNS, N_COLUMNS + 1
+    error, size, square = np.eye(3 * (N_COLUMNS + 2)).reshape(3, N_COLUMNS + 2, -1)
+    losses = [
+        (0.5 - level) * error[column] + size[column] / 2
+        for column, level in ((LOWER, LOWER_LEVEL), (MEDIAN, 0.5), (UPPER, UPPER_LEVEL))
+    ]
+    nothing = np.zeros_like(error[0])
+    return np.stack(
+        (
+            nothing, square[MEAN], size[MEDIAN], error[MEAN], square[last], size[last], square[window], size[window],
+            np.sum(losses, axis=0) / 3, nothing, error[UPPER] - error[LOWER],
+        ),
+        axis=1,
+    )  # fmt: skip
+
+
+_OF_ERRORS: F64 = _of_errors()
+
+
 def initial_sums(n_leads: int) -> F64:
     """Return the first sums, ``[2, K, 2, sums]``: of all time and of a day, by lead time and kind."""
     return np.zeros((2, n_leads, 2, len(SUMS)))
@@ -91,24 +117,19 @@ def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[n
     ``kw`` ``[N, K, 2, 4]`` are the published values, ``actual_kw`` ``[N, K, 2]`` the outcomes. Only the entries with
     ``is_due`` ``[N, K]`` count.
     """
-    errors = np.empty((*actual_kw.shape, N_COLUMNS + len(before)))
+    n_errors = len(_OF_ERRORS) // 3
+    of_errors = np.empty((*actual_kw.shape, len(_OF_ERRORS)))
+    errors, sizes = of_errors[..., :n_errors], of_errors[..., n_errors : 2 * n_errors]
     np.subtract(kw, actual_kw[..., np.newaxis], out=errors[..., :N_COLUMNS])
     for column, baseline_kw in enumerate(before, start=N_COLUMNS):
         np.subtract(baseline_kw[:, :, np.newaxis], actual_kw, out=errors[..., column])
-    errors = np.minimum(np.maximum(errors, -_LARGEST_KW), _LARGEST_KW)
-    lower, upper = errors[..., LOWER], errors[..., UPPER]
-    squared, absolute = errors * errors, np.abs(errors)
-    new = np.empty((*actual_kw.shape, len(SUMS)))
-    new[..., 0] = 1.0
-    new[..., 1], new[..., 2], new[..., 3] = squared[..., MEAN], absolute[..., MEDIAN], errors[..., MEAN]
-    new[..., 4:8:2], new[..., 5:8:2] = squared[..., N_COLUMNS:], absolute[..., N_COLUMNS:]
-    new[..., 8] = (
-        np.maximum((1 - LOWER_LEVEL) * lower, -LOWER_LEVEL * lower)
-        + absolute[..., MEDIAN] / 2
-        + np.maximum((1 - UPPER_LEVEL) * upper, -UPPER_LEVEL * upper)
-    ) / 3
-    new[..., 9] = (lower <= 0) & (upper >= 0)
-    new[..., 10] = upper - lower
+    np.maximum(errors, -_LARGEST_KW, out=errors)
+    np.minimum(errors, _LARGEST_KW, out=errors)
+    np.abs(errors, out=sizes)
+    np.multiply(errors, errors, out=of_errors[..., 2 * n_errors :])
+    new = (of_errors.reshape(-1, len(_OF_ERRORS)) @ _OF_ERRORS).reshape(*actual_kw.shape, -1)
+    new[..., _N] = 1.0
+    new[..., _HITS] = (errors[..., LOWER] <= 0) & (errors[..., UPPER] >= 0)
     if not is_due.all():
         new *= is_due[:, :, np.newaxis, np.newaxis]
     sums[:, 0] += new
