@@ -1,4 +1,4 @@
-"""The documents of a batch of demands as JSON, written column by column: a third of the time of one by one.
+"""The documents of a batch of demands as JSON, rounded at once and written by one template.
 
 They are those of :func:`gapcast.core.demand.document.demand_document`; the fields are declared there.
 """
@@ -7,73 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import repeat
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gapcast.core.demand.demand import F64, SOURCES, Demands, WindowDemands
-from gapcast.core.demand.document import (
-    AFTER,
-    DEMAND_FIELDS,
-    DEMAND_SCHEMA,
-    NEXT,
-    RUNNING_FIELDS,
-    W_PER_KW,
-    WINDOW_FIELDS,
-)
+from gapcast.core.demand.demand import SOURCES, Demands
+from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, NEXT, W_PER_KW, WINDOW_FIELDS
 from gapcast.core.forecast import DECIMALS
-from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
 
 _TEXT = json.dumps
 _SOURCES = [_TEXT(source.value) for source in SOURCES]
-#: Powers and probabilities that may be unknown.
-_NULLABLE = {field.name for field in (*DEMAND_FIELDS, *WINDOW_FIELDS) if field.is_nullable}
-#: The numbers of a window, and beside the windows, that are rounded. ``risk`` is written as it is.
-_NUMBERS = [field.name for field in RUNNING_FIELDS if field.type is FieldType.NUMBER]
-_OTHER_NUMBERS = [field.name for field in AFTER if field.type is FieldType.NUMBER and field.name != "risk"]
-#: The values of a field, as JSON or as numbers that are written as they are.
-Columns = dict[str, Iterable[Any]]
-
-
-@lru_cache(maxsize=1_024)
-def _minute(minute: int) -> str:
-    return f'"{minute_label(minute)}"'
-
-
-def _minutes(column: NDArray[np.int64]) -> Iterable[str]:
-    return map(_minute, column.tolist())
-
-
-def _rounded(columns: Sequence[F64]) -> list[list[float]]:
-    """Return all ``columns`` rounded at once."""
-    rounded: list[list[float]] = np.array(columns).round(DECIMALS).tolist()
-    return rounded
-
-
-def _named(names: Sequence[str], columns: Iterable[list[float]]) -> Columns:
-    """Return rounded ``columns`` by name, with ``null`` for unknown values."""
-    return {
-        name: [value if value == value else "null" for value in values] if name in _NULLABLE else values  # noqa: PLR0124 - NaN differs from itself
-        for name, values in zip(names, columns, strict=True)
-    }
-
-
-def _columns_of(windows: WindowDemands, numbers: list[list[float]]) -> Columns:
-    """Return the columns of ``windows``, whose ``numbers`` are rounded."""
-    return _named(_NUMBERS, numbers) | {
-        "window_start": _minutes(windows.start_minutes),
-        "window_end": _minutes(windows.end_minutes),
-        "elapsed_min": windows.elapsed_min.tolist(),
-        "limit_source": [_SOURCES[code] for code in windows.sources.tolist()],
-        "headroom_w": map(math.floor, (windows.headroom_kw * W_PER_KW).tolist()),
-    }
-
-
+#: The numbers of a window that are rounded, in the order of its fields.
+_OF_RUNNING = ("so_far_kw", "expected_kw", "lower_kw", "median_kw", "upper_kw", "limit_kw", "p_exceed")
+_OF_NEXT = _OF_RUNNING[1:]
+_OTHERS = ("month_peak_kw", "fuse_kw", "p_fuse")
 #: A document, with a placeholder for each value.
 _TEMPLATE = ",".join(
     (
@@ -83,23 +31,47 @@ _TEMPLATE = ",".join(
 ).join("{}")
 
 
+@lru_cache(maxsize=1_024)
+def _minute(minute: int) -> str:
+    return f'"{minute_label(minute)}"'
+
+
 def demand_payloads(demands: Demands) -> list[bytes]:
     """Return the document of each of ``demands`` as JSON."""
-    of_demands = ((demands.running, _NUMBERS), (demands.next, _NUMBERS), (demands, _OTHER_NUMBERS))
-    numbers = _rounded([getattr(one, name) for one, names in of_demands for name in names])
-    n = len(_NUMBERS)
-    following = _columns_of(demands.next, numbers[n : 2 * n])
-    columns = _columns_of(demands.running, numbers[:n]) | _named(_OTHER_NUMBERS, numbers[2 * n :])
-    columns |= {
-        "v": repeat(DEMAND_SCHEMA),
-        "device": map(_TEXT, demands.devices),
-        "observed_at": _minutes(demands.observed_minutes),
-        "issued_at": repeat(_TEXT(instant_label(demands.issued_at_ms))),
-        "model": repeat(_TEXT(demands.model.name)),
-        "model_version": repeat(_TEXT(demands.model.version)),
-        "risk": demands.risk.tolist(),
-        "valid_until": _minutes(demands.valid_until_minutes),
-    }
-    of_documents = [columns[field.name] for field in DEMAND_FIELDS]
-    of_documents += [following[field.name] for field in WINDOW_FIELDS]
-    return [(_TEMPLATE % values).encode() for values in zip(*of_documents, strict=False)]
+    running, following, model = demands.running, demands.next, demands.model
+    numbers = np.array(
+        [
+            *(getattr(running, name) for name in _OF_RUNNING),
+            *(getattr(demands, name) for name in _OTHERS),
+            *(getattr(following, name) for name in _OF_NEXT),
+        ]
+    )
+    of_windows = (
+        (
+            map(_minute, one.start_minutes.tolist()),
+            map(_minute, one.end_minutes.tolist()),
+            [_SOURCES[code] for code in one.sources.tolist()],
+            map(math.floor, (one.headroom_kw * W_PER_KW).tolist()),
+        )
+        for one in (running, following)
+    )
+    columns = (
+        map(_TEXT, demands.devices),
+        map(_minute, demands.observed_minutes.tolist()),
+        map(_minute, demands.valid_until_minutes.tolist()),
+        running.elapsed_min.tolist(),
+        demands.risk.tolist(),
+        numbers.round(DECIMALS).T.tolist(),
+        *(zip(*one, strict=True) for one in of_windows),
+    )
+    of_batch = _TEXT(instant_label(demands.issued_at_ms)), _TEXT(model.name), _TEXT(model.version)
+    payloads = []
+    for device, observed_at, valid_until, elapsed_min, risk, values, now, after in zip(*columns, strict=True):
+        known = [value if value == value else "null" for value in values]  # noqa: PLR0124 - NaN differs from itself
+        start, end, source, headroom_w = now
+        next_start, next_end, next_source, next_headroom_w = after
+        of_running = start, end, elapsed_min, *known[:6], source, known[6], headroom_w
+        of_next = next_start, next_end, *known[10:15], next_source, known[15], next_headroom_w
+        row = DEMAND_SCHEMA, device, observed_at, *of_batch, *of_running, risk, *known[7:10], valid_until, *of_next
+        payloads.append((_TEMPLATE % row).encode())
+    return payloads

@@ -56,7 +56,7 @@ def demand_document(demand: Demand) -> dict[str, Any]:
     document = {field.name: field.value(demand) for field in _BEFORE}
     running, following = demand.running, demand.next
     document.update([(field.name, field.value(running)) for field in RUNNING_FIELDS])
-    document.update([(field.name, field.value(demand)) for field in AFTER])
+    document.update([(field.name, field.value(demand)) for field in _AFTER])
     document[NEXT] = {field.name: field.value(following) for field in WINDOW_FIELDS}
     return document
 
@@ -163,8 +163,7 @@ _BEFORE: tuple[DemandField, ...] = (
     DemandField("model_version", FieldType.TEXT, "version of the outlook model", lambda one: one.model_version),
 )
 
-#: The fields after those of the running window.
-AFTER: tuple[DemandField, ...] = (
+_AFTER: tuple[DemandField, ...] = (
     DemandField(
         "risk", FieldType.NUMBER, "probability of an exceedance that the headroom accepts", lambda one: one.risk
     ),
@@ -199,4 +198,4 @@ AFTER: tuple[DemandField, ...] = (
 )
 
 #: The fields of the document in their order, but for the last one, the object :data:`NEXT`.
-DEMAND_FIELDS: tuple[DemandField | WindowField, ...] = (*_BEFORE, *RUNNING_FIELDS, *AFTER)
+DEMAND_FIELDS: tuple[DemandField | WindowField, ...] = (*_BEFORE, *RUNNING_FIELDS, *_AFTER)

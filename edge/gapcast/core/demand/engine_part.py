@@ -40,6 +40,7 @@ from gapcast.core.demand.window_forecasts import (
     window_demands,
 )
 from gapcast.core.learning.device_rows import ALL, DeviceRows, rounds_of
+from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.predictor import ModelIdentity
@@ -170,7 +171,7 @@ class DemandPart:
     def _sound_quantiles(self, inputs: RemainingInputs, shares: F64) -> F64:
         """Return the quantiles ``[2, N, J]`` of the rests; what was learned is reset where it gives none."""
         kw = self.power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
-        if not np.abs(kw).max() <= _MOST_KW:
+        if not is_every(np.abs(kw) <= _MOST_KW):
             bad = np.flatnonzero(~(np.abs(kw) <= _MOST_KW).all(axis=(0, 2)))
             self.power.state.reset(inputs.rows[bad])
             kw = self.power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
@@ -178,8 +179,9 @@ class DemandPart:
 
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
         """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
-        fused = np.flatnonzero(~np.isnan(made.fuse_kw))
-        if fused.size:
+        has_fuse = ~np.isnan(made.fuse_kw)
+        if is_any(has_fuse):
+            fused = np.flatnonzero(has_fuse)
             of_fuse = point_kw[fused], left_min[fused], made.fuse_kw[fused]
             made.p_fuse[fused] = self._fuse.p_above(*of_fuse)
             headroom_kw = self._fuse.headroom_kw(*of_fuse, made.risk[fused])

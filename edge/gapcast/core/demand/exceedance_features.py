@@ -75,7 +75,7 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     back = np.empty((n, context + 1))
     back[:, 0] = 0.0
     windows[:, ::-1].cumsum(axis=1, dtype=np.float64, out=back[:, 1:])
-    sums = back[:, spans.bounds]
+    sums = back.take(spans.bounds, axis=1)
     means_kw = (sums[:, :n_spans] - sums[:, n_spans:]) / spans.lengths
     powers = np.empty((n, _N_POWERS))
     powers[:, 0], powers[:, 1] = windows[:, -1], windows[:, max(-3, -context)]

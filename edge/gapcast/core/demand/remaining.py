@@ -31,6 +31,7 @@ from gapcast.core.demand.model_quantiles import NODES, ModelQuantiles
 from gapcast.core.demand.power_scale import scaled, unscaled
 from gapcast.core.demand.remaining_inputs import RemainingInputs
 from gapcast.core.learning.device_rows import DeviceRows, RowIndex
+from gapcast.core.outlook.flags import is_any
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import I64, MAX_FILL_MIN
@@ -157,18 +158,18 @@ class RemainingPower:
         at = row_index(rows)
         newest, due = arrays["newest_minute"][at], arrays["due_minute"][at]
         has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
-        if has_restarted.any():
+        if is_any(has_restarted):
             due[has_restarted] = -1
         arrays["newest_minute"][at] = minutes
         over = due <= minutes[:, np.newaxis]
         is_due = over & (due == minutes[:, np.newaxis])
-        if is_due.any():
+        if is_any(is_due):
             self._learn_outcomes(inputs, is_due)
         due[over] = -1
         part = _part(inputs.window_min, inputs.ahead_to)
         waits = due.reshape(-1)[part + np.arange(len(rows)) * _N_PARTS] >= 0
         is_next = ~waits & (inputs.allowed_kw > 0) & (inputs.ahead_to < inputs.windows.shape[1])
-        if is_next.any():
+        if is_any(is_next):
             which = np.flatnonzero(is_next)
             due[which, part[which]] = minutes[which] + inputs.ahead_to[which]
             self._store_limits(inputs.select(row_index(which)), part[which])

@@ -9,6 +9,7 @@ import numpy as np
 from gapcast.core.demand.demand import F64, WindowDemands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.window import I64
 
 #: The levels of lower bound, median and upper bound.
@@ -87,7 +88,7 @@ def forecast_windows(
     shape, left = length.shape, length - windows.elapsed_min
     share, added_kw = left / length, windows.drawn_kw / length
     unlimited = np.isnan(windows.limit_kw)
-    most_kw, any_unlimited = windows.allowed_kw, unlimited.any()
+    most_kw, any_unlimited = windows.allowed_kw, is_any(unlimited)
     if any_unlimited:
         most_kw = np.where(unlimited, highest_kw, most_kw)
     p_exceed = remaining.exceedance(most_kw.reshape(-1)).reshape(shape)
@@ -100,7 +101,7 @@ def forecast_windows(
     values[:, _ELAPSED], values[:, _KNOWN] = windows.elapsed_min, windows.n_known
     values[:, _SO_FAR] = np.where(windows.n_known > 0, windows.so_far_kw, np.nan)
     np.add(added_kw, share * remaining_mean_kw, out=values[:, _EXPECTED])
-    bounds_kw = quantiles_kw[:, _BOUNDS].reshape(*shape, -1).transpose(0, 2, 1)
+    bounds_kw = quantiles_kw.take(_BOUNDS, axis=1).reshape(*shape, -1).transpose(0, 2, 1)
     np.add(added_kw[:, np.newaxis], share[:, np.newaxis] * bounds_kw, out=values[:, _EXPECTED + 1 : _LIMITS])
     values[:, _LIMITS], values[:, _SOURCES], values[:, _P_EXCEED] = windows.limit_kw, windows.sources, p_exceed
     np.subtract(most_kw, used_kw, out=values[:, _HEADROOM])
@@ -127,7 +128,7 @@ def window_demands(windows: WindowColumns, values: F64) -> tuple[WindowDemands, 
 def _quantiles(powers: PowerDistributions, levels: F64) -> F64:
     """Return the quantile ``[M]`` of each of ``powers`` at its level; ``levels`` ``[N]`` repeat."""
     first = levels[0]
-    if (levels == first).all():
+    if is_every(levels == first):
         return powers.quantile(float(first))
     found, of = np.empty(len(powers)), np.resize(levels, len(powers))
     for level in np.unique(levels).tolist():

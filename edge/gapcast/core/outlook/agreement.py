@@ -11,6 +11,7 @@ from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.learning.device_rows import RowIndex
 from gapcast.core.outlook.consistency import Consistency, means_of_leads, times
+from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import I64
@@ -106,8 +107,12 @@ class Agreement:
         """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: with planned power, the rest is rounded."""
         kw[:, self._fixed, 0, MEAN] = published.path_kw
         if self._horizon is not None:
-            known = ~np.isnan(published.horizon_kw).any(axis=1)
-            kw[known, self._horizon, 0, LOWER:] = published.horizon_kw[known]
+            bounds_kw, unknown = kw[:, self._horizon, 0, LOWER:], np.isnan(published.horizon_kw)
+            if is_any(unknown):
+                known = ~unknown.any(axis=1)
+                bounds_kw[known] = published.horizon_kw[known]
+            else:
+                bounds_kw[...] = published.horizon_kw
         if self._has_one:
             kw[:, 0, 1] = kw[:, 0, 0]
 
@@ -119,7 +124,9 @@ class Agreement:
         point, mean = kw[:, :, 0], kw[:, :, 1]
         high_kw, floors_kw = self._range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
         self._consistency.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
-        np.minimum(kw, high_kw, out=kw, where=np.isfinite(kw))
+        above = kw > high_kw
+        if is_any(above):
+            np.copyto(kw, high_kw, where=above & np.isfinite(kw))
         inner_kw = np.maximum(kw[..., MEAN], floors_kw)
         np.minimum(kw[..., LOWER], inner_kw, out=kw[..., LOWER])
         np.maximum(kw[..., UPPER], inner_kw, out=kw[..., UPPER])
@@ -127,7 +134,7 @@ class Agreement:
 
     def impossible(self, kw: F64) -> I64:
         """Return the indices of the outlooks ``kw`` ``[N, K, 2, 4]`` with a value out of range or crossing bounds."""
-        if np.abs(kw).max() <= self._safe_kw and (kw[..., LOWER:-1] <= kw[..., MEDIAN:]).all():  # most batches
+        if is_every(np.abs(kw) <= self._safe_kw) and is_every(kw[..., LOWER:-1] <= kw[..., MEDIAN:]):  # most batches
             return _NONE
         possible = (kw >= self._range.low_kw) & (kw <= self._range.high_kw)
         ordered = (kw[..., LOWER] <= kw[..., MEDIAN]) & (kw[..., MEDIAN] <= kw[..., UPPER])

@@ -74,7 +74,7 @@ class CorrectionFeatures:
         columns = np.empty((n, self.width))
         last_kw = windows[:, -1:].astype(np.float64)
         columns[:, :_N_PUBLISHED] = inputs.published_kw
-        of_model = inputs.model_kw.reshape(n, -1)[:, self._places]
+        of_model = inputs.model_kw.reshape(n, -1).take(self._places, axis=1)
         at = _N_PUBLISHED + n_model
         columns[:, _N_PUBLISHED:at] = of_model[:, :n_model]
         back = windows[:, -1 : -_STRETCHES[-1] - 1 : -1]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.outlook.flags import is_every
 from gapcast.core.outlook.outlook import F64
 from gapcast.core.window import F32, I64
 
@@ -44,8 +45,12 @@ def update(gains: F32, errors: F64, change: F64, is_due: NDArray[np.bool_]) -> N
     loss = errors[..., np.newaxis] - change[..., np.newaxis] * SHARES
     loss[:, :, :, 0] **= 2
     np.abs(loss[:, :, :, 1], out=loss[:, :, :, 1])
-    due = is_due[:, :, np.newaxis, np.newaxis, np.newaxis]
-    gain = ((loss[..., :1] - loss) * due).astype(np.float32)
-    gains *= np.where(due, _DECAY, np.float32(1))[:, np.newaxis]
+    gain = (loss[..., :1] - loss).astype(np.float32)
+    if is_every(is_due):
+        gains *= _DECAY
+    else:
+        due = is_due[:, :, np.newaxis, np.newaxis, np.newaxis]
+        gain *= due
+        gains *= np.where(due, _DECAY, np.float32(1))[:, np.newaxis]
     gains[:, 0] += gain
     gains[:, 1] += gain * gain

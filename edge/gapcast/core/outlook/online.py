@@ -18,6 +18,7 @@ from gapcast.core.learning.device_rows import DeviceRows, RowIndex
 from gapcast.core.learning.rls_features import BIN_MIN
 from gapcast.core.outlook import correction_model, correction_shares, scores
 from gapcast.core.outlook.correction_features import RECENT_MIN, USUAL_MIN, CorrectionFeatures, nearest
+from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import BOUNDS, CENTRES, F64, LOWER, MEDIAN, UPPER
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
@@ -61,6 +62,7 @@ class OnlineOutlook:
         self._leads = leads = np.asarray(leads_min, dtype=np.int64)
         #: Places, going back from the newest minute, of the last minutes of the lead times and of those before them.
         self._ends = np.concatenate((leads, 2 * leads)) - 1
+        self._before = -1 - leads
         self._options = options
         self._zone = zone
         self._min_kw = min_kw
@@ -121,7 +123,7 @@ class OnlineOutlook:
         away_kw = np.abs(model_kw[..., BOUNDS] - model_kw[..., MEDIAN, np.newaxis])
         roots = conformal_interval.roots(away_kw).reshape(-1, 2)
         is_new = np.isnan(log_width)
-        if is_new.any():
+        if is_any(is_new):
             log_width = np.where(is_new, conformal_interval.first_log_width(roots).reshape(log_width.shape), log_width)
         floors_kw = floor_kw.repeat(log_width[0].size)
         lower_kw, upper_kw = conformal_interval.bounds(log_width.reshape(-1), median_kw.reshape(-1), roots, floors_kw)
@@ -162,12 +164,12 @@ class OnlineOutlook:
         arrays["log_width"][at] = made.log_width
         newest = arrays["seen"][at, _NEWEST]
         has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
-        if has_restarted.any():
+        if is_any(has_restarted):
             self._pending.discard(state, rows[has_restarted])
         arrays["seen"][at, _NEWEST] = minutes
-        if inputs.is_measured.all():
+        if is_every(inputs.is_measured):
             self._learn_outcomes(inputs, made.local)
-        elif inputs.is_measured.any():
+        elif is_any(inputs.is_measured):
             which = np.flatnonzero(inputs.is_measured)
             self._learn_outcomes(inputs.select(which), made.local[which])
         gains, spread = made.columns, np.zeros(len(rows), dtype=np.float32)
@@ -184,7 +186,7 @@ class OnlineOutlook:
         seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE].copy(), windows[:, -1].astype(np.float64)
         due = self._pending.due(state, rows, inputs.minutes)
-        if due.is_due.any():
+        if is_any(due.is_due):
             n_outcomes = arrays["n_outcomes"][at]
             actual_kw = self._score(at, windows, due)
             log_width = arrays["log_width"][at]
@@ -208,11 +210,12 @@ class OnlineOutlook:
     def _score(self, at: RowIndex, windows: F32, due: DueOutlooks) -> F64:
         """Add the outcomes of ``due`` to the scores, and return them, ``[N, K, 2]``, kW."""
         leads, k = self._leads, len(self._leads)
-        back = windows[:, : -2 * leads[-1] - 1 : -1].cumsum(axis=1, dtype=np.float64)[:, self._ends]
+        back = windows[:, : -2 * leads[-1] - 1 : -1].cumsum(axis=1, dtype=np.float64).take(self._ends, axis=1)
         actual_kw = np.empty((len(windows), k, 2))
         actual_kw[:, :, 0] = windows[:, -1:]
         actual_kw[:, :, 1] = back[:, :k] / leads
-        before = scores.Baselines(windows[:, -1 - leads].astype(np.float64), (back[:, k:] - back[:, :k]) / leads)
+        last_kw = windows.take(self._before, axis=1).astype(np.float64)
+        before = scores.Baselines(last_kw, (back[:, k:] - back[:, :k]) / leads)
         sums = self.state.arrays["sums"][at]
         scores.add(sums, due.kw.astype(np.float64), actual_kw, before, due.is_due)
         self.state.write_back("sums", at, sums)
@@ -225,8 +228,9 @@ class OnlineOutlook:
         )
         correction_shares.update(gains, errors, due.change.astype(np.float64), due.is_due)
         correction_model.update(coefficients, inside, due, errors, n_outcomes)
-        newest = np.minimum(np.maximum(errors[:, self._recent, 1, 0], -_MOST_RECENT), _MOST_RECENT)
-        recent += due.is_due[:, self._recent] / _RECENT_MIN * (newest - recent)
+        newest = errors[:, :, 1, 0].take(self._recent, axis=1)
+        newest = np.minimum(np.maximum(newest, -_MOST_RECENT), _MOST_RECENT)
+        recent += due.is_due.take(self._recent, axis=1) / _RECENT_MIN * (newest - recent)
         state.write_back("share_gains", at, gains)
         state.write_back("coefficients", at, coefficients)
         state.write_back("inside", at, inside)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from gapcast.core.learning.device_rows import RowIndex
+from gapcast.core.outlook.flags import is_any
 from gapcast.core.window import I64
 
 
@@ -18,6 +17,6 @@ def row_index(rows: I64) -> RowIndex:
     """
     n = len(rows)
     first = int(rows[0]) if n else 0
-    if n > 1 and (int(rows[-1]) - first != n - 1 or (np.diff(rows) != 1).any()):
+    if n > 1 and (int(rows[-1]) - first != n - 1 or is_any(rows[1:] - rows[:-1] != 1)):
         return rows
     return slice(first, first + n)

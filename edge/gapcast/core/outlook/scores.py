@@ -16,6 +16,7 @@ from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.summary import EVER, LAST_DAY, Period
+from gapcast.core.outlook.flags import is_every
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
 
 #: The sums, in the order of their columns.
@@ -117,23 +118,26 @@ def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[n
     ``kw`` ``[N, K, 2, 4]`` are the published values, ``actual_kw`` ``[N, K, 2]`` the outcomes. Only the entries with
     ``is_due`` ``[N, K]`` count.
     """
-    n_errors = len(_OF_ERRORS) // 3
-    of_errors = np.empty((*actual_kw.shape, len(_OF_ERRORS)))
-    errors, sizes = of_errors[..., :n_errors], of_errors[..., n_errors : 2 * n_errors]
-    np.subtract(kw, actual_kw[..., np.newaxis], out=errors[..., :N_COLUMNS])
-    for column, baseline_kw in enumerate(before, start=N_COLUMNS):
-        np.subtract(baseline_kw[:, :, np.newaxis], actual_kw, out=errors[..., column])
+    n_errors, shape = len(_OF_ERRORS) // 3, actual_kw.shape
+    of_errors = np.empty((len(_OF_ERRORS), actual_kw.size))
+    errors = of_errors[:n_errors]
+    np.subtract(kw.reshape(-1, N_COLUMNS).T, actual_kw.reshape(-1), out=errors[:N_COLUMNS])
+    for one, baseline_kw in zip(errors[N_COLUMNS:], before, strict=True):
+        np.subtract(baseline_kw[:, :, np.newaxis], actual_kw, out=one.reshape(shape))
     np.maximum(errors, -_LARGEST_KW, out=errors)
     np.minimum(errors, _LARGEST_KW, out=errors)
-    np.abs(errors, out=sizes)
-    np.multiply(errors, errors, out=of_errors[..., 2 * n_errors :])
-    new = (of_errors.reshape(-1, len(_OF_ERRORS)) @ _OF_ERRORS).reshape(*actual_kw.shape, -1)
-    new[..., _N] = 1.0
-    new[..., _HITS] = (errors[..., LOWER] <= 0) & (errors[..., UPPER] >= 0)
-    if not is_due.all():
+    np.abs(errors, out=of_errors[n_errors : 2 * n_errors])
+    np.multiply(errors, errors, out=of_errors[2 * n_errors :])
+    new = of_errors.T @ _OF_ERRORS
+    new[:, _N] = 1.0
+    new[:, _HITS] = (errors[LOWER] <= 0) & (errors[UPPER] >= 0)
+    new = new.reshape(*shape, -1)
+    if is_every(is_due):
+        sums[:, 1] *= _KEPT
+    else:
         new *= is_due[:, :, np.newaxis, np.newaxis]
+        sums[:, 1] *= np.where(is_due, _KEPT, 1.0)[:, :, np.newaxis, np.newaxis]
     sums[:, 0] += new
-    sums[:, 1] *= np.where(is_due, _KEPT, 1.0)[:, :, np.newaxis, np.newaxis]
     sums[:, 1] += new
 
 
