@@ -49,8 +49,8 @@ class PowerDistributions:
         kw = self.kw
         part = np.minimum(np.maximum(np.add.reduce(kw < limit_kw[:, np.newaxis], axis=1) - 1, 0), len(LEVELS) - 2)
         at, flat_kw = part + np.arange(len(kw)) * len(LEVELS), kw.reshape(-1)
-        left_kw = flat_kw[at]
-        log_odds = LOG_ODDS[part] - (limit_kw - left_kw) / (flat_kw[at + 1] - left_kw) * _FALLS[part]
+        left_kw, right_kw = flat_kw.take(at), flat_kw.take(at + 1)
+        log_odds = LOG_ODDS.take(part) - (limit_kw - left_kw) / (right_kw - left_kw) * _FALLS.take(part)
         found: F64 = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
         return found
 

@@ -85,10 +85,10 @@ class DemandPart:
         billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
         if not billing:
             return None
-        which = np.fromiter(billing, np.int64, len(billing))
-        rows = np.asarray(accepted.rows, dtype=np.int64)
-        of_outlooks = row_index(np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which))
-        at = row_index(which)
+        which, rows = np.array(list(billing)), np.asarray(accepted.rows, dtype=np.int64)
+        at = of_outlooks = row_index(which)
+        if len(outlooks) < len(rows):
+            of_outlooks = row_index(np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which))
         rows = rows[at]
         observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
         states = np.array(list(billing.values()), dtype=np.float64)
@@ -101,7 +101,7 @@ class DemandPart:
         shares = self.power.means.shares(inputs.ahead_from, inputs.ahead_to)
         remaining = self._remaining(inputs, shares)
         self.power.store_newest(inputs.rows, means)
-        mean_kw = (shares * outlooks.mean_kw[of_outlooks, :, MEAN]).sum(axis=-1)
+        mean_kw = np.add.reduce(shares * outlooks.mean_kw[of_outlooks, :, MEAN], axis=-1)
         values = forecast_windows(of_windows, remaining, mean_kw, self.highest_kw)
         running, following = window_demands(of_windows, values)
         made = Demands(

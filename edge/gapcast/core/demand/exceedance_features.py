@@ -83,7 +83,7 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     powers[:, -2] = means_kw[:, len(_SPANS) :].max(axis=1)
     powers[:, :-1] = scaled(powers[:, :-1])
     powers[:, -1] = median_z
-    return Situations(_ON_CIRCLE[minutes % DAY_MIN], powers)
+    return Situations(_ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
 
 
 def lines_of(log_odds: F64) -> F64:

@@ -40,5 +40,5 @@ class MeanShares:
         array([1.25])
         """
         first, last = np.minimum(ahead_from, FARTHEST_MIN - 1), np.minimum(ahead_to, FARTHEST_MIN)
-        found: F64 = (self._energy[last] - self._energy[first]) / (last - first)[..., np.newaxis]
+        found: F64 = (self._energy.take(last, axis=0) - self._energy.take(first, axis=0)) / (last - first)[..., np.newaxis]
         return found

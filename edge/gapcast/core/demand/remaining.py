@@ -218,9 +218,9 @@ def _interpolated(at: F64, rising: F64, values: F64) -> F64:
     part = np.add.reduce(rising[:, :, np.newaxis] <= at, axis=1) - 1
     part = np.minimum(np.maximum(part, 0), n_points - 2) + (np.arange(n) * n_points)[:, np.newaxis]
     lines, points = rising.reshape(-1), values.reshape(-1)
-    left, low, after = lines[part], points[part], part + 1
-    share = np.minimum(np.maximum((at - left) / (lines[after] - left), 0.0), 1.0)
-    found: F64 = low + share * (points[after] - low)
+    after, left, low = part + 1, lines.take(part), points.take(part)
+    share = np.minimum(np.maximum((at - left) / (lines.take(after) - left), 0.0), 1.0)
+    found: F64 = low + share * (points.take(after) - low)
     return found
 
 

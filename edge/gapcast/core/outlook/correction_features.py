@@ -94,6 +94,6 @@ class CorrectionFeatures:
         columns[:, at + 1 : n_kw] = of_model[:, n_model : n_model + n_means] - of_model[:, n_model + n_means :]
         columns[:, :n_kw] /= scale_kw[:, np.newaxis]
         columns[:, n_kw : n_kw + 2] = recent
-        columns[:, n_kw + 2 : n_kw + 6] = _ON_CIRCLE[local]
+        columns[:, n_kw + 2 : n_kw + 6] = _ON_CIRCLE.take(local, axis=0)
         columns[:, -1] = _BIAS
         return np.minimum(np.maximum(columns, -LIMIT), LIMIT).astype(np.float32)

@@ -32,7 +32,7 @@ def initial_gains(n_leads: int) -> F32:
 def best_shares(gains: F32, leads: I64) -> F64:
     """Return the share with the largest sure gain, ``[N, K, 2, 2]``, for ``gains`` ``[N, 2, K, 2, 2, shares]``."""
     deviation = np.sqrt(np.maximum(gains[:, 1], 0) * leads[:, np.newaxis, np.newaxis, np.newaxis])
-    best: F64 = SHARES[np.argmax(gains[:, 0] - _DEVIATIONS * deviation, axis=-1)]
+    best: F64 = SHARES.take((gains[:, 0] - _DEVIATIONS * deviation).argmax(axis=-1))
     return best
 
 

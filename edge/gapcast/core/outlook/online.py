@@ -244,5 +244,5 @@ class OnlineOutlook:
 
 def _usual_kw(profile: F32, rows: I64, local: I64, last_kw: F64) -> F64:
     """Return the typical power ``[N, B]`` from ``local`` ``[N]`` on; the last reading if it is unknown."""
-    known = profile[rows[:, np.newaxis], :, _USUAL_BINS[local]]
+    known = profile[rows[:, np.newaxis], :, _USUAL_BINS.take(local, axis=0)]
     return np.where(known[..., 1] > 0, known[..., 0], last_kw[:, np.newaxis])
