@@ -60,8 +60,8 @@ class Ring:
     def add(self, event: FeedEvent) -> None:
         """Store an event of the feed, as one or several events."""
         if isinstance(event, Outlooks):
-            for device, document in zip(event.devices, outlook_documents(event), strict=True):
-                self.put("outlook", device, _json(document))
+            for device, outlook in zip(event.devices, outlook_documents(event), strict=True):
+                self.put("outlook", device, _json(outlook))
             return
         if isinstance(event, Demands):
             for device, payload in zip(event.devices, demand_payloads(event), strict=True):

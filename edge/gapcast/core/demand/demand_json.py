@@ -31,6 +31,10 @@ _TEMPLATE = ",".join(
 ).join("{}")
 
 
+#: Texts of models and their versions.
+_text = lru_cache(maxsize=16)(_TEXT)
+
+
 @lru_cache(maxsize=1_024)
 def _minute(minute: int) -> str:
     return f'"{minute_label(minute)}"'
@@ -56,7 +60,7 @@ def demand_payloads(demands: Demands) -> list[bytes]:
         for one in (running, following)
     )
     columns = (
-        map(_TEXT, demands.devices),
+        demands.devices,
         map(_minute, demands.observed_minutes.tolist()),
         map(_minute, demands.valid_until_minutes.tolist()),
         running.elapsed_min.tolist(),
@@ -64,7 +68,7 @@ def demand_payloads(demands: Demands) -> list[bytes]:
         numbers.round(DECIMALS).T.tolist(),
         *(zip(*one, strict=True) for one in of_windows),
     )
-    of_batch = _TEXT(instant_label(demands.issued_at_ms)), _TEXT(model.name), _TEXT(model.version)
+    of_batch = f'"{instant_label(demands.issued_at_ms)}"', _text(model.name), _text(model.version)
     payloads = []
     for device, observed_at, valid_until, elapsed_min, risk, values, now, after in zip(*columns, strict=True):
         known = [value if value == value else "null" for value in values]  # noqa: PLR0124 - NaN differs from itself
@@ -72,6 +76,7 @@ def demand_payloads(demands: Demands) -> list[bytes]:
         next_start, next_end, next_source, next_headroom_w = after
         of_running = start, end, elapsed_min, *known[:6], source, known[6], headroom_w
         of_next = next_start, next_end, *known[10:15], next_source, known[15], next_headroom_w
-        row = DEMAND_SCHEMA, device, observed_at, *of_batch, *of_running, risk, *known[7:10], valid_until, *of_next
+        identity = DEMAND_SCHEMA, f'"{device}"', observed_at, *of_batch  # device ids need no escapes
+        row = *identity, *of_running, risk, *known[7:10], valid_until, *of_next
         payloads.append((_TEMPLATE % row).encode())
     return payloads

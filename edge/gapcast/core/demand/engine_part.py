@@ -37,7 +37,6 @@ from gapcast.core.demand.window_forecasts import (
     columns_of,
     forecast_windows,
     minutes_ahead,
-    window_demands,
 )
 from gapcast.core.learning.device_rows import ALL, DeviceRows, rounds_of
 from gapcast.core.outlook.flags import is_any, is_every
@@ -102,8 +101,7 @@ class DemandPart:
         remaining = self._remaining(inputs, shares)
         self.power.store_newest(inputs.rows, means)
         mean_kw = np.add.reduce(shares * outlooks.mean_kw[of_outlooks, :, MEAN], axis=-1)
-        values = forecast_windows(of_windows, remaining, mean_kw, self.highest_kw)
-        running, following = window_demands(of_windows, values)
+        running, following = forecast_windows(of_windows, remaining, mean_kw, self.highest_kw)
         made = Demands(
             model=outlooks.model,
             issued_at_ms=outlooks.issued_at_ms,
@@ -117,7 +115,7 @@ class DemandPart:
             p_fuse=np.full(len(which), np.nan),
         )
         self._add_fuse(made, outlooks.point_kw[of_outlooks], inputs.ahead_to[0])
-        store_newest(self.state, inputs.rows, made, values)
+        store_newest(self.state, inputs.rows, made, of_windows.values)
         last_kw = windows[at, -1].astype(np.float64)
         if accepted.planned:
             parts = (accepted.planned.get(i) for i in billing)
@@ -140,9 +138,7 @@ class DemandPart:
         if self.windows.of(row) is not None:
             self._registers[row] = register
 
-    def _inputs(
-        self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns
-    ) -> RemainingInputs:
+    def _inputs(self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns) -> RemainingInputs:
         """Return the inputs for the rests of the windows ``of``; ``rows`` are those of the state."""
         return RemainingInputs(
             rows,
@@ -152,9 +148,9 @@ class DemandPart:
             means.added_kw,
             means.floor_kw,
             *minutes_ahead(of, observed),
-            of.lengths_min[0],
+            of.integers[0, 1] - of.integers[0, 0],
             of.allowed_kw[0],
-            of.limit_kw[0],
+            of.limit_kw,
         )
 
     def _remaining(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:

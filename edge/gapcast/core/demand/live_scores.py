@@ -11,6 +11,8 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.scores import F64
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
+from gapcast.core.outlook.flags import is_any
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import I64
 
 #: Start of the window of a device without demands.
@@ -45,9 +47,12 @@ class LiveScores:
         starts, arrays = self.state.arrays["start"], self.state.arrays["waiting"]
         for at in rounds_of(rows):
             of, new = rows[at], running.start_minutes[at]
-            for row in of[starts[of] != new].tolist():
-                self._score(row)
-            starts[of] = new
+            index = row_index(of)
+            is_new = starts[index] != new
+            if is_any(is_new):
+                for row in of[is_new].tolist():
+                    self._score(row)
+                starts[index] = new
             arrays[of, running.elapsed_min[at]] = waiting[at]
         if self._closed:
             self._closed = {key: one for key, one in self._closed.items() if starts[key[0]] == key[1]}

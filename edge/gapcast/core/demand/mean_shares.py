@@ -40,5 +40,6 @@ class MeanShares:
         array([1.25])
         """
         first, last = np.minimum(ahead_from, FARTHEST_MIN - 1), np.minimum(ahead_to, FARTHEST_MIN)
-        found: F64 = (self._energy.take(last, axis=0) - self._energy.take(first, axis=0)) / (last - first)[..., np.newaxis]
+        energy = self._energy.take(last, axis=0) - self._energy.take(first, axis=0)
+        found: F64 = energy / (last - first)[..., np.newaxis]
         return found

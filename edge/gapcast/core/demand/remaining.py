@@ -206,7 +206,8 @@ class RemainingPower:
 
 def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
     """Return the powers ``[N, L]`` with ``log_odds`` ``[L]``, of curves with ``of_nodes`` at ``nodes``, ``[N, J]``."""
-    return _interpolated(-log_odds, _FALLS - np.minimum.accumulate(of_nodes, axis=1), nodes)
+    falling: F64 = np.minimum.accumulate(of_nodes, axis=1)
+    return _interpolated(-log_odds, _FALLS - falling, nodes)
 
 
 def _interpolated(at: F64, rising: F64, values: F64) -> F64:

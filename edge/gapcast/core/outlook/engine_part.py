@@ -183,7 +183,7 @@ class OutlookPart:
         measured = windows[:, -context:, : self._n_measured]
         inputs = assemble(measured, minutes, self.model.features, self._zone)
         n, k = len(windows), len(self._leads_min)
-        kw, quantiles_to_kw = np.empty((n, k, 2, N_COLUMNS)), np.empty((n, k, self._n_levels))
+        kw, all_quantiles_kw = np.empty((n, k, 2, N_COLUMNS)), np.empty((2, n, k, self._n_levels))
         for part in (np.s_[first : first + _N_ROWS] for first in range(0, len(windows), _N_ROWS)):
             prediction = run_model(self.model, inputs[part], None if history is None else history[part])
             means = prediction.mean, prediction.mean_to
@@ -192,10 +192,10 @@ class OutlookPart:
                 if mean_kw is None or quantiles_kw is None:
                     msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
                     raise ModelError(msg)
-                kw[part, :, kind, MEAN] = mean_kw
-                rising = np.sort(quantiles_kw, axis=-1)
-                kw[part, :, kind, LOWER:] = rising[:, :, self._levels]
-                quantiles_to_kw[part] = rising
+                kw[part, :, kind, MEAN], all_quantiles_kw[kind, part] = mean_kw, quantiles_kw
+        all_quantiles_kw.sort(axis=-1)
+        kw[..., LOWER:] = all_quantiles_kw.take(self._levels, axis=-1).transpose(1, 2, 0, 3)
+        quantiles_to_kw = all_quantiles_kw[1]
         bad = self._agreement.impossible(kw)
         if bad.size:
             last_kw = windows[bad, -1, 0].astype(np.float64)

@@ -12,6 +12,7 @@ def row_index(rows: I64) -> RowIndex:
 
     Without rows it is an empty slice.
 
+    >>> import numpy as np
     >>> row_index(np.array([3, 4, 5])), row_index(np.array([4, 3])).tolist()
     (slice(3, 6, None), [4, 3])
     """
