@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import F64, Demand, Demands
-from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
@@ -22,7 +21,6 @@ from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.outlook_risks import load_risks
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import RemainingPower
-from gapcast.core.demand.remaining_inputs import RemainingInputs
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
@@ -33,20 +31,16 @@ from gapcast.core.demand.window_forecasts import (
     PEAK,
     START,
     SUM,
-    WindowColumns,
     columns_of,
     forecast_windows,
-    minutes_ahead,
 )
-from gapcast.core.learning.device_rows import ALL, DeviceRows, rounds_of
-from gapcast.core.outlook.flags import is_any, is_every
-from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
+from gapcast.core.demand.window_powers import WindowPowers, remaining_of
+from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.outlook.flags import is_any
+from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
-
-#: No quantile of a sound state is further from 0, kW.
-_MOST_KW = 1e9
 
 
 class DemandPart:
@@ -63,6 +57,7 @@ class DemandPart:
         #: The running windows, which the buffers add minutes to.
         self.windows = RunningWindows(plan, max_devices)
         self.power = RemainingPower(self._leads_min, model.quantile_levels or ())
+        self._powers = WindowPowers(self.power)
         self._fuse = FuseRisk(self._leads_min)
         #: The live scores.
         self.live = LiveScores()
@@ -70,7 +65,6 @@ class DemandPart:
         self.state = DeviceRows({NEWEST: initial_newest()})
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
         self._registers: dict[int, RunningRegister] = {}
-        self._unlearned: RemainingInputs | None = None
 
     def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` that have one; None if there are none.
@@ -96,9 +90,9 @@ class DemandPart:
         of_windows = columns_of(states, observed)
         self.state.index(rows + 1)
         means = outlooks.model_means.select(of_outlooks)
-        inputs = self._inputs(rows + 1, observed, windows[at], means, of_windows)
+        inputs = remaining_of(rows + 1, observed, windows[at], means, of_windows)
         shares = self.power.means.shares(inputs.ahead_from, inputs.ahead_to)
-        remaining = self._remaining(inputs, shares)
+        remaining = self._powers.distributions(inputs, shares)
         self.power.store_newest(inputs.rows, means)
         mean_kw = np.add.reduce(shares * outlooks.mean_kw[of_outlooks, :, MEAN], axis=-1)
         running, following = forecast_windows(of_windows, remaining, mean_kw, self.highest_kw)
@@ -138,41 +132,6 @@ class DemandPart:
         if self.windows.of(row) is not None:
             self._registers[row] = register
 
-    def _inputs(self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns) -> RemainingInputs:
-        """Return the inputs for the rests of the windows ``of``; ``rows`` are those of the state."""
-        return RemainingInputs(
-            rows,
-            observed,
-            windows,
-            means.quantiles_kw,
-            means.added_kw,
-            means.floor_kw,
-            *minutes_ahead(of, observed),
-            of.integers[0, 1] - of.integers[0, 0],
-            of.allowed_kw[0],
-            of.limit_kw,
-        )
-
-    def _remaining(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
-        """Return the distributions of the rests of the N running windows, and of the N next ones."""
-        n = len(inputs.rows)
-        kw = np.empty((2, n, len(LEVELS)))
-        for at in rounds_of(inputs.rows):
-            self.learn()
-            part = inputs if at is ALL else inputs.select(at)
-            kw[:, at] = self._sound_quantiles(part, shares[:, at])
-            self._unlearned = part._replace(ahead_from=part.ahead_from[0], ahead_to=part.ahead_to[0])
-        return PowerDistributions(kw.reshape(2 * n, -1))
-
-    def _sound_quantiles(self, inputs: RemainingInputs, shares: F64) -> F64:
-        """Return the quantiles ``[2, N, J]`` of the rests; what was learned is reset where it gives none."""
-        kw = self.power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
-        if not is_every(np.abs(kw) <= _MOST_KW):
-            bad = np.flatnonzero(~(np.abs(kw) <= _MOST_KW).all(axis=(0, 2)))
-            self.power.state.reset(inputs.rows[bad])
-            kw = self.power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
-        return kw
-
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
         """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
         has_fuse = ~np.isnan(made.fuse_kw)
@@ -207,9 +166,7 @@ class DemandPart:
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
-        unlearned, self._unlearned = self._unlearned, None
-        if unlearned is not None:
-            self.power.learn(unlearned)
+        self._powers.learn()
 
     def devices(self, names: Sequence[str]) -> list[str]:
         """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""

@@ -10,30 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.errors import ModelError
-from gapcast.core.features import assemble, measured_in
-from gapcast.core.forecast import LOWER as LOWER_LEVEL
-from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
-from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.learning.device_rows import ALL, RowIndex, rounds_of
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, MEAN, N_COLUMNS, ModelMeans, Outlook, Outlooks
+from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, N_COLUMNS, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
-from gapcast.core.predictor import Predictor, run_model
+from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
 
-#: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
-_N_ROWS = 8
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]
 
@@ -54,24 +48,12 @@ class OutlookPart:
 
         Windows have the measured ``channels``. Raises :class:`ValueError` if the model takes others, or has no bounds.
         """
-        measured, levels = measured_in(model.features), tuple(model.quantile_levels or ())
-        if measured != tuple(channels[: len(measured)]):
-            msg = (
-                f"the outlook's model {model.name} takes {', '.join(measured)}, and readings have {', '.join(channels)}"
-            )
-            raise ValueError(msg)
-        if not {LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL} <= {*levels}:
-            msg = f"the outlook's model {model.name} must have the quantiles 0.05, 0.5 and 0.95"
-            raise ValueError(msg)
+        self._predictions = ModelOutlooks(model, zone, channels)
         self.model = model
         self.options = options
-        self._zone = zone
         self._range = ForecastRange.of(limits)
-        self._n_measured = len(measured)
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
-        self._n_levels = len(levels)
-        self._levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
         self._agreement = Agreement(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
@@ -179,27 +161,12 @@ class OutlookPart:
 
         Those of windows with an impossible value are persistence.
         """
-        context = self.model.spec.context
-        measured = windows[:, -context:, : self._n_measured]
-        inputs = assemble(measured, minutes, self.model.features, self._zone)
-        n, k = len(windows), len(self._leads_min)
-        kw, all_quantiles_kw = np.empty((n, k, 2, N_COLUMNS)), np.empty((2, n, k, self._n_levels))
-        for part in (np.s_[first : first + _N_ROWS] for first in range(0, len(windows), _N_ROWS)):
-            prediction = run_model(self.model, inputs[part], None if history is None else history[part])
-            means = prediction.mean, prediction.mean_to
-            quantiles = prediction.quantiles, prediction.quantiles_to
-            for kind, (mean_kw, quantiles_kw) in enumerate(zip(means, quantiles, strict=True)):
-                if mean_kw is None or quantiles_kw is None:
-                    msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
-                    raise ModelError(msg)
-                kw[part, :, kind, MEAN], all_quantiles_kw[kind, part] = mean_kw, quantiles_kw
-        all_quantiles_kw.sort(axis=-1)
-        kw[..., LOWER:] = all_quantiles_kw.take(self._levels, axis=-1).transpose(1, 2, 0, 3)
-        quantiles_to_kw = all_quantiles_kw[1]
+        kw, quantiles_to_kw = self._predictions.predict(windows, minutes, history)
         bad = self._agreement.impossible(kw)
         if bad.size:
             last_kw = windows[bad, -1, 0].astype(np.float64)
-            kw[bad], quantiles_to_kw[bad] = self._agreement.persistence(last_kw, k), last_kw[:, np.newaxis, np.newaxis]
+            kw[bad] = self._agreement.persistence(last_kw, len(self._leads_min))
+            quantiles_to_kw[bad] = last_kw[:, np.newaxis, np.newaxis]
         return kw, quantiles_to_kw
 
     def learn(self) -> None:
