@@ -128,10 +128,10 @@ def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[n
     np.minimum(errors, _LARGEST_KW, out=errors)
     np.abs(errors, out=of_errors[n_errors : 2 * n_errors])
     np.multiply(errors, errors, out=of_errors[2 * n_errors :])
-    new = of_errors.T @ _OF_ERRORS
-    new[:, _N] = 1.0
-    new[:, _HITS] = (errors[LOWER] <= 0) & (errors[UPPER] >= 0)
-    new = new.reshape(*shape, -1)
+    # Device by device: the same in any batch, and too small for a BLAS library to start threads.
+    new = (of_errors.reshape(len(_OF_ERRORS), shape[0], -1).transpose(1, 2, 0) @ _OF_ERRORS).reshape(*shape, -1)
+    new[..., _N] = 1.0
+    new[..., _HITS] = ((errors[LOWER] <= 0) & (errors[UPPER] >= 0)).reshape(shape)
     if is_every(is_due):
         sums[:, 1] *= _KEPT
     else:
