@@ -35,6 +35,7 @@ def minute_label(minute: int) -> str:
     return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
+@lru_cache(maxsize=64)
 def instant_label(instant_ms: int) -> str:
     """Return an instant (epoch ms) as RFC 3339 in UTC with milliseconds.
 

@@ -13,7 +13,7 @@ from gapcast.core.buffer import ReadingStatus
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_json import demand_payloads
 from gapcast.core.grid import minute_label
-from gapcast.core.outlook.document import outlook_document
+from gapcast.core.outlook.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.service.event_feed import DeviceEvent, FeedEvent
 
@@ -60,8 +60,8 @@ class Ring:
     def add(self, event: FeedEvent) -> None:
         """Store an event of the feed, as one or several events."""
         if isinstance(event, Outlooks):
-            for outlook in event:
-                self.put("outlook", outlook.device, _json(outlook_document(outlook)))
+            for device, outlook in zip(event.devices, outlook_documents(event), strict=True):
+                self.put("outlook", device, _json(outlook))
             return
         if isinstance(event, Demands):
             for device, payload in zip(event.devices, demand_payloads(event), strict=True):

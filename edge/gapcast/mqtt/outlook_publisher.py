@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic_core import to_json
 
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.outlook.document import outlook_document
+from gapcast.core.outlook.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.mqtt.forecast_publisher import expiry_of
 from gapcast.mqtt.session import Session
@@ -30,7 +30,8 @@ class OutlookPublisher:
         session, now_min = self._session, outlooks.issued_at_ms / MINUTE_MS
         if not session.connected or session.is_backlogged:
             return
-        for outlook in outlooks:
-            topic = self._topic.of(outlook.device or "").encode()
-            expiry_s = expiry_of(outlook.observed_minute, outlook.lead_times_min[-1], now_min)
-            session.publish(topic, to_json(outlook_document(outlook)), retain=self._retain, expiry_s=expiry_s)
+        last_min = outlooks.lead_times_min[-1]
+        columns = outlooks.devices, outlooks.observed_minutes, outlook_documents(outlooks)
+        for device, minute, document in zip(*columns, strict=True):
+            expiry_s = expiry_of(minute, last_min, now_min)
+            session.publish(self._topic.of(device).encode(), to_json(document), retain=self._retain, expiry_s=expiry_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.demand.exceedance_features import WIDTH, features_of, node_log_odds, situations_of
+from gapcast.core.demand.exceedance_features import NODE_LINES, WIDTH, features_of, log_odds_of, situations_of
 from gapcast.core.demand.model_quantiles import NODES
 from gapcast.core.demand.power_scale import scaled, unscaled
 
@@ -23,13 +23,21 @@ def test_highest_span_is_before_the_newest_one() -> None:
     np.testing.assert_allclose(found, [5.0, 5.0, 5.0, 5.0, 0.0, 2.0, 3.0, 0.0], atol=1e-6)
 
 
-def test_log_odds_of_nodes_are_the_features_times_the_coefficients() -> None:
+def test_features_of_a_limit_rise_with_the_powers_and_fall_with_it() -> None:
     rng = np.random.default_rng(2)
-    situations = situations_of(
-        np.array([600, 90]), rng.gamma(1.0, 1.0, (2, 180)).astype(np.float32), rng.normal(size=2)
-    )
+    windows = rng.gamma(1.0, 1.0, (2, 180)).astype(np.float32)
+    situations = situations_of(np.array([600, 90]), windows, rng.normal(size=2))
     nodes_z = np.sort(rng.normal(2.0, 2.0, (2, len(NODES))), axis=1)
-    coefficients = rng.normal(size=(2, WIDTH))
-    features = features_of(situations, np.tile(NODES, (2, 1)), nodes_z)
-    expected = (features @ coefficients[:, :, np.newaxis])[..., 0]
-    np.testing.assert_allclose(node_log_odds(situations, nodes_z, coefficients), expected)
+    features = features_of(situations, NODE_LINES, nodes_z)
+    assert features.shape == (2, WIDTH, len(NODES))
+    assert (features[:, 0] == 1.0).all()
+    assert features[:, 1:4].sum(axis=1) == pytest.approx(np.tile(NODES, (2, 1)))
+    assert features[:, 4] == pytest.approx(np.sin([[np.pi * 600 / 720], [np.pi * 90 / 720]]).repeat(len(NODES), axis=1))
+    assert (np.diff(features[:, 6:-1], axis=2) <= 0).all()
+    assert (np.diff(features[:, -1], axis=1) >= 0).all()
+
+
+def test_log_odds_are_the_features_times_the_coefficients() -> None:
+    rng = np.random.default_rng(2)
+    features, coefficients = rng.normal(size=(3, WIDTH, 5)), rng.normal(size=(3, WIDTH))
+    np.testing.assert_allclose(log_odds_of(features, coefficients), np.einsum("ndm,nd->nm", features, coefficients))

@@ -111,6 +111,23 @@ def test_filled_minute_is_no_outcome() -> None:
     assert scores.point[5].n == 0
 
 
+def test_filled_minutes_of_one_house_do_not_hold_up_the_others() -> None:
+    """The last of three devices, in whatever order their readings come, has filled minutes."""
+    together, apart = outlook_engine(), outlook_engine()
+    for minute in range(40):
+        readings = [Reading(device, FIRST + minute, 1.0 + minute % 5) for device in ("a", "b")]
+        filled = Reading("c", FIRST + minute, 1.0 + minute % 5, is_filled=minute > 9)
+        batch = [*readings, filled] if minute < 2 else [filled, readings[1], readings[0]]
+        process(together, batch, len(batch))
+        process(apart, batch)
+    for device, n in (("a", 38), ("b", 38), ("c", 8)):
+        assert together.outlook_scores_of(device)[EVER].point[0].n == n
+        made, alone = together.outlook_of(device), apart.outlook_of(device)
+        assert made is not None
+        assert alone is not None
+        assert made.point_kw == pytest.approx(alone.point_kw)
+
+
 def test_minutes_of_a_short_gap_are_interpolated_in_outcomes() -> None:
     engine = outlook_engine()
     readings = [reading for reading in stream(house_kw(60)) if reading.minute - FIRST not in (30, 31, 32)]

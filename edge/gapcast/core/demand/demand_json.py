@@ -1,4 +1,4 @@
-"""The documents of a batch of demands as JSON, written column by column: a third of the time of one by one.
+"""The documents of a batch of demands as JSON, rounded at once and written by one template.
 
 They are those of :func:`gapcast.core.demand.document.demand_document`; the fields are declared there.
 """
@@ -6,71 +6,22 @@ They are those of :func:`gapcast.core.demand.document.demand_document`; the fiel
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from itertools import repeat
-from typing import Any
+import math
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gapcast.core.demand.demand import F64, SOURCES, Demands, WindowDemands
+from gapcast.core.demand.demand import SOURCES, Demands
 from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, NEXT, W_PER_KW, WINDOW_FIELDS
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import instant_label, minute_label
 
-#: The values of a field, as JSON or as numbers that are written as they are.
-Column = Iterable[Any]
 _TEXT = json.dumps
 _SOURCES = [_TEXT(source.value) for source in SOURCES]
-
-
-def _rounded(column: F64) -> list[float]:
-    values: list[float] = column.round(DECIMALS).tolist()
-    return values
-
-
-def _or_null(column: F64) -> list[float | str]:
-    return [value if value == value else "null" for value in _rounded(column)]  # noqa: PLR0124 - NaN differs from itself
-
-
-def _minutes(column: NDArray[np.int64]) -> list[str]:
-    minutes = column.tolist()
-    labels = {minute: f'"{minute_label(minute)}"' for minute in set(minutes)}
-    return [labels[minute] for minute in minutes]
-
-
-#: The columns of the fields of a window.
-_WINDOW: dict[str, Callable[[WindowDemands], Column]] = {
-    "window_start": lambda windows: _minutes(windows.start_minutes),
-    "window_end": lambda windows: _minutes(windows.end_minutes),
-    "elapsed_min": lambda windows: windows.elapsed_min.tolist(),
-    "so_far_kw": lambda windows: _or_null(windows.so_far_kw),
-    "expected_kw": lambda windows: _rounded(windows.expected_kw),
-    "lower_kw": lambda windows: _rounded(windows.lower_kw),
-    "median_kw": lambda windows: _rounded(windows.median_kw),
-    "upper_kw": lambda windows: _rounded(windows.upper_kw),
-    "limit_kw": lambda windows: _or_null(windows.limit_kw),
-    "limit_source": lambda windows: [_SOURCES[code] for code in windows.sources.tolist()],
-    "p_exceed": lambda windows: _rounded(windows.p_exceed),
-    "headroom_w": lambda windows: np.floor(windows.headroom_kw * W_PER_KW).astype(np.int64).tolist(),
-}
-
-#: The columns of the other fields.
-_OTHERS: dict[str, Callable[[Demands], Column]] = {
-    "v": lambda demands: repeat(DEMAND_SCHEMA),
-    "device": lambda demands: map(_TEXT, demands.devices),
-    "observed_at": lambda demands: _minutes(demands.observed_minutes),
-    "issued_at": lambda demands: repeat(_TEXT(instant_label(demands.issued_at_ms))),
-    "model": lambda demands: repeat(_TEXT(demands.model.name)),
-    "model_version": lambda demands: repeat(_TEXT(demands.model.version)),
-    "risk": lambda demands: demands.risk.tolist(),
-    "month_peak_kw": lambda demands: _or_null(demands.month_peak_kw),
-    "fuse_kw": lambda demands: _or_null(demands.fuse_kw),
-    "p_fuse": lambda demands: _or_null(demands.p_fuse),
-    "valid_until": lambda demands: _minutes(demands.valid_until_minutes),
-}
-
-
+#: The numbers of a window that are rounded, in the order of its fields.
+_OF_RUNNING = ("so_far_kw", "expected_kw", "lower_kw", "median_kw", "upper_kw", "limit_kw", "p_exceed")
+_OF_NEXT = _OF_RUNNING[1:]
+_OTHERS = ("month_peak_kw", "fuse_kw", "p_fuse")
 #: A document, with a placeholder for each value.
 _TEMPLATE = ",".join(
     (
@@ -80,11 +31,52 @@ _TEMPLATE = ",".join(
 ).join("{}")
 
 
+#: Texts of models and their versions.
+_text = lru_cache(maxsize=16)(_TEXT)
+
+
+@lru_cache(maxsize=1_024)
+def _minute(minute: int) -> str:
+    return f'"{minute_label(minute)}"'
+
+
 def demand_payloads(demands: Demands) -> list[bytes]:
     """Return the document of each of ``demands`` as JSON."""
-    columns = [
-        _OTHERS[field.name](demands) if field.name in _OTHERS else _WINDOW[field.name](demands.running)
-        for field in DEMAND_FIELDS
-    ]
-    columns += [_WINDOW[field.name](demands.next) for field in WINDOW_FIELDS]
-    return [(_TEMPLATE % values).encode() for values in zip(*columns, strict=False)]
+    running, following, model = demands.running, demands.next, demands.model
+    numbers = np.array(
+        [
+            *(getattr(running, name) for name in _OF_RUNNING),
+            *(getattr(demands, name) for name in _OTHERS),
+            *(getattr(following, name) for name in _OF_NEXT),
+        ]
+    )
+    of_windows = (
+        (
+            map(_minute, one.start_minutes.tolist()),
+            map(_minute, one.end_minutes.tolist()),
+            [_SOURCES[code] for code in one.sources.tolist()],
+            map(math.floor, (one.headroom_kw * W_PER_KW).tolist()),
+        )
+        for one in (running, following)
+    )
+    columns = (
+        demands.devices,
+        map(_minute, demands.observed_minutes.tolist()),
+        map(_minute, demands.valid_until_minutes.tolist()),
+        running.elapsed_min.tolist(),
+        demands.risk.tolist(),
+        numbers.round(DECIMALS).T.tolist(),
+        *(zip(*one, strict=True) for one in of_windows),
+    )
+    of_batch = f'"{instant_label(demands.issued_at_ms)}"', _text(model.name), _text(model.version)
+    payloads = []
+    for device, observed_at, valid_until, elapsed_min, risk, values, now, after in zip(*columns, strict=True):
+        known = [value if value == value else "null" for value in values]  # noqa: PLR0124 - NaN differs from itself
+        start, end, source, headroom_w = now
+        next_start, next_end, next_source, next_headroom_w = after
+        of_running = start, end, elapsed_min, *known[:6], source, known[6], headroom_w
+        of_next = next_start, next_end, *known[10:15], next_source, known[15], next_headroom_w
+        identity = DEMAND_SCHEMA, f'"{device}"', observed_at, *of_batch  # device ids need no escapes
+        row = *identity, *of_running, risk, *known[7:10], valid_until, *of_next
+        payloads.append((_TEMPLATE % row).encode())
+    return payloads

@@ -7,6 +7,7 @@ above a power run straight. So every power has a probability above zero and belo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ _FALLS = -np.diff(LOG_ODDS)
 _MOST_LOG_ODDS = 30.0
 #: Smallest distance of neighbouring quantiles, kW: a table of equal ones is a step of this width.
 _MIN_STEP_KW = 1e-6
+_STEPS_KW = np.arange(len(LEVELS)) * _MIN_STEP_KW
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,7 @@ class PowerDistributions:
     @classmethod
     def of(cls, kw: F64) -> PowerDistributions:
         """Return distributions with quantiles ``kw`` ``[N, J]``, made to rise."""
-        rising = np.maximum.accumulate(kw, axis=1)
-        return cls(rising + np.arange(kw.shape[1]) * _MIN_STEP_KW)
+        return cls(np.maximum.accumulate(kw, axis=1) + _STEPS_KW)
 
     def __len__(self) -> int:
         """Return the number of distributions."""
@@ -45,17 +46,25 @@ class PowerDistributions:
 
     def exceedance(self, limit_kw: F64) -> F64:
         """Return the probability ``[N]`` that each power is above its ``limit_kw`` ``[N]``."""
-        kw, at = self.kw, np.arange(len(self.kw))
-        part = np.minimum(np.maximum((kw < limit_kw[:, np.newaxis]).sum(axis=1) - 1, 0), len(LEVELS) - 2)
-        left_kw, right_kw = kw[at, part], kw[at, part + 1]
-        log_odds = LOG_ODDS[part] - (limit_kw - left_kw) / (right_kw - left_kw) * _FALLS[part]
+        kw = self.kw
+        part = np.minimum(np.maximum(np.add.reduce(kw < limit_kw[:, np.newaxis], axis=1) - 1, 0), len(LEVELS) - 2)
+        at, flat_kw = part + np.arange(len(kw)) * len(LEVELS), kw.reshape(-1)
+        left_kw, right_kw = flat_kw.take(at), flat_kw.take(at + 1)
+        log_odds = LOG_ODDS.take(part) - (limit_kw - left_kw) / (right_kw - left_kw) * _FALLS.take(part)
         found: F64 = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
         return found
 
     def quantile(self, level: float) -> F64:
         """Return the power ``[N]`` at ``level``, between 0 and 1 exclusively."""
-        log_odds = np.log((1.0 - level) / level)
-        part = min(max(int((log_odds < LOG_ODDS).sum()) - 1, 0), len(LEVELS) - 2)
-        left_kw, right_kw = self.kw[:, part], self.kw[:, part + 1]
-        found: F64 = left_kw + (LOG_ODDS[part] - log_odds) / _FALLS[part] * (right_kw - left_kw)
+        part, share = _place_of(level)
+        left_kw = self.kw[:, part]
+        found: F64 = left_kw + share * (self.kw[:, part + 1] - left_kw)
         return found
+
+
+@lru_cache(maxsize=64)
+def _place_of(level: float) -> tuple[int, float]:
+    """Return the two quantiles, by the index of the first, that ``level`` is between, and how far from the first."""
+    log_odds = np.log((1.0 - level) / level)
+    part = min(max(int((log_odds < LOG_ODDS).sum()) - 1, 0), len(LEVELS) - 2)
+    return part, float((LOG_ODDS[part] - log_odds) / _FALLS[part])

@@ -11,35 +11,36 @@ from numpy.typing import NDArray
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.demand import F64, Demand, Demands
-from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
-from gapcast.core.demand.mean_shares import MeanShares
 from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.outlook_risks import load_risks
 from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
+from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.window_forecasts import (
-    WindowColumns,
-    allowed_kw,
+    END,
+    FUSE,
+    N_KNOWN,
+    PEAK,
+    START,
+    SUM,
     columns_of,
     forecast_windows,
-    minutes_ahead,
 )
-from gapcast.core.learning.device_rows import DeviceRows, rounds_of
-from gapcast.core.outlook.outlook import MEAN, ModelMeans, Outlook, Outlooks
+from gapcast.core.demand.window_powers import WindowPowers, remaining_of
+from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.outlook.flags import is_any
+from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
-
-#: No quantile of a sound state is further from 0, kW.
-_MOST_KW = 1e9
 
 
 class DemandPart:
@@ -56,7 +57,7 @@ class DemandPart:
         #: The running windows, which the buffers add minutes to.
         self.windows = RunningWindows(plan, max_devices)
         self.power = RemainingPower(self._leads_min, model.quantile_levels or ())
-        self._means = MeanShares(self._leads_min)
+        self._powers = WindowPowers(self.power)
         self._fuse = FuseRisk(self._leads_min)
         #: The live scores.
         self.live = LiveScores()
@@ -64,7 +65,6 @@ class DemandPart:
         self.state = DeviceRows({NEWEST: initial_newest()})
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
         self._registers: dict[int, RunningRegister] = {}
-        self._unlearned: RemainingInputs | None = None
 
     def make(self, accepted: AcceptedBatch, windows: F32, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` that have one; None if there are none.
@@ -78,104 +78,65 @@ class DemandPart:
         billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
         if not billing:
             return None
-        which = np.fromiter(billing, np.int64, len(billing))
-        rows = np.asarray(accepted.rows, dtype=np.int64)
-        of_outlooks = np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which)
+        which, rows = np.array(list(billing)), np.asarray(accepted.rows, dtype=np.int64)
+        at = of_outlooks = row_index(which)
+        if len(outlooks) < len(rows):
+            of_outlooks = row_index(np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which))
+        rows = rows[at]
         observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
         states = np.array(list(billing.values()), dtype=np.float64)
-        running, following, rest = columns_of(states, observed)
-        self._use_registers(rows[which], observed, running)
-        state_rows = rows[which] + 1
-        self.state.index(state_rows)
+        if self._registers:
+            self._use_registers(rows, observed, states)
+        of_windows = columns_of(states, observed)
+        self.state.index(rows + 1)
         means = outlooks.model_means.select(of_outlooks)
-        remaining = self._remaining(state_rows, observed, windows[which], means, (running, following))
-        self.power.store_newest(state_rows, means)
-        mean_kw = outlooks.mean_kw[of_outlooks, :, MEAN]
-        means_kw = [
-            (self._means.shares(*minutes_ahead(one, observed)) * mean_kw).sum(axis=1) for one in (running, following)
-        ]
+        inputs = remaining_of(rows + 1, observed, windows[at], means, of_windows)
+        shares = self.power.means.shares(inputs.ahead_from, inputs.ahead_to)
+        remaining = self._powers.distributions(inputs, shares)
+        self.power.store_newest(inputs.rows, means)
+        mean_kw = np.add.reduce(shares * outlooks.mean_kw[of_outlooks, :, MEAN], axis=-1)
+        running, following = forecast_windows(of_windows, remaining, mean_kw, self.highest_kw)
         made = Demands(
             model=outlooks.model,
             issued_at_ms=outlooks.issued_at_ms,
-            devices=[accepted.devices[i] for i in which.tolist()],
+            devices=[accepted.devices[i] for i in billing],
             observed_minutes=observed,
-            running=forecast_windows(running, remaining[0], means_kw[0], self.highest_kw),
-            next=forecast_windows(following, remaining[1], means_kw[1], self.highest_kw),
-            risk=running.risk,
-            month_peak_kw=rest[:, 0],
-            fuse_kw=rest[:, 1],
+            running=running,
+            next=following,
+            risk=of_windows.risk,
+            month_peak_kw=states[:, PEAK],
+            fuse_kw=states[:, FUSE],
             p_fuse=np.full(len(which), np.nan),
         )
-        self._add_fuse(made, outlooks.point_kw[of_outlooks], running.end_minutes - observed - 1)
-        store_newest(self.state, state_rows, made)
-        last_kw = windows[which, -1].astype(np.float64)
+        self._add_fuse(made, outlooks.point_kw[of_outlooks], inputs.ahead_to[0])
+        store_newest(self.state, inputs.rows, made, of_windows.values)
+        last_kw = windows[at, -1].astype(np.float64)
         if accepted.planned:
-            parts = (accepted.planned.get(i) for i in which.tolist())
+            parts = (accepted.planned.get(i) for i in billing)
             last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
-        self.live.record(state_rows, made, last_kw)
+        self.live.record(inputs.rows, made, last_kw)
         return made
 
-    def _use_registers(self, rows: I64, observed: I64, running: WindowColumns) -> None:
-        """Write the mean so far of the meters' registers into ``running``, in place, where they are of use."""
-        if not self._registers:
-            return
+    def _use_registers(self, rows: I64, observed: I64, states: F64) -> None:
+        """Write the sum of the known minutes by the meters' registers into ``states`` where they are of use."""
         for i, row in enumerate(rows.tolist()):
             register = self._registers.get(row)
             if register is not None:
-                bounds = int(running.start_minutes[i]), int(running.end_minutes[i])
+                bounds = int(states[i, START]), int(states[i, END])
                 so_far_kw = register.so_far_kw(*bounds, int(observed[i]))
                 if so_far_kw is not None:
-                    running.sum_kw[i] = so_far_kw * running.n_known[i]
+                    states[i, SUM] = so_far_kw * states[i, N_KNOWN]
 
     def record_running_register(self, row: int, register: RunningRegister) -> None:
         """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
         if self.windows.of(row) is not None:
             self._registers[row] = register
 
-    def _remaining(
-        self, rows: I64, observed: I64, windows: F32, means: ModelMeans, of: tuple[WindowColumns, ...]
-    ) -> tuple[PowerDistributions, ...]:
-        """Return the distributions of the rest of the running windows ``of[0]``, and of the next ones ``of[1]``.
-
-        ``rows`` are those of the state, ``observed`` the newest minutes.
-        """
-        inputs = [
-            RemainingInputs(
-                rows,
-                observed,
-                windows,
-                means.quantiles_kw,
-                means.added_kw,
-                means.floor_kw,
-                *minutes_ahead(one, observed),
-                one.end_minutes - one.start_minutes,
-                allowed_kw(one),
-                one.limit_kw,
-            )
-            for one in of
-        ]
-        quantiles_kw = np.empty((2, len(rows), len(LEVELS)))
-        for at in rounds_of(rows):
-            self.learn()
-            part = [one.select(at) for one in inputs]
-            both = RemainingInputs(*(np.concatenate(columns) for columns in zip(*part, strict=True)))
-            quantiles_kw[:, at] = self._sound_quantiles(both)
-            self._unlearned = part[0]
-        return tuple(map(PowerDistributions, quantiles_kw))
-
-    def _sound_quantiles(self, both: RemainingInputs) -> F64:
-        """Return the quantiles ``[2, N, J]`` of ``both`` rests; what was learned is reset where it gives none."""
-        quantiles_kw = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
-        bad = np.flatnonzero(~(np.abs(quantiles_kw) <= _MOST_KW).all(axis=(0, 2)))
-        if bad.size:
-            self.power.state.reset(both.rows[bad])
-            quantiles_kw = self.power.distributions(both).kw.reshape(2, -1, len(LEVELS))
-        return quantiles_kw
-
     def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
         """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
-        fused = np.flatnonzero(~np.isnan(made.fuse_kw))
-        if fused.size:
+        has_fuse = ~np.isnan(made.fuse_kw)
+        if is_any(has_fuse):
+            fused = np.flatnonzero(has_fuse)
             of_fuse = point_kw[fused], left_min[fused], made.fuse_kw[fused]
             made.p_fuse[fused] = self._fuse.p_above(*of_fuse)
             headroom_kw = self._fuse.headroom_kw(*of_fuse, made.risk[fused])
@@ -205,9 +166,7 @@ class DemandPart:
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
-        unlearned, self._unlearned = self._unlearned, None
-        if unlearned is not None:
-            self.power.learn(unlearned)
+        self._powers.learn()
 
     def devices(self, names: Sequence[str]) -> list[str]:
         """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""

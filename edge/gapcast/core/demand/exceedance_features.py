@@ -34,6 +34,10 @@ _HINGED, _LIMIT = slice(6 + _N_POWERS, 6 + 2 * _N_POWERS), 6 + 2 * _N_POWERS
 #: Number of features.
 WIDTH: Final = _LIMIT + 1
 _ONE_KW: Final = float(scaled(np.array([1.0]))[0])
+#: Distances of the limit from 1 kW on the scale: the lowest and the highest that count.
+_LIMIT_BELOW, _LIMIT_ABOVE = -2.0, 2.5
+_ANGLE: Final = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
+_ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
 
 
 class Situations(NamedTuple):
@@ -44,10 +48,9 @@ class Situations(NamedTuple):
 
 
 class _Spans(NamedTuple):
-    """Spans of minutes, ago: from (exclusive) and to, and their lengths; first :data:`_SPANS`, then the others."""
+    """Spans of minutes, ago: their bounds, from (exclusive) first and to then, and lengths; :data:`_SPANS` first."""
 
-    starts: I64
-    ends: I64
+    bounds: I64
     lengths: I64
 
 
@@ -58,7 +61,7 @@ def _spans_of(context: int) -> _Spans:
     for end in range(min(_SPAN_MIN, context - 1), min(_HIGHEST_OF_MIN, context), _SPAN_MIN):
         found.append((min(end + _SPAN_MIN, context), end))
     starts, ends = np.array(found).T
-    return _Spans(starts, ends, starts - ends)
+    return _Spans(np.concatenate((starts, ends)), starts - ends)
 
 
 def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
@@ -68,57 +71,53 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     """
     n, context = windows.shape
     spans = _spans_of(context)
-    back = np.zeros((n, context + 1))
-    np.cumsum(windows[:, ::-1], axis=1, dtype=np.float64, out=back[:, 1:])
-    means_kw = (back[:, spans.starts] - back[:, spans.ends]) / spans.lengths
-    kw = np.empty((n, _N_POWERS - 1))
-    kw[:, 0], kw[:, 1], kw[:, 2:-1] = windows[:, -1], windows[:, max(-3, -context)], means_kw[:, : len(_SPANS)]
-    kw[:, -1] = means_kw[:, len(_SPANS) :].max(axis=1)
-    angle = (minutes % DAY_MIN) * (2 * np.pi / DAY_MIN)
-    return Situations(
-        np.stack((np.sin(angle), np.cos(angle)), axis=1), np.concatenate((scaled(kw), median_z[:, np.newaxis]), axis=1)
-    )
+    n_spans = len(spans.lengths)
+    back = np.empty((n, context + 1))
+    back[:, 0] = 0.0
+    windows[:, ::-1].cumsum(axis=1, dtype=np.float64, out=back[:, 1:])
+    sums = back.take(spans.bounds, axis=1)
+    means_kw = (sums[:, :n_spans] - sums[:, n_spans:]) / spans.lengths
+    powers = np.empty((n, _N_POWERS))
+    powers[:, 0], powers[:, 1] = windows[:, -1], windows[:, max(-3, -context)]
+    powers[:, 2:-2] = means_kw[:, : len(_SPANS)]
+    powers[:, -2] = means_kw[:, len(_SPANS) :].max(axis=1)
+    powers[:, :-1] = scaled(powers[:, :-1])
+    powers[:, -1] = median_z
+    return Situations(_ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
 
 
-def _line(log_odds: F64) -> tuple[F64, F64, F64]:
-    middle = np.minimum(np.maximum(log_odds, -_MIDDLE), _MIDDLE)
-    return middle, np.maximum(log_odds - _MIDDLE, 0.0), np.minimum(log_odds + _MIDDLE, 0.0)
-
-
-_NODE_LINES: Final = np.stack((np.ones(len(NODES)), *_line(np.array(NODES))))
-
-
-def features_of(situations: Situations, log_odds: F64, z: F64) -> F64:
-    """Return the features ``[N, M, D]`` of exceeding ``z`` ``[N, M]``, whose log-odds by the model are ``log_odds``."""
-    n, m = z.shape
-    found = np.empty((n, m, WIDTH))
-    found[:, :, 0] = 1.0
-    for i, part in enumerate(_line(log_odds)):
-        found[:, :, 1 + i] = part
-    found[:, :, _TIME] = situations.time[:, np.newaxis]
-    above = _compared(situations.powers[:, np.newaxis], z[:, :, np.newaxis])
-    found[:, :, _POWER], found[:, :, _HINGED] = above + 1.0, np.maximum(above - _HINGE, 0.0)
-    found[:, :, _LIMIT] = _limit(z)
+def lines_of(log_odds: F64) -> F64:
+    """Return the parts of ``log_odds`` ``[..., M]`` by the model that make a monotone line, ``[..., 4, M]``."""
+    found = np.empty((*log_odds.shape[:-1], 4, log_odds.shape[-1]))
+    found[..., 0, :] = 1.0
+    found[..., 1, :] = np.minimum(np.maximum(log_odds, -_MIDDLE), _MIDDLE)
+    found[..., 2, :] = np.maximum(log_odds - _MIDDLE, 0.0)
+    found[..., 3, :] = np.minimum(log_odds + _MIDDLE, 0.0)
     return found
 
 
-def node_log_odds(situations: Situations, nodes_z: F64, coefficients: F64) -> F64:
-    """Return ``coefficients`` ``[N, D]`` times the features of exceeding the nodes ``nodes_z`` ``[N, J]``: ``[N, J]``.
+#: The lines of the nodes of a distribution.
+NODE_LINES: Final = lines_of(np.array(NODES))
 
-    The nodes' log-odds by the model are :data:`~gapcast.core.demand.model_quantiles.NODES`.
-    """
-    above = _compared(situations.powers[:, :, np.newaxis], nodes_z[:, np.newaxis])
-    found = coefficients[:, _LINE] @ _NODE_LINES
-    found += (coefficients[:, _TIME] * situations.time).sum(axis=1, keepdims=True)
-    found += (coefficients[:, np.newaxis, _POWER] @ (above + 1.0))[:, 0]
-    found += (coefficients[:, np.newaxis, _HINGED] @ np.maximum(above - _HINGE, 0.0))[:, 0]
-    found += coefficients[:, _LIMIT, np.newaxis] * _limit(nodes_z)
+
+def features_of(situations: Situations, lines: F64, z: F64) -> F64:
+    """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, with the ``lines`` ``[N, 4, M]`` of log-odds."""
+    found = np.empty((z.shape[0], WIDTH, z.shape[1]))
+    found[:, _LINE] = lines
+    found[:, _TIME] = situations.time[:, :, np.newaxis]
+    above, hinged, limit = found[:, _POWER], found[:, _HINGED], found[:, _LIMIT]
+    np.subtract(situations.powers[:, :, np.newaxis], z[:, np.newaxis], out=above)
+    np.maximum(above, _FARTHEST_BELOW, out=above)
+    np.minimum(above, _FARTHEST_ABOVE, out=above)
+    np.subtract(above, _HINGE, out=hinged)
+    np.maximum(hinged, 0.0, out=hinged)
+    above += 1.0
+    np.subtract(z, _ONE_KW, out=limit)
+    np.maximum(limit, _LIMIT_BELOW, out=limit)
+    np.minimum(limit, _LIMIT_ABOVE, out=limit)
     return found
 
 
-def _compared(powers: F64, z: F64) -> F64:
-    return np.minimum(np.maximum(powers - z, _FARTHEST_BELOW), _FARTHEST_ABOVE)
-
-
-def _limit(z: F64) -> F64:
-    return np.minimum(np.maximum(z - _ONE_KW, -2.0), 2.5)
+def log_odds_of(features: F64, coefficients: F64) -> F64:
+    """Return ``coefficients`` ``[N, D]`` times ``features`` ``[N, D, M]``: ``[N, M]``."""
+    return (coefficients[:, np.newaxis] @ features)[:, 0]

@@ -11,6 +11,8 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.scores import F64
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
+from gapcast.core.outlook.flags import is_any
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import I64
 
 #: Start of the window of a device without demands.
@@ -39,15 +41,18 @@ class LiveScores:
         """Add the running windows of ``demands``, of the devices of ``rows`` ``[N]``, at the readings ``last_kw``."""
         running = demands.running
         window_min = running.end_minutes - running.start_minutes
-        power_kw = np.stack((running.so_far_kw, last_kw), axis=1)
+        power_kw = np.array((running.so_far_kw, last_kw)).T
         waiting = scores.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
         self.state.index(rows)
         starts, arrays = self.state.arrays["start"], self.state.arrays["waiting"]
         for at in rounds_of(rows):
             of, new = rows[at], running.start_minutes[at]
-            for row in of[starts[of] != new].tolist():
-                self._score(row)
-            starts[of] = new
+            index = row_index(of)
+            is_new = starts[index] != new
+            if is_any(is_new):
+                for row in of[is_new].tolist():
+                    self._score(row)
+                starts[index] = new
             arrays[of, running.elapsed_min[at]] = waiting[at]
         if self._closed:
             self._closed = {key: one for key, one in self._closed.items() if starts[key[0]] == key[1]}

@@ -32,7 +32,7 @@ class MeanShares:
         self._energy[after, -1] = minutes[after]
 
     def shares(self, ahead_from: I64, ahead_to: I64) -> F64:
-        """Return the shares ``[N, K]`` in the mean of the minutes from ``ahead_from`` + 1 to ``ahead_to``, ``[N]``.
+        """Return the shares ``[..., K]`` in the mean of the minutes from ``ahead_from`` + 1 to ``ahead_to``, ``[...]``.
 
         Both are at most :data:`FARTHEST_MIN`: minutes after it count like it.
 
@@ -40,5 +40,6 @@ class MeanShares:
         array([1.25])
         """
         first, last = np.minimum(ahead_from, FARTHEST_MIN - 1), np.minimum(ahead_to, FARTHEST_MIN)
-        found: F64 = (self._energy[last] - self._energy[first]) / (last - first)[:, np.newaxis]
+        energy = self._energy.take(last, axis=0) - self._energy.take(first, axis=0)
+        found: F64 = energy / (last - first)[..., np.newaxis]
         return found

@@ -49,6 +49,7 @@ class ModelQuantiles:
     def __init__(self, levels: Sequence[float]) -> None:
         rising = np.asarray(levels)
         inner = np.log((1 - rising) / rising)
+        self._steps = np.arange(len(rising)) * _MIN_STEP
         self._log_odds: F64 = np.concatenate(([FARTHEST], inner, [-FARTHEST]))
         self._first = (FARTHEST - inner[0]) / (inner[0] - inner[1])
         self._last = (inner[-1] + FARTHEST) / (inner[-2] - inner[-1])
@@ -57,14 +58,19 @@ class ModelQuantiles:
 
     def curves(self, quantiles_kw: F64) -> F64:
         """Return the points ``[N, Q + 2]``, on the scale of powers, of ``quantiles_kw`` ``[N, Q]``, kW; they rise."""
-        z = np.maximum.accumulate(scaled(quantiles_kw), axis=1) + np.arange(quantiles_kw.shape[1]) * _MIN_STEP
-        first = z[:, :1] - self._first * (z[:, 1:2] - z[:, :1])
-        last = z[:, -1:] + self._last * (z[:, -1:] - z[:, -2:-1])
-        return np.concatenate((np.maximum(first, -2 * MOST), z, np.minimum(last, 2 * MOST)), axis=1)
+        n, n_levels = quantiles_kw.shape
+        points = np.empty((n, n_levels + 2))
+        points[:, 1:-1] = np.maximum.accumulate(scaled(quantiles_kw), axis=1)
+        points[:, 1:-1] += self._steps
+        first = points[:, 1] - self._first * (points[:, 2] - points[:, 1])
+        last = points[:, -2] + self._last * (points[:, -2] - points[:, -3])
+        points[:, 0], points[:, -1] = np.maximum(first, -2 * MOST), np.minimum(last, 2 * MOST)
+        return points
 
     def nodes(self, curves: F64) -> F64:
         """Return where ``curves`` ``[N, Q + 2]`` have the log-odds :data:`NODES`, ``[N, J]``, rising."""
-        return curves @ self._to_nodes
+        found: F64 = (curves[:, np.newaxis] @ self._to_nodes)[:, 0]  # row by row: the same in any batch
+        return found
 
     def log_odds(self, curves: F64, z: F64) -> F64:
         """Return the log-odds ``[N, M]`` of exceeding ``z`` ``[N, M]``, on the scale of powers."""

@@ -38,12 +38,17 @@ def initial_newest() -> F64:
     return row
 
 
-def store_newest(state: DeviceRows, rows: I64, demands: Demands) -> None:
-    """Store ``demands`` in ``rows`` of ``state``; of a device that is there several times, the last one."""
-    windows = (getattr(one, name) for one in (demands.running, demands.next) for name in _WINDOW)
-    others = (getattr(demands, name) for name in _OTHERS)
-    issued_at_ms = np.full(len(rows), demands.issued_at_ms)
-    state.arrays[NEWEST][rows] = np.stack((demands.observed_minutes, issued_at_ms, *windows, *others), axis=1)
+def store_newest(state: DeviceRows, rows: I64, demands: Demands, values: F64) -> None:
+    """Store ``demands`` in ``rows`` of ``state``; of a device that is there several times, the last one.
+
+    ``values`` ``[2, 13, N]`` are the columns of both of their windows.
+    """
+    columns = np.empty((N_COLUMNS, len(rows)))
+    columns[_OBSERVED], columns[_ISSUED] = demands.observed_minutes, demands.issued_at_ms
+    columns[_FIRST : -len(_OTHERS)] = values.reshape(-1, len(rows))
+    for i, name in enumerate(_OTHERS, start=N_COLUMNS - len(_OTHERS)):
+        columns[i] = getattr(demands, name)
+    state.arrays[NEWEST][rows] = columns.T
 
 
 def stamp_newest(state: DeviceRows, row: int, issued_at_ms: int) -> None:

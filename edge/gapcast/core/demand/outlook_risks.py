@@ -9,7 +9,8 @@ from gapcast.core.demand.distribution import PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.remaining import RemainingInputs, RemainingPower
+from gapcast.core.demand.remaining import RemainingPower
+from gapcast.core.demand.remaining_inputs import RemainingInputs
 from gapcast.core.demand.running_windows import DeviceWindows
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.window import F32, I64
@@ -35,18 +36,18 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
     length_min = demand.running.end_minute - demand.running.start_minute
 
     def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
-        at, unlimited = np.zeros(len(ahead_from), dtype=np.int64), np.full(len(ahead_from), np.nan)
+        unlimited = np.full(1, np.nan)
         return copied.distributions(
             RemainingInputs(
-                at,
-                at + outlook.observed_minute,
-                window[np.newaxis][at],
-                means.quantiles_kw[at],
-                means.added_kw[at],
-                means.floor_kw[at],
-                ahead_from,
-                ahead_to,
-                at + length_min,
+                np.zeros(1, dtype=np.int64),
+                np.array([outlook.observed_minute]),
+                window[np.newaxis],
+                means.quantiles_kw,
+                means.added_kw,
+                means.floor_kw,
+                ahead_from[:, np.newaxis],
+                ahead_to[:, np.newaxis],
+                np.array([length_min]),
                 unlimited,
                 unlimited,
             )

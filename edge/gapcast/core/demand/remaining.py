@@ -2,27 +2,39 @@
 
 The outlook model's quantiles of the mean give the log-odds of exceeding any power. A logistic regression per device
 (:mod:`.exceedance_model`) improves them from the last three hours and the time of day. It learns at the limit of the
-device, and a quarter of it below and above, how often its windows exceeded it with so much drawn so far.
+device, and a quarter of it below and above, how often its windows exceeded it with so much drawn so far. Means that do
+not begin with the next minute have the regression's prior.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.demand import exceedance_model
 from gapcast.core.demand.distribution import LEVELS, LOG_ODDS, PowerDistributions
-from gapcast.core.demand.exceedance_features import WIDTH, Situations, features_of, node_log_odds, situations_of
+from gapcast.core.demand.exceedance_features import (
+    NODE_LINES,
+    WIDTH,
+    Situations,
+    features_of,
+    lines_of,
+    log_odds_of,
+    situations_of,
+)
 from gapcast.core.demand.mean_shares import MeanShares
-from gapcast.core.demand.model_quantiles import ModelQuantiles
+from gapcast.core.demand.model_quantiles import NODES, ModelQuantiles
 from gapcast.core.demand.power_scale import scaled, unscaled
-from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.demand.remaining_inputs import RemainingInputs
+from gapcast.core.learning.device_rows import DeviceRows, RowIndex
+from gapcast.core.outlook.flags import is_any
 from gapcast.core.outlook.outlook import ModelMeans
-from gapcast.core.window import F32, I64, MAX_FILL_MIN
+from gapcast.core.outlook.row_index import row_index
+from gapcast.core.window import I64, MAX_FILL_MIN
 
 F64 = NDArray[np.float64]
 #: Parts of a window, each with a regression of its own: the first, the second and the last third of its minutes.
@@ -36,62 +48,21 @@ _LEVEL: Final = 0.95
 _AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
 #: Smallest fall of the log-odds from node to node.
 _MIN_FALL: Final = 1e-6
-
-
-class RemainingInputs(NamedTuple):
-    """N readings and the coming minutes whose mean is asked for. Power in kW, without planned loads.
-
-    ``rows`` ``[N]`` are those of the state, from 1 on, ``minutes`` ``[N]`` the newest ones, and ``windows``
-    ``[N, context]`` the readings until then. ``quantiles_kw`` ``[N, K, Q]`` are the outlook model's, of the means until
-    each lead time, ``added_kw`` ``[N, K]`` the means of planned loads, which the distributions include; without them no
-    power is below ``floor_kw`` ``[N]``. The minutes
-    are ``ahead_from`` + 1 to ``ahead_to`` ahead, both ``[N]``, of a window of ``window_min`` ``[N]``. They exceed the
-    limit with more than ``allowed_kw`` ``[N]``, NaN without one; ``limit_kw`` ``[N]`` is that of the whole window.
-    """
-
-    rows: I64
-    minutes: I64
-    windows: F32
-    quantiles_kw: F64
-    added_kw: F64
-    floor_kw: F64
-    ahead_from: I64
-    ahead_to: I64
-    window_min: I64
-    allowed_kw: F64
-    limit_kw: F64
-
-    def select(self, which: I64 | slice) -> RemainingInputs:
-        """Return the inputs ``which``."""
-        return RemainingInputs(
-            self.rows[which],
-            self.minutes[which],
-            self.windows[which],
-            self.quantiles_kw[which],
-            self.added_kw[which],
-            self.floor_kw[which],
-            self.ahead_from[which],
-            self.ahead_to[which],
-            self.window_min[which],
-            self.allowed_kw[which],
-            self.limit_kw[which],
-        )
-
-
-class _Curves(NamedTuple):
-    """The model's curves ``[N, Q + 2]``, the situations they are for, and the planned mean ``[N, 1]``, kW."""
-
-    points: F64
-    situations: Situations
-    added_kw: F64
+_FALLS: Final = np.arange(len(NODES)) * _MIN_FALL
 
 
 class RemainingPower:
     """Makes the distributions. ``leads_min`` are the outlook's lead times, rising, ``levels`` its model's quantiles."""
 
     def __init__(self, leads_min: Sequence[int], levels: Sequence[float]) -> None:
-        self._means = MeanShares(leads_min)
+        #: The shares of the outlook's means in those of other minutes.
+        self.means = MeanShares(leads_min)
         self._model = ModelQuantiles(levels)
+        # With the prior, the log-odds are the same at the same nodes of any curve.
+        nodes = self._model.nodes(np.eye(len(levels) + 2))
+        of_nodes = np.tile(exceedance_model.PRIOR[: len(NODE_LINES)] @ NODE_LINES, (len(nodes), 1))
+        #: ``[Q + 2, J]``: a curve times this are its quantiles, on the scale of powers, with the prior.
+        self._of_prior = _quantiles(of_nodes, nodes, LOG_ODDS)
         self._median = 1 + int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
         n, m = _N_PARTS, len(_WEIGHTS)
         #: What is learned of each device, and the limits that wait for their outcome.
@@ -111,28 +82,47 @@ class RemainingPower:
         )
 
     def distributions(self, inputs: RemainingInputs) -> PowerDistributions:
-        """Return the distribution of the mean power over the minutes of each of ``inputs``; rows may repeat."""
+        """Return the distribution of the mean power over the minutes of each of ``inputs``, ``[N]`` or ``[S * N]``."""
+        running = np.flatnonzero(inputs.ahead_from == 0)
+        shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
+        return self._distributions(inputs, shares, row_index(running), row_index(running % len(inputs.rows)))
+
+    def of_windows(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
+        """Return the distributions of the rests of running windows and of later windows, ``[S * N]``.
+
+        The first of the S means of ``inputs`` are of the former. ``shares`` ``[S, N, K]`` are those of :attr:`means`.
+        """
+        running = slice(len(inputs.rows))
+        return self._distributions(inputs, shares, running, running)
+
+    def _distributions(self, inputs: RemainingInputs, shares: F64, at: RowIndex, of: RowIndex) -> PowerDistributions:
+        """Return the distributions of ``inputs``; those ``at`` are of running windows, of the readings ``of``."""
         self.state.index(inputs.rows)
-        curves = self._curves(inputs)
-        z = self._quantiles(inputs, curves, LOG_ODDS)
-        return PowerDistributions.of(np.maximum(unscaled(z), inputs.floor_kw[:, np.newaxis]) + curves.added_kw)
+        points = self._points(inputs, shares)
+        z = (points[:, np.newaxis] @ self._of_prior)[:, 0]  # row by row: the same in any batch
+        rows, points_at = inputs.rows[of], points[at]
+        if rows.size:
+            part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
+            situations = situations_of(inputs.minutes[of], inputs.windows[of], points_at[:, self._median])
+            z[at] = self._calibrated(rows, part, situations, points_at, LOG_ODDS)
+        kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
+        np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
+        kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
+        return PowerDistributions.of(kw.reshape(z.shape))
 
-    def _quantiles(self, inputs: RemainingInputs, curves: _Curves, log_odds: F64) -> F64:
-        """Return the calibrated quantiles ``[N, L]``, on the scale of powers, with ``log_odds`` ``[L]``, falling."""
-        coefficients = self.state.arrays["coefficients"][inputs.rows, _part(inputs)]
-        later = inputs.ahead_from > 0
-        if later.any():
-            coefficients[later] = exceedance_model.PRIOR
-        nodes = self._model.nodes(curves.points)
-        of_nodes = node_log_odds(curves.situations, nodes, coefficients)
-        rising = np.arange(nodes.shape[1], dtype=np.float64) * _MIN_FALL - np.minimum.accumulate(of_nodes, axis=1)
-        return _interpolated(-log_odds, rising, nodes)
+    def _points(self, inputs: RemainingInputs, shares: F64) -> F64:
+        """Return the curves of the model's quantiles, ``[N, Q + 2]`` or ``[S * N, Q + 2]``."""
+        quantiles_kw = (shares[..., np.newaxis, :] @ inputs.quantiles_kw)[..., 0, :]
+        return self._model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
 
-    def _curves(self, inputs: RemainingInputs) -> _Curves:
-        shares = self._means.shares(inputs.ahead_from, inputs.ahead_to)[:, np.newaxis]
-        points = self._model.curves((shares @ inputs.quantiles_kw)[:, 0])
-        situations = situations_of(inputs.minutes, inputs.windows, points[:, self._median])
-        return _Curves(points, situations, (shares @ inputs.added_kw[:, :, np.newaxis])[:, 0])
+    def _calibrated(self, rows: I64, part: I64, situations: Situations, points: F64, log_odds: F64) -> F64:
+        """Return the calibrated quantiles ``[N, L]``, on the scale of powers, with ``log_odds`` ``[L]``, falling.
+
+        They are of the rests of running windows that begin in ``part`` ``[N]`` of them.
+        """
+        nodes = self._model.nodes(points)
+        features = features_of(situations, NODE_LINES, nodes)
+        return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, part]), nodes, log_odds)
 
     def store_newest(self, rows: I64, means: ModelMeans) -> None:
         """Store ``means`` as the newest of ``rows``, distinct ones."""
@@ -165,21 +155,25 @@ class RemainingPower:
         """
         self.state.index(inputs.rows)
         arrays, rows, minutes = self.state.arrays, inputs.rows, inputs.minutes
-        newest = arrays["newest_minute"][rows]
-        due = arrays["due_minute"][rows]
-        due[(minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)] = -1
-        arrays["newest_minute"][rows] = minutes
-        is_due = due == minutes[:, np.newaxis]
-        if is_due.any():
+        at = row_index(rows)
+        newest, due = arrays["newest_minute"][at], arrays["due_minute"][at]
+        has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
+        if is_any(has_restarted):
+            due[has_restarted] = -1
+        arrays["newest_minute"][at] = minutes
+        over = due <= minutes[:, np.newaxis]
+        is_due = over & (due == minutes[:, np.newaxis])
+        if is_any(is_due):
             self._learn_outcomes(inputs, is_due)
-        due[due <= minutes[:, np.newaxis]] = -1
-        part, at = _part(inputs), np.arange(len(rows))
-        is_next = (due[at, part] < 0) & (inputs.allowed_kw > 0) & (inputs.ahead_to < inputs.windows.shape[1])
-        which = np.flatnonzero(is_next)
-        if which.size:
+        due[over] = -1
+        part = _part(inputs.window_min, inputs.ahead_to)
+        waits = due.reshape(-1)[part + np.arange(len(rows)) * _N_PARTS] >= 0
+        is_next = ~waits & (inputs.allowed_kw > 0) & (inputs.ahead_to < inputs.windows.shape[1])
+        if is_any(is_next):
+            which = np.flatnonzero(is_next)
             due[which, part[which]] = minutes[which] + inputs.ahead_to[which]
-            self._store_limits(inputs.select(which), part[which])
-        arrays["due_minute"][rows] = due
+            self._store_limits(inputs.select(row_index(which)), part[which])
+        self.state.write_back("due_minute", at, due)
 
     def _learn_outcomes(self, inputs: RemainingInputs, is_due: NDArray[np.bool_]) -> None:
         arrays = self.state.arrays
@@ -197,14 +191,23 @@ class RemainingPower:
 
     def _store_limits(self, inputs: RemainingInputs, part: I64) -> None:
         arrays, rows = self.state.arrays, inputs.rows
+        shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
+        points = self._points(inputs, shares)
+        situations = situations_of(inputs.minutes, inputs.windows, points[:, self._median])
         step_kw = inputs.limit_kw * inputs.window_min / inputs.ahead_to
-        curves = self._curves(inputs)
-        limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis] - curves.added_kw
-        z = np.concatenate((scaled(limits_kw), self._quantiles(inputs, curves, LOG_ODDS[_AT_LEVEL])), axis=1)
-        due_kw = unscaled(z)
-        features = features_of(curves.situations, self._model.log_odds(curves.points, z), z)
-        arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = due_kw, features
+        limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis]
+        limits_kw -= (shares * inputs.added_kw).sum(axis=1, keepdims=True)
+        at_level = self._calibrated(rows, part, situations, points, LOG_ODDS[_AT_LEVEL])
+        z = np.concatenate((scaled(limits_kw), at_level), axis=1)
+        features = features_of(situations, lines_of(self._model.log_odds(points, z)), z)
+        arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = unscaled(z), features.transpose(0, 2, 1)
         arrays["n_minutes"][rows, part] = inputs.ahead_to
+
+
+def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
+    """Return the powers ``[N, L]`` with ``log_odds`` ``[L]``, of curves with ``of_nodes`` at ``nodes``, ``[N, J]``."""
+    falling: F64 = np.minimum.accumulate(of_nodes, axis=1)
+    return _interpolated(-log_odds, _FALLS - falling, nodes)
 
 
 def _interpolated(at: F64, rising: F64, values: F64) -> F64:
@@ -213,16 +216,16 @@ def _interpolated(at: F64, rising: F64, values: F64) -> F64:
     It is :func:`numpy.interp` for all lines at once: beyond the ends the values are those at the ends.
     """
     n, n_points = rising.shape
-    part = np.minimum(np.maximum((rising[:, :, np.newaxis] <= at).sum(axis=1) - 1, 0), n_points - 2)
-    part += (np.arange(n) * n_points)[:, np.newaxis]
-    lines, points = rising.ravel(), values.ravel()
-    left, right, low, high = lines[part], lines[part + 1], points[part], points[part + 1]
-    found: F64 = low + np.minimum(np.maximum((at - left) / (right - left), 0.0), 1.0) * (high - low)
+    part = np.add.reduce(rising[:, :, np.newaxis] <= at, axis=1) - 1
+    part = np.minimum(np.maximum(part, 0), n_points - 2) + (np.arange(n) * n_points)[:, np.newaxis]
+    lines, points = rising.reshape(-1), values.reshape(-1)
+    after, left, low = part + 1, lines.take(part), points.take(part)
+    share = np.minimum(np.maximum((at - left) / (lines.take(after) - left), 0.0), 1.0)
+    found: F64 = low + share * (points.take(after) - low)
     return found
 
 
-def _part(inputs: RemainingInputs) -> I64:
+def _part(window_min: I64, ahead_to: I64) -> I64:
     """Return the part ``[N]`` of the windows that the minutes begin in."""
-    elapsed = inputs.window_min - inputs.ahead_to
-    found: I64 = np.minimum(np.maximum(elapsed * _N_PARTS // inputs.window_min, 0), _N_PARTS - 1)
+    found: I64 = np.minimum(np.maximum((window_min - ahead_to) * _N_PARTS // window_min, 0), _N_PARTS - 1)
     return found

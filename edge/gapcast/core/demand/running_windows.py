@@ -13,7 +13,6 @@ its minutes are known. Only complete windows count as a peak of their month, and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
@@ -244,10 +243,6 @@ class RunningWindows:
         """Return the windows that were closed since the last call, in the order of their readings."""
         closed, self._closed = self._closed, []
         return closed
-
-    def rows(self) -> Iterator[int]:
-        """Iterate over the rows of the devices that have a demand."""
-        return (row for row, one in self._devices.items() if one is not None)
 
     def adopt(self, before: RunningWindows) -> None:
         """Continue with the windows of ``before``, which has the same rows, and with the limits set in it.

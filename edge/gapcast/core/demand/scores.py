@@ -154,8 +154,11 @@ def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, pow
     the start) and the last reading.
     """
     so_far_kw, last_kw = power_kw.T
-    held_kw = (elapsed_min * np.nan_to_num(so_far_kw) + (window_min - elapsed_min) * last_kw) / window_min
-    return np.stack((p_exceed, limit_kw, held_kw, so_far_kw), axis=1)
+    drawn_kw = np.where(np.isnan(so_far_kw), 0.0, elapsed_min * so_far_kw)
+    found = np.empty((len(p_exceed), 4))
+    found[:, P_EXCEED], found[:, LIMIT], found[:, SO_FAR] = p_exceed, limit_kw, so_far_kw
+    found[:, HELD] = (drawn_kw + (window_min - elapsed_min) * last_kw) / window_min
+    return found
 
 
 def add(sums: F64, closed: ClosedWindows) -> None:

@@ -2,115 +2,120 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.demand.demand import F64, WindowDemands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.window import I64
 
-_LOWER, _MEDIAN, _UPPER = (LEVELS.index(level) for level in (0.05, 0.5, 0.95))
+#: The levels of lower bound, median and upper bound.
+_BOUNDS: Final = np.array([LEVELS.index(level) for level in (0.05, 0.5, 0.95)])
+#: Columns of states: the fields of :class:`WindowState`.
+SUM, N_KNOWN, START, END, _NEXT_END, _LIMIT, _SOURCE, _NEXT_LIMIT, _NEXT_SOURCE, PEAK, FUSE, _RISK = range(
+    len(WindowState._fields)
+)
+#: Columns of demands: the fields of :class:`WindowDemands`; median and bounds are between expected mean and limit.
+(
+    _STARTS, _ENDS, _ELAPSED, _KNOWN, _SO_FAR, _EXPECTED, _LIMITS, _SOURCES, _P_EXCEED, _HEADROOM,
+) = (*range(6), *range(9, 13))  # fmt: skip
+_INTEGERS: Final = np.array([_STARTS, _ENDS, _ELAPSED, _KNOWN, _SOURCES])
 
 
 class WindowColumns(NamedTuple):
-    """N windows, ``[N]``: their minutes, what is known of them, and their limits. Power in kW, NaN for unknown.
+    """N running windows and the N after them: their minutes, what is known of them, and their limits.
 
-    ``elapsed_min`` minutes are over, at least one is left. ``sum_kw`` is that of the ``n_known`` known ones, in kW
-    minutes; ``sources`` are as in :class:`WindowDemands`, ``risk`` is what the headroom accepts.
+    ``values`` ``[2, 13, N]`` are the columns of :class:`WindowDemands`, in which those of forecasts are not written
+    yet; at least one minute of each window is left. ``integers`` ``[2, 5, N]`` are those of minutes and sources.
+    ``length_min`` ``[2, N]`` are the minutes of the windows. ``drawn_kw`` ``[2, N]`` is the sum of the minutes that are
+    over, in kW minutes: unknown ones count with the mean of the known ones. With more than ``allowed_kw`` ``[2, N]`` in
+    the minutes that are left the limit is exceeded; NaN without one. ``risk`` ``[N]`` is what the headroom accepts.
     """
 
-    start_minutes: I64
-    end_minutes: I64
-    elapsed_min: I64
-    n_known: I64
-    sum_kw: F64
-    limit_kw: F64
-    sources: I64
+    values: F64
+    integers: I64
+    length_min: F64
+    drawn_kw: F64
+    allowed_kw: F64
     risk: F64
 
+    @property
+    def limit_kw(self) -> F64:
+        """The limits of the running windows ``[N]``, NaN without one."""
+        limit_kw: F64 = self.values[0, _LIMITS]
+        return limit_kw
 
-def columns_of(states: F64, observed: I64) -> tuple[WindowColumns, WindowColumns, F64]:
-    """Return the running and the next windows of ``states`` ``[N, 12]``, and their month's peaks and fuses ``[N, 2]``.
+
+def columns_of(states: F64, observed: I64) -> WindowColumns:
+    """Return the windows of ``states`` ``[N, 12]`` at the newest minutes ``observed`` ``[N]``.
 
     The columns of ``states`` are those of :class:`WindowState`.
     """
-    columns = dict(zip(WindowState._fields, states.T, strict=True))
-    start, end, next_end, n_known, source, next_source = (
-        columns[name].astype(np.int64)
-        for name in ("start_minute", "end_minute", "next_end_minute", "n_known", "source", "next_source")
+    columns, n = states.T, len(states)
+    values = np.zeros((2, len(WindowDemands.__dataclass_fields__), n))
+    values[:, _STARTS], values[:, _ENDS] = columns[START : END + 1], columns[END : _NEXT_END + 1]
+    values[0, _ELAPSED], values[0, _KNOWN] = observed + 1 - columns[START], columns[N_KNOWN]
+    values[:, _LIMITS] = columns[_LIMIT : _NEXT_LIMIT + 1 : 2]
+    values[:, _SOURCES] = columns[_SOURCE : _NEXT_SOURCE + 1 : 2]
+    values[:, _SO_FAR] = np.nan
+    np.divide(columns[SUM], columns[N_KNOWN], out=values[0, _SO_FAR], where=columns[N_KNOWN] > 0)
+    length, elapsed = values[:, _ENDS] - values[:, _STARTS], values[:, _ELAPSED]
+    drawn_kw = np.zeros((2, n))
+    np.multiply(elapsed[0], values[0, _SO_FAR], out=drawn_kw[0], where=columns[N_KNOWN] > 0)
+    allowed_kw = (length * values[:, _LIMITS] - drawn_kw) / (length - elapsed)
+    return WindowColumns(
+        values, values.take(_INTEGERS, axis=1).astype(np.int64), length, drawn_kw, allowed_kw, columns[_RISK]
     )
-    none, risk = np.zeros(len(states), dtype=np.int64), columns["risk"]
-    running = WindowColumns(
-        start, end, observed + 1 - start, n_known, columns["sum_kw"], columns["limit_kw"], source, risk
-    )
-    following = WindowColumns(
-        end, next_end, none, none, np.zeros(len(states)), columns["next_limit_kw"], next_source, risk
-    )
-    return running, following, np.stack((columns["month_peak_kw"], columns["fuse_kw"]), axis=1)
 
 
 def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
-    """Return how far ahead of the newest minutes ``observed`` the rests of ``windows`` begin and end, both ``[N]``."""
-    return np.maximum(windows.start_minutes - observed - 1, 0), windows.end_minutes - observed - 1
-
-
-def allowed_kw(windows: WindowColumns) -> F64:
-    """Return the mean of the minutes that are left with which ``windows`` reach their limit ``[N]``, NaN without one.
-
-    Unknown minutes that are over count with the mean of the known ones.
-    """
-    length = windows.end_minutes - windows.start_minutes
-    so_far_kw = windows.sum_kw / np.maximum(windows.n_known, 1)
-    found: F64 = (length * windows.limit_kw - windows.elapsed_min * so_far_kw) / (length - windows.elapsed_min)
-    return found
+    """Return how far ahead of the newest minutes ``observed`` the rests of ``windows`` begin and end, ``[2, N]``."""
+    starts, ends = windows.integers[:, 0], windows.integers[:, 1]
+    return np.maximum(starts - (observed + 1), 0), ends - (observed + 1)
 
 
 def forecast_windows(
     windows: WindowColumns, remaining: PowerDistributions, remaining_mean_kw: F64, highest_kw: float
-) -> WindowDemands:
-    """Return the demands of ``windows``; ``remaining`` are the means of their minutes that are left.
+) -> tuple[WindowDemands, WindowDemands]:
+    """Write the demands of ``windows`` to their values; return them, of the running and of the next windows, as views.
 
-    Unknown minutes that are over count with the mean of the known ones. Without a limit the headroom is what is left
-    of ``highest_kw``, the highest power of a reading.
+    ``remaining``, of 2 N means, and ``remaining_mean_kw`` ``[2, N]`` are of their minutes that are left. Without a
+    limit the headroom is what is left of ``highest_kw``, the highest power of a reading.
     """
-    length = windows.end_minutes - windows.start_minutes
-    elapsed = windows.elapsed_min
-    left = length - elapsed
-    so_far_kw = np.where(windows.n_known > 0, windows.sum_kw / np.maximum(windows.n_known, 1), np.nan)
-    drawn_kw = elapsed * np.nan_to_num(so_far_kw)
-    share, added_kw = left / length, drawn_kw / length
-    is_limited = ~np.isnan(windows.limit_kw)
-    most_kw = np.where(is_limited, allowed_kw(windows), highest_kw)
-    p_exceed = np.where(is_limited, remaining.exceedance(most_kw), 0.0)
-    used_kw = np.where(is_limited, _quantiles(remaining, 1.0 - windows.risk), remaining.kw[:, _UPPER])
-    lower_kw, median_kw, upper_kw = (added_kw + share * remaining.kw[:, level] for level in (_LOWER, _MEDIAN, _UPPER))
-    return WindowDemands(
-        start_minutes=windows.start_minutes,
-        end_minutes=windows.end_minutes,
-        elapsed_min=elapsed,
-        n_known=windows.n_known,
-        so_far_kw=so_far_kw,
-        expected_kw=added_kw + share * remaining_mean_kw,
-        lower_kw=lower_kw,
-        median_kw=median_kw,
-        upper_kw=upper_kw,
-        limit_kw=windows.limit_kw,
-        sources=windows.sources,
-        p_exceed=p_exceed,
-        headroom_kw=most_kw - used_kw,
+    values, length, quantiles_kw = windows.values, windows.length_min, remaining.kw
+    shape, added_kw = length.shape, windows.drawn_kw / length
+    share = (length - values[:, _ELAPSED]) / length
+    unlimited = np.isnan(values[:, _LIMITS])
+    most_kw, any_unlimited = windows.allowed_kw, is_any(unlimited)
+    if any_unlimited:
+        most_kw = np.where(unlimited, highest_kw, most_kw)
+    p_exceed = remaining.exceedance(most_kw.reshape(-1)).reshape(shape)
+    used_kw = _quantiles(remaining, 1.0 - windows.risk).reshape(shape)
+    if any_unlimited:
+        p_exceed[unlimited] = 0.0
+        used_kw[unlimited] = quantiles_kw[unlimited.reshape(-1), _BOUNDS[-1]]
+    np.add(added_kw, share * remaining_mean_kw, out=values[:, _EXPECTED])
+    bounds_kw = quantiles_kw.take(_BOUNDS, axis=1).reshape(*shape, -1).transpose(0, 2, 1)
+    np.add(added_kw[:, np.newaxis], share[:, np.newaxis] * bounds_kw, out=values[:, _EXPECTED + 1 : _LIMITS])
+    values[:, _P_EXCEED] = p_exceed
+    np.subtract(most_kw, used_kw, out=values[:, _HEADROOM])
+    running, following = (
+        WindowDemands(*[*integers[:-1], *of_window[_SO_FAR:_SOURCES], integers[-1], *of_window[_P_EXCEED:]])
+        for integers, of_window in zip(windows.integers, values, strict=True)
     )
+    return running, following
 
 
 def _quantiles(powers: PowerDistributions, levels: F64) -> F64:
-    """Return the quantile ``[N]`` of each of ``powers`` at its level, ``levels`` ``[N]``."""
-    distinct = np.unique(levels)
-    if distinct.size == 1:
-        return powers.quantile(float(distinct[0]))
-    found = np.empty(len(powers))
-    for level in distinct.tolist():
-        which: NDArray[np.bool_] = levels == level
+    """Return the quantile ``[M]`` of each of ``powers`` at its level; ``levels`` ``[N]`` repeat."""
+    first = levels[0]
+    if is_every(levels == first):
+        return powers.quantile(float(first))
+    found, of = np.empty(len(powers)), np.resize(levels, len(powers))
+    for level in np.unique(levels).tolist():
+        which = of == level
         found[which] = PowerDistributions(powers.kw[which]).quantile(level)
     return found

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.learning.device_rows import RowIndex
 from gapcast.core.outlook.consistency import Consistency, means_of_leads, times
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.flags import is_any, is_every
+from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import I64
 
 #: Minutes after the published horizon in which what the forecast knows better falls to a third.
 _DECAY_MIN = 7.0
+_NONE = np.empty(0, dtype=np.int64)
 #: The columns of an outlook in the order of those of a persistence forecast.
 _OF_PERSISTENCE = [0, 2, 1, 3]
 
@@ -30,7 +33,7 @@ class PublishedValues(NamedTuple):
     path_kw: F64
     horizon_kw: F64
 
-    def select(self, which: I64 | slice) -> PublishedValues:
+    def select(self, which: RowIndex) -> PublishedValues:
         """Return the values of the forecasts ``which``."""
         return PublishedValues(self.path_kw[which], self.horizon_kw[which])
 
@@ -53,41 +56,45 @@ class Agreement:
         self._consistency = consistency = Consistency(leads_min, published_min)
         self._range = forecast_range
         self._safe_kw = min(-forecast_range.low_kw, forecast_range.high_kw)
-        self._fixed = fixed = consistency.fixed
-        self._published_at = [list(published_min).index(leads_min[i]) for i in fixed.tolist()]
+        self._fixed = fixed = row_index(consistency.fixed)
+        self._n_fixed = len(consistency.fixed)
+        published_at = [list(published_min).index(leads_min[i]) for i in consistency.fixed.tolist()]
+        self._published_at = row_index(np.array(published_at, dtype=np.int64))
         #: Index of the published horizon among the lead times, None if it is not one of them.
         self._horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
         self._has_one = leads_min[0] == 1
-        self._means_of = means_of_leads(leads_min)
-        horizon_min, leads = published_min[-1], np.asarray(leads_min)
+        horizon_min, leads, k = published_min[-1], np.asarray(leads_min), len(leads_min)
         # Like the path, a correction grows with the lead time to the horizon; after it, it decays.
-        self._shape = np.minimum(leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN))
+        shape = np.minimum(leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN))
+        #: The shift of means and medians of minutes ``[K, 2]``, by what is published: at the fixed lead times, and the
+        #: mean and the median at the horizon. That of the means of minutes follows from it.
+        shift = np.zeros((self._n_fixed + 2, k, 2))
+        shift[-2, :, 0], shift[-1, :, 1] = shape, shape
+        shift[:, fixed, 0] = np.eye(self._n_fixed + 2, self._n_fixed)
+        of_means = np.einsum("jk,pkc->pjc", means_of_leads(leads_min), shift)
+        self._shift: F64 = np.stack((shift, of_means), axis=2).reshape(len(shift), -1).T
 
-    def published(self, forecasts: Forecasts, which: I64) -> PublishedValues:
+    def published(self, forecasts: Forecasts, which: RowIndex) -> PublishedValues:
         """Return what the forecasts ``which`` published."""
         paths = forecasts.path_kw if forecasts.path_kw is not None else [[kw] for kw in forecasts.gap_kw]
-        path_kw = np.array(paths)[which][:, self._published_at]
-        horizon_kw = np.full((len(which), 3), np.nan)
+        path_kw = np.array(paths, dtype=np.float64)[which][:, self._published_at]
+        horizon_kw = np.empty((len(paths), 3))
         for column, values in enumerate((forecasts.lower_kw, forecasts.median_kw, forecasts.upper_kw)):
-            if values is not None:
-                horizon_kw[:, column] = np.asarray(values)[which]
-        return PublishedValues(path_kw, horizon_kw)
+            horizon_kw[:, column] = np.nan if values is None else values
+        return PublishedValues(path_kw, horizon_kw[which])
 
     def base(self, model_kw: F64, published: PublishedValues) -> Base:
         """Return the base for the model's outlooks ``model_kw`` ``[N, K, 2, 4]``."""
-        away_kw = np.zeros((len(model_kw), 2))
+        n, k = model_kw.shape[:2]
+        away_kw = np.zeros((n, self._n_fixed + 2))
+        away_kw[:, : self._n_fixed] = published.path_kw - model_kw[:, self._fixed, 0, MEAN]
         if self._horizon is not None:
-            at_horizon = model_kw[:, self._horizon, 0]
-            away_kw[:, 0] = published.path_kw[:, -1] - at_horizon[:, MEAN]
-            median_kw = published.horizon_kw[:, 1]
-            away_kw[:, 1] = np.where(np.isnan(median_kw), away_kw[:, 0], median_kw - at_horizon[:, MEDIAN])
-        shift_kw = away_kw[:, np.newaxis] * self._shape[:, np.newaxis]
-        shift_kw[:, self._fixed, 0] = published.path_kw - model_kw[:, self._fixed, 0, MEAN]
-        both_kw = np.empty((*shift_kw.shape[:2], 2, 2))
-        both_kw[:, :, 0] = shift_kw
-        for column in (0, 1):
-            both_kw[:, :, 1, column] = times(shift_kw[:, :, column], self._means_of)
-        return Base(model_kw[..., [MEAN, MEDIAN]] + both_kw, away_kw)
+            # The horizon is the last of the lead times that are published.
+            away_kw[:, -2] = away_kw[:, self._n_fixed - 1]
+            median_kw = published.horizon_kw[:, 1] - model_kw[:, self._horizon, 0, MEDIAN]
+            away_kw[:, -1] = np.where(np.isnan(median_kw), away_kw[:, -2], median_kw)
+        shift_kw = times(away_kw, self._shift).reshape(n, k, 2, 2)
+        return Base(model_kw[..., CENTRES] + shift_kw, away_kw[:, -2:])
 
     def without(self, published: PublishedValues, added_kw: F64) -> PublishedValues:
         """Return ``published`` without the planned power ``added_kw`` ``[N, K, 2]``."""
@@ -100,8 +107,12 @@ class Agreement:
         """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: with planned power, the rest is rounded."""
         kw[:, self._fixed, 0, MEAN] = published.path_kw
         if self._horizon is not None:
-            known = ~np.isnan(published.horizon_kw).any(axis=1)
-            kw[known, self._horizon, 0, LOWER:] = published.horizon_kw[known]
+            bounds_kw, unknown = kw[:, self._horizon, 0, LOWER:], np.isnan(published.horizon_kw)
+            if is_any(unknown):
+                known = ~unknown.any(axis=1)
+                bounds_kw[known] = published.horizon_kw[known]
+            else:
+                bounds_kw[...] = published.horizon_kw
         if self._has_one:
             kw[:, 0, 1] = kw[:, 0, 0]
 
@@ -113,20 +124,21 @@ class Agreement:
         point, mean = kw[:, :, 0], kw[:, :, 1]
         high_kw, floors_kw = self._range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
         self._consistency.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
-        np.minimum(kw, high_kw, out=kw, where=np.isfinite(kw))
+        above = kw > high_kw
+        if is_any(above):
+            np.copyto(kw, high_kw, where=above & np.isfinite(kw))
         inner_kw = np.maximum(kw[..., MEAN], floors_kw)
         np.minimum(kw[..., LOWER], inner_kw, out=kw[..., LOWER])
         np.maximum(kw[..., UPPER], inner_kw, out=kw[..., UPPER])
         self.restore_published(kw, published)
 
-    def impossible(self, kw: F64) -> NDArray[np.bool_]:
-        """Return which outlooks ``kw`` ``[N, K, 2, 4]`` have a value out of range or crossing bounds, ``[N]``."""
-        if np.abs(kw).max() <= self._safe_kw and (kw[..., LOWER:-1] <= kw[..., MEDIAN:]).all():  # most batches
-            return np.zeros(len(kw), dtype=np.bool_)
+    def impossible(self, kw: F64) -> I64:
+        """Return the indices of the outlooks ``kw`` ``[N, K, 2, 4]`` with a value out of range or crossing bounds."""
+        if is_every(np.abs(kw) <= self._safe_kw) and is_every(kw[..., LOWER:-1] <= kw[..., MEDIAN:]):  # most batches
+            return _NONE
         possible = (kw >= self._range.low_kw) & (kw <= self._range.high_kw)
         ordered = (kw[..., LOWER] <= kw[..., MEDIAN]) & (kw[..., MEDIAN] <= kw[..., UPPER])
-        sound = np.all(possible.all(axis=-1) & ordered, axis=(1, 2))
-        return np.logical_not(sound, out=np.empty(len(kw), dtype=np.bool_))
+        return np.flatnonzero(~np.all(possible.all(axis=-1) & ordered, axis=(1, 2)))
 
     def persistence(self, last_kw: F64, n_leads: int) -> F64:
         """Return persistence ``[N, K, 2, 4]`` for the last readings ``last_kw`` ``[N]``, not made to agree."""

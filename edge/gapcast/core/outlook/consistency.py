@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.outlook.row_index import row_index
+
 F64 = NDArray[np.float64]
 #: Weight of an estimated mean up to a lead time, that of an estimated minute being 1: it varies less.
 _WEIGHT_TO = 3.0
@@ -55,12 +57,19 @@ class Consistency:
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int]) -> None:
         """Reconcile ``leads_min``; those among ``published_min`` are fixed."""
         self._means_of = means_of = means_of_leads(leads_min)
-        is_fixed = np.isin(leads_min, published_min)
+        is_fixed, n_leads = np.isin(leads_min, published_min), len(leads_min)
         #: Indices of the fixed lead times, and of the others.
         self.fixed, self.free = np.flatnonzero(is_fixed), np.flatnonzero(~is_fixed)
-        free = means_of[:, self.free]
-        inverse = np.asarray(np.linalg.inv(np.eye(len(self.free)) + _WEIGHT_TO * free.T @ free), dtype=np.float64)
-        self._of_minutes, self._of_means = inverse, np.asarray(_WEIGHT_TO * inverse @ free.T, dtype=np.float64)
+        self._fixed_at, self._free_at = row_index(self.fixed), row_index(self.free)
+        of_free = means_of[:, self.free]
+        of_minutes = np.linalg.inv(np.eye(len(self.free)) + _WEIGHT_TO * of_free.T @ of_free)
+        of_means = _WEIGHT_TO * of_minutes @ of_free.T
+        #: The minutes that are free, from all minutes and all means; what the fixed ones explain of the means is taken
+        #: off them.
+        self._free_of: F64 = np.empty((len(self.free), 2 * n_leads))
+        self._free_of[:, self.fixed] = -of_means @ means_of[:, self.fixed]
+        self._free_of[:, self.free] = of_minutes
+        self._free_of[:, n_leads:] = of_means
 
     def reconcile(self, point_kw: F64, mean_kw: F64, published_kw: F64, floor_kw: F64, high_kw: float) -> None:
         """Reconcile the means ``point_kw`` of single minutes and ``mean_kw`` up to them, ``[N, K]`` kW, in place.
@@ -68,9 +77,8 @@ class Consistency:
         ``published_kw`` ``[N, fixed]`` are those of the fixed lead times. The other minutes are between ``floor_kw``
         ``[N]`` and ``high_kw``.
         """
-        point_kw[:, self.fixed] = published_kw
+        point_kw[:, self._fixed_at] = published_kw
         if self.free.size:
-            rest_kw = mean_kw - times(published_kw, self._means_of[:, self.fixed])
-            free_kw = times(point_kw[:, self.free], self._of_minutes) + times(rest_kw, self._of_means)
-            point_kw[:, self.free] = np.minimum(np.maximum(free_kw, floor_kw[:, np.newaxis]), high_kw)
+            free_kw = times(np.concatenate((point_kw, mean_kw), axis=1), self._free_of)
+            point_kw[:, self._free_at] = np.minimum(np.maximum(free_kw, floor_kw[:, np.newaxis]), high_kw)
         mean_kw[...] = times(point_kw, self._means_of)

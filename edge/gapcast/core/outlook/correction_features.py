@@ -12,14 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.outlook import F64
+from gapcast.core.outlook.outlook import F64, MEAN, MEDIAN, N_COLUMNS
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
 from gapcast.core.window import F32, I64
 
 #: Largest value of a column.
 LIMIT = 50.0
-#: Stretches of the window with their mean as a column: from the first to before the second minute back.
-_STRETCHES = ((1, 3), (3, 6), (6, 10), (10, 15), (15, 30), (30, 60), (60, 120))
+#: Stretches of the window with their mean as a column: each from one of these minutes back to before the next one.
+_STRETCHES = (1, 3, 6, 10, 15, 30, 60, 120)
+_BEGINS, _LENGTHS = np.array(_STRETCHES[:-1]), np.diff(_STRETCHES)
 #: Lead times at which the model's own outlook is a column: minutes, and means up to them.
 _POINTS_MIN, _MEANS_MIN = (5, 15, 30, 60), (15, 60)
 #: Minutes ahead at which the daily profile is a column.
@@ -50,12 +51,17 @@ class CorrectionFeatures:
 
     def __init__(self, leads_min: Sequence[int]) -> None:
         """Take outlooks with the lead times ``leads_min``."""
-        self._points, self._means = nearest(leads_min, _POINTS_MIN), nearest(leads_min, _MEANS_MIN)
-        n_kw = _N_PUBLISHED + len(_POINTS_MIN) + 2 * len(_MEANS_MIN) + len(_STRETCHES) + len(USUAL_MIN) + 3
+        points, means = nearest(leads_min, _POINTS_MIN), nearest(leads_min, _MEANS_MIN)
+        #: The places in a flat outlook of the columns from the model: means of minutes, means of the means, and what
+        #: the means and the medians of minutes are at the lead times of the latter.
+        places = [(one, 0, MEAN) for one in points] + [(one, 1, MEAN) for one in means]
+        places += [(one, 0, column) for column in (MEAN, MEDIAN) for one in means]
+        self._places = np.array([(lead * 2 + kind) * N_COLUMNS + column for lead, kind, column in places])
+        self._n_model = len(points) + len(means)
         #: Number of columns in kW, which come first.
-        self._n_kw = n_kw
+        self._n_kw = _N_PUBLISHED + self._n_model + len(_BEGINS) + len(USUAL_MIN) + 3 + len(means)
         #: Number of columns.
-        self.width = n_kw + len(RECENT_MIN) + _ON_CIRCLE.shape[1] + 1
+        self.width = self._n_kw + len(RECENT_MIN) + _ON_CIRCLE.shape[1] + 1
 
     def columns(self, inputs: OutlookInputs, usual_kw: F64, recent: F64, scale_kw: F64, local: I64) -> F32:
         """Return the columns ``[N, width]`` for ``inputs``.
@@ -63,33 +69,31 @@ class CorrectionFeatures:
         ``usual_kw`` ``[N, 4]`` is the daily profile, ``recent`` ``[N, 2]`` are the newest errors in units of
         ``scale_kw`` ``[N]``, and ``local`` ``[N]`` the local minute.
         """
-        windows, model_kw, history = inputs.windows, inputs.model_kw, inputs.history
-        n, n_kw = len(windows), self._n_kw
+        windows, history = inputs.windows, inputs.history
+        n, n_kw, n_model = len(windows), self._n_kw, self._n_model
         columns = np.empty((n, self.width))
-        last_kw = windows[:, -1].astype(np.float64)
-        columns[:, :2] = inputs.published_kw
-        at = _N_PUBLISHED
-        columns[:, at : at + 4] = model_kw[:, self._points, 0, 0]
-        at += 4
-        columns[:, at : at + 2] = model_kw[:, self._means, 1, 0]
-        at += 2
-        sums = np.cumsum(windows[:, -1 : -_STRETCHES[-1][1] - 1 : -1], axis=1, dtype=np.float64)
-        for begin, end in _STRETCHES:
-            columns[:, at] = (sums[:, end - 1] - sums[:, begin - 1]) / (end - begin)
-            at += 1
+        last_kw = windows[:, -1:].astype(np.float64)
+        columns[:, :_N_PUBLISHED] = inputs.published_kw
+        of_model = inputs.model_kw.reshape(n, -1).take(self._places, axis=1)
+        at = _N_PUBLISHED + n_model
+        columns[:, _N_PUBLISHED:at] = of_model[:, :n_model]
+        back = windows[:, -1 : -_STRETCHES[-1] - 1 : -1]
+        np.divide(np.add.reduceat(back, _BEGINS, 1, np.float64), _LENGTHS, out=columns[:, at : at + len(_BEGINS)])
+        at += len(_BEGINS)
         columns[:, at : at + len(USUAL_MIN)] = usual_kw
         at += len(USUAL_MIN)
         if history is None:
-            columns[:, at : at + 2] = last_kw[:, np.newaxis]
+            columns[:, at : at + 2] = last_kw
         else:
-            columns[:, at] = history[:, -_DAY : -_DAY + _HOUR].mean(axis=1)
-            columns[:, at + 1] = history[:, -_WEEK : -_WEEK + _HOUR].mean(axis=1)
+            columns[:, at] = np.add.reduce(history[:, -_DAY : -_DAY + _HOUR], axis=1) / _HOUR
+            columns[:, at + 1] = np.add.reduce(history[:, -_WEEK : -_WEEK + _HOUR], axis=1) / _HOUR
         at += 2
-        columns[:, _N_PUBLISHED:at] -= last_kw[:, np.newaxis]
-        columns[:, at] = last_kw
-        columns[:, at + 1 : at + 3] = model_kw[:, self._means, 0, 0] - model_kw[:, self._means, 0, 2]
+        columns[:, _N_PUBLISHED:at] -= last_kw
+        columns[:, at : at + 1] = last_kw
+        n_means = (of_model.shape[1] - n_model) // 2
+        columns[:, at + 1 : n_kw] = of_model[:, n_model : n_model + n_means] - of_model[:, n_model + n_means :]
         columns[:, :n_kw] /= scale_kw[:, np.newaxis]
         columns[:, n_kw : n_kw + 2] = recent
-        columns[:, n_kw + 2 : n_kw + 6] = _ON_CIRCLE[local]
+        columns[:, n_kw + 2 : n_kw + 6] = _ON_CIRCLE.take(local, axis=0)
         columns[:, -1] = _BIAS
         return np.minimum(np.maximum(columns, -LIMIT), LIMIT).astype(np.float32)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.outlook.correction_features import LIMIT
+from gapcast.core.outlook.flags import is_any
 from gapcast.core.outlook.outlook import F64
 from gapcast.core.outlook.pending_outlooks import DueOutlooks
 from gapcast.core.window import F32
@@ -57,9 +58,9 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     gain = direction / (FORGETTING + spread)[:, np.newaxis]
     covariance -= gain[:, :, np.newaxis] * direction[:, np.newaxis]
     covariance *= 1 / FORGETTING
-    variance = np.einsum("nii->ni", covariance)
+    variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
     excessive = variance > PRIOR * _TOLERANCE
-    if excessive.any():
+    if is_any(excessive):
         # A column that says nothing would grow without bound by forgetting (covariance windup).
         factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR))
         covariance *= factor[:, :, np.newaxis] * factor[:, np.newaxis]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.outlook.flags import is_every
 from gapcast.core.outlook.outlook import F64
 from gapcast.core.window import F32, I64
 
@@ -31,7 +32,7 @@ def initial_gains(n_leads: int) -> F32:
 def best_shares(gains: F32, leads: I64) -> F64:
     """Return the share with the largest sure gain, ``[N, K, 2, 2]``, for ``gains`` ``[N, 2, K, 2, 2, shares]``."""
     deviation = np.sqrt(np.maximum(gains[:, 1], 0) * leads[:, np.newaxis, np.newaxis, np.newaxis])
-    best: F64 = SHARES[np.argmax(gains[:, 0] - _DEVIATIONS * deviation, axis=-1)]
+    best: F64 = SHARES.take((gains[:, 0] - _DEVIATIONS * deviation).argmax(axis=-1))
     return best
 
 
@@ -44,8 +45,12 @@ def update(gains: F32, errors: F64, change: F64, is_due: NDArray[np.bool_]) -> N
     loss = errors[..., np.newaxis] - change[..., np.newaxis] * SHARES
     loss[:, :, :, 0] **= 2
     np.abs(loss[:, :, :, 1], out=loss[:, :, :, 1])
-    due = is_due[:, :, np.newaxis, np.newaxis, np.newaxis]
-    gain = ((loss[..., :1] - loss) * due).astype(np.float32)
-    gains *= np.where(due, _DECAY, np.float32(1))[:, np.newaxis]
+    gain = (loss[..., :1] - loss).astype(np.float32)
+    if is_every(is_due):
+        gains *= _DECAY
+    else:
+        due = is_due[:, :, np.newaxis, np.newaxis, np.newaxis]
+        gain *= due
+        gains *= np.where(due, _DECAY, np.float32(1))[:, np.newaxis]
     gains[:, 0] += gain
     gains[:, 1] += gain * gain

@@ -10,29 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.errors import ModelError
-from gapcast.core.features import assemble, measured_in
-from gapcast.core.forecast import LOWER as LOWER_LEVEL
-from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
-from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.learning.device_rows import rounds_of
+from gapcast.core.learning.device_rows import ALL, RowIndex, rounds_of
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, ModelMeans, Outlook, Outlooks
+from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, N_COLUMNS, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
-from gapcast.core.predictor import Predictor, run_model
+from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
 
-#: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
-_N_ROWS = 8
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]
 
@@ -53,24 +48,12 @@ class OutlookPart:
 
         Windows have the measured ``channels``. Raises :class:`ValueError` if the model takes others, or has no bounds.
         """
-        measured, levels = measured_in(model.features), tuple(model.quantile_levels or ())
-        if measured != tuple(channels[: len(measured)]):
-            msg = (
-                f"the outlook's model {model.name} takes {', '.join(measured)}, and readings have {', '.join(channels)}"
-            )
-            raise ValueError(msg)
-        if not {LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL} <= {*levels}:
-            msg = f"the outlook's model {model.name} must have the quantiles 0.05, 0.5 and 0.95"
-            raise ValueError(msg)
+        self._predictions = ModelOutlooks(model, zone, channels)
         self.model = model
         self.options = options
-        self._zone = zone
         self._range = ForecastRange.of(limits)
-        self._n_measured = len(measured)
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
-        self._n_levels = len(levels)
-        self._levels = [levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)]
         self._agreement = Agreement(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
@@ -95,14 +78,15 @@ class OutlookPart:
         which = np.flatnonzero(np.asarray(accepted.rows, dtype=np.int64) < self.options.max_devices)
         if not which.size:
             return None
-        published = self._agreement.published(forecasts, which)
+        of = row_index(which)
+        published = self._agreement.published(forecasts, of)
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
-        inputs = self._inputs(accepted, windows[which], which, uncontrolled, week)
-        kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, 4)), np.empty(len(which))
+        inputs = self._inputs(accepted, windows[of], of, uncontrolled, week)
+        kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, N_COLUMNS)), np.empty(len(which))
         for at in rounds_of(inputs.rows):
             self.learn()
-            one = inputs.select(at)
+            one = inputs if at is ALL else inputs.select(at)
             made = self.online.correct(one)
             self._finish(one, made, uncontrolled.select(at))
             self._unlearned, kw[at], floor_kw[at] = (one, made), made.kw, made.floor_kw
@@ -138,24 +122,25 @@ class OutlookPart:
     def _finish(self, one: OutlookInputs, made: CorrectedOutlooks, published: PublishedValues) -> None:
         """Make the outlooks ``made`` consistent, in place; replace impossible ones, and reset their devices' state."""
         self._agreement.agree(made.kw, published, made.floor_kw)
-        bad = np.flatnonzero(self._agreement.impossible(made.kw))
+        bad = self._agreement.impossible(made.kw)
         if bad.size:
             last_kw = one.windows[bad, -1].astype(np.float64)
             kw = self._agreement.persistence(last_kw, len(self._leads_min))
             floor_kw = kw[:, 0, 0, LOWER]
-            one.base_kw[bad] = kw[..., [MEAN, MEDIAN]]
+            one.base_kw[bad] = kw[..., CENTRES]
             self._agreement.agree(kw, published.select(bad), floor_kw)
             made.kw[bad] = kw
             made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
             self.online.reset(one.rows[bad])
 
     def _inputs(
-        self, accepted: AcceptedBatch, windows: F32, which: I64, published: PublishedValues, week: WeekHistory | None
+        self, accepted: AcceptedBatch, windows: F32, of: RowIndex, published: PublishedValues, week: WeekHistory | None
     ) -> OutlookInputs:
-        minutes = np.asarray(accepted.minutes, dtype=np.int64)[which]
-        is_measured = np.ones(len(accepted.devices), dtype=bool)
-        is_measured[accepted.filled] = False
-        rows = np.asarray(accepted.rows, dtype=np.int64)[which]
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)[of]
+        is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
+        if accepted.filled:
+            is_measured[accepted.filled] = False
+        rows = np.asarray(accepted.rows, dtype=np.int64)[of]
         history = history_of(self.model, week, rows.tolist(), minutes, windows[:, :, 0])
         model_kw, quantiles_kw = self._predict(windows, minutes, history)
         base = self._agreement.base(model_kw, published)
@@ -163,7 +148,7 @@ class OutlookPart:
             rows=rows + 1,
             minutes=minutes,
             windows=windows[:, :, 0],
-            is_measured=is_measured[which],
+            is_measured=is_measured[of],
             model_kw=model_kw,
             quantiles_kw=quantiles_kw,
             base_kw=base.kw,
@@ -176,27 +161,12 @@ class OutlookPart:
 
         Those of windows with an impossible value are persistence.
         """
-        context = self.model.spec.context
-        measured = windows[:, -context:, : self._n_measured]
-        inputs = assemble(measured, minutes, self.model.features, self._zone)
-        n, k = len(windows), len(self._leads_min)
-        kw, quantiles_to_kw = np.empty((n, k, 2, 4)), np.empty((n, k, self._n_levels))
-        for part in (np.s_[first : first + _N_ROWS] for first in range(0, len(windows), _N_ROWS)):
-            prediction = run_model(self.model, inputs[part], None if history is None else history[part])
-            means = prediction.mean, prediction.mean_to
-            quantiles = prediction.quantiles, prediction.quantiles_to
-            for kind, (mean_kw, quantiles_kw) in enumerate(zip(means, quantiles, strict=True)):
-                if mean_kw is None or quantiles_kw is None:
-                    msg = f"model {self.model.name} does not forecast both minutes and means with quantiles"
-                    raise ModelError(msg)
-                kw[part, :, kind, MEAN] = mean_kw
-                rising = np.sort(quantiles_kw, axis=-1)
-                kw[part, :, kind, LOWER:] = rising[:, :, self._levels]
-                quantiles_to_kw[part] = rising
-        bad = np.flatnonzero(self._agreement.impossible(kw))
+        kw, quantiles_to_kw = self._predictions.predict(windows, minutes, history)
+        bad = self._agreement.impossible(kw)
         if bad.size:
             last_kw = windows[bad, -1, 0].astype(np.float64)
-            kw[bad], quantiles_to_kw[bad] = self._agreement.persistence(last_kw, k), last_kw[:, np.newaxis, np.newaxis]
+            kw[bad] = self._agreement.persistence(last_kw, len(self._leads_min))
+            quantiles_to_kw[bad] = last_kw[:, np.newaxis, np.newaxis]
         return kw, quantiles_to_kw
 
     def learn(self) -> None:

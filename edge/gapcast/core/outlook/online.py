@@ -14,14 +14,16 @@ import numpy as np
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import conformal_interval, daily_profile, error_scale
-from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.device_rows import DeviceRows, RowIndex
 from gapcast.core.learning.rls_features import BIN_MIN
 from gapcast.core.outlook import correction_model, correction_shares, scores
 from gapcast.core.outlook.correction_features import RECENT_MIN, USUAL_MIN, CorrectionFeatures, nearest
+from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.outlook import BOUNDS, CENTRES, F64, LOWER, MEDIAN, UPPER
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.pending_outlooks import DueOutlooks, IssuedOutlooks, PendingOutlooks
+from gapcast.core.outlook.row_index import row_index
 from gapcast.core.window import F32, I64, MAX_FILL_MIN
 
 #: Indices into ``seen``: scale (kW), readings, lowest power (kW), newest minute.
@@ -30,13 +32,18 @@ _SCALE, _N_READINGS, _LOWEST, _NEWEST = range(4)
 _SCALE_MIN = 15
 #: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
 _FEEDS_IN_KW = -0.05
+_RECENT_MIN = np.asarray(RECENT_MIN)
+#: Largest of the newest errors, in units of the scale.
+_MOST_RECENT = 10.0
+#: The half hours ``[1440, B]`` of the daily profile that are columns, by the local minute.
+_USUAL_BINS: I64 = (np.arange(DAY_MIN)[:, np.newaxis] + np.array(USUAL_MIN)) % DAY_MIN // BIN_MIN
 
 
 class CorrectedOutlooks(NamedTuple):
     """Corrected outlooks of N windows: ``kw`` ``[N, K, 2, 4]``, the lower limit of bounds ``[N]``, and what they use.
 
     ``columns`` ``[N, D]`` are the inputs of the correction, ``change`` ``[N, K, 2, 2]`` the whole correction in units
-    of the scale, and ``log_width`` ``[N, K, 2]`` that of the bounds.
+    of the scale, and ``log_width`` ``[N, K, 2]`` that of the bounds. ``local`` ``[N]`` is the local minute of the day.
     """
 
     kw: F64
@@ -44,6 +51,7 @@ class CorrectedOutlooks(NamedTuple):
     columns: F32
     change: F64
     log_width: F64
+    local: I64
 
 
 class OnlineOutlook:
@@ -51,7 +59,10 @@ class OnlineOutlook:
 
     def __init__(self, leads_min: Sequence[int], options: OutlookOptions, zone: tzinfo, min_kw: float) -> None:
         """Learn outlooks of ``leads_min``; no bound is below ``min_kw``."""
-        self._leads_min = tuple(leads_min)
+        self._leads = leads = np.asarray(leads_min, dtype=np.int64)
+        #: Places, going back from the newest minute, of the last minutes of the lead times and of those before them.
+        self._ends = np.concatenate((leads, 2 * leads)) - 1
+        self._before = -1 - leads
         self._options = options
         self._zone = zone
         self._min_kw = min_kw
@@ -81,41 +92,41 @@ class OnlineOutlook:
         """Return the corrected and calibrated outlooks of ``inputs``."""
         rows, windows = inputs.rows, inputs.windows
         self.state.index(rows)
-        arrays = self.state.arrays
-        seen = arrays["seen"][rows]
+        at, arrays = row_index(rows), self.state.arrays
+        seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE], windows[:, -1].astype(np.float64)
         lowest_kw = np.minimum(seen[:, _LOWEST], last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self._min_kw, np.minimum(lowest_kw, 0.0))
-        kw = inputs.model_kw.copy()
-        kw[..., [MEAN, MEDIAN]] = inputs.base_kw
-        columns, change = np.zeros((len(rows), self._features.width), dtype=np.float32), np.zeros_like(inputs.base_kw)
+        kw, base_kw = inputs.model_kw.copy(), inputs.base_kw
+        local = (inputs.minutes + offset_min(inputs.minutes, self._zone)) % DAY_MIN
         if self._options.learns:
-            local = self._local(inputs.minutes)
-            bins = (local[:, np.newaxis] + np.array(USUAL_MIN)) % DAY_MIN // BIN_MIN
-            usual_kw = _usual_kw(arrays["usual"], rows, bins, last_kw)
-            columns = self._features.columns(inputs, usual_kw, arrays["recent"][rows], scale_kw, local)
-            n, k = change.shape[:2]
-            coefficients = arrays["coefficients"][rows].reshape(n, 4 * k, -1)
+            usual_kw = _usual_kw(arrays["usual"], rows, local, last_kw)
+            columns = self._features.columns(inputs, usual_kw, arrays["recent"][at], scale_kw, local)
+            n, k = base_kw.shape[:2]
+            coefficients = arrays["coefficients"][at].reshape(n, 4 * k, -1)
             change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
-            share = correction_shares.best_shares(arrays["share_gains"][rows], np.asarray(self._leads_min))
-            kw[..., [MEAN, MEDIAN]] += share * change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
-        kw[..., MEDIAN] = np.maximum(kw[..., MEDIAN], floor_kw[:, np.newaxis, np.newaxis])
-        log_width = self._bound(kw, inputs.model_kw, arrays["log_width"][rows], floor_kw)
-        return CorrectedOutlooks(kw, floor_kw, columns, change, log_width)
+            share = correction_shares.best_shares(arrays["share_gains"][at], self._leads)
+            base_kw = base_kw + share * change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
+        else:
+            columns, change = np.zeros((len(rows), self._features.width), dtype=np.float32), np.zeros_like(base_kw)
+        kw[..., CENTRES] = base_kw
+        np.maximum(kw[..., MEDIAN], floor_kw[:, np.newaxis, np.newaxis], out=kw[..., MEDIAN])
+        log_width = self._bound(kw, inputs.model_kw, arrays["log_width"][at], floor_kw)
+        return CorrectedOutlooks(kw, floor_kw, columns, change, log_width, local)
 
     def _bound(self, kw: F64, model_kw: F64, log_width: F64, floor_kw: F64) -> F64:
         """Write the bounds around the medians of ``kw``, in place; return the log(width) of each."""
         median_kw = kw[..., MEDIAN]
         if not self._options.calibrates:
-            for column in (LOWER, UPPER):
-                kw[..., column] += median_kw - model_kw[..., MEDIAN]
+            kw[..., BOUNDS] += (median_kw - model_kw[..., MEDIAN])[..., np.newaxis]
             return log_width
-        down_kw, up_kw = (np.abs(model_kw[..., column] - model_kw[..., MEDIAN]) for column in (LOWER, UPPER))
-        roots = conformal_interval.roots(np.stack((down_kw, up_kw), axis=-1).reshape(-1, 2))
-        first = conformal_interval.first_log_width(roots).reshape(log_width.shape)
-        log_width = np.where(np.isnan(log_width), first, log_width)
-        floors_kw = np.broadcast_to(floor_kw[:, np.newaxis, np.newaxis], median_kw.shape)
-        lower_kw, upper_kw = conformal_interval.bounds(log_width.ravel(), median_kw.ravel(), roots, floors_kw.ravel())
+        away_kw = np.abs(model_kw[..., BOUNDS] - model_kw[..., MEDIAN, np.newaxis])
+        roots = conformal_interval.roots(away_kw).reshape(-1, 2)
+        is_new = np.isnan(log_width)
+        if is_any(is_new):
+            log_width = np.where(is_new, conformal_interval.first_log_width(roots).reshape(log_width.shape), log_width)
+        floors_kw = floor_kw.repeat(log_width[0].size)
+        lower_kw, upper_kw = conformal_interval.bounds(log_width.reshape(-1), median_kw.reshape(-1), roots, floors_kw)
         kw[..., LOWER], kw[..., UPPER] = lower_kw.reshape(median_kw.shape), upper_kw.reshape(median_kw.shape)
         return log_width
 
@@ -148,76 +159,82 @@ class OnlineOutlook:
 
     def learn(self, inputs: OutlookInputs, made: CorrectedOutlooks) -> None:
         """Learn from the newest readings of ``inputs``, and store the outlooks ``made``."""
-        arrays, rows, minutes = self.state.arrays, inputs.rows, inputs.minutes
-        arrays["log_width"][rows] = made.log_width
-        newest = arrays["seen"][rows, _NEWEST].astype(np.int64)
+        state, rows, minutes = self.state, inputs.rows, inputs.minutes
+        at, arrays = row_index(rows), state.arrays
+        arrays["log_width"][at] = made.log_width
+        newest = arrays["seen"][at, _NEWEST]
         has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
-        if has_restarted.any():
-            self._pending.discard(self.state, rows[has_restarted])
-        arrays["seen"][rows, _NEWEST] = minutes
-        which = np.flatnonzero(inputs.is_measured)
-        if which.size:
-            self._learn_outcomes(inputs if which.size == len(rows) else inputs.select(which))
+        if is_any(has_restarted):
+            self._pending.discard(state, rows[has_restarted])
+        arrays["seen"][at, _NEWEST] = minutes
+        if is_every(inputs.is_measured):
+            self._learn_outcomes(inputs, made.local)
+        elif is_any(inputs.is_measured):
+            which = np.flatnonzero(inputs.is_measured)
+            self._learn_outcomes(inputs.select(which), made.local[which])
         gains, spread = made.columns, np.zeros(len(rows), dtype=np.float32)
         if self._options.learns:
-            covariance = arrays["covariance"][rows]
+            covariance = arrays["covariance"][at]
             gains, spread = correction_model.add_inputs(covariance, made.columns)
-            arrays["covariance"][rows] = covariance
+            state.write_back("covariance", at, covariance)
         issued = IssuedOutlooks(made.columns, gains, spread, inputs.base_kw, made.change, made.kw)
-        self._pending.store(self.state, rows, minutes, issued)
+        self._pending.store(state, rows, minutes, issued)
 
-    def _learn_outcomes(self, inputs: OutlookInputs) -> None:
-        arrays, rows, windows = self.state.arrays, inputs.rows, inputs.windows
-        leads = np.asarray(self._leads_min)
-        seen = arrays["seen"][rows]
+    def _learn_outcomes(self, inputs: OutlookInputs, local: I64) -> None:
+        state, rows, windows = self.state, inputs.rows, inputs.windows
+        at, arrays = row_index(rows), state.arrays
+        seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE].copy(), windows[:, -1].astype(np.float64)
-        due = self._pending.due(self.state, rows, inputs.minutes)
-        if due.is_due.any():
-            back = np.cumsum(windows[:, : -2 * leads[-1] - 1 : -1], axis=1, dtype=np.float64)
-            actual_kw = np.stack(
-                (np.repeat(last_kw[:, np.newaxis], len(leads), axis=1), back[:, leads - 1] / leads), axis=2
-            )
-            before_kw = (back[:, 2 * leads - 1] - back[:, leads - 1]) / leads
-            sums = arrays["sums"][rows]
-            before = scores.Baselines(windows[:, -1 - leads].astype(np.float64), before_kw)
-            scores.add(sums, due.kw.astype(np.float64), actual_kw, before, due.is_due)
-            arrays["sums"][rows] = sums
-            n_outcomes = arrays["n_outcomes"][rows]
-            missed = (actual_kw < due.kw[..., LOWER]) | (actual_kw > due.kw[..., UPPER])
-            log_width = arrays["log_width"][rows]
-            moved = conformal_interval.updated_log_width(
-                log_width, n_outcomes[:, :, np.newaxis], missed.astype(np.float64)
-            )
-            arrays["log_width"][rows] = np.where(due.is_due[:, :, np.newaxis], moved, log_width)
+        due = self._pending.due(state, rows, inputs.minutes)
+        if is_any(due.is_due):
+            n_outcomes = arrays["n_outcomes"][at]
+            actual_kw = self._score(at, windows, due)
+            log_width = arrays["log_width"][at]
+            missed = ((actual_kw < due.kw[..., LOWER]) | (actual_kw > due.kw[..., UPPER])).astype(np.float64)
+            moved = conformal_interval.updated_log_width(log_width, n_outcomes[:, :, np.newaxis], missed)
+            np.copyto(log_width, moved, where=due.is_due[:, :, np.newaxis])
+            state.write_back("log_width", at, log_width)
             if self._options.learns:
                 errors = (actual_kw[..., np.newaxis] - due.base) / scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
-                self._learn_correction(rows, due, errors, n_outcomes)
-            arrays["n_outcomes"][rows] = n_outcomes + due.is_due
-        seen[:, _SCALE] = error_scale.updated_scale(
-            scale_kw, last_kw - windows[:, -1 - _SCALE_MIN], seen[:, _N_READINGS]
-        )
+                self._learn_correction(at, due, errors, n_outcomes)
+            n_outcomes += due.is_due
+            state.write_back("n_outcomes", at, n_outcomes)
+        change_kw = last_kw - windows[:, -1 - _SCALE_MIN]
+        seen[:, _SCALE] = error_scale.updated_scale(scale_kw, change_kw, seen[:, _N_READINGS])
         seen[:, _N_READINGS] += 1
         seen[:, _LOWEST] = np.minimum(seen[:, _LOWEST], last_kw)
-        arrays["seen"][rows] = seen
+        state.write_back("seen", at, seen)
         if self._options.learns:
-            daily_profile.update(arrays["usual"], rows, self._local(inputs.minutes) // BIN_MIN, last_kw)
+            daily_profile.update(arrays["usual"], rows, local // BIN_MIN, last_kw)
 
-    def _learn_correction(self, rows: I64, due: DueOutlooks, errors: F64, n_outcomes: F64) -> None:
-        arrays = self.state.arrays
-        gains = arrays["share_gains"][rows]
+    def _score(self, at: RowIndex, windows: F32, due: DueOutlooks) -> F64:
+        """Add the outcomes of ``due`` to the scores, and return them, ``[N, K, 2]``, kW."""
+        leads, k = self._leads, len(self._leads)
+        back = windows[:, : -2 * leads[-1] - 1 : -1].cumsum(axis=1, dtype=np.float64).take(self._ends, axis=1)
+        actual_kw = np.empty((len(windows), k, 2))
+        actual_kw[:, :, 0] = windows[:, -1:]
+        actual_kw[:, :, 1] = back[:, :k] / leads
+        last_kw = windows.take(self._before, axis=1).astype(np.float64)
+        before = scores.Baselines(last_kw, (back[:, k:] - back[:, :k]) / leads)
+        sums = self.state.arrays["sums"][at]
+        scores.add(sums, due.kw.astype(np.float64), actual_kw, before, due.is_due)
+        self.state.write_back("sums", at, sums)
+        return actual_kw
+
+    def _learn_correction(self, at: RowIndex, due: DueOutlooks, errors: F64, n_outcomes: F64) -> None:
+        state, arrays = self.state, self.state.arrays
+        gains, coefficients, inside, recent = (
+            arrays[name][at] for name in ("share_gains", "coefficients", "inside", "recent")
+        )
         correction_shares.update(gains, errors, due.change.astype(np.float64), due.is_due)
-        arrays["share_gains"][rows] = gains
-        coefficients, inside = arrays["coefficients"][rows], arrays["inside"][rows]
         correction_model.update(coefficients, inside, due, errors, n_outcomes)
-        arrays["coefficients"][rows], arrays["inside"][rows] = coefficients, inside
-        newest = np.minimum(np.maximum(errors[:, self._recent, 1, 0], -10.0), 10.0)
-        recent = arrays["recent"][rows]
-        step = due.is_due[:, self._recent] / np.asarray(RECENT_MIN)
-        arrays["recent"][rows] = recent + step * (newest - recent)
-
-    def _local(self, minutes: I64) -> I64:
-        local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN
-        return local
+        newest = errors[:, :, 1, 0].take(self._recent, axis=1)
+        newest = np.minimum(np.maximum(newest, -_MOST_RECENT), _MOST_RECENT)
+        recent += due.is_due.take(self._recent, axis=1) / _RECENT_MIN * (newest - recent)
+        state.write_back("share_gains", at, gains)
+        state.write_back("coefficients", at, coefficients)
+        state.write_back("inside", at, inside)
+        state.write_back("recent", at, recent)
 
     def discard_pending(self, rows: I64) -> None:
         """Discard the pending outlooks of ``rows``: nothing is learned from their outcomes."""
@@ -225,7 +242,7 @@ class OnlineOutlook:
         self._pending.discard(self.state, rows)
 
 
-def _usual_kw(profile: F32, rows: I64, bins: I64, last_kw: F64) -> F64:
-    """Return the typical power ``[N, B]`` in half hours ``bins`` ``[N, B]``; the last reading if it is unknown."""
-    known = profile[rows[:, np.newaxis], :, bins]
+def _usual_kw(profile: F32, rows: I64, local: I64, last_kw: F64) -> F64:
+    """Return the typical power ``[N, B]`` from ``local`` ``[N]`` on; the last reading if it is unknown."""
+    known = profile[rows[:, np.newaxis], :, _USUAL_BINS.take(local, axis=0)]
     return np.where(known[..., 1] > 0, known[..., 0], last_kw[:, np.newaxis])

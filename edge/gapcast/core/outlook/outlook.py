@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.learning.device_rows import RowIndex
 from gapcast.core.predictor import ModelIdentity
 
 F64 = NDArray[np.float64]
 #: Columns of the powers of an outlook, in their order.
-MEAN, LOWER, MEDIAN, UPPER = range(4)
+N_COLUMNS = 4
+MEAN, LOWER, MEDIAN, UPPER = range(N_COLUMNS)
+#: The columns of mean and median, and those of the bounds.
+CENTRES, BOUNDS = slice(MEAN, UPPER, MEDIAN - MEAN), slice(LOWER, None, UPPER - LOWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class ModelMeans:
     added_kw: F64
     floor_kw: F64
 
-    def select(self, which: NDArray[np.int64]) -> ModelMeans:
+    def select(self, which: RowIndex) -> ModelMeans:
         """Return those of the windows ``which``."""
         return ModelMeans(self.quantiles_kw[which], self.added_kw[which], self.floor_kw[which])
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.learning.device_rows import RowIndex
 from gapcast.core.outlook.outlook import F64
 from gapcast.core.window import F32, I64
 
@@ -31,7 +32,7 @@ class OutlookInputs(NamedTuple):
     published_kw: F64
     history: F32 | None
 
-    def select(self, which: I64 | slice) -> OutlookInputs:
+    def select(self, which: RowIndex) -> OutlookInputs:
         """Return the inputs of the windows ``which``."""
         return OutlookInputs(
             self.rows[which],

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.outlook.flags import is_any
 from gapcast.core.window import F32, I64, fill_short_gaps
 
 #: Minutes of a step of the history.
@@ -74,10 +75,11 @@ def fill_unknown(history: F32, fill_kw: NDArray[np.floating]) -> F32:
     ``history`` is overwritten.
     """
     unknown = np.isnan(history)
-    if not unknown.any():
+    if not is_any(unknown):
         return history
-    n_known = history.shape[1] - np.count_nonzero(unknown, axis=1)
-    total_kw = np.where(unknown, 0.0, history).sum(axis=1, dtype=np.float64)
+    n_known = history.shape[1] - np.add.reduce(unknown, axis=1)
+    np.copyto(history, 0.0, where=unknown)
+    total_kw = np.add.reduce(history, axis=1, dtype=np.float64)
     mean_kw = np.where(n_known > 0, total_kw / np.maximum(n_known, 1), fill_kw).astype(np.float32)
     np.copyto(history, mean_kw[:, np.newaxis], where=unknown)
     return history

@@ -16,11 +16,13 @@ from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.summary import EVER, LAST_DAY, Period
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.flags import is_every
+from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
 
 #: The sums, in the order of their columns.
 SUMS = ("n", "squared", "absolute", "bias", "persistence squared", "persistence absolute", "window squared",
         "window absolute", "pinball", "hits", "width")  # fmt: skip
+_N, _HITS = SUMS.index("n"), SUMS.index("hits")
 _KEPT = 1 - 1 / DAY_MIN
 #: Errors are clipped to this magnitude, so that one absurd reading does not spoil the sums for good.
 _LARGEST_KW = 1e6
@@ -80,6 +82,31 @@ class Baselines(NamedTuple):
     window_kw: F64
 
 
+def _of_errors() -> F64:
+    """Return the matrix from the errors of an outlook's columns and of the baselines, their sizes and their squares.
+
+    It gives all sums but the number and the hits. The loss of a quantile is ``(1 / 2 - level)`` times its error plus
+    half of its size.
+    """
+    last, window = N_COLUMNS, N_COLUMNS + 1
+    error, size, square = np.eye(3 * (N_COLUMNS + 2)).reshape(3, N_COLUMNS + 2, -1)
+    losses = [
+        (0.5 - level) * error[column] + size[column] / 2
+        for column, level in ((LOWER, LOWER_LEVEL), (MEDIAN, 0.5), (UPPER, UPPER_LEVEL))
+    ]
+    nothing = np.zeros_like(error[0])
+    return np.stack(
+        (
+            nothing, square[MEAN], size[MEDIAN], error[MEAN], square[last], size[last], square[window], size[window],
+            np.sum(losses, axis=0) / 3, nothing, error[UPPER] - error[LOWER],
+        ),
+        axis=1,
+    )  # fmt: skip
+
+
+_OF_ERRORS: F64 = _of_errors()
+
+
 def initial_sums(n_leads: int) -> F64:
     """Return the first sums, ``[2, K, 2, sums]``: of all time and of a day, by lead time and kind."""
     return np.zeros((2, n_leads, 2, len(SUMS)))
@@ -91,28 +118,26 @@ def add(sums: F64, kw: F64, actual_kw: F64, before: Baselines, is_due: NDArray[n
     ``kw`` ``[N, K, 2, 4]`` are the published values, ``actual_kw`` ``[N, K, 2]`` the outcomes. Only the entries with
     ``is_due`` ``[N, K]`` count.
     """
-    errors = np.minimum(np.maximum(kw - actual_kw[..., np.newaxis], -_LARGEST_KW), _LARGEST_KW)
-    last, window = (
-        np.minimum(np.maximum(one[:, :, np.newaxis] - actual_kw, -_LARGEST_KW), _LARGEST_KW) for one in before
-    )
-    lower, median, upper = errors[..., LOWER], errors[..., MEDIAN], errors[..., UPPER]
-    new = np.empty((*actual_kw.shape, len(SUMS)))
-    new[..., 0] = 1.0
-    new[..., 1] = errors[..., MEAN] ** 2
-    new[..., 2] = np.abs(median)
-    new[..., 3] = errors[..., MEAN]
-    new[..., 4], new[..., 5] = last**2, np.abs(last)
-    new[..., 6], new[..., 7] = window**2, np.abs(window)
-    new[..., 8] = (
-        np.maximum((1 - LOWER_LEVEL) * lower, -LOWER_LEVEL * lower)
-        + np.abs(median) / 2
-        + np.maximum((1 - UPPER_LEVEL) * upper, -UPPER_LEVEL * upper)
-    ) / 3
-    new[..., 9] = (lower <= 0) & (upper >= 0)
-    new[..., 10] = upper - lower
-    new *= is_due[:, :, np.newaxis, np.newaxis]
+    n_errors, shape = len(_OF_ERRORS) // 3, actual_kw.shape
+    of_errors = np.empty((len(_OF_ERRORS), actual_kw.size))
+    errors = of_errors[:n_errors]
+    np.subtract(kw.reshape(-1, N_COLUMNS).T, actual_kw.reshape(-1), out=errors[:N_COLUMNS])
+    for one, baseline_kw in zip(errors[N_COLUMNS:], before, strict=True):
+        np.subtract(baseline_kw[:, :, np.newaxis], actual_kw, out=one.reshape(shape))
+    np.maximum(errors, -_LARGEST_KW, out=errors)
+    np.minimum(errors, _LARGEST_KW, out=errors)
+    np.abs(errors, out=of_errors[n_errors : 2 * n_errors])
+    np.multiply(errors, errors, out=of_errors[2 * n_errors :])
+    # Device by device: the same in any batch, and too small for a BLAS library to start threads.
+    new = (of_errors.reshape(len(_OF_ERRORS), shape[0], -1).transpose(1, 2, 0) @ _OF_ERRORS).reshape(*shape, -1)
+    new[..., _N] = 1.0
+    new[..., _HITS] = ((errors[LOWER] <= 0) & (errors[UPPER] >= 0)).reshape(shape)
+    if is_every(is_due):
+        sums[:, 1] *= _KEPT
+    else:
+        new *= is_due[:, :, np.newaxis, np.newaxis]
+        sums[:, 1] *= np.where(is_due, _KEPT, 1.0)[:, :, np.newaxis, np.newaxis]
     sums[:, 0] += new
-    sums[:, 1] *= np.where(is_due, _KEPT, 1.0)[:, :, np.newaxis, np.newaxis]
     sums[:, 1] += new
 
 

@@ -203,5 +203,6 @@ def history_of(model: Predictor, week: WeekHistory | None, rows: Sequence[int], 
     steps = history_steps_of(model)
     if not steps:
         return None
-    fill_kw = kw[:, -model.spec.context :].mean(axis=1, dtype=np.float64)
+    context = model.spec.context
+    fill_kw = np.add.reduce(kw[:, -context:], axis=1, dtype=np.float64) / context
     return (week or WeekHistory(0)).windows(rows, minutes.tolist(), fill_kw, steps)
