@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gapcast.compiled.library import machine_name
 from gapcast.core.features import DERIVED
 from gapcast.sample import sample_path
 from tests.e2e.conftest import Start
@@ -59,12 +60,14 @@ def published_line(name: str) -> str:
     return f"; published model: {name}" + (" (time zone UTC)" if knows_the_time else "")
 
 
+@pytest.mark.compiled
 def test_check_ok(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     command = start("check", "--wait", 0.2, *replay_settings(settings_of, broker))
     assert command.wait() == 0
-    models, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
+    models, steps, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
     assert models.endswith(published_line(default_name()))
+    assert steps == f"ok   compiled steps: in use, built for {machine_name()}"
     version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
     assert (
         reached
@@ -96,7 +99,8 @@ def test_check_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
     command = start("check", *settings_of(port))
     assert command.wait() == 1
     assert command.out.splitlines()[0].startswith("ok   models: ")
-    assert command.out.splitlines()[1].startswith(f"FAIL broker: 127.0.0.1 port {port}: unreachable: ")
+    [failed] = [line for line in command.out.splitlines() if line.startswith("FAIL")]
+    assert failed.startswith(f"FAIL broker: 127.0.0.1 port {port}: unreachable: ")
 
 
 @pytest.mark.parametrize("name", shipped_names())

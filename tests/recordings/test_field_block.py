@@ -22,7 +22,7 @@ Read = Callable[[Path], Table]
 
 
 def meter(**layout: object) -> Read:
-    return lambda path: meter_csv.read(path, Layout("time", "power_w", **layout))  # type: ignore[arg-type]
+    return lambda path: meter_csv.read(path, Layout("time", "power_w", **layout))  # type: ignore[arg-type]  # of a table
 
 
 def result(read: Read, path: Path) -> object:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from threading import Event
 
 from gapcast.config.settings import Settings
@@ -23,9 +24,9 @@ def serve(settings: Settings) -> None:
         configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
         faulthandler.enable()  # prints the stack of each thread when a watchdog ends the process by SIGABRT
         stopping = stop_on_signals()
-        application = Application(settings, os.environ)
-        reload_on_hangup(application.reload, stopping)
-        application.run(stopping)
+        with closing(Application(settings, os.environ)) as application:  # also if it does not come to run
+            reload_on_hangup(application.reload, stopping)
+            application.run(stopping)
     finally:
         gc.enable()
 
