@@ -77,6 +77,7 @@ class Subject:
     def environment(self, broker_port: int, qos: int, http_port: int, state: str) -> dict[str, str]:
         """Return the environment, without the caller's own gapcast configuration."""
         chosen = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
+        chosen.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed gateway has its bytecode
         if self.program == "node-red":
             return chosen
         chosen["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "edge")))
