@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gapcast.compiled import library
 from tests.support.brokers import Broker, MosquittoBroker, default_broker_kind, started_broker
 from tests.support.certificates import Authority
 from tests.support.optional_tools import (
@@ -34,14 +32,8 @@ settings.load_profile("steady")
 
 
 def pytest_configure() -> None:
-    """Let commands be interrupted: a shell's background jobs, and all that they start, ignore SIGINT otherwise.
-
-    With ``GAPCAST_NUMPY_ALONE`` the tests of this process do without the compiled steps.
-    """
+    """Let commands be interrupted: a shell's background jobs, and all that they start, ignore SIGINT otherwise."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if os.environ.get("GAPCAST_NUMPY_ALONE", "") not in {"", "0"}:
-        without = library.Loaded(None, library.machine_name(), "GAPCAST_NUMPY_ALONE is set")
-        pytest.MonkeyPatch().setattr(library, "loaded", lambda: without)
 
 
 @pytest.fixture

@@ -107,3 +107,11 @@ def test_machine_is_that_of_the_process(
 def test_machine_without_uname_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "uname")
     assert machine_name() == "windows"
+
+
+@pytest.mark.parametrize(("value", "is_alone"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_numpy_alone_switches_the_library_off(monkeypatch: pytest.MonkeyPatch, value: str, is_alone: bool) -> None:
+    monkeypatch.setenv("GAPCAST_NUMPY_ALONE", value)
+    found = loaded.__wrapped__()
+    assert (found.problem == "GAPCAST_NUMPY_ALONE is set") == is_alone
+    assert (found.library is None) >= is_alone

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 #: Changes whenever the functions or the layout of their arguments do; ``edge/native/version.c`` has the same number.
 INTERFACE_VERSION = 1
+#: This variable of the environment switches the library off, to compare or to find an error.
+NUMPY_ALONE = "GAPCAST_NUMPY_ALONE"
 _FOLDER = Path(__file__).parent
 #: Names that the kernel gives a 64-bit ARM machine on which a 32-bit process runs.
 _64_BIT_ARM = ("aarch64", "armv8l")
@@ -69,7 +71,9 @@ def open_library(folder: Path) -> Loaded:
 
 @functools.cache
 def loaded() -> Loaded:
-    """Return the library that came with this package, opened once."""
+    """Return the library that came with this package, opened once; none if ``GAPCAST_NUMPY_ALONE`` is set."""
+    if os.environ.get(NUMPY_ALONE, "") not in {"", "0"}:
+        return Loaded(None, machine_name(), f"{NUMPY_ALONE} is set")
     return open_library(_FOLDER)
 
 
