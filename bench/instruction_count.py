@@ -2,8 +2,8 @@
 
 Unlike a time, the number does not depend on the machine's speed or load, so that releases can be compared. The whole
 path of a reading in one process (:mod:`bench.in_process`) is counted, all libraries included, the kernel not. The
-counter runs around this process: callgrind, which is told by a library of two functions where to count, or QEMU's user
-emulation with a plugin, which is told by system calls that do not exist.
+counter runs around this process: callgrind, which a library of two functions switches on and off, or QEMU's user
+emulation with a plugin, which system calls that do not exist switch.
 """
 
 from __future__ import annotations
