@@ -29,7 +29,7 @@ enum { SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN };
 struct step {
     /* sizes and indices */
     int64_t context, n_models, n_medians, n_members, refit, has_bounds;
-    int64_t width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
+    int64_t n_columns, width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
     /* options */
     double min_kw, low_kw, high_kw, forgetting;
     /* tables: members with a median [n_medians], edges of the stretches [n_stretches, 2], of the hidden features
@@ -39,7 +39,7 @@ struct step {
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
     /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], coefficients [R, 2, D],
-       covariance [R, 5, b, 3 b], inside [R], usual [R, 2, 48], and per slot due_minute, due_columns [D],
+       covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute, due_columns [D],
        due [2 E + 6], due_levels [3] */
     double *seen;
     float *memory, *specialists, *coefficients, *covariance, *inside, *usual;
@@ -78,7 +78,7 @@ static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a,
 void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
 
 double rls_product(const float *coefficients, const float *columns, int64_t width);
-int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t width,
+int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t n_columns,
                double actual, double n_outcomes, double forgetting);
 
 void levels_of(const struct step *step, const float *window, double change_kw, double scale_kw, double *levels);

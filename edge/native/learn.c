@@ -44,9 +44,9 @@ static void update_profile(float *usual, int64_t bin, double last_kw)
 
 static void update_online_model(const struct step *step, int64_t row, const float *columns, double change, double n_outcomes)
 {
-    int64_t width = step->width, n_covariance = N_STORED * (width / N_BLOCKS) * width;
+    int64_t n_columns = step->n_columns, width = step->width, n_covariance = n_columns * (n_columns + 1) / 2;
     float *coefficients = step->coefficients + row * 2 * width, *covariance = step->covariance + row * n_covariance;
-    if (rls_update(coefficients, covariance, step->inside + row, columns, width, change, n_outcomes, step->forgetting))
+    if (rls_update(coefficients, covariance, step->inside + row, columns, n_columns, change, n_outcomes, step->forgetting))
         return;
     memcpy(coefficients, step->coefficients, bytes_of(2 * width, sizeof(float)));
     memcpy(covariance, step->covariance, bytes_of(n_covariance, sizeof(float)));

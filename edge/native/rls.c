@@ -1,6 +1,7 @@
 /* The online model: rls_model.py. */
 
 #include <math.h>
+#include <string.h>
 
 #include "ensemble.h"
 
@@ -44,25 +45,79 @@ double rls_product(const float *coefficients, const float *columns, int64_t widt
     return pairwise_sum(products, width);
 }
 
-/* The blocks that row `row` of blocks stores, of `values` [5, size], one after the other. */
-static void gather(const double *values, int64_t row, int64_t size, double *stored)
+/* The columns of `block` without padding. */
+static inline int64_t columns_of(int64_t block, int64_t size, int64_t n_columns)
 {
-    for (int64_t i = 0; i < N_STORED; i++)
-        for (int64_t k = 0; k < size; k++)
-            stored[i * size + k] = values[(row + i) % N_BLOCKS * size + k];
+    int64_t n = n_columns - block % N_BLOCKS * size;
+    return n < 0 ? 0 : n < size ? n : size;
 }
 
-WIDE static void multiply(const float *covariance, const double *columns, int64_t size, double *product)
+/* The blocks that row `row` of blocks stores, of `values` [5, size], one after the other, without padding. Returns
+   their number. */
+static int64_t gather(const float *values, int64_t row, int64_t size, int64_t n_columns, float *stored)
+{
+    int64_t n_stored = 0;
+    for (int64_t i = 0; i < N_STORED; i++) {
+        int64_t n = columns_of(row + i, size, n_columns);
+        for (int64_t k = 0; k < n; k++)
+            stored[n_stored++] = values[(row + i) % N_BLOCKS * size + k];
+    }
+    return n_stored;
+}
+
+/* Writes `n` values, then zeros up to `n_padded`; returns the values after them, of which none is at `end` or beyond.
+   The last lanes may be more than `n`: what they write after `n_padded` is written again, with what belongs there. */
+static inline __attribute__((always_inline)) const float *copy(float *target, const float *values, int64_t n,
+                                                               int64_t n_padded, const float *end)
+{
+    int64_t k = 0;
+    for (; k < n && end - values >= k + SUM_LANES; k += SUM_LANES)
+        for (int64_t lane = 0; lane < SUM_LANES; lane++)
+            target[k + lane] = values[k + lane];
+    for (; k < n; k++)
+        target[k] = values[k];
+    for (k = n; k < n_padded; k++)
+        target[k] = 0.0f;
+    return values + n;
+}
+
+/* Writes the row of blocks `row` as rows [n, 3 size], where n are its columns without padding, from `packed`, and some
+   lanes more; returns the packed values after it. */
+static inline __attribute__((always_inline)) const float *unpack(const float *packed, const float *end, int64_t row,
+                                                                 int64_t size, int64_t n_columns, float *rows)
+{
+    int64_t n_own = columns_of(row, size, n_columns), n_next = columns_of(row + 1, size, n_columns);
+    int64_t n_last = columns_of(row + 2, size, n_columns), n_values = N_STORED * size;
+    for (int64_t r = 0; r < n_own; r++) {
+        float *values = rows + r * n_values;
+        for (int64_t k = 0; k < r; k++)
+            values[k] = rows[k * n_values + r];
+        packed = copy(values + r, packed, n_own - r, size - r, end);
+        packed = copy(values + size, packed, n_next, size, end);
+        packed = copy(values + 2 * size, packed, n_last, size, end);
+    }
+    return packed;
+}
+
+WIDE static void multiply(const float *packed, const double *columns, int64_t size, int64_t n_columns, double *product)
 {
     double mirrored[N_BLOCKS][(N_STORED - 1) * MAX_BLOCK];
+    float rows[MAX_BLOCK * N_STORED * MAX_BLOCK + SUM_LANES];
+    const float *end = packed + n_columns * (n_columns + 1) / 2;
     int64_t n_mirrored = (N_STORED - 1) * size;
     for (int64_t row = 0; row < N_BLOCKS; row++) {
         double stored[N_STORED * MAX_BLOCK];
-        gather(columns, row, size, stored);
+        for (int64_t i = 0; i < N_STORED; i++)
+            for (int64_t k = 0; k < size; k++)
+                stored[i * size + k] = columns[(row + i) % N_BLOCKS * size + k];
         for (int64_t k = 0; k < n_mirrored; k++)
             mirrored[row][k] = 0.0;
-        for (int64_t r = 0; r < size; r++) {
-            const float *values = covariance + (row * size + r) * N_STORED * size;
+        packed = unpack(packed, end, row, size, n_columns, rows);
+        int64_t n_own = columns_of(row, size, n_columns);
+        for (int64_t r = n_own; r < size; r++)
+            product[row * size + r] = 0.0;
+        for (int64_t r = 0; r < n_own; r++) {
+            const float *values = rows + r * N_STORED * size;
             double own = columns[row * size + r];
             product[row * size + r] = sum_of_products(values, stored, N_STORED * size);
             for (int64_t k = 0; k < n_mirrored; k++)
@@ -76,47 +131,48 @@ WIDE static void multiply(const float *covariance, const double *columns, int64_
 }
 
 /* Subtracts the outer product of `direction` with itself, and multiplies by `factor`. */
-WIDE static void reduce(float *covariance, const float *direction, float factor, int64_t size)
+WIDE static void reduce(float *packed, const float *direction, float factor, int64_t size, int64_t n_columns)
 {
     for (int64_t row = 0; row < N_BLOCKS; row++) {
         float stored[N_STORED * MAX_BLOCK];
-        for (int64_t i = 0; i < N_STORED; i++)
-            for (int64_t k = 0; k < size; k++)
-                stored[i * size + k] = direction[(row + i) % N_BLOCKS * size + k];
-        for (int64_t r = 0; r < size; r++) {
-            float *values = covariance + (row * size + r) * N_STORED * size;
-            float own = direction[row * size + r];
-            for (int64_t k = 0; k < N_STORED * size; k++)
-                values[k] = (values[k] - own * stored[k]) * factor;
-        }
+        int64_t n_own = columns_of(row, size, n_columns), n = gather(direction, row, size, n_columns, stored);
+        for (int64_t r = 0; r < n_own; packed += n - r, r++)
+            for (int64_t k = r; k < n; k++)
+                packed[k - r] = (packed[k - r] - stored[r] * stored[k]) * factor;
     }
 }
 
 /* Scales columns whose variance exceeds the prior's back to it. */
-static void limit_variance(float *covariance, int64_t size)
+static void limit_variance(float *packed, int64_t size, int64_t n_columns)
 {
     float factors[MAX_WIDTH];
+    const float *variance = packed;
     int is_any = 0;
-    for (int64_t i = 0; i < N_BLOCKS * size; i++) {
-        float variance = covariance[i * N_STORED * size + i % size];
-        int is_excessive = variance > LARGEST_VARIANCE;
-        factors[i] = is_excessive ? sqrtf(PRIOR / variance) : 1.0f;
-        is_any |= is_excessive;
+    for (int64_t row = 0; row < N_BLOCKS; row++) {
+        int64_t n_own = columns_of(row, size, n_columns);
+        int64_t n = n_own + columns_of(row + 1, size, n_columns) + columns_of(row + 2, size, n_columns);
+        for (int64_t r = 0; r < n_own; variance += n - r, r++) {
+            int is_excessive = *variance > LARGEST_VARIANCE;
+            factors[row * size + r] = is_excessive ? sqrtf(PRIOR / *variance) : 1.0f;
+            is_any |= is_excessive;
+        }
     }
     if (!is_any)
         return;
-    for (int64_t i = 0; i < N_BLOCKS * size; i++) {
-        float *values = covariance + i * N_STORED * size;
-        for (int64_t k = 0; k < N_STORED * size; k++)
-            values[k] = values[k] * factors[i] * factors[(i / size + k / size) % N_BLOCKS * size + k % size];
+    for (int64_t row = 0; row < N_BLOCKS; row++) {
+        float stored[N_STORED * MAX_BLOCK];
+        int64_t n_own = columns_of(row, size, n_columns), n = gather(factors, row, size, n_columns, stored);
+        for (int64_t r = 0; r < n_own; packed += n - r, r++)
+            for (int64_t k = r; k < n; k++)
+                packed[k - r] = packed[k - r] * stored[r] * stored[k];
     }
 }
 
 /* Returns whether the update is numerically sound; if not, the state is to be reset. */
-int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t width,
+int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t n_columns,
                double actual, double n_outcomes, double forgetting)
 {
-    int64_t size = width / N_BLOCKS;
+    int64_t size = (n_columns + N_BLOCKS - 1) / N_BLOCKS, width = N_BLOCKS * size;
     double values[MAX_WIDTH], direction[MAX_WIDTH];
     float reduction[MAX_WIDTH];
     double noise = (double)(float)forgetting;
@@ -125,7 +181,7 @@ int rls_update(float *coefficients, float *covariance, float *inside, const floa
     double error_of_median = actual - rls_product(coefficients + width, columns, width);
     for (int64_t i = 0; i < width; i++)
         values[i] = (double)columns[i];
-    multiply(covariance, values, size, direction);
+    multiply(covariance, values, size, n_columns, direction);
     double spread = sum_of_products(columns, direction, width);
     if (!(spread >= 0.0))
         return 0;
@@ -141,7 +197,7 @@ int rls_update(float *coefficients, float *covariance, float *inside, const floa
         coefficients[width + i] = (float)((double)coefficients[width + i] + direction[i] * step_of_median);
         reduction[i] = (float)(direction[i] / root);
     }
-    reduce(covariance, reduction, 1.0f / (float)noise, size);
-    limit_variance(covariance, size);
+    reduce(covariance, reduction, 1.0f / (float)noise, size, n_columns);
+    limit_variance(covariance, size, n_columns);
     return 1;
 }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.ensemble_state import LOG_WIDTH, LOWEST, N_OUTCOMES, SCALE
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.packed_covariance import columns_of, pack, unpack
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Trend
@@ -38,15 +39,16 @@ def drawn_state(shapes: dict[str, tuple[int, ...]], draw: np.random.Generator) -
     memory[::4] = 0.0
     usual = draw.gamma(1.0, 1.0, shapes["usual"])
     usual[:, 1] = draw.choice([0, 1, 598, 599, 600], usual[:, 1].shape)
-    covariance = draw.normal(0, 1e-5, shapes["covariance"])
-    _, n_blocks, size, _ = shapes["covariance"]
+    covariance = draw.normal(0, 1e-5, shapes["covariance"]).astype(np.float32)
+    n_columns, blocks = columns_of(covariance), unpack(covariance)
+    n_blocks, size, _ = blocks.shape[1:]
     for i in range(size):  # the diagonal of the first block of each row
-        covariance[:, :, i, i] = draw.choice([0.0019, 0.002, 0.00201, 0.00202, 0.00203, 0.003], (N, n_blocks))
+        blocks[:, :, i, i] = draw.choice([0.0019, 0.002, 0.00201, 0.00202, 0.00203, 0.003], (N, n_blocks))
     return {
         "seen": seen,
         "memory": memory,
         "usual": usual,
-        "covariance": covariance,
+        "covariance": pack(blocks, n_columns),
         "coefficients": draw.normal(0, draw.choice([0.01, 0.1, 3.0], (N, 1, 1)), shapes["coefficients"]),
         "inside": draw.choice([0.0, 0.0199, 0.0205, 0.5, 1.0], N),
     }
@@ -75,7 +77,7 @@ def damage_elements(ensemble: Ensemble) -> None:
     arrays["specialists"][2:5, 0, -1, 2] = -0.5, np.nan, 1e30  # a negative share, none, and one that is nearly all
     arrays["coefficients"][6:9, 0, 0] = 1e30, np.nan, -1e30  # of the mean alone
     arrays["coefficients"][10:12, 1, 0] = 1e30, np.nan  # of the median alone
-    arrays["covariance"][13:16, 0, 0, 0] = -1e3, np.nan, 1e30
+    arrays["covariance"][13:16, 0] = -1e3, np.nan, 1e30
     arrays["inside"][17:19] = np.nan, -1.0
 
 

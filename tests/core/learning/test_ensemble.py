@@ -18,7 +18,7 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning import rls_model
+from gapcast.core.learning import packed_covariance, rls_model
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
@@ -298,8 +298,7 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
     coefficients = new.state.arrays["coefficients"][1:4]
     assert np.array_equal(coefficients[..., at], old.state.arrays["coefficients"][1:4, ..., was])
     covariance, old_covariance = (
-        rls_model.to_matrices(one.state.arrays["covariance"][1:4], len(one._inputs.rls_features.names))
-        for one in (new, old)
+        packed_covariance.to_matrices(one.state.arrays["covariance"][1:4]) for one in (new, old)
     )
     assert np.array_equal(covariance[:, at, at], old_covariance[:, was, was])
     assert (coefficients[..., columns.index("same mean")] == 0).all(), "the learned ones together are the forecast"
@@ -330,7 +329,7 @@ def test_restore_of_two_float64_covariances_takes_the_means() -> None:
     restored_coefficients = new.state.arrays["coefficients"][1:4]
     assert restored_coefficients[..., places] == pytest.approx(coefficients[..., :4])
     assert np.count_nonzero(restored_coefficients[0, 0]) == 4
-    matrices = rls_model.to_matrices(new.state.arrays["covariance"][1:4], len(own))
+    matrices = packed_covariance.to_matrices(new.state.arrays["covariance"][1:4])
     assert matrices[:, places][:, :, places] == pytest.approx(old[:, 0, :4, :4])
     assert matrices[:, own.index("lag 2"), own.index("lag 2")] == pytest.approx(rls_model.PRIOR)
     assert (new.state.arrays["due_minute"][1:4] == -1).all()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.learning import rls_model
+from gapcast.core.learning import packed_covariance, rls_model
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.window import F32
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
@@ -41,12 +41,12 @@ class Model:
     @property
     def covariance(self) -> F64:
         """As a matrix ``[D, D]``."""
-        covariance: F64 = rls_model.to_matrices(self.state["covariance"], self.n_columns)[0].astype(np.float64)
+        covariance: F64 = packed_covariance.to_matrices(self.state["covariance"])[0].astype(np.float64)
         return covariance
 
 
 def with_padding(columns: F64) -> F32:
-    padded = np.zeros((len(columns), rls_model.padded(columns.shape[1])), dtype=np.float32)
+    padded = np.zeros((len(columns), packed_covariance.padded(columns.shape[1])), dtype=np.float32)
     padded[:, : columns.shape[1]] = columns
     return padded
 
@@ -91,13 +91,6 @@ def test_rls_without_outcomes_equals_the_primary_model() -> None:
     columns = with_padding(draw.normal(0, 3, (50, N_COLUMNS)))
     coefficients = np.repeat(rls_model.initial_state(N_COLUMNS, 2, 4)["coefficients"][np.newaxis], 50, axis=0)
     assert np.array_equal(rls_model.predict(coefficients, columns), columns[:, [2, 4]])
-
-
-@given(st.integers(1, 30), st.integers(0, 2**32 - 1))
-def test_rls_covariance_in_blocks_equals_its_matrix(n_columns: int, seed: int) -> None:
-    root = np.random.default_rng(seed).normal(0, 1, (2, n_columns, n_columns)).astype(np.float32)
-    matrices = root + root.transpose(0, 2, 1)
-    assert np.array_equal(rls_model.to_matrices(rls_model.to_blocks(matrices), n_columns), matrices)
 
 
 @settings(max_examples=20)

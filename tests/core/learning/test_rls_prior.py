@@ -11,7 +11,7 @@ import pytest
 from gapcast.bundled.learning_prior import bundled_prior, read_prior, write_prior
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning import rls_model
+from gapcast.core.learning import packed_covariance, rls_model
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.rls_prior import RlsPrior
@@ -37,7 +37,7 @@ def test_prior_mixes_the_primary_model_with_many_houses() -> None:
     assert state["coefficients"][1, names.index("smooth median")] == 0.5
     places = [names.index(name) for name in prior.names]
     assert state["coefficients"][:, places] == pytest.approx(prior.coefficients * [[0.5], [0.4]])
-    covariance = rls_model.to_matrices(state["covariance"][np.newaxis], len(names))[0]
+    covariance = packed_covariance.to_matrices(state["covariance"][np.newaxis])[0]
     assert np.array_equal(covariance[np.ix_(places, places)], prior.covariance)
     assert covariance[0, 0] == pytest.approx(rls_model.PRIOR)
 

@@ -129,6 +129,7 @@ class CompiledStep:
         step.n_medians = sum(median is not None for median in inputs.medians)
         step.n_members = len(inputs.members)
         step.refit = -1 if inputs.refit is None else inputs.refit
+        step.n_columns = len(features.names)
         step.width, step.n_lags, step.n_stretches = features.width, len(features.lags), len(features.stretches)
         step.n_kw, step.first_hidden = features.n_kw, features.first_hidden
         step.n_hidden, step.n_inputs = len(features.hidden.offsets), len(features.hidden.means)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning import boa_weights, rls_model
+from gapcast.core.learning import boa_weights, packed_covariance, rls_model
 from gapcast.core.learning.device_rows import DeviceRows
 
 Places = NDArray[np.int64]
@@ -32,8 +32,8 @@ _FINITE = ("memory", *rls_model.STATE, "usual")
 _PENDING = ("due", "due_columns", "due_minute", "due_levels")
 #: Dimensions of the memory of the weights of earlier versions, which had no situations.
 _NDIM_BEFORE_SITUATIONS = 4
-#: Dimensions of the covariance of earlier versions: one for the mean and one for the median, upper triangles alone.
-_N_DIM_OF_TRIANGLES = 3
+#: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.
+_N_DIM_OF_TRIANGLES, _N_DIM_OF_BLOCKS = 3, 4
 
 
 def horizon_of(saved: Saved) -> int:
@@ -136,15 +136,31 @@ def _restored_covariance(
     initial: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common
 ) -> NDArray[np.float32]:
     """Return ``initial`` covariances with those of the common features, which were saved with ``n_columns``."""
-    n_new = initial.shape[1] * initial.shape[2]
-    whole = rls_model.to_matrices(initial, n_new)
     if array.ndim == _N_DIM_OF_TRIANGLES:
         old = np.empty((len(array), n_columns, n_columns), dtype=array.dtype)
         upper = np.triu_indices(n_columns)
         old[:, *upper] = old[:, *upper[::-1]] = array[:, 0]
     else:
-        old = rls_model.to_matrices(array, n_columns)
+        packed = packed_of(array, n_columns)
+        if features.is_same:
+            return packed
+        old = packed_covariance.to_matrices(packed)
+    whole = packed_covariance.to_matrices(initial)
     whole[:, features.new] = 0.0  # nothing is known of how the new columns vary with the others
     whole[:, :, features.new] = 0.0
     whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
-    return rls_model.to_blocks(whole)
+    return packed_covariance.from_matrices(whole)
+
+
+def packed_of(covariance: NDArray[Any], n_columns: int) -> NDArray[np.float32]:
+    """Return a saved ``covariance`` of N devices, packed or in the blocks of earlier versions, in packed form.
+
+    Raises ValueError if it is of another number of columns.
+    """
+    shape = covariance.shape[1:]
+    if covariance.ndim == _N_DIM_OF_BLOCKS and shape == packed_covariance.blocks_shape(n_columns):
+        return packed_covariance.pack(covariance.astype(np.float32), n_columns)
+    if shape != (packed_covariance.packed_size(n_columns),):
+        msg = f"the covariance of {n_columns} columns has the shape {shape}"
+        raise ValueError(msg)
+    return covariance.astype(np.float32)

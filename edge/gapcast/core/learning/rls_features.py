@@ -15,7 +15,7 @@ import numpy as np
 
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import rls_model, step_features
+from gapcast.core.learning import packed_covariance, step_features
 from gapcast.core.learning.hidden_features import N_HIDDEN, HiddenFeatures
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.window import F32, I64
@@ -78,7 +78,7 @@ class RlsFeatures:
         #: The random functions of the other columns.
         self.hidden = HiddenFeatures(_INPUTS, columns)
         #: Number of columns of a matrix of features: those with names, and zeros.
-        self.width = rls_model.padded(len(self.names))
+        self.width = packed_covariance.padded(len(self.names))
 
     def columns_kw(self, windows: F32, members_kw: Sequence[F32], local_target: I64) -> F32:
         """Return ``[N, width]``: the columns that need no learned state, in kW; the others are zero.

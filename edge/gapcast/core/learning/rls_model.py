@@ -5,9 +5,8 @@ median has the same inputs and uses the same covariance: its coefficients move a
 to :data:`_SMALL_ERROR` (Huber's score function, *Robust Statistics*, chapter 7) over the share of errors below that
 size, which is the curvature of its loss. So one covariance serves both.
 
-The covariance is symmetric: its D x D numbers are cut into 5 x 5 blocks of ``[b, b]``, and row I of ``[5, b, 3 b]``
-holds the blocks I to I + 2, counted in a circle. Each pair of different blocks is stored once, in three fifths of the
-memory, and every row is computed alike. Columns are padded with zeros to a multiple of five.
+The covariance is symmetric, and each pair of columns is stored once (:mod:`.packed_covariance`). The arithmetic is on
+its blocks, so that each row is computed alike; columns are padded with zeros to a multiple of five.
 
 The state is stored in single precision, and sums over columns are in double, in numpy's order of addition: the stored
 digits do not depend on the machine, nor on whether numpy or the compiled step (:mod:`.compiled_step`) computes them.
@@ -24,6 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.learning.packed_covariance import (
+    CIRCLE,
+    N_BLOCKS,
+    N_STORED,
+    columns_of,
+    from_matrices,
+    pack,
+    padded,
+    unpack,
+)
 from gapcast.core.window import F32
 
 #: The arrays of a device's state.
@@ -39,58 +48,20 @@ _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
 #: The median's gain grows from 1 to this, half of the way after so many outcomes: where power changes much, its loss is
 #: flatter than the share of small errors suggests.
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
-#: Blocks in a row of the covariance, and those of them that are stored.
-_N_BLOCKS, _N_STORED = 5, 3
 #: Variances are limited to :data:`PRIOR` when they exceed it by this factor: once in a thousand outcomes at most.
 _TOLERANCE = 1.01
-#: The block columns that each row of blocks stores.
-_CIRCLE = (np.arange(_N_BLOCKS)[:, np.newaxis] + np.arange(_N_STORED)) % _N_BLOCKS
-
-
-def padded(n_columns: int) -> int:
-    """Return the number of columns with padding.
-
-    >>> padded(78)
-    80
-    """
-    return -(-n_columns // _N_BLOCKS) * _N_BLOCKS
 
 
 def initial_state(n_columns: int, mean_column: int, median_column: int) -> dict[str, F32]:
     """Return a device's initial state by the names of :data:`STATE`.
 
-    The ``coefficients`` ``[2, padded D]`` copy these two columns. ``covariance`` is ``[5, b, 3 b]``, and ``inside``
-    ``[]`` the share of the median's errors that are small.
+    The ``coefficients`` ``[2, padded D]`` copy these two columns. ``covariance`` is packed, and ``inside`` ``[]`` the
+    share of the median's errors that are small.
     """
     coefficients = np.zeros((2, padded(n_columns)), dtype=np.float32)
     coefficients[0, mean_column] = coefficients[1, median_column] = 1.0
-    covariance = to_blocks(np.eye(n_columns, dtype=np.float32)[np.newaxis] * PRIOR)[0]
+    covariance = from_matrices(np.eye(n_columns, dtype=np.float32)[np.newaxis] * PRIOR)[0]
     return dict(zip(STATE, (coefficients, covariance, np.ones((), dtype=np.float32)), strict=True))
-
-
-def to_blocks(matrices: NDArray[np.floating]) -> F32:
-    """Return symmetric ``matrices`` ``[N, D, D]`` as stored: ``[N, 5, b, 3 b]``."""
-    n, n_columns = matrices.shape[:2]
-    size = padded(n_columns) // _N_BLOCKS
-    whole = np.zeros((n, size * _N_BLOCKS, size * _N_BLOCKS), dtype=np.float32)
-    whole[:, :n_columns, :n_columns] = matrices
-    blocks = whole.reshape(n, _N_BLOCKS, size, _N_BLOCKS, size)
-    stored = np.empty((n, _N_BLOCKS, size, _N_STORED, size), dtype=np.float32)
-    for row, places in enumerate(_CIRCLE):
-        stored[:, row] = blocks[:, row][:, :, places]
-    return stored.reshape(n, _N_BLOCKS, size, _N_STORED * size)
-
-
-def to_matrices(covariance: F32, n_columns: int) -> F32:
-    """Return the symmetric matrices ``[N, D, D]`` of stored ``covariance`` ``[N, 5, b, 3 b]``."""
-    n, _, size, _ = covariance.shape
-    stored = covariance.reshape(n, _N_BLOCKS, size, _N_STORED, size)
-    whole = np.empty((n, _N_BLOCKS, size, _N_BLOCKS, size), dtype=np.float32)
-    for row, places in enumerate(_CIRCLE):
-        for i, place in enumerate(places.tolist()):
-            whole[:, row, :, place] = stored[:, row, :, i]
-            whole[:, place, :, row] = stored[:, row, :, i].transpose(0, 2, 1)
-    return whole.reshape(n, _N_BLOCKS * size, _N_BLOCKS * size)[:, :n_columns, :n_columns]
 
 
 def predict(coefficients: F32, columns: F32) -> F64:
@@ -110,7 +81,8 @@ def update(
     """
     coefficients, covariance, inside = (state[name] for name in STATE)
     error = _within_limit(actual, LIMIT)[:, np.newaxis] - _product(coefficients, columns)
-    direction = _times(covariance, columns)
+    blocks = unpack(covariance)
+    direction = _times(blocks, columns)
     spread = np.add.reduce(direction * columns, axis=-1)
     sound = spread >= 0
     spread = np.maximum(spread, 0)
@@ -123,46 +95,47 @@ def update(
     step[:, 0] = error[:, 0] / (noise + spread)
     step[:, 1] = gain * small / (noise * np.maximum(inside.astype(np.float64), _MIN_SHARE) + spread)
     coefficients[...] = coefficients + direction[:, np.newaxis] * step[..., np.newaxis]
-    _reduce(covariance, (direction / np.sqrt(noise + spread)[:, np.newaxis]).astype(np.float32))
-    covariance *= 1 / np.float32(noise)
-    _limit(covariance)
+    _reduce(blocks, (direction / np.sqrt(noise + spread)[:, np.newaxis]).astype(np.float32))
+    blocks *= 1 / np.float32(noise)
+    _limit(blocks)
+    covariance[...] = pack(blocks, columns_of(covariance))
     return None if sound.all() else sound
 
 
-def _times(covariance: F32, columns: F32) -> F64:
-    """Return the product of each covariance with its columns ``[N, D]``.
+def _times(blocks: F32, columns: F32) -> F64:
+    """Return the product of each matrix of ``blocks`` with its columns ``[N, D]``.
 
     No matrix product: its last digits depend on the machine.
     """
-    n, _, size, _ = covariance.shape
-    parts = columns.astype(np.float64).reshape(n, _N_BLOCKS, size)
-    product: F64 = np.add.reduce(covariance * parts[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1), axis=-1)
-    mirrored = np.add.reduce(covariance[..., size:] * parts[..., np.newaxis], axis=-2).reshape(n, _N_BLOCKS, -1, size)
-    for i in range(_N_STORED - 1):
-        product += mirrored[:, np.arange(-1 - i, _N_BLOCKS - 1 - i), i]
+    n, _, size, _ = blocks.shape
+    parts = columns.astype(np.float64).reshape(n, N_BLOCKS, size)
+    product: F64 = np.add.reduce(blocks * parts[:, CIRCLE].reshape(n, N_BLOCKS, 1, -1), axis=-1)
+    mirrored = np.add.reduce(blocks[..., size:] * parts[..., np.newaxis], axis=-2).reshape(n, N_BLOCKS, -1, size)
+    for i in range(N_STORED - 1):
+        product += mirrored[:, np.arange(-1 - i, N_BLOCKS - 1 - i), i]
     return product.reshape(n, -1)
 
 
-def _reduce(covariance: F32, direction: F32) -> None:
-    """Subtract the outer product of each ``direction`` ``[N, D]`` with itself from its covariance, in place."""
-    n, _, size, _ = covariance.shape
-    parts = direction.reshape(n, _N_BLOCKS, size)
-    covariance -= parts[..., np.newaxis] * parts[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1)
+def _reduce(blocks: F32, direction: F32) -> None:
+    """Subtract the outer product of each ``direction`` ``[N, D]`` with itself from its matrix, in place."""
+    n, _, size, _ = blocks.shape
+    parts = direction.reshape(n, N_BLOCKS, size)
+    blocks -= parts[..., np.newaxis] * parts[:, CIRCLE].reshape(n, N_BLOCKS, 1, -1)
 
 
-def _limit(covariance: F32) -> None:
+def _limit(blocks: F32) -> None:
     """Scale columns whose variance exceeds :data:`PRIOR` back to it, in place.
 
     A column that says nothing (constant power, a load that the house does not have) would grow without bound by
     forgetting (covariance windup). Scaling rows and columns alike leaves the matrix positive definite.
     """
-    n, _, size, width = covariance.shape
-    variance = covariance.reshape(n, _N_BLOCKS, -1)[..., :: width + 1][..., :size]
+    n, _, size, width = blocks.shape
+    variance = blocks.reshape(n, N_BLOCKS, -1)[..., :: width + 1][..., :size]
     excessive = variance > PRIOR * _TOLERANCE
     if excessive.any():
         factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR)).astype(np.float32)
-        covariance *= factor[..., np.newaxis]
-        covariance *= factor[:, _CIRCLE].reshape(n, _N_BLOCKS, 1, -1)
+        blocks *= factor[..., np.newaxis]
+        blocks *= factor[:, CIRCLE].reshape(n, N_BLOCKS, 1, -1)
 
 
 def _product(coefficients: F32, columns: F32) -> F64:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning import rls_model
+from gapcast.core.learning import packed_covariance
 from gapcast.core.window import F32
 
 #: Shares in the initial forecast, of the primary model and, for mean and median, of many houses; the rest: persistence.
@@ -53,6 +53,6 @@ class RlsPrior:
         places = np.array([names.index(name) for name in self.names])
         coefficients = state["coefficients"] * np.float32(MODEL_SHARE)
         coefficients[:, places] = self.coefficients * np.array([MANY_HOUSES_SHARES], dtype=np.float32).T
-        whole = rls_model.to_matrices(state["covariance"][np.newaxis], len(names))
+        whole = packed_covariance.to_matrices(state["covariance"][np.newaxis])
         whole[:, places[:, np.newaxis], places] = self.covariance
-        return {**state, "coefficients": coefficients, "covariance": rls_model.to_blocks(whole)[0]}
+        return {**state, "coefficients": coefficients, "covariance": packed_covariance.from_matrices(whole)[0]}

@@ -11,7 +11,7 @@ from gapcast.core.learning.situations import N_QUANTITIES
 MAX_MEMBERS, MAX_WIDTH = 64, 320
 SIZES = (
     "context", "n_models", "n_medians", "n_members", "refit", "has_bounds",
-    "width", "n_lags", "n_stretches", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
+    "n_columns", "width", "n_lags", "n_stretches", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
     "horizon_min",
 )  # fmt: skip
 OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting")

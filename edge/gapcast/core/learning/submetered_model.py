@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.learning import rls_model, submetered_state
+from gapcast.core.learning import packed_covariance, rls_model, submetered_state
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.rls_prior import RlsPrior
@@ -72,7 +72,7 @@ class SubmeteredModel:
         n_kw = n_loads * (N_KW + 1)  # with the sum of its tables
         n_inputs = n_kw + n_loads * N_UNITLESS
         self.n_columns = self._n_base + n_inputs + _N_RELU
-        n_padded = rls_model.padded(self.n_columns)
+        n_padded = packed_covariance.padded(self.n_columns)
         model = rls_model.initial_state(self.n_columns, *at)
         self._weights, self._offsets = _random_weights(n_inputs)
         self._n_slots = horizon_min + 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.learning import packed_covariance
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.submeter_features import N_CELLS
 from gapcast.core.window import I64
@@ -18,7 +19,7 @@ PREFIX = "submetered "
 TRACKED, COLUMNS = f"{PREFIX}followed", f"{PREFIX}columns"
 #: Largest magnitude of a stored value.
 _MOST = 1e9
-_CELLS = "due_cells"
+_CELLS, _COVARIANCE = "due_cells", "covariance"
 
 
 def saved_columns(
@@ -38,7 +39,7 @@ def restorable_rows(
 ) -> tuple[list[int], dict[str, NDArray[Any]]]:
     """Return the places below ``n_devices`` whose state in ``columns`` fits, and their arrays for ``state``.
 
-    No place if the columns have other ``names``, shapes or types.
+    The covariance may be in the blocks of earlier versions. No place if the columns have other ``names``, shapes or types.
     """
     nothing: tuple[list[int], dict[str, NDArray[Any]]] = [], {}
     if TRACKED not in columns or columns.get(COLUMNS, np.empty(0)).tolist() != list(names):
@@ -46,6 +47,8 @@ def restorable_rows(
     tracked = columns[TRACKED]
     own = {name: state.initial(name) for name in state.arrays}
     saved = {name: columns[PREFIX + name] for name in own if PREFIX + name in columns}
+    if (blocks := saved.get(_COVARIANCE)) is not None and blocks.shape[1:] == packed_covariance.blocks_shape(len(names)):
+        saved[_COVARIANCE] = packed_covariance.pack(blocks, len(names))
     if saved.keys() != own.keys() or tracked.dtype.kind != "i":
         return nothing
     sound = (tracked >= 0) & (tracked < n_devices)

@@ -1,0 +1,35 @@
+"""Covariances in packed form: nothing is lost, nothing is stored twice, and earlier versions' blocks are read."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapcast.core.learning import packed_covariance
+from gapcast.core.window import F32
+
+
+def symmetric(n_columns: int, seed: int) -> F32:
+    root = np.random.default_rng(seed).normal(0, 1, (2, n_columns, n_columns)).astype(np.float32)
+    return root + root.transpose(0, 2, 1)
+
+
+@given(st.integers(1, 90), st.integers(0, 2**32 - 1))
+def test_packed_covariance_equals_its_matrix(n_columns: int, seed: int) -> None:
+    matrices = symmetric(n_columns, seed)
+    packed = packed_covariance.from_matrices(matrices)
+    assert packed.shape == (2, packed_covariance.packed_size(n_columns))
+    assert packed_covariance.columns_of(packed) == n_columns
+    assert packed.flags.c_contiguous
+    assert np.array_equal(packed_covariance.to_matrices(packed), matrices)
+
+
+@given(st.integers(1, 90), st.integers(0, 2**32 - 1))
+def test_blocks_of_a_packed_covariance_give_it_back(n_columns: int, seed: int) -> None:
+    packed = packed_covariance.from_matrices(symmetric(n_columns, seed))
+    blocks = packed_covariance.unpack(packed)
+    assert blocks.shape[1:] == packed_covariance.blocks_shape(n_columns)
+    own = blocks[..., : blocks.shape[2]]
+    assert np.array_equal(own, own.transpose(0, 1, 3, 2)), "blocks on the diagonal are whole"
+    assert np.array_equal(packed_covariance.pack(blocks, n_columns), packed)
