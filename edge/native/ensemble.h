@@ -39,7 +39,7 @@ struct step {
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
     /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], coefficients [R, 2, D],
-       covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute, due_columns [D],
+       covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute, due_columns [first_hidden],
        due [2 E + 6], due_levels [3] */
     double *seen;
     float *memory, *specialists, *coefficients, *covariance, *inside, *usual;
@@ -75,6 +75,9 @@ static inline float max_of_f(float a, float b) { return (a >= b || a != a) ? a :
 static inline float min_of_f(float a, float b) { return (a <= b || a != a) ? a : b; }
 static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a, limit), -limit); }
 
+/* Writes the hidden features, which follow from the columns before them, and zeros as padding. All are 0 if the others
+   are: a replaced forecast teaches nothing. */
+void complete_columns(const struct step *step, float *columns);
 void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
 
 double rls_product(const float *coefficients, const float *columns, int64_t width);

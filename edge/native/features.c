@@ -56,8 +56,9 @@ static void write_steps(const float *last, int64_t context, float scale_kw, floa
     times[6] = up < down ? 1.0f : 0.0f;
 }
 
-static void write_hidden(const struct step *step, const float *columns, float *hidden)
+void complete_columns(const struct step *step, float *columns)
 {
+    float *hidden = columns + step->first_hidden, bias = columns[step->n_kw];
     float inputs[MAX_WIDTH];
     for (int64_t i = 0; i < step->n_inputs; i++)
         inputs[i] = within_f((columns[i] - step->means[i]) / step->spreads[i], HIDDEN_LIMIT);
@@ -67,8 +68,10 @@ static void write_hidden(const struct step *step, const float *columns, float *h
             int64_t at = i * step->n_hidden + unit;
             sum += inputs[step->places[at]] * step->weights[at];
         }
-        hidden[unit] = max_of_f(sum + step->offsets[unit], 0.0f);
+        hidden[unit] = max_of_f(sum + step->offsets[unit], 0.0f) * bias;
     }
+    for (int64_t i = step->first_hidden + step->n_hidden; i < step->width; i++)
+        columns[i] = 0.0f;
 }
 
 void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw)
@@ -102,7 +105,5 @@ void write_columns(const struct step *step, int64_t entry, double scale_kw, doub
     columns[step->n_kw] = 1.0f;
     columns[step->n_kw + 1] = step->on_circle[2 * step->target_of_day[entry]];
     columns[step->n_kw + 2] = step->on_circle[2 * step->target_of_day[entry] + 1];
-    write_hidden(step, columns, columns + step->first_hidden);
-    for (int64_t i = step->first_hidden + step->n_hidden; i < step->width; i++)
-        columns[i] = 0.0f;
+    complete_columns(step, columns);
 }

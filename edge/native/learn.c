@@ -22,11 +22,11 @@ static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
 static void store_pending(const struct step *step, int64_t entry)
 {
-    int64_t row = step->rows[entry], n_members = step->n_members, width = step->width;
+    int64_t row = step->rows[entry], n_members = step->n_members, n_columns = step->first_hidden;
     int64_t target = step->minutes[entry] + step->horizon_min, at = row * step->n_slots + floor_modulo(target, step->n_slots);
     double *due = step->due + at * (2 * n_members + N_PUBLISHED + 2);
     step->due_minute[at] = target;
-    memcpy(step->due_columns + at * width, step->columns + entry * width, bytes_of(width, sizeof(float)));
+    memcpy(step->due_columns + at * n_columns, step->columns + entry * step->width, bytes_of(n_columns, sizeof(float)));
     memcpy(due, step->members_kw + entry * 2 * n_members, bytes_of(2 * n_members, sizeof(double)));
     memcpy(due + 2 * n_members, step->kw + entry * N_PUBLISHED, bytes_of(N_PUBLISHED, sizeof(double)));
     due[2 * n_members + N_PUBLISHED] = (double)step->windows[(entry + 1) * step->context - 1];
@@ -77,6 +77,7 @@ static void report_outcome(struct step *step, int64_t entry, const double *due, 
     memcpy(step->published_kw + n * N_PUBLISHED, due + 2 * n_members, bytes_of(N_PUBLISHED, sizeof(double)));
 }
 
+/* Learns from the forecast in `slot`, whose outcome is `actual_kw`. */
 static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, double actual_kw)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, n_weights = 2 * N_SITUATIONS * n_members;
@@ -86,7 +87,10 @@ static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, d
     float *memory = step->memory + row * 3 * n_weights;
     double change_kw = actual_kw - due[2 * n_members + N_PUBLISHED], scale_kw = due[2 * n_members + N_PUBLISHED + 1];
     double levels[N_QUANTITIES], memberships[N_SITUATIONS];
-    update_online_model(step, row, step->due_columns + slot * step->width, change_kw / scale_kw, seen[N_OUTCOMES]);
+    float columns[MAX_WIDTH];
+    memcpy(columns, step->due_columns + slot * step->first_hidden, bytes_of(step->first_hidden, sizeof(float)));
+    complete_columns(step, columns);
+    update_online_model(step, row, columns, change_kw / scale_kw, seen[N_OUTCOMES]);
     for (int64_t i = 0; i < N_QUANTITIES; i++)
         levels[i] = (double)step->due_levels[slot * N_QUANTITIES + i];
     memberships_of(levels, memberships);
@@ -102,16 +106,16 @@ void learn_from_entry(struct step *step, int64_t entry)
     double *seen = step->seen + row * N_SEEN, last_kw = (double)step->windows[(entry + 1) * step->context - 1];
     step->newest_entry[row] = -1;
     seen[LOG_WIDTH] = step->log_width[entry];
-    store_pending(step, entry);
-    if (!step->is_measured[entry])
-        return;
-    seen[LOWEST] = min_of(seen[LOWEST], last_kw);
-    update_profile(step->usual + row * 2 * N_BINS, step->bins[2 * entry], last_kw);
-    int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry], step->n_slots);
-    if (step->due_minute[slot] != step->minutes[entry])
-        return;
-    step->due_minute[slot] = -1;
-    learn_from_outcome(step, entry, slot, last_kw);
+    if (step->is_measured[entry]) {
+        int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry], step->n_slots);
+        seen[LOWEST] = min_of(seen[LOWEST], last_kw);
+        update_profile(step->usual + row * 2 * N_BINS, step->bins[2 * entry], last_kw);
+        if (step->due_minute[slot] == step->minutes[entry]) {
+            step->due_minute[slot] = -1;
+            learn_from_outcome(step, entry, slot, last_kw);
+        }
+    }
+    store_pending(step, entry); /* last: it takes the slot of the forecast that was due */
 }
 
 /* Learns from the entries of the batch [0, n) that were not learned from yet; returns the number of outcomes. */

@@ -34,7 +34,7 @@ class EnsembleState:
         n_members = len(inputs.members)
         self.log_prior: F64 = np.log(boa_weights.prior_weights(n_members))
         #: The forecasts that wait for their outcomes.
-        self.pending = PendingForecasts(inputs.rls_features.width, n_members, inputs.horizon_min)
+        self.pending = PendingForecasts(inputs.rls_features, n_members, inputs.horizon_min)
         memory = boa_weights.initial_state(n_members)
         initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.learning import boa_weights, conformal_interval, daily_profile, error_scale, rls_model, situations
+from gapcast.core.learning.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble_state import LOG_WIDTH, LOWEST, N_OUTCOMES, SCALE, SPECIALISTS, EnsembleState
 from gapcast.core.learning.member_combination import UnlearnedForecasts
 from gapcast.core.learning.outcomes import F64, Outcomes
@@ -30,12 +31,17 @@ class EnsembleUpdate:
         state, submetered = self._state, self._state.submetered
         rows, arrays = one.rows + 1, state.rows.arrays
         arrays["seen"][rows, LOG_WIDTH] = log_width
-        state.pending.store(state.rows, rows, one, published)
         if submetered is not None and loads is not None:
             submetered.store(loads, one.minutes, published.last_kw, published.scale_kw)
-        if one.is_measured is not None:
-            one = one.select(np.flatnonzero(one.is_measured))
-            rows = one.rows + 1
+        measured = one if one.is_measured is None else one.select(np.flatnonzero(one.is_measured))
+        outcomes = self._learn_measured(measured)
+        state.pending.store(state.rows, rows, one, published)  # last: it takes the slots of those that were due
+        return outcomes
+
+    def _learn_measured(self, one: MemberPredictions) -> Outcomes | None:
+        """Learn from the newest readings of ``one``, which are measured."""
+        state, submetered = self._state, self._state.submetered
+        rows, arrays = one.rows + 1, state.rows.arrays
         lowest = arrays["seen"][rows, LOWEST]
         arrays["seen"][rows, LOWEST] = np.minimum(lowest, one.last_kw)
         if self._options.learns:

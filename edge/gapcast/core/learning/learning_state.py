@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gapcast.core.errors import StateError
 from gapcast.core.learning import boa_weights, packed_covariance, rls_model
 from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.pending_forecasts import PENDING, in_slots_of
 
 Places = NDArray[np.int64]
 Saved = Mapping[str, NDArray[Any]]
@@ -28,8 +29,6 @@ OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
 _FINITE = ("memory", *rls_model.STATE, "usual")
-#: Pending forecasts have a column for each member and feature: they are restored only if none has changed.
-_PENDING = ("due", "due_columns", "due_minute", "due_levels")
 #: Dimensions of the memory of the weights of earlier versions, which had no situations.
 _NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.
@@ -77,6 +76,8 @@ def restore_for_members(
     is_same = common_members.is_same and common_features.is_same
     restored: dict[str, NDArray[Any]] = {}
     try:
+        if is_same:
+            saved = {**saved, **in_slots_of(state, saved)}
         for name in state.arrays:
             initial = state.initial(name)
             if name in saved:
@@ -128,7 +129,8 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
         target[..., features.new] = array[..., features.old]
     elif name == "covariance":
         target[...] = _restored_covariance(target, array, len(saved[COLUMNS]), features)
-    elif name not in _PENDING or (members.is_same and features.is_same):
+    elif name not in PENDING or (members.is_same and features.is_same):
+        # pending forecasts have a column for each member and feature
         target[...] = array
 
 

@@ -72,7 +72,8 @@ class MemberCombination:
         at = self._state.rows.index(rows)
         arrays = self._state.rows.arrays
         seen, members_kw = arrays["seen"][at], one.members_kw
-        scale_kw, log_width = seen[:, SCALE], seen[:, LOG_WIDTH]
+        scale_kw = seen[:, SCALE].copy()  # it is stored after the state has learned from the newest reading
+        log_width = seen[:, LOG_WIDTH]
         lowest_kw = np.minimum(seen[:, LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self._options.min_kw, np.minimum(lowest_kw, 0.0))
         columns, floor = one.columns, floor_kw[:, np.newaxis]

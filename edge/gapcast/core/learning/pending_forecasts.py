@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.outcomes import F64
+from gapcast.core.learning.rls_features import RlsFeatures
 from gapcast.core.learning.situations import N_QUANTITIES
 from gapcast.core.window import F32, I64
 
@@ -18,6 +19,8 @@ _MINUTE, _COLUMNS, _VALUES, _LEVELS = "due_minute", "due_columns", "due", "due_l
 #: Besides the feature columns, a slot has the members' predictions, the published values, last reading and scale.
 _N_PUBLISHED, _N_MORE = 4, 2
 _NONE = -1
+#: The arrays of the pending forecasts.
+PENDING = (_MINUTE, _COLUMNS, _VALUES, _LEVELS)
 
 
 class IssuedForecasts(NamedTuple):
@@ -37,14 +40,17 @@ class IssuedForecasts(NamedTuple):
 
 
 class PendingForecasts:
-    """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon."""
+    """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon.
 
-    def __init__(self, n_columns: int, n_members: int, horizon_min: int) -> None:
-        """Store forecasts of ``n_members`` members; the RLS model has ``n_columns`` features."""
+    Hidden features are not stored: they are computed again from the other columns.
+    """
+
+    def __init__(self, features: RlsFeatures, n_members: int, horizon_min: int) -> None:
+        """Store forecasts of ``n_members`` members; the RLS model has ``features``."""
         self._horizon_min = horizon_min
         #: Slots of a device.
-        self.n_slots = horizon_min + 1  # the forecast that is due is read after the next one is stored
-        self._n_columns = n_columns
+        self.n_slots = horizon_min  # the forecast that is due is read before the next one is stored
+        self._features = features
         self._to_members = 2 * n_members
         self._to_published = self._to_members + _N_PUBLISHED
         self._n_values = self._to_published + _N_MORE
@@ -53,7 +59,7 @@ class PendingForecasts:
         """Return the initial state of a device."""
         return {
             _MINUTE: np.full(self.n_slots, _NONE, dtype=np.int64),
-            _COLUMNS: np.zeros((self.n_slots, self._n_columns), dtype=np.float32),
+            _COLUMNS: np.zeros((self.n_slots, self._features.first_hidden), dtype=np.float32),
             _VALUES: np.zeros((self.n_slots, self._n_values)),
             _LEVELS: np.zeros((self.n_slots, N_QUANTITIES), dtype=np.float32),
         }
@@ -63,7 +69,7 @@ class PendingForecasts:
         target = inputs.minutes + self._horizon_min
         slot = target % self.n_slots
         state.arrays[_MINUTE][rows, slot] = target
-        state.arrays[_COLUMNS][rows, slot] = published.columns
+        state.arrays[_COLUMNS][rows, slot] = published.columns[:, : self._features.first_hidden]
         values = np.empty((len(rows), self._n_values))
         values[:, : self._to_members] = published.members_kw.reshape(len(rows), -1)
         values[:, self._to_members : self._to_published] = published.kw
@@ -84,8 +90,29 @@ class PendingForecasts:
         """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
         slot = minutes % self.n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
-        columns, values = state.arrays[_COLUMNS][rows, slot], state.arrays[_VALUES][rows, slot]
+        columns = self._features.with_hidden(state.arrays[_COLUMNS][rows, slot])
+        values = state.arrays[_VALUES][rows, slot]
         members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)
         published_kw = values[:, self._to_members : self._to_published]
         levels = state.arrays[_LEVELS][rows, slot].astype(np.float64)
         return IssuedForecasts(columns, members_kw, published_kw, values[:, -2], values[:, -1], levels)
+
+
+def in_slots_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the pending forecasts of ``saved`` in the slots of ``state``; empty if they are in these already.
+
+    Earlier versions stored a slot more, and the hidden features. Raises ValueError, IndexError or TypeError if the
+    arrays do not fit each other.
+    """
+    minutes, n_slots = saved.get(_MINUTE), len(state.initial(_MINUTE))
+    if minutes is None or minutes.shape[1:] == (n_slots,):
+        return {}
+    n = len(minutes)
+    found = {name: np.repeat(state.initial(name)[np.newaxis], n, axis=0) for name in PENDING if name in saved}
+    for slots in np.argsort(minutes, axis=1).T:  # the newest last
+        rows = np.flatnonzero(minutes[np.arange(n), slots] != _NONE)
+        before, after = (rows, slots[rows]), (rows, minutes[rows, slots[rows]] % n_slots)
+        for name, array in found.items():
+            values = saved[name][before]
+            array[after] = values[..., : array.shape[-1]] if array.ndim > minutes.ndim else values
+    return found

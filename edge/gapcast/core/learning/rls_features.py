@@ -122,6 +122,18 @@ class RlsFeatures:
         np.maximum(np.minimum(powers, limit, out=powers), -limit, out=powers)
         self.hidden.write(columns, columns[:, first_hidden : first_hidden + N_HIDDEN])
 
+    def with_hidden(self, visible: F32) -> F32:
+        """Return all columns ``[N, width]`` of the ``visible`` ones before the hidden features, ``[N, first_hidden]``.
+
+        The hidden features follow from those. They are 0 if all others are: a replaced forecast teaches nothing.
+        """
+        columns = np.zeros((len(visible), self.width), dtype=np.float32)
+        columns[:, : self.first_hidden] = visible
+        hidden = columns[:, self.first_hidden : self.first_hidden + N_HIDDEN]
+        self.hidden.write(columns, hidden)
+        hidden *= visible[:, self.n_kw : self.n_kw + 1]
+        return columns
+
     def local_minute(self, minutes: I64) -> I64:
         """Return the minute of the local day of each of ``minutes`` (since the epoch)."""
         local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN

@@ -39,7 +39,7 @@ def restorable_rows(
 ) -> tuple[list[int], dict[str, NDArray[Any]]]:
     """Return the places below ``n_devices`` whose state in ``columns`` fits, and their arrays for ``state``.
 
-    The covariance may be in the blocks of earlier versions. No place if the columns have other ``names``, shapes or types.
+    No place if the columns have other ``names``, shapes or types; the covariance may be in earlier versions' blocks.
     """
     nothing: tuple[list[int], dict[str, NDArray[Any]]] = [], {}
     if TRACKED not in columns or columns.get(COLUMNS, np.empty(0)).tolist() != list(names):
@@ -47,8 +47,9 @@ def restorable_rows(
     tracked = columns[TRACKED]
     own = {name: state.initial(name) for name in state.arrays}
     saved = {name: columns[PREFIX + name] for name in own if PREFIX + name in columns}
-    if (blocks := saved.get(_COVARIANCE)) is not None and blocks.shape[1:] == packed_covariance.blocks_shape(len(names)):
-        saved[_COVARIANCE] = packed_covariance.pack(blocks, len(names))
+    covariance, n_columns = saved.get(_COVARIANCE), len(names)
+    if covariance is not None and covariance.shape[1:] == packed_covariance.blocks_shape(n_columns):
+        saved[_COVARIANCE] = packed_covariance.pack(covariance, n_columns)
     if saved.keys() != own.keys() or tracked.dtype.kind != "i":
         return nothing
     sound = (tracked >= 0) & (tracked < n_devices)

@@ -1,0 +1,96 @@
+"""Learned state as earlier versions stored it: covariances in blocks, all feature columns, and a slot more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gapcast.core.errors import StateError
+from gapcast.core.learning import packed_covariance
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.window import WindowSpec
+from gapcast.storage import checkpoint
+from tests.core.learning.test_submeters import engine_with, model_of
+from tests.core.learning.test_submeters import readings_of as metered_readings_of
+from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
+
+#: A checkpoint of the version before after 300 minutes of two houses, and its forecasts of the 60 minutes after it.
+FOLDER = Path(__file__).parents[2] / "fixtures" / "state-v2" / "blocks"
+N_BEFORE, N_AFTER = 300, 60
+DEVICES = ("home", "barn")
+
+
+def readings_of(first: int, end: int) -> list[Reading]:
+    houses = [stream(house_kw(N_BEFORE + N_AFTER, seed), FIRST, name) for seed, name in enumerate(DEVICES)]
+    return [reading for minute in zip(*houses, strict=True) for reading in minute][2 * first : 2 * end]
+
+
+def new_engine(*, compiled: bool = True) -> Run:
+    return Run(ensemble_engine(Smooth(WindowSpec(8)), compiled=compiled))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_state_in_blocks_gives_the_forecasts_of_its_version(compiled: bool) -> None:
+    snapshot = checkpoint.read(FOLDER / "checkpoint-00000002.npz")
+    assert snapshot.learnt["covariance"].shape == (2, 5, 14, 42)
+    assert snapshot.learnt["due_columns"].shape == (2, 6, 70)
+    run = new_engine(compiled=compiled)
+    assert restore_snapshot(run.engine, snapshot) == ("", [])
+    run.process(readings_of(N_BEFORE, N_BEFORE + N_AFTER), at_a_time=2)
+    found = [[f.gap_kw, f.median_kw, f.lower_kw, f.upper_kw] for f in run.forecasts]
+    expected = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+    assert [[f.device, f.observed_minute] for f in run.forecasts] == [row[:2] for row in expected]
+    assert np.array(found) == pytest.approx(np.array([row[2:] for row in expected]), abs=1e-9)
+
+
+def test_state_in_blocks_is_that_of_today() -> None:
+    """The stored numbers too: what earlier versions learned is what this one learns from the same readings."""
+    restored, today = new_engine(), new_engine().process(readings_of(0, N_BEFORE), at_a_time=2)
+    restore_snapshot(restored.engine, checkpoint.read(FOLDER / "checkpoint-00000002.npz"))
+    found, expected = (ensemble_of(run.engine).columns([0, 1]) for run in (restored, today))
+    for name in ("covariance", "coefficients", "memory", "due"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-6, abs=1e-9), name
+    assert np.array_equal(found["due_minute"], expected["due_minute"])
+    assert {*found["due_minute"][0].tolist()} == set(range(FIRST + N_BEFORE, FIRST + N_BEFORE + 5))
+
+
+def test_pending_forecast_of_an_older_minute_gives_way_to_the_newest() -> None:
+    snapshot = checkpoint.read(FOLDER / "checkpoint-00000002.npz")
+    for name in ("due_minute", "due"):
+        snapshot.learnt[name] = snapshot.learnt[name].copy()
+    minutes = snapshot.learnt["due_minute"]
+    newest, free = minutes.max(), int((minutes[0] == -1).argmax())
+    minutes[0, free] = newest - 5  # of a reading that was filled: it never became due
+    snapshot.learnt["due"][0, free] = 7.0
+    run = new_engine()
+    assert restore_snapshot(run.engine, snapshot) == ("", [])
+    arrays = ensemble_of(run.engine).state.arrays
+    assert sorted(arrays["due_minute"][1].tolist()) == list(range(newest - 4, newest + 1))
+    assert not (arrays["due"][1] == 7.0).any()
+
+
+@pytest.mark.parametrize("name", ["covariance", "due_columns"])
+def test_learned_arrays_of_another_size_are_rejected(name: str) -> None:
+    before = ensemble_of(new_engine().process(readings_of(0, 20)).engine).columns([0, 1])
+    with pytest.raises(StateError, match="shape"):
+        ensemble_of(new_engine().engine).restore_columns(2, {**before, name: before[name][..., :-1]})
+
+
+def test_submetered_state_in_blocks_gives_the_same_forecasts() -> None:
+    readings = metered_readings_of(240)
+    before = Run(engine_with()).process(readings[:200])
+    today, earlier = capture_snapshot(before.engine), capture_snapshot(before.engine)
+    name = "submetered covariance"
+    earlier.learnt[name] = packed_covariance.unpack(earlier.learnt[name])
+    runs = []
+    for snapshot in (today, earlier):
+        runs.append(Run(engine_with()))
+        assert restore_snapshot(runs[-1].engine, snapshot) == ("", [])
+        assert model_of(runs[-1].engine).columns(range(1))["submetered followed"].size
+        runs[-1].process(readings[200:])
+    assert runs[0].forecasts == runs[1].forecasts != []
