@@ -3,13 +3,14 @@
 #include "outlook.h"
 
 #define N_STRETCHES 7
+#define N_EDGES (N_STRETCHES + 1)
 #define N_MODEL 6
 #define N_MODEL_MEANS 2
 #define N_USUAL_COLUMNS 4
 #define N_ANGLES 4
 #define BIAS 3.0
 
-static const int64_t STRETCHES[N_STRETCHES + 1] = {1, 3, 6, 10, 15, 30, 60, 120};
+static const int64_t STRETCHES[N_EDGES] = {1, 3, 6, 10, 15, 30, 60, 120};
 static const int64_t USUAL_MIN[N_USUAL_COLUMNS] = {0, 15, 30, 60};
 static const int64_t DAY_MIN = 1440;
 

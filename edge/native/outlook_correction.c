@@ -14,7 +14,7 @@
 #define MEDIAN_GAIN 8.0
 #define MEDIAN_GAIN_N 2000.0
 #define DEVIATIONS 1.0
-#define DECAY_MIN 20160.0
+#define HALF_LIFE_MIN 20160.0
 
 static const double SHARES[N_SHARES] = {0.0, 0.25, 0.5, 0.75, 1.0};
 
@@ -112,7 +112,7 @@ void best_shares(const struct outlook_step *step, int64_t row, double *shares)
 /* Updates the gains [2, n, 2, shares] of the kind `at` of n by an outcome: `errors` and `change` are of mean and median. */
 void update_shares(float *gains, const double *errors, const float *change, int64_t at, int64_t n)
 {
-    float decay = (float)exp2(-1.0 / DECAY_MIN);
+    float decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
     for (int64_t statistic = 0; statistic < N_STATISTICS; statistic++) {
         float *sums = gains + (at * N_STATISTICS + statistic) * N_SHARES, *squares = sums + n * N_STATISTICS * N_SHARES;
         double losses[N_SHARES];
