@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.learning.device_rows import RowIndex
+from gapcast.core.learning.device_rows import ALL, RowIndex
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
@@ -28,7 +28,7 @@ from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32
 
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]
@@ -83,10 +83,14 @@ class OutlookPart:
 
         ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices.
         """
-        which = np.flatnonzero(np.asarray(accepted.rows, dtype=np.int64) < self.options.max_devices)
-        if not which.size:
+        limit = self.options.max_devices
+        which: Sequence[int] = range(len(accepted.rows))
+        of: RowIndex = ALL
+        if max(accepted.rows) >= limit:
+            which = [i for i, row in enumerate(accepted.rows) if row < limit]
+            of = row_index(np.array(which, dtype=np.int64))
+        if not which:
             return None
-        of = row_index(which)
         published = self._agreement.published(forecasts, of)
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
@@ -101,20 +105,20 @@ class OutlookPart:
         return Outlooks(
             self.model,
             forecasts.issued_at_ms,
-            [accepted.devices[i] for i in which.tolist()],
-            batch.minutes.tolist(),
+            accepted.devices if of is ALL else [accepted.devices[i] for i in which],
+            accepted.minutes if of is ALL else batch.minutes.tolist(),
             kw[:, :, 0],
             kw[:, :, 1],
             ModelMeans(made.quantiles_kw, mean_added_kw, made.floor_kw),
         )
 
-    def _added(self, which: I64, planned_kw: PlannedMinutes) -> F64 | None:
+    def _added(self, which: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:
         """Return the planned power ``[N, K, 2]`` of the windows ``which``, by lead time and kind; None if none."""
-        if planned_kw.keys().isdisjoint(which.tolist()):
+        if planned_kw.keys().isdisjoint(which):
             return None
         leads = np.asarray(self._leads_min)
         added_kw = np.zeros((len(which), len(leads), 2))
-        for i, window in enumerate(which.tolist()):
+        for i, window in enumerate(which):
             if window in planned_kw:
                 minutes_kw = planned_kw[window]
                 added_kw[i, :, 0] = minutes_kw[leads - 1]
@@ -131,11 +135,11 @@ class OutlookPart:
         issued_at_ms: int,
     ) -> OutlookBatch:
         """Run the model for the ``windows`` ``of`` the batch; return all that their outlooks are made from."""
-        minutes = np.asarray(accepted.minutes, dtype=np.int64)[of]
+        minutes, rows = (np.array(column, dtype=np.int64)[of] for column in (accepted.minutes, accepted.rows))
         is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
         if accepted.filled:
             is_measured[accepted.filled] = False
-        rows, powers_kw = np.asarray(accepted.rows, dtype=np.int64)[of], windows[:, :, 0]
+        powers_kw = windows[:, :, 0]
         history = history_of(self.model, week, rows.tolist(), minutes, powers_kw)
         prediction = self._predictions.predict(windows, minutes, history)
         return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[of], history, prediction, published, issued_at_ms)

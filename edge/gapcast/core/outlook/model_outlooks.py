@@ -65,7 +65,7 @@ class ModelOutlooks:
         return Prediction(*map(np.concatenate, zip(*predictions, strict=True)))
 
     def _checked(self, prediction: Prediction) -> Prediction:
-        if any(values is None for values in prediction):
+        if prediction.quantiles is None or prediction.mean_to is None or prediction.quantiles_to is None:
             msg = f"model {self._model.name} does not forecast both minutes and means with quantiles"
             raise ModelError(msg)
         return prediction
