@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, WindowSpec
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process
-from tests.support.houses import FIRST, house_kw, stream
+from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel
 
 DEVICES = ("home", "barn", "shed", "loft")
@@ -60,7 +61,11 @@ class FailingModel(OutlookModel):
 
 def pair(model: OutlookModel | None = None, max_devices: int = 100) -> tuple[Engine, Engine]:
     """Return an engine with the compiled step of outlooks and one with numpy."""
-    compiled, numpy = (outlook_engine(outlook_model=model, options=OutlookOptions(max_devices)) for _ in range(2))
+    return as_pair(*(outlook_engine(outlook_model=model, options=OutlookOptions(max_devices)) for _ in range(2)))
+
+
+def as_pair(compiled: Engine, numpy: Engine) -> tuple[Engine, Engine]:
+    """Return the two equal engines, the second one with numpy."""
     part = compiled.outlooks
     assert part is not None
     assert part.compiled_step is not None
@@ -183,6 +188,13 @@ def test_compiled_outlooks_of_damaged_state_are_those_of_numpy(name: str, value:
         engine.outlooks.online.state.arrays[name][which + 1] = value
     run_both(engines, readings[90:], size)
     assert_same_state(engines, 1e-6)
+
+
+def test_compiled_outlooks_without_published_bounds_are_those_of_numpy() -> None:
+    model, zone = Smooth(lead_times_min=LEADS_MIN, quantile_levels=None), ZoneInfo("Europe/Brussels")
+    engines = as_pair(*(Engine(model, zone=zone, outlook_model=OutlookModel()) for _ in range(2)))
+    assert run_both(engines, stream(house_kw(150, 8)), 2) > 140
+    assert_same_state(engines)
 
 
 def test_compiled_outlooks_with_planned_loads_are_those_of_numpy() -> None:

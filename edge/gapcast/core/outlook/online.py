@@ -6,7 +6,7 @@ Like the ensemble, it learns from a reading only after the outlook of that readi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 import numpy as np
@@ -117,6 +117,8 @@ class OnlineOutlook:
 
     def local_minutes(self, minutes: I64) -> I64:
         """Return the minutes of the local day of ``minutes`` (since the epoch)."""
+        if self._zone is UTC:
+            return minutes % DAY_MIN
         local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN
         return local
 
