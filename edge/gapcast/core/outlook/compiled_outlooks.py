@@ -83,6 +83,7 @@ class CompiledOutlooks:
             self._resize(n)
         views, step, prediction = self._views, self._step, batch.prediction
         views["rows"][...] = batch.rows
+        self._online.state.index(batch.rows)
         self._bind()
         views["minutes"][...] = batch.minutes
         views["local"][...] = self._local_minutes(batch.minutes)
@@ -148,9 +149,8 @@ class CompiledOutlooks:
         self._n, self._views = n, {name: array[:n] for name, array in self._batch.items()}
 
     def _bind(self) -> None:
-        """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""
+        """Pass the arrays of the state if they have changed."""
         state = self._online.state
-        state.index(self._views["rows"])
         if self._bound is state.arrays:
             return
         new = np.full(max(len(state) - len(self._newest_entry), 0), -1, dtype=np.int32)

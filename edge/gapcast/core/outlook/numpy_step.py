@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.device_rows import ALL, rounds_of
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
@@ -21,6 +22,7 @@ class NumpyStep:
         self._predictions, self._agreement, self._online = predictions, agreement, online
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
 
+    @np.errstate(**DAMAGED)
     def make(self, batch: OutlookBatch) -> MadeOutlooks:
         """Return the outlooks of ``batch``, and store the newest of each device."""
         inputs = self._inputs(batch)
