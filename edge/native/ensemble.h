@@ -67,14 +67,6 @@ struct step {
     int64_t first;
 };
 
-/* As numpy's maximum and minimum: not a number, if one of the two is not. */
-static inline double max_of(double a, double b) { return (a >= b || a != a) ? a : b; }
-static inline double min_of(double a, double b) { return (a <= b || a != a) ? a : b; }
-static inline double within(double a, double limit) { return max_of(min_of(a, limit), -limit); }
-static inline float max_of_f(float a, float b) { return (a >= b || a != a) ? a : b; }
-static inline float min_of_f(float a, float b) { return (a <= b || a != a) ? a : b; }
-static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a, limit), -limit); }
-
 /* Writes the hidden features, which follow from the columns before them, and zeros as padding. All are 0 if the others
    are: a replaced forecast teaches nothing. */
 void complete_columns(const struct step *step, float *columns);

@@ -189,8 +189,7 @@ class Engine:
         if self.plans.trackers:
             n_minutes = self.outlooks.model.lead_times_min[-1]
             planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
-        with np.errstate(**DAMAGED):
-            return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
+        return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
 
     def outlook_of(self, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``, or None if the device is unknown or has none."""

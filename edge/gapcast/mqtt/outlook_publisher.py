@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic_core import to_json
-
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.outlook.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.mqtt.forecast_publisher import expiry_of
+from gapcast.mqtt.outlook_json import encode_outlooks
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 
@@ -31,7 +29,7 @@ class OutlookPublisher:
         if not session.connected or session.is_backlogged:
             return
         last_min = outlooks.lead_times_min[-1]
-        columns = outlooks.devices, outlooks.observed_minutes, outlook_documents(outlooks)
+        columns = outlooks.devices, outlooks.observed_minutes, encode_outlooks(outlooks)
         for device, minute, document in zip(*columns, strict=True):
             expiry_s = expiry_of(minute, last_min, now_min)
-            session.publish(self._topic.of(device).encode(), to_json(document), retain=self._retain, expiry_s=expiry_s)
+            session.publish(self._topic.of(device).encode(), document, retain=self._retain, expiry_s=expiry_s)

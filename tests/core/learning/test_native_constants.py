@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gapcast.compiled.library import load_library
-from gapcast.core import forecast_range
+from gapcast.core import forecast, forecast_range, window
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import (
     boa_weights,
     compiled_step,
@@ -28,6 +29,17 @@ from gapcast.core.learning import (
     step_features,
     step_struct,
 )  # fmt: skip
+from gapcast.core.outlook import (
+    correction_features,
+    correction_model,
+    correction_shares,
+    online,
+    outlook,
+    outlook_struct,
+    pending_outlooks,
+    reference_forecasts,
+    scores,
+)
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
 
@@ -97,6 +109,64 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("scores.c", "LARGEST_KW"): float(score_sums._LARGEST_KW),
     ("scores.c", "DAY"): bucket_numbers(0),
     ("scores.c", "WEEK"): bucket_numbers(1),
+    ("outlook.h", "MAX_LEADS"): outlook_struct.MAX_LEADS,
+    ("outlook.h", "MAX_LEVELS"): outlook_struct.MAX_LEVELS,
+    ("outlook.h", "N_KINDS"): len(reference_forecasts.KINDS),
+    ("outlook.h", "N_STATISTICS"): len(range(outlook.N_COLUMNS)[outlook.CENTRES]),
+    ("outlook.h", "N_INPUTS"): outlook_struct.N_INPUTS,
+    ("outlook.h", "COLUMN_LIMIT"): correction_features.LIMIT,
+    ("outlook.h", "N_SHARES"): len(correction_shares.SHARES),
+    ("outlook.h", "N_SUMS"): len(scores.SUMS),
+    ("outlook.h", "N_USUAL_BINS"): rls_features.N_BINS,
+    ("outlook.h", "USUAL_BIN_MIN"): rls_features.BIN_MIN,
+    ("outlook.h", "N_RECENT"): len(correction_features.RECENT_MIN),
+    ("outlook.h", "N_QUARTERS"): correction_features._HOUR,
+    ("outlook.h", "N_PENDING"): pending_outlooks._N_VALUES,
+    ("outlook.h", "FEEDS_IN_BELOW_KW"): online._FEEDS_IN_KW,
+    ("outlook.c", "MIN_SPREAD_KW"): conformal_interval.MIN_SPREAD_KW,
+    ("outlook_agreement.c", "INTERVAL_KW"): forecast_range.INTERVAL_KW,
+    ("outlook_agreement.c", "PERSISTENCE_FEEDS_IN_KW"): forecast_range.FEEDS_IN_KW,
+    ("outlook_columns.c", "N_STRETCHES"): len(correction_features._BEGINS),
+    ("outlook_columns.c", "N_EDGES"): len(correction_features._STRETCHES),
+    ("outlook_columns.c", "N_MODEL"): len(correction_features._POINTS_MIN + correction_features._MEANS_MIN),
+    ("outlook_columns.c", "N_MODEL_MEANS"): len(correction_features._MEANS_MIN),
+    ("outlook_columns.c", "N_USUAL_COLUMNS"): len(correction_features.USUAL_MIN),
+    ("outlook_columns.c", "N_ANGLES"): correction_features.ON_CIRCLE.shape[1],
+    ("outlook_columns.c", "BIAS"): correction_features._BIAS,
+    ("outlook_columns.c", "STRETCHES"): list(correction_features._STRETCHES),
+    ("outlook_columns.c", "USUAL_MIN"): list(correction_features.USUAL_MIN),
+    ("outlook_columns.c", "DAY_MIN"): DAY_MIN,
+    ("outlook_correction.c", "PRIOR"): correction_model.PRIOR,
+    ("outlook_correction.c", "TOLERANCE"): correction_model._TOLERANCE,
+    ("outlook_correction.c", "FORGETTING"): correction_model.FORGETTING,
+    ("outlook_correction.c", "SMALL_ERROR"): correction_model._SMALL_ERROR,
+    ("outlook_correction.c", "SHARE_N"): correction_model._SHARE_N,
+    ("outlook_correction.c", "SHARE_FIRST_N"): correction_model._SHARE_FIRST_N,
+    ("outlook_correction.c", "MIN_SHARE"): correction_model._MIN_SHARE,
+    ("outlook_correction.c", "MEDIAN_GAIN"): correction_model._MEDIAN_GAIN,
+    ("outlook_correction.c", "MEDIAN_GAIN_N"): correction_model._MEDIAN_GAIN_N,
+    ("outlook_correction.c", "DEVIATIONS"): correction_shares._DEVIATIONS,
+    ("outlook_correction.c", "HALF_LIFE_MIN"): float(correction_shares.HALF_LIFE_MIN),
+    ("outlook_correction.c", "SHARES"): correction_shares.SHARES.tolist(),
+    ("outlook_scores.c", "KEPT"): scores._KEPT,
+    ("outlook_scores.c", "LARGEST_KW"): scores._LARGEST_KW,
+    ("outlook_scores.c", "LOWER_LEVEL"): forecast.LOWER,
+    ("outlook_scores.c", "UPPER_LEVEL"): forecast.UPPER,
+    ("outlook_learn.c", "SCALE_MIN"): online._SCALE_MIN,
+    ("outlook_learn.c", "SCALE_FIRST_N"): error_scale._FIRST_N,
+    ("outlook_learn.c", "SCALE_N"): error_scale._N,
+    ("outlook_learn.c", "SCALE_LIMIT"): error_scale._LIMIT,
+    ("outlook_learn.c", "MIN_SCALE_KW"): error_scale.MIN_KW,
+    ("outlook_learn.c", "N_USUAL"): daily_profile._N,
+    ("outlook_learn.c", "MISSES"): conformal_interval._MISSES,
+    ("outlook_learn.c", "SMALLEST_STEP"): conformal_interval._STEP,
+    ("outlook_learn.c", "FIRST_STEP"): conformal_interval._FIRST_STEP,
+    ("outlook_learn.c", "SOFT"): conformal_interval._SOFT,
+    ("outlook_learn.c", "LOWEST_LOG_WIDTH"): conformal_interval.LOG_WIDTH_RANGE[0],
+    ("outlook_learn.c", "HIGHEST_LOG_WIDTH"): conformal_interval.LOG_WIDTH_RANGE[1],
+    ("outlook_learn.c", "MAX_FILL_MIN"): window.MAX_FILL_MIN,
+    ("outlook_learn.c", "MOST_RECENT"): online._MOST_RECENT,
+    ("outlook_learn.c", "RECENT_MIN"): list(correction_features.RECENT_MIN),
     ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
     ("drift.c", "DAY_MIN"): drift_state._DAY_MIN,
 }  # fmt: skip
@@ -142,10 +212,15 @@ def test_native_enums_are_the_indices_of_python() -> None:
             "SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN",
             "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
+            "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
+            "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
         ]
     )
     assert [ensemble_state.SCALE, ensemble_state.N_OUTCOMES] == [0, 1]
     assert [ensemble_state.LOG_WIDTH, ensemble_state.LOWEST] == [2, 3]
+    columns = outlook.MEAN, outlook.LOWER, outlook.MEDIAN, outlook.UPPER, outlook.N_COLUMNS
+    assert columns == (0, 1, 2, 3, 4)
+    assert [online._SCALE, online._N_READINGS, online._LOWEST, online._NEWEST] == [0, 1, 2, 3]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
 
 

@@ -53,16 +53,16 @@ class Agreement:
 
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int], forecast_range: ForecastRange) -> None:
         """Outlooks have ``leads_min``, forecasts ``published_min``; all powers are within ``forecast_range``."""
-        self._consistency = consistency = Consistency(leads_min, published_min)
-        self._range = forecast_range
+        self.consistency = consistency = Consistency(leads_min, published_min)
+        self.range = forecast_range
         self._safe_kw = min(-forecast_range.low_kw, forecast_range.high_kw)
         self._fixed = fixed = row_index(consistency.fixed)
         self._n_fixed = len(consistency.fixed)
         published_at = [list(published_min).index(leads_min[i]) for i in consistency.fixed.tolist()]
         self._published_at = row_index(np.array(published_at, dtype=np.int64))
         #: Index of the published horizon among the lead times, None if it is not one of them.
-        self._horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
-        self._has_one = leads_min[0] == 1
+        self.horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
+        self.has_one = leads_min[0] == 1
         horizon_min, leads, k = published_min[-1], np.asarray(leads_min), len(leads_min)
         # Like the path, a correction grows with the lead time to the horizon; after it, it decays.
         shape = np.minimum(leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN))
@@ -72,7 +72,8 @@ class Agreement:
         shift[-2, :, 0], shift[-1, :, 1] = shape, shape
         shift[:, fixed, 0] = np.eye(self._n_fixed + 2, self._n_fixed)
         of_means = np.einsum("jk,pkc->pjc", means_of_leads(leads_min), shift)
-        self._shift: F64 = np.stack((shift, of_means), axis=2).reshape(len(shift), -1).T
+        #: Both, ``[4 K, fixed + 2]``: by lead time, kind, and mean or median.
+        self.shift: F64 = np.ascontiguousarray(np.stack((shift, of_means), axis=2).reshape(len(shift), -1).T)
 
     def published(self, forecasts: Forecasts, which: RowIndex) -> PublishedValues:
         """Return what the forecasts ``which`` published."""
@@ -88,32 +89,32 @@ class Agreement:
         n, k = model_kw.shape[:2]
         away_kw = np.zeros((n, self._n_fixed + 2))
         away_kw[:, : self._n_fixed] = published.path_kw - model_kw[:, self._fixed, 0, MEAN]
-        if self._horizon is not None:
+        if self.horizon is not None:
             # The horizon is the last of the lead times that are published.
             away_kw[:, -2] = away_kw[:, self._n_fixed - 1]
-            median_kw = published.horizon_kw[:, 1] - model_kw[:, self._horizon, 0, MEDIAN]
+            median_kw = published.horizon_kw[:, 1] - model_kw[:, self.horizon, 0, MEDIAN]
             away_kw[:, -1] = np.where(np.isnan(median_kw), away_kw[:, -2], median_kw)
-        shift_kw = times(away_kw, self._shift).reshape(n, k, 2, 2)
+        shift_kw = times(away_kw, self.shift).reshape(n, k, 2, 2)
         return Base(model_kw[..., CENTRES] + shift_kw, away_kw[:, -2:])
 
     def without(self, published: PublishedValues, added_kw: F64) -> PublishedValues:
         """Return ``published`` without the planned power ``added_kw`` ``[N, K, 2]``."""
         horizon_kw = published.horizon_kw
-        if self._horizon is not None:
-            horizon_kw = horizon_kw - added_kw[:, self._horizon, :1]
+        if self.horizon is not None:
+            horizon_kw = horizon_kw - added_kw[:, self.horizon, :1]
         return PublishedValues(published.path_kw - added_kw[:, self._fixed, 0], horizon_kw)
 
     def restore_published(self, kw: F64, published: PublishedValues) -> None:
         """Write the published values to ``kw`` ``[N, K, 2, 4]``, in place: with planned power, the rest is rounded."""
         kw[:, self._fixed, 0, MEAN] = published.path_kw
-        if self._horizon is not None:
-            bounds_kw, unknown = kw[:, self._horizon, 0, LOWER:], np.isnan(published.horizon_kw)
+        if self.horizon is not None:
+            bounds_kw, unknown = kw[:, self.horizon, 0, LOWER:], np.isnan(published.horizon_kw)
             if is_any(unknown):
                 known = ~unknown.any(axis=1)
                 bounds_kw[known] = published.horizon_kw[known]
             else:
                 bounds_kw[...] = published.horizon_kw
-        if self._has_one:
+        if self.has_one:
             kw[:, 0, 1] = kw[:, 0, 0]
 
     def agree(self, kw: F64, published: PublishedValues, floor_kw: F64) -> None:
@@ -122,8 +123,8 @@ class Agreement:
         Bounds are at least ``floor_kw`` ``[N]``, but for that at the horizon, which is published.
         """
         point, mean = kw[:, :, 0], kw[:, :, 1]
-        high_kw, floors_kw = self._range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
-        self._consistency.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
+        high_kw, floors_kw = self.range.high_kw, floor_kw[:, np.newaxis, np.newaxis]
+        self.consistency.reconcile(point[:, :, MEAN], mean[:, :, MEAN], published.path_kw, floor_kw, high_kw)
         above = kw > high_kw
         if is_any(above):
             np.copyto(kw, high_kw, where=above & np.isfinite(kw))
@@ -136,11 +137,11 @@ class Agreement:
         """Return the indices of the outlooks ``kw`` ``[N, K, 2, 4]`` with a value out of range or crossing bounds."""
         if is_every(np.abs(kw) <= self._safe_kw) and is_every(kw[..., LOWER:-1] <= kw[..., MEDIAN:]):  # most batches
             return _NONE
-        possible = (kw >= self._range.low_kw) & (kw <= self._range.high_kw)
+        possible = (kw >= self.range.low_kw) & (kw <= self.range.high_kw)
         ordered = (kw[..., LOWER] <= kw[..., MEDIAN]) & (kw[..., MEDIAN] <= kw[..., UPPER])
         return np.flatnonzero(~np.all(possible.all(axis=-1) & ordered, axis=(1, 2)))
 
     def persistence(self, last_kw: F64, n_leads: int) -> F64:
         """Return persistence ``[N, K, 2, 4]`` for the last readings ``last_kw`` ``[N]``, not made to agree."""
-        kw = self._range.persistence(last_kw)[:, _OF_PERSISTENCE]
+        kw = self.range.persistence(last_kw)[:, _OF_PERSISTENCE]
         return np.broadcast_to(kw[:, np.newaxis, np.newaxis], (len(kw), n_leads, 2, 4)).copy()

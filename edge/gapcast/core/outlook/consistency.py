@@ -46,8 +46,11 @@ def means_of_leads(leads_min: Sequence[int]) -> F64:
 
 
 def times(values: F64, matrix: F64) -> F64:
-    """Return the product ``[N, J]`` of ``values`` ``[N, K]`` and ``matrix`` ``[J, K]``, the same in any batch."""
-    product: F64 = (values[:, np.newaxis, :] @ matrix.T)[:, 0]
+    """Return the product ``[N, J]`` of ``values`` ``[N, K]`` and ``matrix`` ``[J, K]``, contiguous.
+
+    It is the same in any batch and on any machine: the order of a matrix product's sums is that of a BLAS library.
+    """
+    product: F64 = np.add.reduce(values[:, np.newaxis, :] * matrix, axis=2)
     return product
 
 
@@ -56,7 +59,8 @@ class Consistency:
 
     def __init__(self, leads_min: Sequence[int], published_min: Sequence[int]) -> None:
         """Reconcile ``leads_min``; those among ``published_min`` are fixed."""
-        self._means_of = means_of = means_of_leads(leads_min)
+        #: The means of all minutes up to each lead time, from the minutes at the lead times, ``[K, K]``.
+        self.means_of = means_of = means_of_leads(leads_min)
         is_fixed, n_leads = np.isin(leads_min, published_min), len(leads_min)
         #: Indices of the fixed lead times, and of the others.
         self.fixed, self.free = np.flatnonzero(is_fixed), np.flatnonzero(~is_fixed)
@@ -66,10 +70,10 @@ class Consistency:
         of_means = _WEIGHT_TO * of_minutes @ of_free.T
         #: The minutes that are free, from all minutes and all means; what the fixed ones explain of the means is taken
         #: off them.
-        self._free_of: F64 = np.empty((len(self.free), 2 * n_leads))
-        self._free_of[:, self.fixed] = -of_means @ means_of[:, self.fixed]
-        self._free_of[:, self.free] = of_minutes
-        self._free_of[:, n_leads:] = of_means
+        self.free_of: F64 = np.empty((len(self.free), 2 * n_leads))
+        self.free_of[:, self.fixed] = -of_means @ means_of[:, self.fixed]
+        self.free_of[:, self.free] = of_minutes
+        self.free_of[:, n_leads:] = of_means
 
     def reconcile(self, point_kw: F64, mean_kw: F64, published_kw: F64, floor_kw: F64, high_kw: float) -> None:
         """Reconcile the means ``point_kw`` of single minutes and ``mean_kw`` up to them, ``[N, K]`` kW, in place.
@@ -79,6 +83,6 @@ class Consistency:
         """
         point_kw[:, self._fixed_at] = published_kw
         if self.free.size:
-            free_kw = times(np.concatenate((point_kw, mean_kw), axis=1), self._free_of)
+            free_kw = times(np.concatenate((point_kw, mean_kw), axis=1), self.free_of)
             point_kw[:, self._free_at] = np.minimum(np.maximum(free_kw, floor_kw[:, np.newaxis]), high_kw)
-        mean_kw[...] = times(point_kw, self._means_of)
+        mean_kw[...] = times(point_kw, self.means_of)

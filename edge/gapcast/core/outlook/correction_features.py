@@ -20,6 +20,8 @@ from gapcast.core.window import F32, I64
 LIMIT = 50.0
 #: Stretches of the window with their mean as a column: each from one of these minutes back to before the next one.
 _STRETCHES = (1, 3, 6, 10, 15, 30, 60, 120)
+#: Minutes of power that the columns need.
+REACH_MIN = _STRETCHES[-1]
 _BEGINS, _LENGTHS = np.array(_STRETCHES[:-1]), np.diff(_STRETCHES)
 #: Lead times at which the model's own outlook is a column: minutes, and means up to them.
 _POINTS_MIN, _MEANS_MIN = (5, 15, 30, 60), (15, 60)
@@ -33,8 +35,11 @@ RECENT_MIN = (15, 60)
 _BIAS = 3.0
 #: Quarters of an hour in a day and in a week.
 _DAY, _WEEK, _HOUR = 96, 672, 4
+#: Of the history, oldest quarter first: the same hour yesterday and a week ago.
+HISTORY_HOURS = slice(-_DAY, -_DAY + _HOUR), slice(-_WEEK, -_WEEK + _HOUR)
 _ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
-_ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE), np.sin(2 * _ANGLE), np.cos(2 * _ANGLE)), axis=1)
+#: Sine and cosine of each minute of the day, and of half a day, ``[1440, 4]``.
+ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE), np.sin(2 * _ANGLE), np.cos(2 * _ANGLE)), axis=1)
 
 
 def nearest(leads_min: Sequence[int], wanted_min: Sequence[int]) -> list[int]:
@@ -56,12 +61,12 @@ class CorrectionFeatures:
         #: the means and the medians of minutes are at the lead times of the latter.
         places = [(one, 0, MEAN) for one in points] + [(one, 1, MEAN) for one in means]
         places += [(one, 0, column) for column in (MEAN, MEDIAN) for one in means]
-        self._places = np.array([(lead * 2 + kind) * N_COLUMNS + column for lead, kind, column in places])
+        self.places = np.array([(lead * 2 + kind) * N_COLUMNS + column for lead, kind, column in places])
         self._n_model = len(points) + len(means)
         #: Number of columns in kW, which come first.
         self._n_kw = _N_PUBLISHED + self._n_model + len(_BEGINS) + len(USUAL_MIN) + 3 + len(means)
         #: Number of columns.
-        self.width = self._n_kw + len(RECENT_MIN) + _ON_CIRCLE.shape[1] + 1
+        self.width = self._n_kw + len(RECENT_MIN) + ON_CIRCLE.shape[1] + 1
 
     def columns(self, inputs: OutlookInputs, usual_kw: F64, recent: F64, scale_kw: F64, local: I64) -> F32:
         """Return the columns ``[N, width]`` for ``inputs``.
@@ -74,7 +79,7 @@ class CorrectionFeatures:
         columns = np.empty((n, self.width))
         last_kw = windows[:, -1:].astype(np.float64)
         columns[:, :_N_PUBLISHED] = inputs.published_kw
-        of_model = inputs.model_kw.reshape(n, -1).take(self._places, axis=1)
+        of_model = inputs.model_kw.reshape(n, -1).take(self.places, axis=1)
         at = _N_PUBLISHED + n_model
         columns[:, _N_PUBLISHED:at] = of_model[:, :n_model]
         back = windows[:, -1 : -_STRETCHES[-1] - 1 : -1]
@@ -85,8 +90,8 @@ class CorrectionFeatures:
         if history is None:
             columns[:, at : at + 2] = last_kw
         else:
-            columns[:, at] = np.add.reduce(history[:, -_DAY : -_DAY + _HOUR], axis=1) / _HOUR
-            columns[:, at + 1] = np.add.reduce(history[:, -_WEEK : -_WEEK + _HOUR], axis=1) / _HOUR
+            for i, quarters in enumerate(HISTORY_HOURS):
+                columns[:, at + i] = np.add.reduce(history[:, quarters], axis=1) / _HOUR
         at += 2
         columns[:, _N_PUBLISHED:at] -= last_kw
         columns[:, at : at + 1] = last_kw
@@ -94,6 +99,6 @@ class CorrectionFeatures:
         columns[:, at + 1 : n_kw] = of_model[:, n_model : n_model + n_means] - of_model[:, n_model + n_means :]
         columns[:, :n_kw] /= scale_kw[:, np.newaxis]
         columns[:, n_kw : n_kw + 2] = recent
-        columns[:, n_kw + 2 : n_kw + 6] = _ON_CIRCLE.take(local, axis=0)
+        columns[:, n_kw + 2 : n_kw + 6] = ON_CIRCLE.take(local, axis=0)
         columns[:, -1] = _BIAS
         return np.minimum(np.maximum(columns, -LIMIT), LIMIT).astype(np.float32)

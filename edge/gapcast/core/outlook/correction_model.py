@@ -13,6 +13,7 @@ starts at the model.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.outlook.correction_features import LIMIT
 from gapcast.core.outlook.flags import is_any
@@ -41,8 +42,7 @@ def initial_covariance(n_columns: int) -> F64:
 
 def predict(coefficients: F32, columns: F32) -> F64:
     """Return the corrections ``[N, J]`` in units of the scale, for ``coefficients`` ``[N, J, D]``."""
-    product = (coefficients @ columns[:, :, np.newaxis])[:, :, 0]
-    within: F64 = np.minimum(np.maximum(product, -LIMIT), LIMIT).astype(np.float64)
+    within: F64 = np.minimum(np.maximum(_sums_of_products(coefficients, columns[:, np.newaxis]), -LIMIT), LIMIT)
     return within
 
 
@@ -53,8 +53,8 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     the prediction, in units of an error's variance.
     """
     inputs = columns.astype(np.float64)
-    direction = (covariance @ inputs[:, :, np.newaxis])[:, :, 0]
-    spread = np.maximum(np.add.reduce(direction * inputs, axis=1), 0.0)
+    direction = _sums_of_products(covariance, inputs[:, np.newaxis])
+    spread = np.maximum(_sums_of_products(direction, inputs), 0.0)
     gain = direction / (FORGETTING + spread)[:, np.newaxis]
     covariance -= gain[:, :, np.newaxis] * direction[:, np.newaxis]
     covariance *= 1 / FORGETTING
@@ -74,8 +74,8 @@ def update(coefficients: F32, inside: F32, due: DueOutlooks, actual: F64, n_outc
     share of the median's errors that are small. ``actual`` ``[N, K, 2, 2]`` are the deviations of the outcomes, in
     units of the scale, and ``n_outcomes`` ``[N, K]`` the number of outcomes before.
     """
-    n, k, _, _, d = coefficients.shape
-    predicted = (coefficients.reshape(n, k, 4, d) @ due.columns[..., np.newaxis]).reshape(n, k, 2, 2)
+    n, k = coefficients.shape[:2]
+    predicted = _sums_of_products(coefficients, due.columns[:, :, np.newaxis, np.newaxis])
     error = np.minimum(np.maximum(actual, -LIMIT), LIMIT) - predicted
     error *= due.is_due[:, :, np.newaxis, np.newaxis]
     small = np.minimum(np.maximum(error[..., 1], -_SMALL_ERROR), _SMALL_ERROR)
@@ -88,3 +88,9 @@ def update(coefficients: F32, inside: F32, due: DueOutlooks, actual: F64, n_outc
     scaled = (growth * noise)[..., np.newaxis] * small
     step[..., 1] = scaled / (FORGETTING * np.maximum(inside, _MIN_SHARE) + due.spread[..., np.newaxis])
     coefficients += step[..., np.newaxis] * due.gains[:, :, np.newaxis, np.newaxis]
+
+
+def _sums_of_products(values: NDArray[np.floating], columns: NDArray[np.floating]) -> F64:
+    """Return the sums of products over the last axis, in double precision and in the same order on every machine."""
+    sums: F64 = np.add.reduce(np.multiply(values, columns, dtype=np.float64), axis=-1)
+    return sums

@@ -19,7 +19,8 @@ from gapcast.core.window import F32, I64
 
 SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 #: Half-life of gains, in outcomes: two weeks of minutes.
-_DECAY = np.float32(0.5 ** (1 / (14 * 1_440)))
+HALF_LIFE_MIN = 14 * 1_440
+_DECAY = np.float32(0.5 ** (1 / HALF_LIFE_MIN))
 #: Standard deviations by which a gain must exceed zero.
 _DEVIATIONS = 1.0
 

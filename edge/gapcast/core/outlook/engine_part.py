@@ -12,21 +12,23 @@ from numpy.typing import NDArray
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.learning.device_rows import ALL, RowIndex, rounds_of
+from gapcast.core.learning.device_rows import ALL, RowIndex
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.compiled_outlooks import CompiledOutlooks
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
-from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
+from gapcast.core.outlook.numpy_step import NumpyStep
+from gapcast.core.outlook.online import OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, N_COLUMNS, ModelMeans, Outlook, Outlooks
-from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.outlook import F64, ModelMeans, Outlook, Outlooks
+from gapcast.core.outlook.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32
 
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]
@@ -35,7 +37,7 @@ PlannedMinutes = Mapping[int, F64]
 class OutlookPart:
     """Makes the outlooks of the devices in the first rows, and stores the newest of each."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last one has a default
         self,
         model: Predictor,
         options: OutlookOptions,
@@ -43,10 +45,13 @@ class OutlookPart:
         limits: Limits,
         published_min: Sequence[int],
         channels: Sequence[str],
+        *,
+        compiled: bool = True,
     ) -> None:
         """Forecast with ``model``; the published forecasts have the lead times ``published_min``.
 
-        Windows have the measured ``channels``. Raises :class:`ValueError` if the model takes others, or has no bounds.
+        Windows have the measured ``channels``. ``compiled``: use the compiled step where it can be used; the results
+        are the same. Raises :class:`ValueError` if the model takes other channels, or has no bounds.
         """
         self._predictions = ModelOutlooks(model, zone, channels)
         self.model = model
@@ -56,7 +61,10 @@ class OutlookPart:
         self._published_min = tuple(published_min)
         self._agreement = Agreement(leads_min, published_min, self._range)
         self.online = OnlineOutlook(leads_min, options, zone, limits.min_kw)
-        self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
+        parts = self._predictions, self._agreement, self.online
+        #: The compiled step; None: numpy is used.
+        self.compiled_step = CompiledOutlooks.of(*parts, self.context) if compiled else None
+        self._step: OutlookStep = self.compiled_step or NumpyStep(*parts)
 
     @property
     def context(self) -> int:
@@ -75,105 +83,70 @@ class OutlookPart:
 
         ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices.
         """
-        which = np.flatnonzero(np.asarray(accepted.rows, dtype=np.int64) < self.options.max_devices)
-        if not which.size:
+        limit = self.options.max_devices
+        which: Sequence[int] = range(len(accepted.rows))
+        of: RowIndex = ALL
+        if max(accepted.rows) >= limit:
+            which = [i for i, row in enumerate(accepted.rows) if row < limit]
+            of = row_index(np.array(which, dtype=np.int64))
+        if not which:
             return None
-        of = row_index(which)
         published = self._agreement.published(forecasts, of)
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
-        inputs = self._inputs(accepted, windows[of], of, uncontrolled, week)
-        kw, floor_kw = np.empty((len(which), len(self._leads_min), 2, N_COLUMNS)), np.empty(len(which))
-        for at in rounds_of(inputs.rows):
-            self.learn()
-            one = inputs if at is ALL else inputs.select(at)
-            made = self.online.correct(one)
-            self._finish(one, made, uncontrolled.select(at))
-            self._unlearned, kw[at], floor_kw[at] = (one, made), made.kw, made.floor_kw
+        batch = self._batch_of(accepted, windows[of], of, uncontrolled, week, forecasts.issued_at_ms)
+        made = self._step.make(batch)
+        kw = made.kw
         if added_kw is not None:
             kw = np.minimum(np.maximum(kw + added_kw[..., np.newaxis], self._range.low_kw), self._range.high_kw)
             self._agreement.restore_published(kw, published)
-        self.online.store_newest(inputs.rows, inputs.minutes, forecasts.issued_at_ms, kw)
-        devices = [accepted.devices[i] for i in which.tolist()]
+            self.online.store_newest(batch.rows, batch.minutes, batch.issued_at_ms, kw)
         mean_added_kw = np.zeros(kw.shape[:2]) if added_kw is None else added_kw[:, :, 1]
         return Outlooks(
             self.model,
             forecasts.issued_at_ms,
-            devices,
-            inputs.minutes.tolist(),
+            accepted.devices if of is ALL else [accepted.devices[i] for i in which],
+            accepted.minutes if of is ALL else batch.minutes.tolist(),
             kw[:, :, 0],
             kw[:, :, 1],
-            ModelMeans(inputs.quantiles_kw, mean_added_kw, floor_kw),
+            ModelMeans(made.quantiles_kw, mean_added_kw, made.floor_kw),
         )
 
-    def _added(self, which: I64, planned_kw: PlannedMinutes) -> F64 | None:
+    def _added(self, which: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:
         """Return the planned power ``[N, K, 2]`` of the windows ``which``, by lead time and kind; None if none."""
-        if planned_kw.keys().isdisjoint(which.tolist()):
+        if planned_kw.keys().isdisjoint(which):
             return None
         leads = np.asarray(self._leads_min)
         added_kw = np.zeros((len(which), len(leads), 2))
-        for i, window in enumerate(which.tolist()):
+        for i, window in enumerate(which):
             if window in planned_kw:
                 minutes_kw = planned_kw[window]
                 added_kw[i, :, 0] = minutes_kw[leads - 1]
                 added_kw[i, :, 1] = np.cumsum(minutes_kw)[leads - 1] / leads
         return added_kw
 
-    def _finish(self, one: OutlookInputs, made: CorrectedOutlooks, published: PublishedValues) -> None:
-        """Make the outlooks ``made`` consistent, in place; replace impossible ones, and reset their devices' state."""
-        self._agreement.agree(made.kw, published, made.floor_kw)
-        bad = self._agreement.impossible(made.kw)
-        if bad.size:
-            last_kw = one.windows[bad, -1].astype(np.float64)
-            kw = self._agreement.persistence(last_kw, len(self._leads_min))
-            floor_kw = kw[:, 0, 0, LOWER]
-            one.base_kw[bad] = kw[..., CENTRES]
-            self._agreement.agree(kw, published.select(bad), floor_kw)
-            made.kw[bad] = kw
-            made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
-            self.online.reset(one.rows[bad])
-
-    def _inputs(
-        self, accepted: AcceptedBatch, windows: F32, of: RowIndex, published: PublishedValues, week: WeekHistory | None
-    ) -> OutlookInputs:
-        minutes = np.asarray(accepted.minutes, dtype=np.int64)[of]
+    def _batch_of(
+        self,
+        accepted: AcceptedBatch,
+        windows: F32,
+        of: RowIndex,
+        published: PublishedValues,
+        week: WeekHistory | None,
+        issued_at_ms: int,
+    ) -> OutlookBatch:
+        """Run the model for the ``windows`` ``of`` the batch; return all that their outlooks are made from."""
+        minutes, rows = (np.array(column, dtype=np.int64)[of] for column in (accepted.minutes, accepted.rows))
         is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
         if accepted.filled:
             is_measured[accepted.filled] = False
-        rows = np.asarray(accepted.rows, dtype=np.int64)[of]
-        history = history_of(self.model, week, rows.tolist(), minutes, windows[:, :, 0])
-        model_kw, quantiles_kw = self._predict(windows, minutes, history)
-        base = self._agreement.base(model_kw, published)
-        return OutlookInputs(
-            rows=rows + 1,
-            minutes=minutes,
-            windows=windows[:, :, 0],
-            is_measured=is_measured[of],
-            model_kw=model_kw,
-            quantiles_kw=quantiles_kw,
-            base_kw=base.kw,
-            published_kw=base.away_kw,
-            history=history,
-        )
-
-    def _predict(self, windows: F32, minutes: I64, history: F32 | None) -> tuple[F64, F64]:
-        """Return the model's outlooks ``[N, K, 2, 4]``, and all its quantiles of the means ``[N, K, Q]``.
-
-        Those of windows with an impossible value are persistence.
-        """
-        kw, quantiles_to_kw = self._predictions.predict(windows, minutes, history)
-        bad = self._agreement.impossible(kw)
-        if bad.size:
-            last_kw = windows[bad, -1, 0].astype(np.float64)
-            kw[bad] = self._agreement.persistence(last_kw, len(self._leads_min))
-            quantiles_to_kw[bad] = last_kw[:, np.newaxis, np.newaxis]
-        return kw, quantiles_to_kw
+        powers_kw = windows[:, :, 0]
+        history = history_of(self.model, week, rows.tolist(), minutes, powers_kw)
+        prediction = self._predictions.predict(windows, minutes, history)
+        return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[of], history, prediction, published, issued_at_ms)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last outlooks bring."""
-        unlearned, self._unlearned = self._unlearned, None
-        if unlearned is not None:
-            self.online.learn(*unlearned)
+        self._step.learn()
 
     def newest(self, row: int, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``, which has ``row``; None without one."""

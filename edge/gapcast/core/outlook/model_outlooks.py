@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import cast
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, N_COLUMNS
-from gapcast.core.predictor import Predictor, run_model
+from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 
 #: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
 _N_ROWS = 8
+#: So few windows run one by one: that takes less time than eight at once.
+_FEW = 2
 
 
 class ModelOutlooks:
@@ -40,28 +43,46 @@ class ModelOutlooks:
         self._model = model
         self._zone = zone
         self._n_measured = len(measured)
-        self._n_levels = len(levels)
-        self._levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
+        #: Steps of the history that the model takes; 0: none.
+        self.history_steps = history_steps_of(model)
+        #: Number of quantile levels, and the indices of lower bound, median and upper bound among them.
+        self.n_levels = len(levels)
+        self.levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
 
-    def predict(self, windows: F32, minutes: I64, history: F32 | None) -> tuple[F64, F64]:
-        """Return the model's outlooks ``[N, K, 2, 4]``, and all its quantiles of the means ``[N, K, Q]``, which rise.
+    def predict(self, windows: F32, minutes: I64, history: F32 | None) -> Prediction:
+        """Return what the model forecasts for ``windows`` ``[N, context, channels]`` that end at ``minutes`` ``[N]``.
 
-        ``windows`` ``[N, context, channels]`` end at ``minutes`` ``[N]``; ``history`` ``[N, steps]`` is the model's
-        second input, None if it has none. Raises :class:`ModelError` if it does not forecast both kinds.
+        ``history`` ``[N, steps]`` is the model's second input, None if it has none. Raises :class:`ModelError` if it
+        does not forecast single minutes and means, both with quantiles.
         """
-        model, n, k = self._model, len(windows), len(self._model.lead_times_min)
+        model, n = self._model, len(windows)
         measured = windows[:, -model.spec.context :, : self._n_measured]
         inputs = assemble(measured, minutes, model.features, self._zone)
-        kw, all_quantiles_kw = np.empty((n, k, 2, N_COLUMNS)), np.empty((2, n, k, self._n_levels))
-        for part in (np.s_[first : first + _N_ROWS] for first in range(0, n, _N_ROWS)):
-            prediction = run_model(model, inputs[part], None if history is None else history[part])
-            means = prediction.mean, prediction.mean_to
-            quantiles = prediction.quantiles, prediction.quantiles_to
-            for kind, (mean_kw, quantiles_kw) in enumerate(zip(means, quantiles, strict=True)):
-                if mean_kw is None or quantiles_kw is None:
-                    msg = f"model {model.name} does not forecast both minutes and means with quantiles"
-                    raise ModelError(msg)
-                kw[part, :, kind, MEAN], all_quantiles_kw[kind, part] = mean_kw, quantiles_kw
+        if n == 1 or _FEW < n <= _N_ROWS:
+            return self._checked(run_model(model, inputs, history))
+        n_together = n if n % _N_ROWS > _FEW else n - n % _N_ROWS
+        parts = [slice(first, first + _N_ROWS) for first in range(0, n_together, _N_ROWS)]
+        parts += [slice(i, i + 1) for i in range(n_together, n)]
+        predictions = [
+            self._checked(run_model(model, inputs[part], None if history is None else history[part])) for part in parts
+        ]
+        return Prediction(*map(np.concatenate, zip(*predictions, strict=True)))
+
+    def _checked(self, prediction: Prediction) -> Prediction:
+        if prediction.quantiles is None or prediction.mean_to is None or prediction.quantiles_to is None:
+            msg = f"model {self._model.name} does not forecast both minutes and means with quantiles"
+            raise ModelError(msg)
+        return prediction
+
+    def columns_of(self, prediction: Prediction) -> tuple[F64, F64]:
+        """Return the outlooks ``[N, K, 2, 4]`` of a ``prediction``, and its quantiles of means ``[N, K, Q]``, rising.
+
+        ``prediction`` is one of :meth:`predict`.
+        """
+        means = [cast("F32", values) for values in prediction[::2]]
+        all_quantiles_kw = np.array(prediction[1::2], dtype=np.float64)
         all_quantiles_kw.sort(axis=-1)
-        kw[..., LOWER:] = all_quantiles_kw.take(self._levels, axis=-1).transpose(1, 2, 0, 3)
+        kw = np.empty((*all_quantiles_kw.shape[1:3], 2, N_COLUMNS))
+        kw[..., MEAN] = np.stack(means, axis=-1)
+        kw[..., LOWER:] = all_quantiles_kw.take(self.levels, axis=-1).transpose(1, 2, 0, 3)
         return kw, all_quantiles_kw[1]

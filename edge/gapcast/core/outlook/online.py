@@ -6,7 +6,7 @@ Like the ensemble, it learns from a reading only after the outlook of that readi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 import numpy as np
@@ -59,17 +59,18 @@ class OnlineOutlook:
 
     def __init__(self, leads_min: Sequence[int], options: OutlookOptions, zone: tzinfo, min_kw: float) -> None:
         """Learn outlooks of ``leads_min``; no bound is below ``min_kw``."""
-        self._leads = leads = np.asarray(leads_min, dtype=np.int64)
+        self.leads = leads = np.asarray(leads_min, dtype=np.int64)
         #: Places, going back from the newest minute, of the last minutes of the lead times and of those before them.
         self._ends = np.concatenate((leads, 2 * leads)) - 1
         self._before = -1 - leads
-        self._options = options
+        self.options = options
         self._zone = zone
-        self._min_kw = min_kw
-        self._features = CorrectionFeatures(leads_min)
-        self._recent = nearest(leads_min, RECENT_MIN)
-        self._pending = PendingOutlooks(leads_min, self._features.width)
-        k, d = len(leads_min), self._features.width
+        self.min_kw = min_kw
+        #: The inputs of the correction, and the indices of the lead times whose newest errors are among them.
+        self.features = CorrectionFeatures(leads_min)
+        self.recent = nearest(leads_min, RECENT_MIN)
+        self.pending = PendingOutlooks(leads_min, self.features.width)
+        k, d = len(leads_min), self.features.width
         self.state = DeviceRows(
             {
                 "seen": np.array([error_scale.FIRST_KW, 0.0, 0.0, -1.0]),
@@ -84,7 +85,7 @@ class OnlineOutlook:
                 "sums": scores.initial_sums(k),
                 "newest_kw": np.zeros((k, 2, 4)),
                 "newest_when": np.array([-1, 0], dtype=np.int64),
-                **self._pending.initial_state(),
+                **self.pending.initial_state(),
             }
         )
 
@@ -96,28 +97,35 @@ class OnlineOutlook:
         seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE], windows[:, -1].astype(np.float64)
         lowest_kw = np.minimum(seen[:, _LOWEST], last_kw)
-        floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self._min_kw, np.minimum(lowest_kw, 0.0))
+        floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.min_kw, np.minimum(lowest_kw, 0.0))
         kw, base_kw = inputs.model_kw.copy(), inputs.base_kw
-        local = (inputs.minutes + offset_min(inputs.minutes, self._zone)) % DAY_MIN
-        if self._options.learns:
+        local = self.local_minutes(inputs.minutes)
+        if self.options.learns:
             usual_kw = _usual_kw(arrays["usual"], rows, local, last_kw)
-            columns = self._features.columns(inputs, usual_kw, arrays["recent"][at], scale_kw, local)
+            columns = self.features.columns(inputs, usual_kw, arrays["recent"][at], scale_kw, local)
             n, k = base_kw.shape[:2]
             coefficients = arrays["coefficients"][at].reshape(n, 4 * k, -1)
             change = correction_model.predict(coefficients, columns).reshape(n, k, 2, 2)
-            share = correction_shares.best_shares(arrays["share_gains"][at], self._leads)
+            share = correction_shares.best_shares(arrays["share_gains"][at], self.leads)
             base_kw = base_kw + share * change * scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
         else:
-            columns, change = np.zeros((len(rows), self._features.width), dtype=np.float32), np.zeros_like(base_kw)
+            columns, change = np.zeros((len(rows), self.features.width), dtype=np.float32), np.zeros_like(base_kw)
         kw[..., CENTRES] = base_kw
         np.maximum(kw[..., MEDIAN], floor_kw[:, np.newaxis, np.newaxis], out=kw[..., MEDIAN])
         log_width = self._bound(kw, inputs.model_kw, arrays["log_width"][at], floor_kw)
         return CorrectedOutlooks(kw, floor_kw, columns, change, log_width, local)
 
+    def local_minutes(self, minutes: I64) -> I64:
+        """Return the minutes of the local day of ``minutes`` (since the epoch)."""
+        if self._zone is UTC:
+            return minutes % DAY_MIN
+        local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN
+        return local
+
     def _bound(self, kw: F64, model_kw: F64, log_width: F64, floor_kw: F64) -> F64:
         """Write the bounds around the medians of ``kw``, in place; return the log(width) of each."""
         median_kw = kw[..., MEDIAN]
-        if not self._options.calibrates:
+        if not self.options.calibrates:
             kw[..., BOUNDS] += (median_kw - model_kw[..., MEDIAN])[..., np.newaxis]
             return log_width
         away_kw = np.abs(model_kw[..., BOUNDS] - model_kw[..., MEDIAN, np.newaxis])
@@ -165,7 +173,7 @@ class OnlineOutlook:
         newest = arrays["seen"][at, _NEWEST]
         has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
         if is_any(has_restarted):
-            self._pending.discard(state, rows[has_restarted])
+            self.pending.discard(state, rows[has_restarted])
         arrays["seen"][at, _NEWEST] = minutes
         if is_every(inputs.is_measured):
             self._learn_outcomes(inputs, made.local)
@@ -173,19 +181,19 @@ class OnlineOutlook:
             which = np.flatnonzero(inputs.is_measured)
             self._learn_outcomes(inputs.select(which), made.local[which])
         gains, spread = made.columns, np.zeros(len(rows), dtype=np.float32)
-        if self._options.learns:
+        if self.options.learns:
             covariance = arrays["covariance"][at]
             gains, spread = correction_model.add_inputs(covariance, made.columns)
             state.write_back("covariance", at, covariance)
         issued = IssuedOutlooks(made.columns, gains, spread, inputs.base_kw, made.change, made.kw)
-        self._pending.store(state, rows, minutes, issued)
+        self.pending.store(state, rows, minutes, issued)
 
     def _learn_outcomes(self, inputs: OutlookInputs, local: I64) -> None:
         state, rows, windows = self.state, inputs.rows, inputs.windows
         at, arrays = row_index(rows), state.arrays
         seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE].copy(), windows[:, -1].astype(np.float64)
-        due = self._pending.due(state, rows, inputs.minutes)
+        due = self.pending.due(state, rows, inputs.minutes)
         if is_any(due.is_due):
             n_outcomes = arrays["n_outcomes"][at]
             actual_kw = self._score(at, windows, due)
@@ -194,7 +202,7 @@ class OnlineOutlook:
             moved = conformal_interval.updated_log_width(log_width, n_outcomes[:, :, np.newaxis], missed)
             np.copyto(log_width, moved, where=due.is_due[:, :, np.newaxis])
             state.write_back("log_width", at, log_width)
-            if self._options.learns:
+            if self.options.learns:
                 errors = (actual_kw[..., np.newaxis] - due.base) / scale_kw[:, np.newaxis, np.newaxis, np.newaxis]
                 self._learn_correction(at, due, errors, n_outcomes)
             n_outcomes += due.is_due
@@ -204,12 +212,12 @@ class OnlineOutlook:
         seen[:, _N_READINGS] += 1
         seen[:, _LOWEST] = np.minimum(seen[:, _LOWEST], last_kw)
         state.write_back("seen", at, seen)
-        if self._options.learns:
+        if self.options.learns:
             daily_profile.update(arrays["usual"], rows, local // BIN_MIN, last_kw)
 
     def _score(self, at: RowIndex, windows: F32, due: DueOutlooks) -> F64:
         """Add the outcomes of ``due`` to the scores, and return them, ``[N, K, 2]``, kW."""
-        leads, k = self._leads, len(self._leads)
+        leads, k = self.leads, len(self.leads)
         back = windows[:, : -2 * leads[-1] - 1 : -1].cumsum(axis=1, dtype=np.float64).take(self._ends, axis=1)
         actual_kw = np.empty((len(windows), k, 2))
         actual_kw[:, :, 0] = windows[:, -1:]
@@ -228,9 +236,9 @@ class OnlineOutlook:
         )
         correction_shares.update(gains, errors, due.change.astype(np.float64), due.is_due)
         correction_model.update(coefficients, inside, due, errors, n_outcomes)
-        newest = errors[:, :, 1, 0].take(self._recent, axis=1)
+        newest = errors[:, :, 1, 0].take(self.recent, axis=1)
         newest = np.minimum(np.maximum(newest, -_MOST_RECENT), _MOST_RECENT)
-        recent += due.is_due.take(self._recent, axis=1) / _RECENT_MIN * (newest - recent)
+        recent += due.is_due.take(self.recent, axis=1) / _RECENT_MIN * (newest - recent)
         state.write_back("share_gains", at, gains)
         state.write_back("coefficients", at, coefficients)
         state.write_back("inside", at, inside)
@@ -239,7 +247,7 @@ class OnlineOutlook:
     def discard_pending(self, rows: I64) -> None:
         """Discard the pending outlooks of ``rows``: nothing is learned from their outcomes."""
         self.state.index(rows)
-        self._pending.discard(self.state, rows)
+        self.pending.discard(self.state, rows)
 
 
 def _usual_kw(profile: F32, rows: I64, local: I64, last_kw: F64) -> F64:

@@ -58,12 +58,13 @@ class PendingOutlooks:
         """Store outlooks of ``leads_min``, made from ``n_columns``."""
         self._leads = np.asarray(leads_min, dtype=np.int64)
         self._lead_at = np.arange(len(leads_min))
-        self._n_slots = leads_min[-1] + 1
+        #: Minutes in which an outlook may wait.
+        self.n_slots = leads_min[-1] + 1
         self._n_columns = n_columns
 
     def initial_state(self) -> Mapping[str, NDArray[Any]]:
         """Return the initial state of a device."""
-        n, k = self._n_slots, len(self._leads)
+        n, k = self.n_slots, len(self._leads)
         return {
             _ISSUED: np.full(n, _NONE, dtype=np.int64),
             _INPUTS: np.zeros((n, 2 * self._n_columns + 1), dtype=np.float32),
@@ -72,7 +73,7 @@ class PendingOutlooks:
 
     def store(self, state: DeviceRows, rows: I64, minutes: I64, issued: IssuedOutlooks) -> None:
         """Store ``issued`` outlooks, of ``minutes`` ``[N]``, in ``rows`` of ``state``."""
-        slots = minutes % self._n_slots
+        slots = minutes % self.n_slots
         state.arrays[_ISSUED][rows, slots] = minutes
         inputs = np.concatenate((issued.columns, issued.gains, issued.spread[:, np.newaxis]), axis=1)
         state.arrays[_INPUTS][rows, slots] = inputs
@@ -86,7 +87,7 @@ class PendingOutlooks:
     def due(self, state: DeviceRows, rows: I64, minutes: I64) -> DueOutlooks:
         """Return the outlooks that the readings of ``minutes`` ``[N]`` are outcomes of."""
         issued = minutes[:, np.newaxis] - self._leads
-        slots, at = issued % self._n_slots, rows[:, np.newaxis]
+        slots, at = issued % self.n_slots, rows[:, np.newaxis]
         is_due = state.arrays[_ISSUED][at, slots] == issued
         inputs, n = state.arrays[_INPUTS][at, slots], self._n_columns
         values = state.arrays[_VALUES][at, slots, self._lead_at]

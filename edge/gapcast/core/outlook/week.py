@@ -23,8 +23,8 @@ from gapcast.core.window import F32, I64
 
 #: Quarters of a ring: a week, and two days for batches.
 WIDTH = STEPS + 2 * 24 * 60 // STEP_MIN
-#: Memory of the objects of a device beside its ring's values. Measured.
-_OBJECT_BYTES = 300
+#: Memory of the objects of a device beside the values of its ring and of its last history. Measured.
+_OBJECT_BYTES = 400
 #: Columns of the state, with their kinds and numbers of dimensions: index of the device, quarters before the open one
 #: (oldest first, kW, NaN if unknown), the open quarter, its sum (kW) and number of known minutes.
 _COLUMNS: Mapping[str, tuple[str, int]] = {
@@ -33,18 +33,25 @@ _COLUMNS: Mapping[str, tuple[str, int]] = {
 
 
 class _DeviceWeek:
-    """The quarters of one device: quarter ``q`` is at ``q % WIDTH`` of the ring, the newest one is still open."""
+    """The quarters of one device: quarter ``q`` is at ``q % WIDTH`` of the ring, the newest one is still open.
 
-    __slots__ = ("kw", "n_known", "step", "sum_kw")
+    The history that windows have is kept: it changes with a quarter, not with a minute.
+    """
+
+    __slots__ = ("end", "history", "kw", "n_known", "step", "sum_kw")
 
     def __init__(self, step: int) -> None:
         self.kw = np.full(WIDTH, np.nan, dtype=np.float32)
         self.step = step
         self.sum_kw = 0.0
         self.n_known = 0
+        #: The last history, and the quarter before which it ends; None if the ring has changed since.
+        self.history: F32 = np.empty(0, dtype=np.float32)
+        self.end: int | None = None
 
     def store_open(self) -> None:
         """Store the mean of the open quarter's known minutes so far."""
+        self.end = None
         if self.n_known:
             self.kw[self.step % WIDTH] = self.sum_kw / self.n_known
 
@@ -59,7 +66,21 @@ class _DeviceWeek:
         """Discard the quarters from ``step`` on, which is not later than the open one, and open it again."""
         for discarded in range(max(step, self.step - WIDTH + 1), self.step + 1):
             self.kw[discarded % WIDTH] = np.nan
+        self.end = None
         self.step, self.sum_kw, self.n_known = step, 0.0, 0
+
+    def history_before(self, end: int, n_steps: int) -> F32 | None:
+        """Return the ``n_steps`` quarters before ``end``, the mean of the known ones for others; None if none is.
+
+        The caller must not change it.
+        """
+        if self.end != end or len(self.history) != n_steps:
+            found = np.empty(n_steps, dtype=np.float32)
+            self.copy_steps(end, found)
+            if np.isnan(found).all():
+                return None
+            self.end, self.history = end, fill_unknown(found[np.newaxis], np.zeros(1))[0]
+        return self.history
 
     def copy_steps(self, end: int, out: F32) -> None:
         """Copy the quarters before ``end`` into ``out`` ``[n]``, oldest first, NaN if unknown or overwritten."""
@@ -90,7 +111,7 @@ class WeekHistory:
     @property
     def n_bytes_per_device(self) -> int:
         """Bytes of one device's history, about."""
-        return 4 * WIDTH + _OBJECT_BYTES
+        return 4 * (WIDTH + STEPS) + _OBJECT_BYTES
 
     def add(self, row: int, minute: int, gap_kw: float) -> None:
         """Add a known minute of ``row``, kW: later than those before, unless they were discarded."""
@@ -120,12 +141,21 @@ class WeekHistory:
 
         ``fill_kw`` ``[N]`` is the mean power of each window, for devices of which no quarter is known.
         """
-        out = np.full((len(rows), steps), np.nan, dtype=np.float32)
-        for row, minute, history in zip(rows, minutes, out, strict=True):
+        out, unknown = self.known_windows(rows, minutes, steps)
+        out[unknown] = fill_kw[unknown, np.newaxis]
+        return out
+
+    def known_windows(self, rows: Sequence[int], minutes: Iterable[int], steps: int) -> tuple[F32, list[int]]:
+        """Return :meth:`windows`, and the indices of those without a known quarter, which are to be filled."""
+        out, unknown = np.empty((len(rows), steps), dtype=np.float32), []
+        for i, (row, minute) in enumerate(zip(rows, minutes, strict=True)):
             week = self._weeks.get(row)
-            if week is not None:
-                week.copy_steps((minute + 1) // STEP_MIN, history)
-        return fill_unknown(out, fill_kw)
+            history = None if week is None else week.history_before((minute + 1) // STEP_MIN, steps)
+            if history is None:
+                unknown.append(i)
+            else:
+                out[i] = history
+        return out, unknown
 
     def has(self, row: int) -> bool:
         """Return whether a minute of ``row`` is known."""
@@ -203,6 +233,9 @@ def history_of(model: Predictor, week: WeekHistory | None, rows: Sequence[int], 
     steps = history_steps_of(model)
     if not steps:
         return None
-    context = model.spec.context
-    fill_kw = np.add.reduce(kw[:, -context:], axis=1, dtype=np.float64) / context
-    return (week or WeekHistory(0)).windows(rows, minutes.tolist(), fill_kw, steps)
+    found, unknown = (week or WeekHistory(0)).known_windows(rows, minutes.tolist(), steps)
+    if unknown:
+        context = model.spec.context
+        fill_kw = np.add.reduce(kw[unknown, -context:], axis=1, dtype=np.float64) / context
+        found[unknown] = fill_kw[:, np.newaxis]
+    return found

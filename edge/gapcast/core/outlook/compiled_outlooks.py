@@ -1,0 +1,173 @@
+"""The compiled step of outlooks: those of a batch in C, with the results of the numpy modules.
+
+``edge/native/outlook*.c`` has the C code, one function for each formula of this package. The step is used for outlooks
+that learn and are calibrated, where the library was built for the machine; otherwise, and as the reference, numpy
+computes the same. The model runs before, in its own runtime. A batch of one needs no hundreds of small numpy calls
+then, and several readings of one device are computed in order within one call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.core.outlook.agreement import Agreement
+from gapcast.core.outlook.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
+from gapcast.core.outlook.model_outlooks import ModelOutlooks
+from gapcast.core.outlook.online import OnlineOutlook
+from gapcast.core.outlook.outlook_batch import MadeOutlooks, OutlookBatch
+from gapcast.core.outlook.outlook_struct import (
+    BATCH,
+    MAX_LEADS,
+    MAX_LEVELS,
+    SIZES,
+    STATE,
+    TABLES,
+    OutlookStruct,
+)
+from gapcast.core.outlook.quarters import STEPS
+from gapcast.core.window import I64
+
+
+class CompiledOutlooks:
+    """Makes the outlooks of a batch and learns from its readings, each in one call."""
+
+    def __init__(
+        self,
+        functions: tuple[Function, Function],
+        predictions: ModelOutlooks,
+        agreement: Agreement,
+        online: OnlineOutlook,
+    ) -> None:
+        """Work on the state of ``online`` with the ``functions`` that make outlooks and learn."""
+        self._make, self._learn = functions
+        self._online = online
+        self._step = step = OutlookStruct()
+        self._address = ctypes.addressof(step)
+        self._fill_sizes(predictions, agreement)
+        self._tables = self._tables_of(predictions, agreement)
+        set_pointers(step, **self._tables)
+        #: The arrays of the state that the library has the addresses of.
+        self._bound: Mapping[str, NDArray[Any]] = {}
+        self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
+        self._views: dict[str, NDArray[Any]] = {}
+        self._allocate(1)
+        #: Whether the last batch has windows that were not learned from.
+        self._is_pending = False
+        #: The last minute of a batch, and its minute of the local day.
+        self._local = (-1, 0)
+
+    @classmethod
+    def of(
+        cls, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook, context: int
+    ) -> CompiledOutlooks | None:
+        """Return the step for outlooks of windows of at least ``context`` minutes, or None if numpy is to be used."""
+        make, learn = load_function("gapcast_outlook"), load_function("gapcast_outlook_learn")
+        is_default = online.options.learns and online.options.calibrates
+        fits = len(online.leads) <= MAX_LEADS and predictions.n_levels <= MAX_LEVELS and context >= _reach_of(online)
+        has_hours = predictions.history_steps in {0, STEPS}
+        if make is None or learn is None or not (is_default and fits and has_hours):
+            return None
+        return cls((make, learn), predictions, agreement, online)
+
+    def make(self, batch: OutlookBatch) -> MadeOutlooks:
+        """Return the outlooks of ``batch``, and store the newest of each device."""
+        self.learn()
+        n = len(batch.rows)
+        if n != self._n:
+            self._resize(n)
+        views, step, prediction = self._views, self._step, batch.prediction
+        views["rows"][...] = batch.rows
+        self._online.state.index(batch.rows)
+        self._bind()
+        views["minutes"][...] = batch.minutes
+        views["local"][...] = self._local_minutes(batch.minutes)
+        views["is_measured"][...] = batch.is_measured
+        views["windows"][...] = batch.windows[:, -step.context :]
+        views["mean"][...], views["quantiles"][...], views["mean_to"][...], views["quantiles_to"][...] = prediction
+        views["path_kw"][...], views["horizon_kw"][...] = batch.published
+        step.issued_at_ms, step.has_history = batch.issued_at_ms, batch.history is not None
+        if batch.history is not None:
+            for hour, quarters in enumerate(HISTORY_HOURS):
+                views["quarters"][:, hour] = batch.history[:, quarters]
+        self._is_pending = True
+        self._make(self._address, n)
+        return MadeOutlooks(views["kw"].copy(), views["floor_kw"].copy(), views["quantiles_kw"].copy())
+
+    def learn(self) -> None:
+        """Learn from the readings of the last batch."""
+        if self._is_pending:
+            self._is_pending = False
+            self._bind()
+            self._learn(self._address, self._n)
+
+    # --- arguments --------------------------------------------------------------------------------
+
+    def _fill_sizes(self, predictions: ModelOutlooks, agreement: Agreement) -> None:
+        online, step, consistency = self._online, self._step, agreement.consistency
+        step.context, step.n_leads, step.n_levels = _reach_of(online), len(online.leads), predictions.n_levels
+        step.n_fixed, step.n_free = len(consistency.fixed), len(consistency.free)
+        step.horizon = -1 if agreement.horizon is None else agreement.horizon
+        step.has_one, step.n_slots = agreement.has_one, online.pending.n_slots
+        step.min_kw, step.low_kw, step.high_kw = online.min_kw, agreement.range.low_kw, agreement.range.high_kw
+
+    def _tables_of(self, predictions: ModelOutlooks, agreement: Agreement) -> dict[str, NDArray[Any]]:
+        online, consistency = self._online, agreement.consistency
+        tables = (
+            online.leads,
+            predictions.levels,
+            online.features.places,
+            online.recent,
+            consistency.fixed,
+            consistency.free,
+            agreement.shift,
+            consistency.free_of,
+            consistency.means_of,
+            ON_CIRCLE,
+        )
+        return {name: np.array(table, TABLES[name], order="C") for name, table in zip(TABLES, tables, strict=True)}
+
+    def _allocate(self, capacity: int) -> None:
+        """Allocate the batch's arrays for ``capacity`` windows."""
+        sizes = {name: int(getattr(self._step, name)) for name in SIZES}
+        batch: dict[str, NDArray[Any]] = {}
+        for name, (kind, shape) in BATCH.items():
+            entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
+            batch[name] = np.zeros((capacity, *entry), dtype=kind)
+        set_pointers(self._step, **batch)
+        self._batch, self._capacity, self._n = batch, capacity, 0
+
+    def _resize(self, n: int) -> None:
+        """Take batches of ``n`` windows from now on."""
+        if n > self._capacity:
+            self._allocate(n)
+        self._n, self._views = n, {name: array[:n] for name, array in self._batch.items()}
+
+    def _bind(self) -> None:
+        """Pass the arrays of the state if they have changed."""
+        state = self._online.state
+        if self._bound is state.arrays:
+            return
+        new = np.full(max(len(state) - len(self._newest_entry), 0), -1, dtype=np.int32)
+        self._newest_entry = np.concatenate([self._newest_entry, new])
+        set_pointers(self._step, newest_entry=self._newest_entry, **{name: state.arrays[name] for name in STATE})
+        self._bound = state.arrays
+
+    def _local_minutes(self, minutes: I64) -> I64 | int:
+        """Return the local minutes of ``minutes``: in a stream nearly all are the last one or the next."""
+        if len(minutes) > 1:
+            return self._online.local_minutes(minutes)
+        minute = int(minutes[0])
+        if self._local[0] != minute:
+            self._local = minute, int(self._online.local_minutes(minutes)[0])
+        return self._local[1]
+
+
+def _reach_of(online: OnlineOutlook) -> int:
+    """Return how many minutes of power the step needs: twice the last lead time, and those of the columns."""
+    return max(2 * int(online.leads[-1]), REACH_MIN)

@@ -1,0 +1,116 @@
+/* The agreement of outlooks with the published forecasts: agreement.py and consistency.py. */
+
+#include <math.h>
+#include <string.h>
+
+#include "outlook.h"
+
+#define INTERVAL_KW 0.4
+#define PERSISTENCE_FEEDS_IN_KW (-0.05)
+
+/* The product of a matrix [n_rows, n] and a vector, the sums in numpy's order. */
+static void times(const double *matrix, const double *values, int64_t n_rows, int64_t n, double *product)
+{
+    double parts[2 * MAX_LEADS] = {0.0};
+    for (int64_t row = 0; row < n_rows; row++) {
+        for (int64_t i = 0; i < n; i++)
+            parts[i] = values[i] * matrix[row * n + i];
+        product[row] = pairwise_sum(parts, n);
+    }
+}
+
+/* Writes persistence to the outlook `kw` [K, 2, 4]. */
+void persistence_of(const struct outlook_step *step, double last_kw, double *kw)
+{
+    double mean_kw = min_of(max_of(last_kw, step->low_kw), step->high_kw);
+    double lowest_kw = mean_kw < PERSISTENCE_FEEDS_IN_KW ? step->low_kw : min_of(mean_kw, 0.0);
+    double lower_kw = max_of(mean_kw - INTERVAL_KW, lowest_kw), upper_kw = min_of(mean_kw + INTERVAL_KW, step->high_kw);
+    for (int64_t i = 0; i < step->n_leads * N_KINDS; i++, kw += N_OF_OUTLOOK) {
+        kw[OF_MEAN] = kw[OF_MEDIAN] = mean_kw;
+        kw[OF_LOWER] = lower_kw;
+        kw[OF_UPPER] = upper_kw;
+    }
+}
+
+/* Writes the base of the entry: mean and median of the model's outlook, shifted by the published forecast. `away_kw` [2]
+   is how far that is from the model at the horizon. */
+void base_of(const struct outlook_step *step, int64_t entry, const double *model_kw, double *away_kw)
+{
+    int64_t k = step->n_leads, n_fixed = step->n_fixed, n_away = n_fixed + N_STATISTICS;
+    const double *path_kw = step->path_kw + entry * n_fixed, *horizon_kw = step->horizon_kw + entry * 3;
+    double *base_kw = step->base_kw + entry * k * N_KINDS * N_STATISTICS;
+    double away[MAX_LEADS + N_STATISTICS] = {0.0}, shift_kw[MAX_LEADS * N_KINDS * N_STATISTICS] = {0.0};
+    for (int64_t i = 0; i < n_fixed; i++)
+        away[i] = path_kw[i] - model_kw[step->fixed[i] * N_KINDS * N_OF_OUTLOOK + OF_MEAN];
+    if (step->horizon >= 0) {
+        double median_kw = horizon_kw[1] - model_kw[step->horizon * N_KINDS * N_OF_OUTLOOK + OF_MEDIAN];
+        away[n_fixed] = away[n_fixed - 1];
+        away[n_fixed + 1] = isnan(median_kw) ? away[n_fixed] : median_kw;
+    }
+    times(step->shift, away, k * N_KINDS * N_STATISTICS, n_away, shift_kw);
+    for (int64_t i = 0; i < k * N_KINDS; i++) {
+        base_kw[2 * i] = model_kw[i * N_OF_OUTLOOK + OF_MEAN] + shift_kw[2 * i];
+        base_kw[2 * i + 1] = model_kw[i * N_OF_OUTLOOK + OF_MEDIAN] + shift_kw[2 * i + 1];
+    }
+    memcpy(away_kw, away + n_fixed, N_STATISTICS * sizeof(double));
+}
+
+/* Makes the means one path of minutes, with the published ones fixed. */
+static void reconcile(const struct outlook_step *step, const double *path_kw, double *kw, double floor_kw)
+{
+    int64_t k = step->n_leads, n_free = step->n_free;
+    double all_kw[N_KINDS * MAX_LEADS] = {0.0}, free_kw[MAX_LEADS] = {0.0}, means_kw[MAX_LEADS] = {0.0};
+    for (int64_t lead = 0; lead < k; lead++)
+        for (int64_t kind = 0; kind < N_KINDS; kind++)
+            all_kw[kind * k + lead] = kw[(lead * N_KINDS + kind) * N_OF_OUTLOOK + OF_MEAN];
+    for (int64_t i = 0; i < step->n_fixed; i++)
+        all_kw[step->fixed[i]] = path_kw[i];
+    times(step->free_of, all_kw, n_free, N_KINDS * k, free_kw);
+    for (int64_t i = 0; i < n_free; i++)
+        all_kw[step->free[i]] = min_of(max_of(free_kw[i], floor_kw), step->high_kw);
+    times(step->means_of, all_kw, k, k, means_kw);
+    for (int64_t lead = 0; lead < k; lead++) {
+        kw[lead * N_KINDS * N_OF_OUTLOOK + OF_MEAN] = all_kw[lead];
+        kw[(lead * N_KINDS + 1) * N_OF_OUTLOOK + OF_MEAN] = means_kw[lead];
+    }
+}
+
+static void restore_published(const struct outlook_step *step, int64_t entry, double *kw)
+{
+    const double *path_kw = step->path_kw + entry * step->n_fixed, *horizon_kw = step->horizon_kw + entry * 3;
+    for (int64_t i = 0; i < step->n_fixed; i++)
+        kw[step->fixed[i] * N_KINDS * N_OF_OUTLOOK + OF_MEAN] = path_kw[i];
+    if (step->horizon >= 0 && !isnan(horizon_kw[0]) && !isnan(horizon_kw[1]) && !isnan(horizon_kw[2]))
+        memcpy(kw + step->horizon * N_KINDS * N_OF_OUTLOOK + OF_LOWER, horizon_kw, 3 * sizeof(double));
+    if (step->has_one)
+        memcpy(kw + N_OF_OUTLOOK, kw, N_OF_OUTLOOK * sizeof(double));
+}
+
+/* Makes the outlook of the entry consistent. */
+void agree(const struct outlook_step *step, int64_t entry, double floor_kw)
+{
+    int64_t n = step->n_leads * N_KINDS;
+    double *kw = step->kw + entry * n * N_OF_OUTLOOK;
+    reconcile(step, step->path_kw + entry * step->n_fixed, kw, floor_kw);
+    for (double *one = kw; one < kw + n * N_OF_OUTLOOK; one += N_OF_OUTLOOK) {
+        for (int64_t column = 0; column < N_OF_OUTLOOK; column++)
+            if (one[column] > step->high_kw && isfinite(one[column]))
+                one[column] = step->high_kw;
+        double inner_kw = max_of(one[OF_MEAN], floor_kw);
+        one[OF_LOWER] = min_of(one[OF_LOWER], inner_kw);
+        one[OF_UPPER] = max_of(one[OF_UPPER], inner_kw);
+    }
+    restore_published(step, entry, kw);
+}
+
+/* Whether all values are in range, and the bounds enclose the median; comparisons with NaN are false. */
+int is_possible_outlook(const struct outlook_step *step, const double *kw)
+{
+    double low_kw = step->low_kw, high_kw = step->high_kw;
+    int possible = 1;
+    for (int64_t i = 0; i < step->n_leads * N_KINDS; i++, kw += N_OF_OUTLOOK) {
+        possible &= low_kw <= kw[OF_MEAN] && kw[OF_MEAN] <= high_kw && low_kw <= kw[OF_LOWER];
+        possible &= kw[OF_LOWER] <= kw[OF_MEDIAN] && kw[OF_MEDIAN] <= kw[OF_UPPER] && kw[OF_UPPER] <= high_kw;
+    }
+    return possible;
+}

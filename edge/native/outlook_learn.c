@@ -1,0 +1,177 @@
+/* What the outlooks of a device learn from its newest reading: online.py with pending_outlooks.py, daily_profile.py,
+   error_scale.py and conformal_interval.py. */
+
+#include <math.h>
+#include <string.h>
+
+#include "outlook.h"
+
+#define SCALE_MIN 15
+#define SCALE_FIRST_N 600.0
+#define SCALE_N 100000.0
+#define SCALE_LIMIT 12.0
+#define MIN_SCALE_KW 0.005
+#define N_USUAL 600.0f
+#define MISSES (1.0 - 0.9)
+#define SMALLEST_STEP 0.01
+#define FIRST_STEP 2.0
+#define SOFT 20.0
+#define LOWEST_LOG_WIDTH (-4.0)
+#define HIGHEST_LOG_WIDTH 5.0
+#define MAX_FILL_MIN 5
+#define MOST_RECENT 10.0
+
+static const double RECENT_MIN[N_RECENT] = {15.0, 60.0};
+
+/* What the readings until now are outcomes of, by lead time: sums of the last minutes, and before them. */
+struct outcome {
+    double actual_kw[MAX_LEADS][N_KINDS], window_kw[MAX_LEADS];
+};
+
+static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
+
+static void read_outcomes(const struct outlook_step *step, const float *last, struct outcome *outcome)
+{
+    double sums[2 * MAX_LEADS], sum = 0.0;
+    int64_t minute = 0;
+    for (int64_t i = 0; i < 2 * step->n_leads; i++) {
+        /* Lead times rise; after the last one the sums begin again. */
+        int64_t end = i < step->n_leads ? step->leads[i] : 2 * step->leads[i - step->n_leads];
+        if (end < minute) {
+            minute = 0;
+            sum = 0.0;
+        }
+        for (; minute < end; minute++)
+            sum += (double)last[-minute];
+        sums[i] = sum;
+    }
+    for (int64_t lead = 0; lead < step->n_leads; lead++) {
+        double length = (double)step->leads[lead];
+        outcome->actual_kw[lead][0] = (double)last[0];
+        outcome->actual_kw[lead][1] = sums[lead] / length;
+        outcome->window_kw[lead] = (sums[step->n_leads + lead] - sums[lead]) / length;
+    }
+}
+
+static void learn_outcome(const struct outlook_step *step, int64_t row, int64_t at, const float *inputs,
+                          const float *values, double actual_kw, double scale_kw, double *errors)
+{
+    int64_t n = step->n_leads * N_KINDS;
+    double n_outcomes = step->n_outcomes[row * step->n_leads + at / N_KINDS];
+    double *log_width = step->log_width + row * n + at;
+    const float *kw = values + 2 * N_STATISTICS;
+    double missed = actual_kw < (double)kw[OF_LOWER] || actual_kw > (double)kw[OF_UPPER] ? 1.0 : 0.0;
+    double moved = *log_width + max_of(FIRST_STEP / (n_outcomes + SOFT), SMALLEST_STEP) * (missed - MISSES);
+    *log_width = max_of(min_of(moved, HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
+    for (int64_t i = 0; i < N_STATISTICS; i++)
+        errors[i] = (actual_kw - (double)values[i]) / scale_kw;
+    update_shares(step->share_gains + row * 2 * n * N_STATISTICS * N_SHARES, errors, values + N_STATISTICS, at, n);
+    update_coefficients(step->coefficients + (row * n + at) * N_STATISTICS * N_INPUTS, step->inside + row * n + at,
+                        inputs, errors, n_outcomes);
+}
+
+static void learn_outcomes(struct outlook_step *step, int64_t entry, const float *last)
+{
+    int64_t row = step->rows[entry], minute = step->minutes[entry], k = step->n_leads, n = k * N_KINDS;
+    double scale_kw = step->seen[row * N_OF_SEEN + SEEN_SCALE], *recent = step->recent + row * N_RECENT;
+    double newest[MAX_LEADS] = {0.0};
+    int is_due[MAX_LEADS] = {0}, is_any = 0;
+    struct outcome outcome;
+    for (int64_t lead = 0; lead < k; lead++) {
+        int64_t issued = minute - step->leads[lead];
+        is_due[lead] = step->issued_minute[row * step->n_slots + floor_modulo(issued, step->n_slots)] == issued;
+        is_any |= is_due[lead];
+    }
+    if (!is_any)
+        return;
+    read_outcomes(step, last, &outcome);
+    for (int64_t lead = 0; lead < k; lead++) {
+        if (!is_due[lead])
+            continue;
+        int64_t slot = row * step->n_slots + floor_modulo(minute - step->leads[lead], step->n_slots);
+        const float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
+        double before_kw = (double)last[-step->leads[lead]], errors[N_KINDS][N_STATISTICS];
+        for (int64_t kind = 0; kind < N_KINDS; kind++) {
+            int64_t at = lead * N_KINDS + kind;
+            double actual_kw = outcome.actual_kw[lead][kind];
+            const float *values = step->values + (slot * n + at) * N_PENDING;
+            add_scores(step->sums + row * 2 * n * N_SUMS, at, n, values + 2 * N_STATISTICS, actual_kw, before_kw,
+                       outcome.window_kw[lead]);
+            learn_outcome(step, row, at, inputs, values, actual_kw, scale_kw, errors[kind]);
+        }
+        newest[lead] = errors[1][0];
+        step->n_outcomes[row * k + lead] += 1.0;
+    }
+    for (int64_t i = 0; i < N_RECENT; i++) {
+        int64_t lead = step->recent_leads[i];
+        double error = min_of(max_of(newest[lead], -MOST_RECENT), MOST_RECENT);
+        if (is_due[lead])
+            recent[i] += 1.0 / RECENT_MIN[i] * (error - recent[i]);
+    }
+}
+
+static void learn_reading(struct outlook_step *step, int64_t entry, const float *last)
+{
+    int64_t row = step->rows[entry], bin = step->local[entry] / USUAL_BIN_MIN;
+    double *seen = step->seen + row * N_OF_SEEN, last_kw = (double)last[0], scale_kw = seen[SEEN_SCALE];
+    float *usual = step->usual + row * 2 * N_USUAL_BINS + bin;
+    double size_kw = min_of(fabs(last_kw - (double)last[-SCALE_MIN]), SCALE_LIMIT * scale_kw);
+    double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(seen[SEEN_READINGS] + SCALE_FIRST_N, SCALE_N);
+    seen[SEEN_SCALE] = max_of(scale_kw + moved_kw, MIN_SCALE_KW);
+    seen[SEEN_READINGS] += 1.0;
+    seen[SEEN_LOWEST] = min_of(seen[SEEN_LOWEST], last_kw);
+    float n = min_of_f(usual[N_USUAL_BINS] + 1.0f, N_USUAL);
+    usual[0] = (float)((double)usual[0] + (last_kw - (double)usual[0]) / (double)n);
+    usual[N_USUAL_BINS] = n;
+}
+
+static void store_pending(const struct outlook_step *step, int64_t entry)
+{
+    int64_t row = step->rows[entry], minute = step->minutes[entry], n = step->n_leads * N_KINDS;
+    int64_t slot = row * step->n_slots + floor_modulo(minute, step->n_slots);
+    float *inputs = step->inputs + slot * (2 * N_INPUTS + 1), *values = step->values + slot * n * N_PENDING;
+    const float *columns = step->columns + entry * N_INPUTS;
+    step->issued_minute[slot] = minute;
+    memcpy(inputs, columns, bytes_of(N_INPUTS, sizeof(float)));
+    add_inputs(step->covariance + row * N_INPUTS * N_INPUTS, columns, inputs + N_INPUTS, inputs + 2 * N_INPUTS);
+    for (int64_t i = 0; i < n; i++, values += N_PENDING) {
+        const double *base_kw = step->base_kw + (entry * n + i) * N_STATISTICS;
+        const double *change = step->change + (entry * n + i) * N_STATISTICS;
+        const double *kw = step->kw + (entry * n + i) * N_OF_OUTLOOK;
+        for (int64_t j = 0; j < N_STATISTICS; j++) {
+            values[j] = (float)base_kw[j];
+            values[N_STATISTICS + j] = (float)change[j];
+        }
+        for (int64_t j = 0; j < N_OF_OUTLOOK; j++)
+            values[2 * N_STATISTICS + j] = (float)kw[j];
+    }
+}
+
+void learn_outlook(struct outlook_step *step, int64_t entry)
+{
+    int64_t row = step->rows[entry], minute = step->minutes[entry], n = step->n_leads * N_KINDS;
+    const float *last = step->windows + (entry + 1) * step->context - 1;
+    double *newest = step->seen + row * N_OF_SEEN + SEEN_NEWEST, minutes = (double)minute;
+    step->newest_entry[row] = -1;
+    memcpy(step->log_width + row * n, step->log_width_of + entry * n, bytes_of(n, sizeof(double)));
+    if (minutes - *newest > MAX_FILL_MIN + 1 || minutes <= *newest)
+        for (int64_t slot = 0; slot < step->n_slots; slot++)
+            step->issued_minute[row * step->n_slots + slot] = -1;
+    *newest = minutes;
+    if (step->is_measured[entry]) {
+        learn_outcomes(step, entry, last);
+        learn_reading(step, entry, last);
+    }
+    store_pending(step, entry);
+}
+
+/* Learns from the entries of the batch [0, n) that were not learned from yet; returns 0. */
+EXPORT int64_t gapcast_outlook_learn(struct outlook_step *step, int64_t n)
+{
+    for (int64_t entry = 0; entry < n; entry++)
+        if (step->newest_entry[step->rows[entry]] == entry)
+            learn_outlook(step, entry);
+    return 0;
+}
+
+EXPORT int64_t gapcast_outlook_step_bytes(void) { return (int64_t)sizeof(struct outlook_step); }
