@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from gapcast.core.demand.demand import VALID_MIN, Demands
-from gapcast.core.demand.demand_json import demand_payloads
-from gapcast.core.demand.document import headroom_w
-from gapcast.core.demand.max_power import max_powers_w
+from gapcast.core.demand.demand_json import demand_texts
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
@@ -35,15 +33,15 @@ class DemandPublisher:
         if not session.connected or session.is_backlogged:
             return
         now_min = demands.issued_at_ms / MINUTE_MS
-        numbers = demands.running.headroom_kw.tolist(), max_powers_w(demands).tolist()
-        columns = demands.devices, demands.valid_until_minutes.tolist(), *numbers
-        for document, device, until, headroom_kw, power_w in zip(demand_payloads(demands), *columns, strict=True):
+        texts = demand_texts(demands)
+        columns = texts.documents, demands.devices, demands.valid_until_minutes.tolist(), *texts[1:]
+        for document, device, until, headroom_w, power_w in zip(*columns, strict=True):
             left_min = until - now_min
             expiry_s = _expiry_of(left_min)
             session.publish(topics.demand.of(device).encode(), document, retain=retain, expiry_s=expiry_s)
             if -_REPLAY_MIN <= left_min <= 0:
                 continue
-            for topic, watts in ((topics.headroom_w, headroom_w(headroom_kw)), (topics.max_power_w, power_w)):
+            for topic, watts in ((topics.headroom_w, headroom_w), (topics.max_power_w, power_w)):
                 session.publish(topic.of(device).encode(), b"%d" % watts, retain=False, expiry_s=expiry_s)
 
 

@@ -1,0 +1,193 @@
+"""The arithmetic of demands in C: distributions, learning and live scores of a batch in one call each.
+
+``edge/native/demand*.c`` has the code, with the results of the numpy modules of this package, which are the reference
+(:class:`~gapcast.core.demand.reference_demands.ReferenceDemands`) and are used without a library for the machine.
+Several readings of one device are computed in order within one call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Mapping, Sequence
+from operator import is_
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.core.demand import scores
+from gapcast.core.demand.demand_batch import DemandBatch
+from gapcast.core.demand.demand_state import DemandState
+from gapcast.core.demand.demand_struct import (
+    BATCH,
+    LIVE,
+    MAX_LEADS,
+    MAX_QUANTILES,
+    N_CLOSED,
+    N_ENTRY,
+    NEWEST,
+    POWER,
+    SIZES,
+    TABLES,
+    DemandStruct,
+)
+from gapcast.core.demand.distribution import LOG_ODDS
+from gapcast.core.demand.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
+from gapcast.core.demand.exceedance_model import PRIOR
+from gapcast.core.demand.model_quantiles import NODES
+from gapcast.core.demand.power_scale import MOST
+from gapcast.core.demand.remaining import AT_LEVEL
+from gapcast.core.demand.running_windows import ClosedWindow
+from gapcast.core.demand.window_demands import F64
+
+_Arrays = Mapping[str, NDArray[Any]]
+#: An entry of a batch as the library takes it: :data:`.demand_struct.N_ENTRY` numbers.
+_ENTRY = struct.Struct(f"={N_ENTRY}d")
+
+
+class CompiledDemands:
+    """Makes demands from a state, stores the newest ones there, and learns."""
+
+    def __init__(self, functions: tuple[Function, Function], state: DemandState, highest_kw: float) -> None:
+        """Work on ``state`` with the ``functions`` that make demands and learn; see :meth:`of`."""
+        self._make, self._learn = functions
+        self._state = state
+        self._step = step = DemandStruct(highest_kw=highest_kw, most_z=MOST, one_kw_z=ONE_KW)
+        self._address = ctypes.addressof(step)
+        n_leads, n_levels = state.power.state.initial("quantiles_kw").shape
+        step.n_leads, step.n_levels, step.n_sums = n_leads, n_levels, scores.N_SUMS
+        step.median, step.level_of_learning = state.power.median, AT_LEVEL.start
+        step.first_tail, step.last_tail = state.power.model.first_tail, state.power.model.last_tail
+        self._tables: _Arrays = {}
+        #: The arrays of the state that the library has the addresses of.
+        self._bound: tuple[_Arrays, ...] = ()
+        self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
+        self._capacity = self._n = 0
+        self._closed = np.zeros((0, N_CLOSED))
+        #: Whether the last batch may have readings that were not learned from.
+        self._is_pending = False
+
+    @classmethod
+    def of(cls, state: DemandState, highest_kw: float) -> CompiledDemands | None:
+        """Return the arithmetic on ``state``, or None if numpy is to be used.
+
+        ``highest_kw`` is the highest power of a reading.
+        """
+        make, learn = load_function("gapcast_make_demands"), load_function("gapcast_learn_demands")
+        n_leads, n_levels = state.power.state.initial("quantiles_kw").shape
+        if make is None or learn is None or n_leads > MAX_LEADS or n_levels > MAX_QUANTILES:
+            return None
+        return cls((make, learn), state, highest_kw)
+
+    def make(self, batch: DemandBatch) -> F64:
+        """Return the demands of ``batch`` ``[N, 32]``, without the probabilities of fuses."""
+        self.learn()
+        n, rows = len(batch.rows), batch.rows
+        if n != self._n or batch.windows.shape[1] != self._step.context:
+            self._resize(n, batch.windows.shape[1])
+        self._bind(max(rows))
+        pack, entries = _ENTRY.pack_into, self._entries
+        for i, (row, minute, last_kw, state) in enumerate(
+            zip(rows, batch.minutes, batch.last_kw, batch.states, strict=True)
+        ):
+            pack(entries, i * _ENTRY.size, row, minute, last_kw, *state)
+        windows, quantiles_kw, added_kw, floor_kw, mean_kw = self._places
+        windows[...] = batch.windows
+        quantiles_kw[...], added_kw[...], floor_kw[...] = (
+            batch.means.quantiles_kw, batch.means.added_kw, batch.means.floor_kw,
+        )  # fmt: skip
+        mean_kw[...] = batch.mean_kw
+        live, step = self._state.live, self._step
+        closed = live.closed_of(rows)
+        self._write_closed(closed)
+        step.issued_at_ms = batch.issued_at_ms
+        self._is_pending = True
+        self._make(self._address, n)
+        if closed:
+            live.drop_closed(rows)
+        made: F64 = self._demands.copy()
+        return made
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last demands bring."""
+        if self._is_pending:
+            self._is_pending = False
+            self._bind(0)
+            self._learn(self._address, self._n)
+
+    # --- arguments --------------------------------------------------------------------------------
+
+    def _resize(self, n: int, context: int) -> None:
+        """Take batches of ``n`` windows of ``context`` minutes from now on."""
+        step = self._step
+        if context != step.context:
+            step.context, self._capacity = context, 0
+            self._tables = self._tables_of(context)
+            step.n_spans = self._tables["spans"].shape[1]
+            set_pointers(step, **self._tables)
+        if n > self._capacity:
+            sizes = {name: int(getattr(step, name)) for name in SIZES}
+            self._arrays: dict[str, NDArray[Any]] = {}
+            for name, (kind, shape) in BATCH.items():
+                entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
+                self._arrays[name] = np.zeros((n, *entry), dtype=kind)
+            set_pointers(step, **self._arrays)
+            self._entries = self._arrays["entries"].data.cast("B")
+            self._capacity = n
+        self._n = n
+        views = {name: array[:n] for name, array in self._arrays.items()}
+        self._demands: F64 = views.pop("demands")
+        del views["entries"]
+        self._places = list(views.values())
+
+    def _tables_of(self, context: int) -> _Arrays:
+        power, spans = self._state.power, spans_of(context)
+        starts, ends = spans.bounds.reshape(2, -1)
+        tables: tuple[Any, ...] = (
+            power.model.steps,
+            power.model.curve_log_odds,
+            power.model.to_nodes,
+            power.of_prior,
+            power.means.energy,
+            ON_CIRCLE,
+            NODES,
+            LOG_ODDS,
+            PRIOR,
+            np.stack((starts, ends, spans.lengths)),
+        )
+        return {
+            name: np.array(table, dtype=kind, order="C")
+            for (name, kind), table in zip(TABLES.items(), tables, strict=True)
+        }
+
+    def _bind(self, row: int) -> None:
+        """Allocate the rows up to ``row`` in the state, and pass its arrays if they have changed."""
+        state = self._state
+        parts = state.power.state, state.newest, state.live.state
+        for one in parts:
+            if row >= len(one):
+                one.index(np.array([row]))
+        bound = parts[0].arrays, parts[1].arrays, parts[2].arrays
+        if len(self._bound) == len(bound) and all(map(is_, bound, self._bound)):
+            return
+        n_rows = min(map(len, parts))
+        new = np.full(max(n_rows - len(self._newest_entry), 0), -1, dtype=np.int32)
+        self._newest_entry = np.concatenate((self._newest_entry, new))
+        arrays = {
+            name: arrays[of]
+            for names, arrays in zip((POWER, NEWEST, LIVE), bound, strict=True)
+            for name, (of, _) in names.items()
+        }
+        set_pointers(self._step, newest_entry=self._newest_entry, **arrays)
+        self._bound = bound
+
+    def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:
+        """Pass the windows that are over."""
+        n = self._step.n_closed = len(closed)
+        if n > len(self._closed):
+            self._closed = np.zeros((n, N_CLOSED))
+            set_pointers(self._step, closed=self._closed)
+        if n:
+            self._closed[:n] = [(one.row + 1, one.start_minute, one.end_minute, one.mean_kw) for one in closed]
