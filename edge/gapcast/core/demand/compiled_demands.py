@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Mapping, Sequence
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -62,9 +61,9 @@ class CompiledDemands:
         step.first_tail, step.last_tail = state.power.model.first_tail, state.power.model.last_tail
         self._tables: _Arrays = {}
         #: The arrays of the state that the library has the addresses of.
-        self._bound: tuple[_Arrays, ...] = ()
+        self._bound: list[_Arrays] = [{}, {}, {}]
         self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
-        self._capacity = self._n = 0
+        self._capacity = self._n = self._context = 0
         self._closed = np.zeros((0, N_CLOSED))
         #: Whether the last batch may have readings that were not learned from.
         self._is_pending = False
@@ -84,29 +83,28 @@ class CompiledDemands:
     def make(self, batch: DemandBatch) -> F64:
         """Return the demands of ``batch`` ``[N, 32]``, without the probabilities of fuses."""
         self.learn()
-        n, rows = len(batch.rows), batch.rows
-        if n != self._n or batch.windows.shape[1] != self._step.context:
-            self._resize(n, batch.windows.shape[1])
-        self._bind(max(rows))
-        pack, entries = _ENTRY.pack_into, self._entries
-        for i, (row, minute, last_kw, state) in enumerate(
-            zip(rows, batch.minutes, batch.last_kw, batch.states, strict=True)
-        ):
-            pack(entries, i * _ENTRY.size, row, minute, last_kw, *state)
-        windows, quantiles_kw, added_kw, floor_kw, mean_kw = self._places
-        windows[...] = batch.windows
-        quantiles_kw[...], added_kw[...], floor_kw[...] = (
-            batch.means.quantiles_kw, batch.means.added_kw, batch.means.floor_kw,
-        )  # fmt: skip
-        mean_kw[...] = batch.mean_kw
-        live, step = self._state.live, self._step
+        rows, minutes, last_kw, states, of, means, mean_kw, issued_at_ms = batch
+        n, step, live = len(rows), self._step, self._state.live
+        if n != self._n or of.shape[1] != self._context:
+            self._resize(n, of.shape[1])
+        self._bind(max(rows) + 1)
+        at, pack, entries = 0, _ENTRY.pack_into, self._entries
+        for row, minute, kw, state in zip(rows, minutes, last_kw, states, strict=True):
+            pack(entries, at, row + 1, minute, kw, *state)
+            at += _ENTRY.size
+        self._windows[...] = of
+        self._quantiles_kw[...] = means.quantiles_kw
+        self._added_kw[...] = means.added_kw
+        self._floor_kw[...] = means.floor_kw
+        self._mean_kw[...] = mean_kw
         closed = live.closed_of(rows)
-        self._write_closed(closed)
-        step.issued_at_ms = batch.issued_at_ms
+        if closed or step.n_closed:
+            self._write_closed(closed)
+        step.issued_at_ms = issued_at_ms
         self._is_pending = True
         self._make(self._address, n)
         if closed:
-            live.drop_closed(rows)
+            live.drop_closed([row + 1 for row in rows])
         made: F64 = self._demands.copy()
         return made
 
@@ -122,8 +120,9 @@ class CompiledDemands:
     def _resize(self, n: int, context: int) -> None:
         """Take batches of ``n`` windows of ``context`` minutes from now on."""
         step = self._step
-        if context != step.context:
-            step.context, self._capacity = context, 0
+        if context != self._context:
+            self._context = step.context = context
+            self._capacity = 0
             self._tables = self._tables_of(context)
             step.n_spans = self._tables["spans"].shape[1]
             set_pointers(step, **self._tables)
@@ -137,10 +136,11 @@ class CompiledDemands:
             self._entries = self._arrays["entries"].data.cast("B")
             self._capacity = n
         self._n = n
-        views = {name: array[:n] for name, array in self._arrays.items()}
-        self._demands: F64 = views.pop("demands")
-        del views["entries"]
-        self._places = list(views.values())
+        windows, quantiles_kw, added_kw, floor_kw, mean_kw, demands = (
+            self._arrays[name][:n] for name in BATCH if name != "entries"
+        )
+        self._windows, self._quantiles_kw, self._added_kw = windows, quantiles_kw, added_kw
+        self._floor_kw, self._mean_kw, self._demands = floor_kw, mean_kw, demands
 
     def _tables_of(self, context: int) -> _Arrays:
         power, spans = self._state.power, spans_of(context)
@@ -166,22 +166,23 @@ class CompiledDemands:
         """Allocate the rows up to ``row`` in the state, and pass its arrays if they have changed."""
         state = self._state
         parts = state.power.state, state.newest, state.live.state
-        for one in parts:
-            if row >= len(one):
-                one.index(np.array([row]))
-        bound = parts[0].arrays, parts[1].arrays, parts[2].arrays
-        if len(self._bound) == len(bound) and all(map(is_, bound, self._bound)):
+        for part, bound in zip(parts, self._bound, strict=True):
+            if row >= len(part) or part.arrays is not bound:
+                break
+        else:
             return
+        for part in parts:
+            part.index(np.array([row]))
         n_rows = min(map(len, parts))
         new = np.full(max(n_rows - len(self._newest_entry), 0), -1, dtype=np.int32)
         self._newest_entry = np.concatenate((self._newest_entry, new))
+        self._bound = [part.arrays for part in parts]
         arrays = {
             name: arrays[of]
-            for names, arrays in zip((POWER, NEWEST, LIVE), bound, strict=True)
+            for names, arrays in zip((POWER, NEWEST, LIVE), self._bound, strict=True)
             for name, (of, _) in names.items()
         }
         set_pointers(self._step, newest_entry=self._newest_entry, **arrays)
-        self._bound = bound
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:
         """Pass the windows that are over."""

@@ -14,9 +14,9 @@ from gapcast.core.window import F32
 class DemandBatch(NamedTuple):
     """N readings, those of one device in order. Power in kW.
 
-    ``rows`` are those of the state, from 1 on, ``minutes`` the newest ones, ``last_kw`` the readings without planned
-    loads' change, and ``states`` the running windows after them. ``windows`` ``[N, context]`` are the readings until
-    then, ``means`` the outlook model's, and ``mean_kw`` ``[N, K]`` the means of the outlooks.
+    ``rows`` are those of the buffers, ``minutes`` the newest ones, ``last_kw`` the readings with planned loads, and
+    ``states`` the running windows after them. ``windows`` ``[N, context]`` are the readings until then, without planned
+    loads, ``means`` the outlook model's, and ``mean_kw`` ``[N, K]`` the means of the outlooks.
     """
 
     rows: Sequence[int]

@@ -30,9 +30,8 @@ from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.window_demands import F64
-from gapcast.core.learning.device_rows import RowIndex
+from gapcast.core.learning.device_rows import ALL, RowIndex
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
-from gapcast.core.outlook.row_index import row_index
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32
 
@@ -65,42 +64,36 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
-        self.live.close(accepted.closed)
+        if accepted.closed:
+            self.stored.live.close(accepted.closed)
         if outlooks is None or outlooks.model_means is None:
             return None
         # A device may have been forgotten since its reading was accepted.
         which = [i for i in accepted.billing if self.windows.of(accepted.rows[i]) is not None]
         if not which:
             return None
-        rows = [accepted.rows[i] for i in which]
-        minutes = [accepted.minutes[i] for i in which]
-        states = [accepted.billing[i] for i in which]
+        rows, minutes, devices = accepted.rows, accepted.minutes, accepted.devices
+        states, means, mean_kw = list(accepted.billing.values()), outlooks.model_means, outlooks.mean_kw[..., MEAN]
+        of_outlooks: RowIndex = ALL
+        if len(which) < len(rows) or len(outlooks) < len(rows):
+            tracked = np.flatnonzero(np.asarray(rows) < self.windows.max_rows)
+            at = np.array(which)
+            of_outlooks = np.searchsorted(tracked, at)
+            windows, means, mean_kw = windows[at], means.select(of_outlooks), mean_kw[of_outlooks]
+            states = [accepted.billing[i] for i in which]
+            rows, minutes = [rows[i] for i in which], [minutes[i] for i in which]
+            devices = [devices[i] for i in which]
         if self._registers:
             states = list(map(self._by_register, rows, minutes, states))
-        at = of_outlooks = _index_of(which)
-        if len(outlooks) < len(accepted.rows):
-            tracked = np.flatnonzero(np.asarray(accepted.rows) < self.windows.max_rows)
-            of_outlooks = row_index(np.searchsorted(tracked, np.array(which)))
-        of = windows[at]
-        last_kw = of[:, -1].tolist()
+        last_kw = windows[:, -1].tolist()
         if accepted.planned:
             parts = map(accepted.planned.get, which)
             last_kw = [kw if part is None else kw + part.subtracted_kw for kw, part in zip(last_kw, parts, strict=True)]
-        columns = self.arithmetic.make(
-            DemandBatch(
-                [row + 1 for row in rows],
-                minutes,
-                last_kw,
-                states,
-                of,
-                outlooks.model_means.select(of_outlooks),
-                outlooks.mean_kw[of_outlooks, :, MEAN],
-                outlooks.issued_at_ms,
-            )
-        )
-        if any(math.isfinite(state.fuse_kw) for state in states):
+        batch = DemandBatch(rows, minutes, last_kw, states, windows, means, mean_kw, outlooks.issued_at_ms)
+        columns = self.arithmetic.make(batch)
+        if any(not math.isnan(state.fuse_kw) for state in states):
             self._add_fuse(rows, columns, outlooks.point_kw[of_outlooks])
-        return Demands(outlooks.model, outlooks.issued_at_ms, [accepted.devices[i] for i in which], columns)
+        return Demands(outlooks.model, outlooks.issued_at_ms, devices, columns)
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
         """Return ``state`` with the sum of the known minutes by the meter's register, if that is of use."""
@@ -224,8 +217,3 @@ class DemandPart:
             self._registers.pop(row, None)
             self.windows.forget(row)
             self.stored.forget(row)
-
-
-def _index_of(which: list[int]) -> RowIndex:
-    """Return the index of the windows ``which``, at least one."""
-    return slice(which[0], which[0] + 1) if len(which) == 1 else row_index(np.array(which))

@@ -43,14 +43,14 @@ class LiveScores:
             self._closed.setdefault(one.row + 1, {})[one.start_minute] = one
 
     def closed_of(self, rows: Sequence[int]) -> Sequence[ClosedWindow]:
-        """Return the windows that are over, of the devices of ``rows``."""
+        """Return the windows that are over, of the devices of ``rows`` of the buffers."""
         if not self._closed:
             return ()
-        return [one for row in dict.fromkeys(rows) for one in self._closed.get(row, {}).values()]
+        return [one for row in dict.fromkeys(rows) for one in self._closed.get(row + 1, {}).values()]
 
     def drop_closed(self, rows: Iterable[int]) -> None:
         """Forget windows of ``rows`` that are over, but for those that their demands are of."""
-        for row in self._closed.keys() & set(rows):
+        for row in self._closed.keys() & set(rows) if self._closed else ():
             start = self._start_of(row)
             of_row = self._closed[row] = {key: one for key, one in self._closed[row].items() if key == start}
             if not of_row:

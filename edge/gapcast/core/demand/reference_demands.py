@@ -26,7 +26,7 @@ class ReferenceDemands:
     def make(self, batch: DemandBatch) -> F64:
         """Return the demands of ``batch`` ``[N, 32]``, without the probabilities of fuses."""
         state, power, n = self._state, self._state.power, len(batch.rows)
-        rows, observed = np.asarray(batch.rows, dtype=np.int64), np.asarray(batch.minutes, dtype=np.int64)
+        rows, observed = np.asarray(batch.rows, dtype=np.int64) + 1, np.asarray(batch.minutes, dtype=np.int64)
         states = np.array(batch.states, dtype=np.float64).reshape(n, -1)
         of_windows = columns_of(states, observed)
         state.newest.index(rows)
