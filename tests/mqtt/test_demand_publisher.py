@@ -8,10 +8,11 @@ from typing import cast
 import numpy as np
 import pytest
 
-from gapcast.core.demand.demand import SOURCES, Demands, WindowDemands
+from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.document import demand_document
 from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.demand.options import LimitSource
+from gapcast.core.demand.window_demands import SOURCES, WindowDemands
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.demand_publisher import DemandPublisher
 from gapcast.mqtt.session import Session
@@ -47,7 +48,7 @@ def demands(left_min: float) -> Demands:
     """The demands of two devices, valid until five minutes after :data:`MINUTE`, issued ``left_min`` before."""
     issued_at_ms = int((MINUTE + 5 - left_min) * MINUTE_MS)
     none = np.full(2, np.nan)
-    return Demands(
+    return Demands.of(
         model=OutlookModel(),
         issued_at_ms=issued_at_ms,
         devices=["home", "a.b"],

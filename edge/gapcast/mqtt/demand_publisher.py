@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
+
 from gapcast.core.demand.demand import VALID_MIN, Demands
-from gapcast.core.demand.demand_json import demand_payloads
-from gapcast.core.demand.document import headroom_w
-from gapcast.core.demand.max_power import max_powers_w
+from gapcast.core.demand.demand_json import demand_texts
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
 
 _S_PER_MIN = 60
+#: Devices whose topics are remembered.
+_N_REMEMBERED = 1_024
 #: A demand that is no longer valid by more than this when it is made is of a replay, not of a late meter.
 _REPLAY_MIN = DAY_MIN
 
@@ -21,7 +23,8 @@ class DemandPublisher:
     def __init__(self, session: Session, topics: DemandTopics, *, retain: bool) -> None:
         """Publish over ``session`` on each device's topics."""
         self._session = session
-        self._topics = topics
+        #: Return the topics of a device: of its document, headroom and allowed power.
+        self._topics_of = lru_cache(_N_REMEMBERED)(partial(_topics_of, topics))
         self._retain = retain
 
     def publish(self, demands: Demands) -> None:
@@ -31,20 +34,30 @@ class DemandPublisher:
         forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained.
         Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
         """
-        session, topics, retain = self._session, self._topics, self._retain
+        session, publish, retain = self._session, self._session.publish, self._retain
         if not session.connected or session.is_backlogged:
             return
         now_min = demands.issued_at_ms / MINUTE_MS
-        numbers = demands.running.headroom_kw.tolist(), max_powers_w(demands).tolist()
-        columns = demands.devices, demands.valid_until_minutes.tolist(), *numbers
-        for document, device, until, headroom_kw, power_w in zip(demand_payloads(demands), *columns, strict=True):
+        texts = demand_texts(demands)
+        columns = texts.documents, demands.devices, demands.valid_until_minutes.tolist(), *texts[1:]
+        for document, device, until, headroom_w, power_w in zip(*columns, strict=True):
             left_min = until - now_min
             expiry_s = _expiry_of(left_min)
-            session.publish(topics.demand.of(device).encode(), document, retain=retain, expiry_s=expiry_s)
+            of_demand, of_headroom, of_power = self._topics_of(device)
+            publish(of_demand, document, retain=retain, expiry_s=expiry_s)
             if -_REPLAY_MIN <= left_min <= 0:
                 continue
-            for topic, watts in ((topics.headroom_w, headroom_w(headroom_kw)), (topics.max_power_w, power_w)):
-                session.publish(topic.of(device).encode(), b"%d" % watts, retain=False, expiry_s=expiry_s)
+            publish(of_headroom, b"%d" % headroom_w, retain=False, expiry_s=expiry_s)
+            publish(of_power, b"%d" % power_w, retain=False, expiry_s=expiry_s)
+
+
+def _topics_of(topics: DemandTopics, device: str) -> tuple[bytes, bytes, bytes]:
+    """Return the topics of document, headroom and allowed power of ``device``."""
+    return (
+        topics.demand.of(device).encode(),
+        topics.headroom_w.of(device).encode(),
+        topics.max_power_w.of(device).encode(),
+    )
 
 
 def _expiry_of(left_min: float) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.demand.demand import SOURCES, Demands, WindowDemand, WindowDemands
+from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.document import DEMAND_FIELDS, WINDOW_FIELDS, demand_document
 from gapcast.core.demand.options import LimitSource
+from gapcast.core.demand.window_demands import SOURCES, WindowDemand, WindowDemands
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.window import WindowSpec
 from tests.support.demands import DEMAND
@@ -60,7 +61,7 @@ def test_demands_read_one_and_all_alike() -> None:
     other = replace(other, observed_minute=27_999_999, running=replace(DEMAND.running, so_far_kw=None))
     both = [DEMAND, other]
     model = PublishedModel("outlook", "3", WindowSpec(60), (1, 60), None)
-    demands = Demands(
+    demands = Demands.of(
         model, DEMAND.issued_at_ms, ["home", "mill"], np.array([28_000_000, 27_999_999]),
         columns_of([one.running for one in both]), columns_of([one.next for one in both]), np.array([0.05, 0.05]),
         np.array([3.4, np.nan]), np.array([9.2, np.nan]), np.array([0.001, np.nan]),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.demand.demand import Demands, WindowDemands
+from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.options import DemandOptions, DemandPlan
 from gapcast.core.demand.running_windows import ClosedWindow
+from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
 from tests.core.demand.runs import demand_engine, process, stream_of
@@ -28,7 +29,7 @@ def demands(minutes: list[int], p_exceed: float = 0.7) -> Demands:
     windows = WindowDemands(
         start, start + WINDOW_MIN, elapsed, elapsed, *powers, none, np.full(n, p_exceed), kw
     )  # fmt: skip
-    return Demands(OutlookModel(), 7, ["home"] * n, observed, windows, windows, kw, kw, kw, kw)
+    return Demands.of(OutlookModel(), 7, ["home"] * n, observed, windows, windows, kw, kw, kw, kw)
 
 
 def closed(start: int, mean_kw: float = 3.0, n_known: int = WINDOW_MIN) -> ClosedWindow:
@@ -36,7 +37,7 @@ def closed(start: int, mean_kw: float = 3.0, n_known: int = WINDOW_MIN) -> Close
 
 
 def record(live: LiveScores, minutes: list[int]) -> None:
-    live.record(np.full(len(minutes), 1), demands(minutes), np.full(len(minutes), 1.0))
+    live.record(np.full(len(minutes), 1), demands(minutes).columns, np.full(len(minutes), 1.0))
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 12])
@@ -72,7 +73,7 @@ def test_window_closed_before_the_next_demand_counts() -> None:
     live = LiveScores()
     record(live, [99, 100])
     live.close([closed(100)])
-    live.record(np.array([2]), demands([120]), np.array([1.0]))  # another device
+    live.record(np.array([2]), demands([120]).columns, np.array([1.0]))  # another device
     record(live, [130])
     assert live.of(1, WINDOW_MIN).n_windows == 1
 

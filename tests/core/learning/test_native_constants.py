@@ -11,6 +11,7 @@ import pytest
 from gapcast.compiled.library import load_library
 from gapcast.core import forecast, forecast_range, window
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.demand.demand_struct import DemandStruct
 from gapcast.core.learning import (
     boa_weights,
     compiled_step,
@@ -40,6 +41,7 @@ from gapcast.core.outlook import (
     reference_forecasts,
     scores,
 )
+from tests.core.demand import native_constants as of_demands
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
 
@@ -169,7 +171,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("outlook_learn.c", "RECENT_MIN"): list(correction_features.RECENT_MIN),
     ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
     ("drift.c", "DAY_MIN"): drift_state._DAY_MIN,
-}  # fmt: skip
+} | of_demands.ORIGINALS  # fmt: skip
 _DEFINE = re.compile(r"^#define +([A-Z_]+)(?: +(.+))?$", re.MULTILINE)
 _STATIC = re.compile(r"^static const [^;]+;", re.MULTILINE)
 _VALUE = re.compile(r"([A-Z_]+)(?:\[\w+\])? = (\{[^}]+\}|[^,;{]+)")
@@ -214,6 +216,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
             "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
             "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
+            *of_demands.ENUMS,
         ]
     )
     assert [ensemble_state.SCALE, ensemble_state.N_OUTCOMES] == [0, 1]
@@ -225,9 +228,13 @@ def test_native_enums_are_the_indices_of_python() -> None:
 
 
 @pytest.mark.compiled
-def test_step_struct_is_as_long_as_that_of_the_library() -> None:
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_demand_step_bytes", DemandStruct)],
+)
+def test_step_struct_is_as_long_as_that_of_the_library(name: str, structure: type[ctypes.Structure]) -> None:
     library = load_library()
     assert library is not None
-    n_bytes = library.gapcast_step_bytes
+    n_bytes = library[name]
     n_bytes.restype = ctypes.c_int64
-    assert n_bytes() == ctypes.sizeof(step_struct.StepStruct)
+    assert n_bytes() == ctypes.sizeof(structure)

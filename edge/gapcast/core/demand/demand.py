@@ -1,49 +1,32 @@
-"""The demand of a device: the running billing window and the next one."""
+"""The demand of a device: the running billing window and the next one. Of many devices, one row of numbers for each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gapcast.core.demand.options import LimitSource
+from gapcast.core.demand.window_demands import F64, WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import I64
 
-F64 = NDArray[np.float64]
-#: The sources of limits, by their codes in :attr:`WindowDemands.sources`.
-SOURCES = (LimitSource.NONE, LimitSource.FIXED, LimitSource.MONTH_PEAK, LimitSource.SET)
-
 #: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
 VALID_MIN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class WindowDemand:
-    """One billing window: the minutes from ``start_minute`` (inclusive) to ``end_minute`` (exclusive). Power in kW.
-
-    ``elapsed_min`` minutes are over, ``n_known`` of them have a reading or an interpolated one; ``so_far_kw`` is their
-    mean, None without any. ``expected_kw``, ``median_kw`` and the bounds of the 90 % interval are of the mean of the
-    whole window. ``limit_kw`` is its limit (None: there is none, ``p_exceed`` is 0). ``headroom_kw`` is the constant
-    power that can be added from now (or from its start, if it has not begun) to its end so that it exceeds the limit
-    with the accepted risk; negative: that much must be switched off.
-    """
-
-    start_minute: int
-    end_minute: int
-    elapsed_min: int
-    n_known: int
-    so_far_kw: float | None
-    expected_kw: float
-    lower_kw: float
-    median_kw: float
-    upper_kw: float
-    limit_kw: float | None
-    limit_source: LimitSource
-    p_exceed: float
-    headroom_kw: float
+_N: Final = len(WINDOW_COLUMNS)
+#: Columns of a demand: minute and time of issue (ms), those of both windows, and :data:`OTHERS`.
+OBSERVED, ISSUED, FIRST = 0, 1, 2
+#: The columns of the running and of the next window.
+RUNNING, NEXT = slice(FIRST, FIRST + _N), slice(FIRST + _N, FIRST + 2 * _N)
+#: The columns after those of the windows.
+OTHERS: Final = ("risk", "month_peak_kw", "fuse_kw", "p_fuse")
+RISK, MONTH_PEAK, FUSE, P_FUSE = range(FIRST + 2 * _N, FIRST + 2 * _N + len(OTHERS))
+#: End and headroom of the running window.
+RUNNING_END, HEADROOM = (FIRST + WINDOW_COLUMNS.index(name) for name in ("end_minutes", "headroom_kw"))
+#: The number of columns, and their names.
+N_COLUMNS: Final = P_FUSE + 1
+NAMES: Final = ("observed", "issued", *WINDOW_COLUMNS, *WINDOW_COLUMNS, *OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,68 +55,79 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowDemands:
-    """The windows of N devices: the columns of :class:`WindowDemand`, each ``[N]``.
-
-    In ``so_far_kw`` and ``limit_kw`` NaN stands for None; ``sources`` are indices of :data:`SOURCES`.
-    """
-
-    start_minutes: I64
-    end_minutes: I64
-    elapsed_min: I64
-    n_known: I64
-    so_far_kw: F64
-    expected_kw: F64
-    lower_kw: F64
-    median_kw: F64
-    upper_kw: F64
-    limit_kw: F64
-    sources: I64
-    p_exceed: F64
-    headroom_kw: F64
-
-    def read_all(self) -> list[WindowDemand]:
-        """Return each as a :class:`WindowDemand`."""
-        integers = self.start_minutes, self.end_minutes, self.elapsed_min, self.n_known
-        powers = self.expected_kw, self.lower_kw, self.median_kw, self.upper_kw
-        return [
-            WindowDemand(*one)
-            for one in zip(
-                *(column.tolist() for column in integers),
-                none_for_nan(self.so_far_kw),
-                *(column.tolist() for column in powers),
-                none_for_nan(self.limit_kw),
-                [SOURCES[code] for code in self.sources.tolist()],
-                self.p_exceed.tolist(),
-                self.headroom_kw.tolist(),
-                strict=True,
-            )
-        ]
-
-
-@dataclass(frozen=True, slots=True)
 class Demands:
     """The demands of N readings: what :class:`Demand` holds, of many devices.
 
-    ``devices`` has N entries, all columns are ``[N]``; in those of powers and ``p_fuse`` NaN stands for None.
+    ``devices`` has N entries. ``columns`` ``[N, 32]`` are named by :data:`NAMES`; in those of powers and probabilities
+    NaN stands for None.
     """
 
     model: ModelIdentity
     issued_at_ms: int
     devices: list[str]
-    observed_minutes: I64
-    running: WindowDemands
-    next: WindowDemands
-    risk: F64
-    month_peak_kw: F64
-    fuse_kw: F64
-    p_fuse: F64
+    columns: F64
+
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917 - the columns of a demand
+        cls,
+        model: ModelIdentity,
+        issued_at_ms: int,
+        devices: list[str],
+        observed_minutes: I64,
+        running: WindowDemands,
+        next: WindowDemands,
+        risk: F64,
+        month_peak_kw: F64,
+        fuse_kw: F64,
+        p_fuse: F64,
+    ) -> Demands:
+        """Return the demands with these columns, each ``[N]``."""
+        columns = np.empty((len(devices), N_COLUMNS))
+        columns[:, OBSERVED], columns[:, ISSUED] = observed_minutes, issued_at_ms
+        for part, windows in ((RUNNING, running), (NEXT, next)):
+            columns[:, part] = np.array([getattr(windows, name) for name in WINDOW_COLUMNS]).T
+        columns[:, RISK:] = np.array((risk, month_peak_kw, fuse_kw, p_fuse)).T
+        return cls(model, issued_at_ms, devices, columns)
+
+    @property
+    def observed_minutes(self) -> I64:
+        """The newest minutes, ``[N]``."""
+        return self.columns[:, OBSERVED].astype(np.int64)
+
+    @property
+    def running(self) -> WindowDemands:
+        """The running windows."""
+        return WindowDemands.of(self.columns[:, RUNNING].T)
+
+    @property
+    def next(self) -> WindowDemands:
+        """The windows after them."""
+        return WindowDemands.of(self.columns[:, NEXT].T)
+
+    @property
+    def risk(self) -> F64:
+        """What the headroom accepts, ``[N]``."""
+        return self.columns[:, RISK]
+
+    @property
+    def month_peak_kw(self) -> F64:
+        """The highest windows of the running month, ``[N]``."""
+        return self.columns[:, MONTH_PEAK]
+
+    @property
+    def fuse_kw(self) -> F64:
+        """The limits of single minutes, ``[N]``."""
+        return self.columns[:, FUSE]
+
+    @property
+    def p_fuse(self) -> F64:
+        """The probabilities that a minute is above them, ``[N]``."""
+        return self.columns[:, P_FUSE]
 
     @property
     def valid_until_minutes(self) -> I64:
         """The minutes after which the demands must not be used, ``[N]``."""
-        until: I64 = np.minimum(self.running.end_minutes, self.observed_minutes + VALID_MIN)
-        return until
+        return np.minimum(self.columns[:, RUNNING_END], self.columns[:, OBSERVED] + VALID_MIN).astype(np.int64)
 
     def __len__(self) -> int:
         """Return the number of demands."""
@@ -150,16 +144,7 @@ class Demands:
 
     def select(self, at: I64) -> Demands:
         """Return the demands ``at`` these indices."""
-        running, following = (
-            WindowDemands(*(getattr(windows, name)[at] for name in WindowDemands.__dataclass_fields__))
-            for windows in (self.running, self.next)
-        )
-        columns = self.risk, self.month_peak_kw, self.fuse_kw, self.p_fuse
-        devices = [self.devices[i] for i in at.tolist()]
-        observed = self.observed_minutes[at]
-        return Demands(
-            self.model, self.issued_at_ms, devices, observed, running, following, *(column[at] for column in columns)
-        )
+        return Demands(self.model, self.issued_at_ms, [self.devices[i] for i in at.tolist()], self.columns[at])
 
     def read_all(self) -> list[Demand]:
         """Return each as a :class:`Demand`."""
@@ -179,8 +164,3 @@ class Demands:
                 strict=True,
             )
         ]
-
-
-def none_for_nan(column: F64) -> list[float | None]:
-    """Return the values of ``column`` ``[N]`` with None for NaN."""
-    return [value if value == value else None for value in column.tolist()]  # noqa: PLR0124 - NaN differs from itself

@@ -1,6 +1,7 @@
-"""The documents of a batch of demands as JSON, rounded at once and written by one template.
+"""The documents of a batch of demands as JSON, and its powers in whole watts.
 
-They are those of :func:`gapcast.core.demand.document.demand_document`; the fields are declared there.
+Without the compiled library numbers are rounded at once, and written by one template. The documents are those of
+:func:`gapcast.core.demand.document.demand_document`; the fields are declared there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from gapcast.core.demand.demand import SOURCES, Demands
-from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, NEXT, W_PER_KW, WINDOW_FIELDS
+from gapcast.core.demand.compiled_texts import compiled_texts
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand_texts import DemandTexts
+from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, NEXT, W_PER_KW, WINDOW_FIELDS, headroom_w
+from gapcast.core.demand.max_power import max_powers_w
+from gapcast.core.demand.window_demands import SOURCES
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import instant_label, minute_label
 
@@ -40,8 +45,23 @@ def _minute(minute: int) -> str:
     return f'"{minute_label(minute)}"'
 
 
+def demand_texts(demands: Demands) -> DemandTexts:
+    """Return the texts of ``demands``."""
+    return compiled_texts(demands) or reference_texts(demands)
+
+
 def demand_payloads(demands: Demands) -> list[bytes]:
     """Return the document of each of ``demands`` as JSON."""
+    return demand_texts(demands).documents
+
+
+def reference_texts(demands: Demands) -> DemandTexts:
+    """Return the texts of ``demands`` without the compiled library."""
+    headrooms_w = list(map(headroom_w, demands.running.headroom_kw.tolist()))
+    return DemandTexts(_payloads(demands), headrooms_w, max_powers_w(demands).tolist())
+
+
+def _payloads(demands: Demands) -> list[bytes]:
     running, following, model = demands.running, demands.next, demands.model
     numbers = np.array(
         [

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.demand.demand import Demand, WindowDemand
+from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.window_demands import WindowDemand
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label

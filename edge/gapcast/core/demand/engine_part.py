@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,37 +11,29 @@ from numpy.typing import NDArray
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
-from gapcast.core.demand.demand import F64, Demand, Demands
+from gapcast.core.demand.compiled_demands import CompiledDemands
+from gapcast.core.demand.demand import FUSE, HEADROOM, OBSERVED, P_FUSE, RISK, RUNNING_END, Demand, Demands
+from gapcast.core.demand.demand_batch import DemandBatch
+from gapcast.core.demand.demand_state import DemandState
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
-from gapcast.core.demand.newest_demands import NEWEST, initial_newest, read_newest, stamp_newest, store_newest
+from gapcast.core.demand.newest_demands import NEWEST, read_newest, stamp_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.outlook_risks import load_risks
+from gapcast.core.demand.reference_demands import ReferenceDemands
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import RemainingPower
-from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows
+from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
-from gapcast.core.demand.window_forecasts import (
-    END,
-    FUSE,
-    N_KNOWN,
-    PEAK,
-    START,
-    SUM,
-    columns_of,
-    forecast_windows,
-)
-from gapcast.core.demand.window_powers import WindowPowers, remaining_of
-from gapcast.core.learning.device_rows import DeviceRows
-from gapcast.core.outlook.flags import is_any
+from gapcast.core.demand.window_demands import F64
+from gapcast.core.learning.device_rows import ALL, RowIndex
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
-from gapcast.core.outlook.row_index import row_index
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32
 
 
 class DemandPart:
@@ -56,13 +49,13 @@ class DemandPart:
         self._leads_min = model.lead_times_min
         #: The running windows, which the buffers add minutes to.
         self.windows = RunningWindows(plan, max_devices)
-        self.power = RemainingPower(self._leads_min, model.quantile_levels or ())
-        self._powers = WindowPowers(self.power)
+        #: What is stored of the devices.
+        self.stored = DemandState(RemainingPower(self._leads_min, model.quantile_levels or ()))
         self._fuse = FuseRisk(self._leads_min)
-        #: The live scores.
-        self.live = LiveScores()
-        #: The newest demands, in the rows from 1 on, like those of the outlooks.
-        self.state = DeviceRows({NEWEST: initial_newest()})
+        #: The arithmetic: compiled where the library is, else in numpy.
+        self.arithmetic: CompiledDemands | ReferenceDemands = CompiledDemands.of(
+            self.stored, highest_kw
+        ) or ReferenceDemands(self.stored, highest_kw)
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
         self._registers: dict[int, RunningRegister] = {}
 
@@ -71,76 +64,60 @@ class DemandPart:
 
         ``windows`` ``[N, context]`` are those of ``accepted``, kW; ``outlooks`` those of its tracked devices.
         """
-        self.live.close(accepted.closed)
+        if accepted.closed:
+            self.stored.live.close(accepted.closed)
         if outlooks is None or outlooks.model_means is None:
             return None
         # A device may have been forgotten since its reading was accepted.
-        billing = {i: one for i, one in accepted.billing.items() if self.windows.of(accepted.rows[i]) is not None}
-        if not billing:
+        which = [i for i in accepted.billing if self.windows.of(accepted.rows[i]) is not None]
+        if not which:
             return None
-        which, rows = np.array(list(billing)), np.asarray(accepted.rows, dtype=np.int64)
-        at = of_outlooks = row_index(which)
-        if len(outlooks) < len(rows):
-            of_outlooks = row_index(np.searchsorted(np.flatnonzero(rows < self.windows.max_rows), which))
-        rows = rows[at]
-        observed = np.asarray(outlooks.observed_minutes, dtype=np.int64)[of_outlooks]
-        states = np.array(list(billing.values()), dtype=np.float64)
+        rows, minutes, devices = accepted.rows, accepted.minutes, accepted.devices
+        states, means, mean_kw = list(accepted.billing.values()), outlooks.model_means, outlooks.mean_kw[..., MEAN]
+        of_outlooks: RowIndex = ALL
+        if len(which) < len(rows) or len(outlooks) < len(rows):
+            tracked = np.flatnonzero(np.asarray(rows) < self.windows.max_rows)
+            at = np.array(which)
+            of_outlooks = np.searchsorted(tracked, at)
+            windows, means, mean_kw = windows[at], means.select(of_outlooks), mean_kw[of_outlooks]
+            states = [accepted.billing[i] for i in which]
+            rows, minutes = [rows[i] for i in which], [minutes[i] for i in which]
+            devices = [devices[i] for i in which]
         if self._registers:
-            self._use_registers(rows, observed, states)
-        of_windows = columns_of(states, observed)
-        self.state.index(rows + 1)
-        means = outlooks.model_means.select(of_outlooks)
-        inputs = remaining_of(rows + 1, observed, windows[at], means, of_windows)
-        shares = self.power.means.shares(inputs.ahead_from, inputs.ahead_to)
-        remaining = self._powers.distributions(inputs, shares)
-        self.power.store_newest(inputs.rows, means)
-        mean_kw = np.add.reduce(shares * outlooks.mean_kw[of_outlooks, :, MEAN], axis=-1)
-        running, following = forecast_windows(of_windows, remaining, mean_kw, self.highest_kw)
-        made = Demands(
-            model=outlooks.model,
-            issued_at_ms=outlooks.issued_at_ms,
-            devices=[accepted.devices[i] for i in billing],
-            observed_minutes=observed,
-            running=running,
-            next=following,
-            risk=of_windows.risk,
-            month_peak_kw=states[:, PEAK],
-            fuse_kw=states[:, FUSE],
-            p_fuse=np.full(len(which), np.nan),
-        )
-        self._add_fuse(made, outlooks.point_kw[of_outlooks], inputs.ahead_to[0])
-        store_newest(self.state, inputs.rows, made, of_windows.values)
-        last_kw = windows[at, -1].astype(np.float64)
+            states = list(map(self._by_register, rows, minutes, states))
+        last_kw = windows[:, -1].tolist()
         if accepted.planned:
-            parts = (accepted.planned.get(i) for i in billing)
-            last_kw += [0.0 if part is None else part.subtracted_kw for part in parts]
-        self.live.record(inputs.rows, made, last_kw)
-        return made
+            parts = map(accepted.planned.get, which)
+            last_kw = [kw if part is None else kw + part.subtracted_kw for kw, part in zip(last_kw, parts, strict=True)]
+        batch = DemandBatch(rows, minutes, last_kw, states, windows, means, mean_kw, outlooks.issued_at_ms)
+        columns = self.arithmetic.make(batch)
+        if any(not math.isnan(state.fuse_kw) for state in states):
+            self._add_fuse(rows, columns, outlooks.point_kw[of_outlooks])
+        return Demands(outlooks.model, outlooks.issued_at_ms, devices, columns)
 
-    def _use_registers(self, rows: I64, observed: I64, states: F64) -> None:
-        """Write the sum of the known minutes by the meters' registers into ``states`` where they are of use."""
-        for i, row in enumerate(rows.tolist()):
-            register = self._registers.get(row)
-            if register is not None:
-                bounds = int(states[i, START]), int(states[i, END])
-                so_far_kw = register.so_far_kw(*bounds, int(observed[i]))
-                if so_far_kw is not None:
-                    states[i, SUM] = so_far_kw * states[i, N_KNOWN]
+    def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
+        """Return ``state`` with the sum of the known minutes by the meter's register, if that is of use."""
+        register = self._registers.get(row)
+        if register is None:
+            return state
+        so_far_kw = register.so_far_kw(state.start_minute, state.end_minute, minute)
+        return state if so_far_kw is None else state._replace(sum_kw=so_far_kw * state.n_known)
 
     def record_running_register(self, row: int, register: RunningRegister) -> None:
         """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
         if self.windows.of(row) is not None:
             self._registers[row] = register
 
-    def _add_fuse(self, made: Demands, point_kw: F64, left_min: I64) -> None:
+    def _add_fuse(self, rows: Sequence[int], columns: F64, point_kw: F64) -> None:
         """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
-        has_fuse = ~np.isnan(made.fuse_kw)
-        if is_any(has_fuse):
-            fused = np.flatnonzero(has_fuse)
-            of_fuse = point_kw[fused], left_min[fused], made.fuse_kw[fused]
-            made.p_fuse[fused] = self._fuse.p_above(*of_fuse)
-            headroom_kw = self._fuse.headroom_kw(*of_fuse, made.risk[fused])
-            made.running.headroom_kw[fused] = np.minimum(made.running.headroom_kw[fused], headroom_kw)
+        fused = np.flatnonzero(np.isfinite(columns[:, FUSE]))
+        made = columns[fused]
+        left_min = (made[:, RUNNING_END] - made[:, OBSERVED]).astype(np.int64) - 1
+        of_fuse = point_kw[fused], left_min, made[:, FUSE]
+        columns[fused, P_FUSE] = self._fuse.p_above(*of_fuse)
+        headroom_kw = self._fuse.headroom_kw(*of_fuse, made[:, RISK])
+        columns[fused, HEADROOM] = np.minimum(made[:, HEADROOM], headroom_kw)
+        self.stored.newest.arrays[NEWEST][np.array(rows) + 1] = columns
 
     def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``; see :func:`~gapcast.core.demand.limit_changes.set_limit`."""
@@ -166,7 +143,7 @@ class DemandPart:
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
-        self._powers.learn()
+        self.arithmetic.learn()
 
     def devices(self, names: Sequence[str]) -> list[str]:
         """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
@@ -175,7 +152,7 @@ class DemandPart:
 
     def newest(self, row: int, device: str) -> Demand | None:
         """Return the newest demand of ``device``, which has ``row``; None without one."""
-        return read_newest(self.state, row + 1, device, self.model) if row < self.windows.max_rows else None
+        return read_newest(self.stored.newest, row + 1, device, self.model) if row < self.windows.max_rows else None
 
     def scores_of(self, row: int) -> DemandScores | None:
         """Return the live scores of the device of ``row``; None if it has no demand."""
@@ -186,21 +163,27 @@ class DemandPart:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""
         for row, at_ms in zip(rows, issued_at_ms, strict=True):
             if row < self.windows.max_rows:
-                stamp_newest(self.state, row + 1, at_ms)
+                stamp_newest(self.stored.newest, row + 1, at_ms)
 
     @property
     def signature(self) -> str:
         """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
         return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
 
-    def learned(self) -> dict[str, DeviceRows]:
-        """Return the state that is valid for one outlook model, by the prefix of its columns."""
-        return {"": self.state, "power/": self.power.state, "live/": self.live.state}
+    @property
+    def power(self) -> RemainingPower:
+        """The distributions of what remains of windows."""
+        return self.stored.power
+
+    @property
+    def live(self) -> LiveScores:
+        """The live scores."""
+        return self.stored.live
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
         self.learn()
-        return state_columns(self.windows, self.learned(), self.signature, rows)
+        return state_columns(self.windows, self.stored.by_prefix(), self.signature, rows)
 
     def restore_columns(self, buffers: Buffers, columns: Mapping[str, NDArray[Any]]) -> str:
         """Restore the result of :meth:`columns`, whose devices now have the rows of ``buffers``, in their order.
@@ -211,19 +194,19 @@ class DemandPart:
         """
         self.windows.set_limits_kw = restored_limits(columns, self.windows, self.highest_kw)
         buffers.begin_billing(self.windows)
-        return restore_state(self.windows, self.learned(), self.signature, buffers, columns)
+        return restore_state(self.windows, self.stored.by_prefix(), self.signature, buffers, columns)
 
     def adopt(self, before: DemandPart) -> None:
         """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         self.windows.adopt(before.windows)
         if before.signature == self.signature:
-            self.state, self.power.state, self.live = before.state, before.power.state, before.live
+            self.stored.adopt(before.stored)
 
     @property
     def n_bytes_per_device(self) -> int:
         """Bytes of state per device with a demand, about."""
-        arrays = (array for state in self.learned().values() for array in state.arrays.values())
+        arrays = (array for state in self.stored.by_prefix().values() for array in state.arrays.values())
         return BYTES_PER_DEVICE + sum(int(array[0].nbytes) for array in arrays)
 
     def forget(self, row: int | None, device: str) -> None:
@@ -233,6 +216,4 @@ class DemandPart:
         if row is not None:
             self._registers.pop(row, None)
             self.windows.forget(row)
-            self.state.forget(row + 1)
-            self.power.state.forget(row + 1)
-            self.live.forget(row + 1)
+            self.stored.forget(row)

@@ -27,17 +27,19 @@ _FARTHEST_BELOW, _FARTHEST_ABOVE, _HINGE = -2.0, 1.0, -0.3
 _SPANS: Final = ((5, 0), (15, 0), (30, 15), (60, 0))
 #: The highest mean of this many minutes is compared, of the last :data:`_HIGHEST_OF_MIN` but the newest such span.
 _SPAN_MIN, _HIGHEST_OF_MIN = 15, 180
+#: Place of the power two minutes before the newest one, from the end.
+_BEFORE_LAST_MIN: Final = 3
 #: Powers that are compared: the newest one, the one two minutes before, the spans, the highest, and the model's median.
 _N_POWERS: Final = 2 + len(_SPANS) + 2
 _LINE, _TIME, _POWER = slice(0, 4), slice(4, 6), slice(6, 6 + _N_POWERS)
 _HINGED, _LIMIT = slice(6 + _N_POWERS, 6 + 2 * _N_POWERS), 6 + 2 * _N_POWERS
 #: Number of features.
 WIDTH: Final = _LIMIT + 1
-_ONE_KW: Final = float(scaled(np.array([1.0]))[0])
+ONE_KW: Final = float(scaled(np.array([1.0]))[0])
 #: Distances of the limit from 1 kW on the scale: the lowest and the highest that count.
 _LIMIT_BELOW, _LIMIT_ABOVE = -2.0, 2.5
 _ANGLE: Final = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
-_ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
+ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
 
 
 class Situations(NamedTuple):
@@ -47,7 +49,7 @@ class Situations(NamedTuple):
     powers: F64
 
 
-class _Spans(NamedTuple):
+class Spans(NamedTuple):
     """Spans of minutes, ago: their bounds, from (exclusive) first and to then, and lengths; :data:`_SPANS` first."""
 
     bounds: I64
@@ -55,13 +57,13 @@ class _Spans(NamedTuple):
 
 
 @cache
-def _spans_of(context: int) -> _Spans:
+def spans_of(context: int) -> Spans:
     """Return the spans in windows of ``context`` minutes, at least one each."""
     found = [(min(start, context), min(end, context - 1)) for start, end in _SPANS]
     for end in range(min(_SPAN_MIN, context - 1), min(_HIGHEST_OF_MIN, context), _SPAN_MIN):
         found.append((min(end + _SPAN_MIN, context), end))
     starts, ends = np.array(found).T
-    return _Spans(np.concatenate((starts, ends)), starts - ends)
+    return Spans(np.concatenate((starts, ends)), starts - ends)
 
 
 def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
@@ -70,7 +72,7 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     ``median_z`` ``[N]`` is the model's median of the power in question, on the scale of powers.
     """
     n, context = windows.shape
-    spans = _spans_of(context)
+    spans = spans_of(context)
     n_spans = len(spans.lengths)
     back = np.empty((n, context + 1))
     back[:, 0] = 0.0
@@ -78,12 +80,12 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     sums = back.take(spans.bounds, axis=1)
     means_kw = (sums[:, :n_spans] - sums[:, n_spans:]) / spans.lengths
     powers = np.empty((n, _N_POWERS))
-    powers[:, 0], powers[:, 1] = windows[:, -1], windows[:, max(-3, -context)]
+    powers[:, 0], powers[:, 1] = windows[:, -1], windows[:, max(-_BEFORE_LAST_MIN, -context)]
     powers[:, 2:-2] = means_kw[:, : len(_SPANS)]
     powers[:, -2] = means_kw[:, len(_SPANS) :].max(axis=1)
     powers[:, :-1] = scaled(powers[:, :-1])
     powers[:, -1] = median_z
-    return Situations(_ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
+    return Situations(ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
 
 
 def lines_of(log_odds: F64) -> F64:
@@ -112,7 +114,7 @@ def features_of(situations: Situations, lines: F64, z: F64) -> F64:
     np.subtract(above, _HINGE, out=hinged)
     np.maximum(hinged, 0.0, out=hinged)
     above += 1.0
-    np.subtract(z, _ONE_KW, out=limit)
+    np.subtract(z, ONE_KW, out=limit)
     np.maximum(limit, _LIMIT_BELOW, out=limit)
     np.minimum(limit, _LIMIT_ABOVE, out=limit)
     return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from gapcast.core.demand import scores
-from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand import RUNNING
 from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.scores import F64
+from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
 from gapcast.core.outlook.flags import is_any
 from gapcast.core.outlook.row_index import row_index
@@ -31,15 +32,36 @@ class LiveScores:
         self.state = DeviceRows(
             {"waiting": scores.initial_demands(), "start": np.array(_NONE), "sums": scores.initial_sums()}
         )
-        self._closed: dict[tuple[int, int], ClosedWindow] = {}
+        #: Windows that are over, by row and start.
+        self._closed: dict[int, dict[int, ClosedWindow]] = {}
 
     def close(self, windows: Iterable[ClosedWindow]) -> None:
         """Remember ``windows``, which are over, until the next demands of their devices."""
-        self._closed |= {(one.row + 1, one.start_minute): one for one in windows if one.is_complete}
+        complete = [one for one in windows if one.is_complete]
+        self.drop_closed(one.row + 1 for one in complete)
+        for one in complete:
+            self._closed.setdefault(one.row + 1, {})[one.start_minute] = one
 
-    def record(self, rows: I64, demands: Demands, last_kw: F64) -> None:
-        """Add the running windows of ``demands``, of the devices of ``rows`` ``[N]``, at the readings ``last_kw``."""
-        running = demands.running
+    def closed_of(self, rows: Sequence[int]) -> Sequence[ClosedWindow]:
+        """Return the windows that are over, of the devices of ``rows`` of the buffers."""
+        if not self._closed:
+            return ()
+        return [one for row in dict.fromkeys(rows) for one in self._closed.get(row + 1, {}).values()]
+
+    def drop_closed(self, rows: Iterable[int]) -> None:
+        """Forget windows of ``rows`` that are over, but for those that their demands are of."""
+        for row in self._closed.keys() & set(rows) if self._closed else ():
+            start = self._start_of(row)
+            of_row = self._closed[row] = {key: one for key, one in self._closed[row].items() if key == start}
+            if not of_row:
+                del self._closed[row]
+
+    def record(self, rows: I64, demands: F64, last_kw: F64) -> None:
+        """Add the running windows of ``demands`` ``[N, 32]``, of the devices of ``rows``, at the readings ``last_kw``.
+
+        The latter are ``[N]``.
+        """
+        running = WindowDemands.of(demands[:, RUNNING].T)
         window_min = running.end_minutes - running.start_minutes
         power_kw = np.array((running.so_far_kw, last_kw)).T
         waiting = scores.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
@@ -54,13 +76,16 @@ class LiveScores:
                     self._score(row)
                 starts[index] = new
             arrays[of, running.elapsed_min[at]] = waiting[at]
-        if self._closed:
-            self._closed = {key: one for key, one in self._closed.items() if starts[key[0]] == key[1]}
+        self.drop_closed(rows.tolist())
+
+    def _start_of(self, row: int) -> int:
+        """Return the start of the window that the demands of ``row`` are of."""
+        return int(self.state.arrays["start"][row]) if row < len(self.state) else _NONE
 
     def _score(self, row: int) -> None:
         """Add the window of ``row`` to its sums, if it is over and complete; nothing waits then."""
         waiting = self.state.arrays["waiting"]
-        closed = self._closed.get((row, int(self.state.arrays["start"][row])))
+        closed = self._closed.get(row, {}).get(self._start_of(row))
         if closed is not None:
             minutes = np.array([closed.start_minute]), np.array([closed.end_minute - closed.start_minute])
             windows = scores.ClosedWindows(*minutes, np.array([closed.mean_kw]), waiting[row : row + 1])
@@ -79,4 +104,4 @@ class LiveScores:
     def forget(self, row: int) -> None:
         """Remove all state of ``row``."""
         self.state.forget(row)
-        self._closed = {key: one for key, one in self._closed.items() if key[0] != row}
+        self._closed.pop(row, None)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.demand.demand import F64, Demands, WindowDemands
+from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.document import W_PER_KW
+from gapcast.core.demand.window_demands import F64, WindowDemands
 from gapcast.core.window import I64
 
 #: Controllers apply a number with a delay, and until it is outdated: for so many minutes it may reach the next window.

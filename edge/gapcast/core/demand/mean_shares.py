@@ -27,9 +27,9 @@ class MeanShares:
         ends = np.concatenate(([0.0], leads))
         energies = [np.interp(minutes, ends, one) for one in np.eye(len(ends))[1:]]
         #: ``[M, K]``: the energy of the first M minutes is this times the means, in kW minutes.
-        self._energy: F64 = np.stack(energies, axis=1) * leads
+        self.energy: F64 = np.stack(energies, axis=1) * leads
         after = minutes > leads[-1]
-        self._energy[after, -1] = minutes[after]
+        self.energy[after, -1] = minutes[after]
 
     def shares(self, ahead_from: I64, ahead_to: I64) -> F64:
         """Return the shares ``[..., K]`` in the mean of the minutes from ``ahead_from`` + 1 to ``ahead_to``, ``[...]``.
@@ -40,6 +40,6 @@ class MeanShares:
         array([1.25])
         """
         first, last = np.minimum(ahead_from, FARTHEST_MIN - 1), np.minimum(ahead_to, FARTHEST_MIN)
-        energy = self._energy.take(last, axis=0) - self._energy.take(first, axis=0)
+        energy = self.energy.take(last, axis=0) - self.energy.take(first, axis=0)
         found: F64 = energy / (last - first)[..., np.newaxis]
         return found

@@ -49,30 +49,30 @@ class ModelQuantiles:
     def __init__(self, levels: Sequence[float]) -> None:
         rising = np.asarray(levels)
         inner = np.log((1 - rising) / rising)
-        self._steps = np.arange(len(rising)) * _MIN_STEP
-        self._log_odds: F64 = np.concatenate(([FARTHEST], inner, [-FARTHEST]))
-        self._first = (FARTHEST - inner[0]) / (inner[0] - inner[1])
-        self._last = (inner[-1] + FARTHEST) / (inner[-2] - inner[-1])
-        lines = [np.interp(NODES, self._log_odds[::-1], one[::-1]) for one in np.eye(len(self._log_odds))]
-        self._to_nodes: F64 = np.stack(lines)
+        self.steps = np.arange(len(rising)) * _MIN_STEP
+        self.curve_log_odds: F64 = np.concatenate(([FARTHEST], inner, [-FARTHEST]))
+        self.first_tail = (FARTHEST - inner[0]) / (inner[0] - inner[1])
+        self.last_tail = (inner[-1] + FARTHEST) / (inner[-2] - inner[-1])
+        lines = [np.interp(NODES, self.curve_log_odds[::-1], one[::-1]) for one in np.eye(len(self.curve_log_odds))]
+        self.to_nodes: F64 = np.stack(lines)
 
     def curves(self, quantiles_kw: F64) -> F64:
         """Return the points ``[N, Q + 2]``, on the scale of powers, of ``quantiles_kw`` ``[N, Q]``, kW; they rise."""
         n, n_levels = quantiles_kw.shape
         points = np.empty((n, n_levels + 2))
         points[:, 1:-1] = np.maximum.accumulate(scaled(quantiles_kw), axis=1)
-        points[:, 1:-1] += self._steps
-        first = points[:, 1] - self._first * (points[:, 2] - points[:, 1])
-        last = points[:, -2] + self._last * (points[:, -2] - points[:, -3])
+        points[:, 1:-1] += self.steps
+        first = points[:, 1] - self.first_tail * (points[:, 2] - points[:, 1])
+        last = points[:, -2] + self.last_tail * (points[:, -2] - points[:, -3])
         points[:, 0], points[:, -1] = np.maximum(first, -2 * MOST), np.minimum(last, 2 * MOST)
         return points
 
     def nodes(self, curves: F64) -> F64:
         """Return where ``curves`` ``[N, Q + 2]`` have the log-odds :data:`NODES`, ``[N, J]``, rising."""
-        found: F64 = (curves[:, np.newaxis] @ self._to_nodes)[:, 0]  # row by row: the same in any batch
+        found: F64 = (curves[:, np.newaxis] @ self.to_nodes)[:, 0]  # row by row: the same in any batch
         return found
 
     def log_odds(self, curves: F64, z: F64) -> F64:
         """Return the log-odds ``[N, M]`` of exceeding ``z`` ``[N, M]``, on the scale of powers."""
-        found = [np.interp(at, curve, self._log_odds) for at, curve in zip(z, curves, strict=True)]
+        found = [np.interp(at, curve, self.curve_log_odds) for at, curve in zip(z, curves, strict=True)]
         return np.array(found).reshape(z.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.demand.demand import F64, Demand
+from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.distribution import PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
@@ -12,6 +12,7 @@ from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.remaining_inputs import RemainingInputs
 from gapcast.core.demand.running_windows import DeviceWindows
+from gapcast.core.demand.window_demands import F64
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.window import F32, I64
 

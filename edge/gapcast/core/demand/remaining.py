@@ -45,7 +45,7 @@ _LIMITS, _WEIGHTS = np.array([1.0, 0.8, 1.25]), np.array([0.6, 0.3, 0.3, 0.1])
 _LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf])
 #: The level of the quantile at which is learned beside them.
 _LEVEL: Final = 0.95
-_AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
+AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
 #: Smallest fall of the log-odds from node to node.
 _MIN_FALL: Final = 1e-6
 _FALLS: Final = np.arange(len(NODES)) * _MIN_FALL
@@ -57,13 +57,13 @@ class RemainingPower:
     def __init__(self, leads_min: Sequence[int], levels: Sequence[float]) -> None:
         #: The shares of the outlook's means in those of other minutes.
         self.means = MeanShares(leads_min)
-        self._model = ModelQuantiles(levels)
+        self.model = ModelQuantiles(levels)
         # With the prior, the log-odds are the same at the same nodes of any curve.
-        nodes = self._model.nodes(np.eye(len(levels) + 2))
+        nodes = self.model.nodes(np.eye(len(levels) + 2))
         of_nodes = np.tile(exceedance_model.PRIOR[: len(NODE_LINES)] @ NODE_LINES, (len(nodes), 1))
         #: ``[Q + 2, J]``: a curve times this are its quantiles, on the scale of powers, with the prior.
-        self._of_prior = _quantiles(of_nodes, nodes, LOG_ODDS)
-        self._median = 1 + int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
+        self.of_prior = _quantiles(of_nodes, nodes, LOG_ODDS)
+        self.median = 1 + int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
         n, m = _N_PARTS, len(_WEIGHTS)
         #: What is learned of each device, and the limits that wait for their outcome.
         self.state = DeviceRows(
@@ -99,11 +99,11 @@ class RemainingPower:
         """Return the distributions of ``inputs``; those ``at`` are of running windows, of the readings ``of``."""
         self.state.index(inputs.rows)
         points = self._points(inputs, shares)
-        z = (points[:, np.newaxis] @ self._of_prior)[:, 0]  # row by row: the same in any batch
+        z = (points[:, np.newaxis] @ self.of_prior)[:, 0]  # row by row: the same in any batch
         rows, points_at = inputs.rows[of], points[at]
         if rows.size:
             part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
-            situations = situations_of(inputs.minutes[of], inputs.windows[of], points_at[:, self._median])
+            situations = situations_of(inputs.minutes[of], inputs.windows[of], points_at[:, self.median])
             z[at] = self._calibrated(rows, part, situations, points_at, LOG_ODDS)
         kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
@@ -113,14 +113,14 @@ class RemainingPower:
     def _points(self, inputs: RemainingInputs, shares: F64) -> F64:
         """Return the curves of the model's quantiles, ``[N, Q + 2]`` or ``[S * N, Q + 2]``."""
         quantiles_kw = (shares[..., np.newaxis, :] @ inputs.quantiles_kw)[..., 0, :]
-        return self._model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
+        return self.model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
 
     def _calibrated(self, rows: I64, part: I64, situations: Situations, points: F64, log_odds: F64) -> F64:
         """Return the calibrated quantiles ``[N, L]``, on the scale of powers, with ``log_odds`` ``[L]``, falling.
 
         They are of the rests of running windows that begin in ``part`` ``[N]`` of them.
         """
-        nodes = self._model.nodes(points)
+        nodes = self.model.nodes(points)
         features = features_of(situations, NODE_LINES, nodes)
         return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, part]), nodes, log_odds)
 
@@ -193,13 +193,13 @@ class RemainingPower:
         arrays, rows = self.state.arrays, inputs.rows
         shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
         points = self._points(inputs, shares)
-        situations = situations_of(inputs.minutes, inputs.windows, points[:, self._median])
+        situations = situations_of(inputs.minutes, inputs.windows, points[:, self.median])
         step_kw = inputs.limit_kw * inputs.window_min / inputs.ahead_to
         limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis]
         limits_kw -= (shares * inputs.added_kw).sum(axis=1, keepdims=True)
-        at_level = self._calibrated(rows, part, situations, points, LOG_ODDS[_AT_LEVEL])
+        at_level = self._calibrated(rows, part, situations, points, LOG_ODDS[AT_LEVEL])
         z = np.concatenate((scaled(limits_kw), at_level), axis=1)
-        features = features_of(situations, lines_of(self._model.log_odds(points, z)), z)
+        features = features_of(situations, lines_of(self.model.log_odds(points, z)), z)
         arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = unscaled(z), features.transpose(0, 2, 1)
         arrays["n_minutes"][rows, part] = inputs.ahead_to
 

@@ -16,9 +16,9 @@ import math
 from typing import Final, NamedTuple
 
 from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
-from gapcast.core.demand.demand import SOURCES
 from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
 from gapcast.core.demand.options import DemandOptions, DemandPlan, LimitSource
+from gapcast.core.demand.window_demands import SOURCES
 from gapcast.core.window import F32
 
 #: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.

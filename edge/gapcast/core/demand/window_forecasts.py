@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from gapcast.core.demand.demand import F64, WindowDemands
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.demand.window_demands import F64, WindowDemands
 from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.window import I64
 
@@ -79,8 +79,8 @@ def minutes_ahead(windows: WindowColumns, observed: I64) -> tuple[I64, I64]:
 
 def forecast_windows(
     windows: WindowColumns, remaining: PowerDistributions, remaining_mean_kw: F64, highest_kw: float
-) -> tuple[WindowDemands, WindowDemands]:
-    """Write the demands of ``windows`` to their values; return them, of the running and of the next windows, as views.
+) -> None:
+    """Write the demands of ``windows`` to their values.
 
     ``remaining``, of 2 N means, and ``remaining_mean_kw`` ``[2, N]`` are of their minutes that are left. Without a
     limit the headroom is what is left of ``highest_kw``, the highest power of a reading.
@@ -102,11 +102,6 @@ def forecast_windows(
     np.add(added_kw[:, np.newaxis], share[:, np.newaxis] * bounds_kw, out=values[:, _EXPECTED + 1 : _LIMITS])
     values[:, _P_EXCEED] = p_exceed
     np.subtract(most_kw, used_kw, out=values[:, _HEADROOM])
-    running, following = (
-        WindowDemands(*[*integers[:-1], *of_window[_SO_FAR:_SOURCES], integers[-1], *of_window[_P_EXCEED:]])
-        for integers, of_window in zip(windows.integers, values, strict=True)
-    )
-    return running, following
 
 
 def _quantiles(powers: PowerDistributions, levels: F64) -> F64:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.demand.demand import F64
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.remaining_inputs import RemainingInputs
+from gapcast.core.demand.window_demands import F64
 from gapcast.core.demand.window_forecasts import WindowColumns, minutes_ahead
 from gapcast.core.learning.device_rows import ALL, rounds_of
 from gapcast.core.outlook.flags import is_every

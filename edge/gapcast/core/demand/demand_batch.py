@@ -1,0 +1,29 @@
+"""What the demands of a batch of readings are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.demand.window_demands import F64
+from gapcast.core.outlook.outlook import ModelMeans
+from gapcast.core.window import F32
+
+
+class DemandBatch(NamedTuple):
+    """N readings, those of one device in order. Power in kW.
+
+    ``rows`` are those of the buffers, ``minutes`` the newest ones, ``last_kw`` the readings with planned loads, and
+    ``states`` the running windows after them. ``windows`` ``[N, context]`` are the readings until then, without planned
+    loads, ``means`` the outlook model's, and ``mean_kw`` ``[N, K]`` the means of the outlooks.
+    """
+
+    rows: Sequence[int]
+    minutes: Sequence[int]
+    last_kw: Sequence[float]
+    states: Sequence[WindowState]
+    windows: F32
+    means: ModelMeans
+    mean_kw: F64
+    issued_at_ms: int

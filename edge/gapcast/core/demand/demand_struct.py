@@ -1,0 +1,65 @@
+"""The structure that the compiled demands take: ``struct demand_step`` of ``edge/native/demand.h``."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Final
+
+from gapcast.core.demand.demand import N_COLUMNS
+from gapcast.core.demand.running_windows import WindowState
+
+#: Largest numbers of lead times and of the model's quantiles that the library takes.
+MAX_LEADS, MAX_QUANTILES = 64, 32
+#: Numbers of an entry: row, minute, last reading (kW), and its :class:`WindowState`; and of a window that is over: row,
+#: start, end and mean (kW).
+N_ENTRY, N_CLOSED = 3 + len(WindowState._fields), 4
+SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "level_of_learning", "n_sums")
+OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "one_kw_z")
+#: Tables and arrays of the state, with the types of their values; the latter by their name in the state's rows.
+TABLES = {
+    "steps": "f8", "curve_log_odds": "f8", "to_nodes": "f8", "of_prior": "f8", "energy": "f8", "on_circle": "f8",
+    "node_log_odds": "f8", "log_odds": "f8", "prior": "f8", "spans": "i8",
+}  # fmt: skip
+POWER = {
+    "coefficients": ("coefficients", "f8"), "information": ("information", "f4"),
+    "newest_minute": ("newest_minute", "i8"), "due_minute": ("due_minute", "i8"), "n_minutes": ("n_minutes", "i8"),
+    "due_kw": ("due_kw", "f8"), "due_features": ("due_features", "f4"), "stored_quantiles_kw": ("quantiles_kw", "f4"),
+    "stored_added_kw": ("added_kw", "f4"), "stored_floor_kw": ("floor_kw", "f4"),
+}  # fmt: skip
+NEWEST = {"newest": ("newest", "f8")}
+LIVE = {"waiting": ("waiting", "f8"), "start": ("start", "i8"), "sums": ("sums", "f8")}
+#: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
+BATCH: Final[dict[str, tuple[str, tuple[int | str, ...]]]] = {
+    "entries": ("f8", (N_ENTRY,)),
+    "windows": ("f4", ("context",)),
+    "quantiles_kw": ("f8", ("n_leads", "n_levels")),
+    "added_kw": ("f8", ("n_leads",)),
+    "floor_kw": ("f8", ()),
+    "mean_kw": ("f8", ("n_leads",)),
+    "demands": ("f8", (N_COLUMNS,)),
+}
+
+_POINTERS: dict[str, Any] = {
+    "f4": ctypes.POINTER(ctypes.c_float),
+    "f8": ctypes.POINTER(ctypes.c_double),
+    "i4": ctypes.POINTER(ctypes.c_int32),
+    "i8": ctypes.POINTER(ctypes.c_int64),
+}
+_INPUTS = [name for name in BATCH if name != "demands"]
+
+
+class DemandStruct(ctypes.Structure):
+    """``struct demand_step`` of ``edge/native/demand.h``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in SIZES),
+        *((name, ctypes.c_double) for name in OPTIONS),
+        *((name, _POINTERS[kind]) for name, kind in TABLES.items()),
+        *((name, _POINTERS[kind]) for name, (_, kind) in (POWER | NEWEST | LIVE).items()),
+        ("newest_entry", _POINTERS["i4"]),
+        *((name, _POINTERS[BATCH[name][0]]) for name in _INPUTS),
+        ("closed", _POINTERS["f8"]),
+        ("n_closed", ctypes.c_int64),
+        ("issued_at_ms", ctypes.c_double),
+        ("demands", _POINTERS["f8"]),
+    )

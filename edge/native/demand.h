@@ -1,0 +1,129 @@
+/* The demand's step: the arrays that demand_windows.c and demand_learn.c work on.
+
+   Every array is numpy's, C-contiguous, and outlives the call. Row r of a state array is that of a device, from 1 on; row
+   0 holds the initial state and is never written. Entry i of a batch array is the i-th reading of the batch. The formulas,
+   their sources and their constants are those of gapcast/core/demand: each file names the modules there. Names, order and
+   types of the members are repeated in demand_struct.py. */
+
+#ifndef GAPCAST_DEMAND_H
+#define GAPCAST_DEMAND_H
+
+#include "gapcast.h"
+
+/* Levels of a table of quantiles, points of a calibrated curve, features, regressions of a device, limits that each of
+   them learns from, compared powers, and spans of minutes that are compared one by one. */
+#define N_LEVELS_OF_TABLE 17
+#define N_NODES 19
+#define N_FEATURES 23
+#define N_PARTS 3
+#define N_DUE 4
+#define N_POWERS 8
+#define N_SINGLE_SPANS 4
+/* Elements of an information matrix's upper triangle. */
+#define N_INFORMATION (N_FEATURES * (N_FEATURES + 1) / 2)
+/* Largest numbers of lead times, and of the outlook model's quantiles: sizes of arrays on the stack. */
+#define MAX_LEADS 64
+#define MAX_QUANTILES 32
+/* The farthest minute ahead. */
+#define FARTHEST_MIN 120
+/* Minutes of the longest window, and the values that wait of each demand. */
+#define LONGEST_MIN 60
+#define N_WAITING 4
+/* Numbers of a demand, and of one of its windows. */
+#define N_DEMAND 32
+#define N_WINDOW 13
+#define N_ENTRY 15
+#define N_CLOSED 4
+
+enum { ROW, MINUTE, LAST_KW, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK };
+enum { CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW };
+enum { OBSERVED, ISSUED, FIRST_WINDOW };
+enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPER_KW, LIMITS, SOURCES, P_EXCEED, HEADROOM };
+
+struct demand_step {
+    /* sizes, places and the number of sums of a device's scores */
+    int64_t context, n_leads, n_levels, median, n_spans, level_of_learning, n_sums;
+    /* options, and numbers that follow from constants: of the tails of the model's curve, the largest power and 1 kW on
+       the scale of powers */
+    double highest_kw, first_tail, last_tail, most_z, one_kw_z;
+    /* tables: steps of the model's quantiles [Q], log-odds of its curve's points [Q + 2], what they weigh in the nodes
+       [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine of each minute of
+       the day [1440, 2], log-odds of the nodes [19], of the levels of a table [17], the prior [23], bounds and lengths of
+       the spans [3, n_spans] */
+    const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *log_odds, *prior;
+    const int64_t *spans;
+    /* state: coefficients [R, 3, 23], information [R, 3, 276], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
+       due_kw [R, 3, 4], due_features [R, 3, 4, 23], newest means [R, K, Q], [R, K] and [R, 1], the newest demand [R, 32],
+       and of the live scores: what waits [R, 60, 4], the window's start [R], and the sums [R, n_sums] */
+    double *coefficients;
+    float *information;
+    int64_t *newest_minute, *due_minute, *n_minutes;
+    double *due_kw;
+    float *due_features, *stored_quantiles_kw, *stored_added_kw, *stored_floor_kw;
+    double *newest, *waiting;
+    int64_t *start;
+    double *sums;
+    /* newest_entry [R]: the entry of the batch that a device has not learned from yet, or -1 */
+    int32_t *newest_entry;
+    /* batch: entries [N, 15], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
+       [N, K], the lowest power [N], the outlook's means [N, K] */
+    double *entries;
+    float *windows;
+    double *quantiles_kw, *added_kw, *floor_kw, *mean_kw;
+    /* windows that are over, of the batch's devices, [n_closed, 4] */
+    double *closed;
+    int64_t n_closed;
+    /* when the batch's forecasts were issued, ms, and the result: demands [N, 32] */
+    double issued_at_ms;
+    double *demands;
+};
+
+/* As numpy's maximum and minimum: not a number, if one of the two is not. */
+static inline double larger(double a, double b) { return (a >= b || a != a) ? a : b; }
+static inline double smaller(double a, double b) { return (a <= b || a != a) ? a : b; }
+static inline double between(double a, double low, double high) { return smaller(larger(a, low), high); }
+static inline int64_t smaller_int(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t between_int(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
+
+/* Row of the state and minute of an entry, and the entry itself: a reading, and the running window after it. */
+static inline const double *entry_of(const struct demand_step *step, int64_t entry) { return step->entries + entry * N_ENTRY; }
+static inline int64_t row_of(const struct demand_step *step, int64_t entry) { return (int64_t)entry_of(step, entry)[ROW]; }
+static inline int64_t minute_of(const struct demand_step *step, int64_t entry) { return (int64_t)entry_of(step, entry)[MINUTE]; }
+
+/* The minutes of a window that are left: how far ahead they begin and end, and the shares of the outlook's means. */
+struct rest {
+    int64_t ahead_from, ahead_to;
+    double shares[MAX_LEADS];
+    double points[MAX_QUANTILES + 2];
+};
+
+/* What the log-odds of an exceedance depend on beside the power: exceedance_features.py. */
+struct situation {
+    double time[2];
+    double powers[N_POWERS];
+};
+
+double scaled_of(const struct demand_step *step, double kw);
+double unscaled_of(const struct demand_step *step, double z);
+void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest);
+double planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest);
+double model_log_odds_of(const struct demand_step *step, const double *points, double z);
+void prior_quantiles(const struct demand_step *step, const double *points, double *z);
+void calibrated_quantiles(const struct demand_step *step, const double *points, const struct situation *situation,
+                          const double *coefficients, const double *log_odds, int64_t n, double *z);
+
+struct situation situation_of(const struct demand_step *step, int64_t entry, double median_z);
+void features_at(const struct demand_step *step, const struct situation *situation, double log_odds, double z,
+                 double *features);
+
+void update_regression(const struct demand_step *step, double *coefficients, float *information, const float *features,
+                       const double *exceeded, const double *weights);
+
+int64_t part_of(int64_t window_min, int64_t ahead_to);
+int64_t window_min_of(const struct demand_step *step, int64_t entry);
+int64_t left_min_of(const struct demand_step *step, int64_t entry);
+double allowed_kw_of(const struct demand_step *step, int64_t entry);
+void learn_demand(const struct demand_step *step, int64_t entry);
+int64_t record_demand(const struct demand_step *step, int64_t entry, int64_t closed_at);
+
+#endif

@@ -1,0 +1,223 @@
+/* The demands of a batch of readings: window_forecasts.py, distribution.py, window_powers.py and newest_demands.py. */
+
+#include <math.h>
+#include <string.h>
+
+#include "demand.h"
+
+#define MIN_STEP_KW 1e-6
+#define LARGEST_KW 1e9
+#define LARGEST_LOG_ODDS 30.0
+/* Places of the levels 0.05, 0.5 and 0.95 in a table of quantiles. */
+#define LOWER_LEVEL 2
+#define MEDIAN_LEVEL 6
+#define UPPER_LEVEL 11
+
+/* What is known of a window: minutes, the sum of those that are over, and what those that are left may draw. */
+struct window {
+    double *values;
+    double length_min, drawn_kw, allowed_kw;
+};
+
+int64_t window_min_of(const struct demand_step *step, int64_t entry)
+{
+    const double *state = entry_of(step, entry);
+    return (int64_t)(state[END] - state[START]);
+}
+
+int64_t left_min_of(const struct demand_step *step, int64_t entry)
+{
+    return (int64_t)entry_of(step, entry)[END] - (minute_of(step, entry) + 1);
+}
+
+static double drawn_kw_of(const struct demand_step *step, int64_t entry)
+{
+    const double *state = entry_of(step, entry);
+    const double elapsed = (double)(minute_of(step, entry) + 1) - state[START];
+    return state[N_KNOWN] > 0.0 ? elapsed * (state[SUM] / state[N_KNOWN]) : 0.0;
+}
+
+double allowed_kw_of(const struct demand_step *step, int64_t entry)
+{
+    const double *state = entry_of(step, entry), length = state[END] - state[START];
+    const double elapsed = (double)(minute_of(step, entry) + 1) - state[START];
+    return (length * state[LIMIT] - drawn_kw_of(step, entry)) / (length - elapsed);
+}
+
+static void write_running(const struct demand_step *step, int64_t entry, struct window *window)
+{
+    const double *state = entry_of(step, entry);
+    double *values = window->values;
+    values[STARTS] = state[START];
+    values[ENDS] = state[END];
+    values[ELAPSED] = (double)(minute_of(step, entry) + 1) - state[START];
+    values[KNOWN] = state[N_KNOWN];
+    values[SO_FAR] = state[N_KNOWN] > 0.0 ? state[SUM] / state[N_KNOWN] : NAN;
+    values[LIMITS] = state[LIMIT];
+    values[SOURCES] = state[SOURCE];
+    window->length_min = state[END] - state[START];
+    window->drawn_kw = drawn_kw_of(step, entry);
+    window->allowed_kw = allowed_kw_of(step, entry);
+}
+
+static void write_next(const struct demand_step *step, int64_t entry, struct window *window)
+{
+    const double *state = entry_of(step, entry);
+    double *values = window->values;
+    values[STARTS] = state[END];
+    values[ENDS] = state[NEXT_END];
+    values[ELAPSED] = values[KNOWN] = 0.0;
+    values[SO_FAR] = NAN;
+    values[LIMITS] = state[NEXT_LIMIT];
+    values[SOURCES] = state[NEXT_SOURCE];
+    window->length_min = state[NEXT_END] - state[END];
+    window->drawn_kw = 0.0;
+    window->allowed_kw = window->length_min * state[NEXT_LIMIT] / window->length_min;
+}
+
+/* Returns the place below, of the pair of levels that the log-odds are between. */
+static int64_t place_of(const struct demand_step *step, double log_odds)
+{
+    int64_t n = 0;
+    while (n < N_LEVELS_OF_TABLE && log_odds < step->log_odds[n])
+        n++;
+    return between_int(n - 1, 0, N_LEVELS_OF_TABLE - 2);
+}
+
+static double quantile_of(const struct demand_step *step, const double *kw, double level)
+{
+    const double log_odds = log((1.0 - level) / level);
+    const int64_t i = place_of(step, log_odds);
+    const double share = (step->log_odds[i] - log_odds) / (step->log_odds[i] - step->log_odds[i + 1]);
+    return kw[i] + share * (kw[i + 1] - kw[i]);
+}
+
+static double exceedance_of(const struct demand_step *step, const double *kw, double limit_kw)
+{
+    int64_t n = 0;
+    for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++)
+        n += kw[level] < limit_kw;
+    const int64_t i = between_int(n - 1, 0, N_LEVELS_OF_TABLE - 2);
+    const double fall = step->log_odds[i] - step->log_odds[i + 1];
+    const double log_odds = step->log_odds[i] - (limit_kw - kw[i]) / (kw[i + 1] - kw[i]) * fall;
+    return 1.0 / (1.0 + exp(-between(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)));
+}
+
+/* Turns powers z, on their scale, into a table of quantiles, kW; returns whether all of them are sound. */
+static int table_of(const struct demand_step *step, int64_t entry, const struct rest *rest, const double *z, double *kw)
+{
+    const double planned_kw = planned_kw_of(step, entry, rest);
+    double highest_kw = -INFINITY;
+    int is_sound = 1;
+    for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++) {
+        highest_kw = larger(highest_kw, larger(unscaled_of(step, z[level]), step->floor_kw[entry]) + planned_kw);
+        kw[level] = highest_kw + (double)level * MIN_STEP_KW;
+        is_sound &= fabs(kw[level]) <= LARGEST_KW;
+    }
+    return is_sound;
+}
+
+static void reset(const struct demand_step *step, int64_t row)
+{
+    const size_t n_means = (size_t)(step->n_leads * step->n_levels), n_leads = (size_t)step->n_leads;
+    memcpy(step->coefficients + row * N_PARTS * N_FEATURES, step->coefficients, sizeof(double) * N_PARTS * N_FEATURES);
+    memcpy(step->information + row * N_PARTS * N_INFORMATION, step->information, sizeof(float) * N_PARTS * N_INFORMATION);
+    step->newest_minute[row] = step->newest_minute[0];
+    memcpy(step->due_minute + row * N_PARTS, step->due_minute, sizeof(int64_t) * N_PARTS);
+    memcpy(step->n_minutes + row * N_PARTS, step->n_minutes, sizeof(int64_t) * N_PARTS);
+    memcpy(step->due_kw + row * N_PARTS * N_DUE, step->due_kw, sizeof(double) * N_PARTS * N_DUE);
+    memcpy(step->due_features + row * N_PARTS * N_DUE * N_FEATURES, step->due_features,
+           sizeof(float) * N_PARTS * N_DUE * N_FEATURES);
+    memcpy(step->stored_quantiles_kw + row * (int64_t)n_means, step->stored_quantiles_kw, sizeof(float) * n_means);
+    memcpy(step->stored_added_kw + row * (int64_t)n_leads, step->stored_added_kw, sizeof(float) * n_leads);
+    step->stored_floor_kw[row] = step->stored_floor_kw[0];
+}
+
+/* Finds the tables of the rests of both windows, [2, 17]; what was learned is reset where it gives none. */
+static void find_tables(const struct demand_step *step, int64_t entry, const struct rest *rests, double *kw)
+{
+    const int64_t row = row_of(step, entry);
+    const struct situation situation = situation_of(step, entry, rests[0].points[step->median]);
+    const int64_t at = row * N_PARTS + part_of(window_min_of(step, entry), rests[0].ahead_to);
+    double z[2 * N_LEVELS_OF_TABLE];
+    prior_quantiles(step, rests[1].points, z + N_LEVELS_OF_TABLE);
+    for (int64_t attempt = 0; attempt < 2; attempt++) {
+        calibrated_quantiles(step, rests[0].points, &situation, step->coefficients + at * N_FEATURES, step->log_odds,
+                             N_LEVELS_OF_TABLE, z);
+        const int is_sound = table_of(step, entry, rests, z, kw);
+        if (table_of(step, entry, rests + 1, z + N_LEVELS_OF_TABLE, kw + N_LEVELS_OF_TABLE) && is_sound)
+            return;
+        if (attempt == 0)
+            reset(step, row);
+    }
+}
+
+static void write_forecast(const struct demand_step *step, int64_t entry, const struct window *window,
+                           const struct rest *rest, const double *kw)
+{
+    double *values = window->values, means_kw[MAX_LEADS];
+    const double length = window->length_min, added_kw = window->drawn_kw / length;
+    const double share = (length - values[ELAPSED]) / length, risk = entry_of(step, entry)[RISK];
+    const int is_limited = !isnan(values[LIMITS]);
+    const double most_kw = is_limited ? window->allowed_kw : step->highest_kw;
+    for (int64_t k = 0; k < step->n_leads; k++)
+        means_kw[k] = rest->shares[k] * step->mean_kw[entry * step->n_leads + k];
+    values[EXPECTED] = added_kw + share * pairwise_sum(means_kw, step->n_leads);
+    values[LOWER_KW] = added_kw + share * kw[LOWER_LEVEL];
+    values[MEDIAN_KW] = added_kw + share * kw[MEDIAN_LEVEL];
+    values[UPPER_KW] = added_kw + share * kw[UPPER_LEVEL];
+    values[P_EXCEED] = is_limited ? exceedance_of(step, kw, most_kw) : 0.0;
+    values[HEADROOM] = most_kw - (is_limited ? quantile_of(step, kw, 1.0 - risk) : kw[UPPER_LEVEL]);
+}
+
+static void store_means(const struct demand_step *step, int64_t entry)
+{
+    const int64_t row = row_of(step, entry), n_leads = step->n_leads, n_means = n_leads * step->n_levels;
+    for (int64_t i = 0; i < n_means; i++)
+        step->stored_quantiles_kw[row * n_means + i] = (float)step->quantiles_kw[entry * n_means + i];
+    for (int64_t i = 0; i < n_leads; i++)
+        step->stored_added_kw[row * n_leads + i] = (float)step->added_kw[entry * n_leads + i];
+    step->stored_floor_kw[row] = (float)step->floor_kw[entry];
+}
+
+static void make_demand(const struct demand_step *step, int64_t entry)
+{
+    double *demand = step->demands + entry * N_DEMAND, kw[2 * N_LEVELS_OF_TABLE];
+    const double *state = entry_of(step, entry);
+    const int64_t left_min = left_min_of(step, entry), next_end = (int64_t)state[NEXT_END] - (minute_of(step, entry) + 1);
+    struct window windows[2] = {{.values = demand + FIRST_WINDOW}, {.values = demand + FIRST_WINDOW + N_WINDOW}};
+    struct rest rests[2];
+    demand[OBSERVED] = (double)minute_of(step, entry);
+    demand[ISSUED] = step->issued_at_ms;
+    write_running(step, entry, windows);
+    write_next(step, entry, windows + 1);
+    find_rest(step, entry, 0, left_min, rests);
+    find_rest(step, entry, left_min, next_end, rests + 1);
+    find_tables(step, entry, rests, kw);
+    for (int64_t i = 0; i < 2; i++)
+        write_forecast(step, entry, windows + i, rests + i, kw + i * N_LEVELS_OF_TABLE);
+    double *others = demand + FIRST_WINDOW + 2 * N_WINDOW;
+    others[0] = state[RISK];
+    others[1] = state[PEAK];
+    others[2] = state[FUSE];
+    others[3] = NAN;
+    memcpy(step->newest + row_of(step, entry) * N_DEMAND, demand, sizeof(double) * N_DEMAND);
+    store_means(step, entry);
+}
+
+/* Makes the demands of n readings, those of one device in order. Of each device the last one is not learned from yet. */
+EXPORT int64_t gapcast_make_demands(const struct demand_step *step, int64_t n)
+{
+    int64_t closed_at = 0;
+    for (int64_t entry = 0; entry < n; entry++) {
+        int32_t *newest_entry = step->newest_entry + row_of(step, entry);
+        if (*newest_entry >= 0)
+            learn_demand(step, *newest_entry);
+        make_demand(step, entry);
+        closed_at = record_demand(step, entry, closed_at);
+        *newest_entry = (int32_t)entry;
+    }
+    return n;
+}
+
+EXPORT int64_t gapcast_demand_step_bytes(void) { return (int64_t)sizeof(struct demand_step); }

@@ -1,0 +1,122 @@
+"""The Python value of each constant of the demand's C files, by file and name; see test_native_constants.py."""
+
+from __future__ import annotations
+
+import json
+
+from gapcast.core.demand import (
+    demand,
+    demand_struct,
+    distribution,
+    exceedance_features,
+    exceedance_model,
+    max_power,
+    mean_shares,
+    model_quantiles,
+    power_scale,
+    remaining,
+    scores,
+    window_demands,
+    window_forecasts,
+    window_powers,
+)
+from gapcast.core.demand.document import W_PER_KW
+from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.forecast import DECIMALS
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import MAX_FILL_MIN
+
+N_WAITING = scores.initial_demands().shape[1]
+ORIGINALS: dict[tuple[str, str], object] = {
+    ("demand.h", "N_LEVELS_OF_TABLE"): len(distribution.LEVELS),
+    ("demand.h", "N_NODES"): len(model_quantiles.NODES),
+    ("demand.h", "N_FEATURES"): exceedance_features.WIDTH,
+    ("demand.h", "N_PARTS"): remaining._N_PARTS,
+    ("demand.h", "N_DUE"): len(remaining._WEIGHTS),
+    ("demand.h", "N_POWERS"): exceedance_features._N_POWERS,
+    ("demand.h", "N_SINGLE_SPANS"): len(exceedance_features._SPANS),
+    ("demand.h", "N_INFORMATION"): len(exceedance_model.initial_information()),
+    ("demand.h", "MAX_LEADS"): demand_struct.MAX_LEADS,
+    ("demand.h", "MAX_QUANTILES"): demand_struct.MAX_QUANTILES,
+    ("demand.h", "FARTHEST_MIN"): mean_shares.FARTHEST_MIN,
+    ("demand.h", "LONGEST_MIN"): scores.LONGEST_MIN,
+    ("demand.h", "N_WAITING"): N_WAITING,
+    ("demand.h", "N_DEMAND"): demand.N_COLUMNS,
+    ("demand.h", "N_WINDOW"): len(window_demands.WINDOW_COLUMNS),
+    ("demand.h", "N_ENTRY"): demand_struct.N_ENTRY,
+    ("demand.h", "N_CLOSED"): demand_struct.N_CLOSED,
+    ("demand_features.c", "MIDDLE"): exceedance_features._MIDDLE,
+    ("demand_features.c", "FARTHEST_BELOW"): exceedance_features._FARTHEST_BELOW,
+    ("demand_features.c", "FARTHEST_ABOVE"): exceedance_features._FARTHEST_ABOVE,
+    ("demand_features.c", "HINGE"): exceedance_features._HINGE,
+    ("demand_features.c", "LIMIT_BELOW"): exceedance_features._LIMIT_BELOW,
+    ("demand_features.c", "LIMIT_ABOVE"): exceedance_features._LIMIT_ABOVE,
+    ("demand_features.c", "MINUTES_OF_DAY"): DAY_MIN,
+    ("demand_features.c", "BEFORE_LAST_MIN"): exceedance_features._BEFORE_LAST_MIN,
+    ("demand_features.c", "FARTHEST_BACK_MIN"): exceedance_features._HIGHEST_OF_MIN,
+    ("demand_features.c", "PRIOR_INFORMATION"): exceedance_model._PRIOR_INFORMATION,
+    ("demand_features.c", "KEPT"): exceedance_model._KEPT,
+    ("demand_features.c", "MARGIN"): exceedance_model._MARGIN,
+    ("demand_features.c", "MOST_COEFFICIENT"): exceedance_model._MOST_COEFFICIENT,
+    ("demand_features.c", "MOST_LOG_ODDS"): exceedance_model._MOST_LOG_ODDS,
+    ("demand_power.c", "BEND_KW"): power_scale._BEND_KW,
+    ("demand_power.c", "MOST_KW"): power_scale._MOST_KW,
+    ("demand_power.c", "MIN_FALL"): remaining._MIN_FALL,
+    ("demand_learn.c", "MAX_FILL_MIN"): MAX_FILL_MIN,
+    ("demand_learn.c", "N_LIMITS"): len(remaining._LIMITS),
+    ("demand_learn.c", "LIMIT_FACTORS"): remaining._LIMITS.tolist(),
+    ("demand_learn.c", "OUTCOME_WEIGHTS"): remaining._WEIGHTS.tolist(),
+    ("demand_windows.c", "MIN_STEP_KW"): distribution._MIN_STEP_KW,
+    ("demand_windows.c", "LARGEST_KW"): window_powers._MOST_KW,
+    ("demand_windows.c", "LARGEST_LOG_ODDS"): distribution._MOST_LOG_ODDS,
+    ("demand_windows.c", "LOWER_LEVEL"): window_forecasts._BOUNDS[0],
+    ("demand_windows.c", "MEDIAN_LEVEL"): window_forecasts._BOUNDS[1],
+    ("demand_windows.c", "UPPER_LEVEL"): window_forecasts._BOUNDS[2],
+    ("demand_scores.c", "N_THIRDS"): scores.N_THIRDS,
+    ("demand_scores.c", "N_RELIABILITY_BINS"): scores.N_BINS,
+    ("demand_scores.c", "LEAST_P"): scores._LEAST_P,
+    ("demand_scores.c", "ALARM_FROM"): scores.ALARM_FROM,
+    ("demand_scores.c", "N_SOURCES"): len(scores.SOURCES),
+    ("demand_scores.c", "N_ANNOUNCED"): len(scores.ANNOUNCED_MIN),
+    ("demand_scores.c", "MINUTES_OF_A_DAY"): DAY_MIN,
+    ("demand_scores.c", "RELIABILITY"): scores._BINS,
+    ("demand_scores.c", "N_OF_THIRD"): scores._N_THIRD,
+    ("demand_scores.c", "WINDOWS"): scores._WINDOWS,
+    ("demand_scores.c", "ALARMS"): scores._ALARMS,
+    ("demand_scores.c", "N_OF_ALARMS"): scores._N_ALARMS,
+    ("demand_scores.c", "ANNOUNCED_MIN"): list(scores.ANNOUNCED_MIN),
+    ("demand_json.c", "DECIMALS_SCALE"): 10.0**DECIMALS,
+    ("demand_json.c", "N_DECIMALS"): DECIMALS,
+    ("demand_json.c", "LARGEST_NUMBER"): 1e9,
+    ("demand_json.c", "PLAIN_FROM"): 100,
+    ("demand_json.c", "MOST_DECIMALS"): 15,
+    ("demand_json.c", "N_LIMIT_SOURCES"): len(window_demands.SOURCES),
+    ("demand_json.c", "W_PER_KW"): W_PER_KW,
+    ("demand_json.c", "LARGEST_WATTS"): 1e15,
+    ("demand_json.c", "VALID_MIN"): demand.VALID_MIN,
+    ("demand_json.c", "HOLD_MIN"): max_power.HOLD_MIN,
+    ("demand_json.c", "LOWEST_W"): max_power.LOWEST_W,
+    ("demand_json.c", "MINUTES_OF_A_DAY"): DAY_MIN,
+    ("demand_json.c", "LATEST_MINUTE"): 4_223_376_000,
+    ("demand_json.c", "SOURCE_NAMES"): [json.dumps(source.value) for source in window_demands.SOURCES],
+}  # fmt: skip
+#: The enums of the C files, one for each list of columns.
+_ENUM_OF = {
+    "sum_kw": "SUM", "start_minute": "START", "end_minute": "END", "next_end_minute": "NEXT_END", "limit_kw": "LIMIT",
+    "next_limit_kw": "NEXT_LIMIT", "month_peak_kw": "PEAK", "fuse_kw": "FUSE",
+}  # fmt: skip
+_WINDOW = {
+    "start_minutes": "STARTS", "end_minutes": "ENDS", "elapsed_min": "ELAPSED", "n_known": "KNOWN",
+    "so_far_kw": "SO_FAR", "expected_kw": "EXPECTED", "lower_kw": "LOWER_KW", "median_kw": "MEDIAN_KW",
+    "upper_kw": "UPPER_KW", "limit_kw": "LIMITS", "sources": "SOURCES", "p_exceed": "P_EXCEED",
+    "headroom_kw": "HEADROOM",
+}  # fmt: skip
+_STATE = ", ".join(_ENUM_OF.get(name, name.upper()) for name in WindowState._fields)
+ENUMS = [
+    f"ROW, MINUTE, LAST_KW, {_STATE}",
+    "CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW",
+    "OBSERVED, ISSUED, FIRST_WINDOW",
+    ", ".join(_WINDOW[name] for name in window_demands.WINDOW_COLUMNS),
+    "THIRD_N, EVENTS, BRIER, LOG_SCORE, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER",
+    "WAITS_P, WAITS_LIMIT, WAITS_HELD, WAITS_SO_FAR",
+]
