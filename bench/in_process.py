@@ -58,7 +58,7 @@ class MemoryConnection(Connection):
                 if isinstance(packet, Publication):
                     self._on_publication(packet)
 
-    def write(self, packet: bytes) -> None:
+    def write(self, packet: bytes | memoryview) -> None:
         """Count the bytes of a packet."""
         self.n_bytes_written += len(packet)
 

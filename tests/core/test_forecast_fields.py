@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import gapcast.core.forecast
-import gapcast.core.forecast_json
+import gapcast.core.forecast_layout
 from gapcast.core.forecast import DECIMALS, Forecasts, Shares
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 from gapcast.core.forecast_json import ForecastEncoder
@@ -88,7 +88,7 @@ def test_rest_schema_has_the_declared_fields() -> None:
 def test_added_field_reaches_document_and_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     place = [field.name for field in FIELDS].index("level")
     fields = (*FIELDS[:place], WIDTH, *FIELDS[place:])
-    for module in (gapcast.core.forecast, gapcast.core.forecast_json):
+    for module in (gapcast.core.forecast, gapcast.core.forecast_layout):
         monkeypatch.setattr(module, "FIELDS", fields)
     made = forecasts(complete=True)
     sent = [json.loads(payload) for payload in ForecastEncoder().encode(made)]

@@ -66,6 +66,18 @@ class Broker(RuleBasedStateMachine):
         if for_a_reading and self.online:
             self.settle(packet_id)
 
+    @rule(n=st.integers(1, 4))
+    def forecasts_in_one_piece(self, n: int) -> None:
+        if not self.delivery.sends_at_once(n):
+            return
+        messages = {}
+        for packet_id in self.delivery.next_ids(n):
+            self.n_forecasts += 1
+            messages[packet_id] = forecast(self.n_forecasts)
+            self.hear(encode(packet_id, messages[packet_id], again=False))
+        self.delivery.add_sent(messages)
+        self.unconfirmed |= {packet_id: message.payload for packet_id, message in messages.items()}
+
     @precondition(lambda self: self.online)
     @rule(data=st.data())
     def take_reading_without_a_new_forecast(self, data: st.DataObject) -> None:

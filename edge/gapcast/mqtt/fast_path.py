@@ -96,7 +96,7 @@ class FastPathSocket:
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True
 
-    def write(self, packet: bytes) -> None:
+    def write(self, packet: bytes | memoryview) -> None:
         """Buffer a packet for :meth:`flush`."""
         self._out += packet
 

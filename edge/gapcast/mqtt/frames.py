@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 PUBLISH, PUBACK = 0x30, 0x40
-_DUP, _RETAIN = 0x08, 0x01
+#: Flags of a PUBLISH: retained, QoS 1, sent again.
+RETAIN, AT_LEAST_ONCE, _DUP = 0x01, 0x02, 0x08
 _U16 = struct.Struct("!H")
 _MESSAGE_EXPIRY = struct.Struct("!BBI")
 _MAX_LENGTH_BYTES = 4
@@ -78,7 +79,7 @@ def encode_publish(topic: bytes, payload: bytes, packet_id: int, *, retain: bool
 
     ``properties`` are the encoded ones, with their length in front, for MQTT 5; None for 3.1.1.
     """
-    head = PUBLISH | (retain and _RETAIN) | (0x02 if packet_id else 0)
+    head = PUBLISH | (retain and RETAIN) | (AT_LEAST_ONCE if packet_id else 0)
     variable = _U16.pack(len(topic)) + topic + (_U16.pack(packet_id) if packet_id else b"") + (properties or b"")
     return b"%c%b%b%b" % (head, encode_length(len(variable) + len(payload)), variable, payload)
 
@@ -204,14 +205,14 @@ class Splitter:
             raise IndexError(_SHORT)
         n_payload = body + n_body - at
         payload = bytes(buffer[at : min(end, at + MAX_PAYLOAD)])
-        return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
+        return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & RETAIN), properties, n_payload)
 
     def _without_properties(self, head: int, body: int, n_body: int) -> Publication:
         """Return a PUBLISH with oversized properties, without them and without its payload."""
         after_topic = body + 2 + _U16.unpack_from(self._buffer, body)[0]
         topic = self._buffer[body + 2 : after_topic].decode("utf-8", "replace")
         packet_id = _U16.unpack_from(self._buffer, after_topic)[0] if head & 0x06 else 0
-        return Publication(topic, b"", packet_id, bool(head & _DUP), bool(head & _RETAIN), b"", n_body)
+        return Publication(topic, b"", packet_id, bool(head & _DUP), bool(head & RETAIN), b"", n_body)
 
     def _long_properties(self, at: int) -> tuple[int, int]:
         n_properties = 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.compiled.library import load_library
-from gapcast.core import forecast_range
+from gapcast.core import forecast, forecast_range, json_rows
 from gapcast.core.learning import (
     boa_weights,
     compiled_step,
@@ -27,6 +27,7 @@ from gapcast.core.learning import (
     step_features,
     step_struct,
 )  # fmt: skip
+from gapcast.mqtt.frames import AT_LEAST_ONCE
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
 
@@ -37,7 +38,10 @@ def bucket_numbers(period: int) -> list[int]:
 
 
 #: Constants of the C files that have no counterpart: how sums are ordered, and what follows from other constants.
-OF_C_ALONE = {"SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES"}
+OF_C_ALONE = {
+    "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
+    "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
+}  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
     ("ensemble.h", "N_BINS"): rls_features.N_BINS,
@@ -98,6 +102,12 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("scores.c", "WEEK"): bucket_numbers(1),
     ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
     ("drift.c", "DAY_MIN"): drift_state._DAY_MIN,
+    ("json_rows.c", "NUMBER_SCALE"): 10.0**forecast.DECIMALS,
+    ("json_rows.c", "NUMBER_DECIMALS"): forecast.DECIMALS,
+    ("json_rows.c", "WEIGHT_SCALE"): 10.0**forecast.SHARE_DECIMALS,
+    ("json_rows.c", "WEIGHT_DECIMALS"): forecast.SHARE_DECIMALS,
+    ("json_rows.c", "MAX_TEXTS"): json_rows.MAX_TEXTS,
+    ("json_rows.c", "AT_LEAST_ONCE"): AT_LEAST_ONCE,
 }  # fmt: skip
 _DEFINE = re.compile(r"^#define +([A-Z_]+)(?: +(.+))?$", re.MULTILINE)
 _STATIC = re.compile(r"^static const [^;]+;", re.MULTILINE)
@@ -140,18 +150,24 @@ def test_native_enums_are_the_indices_of_python() -> None:
         [
             "SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN",
             "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
+            "TEXT, INTEGER, NUMBER, WEIGHT",
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
         ]
     )
     assert [ensemble_state.SCALE, ensemble_state.N_OUTCOMES] == [0, 1]
     assert [ensemble_state.LOG_WIDTH, ensemble_state.LOWEST] == [2, 3]
+    assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT"]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
 
 
 @pytest.mark.compiled
-def test_step_struct_is_as_long_as_that_of_the_library() -> None:
+@pytest.mark.parametrize(
+    ("function", "struct"),
+    [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct)],
+)
+def test_struct_is_as_long_as_that_of_the_library(function: str, struct: type[ctypes.Structure]) -> None:
     library = load_library()
     assert library is not None
-    n_bytes = library.gapcast_step_bytes
+    n_bytes = library[function]
     n_bytes.restype = ctypes.c_int64
-    assert n_bytes() == ctypes.sizeof(step_struct.StepStruct)
+    assert n_bytes() == ctypes.sizeof(struct)
