@@ -61,8 +61,10 @@ def batches(draw: st.DrawFn) -> Forecasts:
         column(POWERS),
         column(POWERS) if has_bounds else None,
         column(POWERS) if has_bounds else None,
-        column(st.lists(POWERS, min_size=3, max_size=3)) if draw(st.booleans()) else None,
-        Shares(NAMES, column(st.lists(WEIGHTS, min_size=6, max_size=6))) if draw(st.booleans()) else None,
+        np.array(column(st.lists(POWERS, min_size=3, max_size=3))) if draw(st.booleans()) else None,
+        Shares(NAMES, np.array(column(st.lists(WEIGHTS, min_size=6, max_size=6)), dtype=np.float32))
+        if draw(st.booleans())
+        else None,
     )
 
 
@@ -181,3 +183,7 @@ def test_encoder_leaves_forecasts_with_plans_to_python() -> None:
     assert encoder.write_packets(planned, ()) is None
     assert list(encoder.encode(planned)) == by_python(planned)
     assert list(encoder.encode(forecasts)) == by_python(forecasts)
+
+
+def test_encoder_writes_nothing_for_no_forecasts() -> None:
+    assert list(ForecastEncoder().encode(Forecasts(MODEL, 0, [], [], [], []))) == []

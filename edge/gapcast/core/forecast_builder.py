@@ -62,7 +62,7 @@ def from_single_model(
         median_kw=median_kw,
         lower_kw=lower_kw,
         upper_kw=upper_kw,
-        path_kw=mean_kw.tolist() if includes_path else None,
+        path_kw=mean_kw if includes_path else None,
     )
 
 
@@ -80,7 +80,7 @@ def from_ensemble(
     correction at the horizon is applied to the path in proportion to the lead time.
     """
     levels = published_model.quantile_levels or ()
-    corrected_path_kw: list[list[float]] | None = None
+    corrected_path_kw: NDArray[np.float64] | None = None
     powers_kw = published.kw
     if path_kw is not None:
         forecast_range = ensemble.forecast_range
@@ -90,14 +90,13 @@ def from_ensemble(
         np.minimum(np.maximum(path, forecast_range.low_kw, out=path), forecast_range.high_kw, out=path)
     powers_kw = _rounded(powers_kw.astype(np.float32))
     if path_kw is not None:
-        path = powers_kw[:, _N_POWERS:]
-        path[:, -1] = powers_kw[:, 0]
-        corrected_path_kw = path.tolist()
+        corrected_path_kw = powers_kw[:, _N_POWERS:]
+        corrected_path_kw[:, -1] = powers_kw[:, 0]
     mean_kw, median_kw, lower_kw, upper_kw = powers_kw[:, :_N_POWERS].T.tolist()
     shares = None
     if ensemble.options.combines:
         weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
-        shares = Shares(ensemble.members, weights.tolist())
+        shares = Shares(ensemble.members, weights)
     return Forecasts(
         published_model,
         issued_at_ms,

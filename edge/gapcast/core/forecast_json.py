@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from gapcast.compiled.functions import load_function
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_layout import Layout, form_of, layout_of
@@ -36,9 +38,9 @@ class ForecastEncoder:
             content = bytes(written.content)
             yield from (content[begin:end] for begin, end in written.bounds.tolist())
             return
-        columns = [column(forecasts) or () for column in layout.scalars]
+        columns = [column(forecasts) for column in layout.scalars]
         for compound in layout.compounds:
-            columns += zip(*(compound(forecasts) or ()), strict=True)
+            columns += np.transpose(compound(forecasts)).tolist()
         if layout.is_dense(forecasts):
             for row in zip(*columns, strict=True):
                 yield (layout.template % row).encode()
@@ -81,14 +83,14 @@ class ForecastEncoder:
         n = len(forecasts)
         texts: list[str] = []
         for column in layout.texts:
-            texts += column(forecasts) or ()
+            texts += column(forecasts)
         values = rows.values(n)
         if n == 1:  # one assignment takes less time than one for each column
             numbers: list[float] = []
             for column in layout.numbers:
-                numbers += column(forecasts) or ()
+                numbers += column(forecasts)
             for column in layout.compounds:
-                numbers += (column(forecasts) or ((),))[0]
+                numbers += column(forecasts)[0].tolist()
             values[0] = numbers
         else:
             at = 0
@@ -96,9 +98,9 @@ class ForecastEncoder:
                 values[:, at] = column(forecasts)
                 at += 1
             for column in layout.compounds:
-                block = column(forecasts) or ((),)
-                values[:, at : at + len(block[0])] = block
-                at += len(block[0])
+                block = column(forecasts)
+                values[:, at : at + block.shape[1]] = block
+                at += block.shape[1]
         return rows.write(texts, n, expiry_s, packet_ids)
 
 

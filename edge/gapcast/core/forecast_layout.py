@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from gapcast.core.forecast import SHARE_DECIMALS, Forecasts
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 from gapcast.core.json_rows import JsonForm, SlotKind
 
-Column = Callable[[Forecasts], Sequence[Any] | None]
+#: Returns a column of a batch that has it: a list, or an array of the values of a list or map.
+Column = Callable[[Forecasts], Any]
 #: Fields whose value is a list or a map of several numbers.
 _COMPOUND = (FieldType.NUMBERS, FieldType.WEIGHTS)
 _KINDS = {
