@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing
-from gapcast.mqtt.frames import Acknowledgement, Publication, Splitter, as_duplicate, encode_puback, encode_publish
+from gapcast.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_puback, encode_publish
+from gapcast.mqtt.splitter import Splitter
 
 
 def forecast(number: int = 0) -> Outgoing:

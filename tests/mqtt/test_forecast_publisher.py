@@ -15,8 +15,9 @@ from gapcast.core.window import WindowSpec
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
-from gapcast.mqtt.frames import Acknowledgement, Publication, Splitter
+from gapcast.mqtt.frames import Acknowledgement, Publication
 from gapcast.mqtt.session import Session
+from gapcast.mqtt.splitter import Splitter
 from gapcast.mqtt.topics import DeviceTopic
 
 MINUTE = 28_000_000
