@@ -34,13 +34,14 @@ struct json_rows {
     int64_t n_slots, n_texts, n_values, n_text_bytes, capacity;
     /* the first byte of a packet, or 0 for documents alone; whether it has properties (MQTT 5) */
     int64_t head, has_properties, n_before, n_topic;
+    /* texts of the batch, column by column, each with a zero at its end */
+    const uint8_t *texts;
     /* the form: what stands before each value and at the end, their ends [n_slots + 1], kinds of the values [n_slots];
        what stands before the first text in a topic, and after it */
     const uint8_t *constants;
     const int64_t *constant_ends;
     const uint8_t *kinds, *topic;
-    /* batch: texts, column by column, each with a zero at its end; values [N, n_values]; expiry, s [N]; packet ids [N] */
-    const uint8_t *texts;
+    /* batch: values [N, n_values], expiry, s [N], packet ids [N] */
     const double *values;
     const int64_t *expiry_s, *packet_ids;
     /* results, and where in them each document begins and ends [N, 2] */

@@ -162,6 +162,16 @@ def test_packets_beyond_a_length_byte_are_those_of_single_messages() -> None:
         assert bytes(packets.content) == encode_publish(b"x", b"x" + b"y" * n_bytes, 0, retain=False, properties=None)
 
 
+def test_packet_ids_are_those_of_their_batch_alone() -> None:
+    rows = rows_of((SlotKind.TEXT,), Packets(b"", b"", 0x30))
+    rows.values(3)
+    for n, ids in ((3, [7, 8, 9]), (1, []), (3, []), (2, [5, 6])):
+        packets = rows.write(["x"] * n, n, packet_ids=ids)
+        assert packets is not None
+        single = (encode_publish(b"x", b"x", one, retain=False, properties=None) for one in ids or [0] * n)
+        assert bytes(packets.content) == b"".join(single)
+
+
 def test_packet_with_a_topic_that_mqtt_cannot_have_is_left_to_python() -> None:
     rows = rows_of((SlotKind.TEXT,), Packets(b"a" * 65_535, b"", 0x30))
     assert rows.write(["x"], 1) is None

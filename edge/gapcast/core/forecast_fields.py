@@ -63,6 +63,8 @@ class ForecastField:
 def _labels(forecasts: Forecasts, ahead_min: int) -> list[str]:
     """Return the times of ``ahead_min`` minutes after those of the newest readings; in a stream most are equal."""
     minutes = forecasts.observed_minutes
+    if len(minutes) == 1:
+        return [minute_label(minutes[0] + ahead_min)]
     labels = {minute: minute_label(minute + ahead_min) for minute in set(minutes)}
     return [labels[minute] for minute in minutes]
 

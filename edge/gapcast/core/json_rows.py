@@ -25,7 +25,7 @@ _SIZES = (
 )  # fmt: skip
 _POINTERS: dict[str, Any] = {
     "constants": ctypes.c_uint8, "constant_ends": ctypes.c_int64, "kinds": ctypes.c_uint8, "topic": ctypes.c_uint8,
-    "texts": ctypes.c_uint8, "values": ctypes.c_double, "expiry_s": ctypes.c_int64, "packet_ids": ctypes.c_int64,
+    "values": ctypes.c_double, "expiry_s": ctypes.c_int64, "packet_ids": ctypes.c_int64,
     "out": ctypes.c_uint8, "bounds": ctypes.c_int64,
 }  # fmt: skip
 I64 = NDArray[np.int64]
@@ -70,6 +70,7 @@ class JsonRowsStruct(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in _SIZES),
+        ("texts", ctypes.c_char_p),
         *((name, ctypes.POINTER(kind)) for name, kind in _POINTERS.items()),
     ]
 
@@ -98,7 +99,8 @@ class JsonRows:
         }
         set_pointers(struct, **self._form)
         self._capacity = 0
-        self._texts = self._out = _bytes_of(b"")
+        self._has_ids = False
+        self._out = _bytes_of(b"")
         self._allocate(1)
 
     def values(self, n: int) -> NDArray[np.float64]:
@@ -117,10 +119,7 @@ class JsonRows:
         """
         content = ("\0".join(texts) + "\0").encode() if texts else b""
         n_bytes, struct = len(content), self._struct
-        if n_bytes > len(self._texts):
-            self._texts = np.zeros(2 * n_bytes, dtype=np.uint8)
-            set_pointers(struct, texts=self._texts)
-        self._texts.data[:n_bytes] = content
+        struct.texts = content  # the structure holds the bytes
         n_out = n * (self._n_constant + _VALUE_BYTES * self._n_values + _PACKET_BYTES) + 2 * n_bytes
         if n_out > len(self._out):
             self._out = np.zeros(n_out, dtype=np.uint8)
@@ -129,7 +128,10 @@ class JsonRows:
         struct.has_properties = bool(expiry_s)
         if expiry_s:
             self._expiry_s[:n] = expiry_s
-        self._packet_ids[:n] = packet_ids or 0
+        if packet_ids or self._has_ids:
+            self._packet_ids[...] = 0
+            self._packet_ids[: len(packet_ids)] = packet_ids
+            self._has_ids = bool(packet_ids)
         struct.n_text_bytes = n_bytes
         n_written = self._function(self._address, n)
         return None if n_written < 0 else WrittenRows(self._out.data[:n_written], self._bounds[:n])
