@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.compiled.functions import load_function
 from gapcast.core.forecast import Forecasts
-from gapcast.core.forecast_layout import Layout, form_of, layout_of
+from gapcast.core.forecast_layout import ForecastLayout, form_of, layout_of
 from gapcast.core.json_rows import JsonRows, Packets, WrittenRows
 
 
@@ -24,7 +24,7 @@ class ForecastEncoder:
         self._packets = packets
         self._function = load_function("gapcast_json_rows")
         self._form: tuple[object, ...] | None = None
-        self._layout: Layout | None = None
+        self._layout: ForecastLayout | None = None
         #: Of the last form: documents alone (False), packets (True).
         self._rows: dict[bool, JsonRows] = {}
 
@@ -57,7 +57,7 @@ class ForecastEncoder:
         """
         return self._written(self._layout_of(forecasts), forecasts, expiry_s, packet_ids, are_packets=True)
 
-    def _layout_of(self, forecasts: Forecasts) -> Layout:
+    def _layout_of(self, forecasts: Forecasts) -> ForecastLayout:
         form = form_of(forecasts)
         if self._layout is None or form != self._form:
             self._form, self._layout = form, layout_of(forecasts)
@@ -66,7 +66,7 @@ class ForecastEncoder:
 
     def _written(
         self,
-        layout: Layout,
+        layout: ForecastLayout,
         forecasts: Forecasts,
         expiry_s: Sequence[int],
         packet_ids: Sequence[int],
@@ -104,7 +104,7 @@ class ForecastEncoder:
         return rows.write(texts, n, expiry_s, packet_ids)
 
 
-def _ends(layout: Layout, forecasts: Forecasts) -> Iterator[str]:
+def _ends(layout: ForecastLayout, forecasts: Forecasts) -> Iterator[str]:
     """Yield the end of each forecast: the fields that not all of them have, and the brace."""
     columns = [(name, column(forecasts)) for name, column in layout.sparse]
     for i in range(len(forecasts)):

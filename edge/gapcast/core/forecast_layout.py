@@ -26,7 +26,7 @@ _CONVERSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ForecastLayout:
     """A form, the same as a template for Python, and the columns that fill both.
 
     ``scalars`` have one value in each forecast; they are ``texts`` and ``numbers``. ``compounds``, which follow, have
@@ -59,7 +59,7 @@ def form_of(forecasts: Forecasts) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def layout_of(forecasts: Forecasts) -> Layout:
+def layout_of(forecasts: Forecasts) -> ForecastLayout:
     """Return the layout of ``forecasts``, at least one."""
     constants, kinds = ["{"], list[SlotKind]()
     texts, numbers, scalars, compounds = list[Column](), list[Column](), list[Column](), list[Column]()
@@ -86,7 +86,7 @@ def layout_of(forecasts: Forecasts) -> Layout:
     sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
     form = JsonForm(tuple(constants), tuple(kinds))
     columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
-    return Layout(form, _template_of(form), *columns, sparse)
+    return ForecastLayout(form, _template_of(form), *columns, sparse)
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:
