@@ -23,9 +23,10 @@ from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.frames import Publication, Splitter
+from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.link import IntakeOptions, MqttLink
 from gapcast.mqtt.session import Session
+from gapcast.mqtt.splitter import Splitter
 from gapcast.mqtt.topics import DeviceTopic, Topics, gateway_topic
 from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
@@ -58,7 +59,7 @@ class MemoryConnection(Connection):
                 if isinstance(packet, Publication):
                     self._on_publication(packet)
 
-    def write(self, packet: bytes) -> None:
+    def write(self, packet: bytes | memoryview) -> None:
         """Count the bytes of a packet."""
         self.n_bytes_written += len(packet)
 

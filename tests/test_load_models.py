@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -15,6 +16,8 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, ShardError
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.reading import Reading
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
@@ -70,6 +73,22 @@ def test_members_are_optional_models_only_if_named(tmp_path: Path) -> None:
     for forecast in ({"experts": ["linear"]}, {"model": "linear"}):
         models = load_models(settings(tmp_path, forecast=forecast))
         assert {model.name for model in (models.primary, *models.others)} == {"linear", "lstm-5-3"}
+
+
+def test_state_with_an_optional_member_continues_without_it() -> None:
+    wide = settings(forecast={"experts": ["linear", "lstm-5-3"]})
+    before, after = engine_of(wide, load_models(wide)), engine_of(settings(), load_models(settings()))
+    for minute in range(40):
+        before.forecast(before.accept([Reading("home", 21_476_160 + minute, 0.3 + minute % 7 / 10)]), 5)
+        before.learn()
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert before.ensemble is not None
+    assert after.ensemble is not None
+    learned, kept = before.ensemble.columns([0]), after.ensemble.columns([0])
+    assert kept["experts"].tolist() == ["lstm", "lstm-5-3", LEARNED, PERSISTENCE]
+    np.testing.assert_array_equal(kept["seen"], learned["seen"])
+    places = [learned["experts"].tolist().index(name) for name in kept["experts"].tolist()]
+    np.testing.assert_array_equal(kept["memory"], learned["memory"][..., places])
 
 
 def test_members_installed_over_an_optional_model_join(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import gapcast.core.forecast
-import gapcast.core.forecast_json
+import gapcast.core.forecast_layout
 from gapcast.core.forecast import DECIMALS, Forecasts, Shares
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 from gapcast.core.forecast_json import ForecastEncoder
@@ -41,8 +42,8 @@ def forecasts(*, complete: bool) -> Forecasts:
         median_kw=[1.5, 2.5],
         lower_kw=[1.0, 2.0],
         upper_kw=[2.0, 4.0],
-        path_kw=[[1.2, 1.6], [2.2, 2.6]],
-        shares=Shares(("lstm", "persistence"), [[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]]),
+        path_kw=np.array([[1.2, 1.6], [2.2, 2.6]]),
+        shares=Shares(("lstm", "persistence"), np.array([[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]], "f4")),
         uncontrolled_kw=[0.6, 0.1],
         planned_kw=[1.0, 2.5],
     )
@@ -88,7 +89,7 @@ def test_rest_schema_has_the_declared_fields() -> None:
 def test_added_field_reaches_document_and_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     place = [field.name for field in FIELDS].index("level")
     fields = (*FIELDS[:place], WIDTH, *FIELDS[place:])
-    for module in (gapcast.core.forecast, gapcast.core.forecast_json):
+    for module in (gapcast.core.forecast, gapcast.core.forecast_layout):
         monkeypatch.setattr(module, "FIELDS", fields)
     made = forecasts(complete=True)
     sent = [json.loads(payload) for payload in ForecastEncoder().encode(made)]

@@ -19,10 +19,18 @@ MEDIAN, LOWER, UPPER, FIRST_MEAN = range(4)
 def columns() -> tuple[np.ndarray, ...]:
     """The stored columns of one forecast."""
     latest = Latest(2, NAMES)
-    shares = Shares(NAMES, [[0.75, 0.25, 0.5, 0.5]])
+    shares = Shares(NAMES, np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32))
     quantiles_kw = [1.5], [1.0], [2.0]
     made = Forecasts(
-        MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], *quantiles_kw, path_kw=[[1.2, 1.6]], shares=shares
+        MODEL,
+        1_700_000_000_000,
+        ["a"],
+        [28_000_000],
+        [30],
+        [1.6],
+        *quantiles_kw,
+        path_kw=np.array([[1.2, 1.6]]),
+        shares=shares,
     )
     latest.store_forecasts([0], made)
     assert latest.read(0, "a", MODEL) == made[0]
@@ -65,7 +73,7 @@ def test_latest_without_a_forecast_is_none() -> None:
 @pytest.mark.parametrize("has_path", [False, True])
 def test_latest_single_forecast_is_stored_as_among_others(has_quantiles: bool, has_path: bool) -> None:
     median_kw, lower_kw, upper_kw = ([1.5], [1.0], [2.0]) if has_quantiles else (None, None, None)
-    path_kw = [[1.2, 1.6]] if has_path else None
+    path_kw = np.array([[1.2, 1.6]]) if has_path else None
     made = Forecasts(MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], median_kw, lower_kw, upper_kw, path_kw)
     alone, among = (Latest(2 if has_path else 1) for _ in range(2))
     alone.store_forecasts([3], made)

@@ -9,16 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from gapcast.json_input import JsonError, decode_json
-from gapcast.mqtt.frames import (
-    MAX_PAYLOAD,
-    Acknowledgement,
-    Other,
-    ProtocolError,
-    Publication,
-    Splitter,
-    encode_puback,
-    encode_publish,
-)
+from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_puback, encode_publish
 from gapcast.mqtt.properties import (
     MAX_FORWARDED_BYTES,
     content_type,
@@ -26,6 +17,7 @@ from gapcast.mqtt.properties import (
     properties_in,
     response_topic_in,
 )
+from gapcast.mqtt.splitter import ProtocolError, Splitter
 from tests.fuzz.target import Target
 
 Packet = Publication | Acknowledgement | Other

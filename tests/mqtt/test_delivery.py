@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing
-from gapcast.mqtt.frames import Acknowledgement, Publication, Splitter, as_duplicate, encode_puback, encode_publish
+from gapcast.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_puback, encode_publish
+from gapcast.mqtt.splitter import Splitter
 
 
 def forecast(number: int = 0) -> Outgoing:
@@ -65,6 +66,18 @@ class Broker(RuleBasedStateMachine):
         self.unconfirmed[packet_id] = message.payload
         if for_a_reading and self.online:
             self.settle(packet_id)
+
+    @rule(n=st.integers(1, 4))
+    def forecasts_in_one_piece(self, n: int) -> None:
+        if not self.delivery.sends_at_once(n):
+            return
+        messages = {}
+        for packet_id in self.delivery.next_ids(n):
+            self.n_forecasts += 1
+            messages[packet_id] = forecast(self.n_forecasts)
+            self.hear(encode(packet_id, messages[packet_id], again=False))
+        self.delivery.add_sent(messages)
+        self.unconfirmed |= {packet_id: message.payload for packet_id, message in messages.items()}
 
     @precondition(lambda self: self.online)
     @rule(data=st.data())

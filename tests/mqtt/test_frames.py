@@ -19,15 +19,14 @@ from gapcast.mqtt.frames import (
     MAX_PAYLOAD,
     Acknowledgement,
     Other,
-    ProtocolError,
     Publication,
-    Splitter,
     as_duplicate,
     encode_length,
     encode_properties,
     encode_puback,
     encode_publish,
 )
+from gapcast.mqtt.splitter import ProtocolError, Splitter
 
 Packet = Publication | Acknowledgement | Other
 MAX_LENGTH = 268_435_455

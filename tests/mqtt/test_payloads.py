@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -252,10 +253,11 @@ def forecasts(draw: st.DrawFn) -> Forecasts:
     median, lower, upper = (column(KW) if draw(st.booleans()) else None for _ in range(3))
     model = draw(models)
     n_leads = len(model.lead_times_min)
-    paths = column(st.lists(KW, min_size=n_leads, max_size=n_leads)) if n_leads > 1 else None
+    paths = column(st.lists(KW, min_size=n_leads, max_size=n_leads))
+    path_kw = np.array(paths).reshape(n, n_leads) if n_leads > 1 else None
     return Forecasts(
         model, draw(st.integers(0, LATEST_MS)), column(DEVICES), column(MINUTES), column(st.integers(2, 100)),
-        column(KW), median, lower, upper, paths,
+        column(KW), median, lower, upper, path_kw,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, ProtocolError, Publication, Splitter, encode_length
+from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_length
 from gapcast.mqtt.session import Session
+from gapcast.mqtt.splitter import ProtocolError, Splitter
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire, WireBroker

@@ -32,20 +32,21 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
     filled: list[int] = []
     planned: dict[int, PlannedPart] = {}
     billing: dict[int, WindowState] = {}
-    trackers, billed = plans.trackers, buffers.billing
+    trackers, billed, n_kept = plans.trackers, buffers.billing, history.max_devices
+    accept, stream_of, copy_stream = buffers.accept, buffers.stream, buffers.copy_stream
     for reading in readings:
         try:
             if failures:
                 require_sound(reading.device, readings, failures)
-            status = buffers.accept(reading)
+            status = accept(reading)
             if status is ReadingStatus.READY or status is ReadingStatus.FIRST:
-                row = buffers.row(reading.device)
-                if row < history.max_devices:
-                    history.record_reading(buffers.stream(reading.device))
+                row = (stream := stream_of(reading.device)).row
+                if row < n_kept:
+                    history.record_reading(stream)
                 if status is ReadingStatus.READY:
                     if reading.is_filled:
                         filled.append(len(devices))
-                    n_real = buffers.copy_window(reading.device, windows[len(devices)])
+                    n_real = copy_stream(stream, windows[len(devices)])
                     if trackers and reading.device in trackers:
                         window_kw = power_of_window(windows[len(devices)])
                         part = plans.observe(reading.device, reading.minute, window_kw)

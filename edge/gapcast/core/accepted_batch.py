@@ -34,7 +34,7 @@ _NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.INCOMPL
 _ENTERED = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AcceptedBatch:
     """The results of a batch of readings, and the windows to forecast.
 
@@ -47,7 +47,8 @@ class AcceptedBatch:
     ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
     ``planned`` is the planned power of windows with announced loads, by index: the windows are without it.
     ``billing`` is the running billing window after the newest reading of windows of devices with a demand, by index;
-    ``closed`` are the billing windows that the batch closed.
+    ``closed`` are the billing windows that the batch closed. Not to be changed; it is not frozen because that doubles
+    the time to create it, and there is one for each reading that arrives alone.
     """
 
     statuses: list[ReadingStatus]

@@ -100,6 +100,7 @@ class Buffers:
         self._window_bits = (1 << spec.context) - 1
         self._extra = tuple(channels[1:])
         self._no_submeters = (math.nan,) * len(of_submeters)
+        self._has_power_alone = len(self.channels) == 1
         self._submeter_keys = {
             device: tuple(map(measured_name, names)) for device, names in self.submeters.items() if names
         }
@@ -152,7 +153,10 @@ class Buffers:
 
     def copy_window(self, device: str, out: F32) -> int:
         """Copy the device's window into ``out``, which has its shape; return the number of real readings in it."""
-        stream = self._streams[device]
+        return self.copy_stream(self._streams[device], out)
+
+    def copy_stream(self, stream: Stream, out: F32) -> int:
+        """Copy the window of ``stream``, as :meth:`copy_window` does."""
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         if stream.filled:
             return self.count_observed(stream)
@@ -249,14 +253,15 @@ class Buffers:
 
     def _append(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
         stream.late_run = None
-        self._discard_held(stream)
+        if stream.held is not None:
+            self._discard_held(stream)
         n_missing = ahead_min - 1
         if n_missing > MAX_FILL_MIN:
             return self._restart(stream, reading)
         if stream.end + ahead_min > self._width:
             self._move_back(stream)
         end = stream.end
-        values = self._values_of(reading)
+        values = reading.gap_kw if self._has_power_alone else self._values_of(reading)
         if n_missing:
             before = stream.block[stream.at, end - 1]
             stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
@@ -284,7 +289,7 @@ class Buffers:
             self.billing.add(stream.row, device, minute, gap_kw)
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
-        if not self._extra and not self._no_submeters:
+        if self._has_power_alone:
             return reading.gap_kw
         measured = reading.measured or {}
         values = reading.gap_kw, *(measured[name] for name in self._extra), *self._no_submeters

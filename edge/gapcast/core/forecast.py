@@ -6,16 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gapcast.core.forecast_fields import FIELDS
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.predictor import ModelIdentity
+from gapcast.core.window import F32
 
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
 LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
 #: Columns of :class:`Forecasts`, as :func:`joined` puts them one after the other.
 _COLUMNS = (
-    "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw",
+    "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw",
 )  # fmt: skip
 #: Columns that a part has only if one of its devices has a plan.
 _SPARSE_COLUMNS = ("uncontrolled_kw", "planned_kw")
@@ -74,26 +78,27 @@ class Forecast:
 class Shares:
     """Ensemble weights in the forecasts of a batch, of E members called ``names``.
 
-    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N][2 E]``.
+    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``.
     """
 
     names: tuple[str, ...]
-    weights: Sequence[Sequence[float]]
+    weights: F32
 
     def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
         """Return the weights of the mean and of the median in the ``i``-th forecast, by member."""
-        weights, n = self.weights[i], len(self.names)
+        weights, n = self.weights[i].tolist(), len(self.names)
         rounded = [round(weight, SHARE_DECIMALS) for weight in weights]
         return dict(zip(self.names, rounded[:n], strict=True)), dict(zip(self.names, rounded[n:], strict=True))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forecasts:
     """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
     ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
     nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
-    of a device without one.
+    of a device without one. Not to be changed; it is not frozen because that doubles the time to create it, and there
+    is one for each reading that arrives alone.
     """
 
     model: ModelIdentity
@@ -105,7 +110,7 @@ class Forecasts:
     median_kw: list[float] | None = None
     lower_kw: list[float] | None = None
     upper_kw: list[float] | None = None
-    path_kw: list[list[float]] | None = None
+    path_kw: NDArray[np.float64] | None = None
     shares: Shares | None = None
     repairs: Repairs | None = None
     uncontrolled_kw: list[float | None] | None = None
@@ -131,7 +136,7 @@ class Forecasts:
             n_observed=self.n_observed[i],
             context=self.model.spec.context,
             issued_at_ms=self.issued_at_ms,
-            path_kw=None if self.path_kw is None else tuple(self.path_kw[i]),
+            path_kw=None if self.path_kw is None else tuple(self.path_kw[i].tolist()),
             experts=experts,
             median_experts=median_experts,
             uncontrolled_kw=None if self.uncontrolled_kw is None else self.uncontrolled_kw[i],
@@ -157,8 +162,10 @@ def joined(parts: Sequence[Forecasts]) -> Forecasts:
 
     shares = None
     if first.shares is not None:
-        weights = [weights for part in parts if part.shares is not None for weights in part.shares.weights]
+        weights = np.concatenate([part.shares.weights for part in parts if part.shares is not None])
         shares = Shares(first.shares.names, weights)
+    paths_kw = [part.path_kw for part in parts if part.path_kw is not None]
+    path_kw = np.concatenate(paths_kw) if paths_kw else None
     repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
     columns = {name: column(name) for name in _COLUMNS} | {name: sparse_column(name) for name in _SPARSE_COLUMNS}
-    return replace(first, shares=shares, repairs=repairs, **columns)
+    return replace(first, path_kw=path_kw, shares=shares, repairs=repairs, **columns)

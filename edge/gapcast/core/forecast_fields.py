@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.window import F32
 
 if TYPE_CHECKING:
     from gapcast.core.forecast import Forecast, Forecasts
@@ -40,33 +43,39 @@ class FieldType(Enum):
 class ForecastField:
     """One field: its name (with its unit), type and description, and where its value comes from.
 
-    ``value`` takes it from one forecast, ``column`` from a batch, ``[N]``. A field without ``column``, or whose
-    ``column`` returns None, is the same in all forecasts of one model. Lists and maps stand after all other fields.
-    ``is_nullable``: the value may be null. ``is_optional``: the field is absent if its value is None, in all forecasts
-    of a batch or in none. ``is_sparse``: it may be absent in some forecasts of a batch only; such fields are optional
-    numbers, and the last ones.
+    ``value`` takes it from one forecast, ``column`` from a batch, ``[N]``; of lists and maps an array ``[N, K]``. A
+    field without ``column``, or whose ``column`` returns None, is the same in all forecasts of one model. Lists and
+    maps stand after all other fields. ``is_nullable``: the value may be null. ``is_optional``: the field is absent if
+    its value is None, in all forecasts of a batch or in none. ``is_sparse``: it may be absent in some forecasts of a
+    batch only; such fields are optional numbers, and the last ones.
     """
 
     name: str
     type: FieldType
     description: str
     value: Callable[[Forecast], Any]
-    column: Callable[[Forecasts], Sequence[Any] | None] | None = None
+    column: Callable[[Forecasts], Sequence[Any] | NDArray[Any] | None] | None = None
     is_nullable: bool = False
     is_optional: bool = False
     is_sparse: bool = False
 
 
-def _target_labels(forecasts: Forecasts) -> list[str]:
-    horizon_min = forecasts.model.lead_times_min[-1]
-    return [minute_label(minute + horizon_min) for minute in forecasts.observed_minutes]
+def _labels(forecasts: Forecasts, ahead_min: int) -> list[str]:
+    """Return the times of ``ahead_min`` minutes after those of the newest readings; in a stream most are equal."""
+    minutes = forecasts.observed_minutes
+    if len(minutes) == 1:
+        return [minute_label(minutes[0] + ahead_min)]
+    labels = {minute: minute_label(minute + ahead_min) for minute in set(minutes)}
+    return [labels[minute] for minute in minutes]
 
 
-def _weights(forecasts: Forecasts, *, of_median: bool) -> list[Sequence[float]] | None:
-    """Return the weights of the mean or of the median of each forecast, ``[N][E]``."""
+def _weights(forecasts: Forecasts, *, of_median: bool) -> F32 | None:
+    """Return the weights of the mean or of the median of each forecast, ``[N, E]``."""
     shares = forecasts.shares
-    part = slice(None) if shares is None else slice(len(shares.names), None) if of_median else slice(len(shares.names))
-    return None if shares is None else [weights[part] for weights in shares.weights]
+    if shares is None:
+        return None
+    n_members = len(shares.names)
+    return shares.weights[:, n_members:] if of_median else shares.weights[:, :n_members]
 
 
 FIELDS: tuple[ForecastField, ...] = (
@@ -84,14 +93,14 @@ FIELDS: tuple[ForecastField, ...] = (
         FieldType.MINUTE,
         "minute of the newest reading used",
         lambda one: minute_label(one.observed_minute),
-        lambda batch: list(map(minute_label, batch.observed_minutes)),
+        lambda batch: _labels(batch, 0),
     ),
     ForecastField(
         "target_at",
         FieldType.MINUTE,
         "target minute of the forecast: `horizon_min` after `observed_at`",
         lambda one: minute_label(one.target_minute),
-        _target_labels,
+        lambda batch: _labels(batch, batch.model.lead_times_min[-1]),
     ),
     ForecastField(
         "issued_at",

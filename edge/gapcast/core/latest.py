@@ -67,7 +67,7 @@ class Latest:
     def _store_one(self, row: int, forecasts: Forecasts) -> None:
         """Store the only one of ``forecasts``: with scalars, which is faster for one."""
         quantiles_kw = (forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
-        means_kw = forecasts.gap_kw if forecasts.path_kw is None else forecasts.path_kw[0]
+        means_kw = forecasts.gap_kw if forecasts.path_kw is None else forecasts.path_kw[0].tolist()
         self._kw[row] = [*(math.nan if values is None else values[0] for values in quantiles_kw), *means_kw]
         self._when[row] = forecasts.observed_minutes[0], forecasts.issued_at_ms
         self._n_observed[row] = forecasts.n_observed[0]
@@ -118,7 +118,8 @@ class Latest:
         published_kw = stored_kw.astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
-        experts, median_experts = Shares(self._members, [shares]).of(0) if self._members else (None, None)
+        weights = Shares(self._members, self._shares[row : row + 1])
+        experts, median_experts = weights.of(0) if self._members else (None, None)
         uncontrolled_kw, planned_kw = self.planned.get(row, (None, None))
         return Forecast(
             device=device,

@@ -128,9 +128,9 @@ class Plans:
 
         columns: dict[str, Any] = {
             name: None if getattr(forecasts, name) is None else list(getattr(forecasts, name))
-            for name in ("gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw")
+            for name in ("gap_kw", "median_kw", "lower_kw", "upper_kw")
         }
-        path_kw = columns.pop("path_kw")
+        path_kw = None if forecasts.path_kw is None else forecasts.path_kw.copy()
         uncontrolled_kw: list[float | None] = [None] * len(forecasts)
         planned_kw: list[float | None] = [None] * len(forecasts)
         for i, part in planned.items():
@@ -141,7 +141,7 @@ class Plans:
                 if column is not None:
                     column[i] = total_kw(column[i], added_kw)
             if path_kw is not None:
-                path_kw[i] = [total_kw(kw, added) for kw, added in zip(path_kw[i], part.added_kw, strict=True)]
+                path_kw[i] = [total_kw(kw, added) for kw, added in zip(path_kw[i].tolist(), part.added_kw, strict=True)]
             self._record_issued(forecasts.devices[i], forecasts.observed_minutes[i], part)
         return replace(forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw)
 

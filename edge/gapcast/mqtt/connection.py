@@ -82,7 +82,7 @@ class Connection:
         """Whether there is a network connection, accepted by the broker or not."""
         return self._socket is not None
 
-    def write(self, packet: bytes) -> None:
+    def write(self, packet: bytes | memoryview) -> None:
         """Buffer a packet if there is a connection; :meth:`flush` or :meth:`serve` sends it."""
         if self._socket is not None:
             self._socket.write(packet)

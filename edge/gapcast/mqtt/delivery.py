@@ -64,6 +64,24 @@ class Delivery:
             self._waiting.append(packet_id)
         return packet_id
 
+    def sends_at_once(self, n: int) -> bool:
+        """Return whether the next ``n`` messages would be sent at once."""
+        return self._online and not self._waiting and len(self._unconfirmed) + n <= self.max_in_flight
+
+    def next_ids(self, n: int) -> list[int]:
+        """Return the packet identifiers that the next ``n`` messages will have."""
+        last_id = self._last_id
+        ids = [self._next_id() for _ in range(n)]
+        self._last_id = last_id
+        return ids
+
+    def add_sent(self, messages: dict[int, Outgoing]) -> None:
+        """Wait for the confirmations of ``messages``, which the caller sends, by their :meth:`next_ids`."""
+        self._unconfirmed.update(messages)
+        self._sent.update(messages)
+        if messages:
+            self._last_id = next(reversed(messages))
+
     def confirm(self, acknowledgement: Acknowledgement) -> None:
         """Record a confirmation, send the next messages, and acknowledge the readings that waited for it."""
         if acknowledgement.packet_id not in self._unconfirmed:

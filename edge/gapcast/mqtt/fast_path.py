@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gapcast.mqtt.frames import Acknowledgement, Other, ProtocolError, Publication, Splitter
+from gapcast.mqtt.frames import Acknowledgement, Other, Publication
+from gapcast.mqtt.splitter import ProtocolError, Splitter
 
 _READ_BYTES = 262_144
 #: Full reads per round, so that a peer that sends faster than packets are parsed cannot block the stream.
@@ -96,7 +97,7 @@ class FastPathSocket:
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True
 
-    def write(self, packet: bytes) -> None:
+    def write(self, packet: bytes | memoryview) -> None:
         """Buffer a packet for :meth:`flush`."""
         self._out += packet
 

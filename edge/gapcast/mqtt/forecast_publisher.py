@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
+from gapcast.core.json_rows import Packets
 from gapcast.core.reading import Reading
-from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.delivery import Outgoing
+from gapcast.mqtt.frames import PUBLISH, RETAIN, Publication
 from gapcast.mqtt.properties import forwarded_properties
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -21,9 +25,9 @@ class ForecastPublisher:
     def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
         """Publish over ``session`` on each device's ``topic``."""
         self._session = session
-        self._encoder = ForecastEncoder()
         self._retain = retain
         self._before, self._after = topic.before.encode(), topic.after.encode()
+        self._encoder = ForecastEncoder(Packets(self._before, self._after, PUBLISH | (retain and RETAIN)))
         #: Device and minute -> properties of their forecast, encoded.
         self._forwarded: dict[tuple[str, int], bytes] = {}
 
@@ -44,6 +48,9 @@ class ForecastPublisher:
         """
         if not len(forecasts):
             return []
+        ids = None if self._forwarded else self._session.next_ids(len(forecasts))
+        if ids is not None and self._publish_at_once(forecasts, ids):
+            return ids or [0] * len(forecasts)
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
@@ -56,6 +63,30 @@ class ForecastPublisher:
             expiry_s = expiry_of(minute, horizon_min, now_min)
             forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s, extra=extra))
         return forecast_ids
+
+    def _publish_at_once(self, forecasts: Forecasts, ids: Sequence[int]) -> bool:
+        """Send all ``forecasts`` in one piece, as the messages ``ids`` (none: QoS 0); return whether they were sent."""
+        session, before, after = self._session, self._before, self._after
+        has_properties = session.protocol == "5"
+        expiries_s = _expiries_of(forecasts) if ids or has_properties else []
+        packets = self._encoder.write_packets(forecasts, expiries_s if has_properties else (), ids)
+        if packets is None:
+            return False
+        messages: dict[int, Outgoing] = {}
+        for packet_id, device, (begin, end), expiry_s in zip(
+            ids, forecasts.devices, packets.bounds.tolist() if ids else (), expiries_s, strict=bool(ids)
+        ):
+            topic, payload = b"%b%b%b" % (before, device.encode(), after), bytes(packets.content[begin:end])
+            messages[packet_id] = Outgoing(topic, payload, self._retain, session.expires_s(expiry_s))
+        session.send_packets(packets.content, messages)
+        return True
+
+
+def _expiries_of(forecasts: Forecasts) -> list[int]:
+    """Return the message expiry of each of ``forecasts``, s; most are of the same minute."""
+    horizon_min, now_min = forecasts.model.lead_times_min[-1], forecasts.issued_at_ms / MINUTE_MS
+    expiries_s = {minute: expiry_of(minute, horizon_min, now_min) for minute in set(forecasts.observed_minutes)}
+    return [expiries_s[minute] for minute in forecasts.observed_minutes]
 
 
 def expiry_of(observed_minute: int, horizon_min: int, now_min: float) -> int:

@@ -1,32 +1,23 @@
-"""Encodes and decodes the two packets of the hot path, PUBLISH and PUBACK (MQTT 3.1.1 and 5.0, sections 3.3, 3.4).
+"""The two packets of the hot path, PUBLISH and PUBACK (MQTT 3.1.1 and 5.0, sections 3.3, 3.4), and their encoding.
 
 paho handles all other packets. These two are handled here because there are ten thousand of them a second: paho builds
-a dozen objects for each and scans its in-flight table on every PUBACK. A property test compares this decoder with
-paho's.
+a dozen objects for each and scans its in-flight table on every PUBACK. :mod:`gapcast.mqtt.splitter` decodes them.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 PUBLISH, PUBACK = 0x30, 0x40
-_DUP, _RETAIN = 0x08, 0x01
+#: Flags of a PUBLISH: retained, QoS 1, sent again.
+RETAIN, AT_LEAST_ONCE, DUP = 0x01, 0x02, 0x08
 _U16 = struct.Struct("!H")
 _MESSAGE_EXPIRY = struct.Struct("!BBI")
-_MAX_LENGTH_BYTES = 4
-_SHORT = "it ends within its own header"
 #: Reason codes from here on are refusals (MQTT 5.0, 2.4).
 REFUSED_FROM = 0x80
 #: Longer payloads are truncated to this, so that a giant message takes no memory.
 MAX_PAYLOAD = 65_536
-#: Properties longer than this are discarded; no other packet type is this long.
-_MAX_HEAD = 16 * MAX_PAYLOAD
-
-
-class ProtocolError(Exception):
-    """The peer sent bytes that are not MQTT; the connection is unusable."""
 
 
 class Publication(NamedTuple):
@@ -78,14 +69,14 @@ def encode_publish(topic: bytes, payload: bytes, packet_id: int, *, retain: bool
 
     ``properties`` are the encoded ones, with their length in front, for MQTT 5; None for 3.1.1.
     """
-    head = PUBLISH | (retain and _RETAIN) | (0x02 if packet_id else 0)
+    head = PUBLISH | (retain and RETAIN) | (AT_LEAST_ONCE if packet_id else 0)
     variable = _U16.pack(len(topic)) + topic + (_U16.pack(packet_id) if packet_id else b"") + (properties or b"")
     return b"%c%b%b%b" % (head, encode_length(len(variable) + len(payload)), variable, payload)
 
 
 def as_duplicate(publish: bytes) -> bytes:
     """Return a PUBLISH with its DUP flag set, as a retransmission requires."""
-    return bytes((publish[0] | _DUP,)) + publish[1:]
+    return bytes((publish[0] | DUP,)) + publish[1:]
 
 
 def encode_puback(packet_id: int) -> bytes:
@@ -105,145 +96,3 @@ def encode_properties(expiry_s: int | None, extra: bytes = b"") -> bytes:
         expiry = b"" if expiry_s is None else _MESSAGE_EXPIRY.pack(5, 2, expiry_s)[1:]
         return encode_length(len(expiry) + len(extra)) + expiry + extra
     return b"\x00" if expiry_s is None else _MESSAGE_EXPIRY.pack(5, 2, expiry_s)
-
-
-class Splitter:
-    """Splits the byte stream of one connection into packets, in whatever pieces it arrives."""
-
-    def __init__(self, *, mqtt5: bool) -> None:
-        self._mqtt5 = mqtt5
-        self._buffer = bytearray()
-        self._skip = 0  # bytes of an oversized payload still to be received
-        self._truncated: Publication | None = None
-
-    def __len__(self) -> int:
-        """Return the number of buffered bytes."""
-        return len(self._buffer)
-
-    def feed(self, received: bytes) -> None:
-        """Add received bytes."""
-        if self._skip:
-            n_skipped = min(self._skip, len(received))
-            self._skip -= n_skipped
-            received = received[n_skipped:]
-        self._buffer += received
-
-    def packets(self) -> Iterator[Publication | Acknowledgement | Other]:
-        """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT."""
-        buffer = self._buffer
-        at = 0
-        try:
-            while True:
-                if self._truncated is not None:
-                    if self._skip:
-                        return
-                    publication, self._truncated = self._truncated, None
-                    yield publication
-                header = self._header(at)
-                if header is None:
-                    return
-                body, end = header
-                if end > len(buffer):
-                    if not self._begin_truncation(at, body, end):
-                        return
-                    at = len(buffer)
-                    continue
-                start, at = at, end
-                kind = buffer[start] & 0xF0
-                if kind == PUBLISH:
-                    yield self._publication(buffer[start], body, end, end - body)
-                elif kind == PUBACK:
-                    if end - body < _U16.size:
-                        raise IndexError(_SHORT)
-                    reason = buffer[body + 2] if end - body > 2 else 0  # noqa: PLR2004 - after the packet id
-                    yield Acknowledgement(_U16.unpack_from(buffer, body)[0], reason)
-                else:
-                    yield Other(bytes(buffer[start:end]))
-        except (struct.error, IndexError) as error:
-            msg = f"malformed packet: {error}"
-            raise ProtocolError(msg) from error
-        finally:
-            del buffer[:at]
-
-    def _header(self, at: int) -> tuple[int, int] | None:
-        """Return where the body of the packet at ``at`` begins and ends, or None until that is received."""
-        buffer = self._buffer
-        n_body = shift = 0
-        for offset in range(at + 1, at + 1 + _MAX_LENGTH_BYTES):
-            if offset >= len(buffer):
-                return None
-            byte = buffer[offset]
-            n_body |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - no continuation bit
-                return offset + 1, offset + 1 + n_body
-            shift += 7
-        msg = "malformed packet: a remaining length of more than four bytes"
-        raise ProtocolError(msg)
-
-    def _publication(self, head: int, body: int, end: int, n_body: int) -> Publication:
-        buffer = self._buffer
-        after_topic = body + 2 + _U16.unpack_from(buffer, body)[0]
-        topic = buffer[body + 2 : after_topic].decode("utf-8", "replace")
-        packet_id = 0
-        at = after_topic
-        if head & 0x06:
-            packet_id = _U16.unpack_from(buffer, at)[0]
-            at += 2
-        properties = b""
-        if self._mqtt5:
-            n_properties = buffer[at]
-            at += 1
-            if n_properties >= 0x80:  # noqa: PLR2004 - a longer variable byte integer
-                at, n_properties = self._long_properties(at - 1)
-            if n_properties:
-                if at + n_properties > end:
-                    raise IndexError(_SHORT)
-                properties = bytes(buffer[at : at + n_properties])
-                at += n_properties
-        if at > end:
-            raise IndexError(_SHORT)
-        n_payload = body + n_body - at
-        payload = bytes(buffer[at : min(end, at + MAX_PAYLOAD)])
-        return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
-
-    def _without_properties(self, head: int, body: int, n_body: int) -> Publication:
-        """Return a PUBLISH with oversized properties, without them and without its payload."""
-        after_topic = body + 2 + _U16.unpack_from(self._buffer, body)[0]
-        topic = self._buffer[body + 2 : after_topic].decode("utf-8", "replace")
-        packet_id = _U16.unpack_from(self._buffer, after_topic)[0] if head & 0x06 else 0
-        return Publication(topic, b"", packet_id, bool(head & _DUP), bool(head & _RETAIN), b"", n_body)
-
-    def _long_properties(self, at: int) -> tuple[int, int]:
-        n_properties = 0
-        for shift in range(0, 7 * _MAX_LENGTH_BYTES, 7):
-            byte = self._buffer[at]
-            at += 1
-            n_properties |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - no continuation bit
-                return at, n_properties
-        msg = "malformed packet: a length of properties of more than four bytes"
-        raise ProtocolError(msg)
-
-    def _begin_truncation(self, at: int, body: int, end: int) -> bool:
-        """Parse the head of a giant PUBLISH once it is received, and skip the rest."""
-        buffer = self._buffer
-        if buffer[at] & 0xF0 != PUBLISH:
-            if end - body > _MAX_HEAD:
-                msg = f"a packet of type {buffer[at] >> 4} with {end - body} bytes"
-                raise ProtocolError(msg)
-            return False
-        if len(buffer) - body < 2 * MAX_PAYLOAD:
-            return False
-        try:
-            publication = self._publication(buffer[at], body, len(buffer), end - body)
-        except (IndexError, struct.error):  # its header is not complete yet
-            if len(buffer) - body < _MAX_HEAD:
-                return False
-            publication = self._without_properties(buffer[at], body, end - body)
-            self._truncated, self._skip = publication, end - len(buffer)
-            return True
-        if len(publication.payload) < MAX_PAYLOAD:  # the truncated payload is not complete yet
-            return False
-        self._truncated = publication
-        self._skip = end - len(buffer)
-        return True

@@ -134,12 +134,30 @@ class Session:
         ``expiry_s`` and ``extra`` (other properties, encoded) apply to MQTT 5 only.
         """
         if self._options.qos:
-            expires_s = None if expiry_s is None else self._connection.now[0] + expiry_s
+            expires_s = None if expiry_s is None else self.expires_s(expiry_s)
             return self._delivery.send(Outgoing(topic, payload, retain, expires_s, extra))
         if self._connection.connected:
             properties = encode_properties(expiry_s, extra) if self._connection.mqtt5 else None
             self._connection.write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
+
+    def next_ids(self, n: int) -> list[int] | None:
+        """Return the ids of the next ``n`` messages if :meth:`send_packets` may send them at once; none at QoS 0.
+
+        None if they would have to wait, or would not be sent: then :meth:`publish` each.
+        """
+        if not self._options.qos:
+            return [] if self._connection.connected else None
+        return self._delivery.next_ids(n) if self._delivery.sends_at_once(n) else None
+
+    def send_packets(self, packets: memoryview, messages: dict[int, Outgoing]) -> None:
+        """Send encoded PUBLISH packets; at QoS 1 they are those of ``messages`` by the ids of :meth:`next_ids`."""
+        self._connection.write(packets)
+        self._delivery.add_sent(messages)
+
+    def expires_s(self, expiry_s: int) -> float:
+        """Return when a message that is sent now expires, as :class:`.Outgoing` has it."""
+        return self._connection.now[0] + expiry_s
 
     def acknowledge_after(self, publication: Publication, message_id: int, batch: int = 0) -> None:
         """Acknowledge ``publication`` once ``message_id`` is confirmed and ``batch`` persisted (0: do not wait)."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gapcast.compiled.library import load_library
-from gapcast.core import forecast, forecast_range, window
-from gapcast.core.grid import DAY_MIN
+from gapcast.core import forecast, forecast_range, json_rows, window
 from gapcast.core.demand.demand_struct import DemandStruct
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import (
     boa_weights,
     compiled_step,
@@ -41,6 +41,7 @@ from gapcast.core.outlook import (
     reference_forecasts,
     scores,
 )
+from gapcast.mqtt.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
@@ -52,7 +53,10 @@ def bucket_numbers(period: int) -> list[int]:
 
 
 #: Constants of the C files that have no counterpart: how sums are ordered, and what follows from other constants.
-OF_C_ALONE = {"SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES"}
+OF_C_ALONE = {
+    "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
+    "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
+}  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
     ("ensemble.h", "N_BINS"): rls_features.N_BINS,
@@ -213,6 +217,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
         [
             "SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN",
             "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
+            "TEXT, INTEGER, NUMBER, WEIGHT",
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
             "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
             "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
@@ -224,6 +229,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
     columns = outlook.MEAN, outlook.LOWER, outlook.MEDIAN, outlook.UPPER, outlook.N_COLUMNS
     assert columns == (0, 1, 2, 3, 4)
     assert [online._SCALE, online._N_READINGS, online._LOWEST, online._NEWEST] == [0, 1, 2, 3]
+    assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT"]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
 
 
@@ -233,8 +239,15 @@ def test_native_enums_are_the_indices_of_python() -> None:
     [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_demand_step_bytes", DemandStruct)],
 )
 def test_step_struct_is_as_long_as_that_of_the_library(name: str, structure: type[ctypes.Structure]) -> None:
+@pytest.mark.parametrize(
+    ("function", "struct"),
+    [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct)],
+)
+def test_struct_is_as_long_as_that_of_the_library(function: str, struct: type[ctypes.Structure]) -> None:
     library = load_library()
     assert library is not None
     n_bytes = library[name]
+    n_bytes = library[function]
     n_bytes.restype = ctypes.c_int64
     assert n_bytes() == ctypes.sizeof(structure)
+    assert n_bytes() == ctypes.sizeof(struct)

@@ -1,0 +1,239 @@
+/* JSON documents of one form, a batch at a time, alone or each in the MQTT packet that publishes it.
+
+   The bytes are those of gapcast/core/forecast_json.py: numbers as Python's repr writes a float rounded to NUMBER_DECIMALS,
+   weights as "%.3f" does. A value that is not such a number cannot be written here: the function returns -1 then, and
+   Python writes the batch. */
+
+#include <math.h>
+#include <string.h>
+
+#include "gapcast.h"
+
+enum { TEXT, INTEGER, NUMBER, WEIGHT };
+
+#define NUMBER_SCALE 1e6
+#define NUMBER_DECIMALS 6
+#define WEIGHT_SCALE 1e3
+#define WEIGHT_DECIMALS 3
+/* Below it a rounded number has 15 significant digits at most: its shortest decimal form is that of the integer that it
+   was rounded to. */
+#define NUMBER_LIMIT 1e9
+#define WEIGHT_LIMIT 1e3
+#define INTEGER_LIMIT 1e15
+/* Smaller integers of NUMBER_SCALE have an exponent: Python's repr uses it below 1e-4. */
+#define WITH_EXPONENT 100
+#define MAX_DIGITS 32
+#define MAX_TEXTS 8
+/* Of a packet: the largest head, before the topic, the largest length, and the flag of QoS 1. */
+#define MAX_HEAD 5
+#define MAX_REMAINING 268435455
+#define AT_LEAST_ONCE 0x02
+
+struct json_rows {
+    /* sizes: values and texts of a row, bytes of the texts and of the result */
+    int64_t n_slots, n_texts, n_values, n_text_bytes, capacity;
+    /* the first byte of a packet, or 0 for documents alone; whether it has properties (MQTT 5) */
+    int64_t head, has_properties, n_before, n_topic;
+    /* texts of the batch, column by column, each with a zero at its end */
+    const uint8_t *texts;
+    /* the form: what stands before each value and at the end, their ends [n_slots + 1], kinds of the values [n_slots];
+       what stands before the first text in a topic, and after it */
+    const uint8_t *constants;
+    const int64_t *constant_ends;
+    const uint8_t *kinds, *topic;
+    /* batch: values [N, n_values], expiry, s [N], packet ids [N] */
+    const double *values;
+    const int64_t *expiry_s, *packet_ids;
+    /* results, and where in them each document begins and ends [N, 2] */
+    uint8_t *out;
+    int64_t *bounds;
+};
+
+struct writer {
+    uint8_t *at, *end;
+};
+
+static int put(struct writer *writer, const uint8_t *bytes, int64_t n)
+{
+    if (n > writer->end - writer->at)
+        return 0;
+    memcpy(writer->at, bytes, (size_t)n);
+    writer->at += n;
+    return 1;
+}
+
+/* Writes `magnitude` with `n_decimals` of its digits after the point into the end of `digits`; returns how many. */
+static int64_t write_digits(uint8_t *digits, uint64_t magnitude, int64_t n_decimals)
+{
+    int64_t at = MAX_DIGITS;
+    const int64_t point = MAX_DIGITS - n_decimals, before_point = n_decimals ? point - 1 : point;
+    while (magnitude || at >= before_point) {
+        digits[--at] = (uint8_t)('0' + magnitude % 10);
+        magnitude /= 10;
+        if (n_decimals && at == point)
+            digits[--at] = '.';
+    }
+    return MAX_DIGITS - at;
+}
+
+static int put_integer(struct writer *writer, double value)
+{
+    uint8_t digits[MAX_DIGITS];
+    if (!(value >= 0.0 && value < INTEGER_LIMIT) || value != floor(value))
+        return 0;
+    const int64_t n = write_digits(digits, (uint64_t)value, 0);
+    return put(writer, digits + MAX_DIGITS - n, n);
+}
+
+/* As "%.3f": the product is exact for a float32, and rint rounds a tie to even. */
+static int put_weight(struct writer *writer, double value)
+{
+    uint8_t digits[MAX_DIGITS];
+    if (!(value >= 0.0 && value < WEIGHT_LIMIT) || (value == 0.0 && signbit(value)) || value != (double)(float)value)
+        return 0;
+    const int64_t n = write_digits(digits, (uint64_t)rint(value * WEIGHT_SCALE), WEIGHT_DECIMALS);
+    return put(writer, digits + MAX_DIGITS - n, n);
+}
+
+/* As repr. A decimal number of 15 digits at most is the shortest that is read as its double, without its last zeros. */
+static int put_number(struct writer *writer, double value)
+{
+    uint8_t digits[MAX_DIGITS];
+    if (!(value > -NUMBER_LIMIT && value < NUMBER_LIMIT))
+        return 0;
+    const double scaled = rint(value * NUMBER_SCALE);
+    if (scaled / NUMBER_SCALE != value)
+        return 0;
+    uint64_t magnitude = (uint64_t)fabs(scaled);
+    if (signbit(value) && !put(writer, (const uint8_t *)"-", 1))
+        return 0;
+    if (magnitude && magnitude < WITH_EXPONENT) {
+        uint8_t small[] = "0.0e-06";
+        small[0] = (uint8_t)('0' + (magnitude < 10 ? magnitude : magnitude / 10));
+        small[2] = (uint8_t)('0' + magnitude % 10);
+        small[6] = magnitude < 10 ? '6' : '5';
+        if (magnitude > 10 && magnitude % 10)
+            return put(writer, small, 7);
+        return put(writer, small, 1) && put(writer, small + 3, 4);
+    }
+    int64_t n_decimals = NUMBER_DECIMALS;
+    while (n_decimals > 1 && magnitude % 10 == 0) {
+        magnitude /= 10;
+        n_decimals--;
+    }
+    const int64_t n = write_digits(digits, magnitude, n_decimals);
+    return put(writer, digits + MAX_DIGITS - n, n);
+}
+
+/* Writes the document of `row`; `texts` are the places of its texts, which are moved to those of the next row. */
+static int put_document(struct writer *writer, const struct json_rows *rows, int64_t row, const uint8_t **texts)
+{
+    const double *value = rows->values + row * rows->n_values;
+    int64_t begin = 0, i_text = 0;
+    for (int64_t slot = 0; slot <= rows->n_slots; slot++) {
+        const int64_t end = rows->constant_ends[slot];
+        if (!put(writer, rows->constants + begin, end - begin))
+            return 0;
+        begin = end;
+        if (slot == rows->n_slots)
+            return 1;
+        int is_written;
+        switch (rows->kinds[slot]) {
+        case TEXT: {
+            const int64_t n = (int64_t)strlen((const char *)texts[i_text]);
+            is_written = put(writer, texts[i_text], n);
+            texts[i_text++] += n + 1;
+            break;
+        }
+        case INTEGER:
+            is_written = put_integer(writer, *value++);
+            break;
+        case NUMBER:
+            is_written = put_number(writer, *value++);
+            break;
+        default:
+            is_written = put_weight(writer, *value++);
+        }
+        if (!is_written)
+            return 0;
+    }
+    return 1;
+}
+
+/* Writes what a packet has between its length and its payload: topic, packet id, and the message expiry (MQTT 5). */
+static int put_variable_header(struct writer *writer, const struct json_rows *rows, int64_t row, const uint8_t *text)
+{
+    const int64_t n_text = (int64_t)strlen((const char *)text), n_topic = rows->n_topic + n_text;
+    const int64_t packet_id = rows->packet_ids[row], expiry_s = rows->expiry_s[row];
+    const uint8_t length[] = {(uint8_t)(n_topic >> 8), (uint8_t)n_topic};
+    const uint8_t identifier[] = {(uint8_t)(packet_id >> 8), (uint8_t)packet_id};
+    const uint8_t properties[] = {5, 2, (uint8_t)(expiry_s >> 24), (uint8_t)(expiry_s >> 16), (uint8_t)(expiry_s >> 8),
+                                  (uint8_t)expiry_s};
+    return n_topic <= UINT16_MAX && put(writer, length, 2) && put(writer, rows->topic, rows->n_before) &&
+           put(writer, text, n_text) && put(writer, rows->topic + rows->n_before, rows->n_topic - rows->n_before) &&
+           put(writer, identifier, packet_id ? 2 : 0) && put(writer, properties, rows->has_properties ? 6 : 0);
+}
+
+/* Completes the packet whose variable header begins at `body`, MAX_HEAD bytes after it: moves it to its head. */
+static int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head)
+{
+    uint8_t first[MAX_HEAD];
+    int64_t n_body = writer->at - body, left = n_body, n = 0;
+    first[n++] = (uint8_t)head;
+    do {
+        first[n++] = (uint8_t)((left & 0x7F) | (left > 0x7F ? 0x80 : 0));
+        left >>= 7;
+    } while (left);
+    memcpy(body - MAX_HEAD, first, (size_t)n);
+    memmove(body - MAX_HEAD + n, body, (size_t)n_body);
+    writer->at -= MAX_HEAD - n;
+    return MAX_HEAD - n;
+}
+
+/* Finds the place of each text of the first row, and checks that there are `n` of each column; returns whether so. */
+static int find_texts(const struct json_rows *rows, int64_t n, const uint8_t **texts)
+{
+    const uint8_t *at = rows->texts, *end = rows->texts + rows->n_text_bytes;
+    for (int64_t i = 0; i < rows->n_texts * n; i++) {
+        if (i % n == 0)
+            texts[i / n] = at;
+        const uint8_t *zero = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
+        if (!zero)
+            return 0;
+        at = zero + 1;
+    }
+    return at == end;
+}
+
+/* The length of the structure, with which Python's is compared. */
+EXPORT int64_t gapcast_json_rows_bytes(void) { return (int64_t)sizeof(struct json_rows); }
+
+/* Writes `n` documents or packets; returns their bytes, or -1. */
+EXPORT int64_t gapcast_json_rows(struct json_rows *rows, int64_t n)
+{
+    const uint8_t *texts[MAX_TEXTS];
+    struct writer writer = {rows->out, rows->out + rows->capacity};
+    if (rows->n_texts > MAX_TEXTS || !find_texts(rows, n, texts))
+        return -1;
+    for (int64_t row = 0; row < n; row++) {
+        uint8_t *body = writer.at + MAX_HEAD;
+        if (rows->head) {
+            if (writer.end - writer.at < MAX_HEAD)
+                return -1;
+            writer.at = body;
+            if (!put_variable_header(&writer, rows, row, texts[0]))
+                return -1;
+        }
+        int64_t begin = writer.at - rows->out;
+        if (!put_document(&writer, rows, row, texts))
+            return -1;
+        if (rows->head) {
+            if (writer.at - body > MAX_REMAINING)
+                return -1;
+            begin -= close_packet(&writer, body, rows->head | (rows->packet_ids[row] ? AT_LEAST_ONCE : 0));
+        }
+        rows->bounds[2 * row] = begin;
+        rows->bounds[2 * row + 1] = writer.at - rows->out;
+    }
+    return writer.at - rows->out;
+}

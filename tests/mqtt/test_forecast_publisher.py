@@ -1,0 +1,132 @@
+"""Forecasts on the wire: in one piece, the same bytes as message by message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+
+from gapcast.core.forecast import Forecasts
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.predictor import PublishedModel
+from gapcast.core.reading import Reading
+from gapcast.core.window import WindowSpec
+from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.connection import Connection, ConnectionCallbacks
+from gapcast.mqtt.forecast_publisher import ForecastPublisher
+from gapcast.mqtt.frames import Acknowledgement, Publication
+from gapcast.mqtt.session import Session
+from gapcast.mqtt.splitter import Splitter
+from gapcast.mqtt.topics import DeviceTopic
+
+MINUTE = 28_000_000
+MODEL = PublishedModel("blend", "1", WindowSpec(180), (1, 5), None)
+Protocol = Literal["5", "3.1.1"]
+
+
+class RecordingConnection(Connection):
+    """An open connection that records what is written."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        nothing = ConnectionCallbacks(lambda _: None, lambda: None, lambda: None, lambda _: None, lambda _: None)
+        super().__init__(options, nothing)
+        self.connected, self.now, self.pieces = True, (100.0, 0), list[bytes]()
+
+    def write(self, packet: bytes | memoryview) -> None:
+        self.pieces.append(bytes(packet))
+
+    @property
+    def publications(self) -> list[Publication]:
+        """What was sent."""
+        splitter = Splitter(mqtt5=self.mqtt5)
+        splitter.feed(b"".join(self.pieces))
+        return [one for one in splitter.packets() if isinstance(one, Publication)]
+
+
+class Sender:
+    """A publisher, its session, and the connection that records."""
+
+    def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
+        options = SessionOptions("bench", "status", (), qos=qos, protocol=protocol, announce=False)
+        self.session = Session(options)
+        self.connection = RecordingConnection(options)
+        self.session._connection = self.connection
+        self.session._delivery._write = self.connection.write
+        self.session._delivery.connected(max_in_flight)
+        topic = DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
+        self.publisher = ForecastPublisher(self.session, topic, retain=True)
+        if not compiled:
+            self.publisher._encoder._function = None
+
+
+def forecasts(age_min: float = 0.5) -> Forecasts:
+    minutes = [MINUTE, MINUTE, MINUTE - 1]
+    issued_at_ms = int((MINUTE + age_min) * MINUTE_MS)
+    return Forecasts(MODEL, issued_at_ms, ["home", "a.b", "c"], minutes, [2, 3, 180], [1.5, 0.000012, -3.0])
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_batch_in_one_piece_has_the_bytes_of_single_messages(qos: int, protocol: Protocol) -> None:
+    at_once, single = Sender(qos, protocol), Sender(qos, protocol, compiled=False)
+    for age_min in (0.5, 4.5, 9_000.0):
+        ids = at_once.publisher.publish(forecasts(age_min))
+        assert [one > 0 for one in ids] == [qos > 0] * 3
+        assert single.publisher.publish(forecasts(age_min)) == ids
+    assert len(at_once.connection.pieces) == 3
+    assert len(single.connection.pieces) == 9
+    assert b"".join(at_once.connection.pieces) == b"".join(single.connection.pieces)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_batch_in_one_piece_is_sent_again_as_single_messages_are(protocol: Protocol) -> None:
+    at_once, single = Sender(1, protocol), Sender(1, protocol, compiled=False)
+    for sender in (at_once, single):
+        ids = sender.publisher.publish(forecasts())
+        sender.session._delivery.confirm(Acknowledgement(ids[1], 0))
+        sender.connection.pieces.clear()
+        sender.connection.now = (130.0, 0)
+        sender.session._delivery.connected(20)
+    assert at_once.connection.pieces == single.connection.pieces
+    assert [one.redelivered for one in at_once.connection.publications] == [True, True]
+    assert [one.topic for one in at_once.connection.publications] == ["gap/home/forecast", "gap/c/forecast"]
+
+
+def test_batch_beyond_what_may_be_in_flight_waits_for_confirmations() -> None:
+    sender = Sender(1, "5", max_in_flight=2)
+    ids = sender.publisher.publish(forecasts())
+    assert [one.packet_id for one in sender.connection.publications] == ids[:2]
+    sender.session._delivery.confirm(Acknowledgement(ids[0], 0))
+    assert [one.packet_id for one in sender.connection.publications] == ids
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_forwarded_properties_are_sent_with_their_forecast(qos: int) -> None:
+    sender = Sender(qos, "5")
+    correlation = bytes.fromhex("09 0002 6162")
+    publication = Publication("gap/home/reading", b"", 0, False, False, correlation, 0)
+    sender.publisher.attach_properties(Reading("home", MINUTE, 1.0), publication)
+    sender.publisher.publish(forecasts())
+    assert [correlation in one.properties for one in sender.connection.publications] == [True, False, False]
+
+
+def test_forecasts_at_qos_0_are_dropped_without_a_connection() -> None:
+    sender = Sender(0, "5")
+    sender.connection.connected = False
+    assert sender.publisher.publish(forecasts()) == [0, 0, 0]
+    assert sender.connection.pieces == []
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_forecasts_with_plans_are_sent_one_by_one(qos: int) -> None:
+    sender = Sender(qos, "5")
+    sender.publisher.publish(replace(forecasts(), planned_kw=[None, 1.0, None], uncontrolled_kw=[None, 0.5, None]))
+    assert [b"planned_kw" in one.payload for one in sender.connection.publications] == [False, True, False]
+
+
+def test_no_forecasts_send_nothing() -> None:
+    sender = Sender(1, "5")
+    assert sender.publisher.publish(Forecasts(MODEL, 0, [], [], [], [])) == []
+    assert sender.connection.pieces == []
