@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.forecast import SHARE_DECIMALS, Forecasts
+from gapcast.core.forecast import SHARE_DECIMALS, Forecasts, HorizonParts
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 
 Column = Callable[[Forecasts], Sequence[Any] | None]
@@ -36,11 +36,15 @@ class ForecastEncoder:
 
     def __init__(self) -> None:
         self._form: tuple[object, ...] | None = None
+        self._of_horizons: dict[int, ForecastEncoder] = {}
         self._layout = _Layout("", (), ())
 
     def encode(self, forecasts: Forecasts) -> Iterator[bytes]:
         """Yield the JSON of each forecast, in order."""
         if not len(forecasts):
+            return
+        if forecasts.parts is not None:
+            yield from self._encode_horizons(forecasts.parts)
             return
         form = _form_of(forecasts)
         if form != self._form:
@@ -58,6 +62,16 @@ class ForecastEncoder:
             return
         for row, end in zip(zip(*columns, strict=True), self._ends(forecasts), strict=True):
             yield ((template % row)[:-1] + end).encode()
+
+    def _encode_horizons(self, parts: HorizonParts) -> Iterator[bytes]:
+        """Yield the JSON of each forecast of a batch with several horizons, each of them by a template of its own."""
+        encoded: list[Iterator[bytes]] = []
+        for _, forecasts in parts.parts:
+            horizon_min = forecasts.model.lead_times_min[-1]
+            encoder = self._of_horizons.setdefault(horizon_min, ForecastEncoder())
+            encoded.append(encoder.encode(forecasts))
+        for part, _ in parts.order:
+            yield next(encoded[part])
 
     def _only_row(self, forecasts: Forecasts) -> tuple[Any, ...]:
         """Return the values that fill the template for the only one of ``forecasts``."""

@@ -110,6 +110,10 @@ class ServiceQueries:
         """Identity of the published model: the primary model's, or the ensemble's."""
         return self._running.engine.published_model
 
+    def published_model_of(self, device: str) -> ModelIdentity:
+        """Identity of the model that forecasts of ``device`` are published under, at its horizon."""
+        return self._running.engine.forecaster_of(device).published_model
+
     def status_line(self) -> str:
         """Return the state of the stream in a sentence, for ``systemctl status``."""
         n = sum(self.statistics.readings.values())
@@ -119,7 +123,7 @@ class ServiceQueries:
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
         """Return the live scores over all devices, and the number of lasting changes found in their errors."""
         with self._running.lock:
-            return self._running.engine.scores.overall(), self._score_reports.n_changes
+            return self._running.engine.overall_scores(), self._score_reports.n_changes
 
     def read(self, query: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
         """Return the result of ``query`` on the engine and the devices' availability; the stream waits meanwhile."""
@@ -133,10 +137,10 @@ class ServiceQueries:
         """
         with self._running.lock:
             engine = self._running.engine
-            model, (devices, latest) = engine.published_model, engine.copy_latest()
-        rows = latest.rows(devices)
+            newest = engine.copy_latest()
+        rows, devices = newest.rows(), newest.devices
         page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
-        found = (latest.read(row, devices[row], model) for row in page[:limit])
+        found = (newest.read(row) for row in page[:limit])
         next_ = devices[page[limit - 1]] if len(page) > limit else None
         return [forecast for forecast in found if forecast is not None], len(rows), next_
 
@@ -146,7 +150,7 @@ class ServiceQueries:
         Waits for the stream only while it writes forecasts to the columns, not while models run.
         """
         engine = self._running.engine
-        newest = engine.newest
+        newest = engine.forecaster_of(device).newest
         n_steps = newest.n_steps
         if n_steps % 2 == 0:
             with suppress(LookupError):  # the device is being forgotten
