@@ -220,20 +220,24 @@ class Engine:
         if not accepted.devices:
             return Forecasts(self.published_model, issued_at_ms, [], [], [], [])
         measured = self._measured_in(accepted)
-        if not self.others:
-            forecasts = self.main.forecast(accepted, measured, self.buffers, issued_at_ms, self.plans)
-        else:
-            made = []
-            for forecaster, places in self._parts(accepted):
-                part, of_part = part_of(accepted, measured, places)
-                made.append((places, forecaster.forecast(part, of_part, self.buffers, issued_at_ms, self.plans)))
-            forecasts = mixed_forecasts(made)
-        if forecasts.parts is None:
-            self.history.record_forecasts(accepted.rows, forecasts)
-        else:
-            for indices, one in forecasts.parts.parts:
-                self.history.record_forecasts([accepted.rows[i] for i in indices], one)
+        if self.others:
+            return self._mixed_forecasts(accepted, measured, issued_at_ms)
+        predicted = self.main.predict(accepted, measured, self.buffers)
+        forecasts = self.main.forecast(accepted, measured, predicted, self.buffers, issued_at_ms, self.plans)
+        self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
+
+    def _mixed_forecasts(self, accepted: AcceptedBatch, measured: F32, issued_at_ms: int) -> Forecasts:
+        """Return the forecasts of a batch of devices that may have several horizons."""
+        parts = [(one, places, *part_of(accepted, measured, places)) for one, places in self._parts(accepted)]
+        # All models run before anything is stored: if one cannot, the whole batch has no forecast.
+        predicted = [one.predict(part, of_part, self.buffers) for one, _, part, of_part in parts]
+        made = []
+        for (one, places, part, of_part), of_models in zip(parts, predicted, strict=True):
+            forecasts = one.forecast(part, of_part, of_models, self.buffers, issued_at_ms, self.plans)
+            self.history.record_forecasts(part.rows, forecasts)
+            made.append((places, forecasts))
+        return mixed_forecasts(made)
 
     def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, and store the newest of each.
@@ -260,16 +264,12 @@ class Engine:
         """Return the outlooks of a batch of devices with several horizons, in its order."""
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
-            places = list(indices)
-            forecaster = self.forecaster_of(accepted.devices[places[0]])
-            if forecaster.outlooks is None:  # pragma: no cover - it has one if the main forecaster has
-                continue
+            places, maker = [*indices], self.forecaster_of(of_horizon.devices[0]).outlooks
             part, of_part = part_of(accepted, measured, places)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            outlooks = forecaster.outlooks.make(part, of_part, of_horizon, planned, self.buffers.week)
-            if outlooks is not None:
-                n_tracked = forecaster.outlooks.options.max_devices
-                made.append(([i for i in places if accepted.rows[i] < n_tracked], outlooks))
+            week = self.buffers.week
+            if maker is not None and (outlooks := maker.make(part, of_part, of_horizon, planned, week)) is not None:
+                made.append(([i for i in places if accepted.rows[i] < maker.options.max_devices], outlooks))
         return joined_outlooks(made)
 
     def outlook_of(self, device: str) -> Outlook | None:
@@ -355,9 +355,12 @@ class Engine:
         return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, len(self.buffers.channels))
 
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
-        """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
+        """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning.
+
+        The models are those of the first device.
+        """
         forecaster = self.forecaster_of(accepted.devices[0])
-        return forecaster.predict(accepted, self._measured_in(accepted), self.buffers)
+        return forecaster.predict(accepted, self._measured_in(accepted), self.buffers).predictions
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
@@ -370,11 +373,11 @@ class Engine:
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
         outcomes are of the ensemble members at the main horizon, also those of devices with another one.
         """
-        if self.outlooks is not None:
+        makers = [one.outlooks for one in self.forecasters if one.outlooks is not None]
+        if makers:
             with np.errstate(**DAMAGED):
-                for forecaster in self.forecasters:
-                    if forecaster.outlooks is not None:
-                        forecaster.outlooks.learn()
+                for maker in makers:
+                    maker.learn()
                 if self.demands is not None:
                     self.demands.learn()
         if not self.others:
@@ -411,10 +414,8 @@ class Engine:
 
     def score_columns(self, rows: Sequence[int]) -> dict[str, Any]:
         """Return the columns of :attr:`scores` for ``rows``, with the scores of devices at their own horizon."""
-        others = {}
-        for device in self.horizons_min:
-            if device in self.buffers:
-                others[self.buffers.row(device)] = self.forecaster_of(device).scores
+        known = [device for device in self.horizons_min if device in self.buffers]
+        others = {self.buffers.row(device): self.forecaster_of(device).scores for device in known}
         return score_columns(self.scores, others, rows)
 
     def overall_scores(self) -> dict[Period, Summary]:

@@ -27,9 +27,9 @@ from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.panel import Panel
+from gapcast.core.panel import Panel, PanelPredictions
 from gapcast.core.plans import Plans
-from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, PublishedModel
+from gapcast.core.predictor import ModelIdentity, Predictor, PublishedModel
 from gapcast.core.reading import Limits
 from gapcast.core.repairs import repair_windows, repairs_of
 from gapcast.core.submeters import Submeters
@@ -111,25 +111,33 @@ class Forecaster:
             model.quantile_levels,
         )  # fmt: skip
 
-    def predict(self, accepted: AcceptedBatch, measured: F32, buffers: Buffers) -> list[Prediction]:
-        """Return each model's prediction for ``measured`` ``[N, context, C]``, the windows of ``accepted``."""
+    def predict(self, accepted: AcceptedBatch, measured: F32, buffers: Buffers) -> PanelPredictions:
+        """Return each model's prediction for ``measured`` ``[N, context, C]``, the windows of ``accepted``.
+
+        Raises :class:`ModelError` if a model cannot be run. Nothing is stored or learned.
+        """
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         required = measured[:, -self.panel.context :, : buffers.n_required]
-        return self.panel.predict(required, minutes, accepted.rows, buffers.week).predictions
+        return self.panel.predict(required, minutes, accepted.rows, buffers.week)
 
     def forecast(
-        self, accepted: AcceptedBatch, measured: F32, buffers: Buffers, issued_at_ms: int, plans: Plans
+        self,
+        accepted: AcceptedBatch,
+        measured: F32,
+        predicted: PanelPredictions,
+        buffers: Buffers,
+        issued_at_ms: int,
+        plans: Plans,
     ) -> Forecasts:
         """Forecast ``measured`` ``[N, context, C]``, the windows of ``accepted``; store the newest of each device.
 
-        Announced loads of ``plans`` are added. Raises :class:`ModelError` if a model cannot be run.
+        ``predicted`` is the result of :meth:`predict`. Announced loads of ``plans`` are added.
         """
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = measured[:, -self.panel.context :]
         n_required = buffers.n_required
-        required = measured[:, :, :n_required]
-        predictions, unusable = self.panel.predict(required, minutes, accepted.rows, buffers.week)
+        predictions, unusable = predicted
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             model, includes_path = self.published_model, self.has_path

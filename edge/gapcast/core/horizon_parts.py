@@ -123,8 +123,7 @@ def score_columns(main: Scores, others: Mapping[int, Scores], rows: Sequence[int
     """Return the columns of ``main`` for ``rows``, with those of the members it knows in ``others``, by row."""
     columns = main.columns(rows)
     for at, row in enumerate(rows):
-        if row in others:
-            for name, column in others[row].columns([row]).items():
-                if name in columns:
-                    columns[name][at] = column[0]
+        own = others[row].columns([row]) if row in others else {}
+        for name in own.keys() & columns.keys():
+            columns[name][at] = own[name][0]
     return columns

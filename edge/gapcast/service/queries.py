@@ -176,11 +176,13 @@ class ServiceQueries:
         model: str | None = None,
         plan: LoadPlan = NO_LOADS,
         *,
+        device: str | None = None,
         has_outlook: bool = False,
     ) -> tuple[Forecast, Outlook | None]:
         """Forecast a series of readings, oldest first, by the rules of the stream; no device's state changes.
 
-        The forecast contains the announced loads of ``plan``. ``has_outlook``: return its outlook too, else None.
+        The forecast contains the announced loads of ``plan``. Without a ``model`` it has the horizon of ``device``,
+        which need not be known; None: the main one. ``has_outlook``: return its outlook too, else None.
 
         Raises :class:`RequestError` if the readings do not allow a forecast, or the model does not exist.
         """
@@ -188,8 +190,9 @@ class ServiceQueries:
         if model is not None and model not in models:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        chosen = self.model if model in {None, self.model.name} else models[model]
         engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
+        primary = engine.model if device is None else engine.forecaster_of(device).model
+        chosen = primary if model in {None, primary.name} else models[model]
         if has_outlook and engine.outlooks is None:
             msg = f"outlook: {NO_OUTLOOKS}"
             raise RequestError(msg)
