@@ -118,7 +118,7 @@ def test_horizons_of_devices_are_part_of_a_shards_models() -> None:
 
 
 def test_memory_of_a_further_horizon_is_counted() -> None:
-    one, two = (device_cost(engine_of(*loaded(**sections))) for sections in ({}, {"forecast": OWN}))
+    one, two = (device_cost(engine_of(*loaded(forecast=forecast))) for forecast in ({}, OWN))
     assert two.tracked_bytes > 1.5 * one.tracked_bytes
     assert two.outlook_bytes > 1.9 * one.outlook_bytes
     assert two.each_bytes > one.each_bytes
