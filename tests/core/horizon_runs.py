@@ -9,8 +9,8 @@ from gapcast.core.demand.options import DemandOptions, DemandPlan
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_json import ForecastEncoder
-from gapcast.core.forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.history import History
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions

@@ -9,8 +9,8 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.grid import MINUTE_MS
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.isolation import forecast_apart
 from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
@@ -75,6 +75,8 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
     totals = {device: engine.scores_of(device)[EVER].n for device in DEVICES}
     assert totals == {"home": 34, "pump": 24, "barn": 34, "car": 24}
     assert engine.overall_scores()[EVER].n == sum(totals.values()) == run.n_outcomes
+    outlooks = [engine.outlook_scores_of(device)[EVER].point[0].n for device in DEVICES[:3]]
+    assert engine.overall_outlook_scores()[EVER].point[0].n == sum(outlooks) > 0
     columns = engine.score_columns([engine.buffers.row(device) for device in DEVICES])
     assert {len(column) for column in columns.values()} == {4}
     assert columns["newest_minute"].tolist() == [FIRST + 39] * 4

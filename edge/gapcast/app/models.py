@@ -20,8 +20,8 @@ from gapcast.core.card import ModelCard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.core.forecast_builder import BLEND
-from gapcast.core.forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.history import History
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions

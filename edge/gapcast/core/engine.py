@@ -23,8 +23,8 @@ from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_range import WIDEST, ForecastRange
-from gapcast.core.forecaster import DeviceHorizons, Forecaster, HorizonModels, OutlookMaker
 from gapcast.core.history import History
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels, OutlookMaker
 from gapcast.core.horizon_parts import as_members, joined_outlooks, mixed_forecasts, part_of, score_columns
 from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
@@ -84,14 +84,16 @@ class Engine:
         self.includes_path = includes_path
         maker = None if outlook_model is None else OutlookMaker(outlook_model, outlook or OutlookOptions())
         #: The forecaster of all devices but those with a horizon of their own.
-        self.main = main = Forecaster(HorizonModels(model, ensemble), zone, limits, maker, includes_path=includes_path)
+        self.main = main = HorizonForecaster(
+            HorizonModels(model, ensemble), zone, limits, maker, includes_path=includes_path
+        )
         #: Horizons of devices that have one of their own, minutes, and the forecasters of these.
         self.horizons_min: dict[str, int] = {}
-        self.others: dict[int, Forecaster] = {}
+        self.others: dict[int, HorizonForecaster] = {}
         if horizons is not None:
             self.horizons_min = {device: own for device, own in horizons.of_devices.items() if own != main.horizon_min}
             self.others = {
-                one.horizon_min: Forecaster(one, zone, limits, maker, includes_path=includes_path)
+                one.horizon_min: HorizonForecaster(one, zone, limits, maker, includes_path=includes_path)
                 for one in horizons.models
                 if one.horizon_min in self.horizons_min.values()
             }
@@ -136,11 +138,11 @@ class Engine:
     # --- horizons ---------------------------------------------------------------------------------
 
     @property
-    def forecasters(self) -> tuple[Forecaster, ...]:
+    def forecasters(self) -> tuple[HorizonForecaster, ...]:
         """The forecasters of all horizons, the main one first."""
         return self.main, *self.others.values()
 
-    def forecaster_of(self, device: str) -> Forecaster:
+    def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""
         return self.others[self.horizons_min[device]] if device in self.horizons_min else self.main
 
@@ -188,7 +190,7 @@ class Engine:
         """The newest forecasts of the main horizon, by row of the buffers."""
         return self.main.newest
 
-    def _parts(self, accepted: AcceptedBatch) -> list[tuple[Forecaster, list[int]]]:
+    def _parts(self, accepted: AcceptedBatch) -> list[tuple[HorizonForecaster, list[int]]]:
         """Return the forecasters of the windows of ``accepted``, and the indices of each one's windows."""
         places: dict[int, list[int]] = {}
         for i, device in enumerate(accepted.devices):
@@ -389,6 +391,11 @@ class Engine:
                 parts.append(as_members(outcomes, forecaster.scores.members, self.scores.members))
             changes += changed
         return Outcomes.joined(parts) if parts else None, changes
+
+    def overall_outlook_scores(self) -> dict[Period, OutlookScores]:
+        """Return the live scores of the outlooks over all devices; empty without outlooks."""
+        makers = [one.outlooks for one in self.forecasters if one.outlooks is not None]
+        return makers[0].overall_scores(makers[1:]) if makers else {}
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Replace the announced loads of ``device``, which may be unknown yet.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.forecaster import Forecaster
+from gapcast.core.horizon_forecaster import HorizonForecaster
 from gapcast.core.learning import learning_state, submetered_state
 from gapcast.core.outlook import stored_state
 
@@ -44,7 +44,7 @@ class StoredHorizon(NamedTuple):
     outlook: Columns
 
 
-def forecaster_signature(forecaster: Forecaster) -> str:
+def forecaster_signature(forecaster: HorizonForecaster) -> str:
     """Return what must be equal for stored forecasts to be valid: the model, its lead times and ensemble members."""
     model = forecaster.published_model
     lead_times_published = model.lead_times_min if forecaster.has_path else model.lead_times_min[-1:]
@@ -118,7 +118,7 @@ def expanded(initial: Columns, columns: Columns, places: NDArray[np.int64]) -> d
     return whole
 
 
-def restore_newest(forecaster: Forecaster, stored: StoredHorizon, n_devices: int) -> None:
+def restore_newest(forecaster: HorizonForecaster, stored: StoredHorizon, n_devices: int) -> None:
     """Restore the newest forecasts of one horizon, if they are valid for ``forecaster``."""
     if stored.signature != forecaster_signature(forecaster) or stored.latest.keys() != {*_LATEST}:
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gapcast.core.forecast import Forecast
-from gapcast.core.forecaster import Forecaster
+from gapcast.core.horizon_forecaster import HorizonForecaster
 from gapcast.core.latest import Latest
 from gapcast.core.predictor import ModelIdentity
 
@@ -19,7 +19,7 @@ class NewestForecasts:
     by_horizon: tuple[tuple[Latest, ModelIdentity], ...]
 
     @classmethod
-    def copied(cls, devices: list[str], forecasters: Iterable[Forecaster]) -> NewestForecasts:
+    def copied(cls, devices: list[str], forecasters: Iterable[HorizonForecaster]) -> NewestForecasts:
         """Return a copy of the newest forecasts of ``forecasters``."""
         return cls(devices, tuple((one.newest.copy(), one.published_model) for one in forecasters))
 

@@ -16,7 +16,7 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.forecaster import Forecaster
+from gapcast.core.horizon_forecaster import HorizonForecaster
 from gapcast.core.horizon_state import (
     Columns,
     expanded,
@@ -144,7 +144,9 @@ def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
     buffers.add_windows_to_week()
 
 
-def _restore_learning(forecaster: Forecaster, n_devices: int, learnt: Columns, scores: Columns, drift: Columns) -> str:
+def _restore_learning(
+    forecaster: HorizonForecaster, n_devices: int, learnt: Columns, scores: Columns, drift: Columns
+) -> str:
     """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
     if forecaster.ensemble is None:
         return ""
@@ -171,7 +173,7 @@ def _restore_learning(forecaster: Forecaster, n_devices: int, learnt: Columns, s
     return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
 
 
-def _restore_outlooks(forecaster: Forecaster, n_devices: int, columns: Columns) -> str:
+def _restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Columns) -> str:
     """Restore what outlooks learned; return what was left out, empty if nothing was."""
     if forecaster.outlooks is None or not columns:
         return ""

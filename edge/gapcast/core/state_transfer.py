@@ -11,7 +11,7 @@ import numpy as np
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.forecaster import Forecaster
+from gapcast.core.horizon_forecaster import HorizonForecaster
 from gapcast.core.horizon_state import forecaster_signature
 from gapcast.core.learning import learning_state
 from gapcast.core.learning.ensemble import Ensemble
@@ -73,7 +73,7 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.buffers.begin_billing(after.demands.windows)
 
 
-def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[Forecaster, Forecaster]]:
+def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[HorizonForecaster, HorizonForecaster]]:
     """Yield the main forecasters, and those of further horizons that both engines have."""
     yield before.main, after.main
     for horizon_min, old in before.others.items():
@@ -81,7 +81,7 @@ def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[Foreca
             yield old, after.others[horizon_min]
 
 
-def _transfer_forecaster(before: Forecaster, after: Forecaster, n_rows: int) -> None:
+def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_rows: int) -> None:
     """Move the newest forecasts, and what follows from outcomes: learning state, scores and drift of one horizon."""
     if forecaster_signature(before) == forecaster_signature(after):
         after.newest = before.newest

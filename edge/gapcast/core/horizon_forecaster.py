@@ -62,7 +62,7 @@ class OutlookMaker(NamedTuple):
     options: OutlookOptions
 
 
-class Forecaster:
+class HorizonForecaster:
     """Forecasts the windows of its devices, and learns from their outcomes. Pure; one caller."""
 
     def __init__(
