@@ -223,7 +223,7 @@ def test_documented_file_has_every_key_with_its_default() -> None:
     page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     documented = tomllib.loads(re.sub(r"(?m)^# (\w+ =)", r"\1", example))
-    # Lists: docs/meters.md and docs/demand.md, tests/test_{source,submeter,demand}_settings.py.
-    lists = {"sources", "submeters", "demand.devices"}
+    # Lists: docs/meters.md and docs/demand.md, tests/test_{source,submeter,demand,horizon}_settings.py.
+    lists = {"sources", "submeters", "demand.devices", "forecast.devices"}
     assert keys_of(documented) == fields_of(Settings) - lists
     assert Settings.model_validate(tomllib.loads(example)) == Settings()

@@ -112,7 +112,7 @@ def _document(
         "last_reading_filled": bool(stream.filled & 1),
         "submeters": _submeters(device, buffers),
         "n_observed": buffers.count_observed(stream),
-        "context": engine.published_model.spec.context,
+        "context": engine.forecaster_of(device).published_model.spec.context,
         "forecast": None if forecast is None else forecast.document(),
         "plan": engine.plan_of(device).document(),
         "scores": {
@@ -153,4 +153,4 @@ def _history(
 ) -> HistoryColumns | None:
     if device not in engine.buffers:
         return None
-    return engine.history.of(engine.buffers.row(device), n_minutes, engine.published_model.lead_times_min[-1])
+    return engine.history.of(engine.buffers.row(device), n_minutes, engine.horizon_of(device))

@@ -67,7 +67,7 @@ class PredictHandler:
             raise TooLargeError(msg)
         plan = requested_plan(request, self._limits)
         forecast, outlook = self._queries.predict(
-            series_of(request, self._limits), request.model, plan, has_outlook=request.outlook
+            series_of(request, self._limits), request.model, plan, device=request.device, has_outlook=request.outlook
         )
         document = forecast.document()
         return document if outlook is None else document | {"outlook": outlook_document(outlook)}

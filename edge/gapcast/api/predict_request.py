@@ -82,6 +82,9 @@ class PredictRequest(BaseModel):
         description="Announced loads, as in the plan of a device; the forecast contains them",
         json_schema_extra=_without_default,
     )
+    device: str | None = Field(
+        default=None, description="Name of a device: the forecast has its horizon (default: that of `[forecast]`)"
+    )
     outlook: StrictBool = Field(
         default=False, description="Whether the forecast contains an outlook: each lead time up to an hour"
     )

@@ -229,6 +229,7 @@ class Application:
             self._engine.published_model,
             outlook_model_of,
             demand_check_of(settings, outlook_model_of),
+            self.service.queries.published_model_of,
         )
         link.listen(discovery_topics.birth_topic, link.discovery)
 

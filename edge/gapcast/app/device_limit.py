@@ -22,14 +22,18 @@ _LATEST_BYTES = 36
 
 
 def device_cost(engine: Engine) -> DeviceCost:
-    """Return the memory per device in ``engine`` and around it."""
-    buffers, ensemble, history = engine.buffers, engine.ensemble, engine.history
+    """Return the memory per device in ``engine`` and around it.
+
+    Each further horizon takes as much as the main one for what is learned: its rows are those of all devices.
+    """
+    buffers, ensemble, history, n_horizons = engine.buffers, engine.ensemble, engine.history, len(engine.forecasters)
     n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
     week_bytes = 0 if buffers.week is None else _N_COPIES * buffers.week.n_bytes_per_device
     outlook_bytes, n_outlook = 0, 0
     if engine.outlooks is not None:
-        outlook_bytes, n_outlook = _N_COPIES * engine.outlooks.n_bytes_per_device, engine.outlooks.options.max_devices
+        n_outlook = engine.outlooks.options.max_devices
+        outlook_bytes = _N_COPIES * n_horizons * engine.outlooks.n_bytes_per_device
         if engine.demands is not None:
             outlook_bytes += _N_COPIES * engine.demands.n_bytes_per_device
         members = (engine.model,) if ensemble is None else ensemble.models
@@ -38,11 +42,11 @@ def device_cost(engine: Engine) -> DeviceCost:
     return DeviceCost(
         each_bytes=_OBJECTS_BYTES
         + window_bytes
-        + _LATEST_BYTES
-        + 4 * n_leads
-        + 8 * n_members
+        + n_horizons * (_LATEST_BYTES + 4 * n_leads + 8 * n_members)
         + (week_bytes if ensemble is None else 0),
-        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES + week_bytes,
+        tracked_bytes=0
+        if ensemble is None
+        else n_horizons * (_N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES) + week_bytes,
         n_tracked=0 if ensemble is None else ensemble.options.max_devices,
         history_bytes=history.n_bytes_per_device,
         n_history=history.max_devices,

@@ -48,30 +48,69 @@ def possible_horizons(models: Iterable[_HasLeadTimes]) -> str:
     return "; ".join(f"{lead_times_text(leads)} ({', '.join(sorted(found))})" for leads, found in sorted(names.items()))
 
 
-def primary_for(horizon_min: int, wanted: str | None, default: str, models: Mapping[str, _HasLeadTimes]) -> str:
+#: Key of the devices' own horizons.
+SETTING_OF_DEVICES = "forecast.devices"
+
+
+def setting_of(device: str) -> str:
+    """Return the configuration key of the horizon of ``device``."""
+    return f"{SETTING_OF_DEVICES}.{device}.horizon_min"
+
+
+def primary_for(
+    horizon_min: int, wanted: str | None, default: str, models: Mapping[str, _HasLeadTimes], setting: str = SETTING
+) -> str:
     """Return the name of the primary model for ``horizon_min``: ``wanted``, else the default, else the first by name.
 
-    Raises :class:`ModelError` that lists the possible horizons if ``wanted`` does not have this lead time, or none of
-    ``models`` has.
+    Raises :class:`ModelError` that names the ``setting`` and lists the possible horizons if ``wanted`` does not have
+    this lead time, or none of ``models`` has.
     """
     if wanted is not None:
         leads_min = [*models[wanted].lead_times_min]
         if horizon_min not in leads_min:
             possible = lead_times_text(leads_min)
-            msg = f"{SETTING}: model {wanted} does not forecast {horizon_min} min ahead; possible are {possible}"
+            msg = f"{setting}: model {wanted} does not forecast {horizon_min} min ahead; possible are {possible}"
             raise ModelError(msg)
         return wanted
     for name in (default, *sorted(models)):
         if name in models and horizon_min in models[name].lead_times_min:
             return name
-    msg = f"{SETTING}: no model forecasts {horizon_min} min ahead; possible are {possible_horizons(models.values())}"
+    msg = f"{setting}: no model forecasts {horizon_min} min ahead; possible are {possible_horizons(models.values())}"
     raise ModelError(msg)
+
+
+def primaries_of_devices(
+    devices_min: Mapping[str, int], primary: Predictor, models: Mapping[str, Predictor], outlook: Predictor | None
+) -> dict[int, str]:
+    """Return the name of the primary model of each horizon in ``devices_min``, which single devices have.
+
+    It is that of the main horizon if it has this lead time, else the first by name that takes the same readings. Raises
+    :class:`ModelError` that lists the possible horizons if there is none, or if ``outlook``, which makes the outlooks
+    of all devices, does not have this lead time.
+    """
+    usable = {name: model for name, model in models.items() if not _mismatch(model, primary)}
+    names: dict[int, str] = {}
+    for device, horizon_min in devices_min.items():
+        names[horizon_min] = primary_for(horizon_min, None, primary.name, usable, setting_of(device))
+        if outlook is not None and horizon_min not in outlook.lead_times_min:
+            possible = lead_times_text(outlook.lead_times_min)
+            msg = (
+                f"{setting_of(device)}: the outlook model {outlook.name} does not forecast {horizon_min} min ahead; "
+                f"possible are {possible}, or others with outlook.enabled = false"
+            )
+            raise ModelError(msg)
+    return names
 
 
 def incompatibility(model: Predictor, primary: Predictor, horizon_min: int) -> str:
     """Return why ``model`` cannot be a member of the ensemble of ``primary`` at ``horizon_min``; empty if it can."""
     if horizon_min not in model.lead_times_min:
         return f"it forecasts {lead_times_text(model.lead_times_min)} min ahead, not {horizon_min}"
+    return _mismatch(model, primary)
+
+
+def _mismatch(model: Predictor, primary: Predictor) -> str:
+    """Return why ``model`` cannot forecast the windows of ``primary``; empty if it can."""
     if model.spec.padding != primary.spec.padding:
         return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
     channels, own = measured_in(primary.features), measured_in(model.features)

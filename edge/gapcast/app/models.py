@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from gapcast.app.horizon import incompatibility, primary_for
+from gapcast.app.horizon import SETTING_OF_DEVICES, incompatibility, primaries_of_devices, primary_for
 from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
@@ -21,6 +21,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.core.forecast_builder import BLEND
 from gapcast.core.history import History
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
@@ -50,7 +51,8 @@ class Models:
     """The loaded models: the primary one, the other ensemble members, and that of the outlooks.
 
     ``horizon_min``, the main forecast's, is a lead time of each member; None: the longest one of the primary model.
-    ``outlook`` makes the outlooks; None: there are none.
+    ``outlook`` makes the outlooks; None: there are none. ``devices_min`` are the horizons of devices that have one of
+    their own, minutes, and ``of_horizons`` the models of each of these, the primary one first.
     """
 
     by_name: dict[str, TflitePredictor]
@@ -58,6 +60,8 @@ class Models:
     others: tuple[TflitePredictor, ...] = ()
     horizon_min: int | None = None
     outlook: TflitePredictor | None = None
+    devices_min: Mapping[str, int] = field(default_factory=dict)
+    of_horizons: Mapping[int, tuple[TflitePredictor, ...]] = field(default_factory=dict)
 
     @property
     def members(self) -> tuple[Predictor, ...]:
@@ -66,10 +70,21 @@ class Models:
         return tuple(at_horizon(model, horizon_min) for model in (self.primary, *self.others))
 
     @property
+    def members_of_horizons(self) -> list[tuple[Predictor, ...]]:
+        """The models of the ensembles at the horizons of single devices, the primary one first."""
+        return [
+            tuple(at_horizon(model, horizon_min) for model in models)
+            for horizon_min, models in self.of_horizons.items()
+        ]
+
+    @property
     def active(self) -> tuple[TflitePredictor, ...]:
         """The models that forecast each reading; the primary one, which is used most, comes last."""
         models = (*self.others, self.primary)
-        return models if self.outlook is None or self.outlook in models else (self.outlook, *models)
+        used = [model for models in self.of_horizons.values() for model in models]
+        used += () if self.outlook is None else (self.outlook,)
+        more = {model.card.name: model for model in used if model not in models}
+        return *more.values(), *models
 
     @property
     def stamps(self) -> dict[str, str]:
@@ -81,6 +96,9 @@ class Models:
         if self.horizon_min not in (None, self.primary.lead_times_min[-1]):
             card = self.primary.card
             stamps[card.name] = f"{card.version} ({self.horizon_min} min ahead) {card.sha256}"
+        if self.devices_min:
+            own = (f"{device}: {horizon_min} min" for device, horizon_min in sorted(self.devices_min.items()))
+            stamps[SETTING_OF_DEVICES] = ", ".join(own)
         return stamps
 
     @property
@@ -174,12 +192,17 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
     optional = _optional_in(library)
-    others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary], optional))
     main_min = horizon_min or by_name[primary].lead_times_min[-1]
+    others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary], optional, main_min))
     outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
     if settings.demand.is_limited:
         require_outlook(outlook, settings.outlook, by_name, by_name[primary], main_min)
-    models = Models(by_name, by_name[primary], others, horizon_min, outlook)
+    devices_min = {device: own for device, own in settings.forecast.horizons_min.items() if own != main_min}
+    of_horizons = {}
+    for own_min, name in primaries_of_devices(devices_min, by_name[primary], by_name, outlook).items():
+        members = _member_names(settings, by_name, by_name[name], optional, own_min, of_devices=True)
+        of_horizons[own_min] = tuple(by_name[member] for member in (name, *members))
+    models = Models(by_name, by_name[primary], others, horizon_min, outlook, devices_min, of_horizons)
     for model in models.active:
         model.warm_up()
     return models
@@ -224,8 +247,10 @@ def engine_of(
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    ensemble = None
-    if forecast.blend or forecast.calibrate or learning.max_devices:
+
+    def with_ensemble(members: tuple[Predictor, ...]) -> HorizonModels:
+        if not (forecast.blend or forecast.calibrate or learning.max_devices):
+            return HorizonModels(members[0])
         options = EnsembleOptions(
             combines=forecast.blend,
             learns=forecast.learn and forecast.blend,
@@ -237,9 +262,11 @@ def engine_of(
             max_kw=limits.max_kw,
             n_submeters=len(channels_of(submeters)),
         )
-        ensemble = Ensemble(models.members, options, zone, prior=bundled_prior())
+        return HorizonModels(members[0], Ensemble(members, options, zone, prior=bundled_prior()))
+
+    model, ensemble = with_ensemble(models.members)
     return Engine(
-        models.members[0],
+        model,
         settings.devices.max,
         zone,
         includes_path=forecast.path,
@@ -252,19 +279,27 @@ def engine_of(
             max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
         ),
         demand=settings.demand.plan(zone),
+        horizons=DeviceHorizons(models.devices_min, [*map(with_ensemble, models.members_of_horizons)]),
     )
 
 
 def _member_names(
-    settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor, optional: Set[str]
+    settings: Settings,
+    by_name: dict[str, TflitePredictor],
+    primary: TflitePredictor,
+    optional: Set[str],
+    horizon_min: int,
+    *,
+    of_devices: bool = False,
 ) -> list[str]:
-    """Return the names of the models that are ensemble members beside ``primary``.
+    """Return the names of the models that are ensemble members beside ``primary`` at ``horizon_min``.
 
     Two kinds are members only if the settings name them: the ``optional`` ones of the registry, and models with a
     history, which are made for the outlook and mostly repeat the primary model at the main horizon.
-    Raises :class:`ModelError` if a configured member cannot be combined with it.
+    Raises :class:`ModelError` if a configured member cannot be combined with it; at the horizon ``of_devices``, such
+    members are left out.
     """
-    wanted, horizon_min = settings.forecast.experts, settings.forecast.horizon_min or primary.lead_times_min[-1]
+    wanted = settings.forecast.experts
     if wanted is None and not settings.forecast.blend:
         return []
     members = []
@@ -272,10 +307,10 @@ def _member_names(
         if by_name[name] is primary or (wanted is None and (by_name[name].history_steps or name in optional)):
             continue
         problem = incompatibility(by_name[name], primary, horizon_min)
-        if problem and wanted is not None:
+        if problem and wanted is not None and not of_devices:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
-        if problem and name != settings.outlook.model:
+        if problem and name != settings.outlook.model and not of_devices:
             log.info("model.not_combined", model=name, beside=primary.name, why=problem)
         if problem:
             continue

@@ -48,9 +48,19 @@ class OutcomesFile:
 
     def add(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, outcomes: Outcomes | None) -> None:
         """Add the ``forecasts`` of a batch, for the devices of ``rows``, and its ``outcomes``."""
+        newest: dict[int, int] = {}
+        for places, of_horizon in forecasts.by_horizon():
+            self._add_pending([rows[i] for i in places], [last_kw[i] for i in places], of_horizon, newest)
+        if outcomes is not None:
+            columns = (outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.published_kw[:, 0])
+            for row, minute, actual_kw, published_kw in zip(*(column.tolist() for column in columns), strict=True):
+                self._write_outcome((row, minute), actual_kw, published_kw)
+        self._write([key for key in self._pending if key[1] <= newest.get(key[0], key[1] - 1)])
+
+    def _add_pending(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, newest: dict[int, int]) -> None:
+        """Add the lines of ``forecasts``, all of one horizon, and set the ``newest`` minute of each row."""
         horizon_min = forecasts.model.lead_times_min[-1]
         nothing: list[float | str] = [""] * len(forecasts)
-        newest: dict[int, int] = {}
         for row, device, minute, last, *published in zip(
             rows,
             forecasts.devices,
@@ -66,11 +76,6 @@ class OutcomesFile:
             stamps = [device, minute_label(minute), minute_label(target)]
             self._pending.setdefault((row, target), []).append([*stamps, *published, round(last, DECIMALS), ""])
             newest[row] = minute
-        if outcomes is not None:
-            columns = (outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.published_kw[:, 0])
-            for row, minute, actual_kw, published_kw in zip(*(column.tolist() for column in columns), strict=True):
-                self._write_outcome((row, minute), actual_kw, published_kw)
-        self._write([key for key in self._pending if key[1] <= newest.get(key[0], key[1] - 1)])
 
     def _write_outcome(self, key: _Key, actual_kw: float, published_kw: float) -> None:
         """Write the line of the forecast of ``published_kw`` with its outcome."""

@@ -66,7 +66,7 @@ class SimulatedRefits:
             self._refit(due)
 
     def _options_of(self, device: str) -> FitOptions:
-        engine, forests = self._engine, self._engine.forests
+        engine, forests = self._engine, self._engine.forecaster_of(device).forests
         submeters = forests.features_of(device).submeters
         return FitOptions(forests.horizon_min, engine.buffers.spec, engine.zone, submeters)
 
@@ -75,7 +75,7 @@ class SimulatedRefits:
         return is_due(night, len(house.minutes), house.last, self._every_days)
 
     def _refit(self, due: Sequence[str]) -> None:
-        began_s, forests = time.perf_counter(), self._engine.forests
+        began_s = time.perf_counter()
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             waiting = {
                 device: pool.submit(self._fit, house.copied(), self._options_of(device), house.former)
@@ -94,7 +94,7 @@ class SimulatedRefits:
             if result.forest is None:
                 self.n_refused += 1
             else:
-                forests.use(device, result.forest)
+                self._engine.forecaster_of(device).forests.use(device, result.forest)
                 house.former = FormerForest(result.forest, result.fitted_at_min)
                 self.n_refits += 1
         self.took_s += time.perf_counter() - began_s

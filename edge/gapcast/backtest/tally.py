@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from gapcast.backtest.weeks import Weeks
 from gapcast.core.engine import Engine
@@ -17,18 +20,22 @@ class Tally:
     scores: Scores
     weeks: Weeks
     scored_from: int | None
-    horizon_min: int
+    horizon_of: Callable[[int], int]
 
     @classmethod
     def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
         """Return an empty tally."""
-        horizon_min = engine.published_model.lead_times_min[-1]
-        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from, horizon_min)
+
+        def horizon_of(row: int) -> int:
+            return engine.horizon_of(engine.buffers.device(row))
+
+        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from, horizon_of)
 
     def add(self, outcomes: Outcomes) -> None:
         """Add ``outcomes``."""
         if self.scored_from is not None:
-            outcomes = outcomes.select(outcomes.minutes - self.horizon_min >= self.scored_from)
+            horizons_min = np.array([self.horizon_of(row) for row in outcomes.rows.tolist()], dtype=np.int64)
+            outcomes = outcomes.select(outcomes.minutes - horizons_min >= self.scored_from)
         if len(outcomes):
             self.scores.add(outcomes)
             self.weeks.add(outcomes)

@@ -28,5 +28,6 @@ def check_models(situation: Situation) -> Iterator[Finding]:
     outlook = ""
     if models.outlook is not None:
         outlook = f"; outlook of the first {counted(settings.outlook.max_devices, 'device')}: {models.outlook.name}"
+    own = "".join(f"; {device}: {horizon_min} minutes ahead" for device, horizon_min in models.devices_min.items())
     runtime = load_interpreter()[1]
-    yield ok("models", f"{names} self-tested on {runtime}{outlook}; published model: {primary.name}{clock}")
+    yield ok("models", f"{names} self-tested on {runtime}{outlook}; published model: {primary.name}{clock}{own}")

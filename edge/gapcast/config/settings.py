@@ -18,6 +18,7 @@ from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_overlap import echo_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
+from gapcast.core.reading import is_device_id
 
 #: Placeholders that stand for a whole level of a topic.
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
@@ -92,6 +93,13 @@ class ModelSettings(SettingsSection):
     path: Path | None = None
 
 
+class ForecastDeviceSettings(SettingsSection):
+    """``[forecast.devices.NAME]``: what the device of that name has instead of the value in ``[forecast]``."""
+
+    #: Minutes ahead of its forecast: any lead time of a model.
+    horizon_min: int = Field(ge=1, le=60)
+
+
 class ForecastSettings(SettingsSection):
     """``[forecast]``"""
 
@@ -99,6 +107,8 @@ class ForecastSettings(SettingsSection):
     model: str | None = None
     #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest one.
     horizon_min: int | None = Field(default=None, ge=1, le=60)
+    #: Devices with a horizon of their own, by name.
+    devices: dict[str, ForecastDeviceSettings] = Field(default_factory=dict)
     #: Whether to publish all minutes up to the horizon, if the model forecasts them.
     path: bool = True
     #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.
@@ -114,6 +124,20 @@ class ForecastSettings(SettingsSection):
     @classmethod
     def _split_list(cls, experts: object) -> object:
         return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
+
+    @field_validator("devices")
+    @classmethod
+    def _are_devices(cls, devices: dict[str, ForecastDeviceSettings]) -> dict[str, ForecastDeviceSettings]:
+        for device in devices:
+            if not is_device_id(device):
+                msg = f"{device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+                raise ValueError(msg)
+        return devices
+
+    @property
+    def horizons_min(self) -> dict[str, int]:
+        """The horizons of devices that have one of their own, minutes."""
+        return {device: one.horizon_min for device, one in self.devices.items()}
 
 
 class LearningSettings(SettingsSection):

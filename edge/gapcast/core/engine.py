@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, tzinfo
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.history import History
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels, OutlookMaker
+from gapcast.core.horizon_parts import as_members, joined_outlooks, mixed_forecasts, part_of, score_columns
 from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
@@ -33,17 +34,16 @@ from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
+from gapcast.core.newest_forecasts import NewestForecasts
 from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.outlook.week import WeekHistory
-from gapcast.core.panel import Panel
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import Plans
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
-from gapcast.core.repairs import repair_windows, repairs_of
 from gapcast.core.submeters import Submeters
 from gapcast.core.window import F32, WindowSpec
 
@@ -65,6 +65,7 @@ class Engine:
         outlook_model: Predictor | None = None,
         outlook: OutlookOptions | None = None,
         demand: DemandPlan | None = None,
+        horizons: DeviceHorizons | None = None,
     ) -> None:
         """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
 
@@ -73,39 +74,44 @@ class Engine:
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
         determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook_model`` makes the
         outlooks by the options ``outlook`` (None: the defaults); without one there are none. ``demand`` has the limits
-        of billing windows (None: there are none), which need outlooks.
+        of billing windows (None: there are none), which need outlooks. ``horizons`` are those that single devices have
+        of their own, with their models (None: all devices have that of ``model``).
         """
-        self.model = model
         self.zone = zone
-        self.ensemble = ensemble
         #: Limits of readings, and the range of forecasts.
-        self.limits = limits if ensemble is None else ensemble.limits
-        self.forecast_range = ForecastRange.of(self.limits)
-        self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
-        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
-        n_week_rows = 0 if not panel.takes_history else max_devices if ensemble is None else n_tracked
-        #: The model identity that forecasts are published under.
-        self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
+        self.limits = limits = limits if ensemble is None else ensemble.limits
+        self.forecast_range = ForecastRange.of(limits)
         self.includes_path = includes_path
-        self._has_path = includes_path and len(model.lead_times_min) > 1
-        #: The outlook; None without one.
-        self.outlooks: OutlookPart | None = None
-        context = panel.context
-        if outlook_model is not None:
-            published_min = model.lead_times_min if self._has_path else model.lead_times_min[-1:]
-            options = outlook or OutlookOptions()
-            self.outlooks = OutlookPart(outlook_model, options, zone, self.limits, published_min, panel.channels)
-            context = max(context, self.outlooks.context)
-            if history_steps_of(outlook_model):
-                n_week_rows = max(n_week_rows, min(options.max_devices, max_devices))
-        self.buffers = Buffers(
-            WindowSpec(context, model.spec.padding),
-            max_devices,
-            panel.channels,
-            n_counted=self.published_model.spec.context,
-            submeters=submeters,
-            week=WeekHistory(n_week_rows) if n_week_rows else None,
+        maker = None if outlook_model is None else OutlookMaker(outlook_model, outlook or OutlookOptions())
+        #: The forecaster of all devices but those with a horizon of their own.
+        self.main = main = HorizonForecaster(
+            HorizonModels(model, ensemble), zone, limits, maker, includes_path=includes_path
         )
+        #: Horizons of devices that have one of their own, minutes, and the forecasters of these.
+        self.horizons_min: dict[str, int] = {}
+        self.others: dict[int, HorizonForecaster] = {}
+        if horizons is not None:
+            self.horizons_min = {device: own for device, own in horizons.of_devices.items() if own != main.horizon_min}
+            self.others = {
+                one.horizon_min: HorizonForecaster(one, zone, limits, maker, includes_path=includes_path)
+                for one in horizons.models
+                if one.horizon_min in self.horizons_min.values()
+            }
+        forecasters = self.forecasters
+        n_counted = max(one.published_model.spec.context for one in forecasters)
+        if self.others:
+            for one in forecasters:
+                one.count_minutes(n_counted)
+        self.buffers = Buffers(
+            WindowSpec(max(one.context for one in forecasters), model.spec.padding),
+            max_devices,
+            main.panel.channels,
+            n_counted=n_counted,
+            submeters=submeters,
+            week=self._week(max_devices, maker),
+        )
+        for one in forecasters:
+            one.use_submeters(self.buffers.submeters)
         #: The demand of billing windows; None without a limit or outlook.
         self.demands: DemandPart | None = None
         if demand is not None and demand.is_limited and self.outlooks is not None:
@@ -113,16 +119,85 @@ class Engine:
                 demand, self.outlooks.model, self.outlooks.options.max_devices, self.limits.max_kw
             )
             self.buffers.billing = self.demands.windows
-        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
-        #: Forecast accuracy and drift, by row of the buffers.
-        self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
-        #: The trees of the night's refit, by device.
-        self.forests = HouseForests(panel.context, model.lead_times_min[-1], zone, self.buffers.submeters)
-        #: The newest forecasts, by row of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
+        leads_min = {device: self.others[own].model.lead_times_min for device, own in self.horizons_min.items()}
         #: Announced loads.
-        self.plans = Plans(self.published_model.lead_times_min, has_outcomes=ensemble is not None)
+        self.plans = Plans(
+            main.published_model.lead_times_min, has_outcomes=ensemble is not None, own_leads_min=leads_min
+        )
+
+    def _week(self, max_devices: int, maker: OutlookMaker | None) -> WeekHistory | None:
+        """Return the quarter-hours of as many devices as the models take them for; None if none does."""
+        n_rows, ensemble = 0, self.ensemble
+        if any(one.panel.takes_history for one in self.forecasters):
+            n_rows = max_devices if ensemble is None else ensemble.options.max_devices
+        if maker is not None and history_steps_of(maker.model):
+            n_rows = max(n_rows, min(maker.options.max_devices, max_devices))
+        return WeekHistory(n_rows) if n_rows else None
+
+    # --- horizons ---------------------------------------------------------------------------------
+
+    @property
+    def forecasters(self) -> tuple[HorizonForecaster, ...]:
+        """The forecasters of all horizons, the main one first."""
+        return self.main, *self.others.values()
+
+    def forecaster_of(self, device: str) -> HorizonForecaster:
+        """Return the forecaster of ``device``, which may be unknown yet."""
+        return self.others[self.horizons_min[device]] if device in self.horizons_min else self.main
+
+    def horizon_of(self, device: str) -> int:
+        """Return the horizon of ``device``, minutes."""
+        return self.forecaster_of(device).horizon_min
+
+    @property
+    def model(self) -> Predictor:
+        """The primary model."""
+        return self.main.model
+
+    @property
+    def ensemble(self) -> Ensemble | None:
+        """The ensemble of the main forecaster, None without one."""
+        return self.main.ensemble
+
+    @property
+    def published_model(self) -> ModelIdentity:
+        """The model identity that forecasts of the main horizon are published under."""
+        return self.main.published_model
+
+    @property
+    def outlooks(self) -> OutlookPart | None:
+        """The outlook of the main forecaster; None without one, and then no device has one."""
+        return self.main.outlooks
+
+    @property
+    def scores(self) -> Scores:
+        """Forecast accuracy at the main horizon, by row of the buffers."""
+        return self.main.scores
+
+    @property
+    def drift(self) -> Drift:
+        """Drift at the main horizon, by row of the buffers."""
+        return self.main.drift
+
+    @property
+    def forests(self) -> HouseForests:
+        """The trees of the night's refit at the main horizon, by device."""
+        return self.main.forests
+
+    @property
+    def newest(self) -> Latest:
+        """The newest forecasts of the main horizon, by row of the buffers."""
+        return self.main.newest
+
+    def _parts(self, accepted: AcceptedBatch) -> list[tuple[HorizonForecaster, list[int]]]:
+        """Return the forecasters of the windows of ``accepted``, and the indices of each one's windows."""
+        places: dict[int, list[int]] = {}
+        for i, device in enumerate(accepted.devices):
+            places.setdefault(self.horizons_min.get(device, self.main.horizon_min), []).append(i)
+        return [(self.others.get(horizon_min, self.main), found) for horizon_min, found in places.items()]
+
+    # --- the stream -------------------------------------------------------------------------------
 
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.
@@ -144,37 +219,27 @@ class Engine:
         All powers are finite and within the range of forecasts, and bounds enclose the median: other values are
         replaced and listed in :attr:`Forecasts.repairs`. Raises :class:`ModelError` if a model cannot be run.
         """
-        keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
-            return Forecasts(self.published_model, issued_at_ms, *keys, [])
-        minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        measured = self._measured_in(accepted)[:, -self._panel.context :]
-        n_required = self.buffers.n_required
-        required = measured[:, :, :n_required]
-        predictions, unusable = self._panel.predict(required, minutes, accepted.rows, self.buffers.week)
-        replaced: list[tuple[int, float]] = []
-        if self.ensemble is None:
-            forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
-        else:
-            rows = np.asarray(accepted.rows, dtype=np.int64)
-            with np.errstate(**DAMAGED):
-                windows = self._powers(measured)
-                submeters_kw = measured[:, :, n_required:]
-                forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
-                published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
-            path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
-            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
-        if unusable or replaced:
-            models = (self.model,) if self.ensemble is None else self.ensemble.models
-            combines = self.ensemble is not None and self.ensemble.options.combines
-            repairs = repairs_of(accepted, models, unusable, replaced, combines=combines)
-            repair_windows(self.buffers, accepted, measured, unusable, replaced, self.forecast_range)
-            forecasts = replace(forecasts, repairs=repairs)
-        if accepted.planned:
-            forecasts = self.plans.add_to(forecasts, accepted.planned, self.forecast_range)
-        self.newest.store_forecasts(accepted.rows, forecasts)
+            return Forecasts(self.published_model, issued_at_ms, [], [], [], [])
+        measured = self._measured_in(accepted)
+        if self.others:
+            return self._mixed_forecasts(accepted, measured, issued_at_ms)
+        predicted = self.main.predict(accepted, measured, self.buffers)
+        forecasts = self.main.forecast(accepted, measured, predicted, self.buffers, issued_at_ms, self.plans)
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
+
+    def _mixed_forecasts(self, accepted: AcceptedBatch, measured: F32, issued_at_ms: int) -> Forecasts:
+        """Return the forecasts of a batch of devices that may have several horizons."""
+        parts = [(one, places, *part_of(accepted, measured, places)) for one, places in self._parts(accepted)]
+        # All models run before anything is stored: if one cannot, the whole batch has no forecast.
+        predicted = [one.predict(part, of_part, self.buffers) for one, _, part, of_part in parts]
+        made = []
+        for (one, places, part, of_part), of_models in zip(parts, predicted, strict=True):
+            forecasts = one.forecast(part, of_part, of_models, self.buffers, issued_at_ms, self.plans)
+            self.history.record_forecasts(part.rows, forecasts)
+            made.append((places, forecasts))
+        return mixed_forecasts(made)
 
     def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, and store the newest of each.
@@ -189,17 +254,38 @@ class Engine:
         if self.plans.trackers:
             n_minutes = self.outlooks.model.lead_times_min[-1]
             planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
-        return self.outlooks.make(accepted, self._measured_in(accepted), forecasts, planned_kw, self.buffers.week)
+        measured, week = self._measured_in(accepted), self.buffers.week
+        if not self.others:
+            return self.outlooks.make(accepted, measured, forecasts, planned_kw, week)
+        return self._mixed_outlooks(accepted, measured, forecasts, planned_kw)
+
+    def _mixed_outlooks(
+        self, accepted: AcceptedBatch, measured: F32, forecasts: Forecasts, planned_kw: dict[int, F64]
+    ) -> Outlooks | None:
+        """Return the outlooks of a batch of devices with several horizons, in its order."""
+        made: list[tuple[list[int], Outlooks]] = []
+        for indices, of_horizon in forecasts.by_horizon():
+            places, maker = [*indices], self.forecaster_of(of_horizon.devices[0]).outlooks
+            part, of_part = part_of(accepted, measured, places)
+            planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
+            week = self.buffers.week
+            if maker is not None and (outlooks := maker.make(part, of_part, of_horizon, planned, week)) is not None:
+                made.append(([i for i in places if accepted.rows[i] < maker.options.max_devices], outlooks))
+        return joined_outlooks(made)
 
     def outlook_of(self, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
-        if self.outlooks is None or device not in self.buffers:
-            return None
-        return self.outlooks.newest(self.buffers.row(device), device)
+        outlooks = self.forecaster_of(device).outlooks
+        return (
+            None
+            if outlooks is None or device not in self.buffers
+            else outlooks.newest(self.buffers.row(device), device)
+        )
 
     def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
         """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
-        return {} if self.outlooks is None else self.outlooks.scores_of(self.buffers.row(device))
+        outlooks = self.forecaster_of(device).outlooks
+        return {} if outlooks is None else outlooks.scores_of(self.buffers.row(device))
 
     def demand(self, accepted: AcceptedBatch, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
@@ -269,47 +355,46 @@ class Engine:
         """Return the windows of ``accepted`` as ``[N, context, C]``."""
         return accepted.windows.reshape(len(accepted.devices), self.buffers.spec.context, len(self.buffers.channels))
 
-    def _powers(self, measured: F32) -> F32:
-        """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""
-        if self.ensemble is None or self.ensemble.submetered is None:
-            return measured[:, :, 0]
-        n_required = self.buffers.n_required
-        return measured if n_required == 1 else np.delete(measured, np.s_[1:n_required], axis=2)
-
     def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
-        """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
-        minutes = np.asarray(accepted.minutes, dtype=np.int64)
-        required = self._measured_in(accepted)[:, -self._panel.context :, : self.buffers.n_required]
-        return self._panel.predict(required, minutes, accepted.rows, self.buffers.week).predictions
+        """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning.
+
+        The models are those of the first device.
+        """
+        forecaster = self.forecaster_of(accepted.devices[0])
+        return forecaster.predict(accepted, self._measured_in(accepted), self.buffers).predictions
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
-        if self.ensemble is not None:
-            self.ensemble.forget(row)
-        if self.outlooks is not None:
-            self.outlooks.forget(row)
+        for forecaster in self.forecasters:
+            forecaster.forget_learning(row)
 
     def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
-        Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
+        Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
+        outcomes are of the ensemble members at the main horizon, also those of devices with another one.
         """
-        if self.outlooks is not None:
+        makers = [one.outlooks for one in self.forecasters if one.outlooks is not None]
+        if makers:
             with np.errstate(**DAMAGED):
-                self.outlooks.learn()
+                for maker in makers:
+                    maker.learn()
                 if self.demands is not None:
                     self.demands.learn()
-        if self.ensemble is None:
-            return None, []
-        with np.errstate(**DAMAGED):
-            parts = self.ensemble.learn()
-            if not parts:
-                return None, []
-            outcomes = Outcomes.joined(parts)
-            if self.plans.trackers:
-                outcomes = self.plans.totals_of(outcomes, self.buffers.device, self.forecast_range)
-            self.scores.add(outcomes)
-            return outcomes, self.drift.add(outcomes)
+        if not self.others:
+            return self.main.learn(self.plans, self.buffers.device)
+        parts, changes = [], []
+        for forecaster in self.forecasters:
+            outcomes, changed = forecaster.learn(self.plans, self.buffers.device)
+            if outcomes is not None:
+                parts.append(as_members(outcomes, forecaster.scores.members, self.scores.members))
+            changes += changed
+        return Outcomes.joined(parts) if parts else None, changes
+
+    def overall_outlook_scores(self) -> dict[Period, OutlookScores]:
+        """Return the live scores of the outlooks over all devices; empty without outlooks."""
+        makers = [one.outlooks for one in self.forecasters if one.outlooks is not None]
+        return makers[0].overall_scores(makers[1:]) if makers else {}
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Replace the announced loads of ``device``, which may be unknown yet.
@@ -321,10 +406,8 @@ class Engine:
             return
         row, (minute, _) = self.buffers.row(device), self.buffers.newest(device)
         shows = self.plans.replace_plan(device, plan, minute, power_of_window(self.buffers.window(device)))
-        if shows and self.ensemble is not None:
-            self.ensemble.discard_pending(row)
-        if shows and self.outlooks is not None:
-            self.outlooks.discard_pending(row)
+        if shows:
+            self.forecaster_of(device).discard_pending(row)
 
     def plan_of(self, device: str) -> LoadPlan:
         """Return the announced loads of ``device`` that have not ended; none if there is no plan."""
@@ -333,7 +416,22 @@ class Engine:
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
-        return self.scores.of(self.buffers.row(device))
+        return self.forecaster_of(device).scores.of(self.buffers.row(device))
+
+    def score_columns(self, rows: Sequence[int]) -> dict[str, Any]:
+        """Return the columns of :attr:`scores` for ``rows``, with the scores of devices at their own horizon."""
+        known = [device for device in self.horizons_min if device in self.buffers]
+        others = {self.buffers.row(device): self.forecaster_of(device).scores for device in known}
+        return score_columns(self.scores, others, rows)
+
+    def overall_scores(self) -> dict[Period, Summary]:
+        """Return the live scores over all devices, each at its own horizon."""
+        if not self.others:
+            return self.scores.overall()
+        n_rows = self.buffers.n_rows
+        scores = Scores(self.scores.members, n_rows)
+        scores.restore_columns(self.score_columns(range(n_rows)))
+        return scores.overall()
 
     def explain_incomplete(self, reading: Reading) -> str:
         """Return a sentence that names the features missing from an ``INCOMPLETE`` reading, and the fix."""
@@ -344,24 +442,25 @@ class Engine:
 
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
-        devices, latest = self.copy_latest()
-        return latest.read_all(devices, self.published_model)
+        found = (self.latest_of(device) for device in self.buffers.names() if device)
+        return [forecast for forecast in found if forecast is not None]
 
-    def copy_latest(self) -> tuple[list[str], Latest]:
-        """Return the devices by row ("": forgotten), and a copy of their newest forecasts."""
-        return self.buffers.names(), self.newest.copy()
+    def copy_latest(self) -> NewestForecasts:
+        """Return a copy of the newest forecasts."""
+        return NewestForecasts.copied(self.buffers.names(), self.forecasters)
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None if the device is unknown or has none yet."""
-        return (
-            self.newest.read(self.buffers.row(device), device, self.published_model) if device in self.buffers else None
-        )
+        forecaster = self.forecaster_of(device) if self.others else self.main
+        return forecaster.latest_of(self.buffers.row(device), device) if device in self.buffers else None
 
     def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
         """Set the time of issue of the newest forecasts and outlooks of ``rows``."""
-        self.newest.stamp(rows, issued_at_ms)
-        if self.outlooks is not None:
-            self.outlooks.stamp(rows, issued_at_ms)
+        if not self.others:
+            self.main.stamp(rows, issued_at_ms)
+        else:
+            for row, at_ms in zip(rows, issued_at_ms, strict=True):
+                self.forecaster_of(self.buffers.device(row)).stamp([row], [at_ms])
         if self.demands is not None:
             self.demands.stamp(rows, issued_at_ms)
 
@@ -374,16 +473,12 @@ class Engine:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
         self.plans.forget(device)
-        self.forests.forget(device)
+        for forecaster in self.forecasters:
+            forecaster.forests.forget(device)
+            if row is not None:
+                forecaster.forget(row)
         if row is not None:
-            self.newest.forget(row)
-            if self.ensemble is not None:
-                self.ensemble.forget(row)
-            self.scores.forget(row)
-            self.drift.forget(row)
             self.history.forget(row)
-            if self.outlooks is not None:
-                self.outlooks.forget(row)
         if self.demands is not None:
             self.demands.forget(row, device)
         return row

@@ -91,14 +91,31 @@ class Shares:
         return dict(zip(self.names, rounded[:n], strict=True)), dict(zip(self.names, rounded[n:], strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class HorizonParts:
+    """The forecasts of each horizon in a batch with several, with their indices in the batch, rising.
+
+    ``order`` has, for each forecast of the batch, the index of its part, and its index there.
+    """
+
+    parts: tuple[tuple[tuple[int, ...], Forecasts], ...]
+    order: tuple[tuple[int, int], ...]
+
+    def horizons_min(self) -> list[int]:
+        """Return the horizon of each forecast of the batch, minutes."""
+        of_parts = [forecasts.model.lead_times_min[-1] for _, forecasts in self.parts]
+        return [of_parts[part] for part, _ in self.order]
+
+
 @dataclass(slots=True)
 class Forecasts:
     """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
     ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
     nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
-    of a device without one. Not to be changed; it is not frozen because that doubles the time to create it, and there
-    is one for each reading that arrives alone.
+    of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several: then
+    ``model`` is that of the first, and ``path_kw`` and ``shares`` are None. Not to be changed; it is not frozen because
+    that doubles the time to create it, and there is one for each reading that arrives alone.
     """
 
     model: ModelIdentity
@@ -115,13 +132,21 @@ class Forecasts:
     repairs: Repairs | None = None
     uncontrolled_kw: list[float | None] | None = None
     planned_kw: list[float | None] | None = None
+    parts: HorizonParts | None = None
 
     def __len__(self) -> int:
         """Return the number of forecasts."""
         return len(self.devices)
 
+    def by_horizon(self) -> Sequence[tuple[Sequence[int], Forecasts]]:
+        """Return the forecasts of each horizon, with their indices: all of them, unless there are several horizons."""
+        return ((range(len(self)), self),) if self.parts is None else self.parts.parts
+
     def __getitem__(self, i: int) -> Forecast:
         """Return the ``i``-th as a :class:`Forecast`."""
+        if self.parts is not None:
+            part, at = self.parts.order[i]
+            return self.parts.parts[part][1][at]
         experts, median_experts = (None, None) if self.shares is None else self.shares.of(i)
         return Forecast(
             device=self.devices[i],

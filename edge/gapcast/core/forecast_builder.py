@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gapcast.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecasts, Shares
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.member_combination import EnsembleForecasts
-from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, PublishedModel
+from gapcast.core.predictor import ModelIdentity, Prediction, PublishedModel
 from gapcast.core.window import F32, WindowSpec
 
 #: The model name of the ensemble's forecasts.
@@ -49,7 +49,7 @@ def published_model_of(ensemble: Ensemble, context: int) -> PublishedModel:
 
 
 def from_single_model(
-    model: Predictor, keys: BatchKeys, issued_at_ms: int, prediction: Prediction, *, includes_path: bool
+    model: ModelIdentity, keys: BatchKeys, issued_at_ms: int, prediction: Prediction, *, includes_path: bool
 ) -> Forecasts:
     """Return the forecasts of ``model`` alone."""
     mean_kw = _rounded(prediction.mean)
@@ -127,7 +127,7 @@ def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
     return rounded
 
 
-def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
+def _quantiles(model: ModelIdentity, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
     """Return the quantiles at the horizon for each of the levels ``wanted``, None for a level that the model lacks.
 
     Crossing quantiles are sorted (V. Chernozhukov, I. Fernandez-Val and A. Galichon, *Quantile and probability

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gapcast.compiled.functions import load_function
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast_layout import ForecastLayout, form_of, layout_of
 from gapcast.core.json_rows import JsonRows, Packets, WrittenRows
 
@@ -27,10 +27,14 @@ class ForecastEncoder:
         self._layout: ForecastLayout | None = None
         #: Of the last form: documents alone (False), packets (True).
         self._rows: dict[bool, JsonRows] = {}
+        self._of_horizons: dict[int, ForecastEncoder] = {}
 
     def encode(self, forecasts: Forecasts) -> Iterator[bytes]:
         """Yield the JSON of each forecast, in order."""
         if not len(forecasts):
+            return
+        if forecasts.parts is not None:
+            yield from self._encode_horizons(forecasts.parts)
             return
         layout = self._layout_of(forecasts)
         written = self._written(layout, forecasts, (), (), are_packets=False)
@@ -48,13 +52,25 @@ class ForecastEncoder:
         for row, end in zip(zip(*columns, strict=True), _ends(layout, forecasts), strict=True):
             yield ((layout.template % row)[:-1] + end).encode()
 
+    def _encode_horizons(self, parts: HorizonParts) -> Iterator[bytes]:
+        """Yield the JSON of each forecast of a batch with several horizons, each of them by a template of its own."""
+        encoded: list[Iterator[bytes]] = []
+        for _, forecasts in parts.parts:
+            horizon_min = forecasts.model.lead_times_min[-1]
+            encoder = self._of_horizons.setdefault(horizon_min, ForecastEncoder())
+            encoded.append(encoder.encode(forecasts))
+        for part, _ in parts.order:
+            yield next(encoded[part])
+
     def write_packets(
         self, forecasts: Forecasts, expiry_s: Sequence[int], packet_ids: Sequence[int] = ()
     ) -> WrittenRows | None:
         """Return the packets that publish ``forecasts``, at least one: see :meth:`.JsonRows.write`.
 
-        None without the compiled library, and if it cannot write one of them.
+        None without the compiled library, for several horizons, and if it cannot write one of them.
         """
+        if forecasts.parts is not None:
+            return None
         return self._written(self._layout_of(forecasts), forecasts, expiry_s, packet_ids, are_packets=True)
 
     def _layout_of(self, forecasts: Forecasts) -> ForecastLayout:

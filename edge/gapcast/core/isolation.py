@@ -11,7 +11,8 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError
-from gapcast.core.forecast import Forecasts, joined
+from gapcast.core.forecast import Forecasts
+from gapcast.core.horizon_parts import joined
 
 #: Failing windows after which the remaining ones are not tried: if every call raises, the windows are not the cause.
 MAX_FAILURES = 16

@@ -46,13 +46,20 @@ class Plans:
     """The plans of devices, by name; a device needs no reading to have one."""
 
     def __init__(
-        self, leads_min: Sequence[int], *, has_outcomes: bool = True, max_loads: int = MAX_TOTAL_LOADS
+        self,
+        leads_min: Sequence[int],
+        *,
+        has_outcomes: bool = True,
+        max_loads: int = MAX_TOTAL_LOADS,
+        own_leads_min: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon.
 
-        ``has_outcomes``: whether the outcomes of forecasts will be known.
+        ``has_outcomes``: whether the outcomes of forecasts will be known. ``own_leads_min`` are the lead times of
+        devices with a horizon of their own.
         """
         self._leads_min = tuple(leads_min)
+        self._own_leads_min = {device: tuple(leads) for device, leads in (own_leads_min or {}).items()}
         self._has_outcomes = has_outcomes
         self._max_loads = max_loads
         #: Devices with a plan, or a trace of one. Empty without plans: nothing else costs time then.
@@ -97,10 +104,15 @@ class Plans:
         if tracker.is_idle:
             del self.trackers[device]
             return None
-        is_on = tracker.plan.touches(minute, minute + self._leads_min[-1])
+        leads_min = self._leads_of(device)
+        is_on = tracker.plan.touches(minute, minute + leads_min[-1])
         if not subtracted_kw and not is_on:
             return None
-        return PlannedPart(subtracted_kw, tuple(tracker.expected_kw(minute + lead) for lead in self._leads_min), is_on)
+        return PlannedPart(subtracted_kw, tuple(tracker.expected_kw(minute + lead) for lead in leads_min), is_on)
+
+    def _leads_of(self, device: str) -> tuple[int, ...]:
+        """Return the lead times of the forecasts of ``device``, minutes."""
+        return self._own_leads_min.get(device, self._leads_min)
 
     def planned_minutes(self, devices: Sequence[str], minutes: Sequence[int], n_minutes: int) -> dict[int, F64]:
         """Return the planned power of the next ``n_minutes`` minutes after ``minutes``, kW, by index of the device.
@@ -156,11 +168,13 @@ class Plans:
         The published forecast and those of all members have the plan that they were published with; persistence is the
         last reading.
         """
-        horizon_min, copied = self._leads_min[-1], None
+        copied = None
         for i, (row, minute) in enumerate(zip(outcomes.rows.tolist(), outcomes.minutes.tolist(), strict=True)):
-            tracker = self.trackers.get(device_of(row))
+            device = device_of(row)
+            tracker = self.trackers.get(device)
             if tracker is None:
                 continue
+            horizon_min = self._leads_of(device)[-1]
             actual_kw, _ = tracker.issued.get(minute, (0.0, 0.0))
             last_kw, added_kw = tracker.issued.get(minute - horizon_min, (0.0, 0.0))
             for past in [one for one in tracker.issued if one < minute - horizon_min]:
@@ -184,8 +198,8 @@ class Plans:
     def adopt(self, before: Plans) -> None:
         """Continue with the plans of ``before``, whose forecasts may have another horizon."""
         self.trackers = before.trackers
-        if before._leads_min[-1] != self._leads_min[-1]:
-            for tracker in self.trackers.values():
+        for device, tracker in self.trackers.items():
+            if before._leads_of(device)[-1] != self._leads_of(device)[-1]:
                 tracker.issued.clear()
 
     def states(self) -> list[TrackerState]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
+from gapcast.core.horizon_state import forecaster_signature, horizon_columns
 from gapcast.core.meters.samples import MeterState
 from gapcast.core.plan_tracker import TrackerState
 from gapcast.core.reading import Reading
@@ -34,7 +35,8 @@ class Snapshot:
     with the mean without it and the planned power, kW; ``week`` are the ``columns`` of
     :class:`~gapcast.core.outlook.week.WeekHistory`, empty without one. ``outlook`` are those
     of :class:`~gapcast.core.outlook.engine_part.OutlookPart`, ``demand`` those of
-    :class:`~gapcast.core.demand.engine_part.DemandPart`.
+    :class:`~gapcast.core.demand.engine_part.DemandPart`. ``horizons`` is the state of devices with a horizon of their
+    own (:mod:`.horizon_state`), empty without any.
     """
 
     spec: WindowSpec
@@ -63,6 +65,7 @@ class Snapshot:
     week: dict[str, NDArray[Any]] = field(default_factory=dict)
     outlook: dict[str, NDArray[Any]] = field(default_factory=dict)
     demand: dict[str, NDArray[Any]] = field(default_factory=dict)
+    horizons: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -79,7 +82,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
-        model=forecast_signature(engine),
+        model=forecaster_signature(engine.main),
         devices=devices,
         values=windows.reshape(len(devices), context, len(buffers.channels)),
         observed=_packed([stream.observed for stream in streams], context),
@@ -99,10 +102,16 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         filled=_packed([stream.filled for stream in streams], context) if any(s.filled for s in streams) else None,
         submeters={device: names for device, names in buffers.submeters.items() if device in buffers},
         plans=engine.plans.states(),
-        latest_planned=[(i, *engine.newest.planned[row]) for i, row in enumerate(rows) if row in engine.newest.planned],
+        latest_planned=[
+            (i, *one.newest.planned[row])
+            for one in engine.forecasters
+            for i, row in enumerate(rows)
+            if row in one.newest.planned
+        ],
         week={} if buffers.week is None else buffers.week.columns(rows),
         outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
         demand={} if engine.demands is None else engine.demands.columns(rows),
+        horizons=horizon_columns(engine, devices) if engine.others else {},
     )
 
 
@@ -114,14 +123,6 @@ def _packed(bits: Sequence[int], context: int) -> NDArray[np.uint8]:
     """Return one row ``[ceil(context / 8)]`` for each of ``bits``, the lowest first."""
     rows = b"".join(one.to_bytes(_n_bytes(context), "little") for one in bits)
     return np.frombuffer(rows, dtype=np.uint8).reshape(len(bits), _n_bytes(context))
-
-
-def forecast_signature(engine: Engine) -> str:
-    """Return what must be equal for stored forecasts to be valid: the model, its lead times and ensemble members."""
-    model = engine.published_model
-    lead_times_published = model.lead_times_min if engine.includes_path else model.lead_times_min[-1:]
-    members = "" if engine.ensemble is None else f" of {','.join(engine.ensemble.members)}"
-    return f"{model.name} {model.version} {','.join(map(str, lead_times_published))}{members}"
 
 
 def check_shapes(snapshot: Snapshot) -> None:

@@ -16,10 +16,19 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED
+from gapcast.core.horizon_forecaster import HorizonForecaster
+from gapcast.core.horizon_state import (
+    Columns,
+    expanded,
+    forecaster_signature,
+    horizons_of_devices,
+    restore_newest,
+    stored_horizons,
+)
+from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED, horizon_of
 from gapcast.core.learning.submetered_state import PREFIX
 from gapcast.core.outlook.stored_state import SIGNATURE, implausible_outlooks
-from gapcast.core.snapshot import Snapshot, forecast_signature
+from gapcast.core.snapshot import Snapshot
 from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
 from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
 from gapcast.core.submeters import channels_of
@@ -69,7 +78,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
     _restore_week(buffers, snapshot)
-    if snapshot.model == forecast_signature(engine):
+    if snapshot.model == forecaster_signature(engine.main):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
@@ -79,11 +88,14 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
             if 0 <= i < n and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
         }
     engine.plans.restore(snapshot.plans)
+    n_devices = len(buffers)
     problems = (
-        _restore_learning(engine, snapshot),
-        _restore_outlooks(engine, snapshot),
+        _restore_learning(engine.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift),
+        _restore_outlooks(engine.main, n_devices, snapshot.outlook),
+        _restore_horizons(engine, snapshot),
         _restore_demands(engine, snapshot),
     )
+    _forget_other_horizons(engine, snapshot)
     if engine.ensemble is not None and engine.ensemble.submetered is not None:
         for device in _with_other_submeters(buffers, snapshot):
             engine.ensemble.submetered.forget(buffers.row(device))
@@ -132,11 +144,13 @@ def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
     buffers.add_windows_to_week()
 
 
-def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
+def _restore_learning(
+    forecaster: HorizonForecaster, n_devices: int, learnt: Columns, scores: Columns, drift: Columns
+) -> str:
     """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
-    if engine.ensemble is None:
+    if forecaster.ensemble is None:
         return ""
-    n_devices, learnt, n_bad = len(engine.buffers), snapshot.learnt, 0
+    n_bad = 0
     try:
         if learnt and TRACKED in learnt:
             tracked = learnt[TRACKED]
@@ -146,11 +160,8 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
             if not sound.all():
                 by_row = {name for name in learnt if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
                 learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
-        engine.ensemble.restore_columns(n_devices, learnt)
-        for columns, scorer, of_drift in (
-            (snapshot.scores, engine.scores, False),
-            (snapshot.drift, engine.drift, True),
-        ):
+        forecaster.ensemble.restore_columns(n_devices, learnt)
+        for columns, scorer, of_drift in ((scores, forecaster.scores, False), (drift, forecaster.drift, True)):
             if columns:
                 scorer.restore_columns(columns)
                 bad_rows = np.flatnonzero(implausible_sums(columns, of_drift=of_drift))
@@ -162,20 +173,70 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
     return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
 
 
-def _restore_outlooks(engine: Engine, snapshot: Snapshot) -> str:
+def _restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Columns) -> str:
     """Restore what outlooks learned; return what was left out, empty if nothing was."""
-    if engine.outlooks is None or not snapshot.outlook:
+    if forecaster.outlooks is None or not columns:
         return ""
-    columns, n_bad = snapshot.outlook, 0
+    n_bad = 0
     try:
         bad = implausible_outlooks(columns)
         n_bad = int(bad.sum())
         if n_bad:
             columns = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
-        engine.outlooks.restore_columns(len(engine.buffers), columns)
+        forecaster.outlooks.restore_columns(n_devices, columns)
     except (StateError, ValueError, IndexError, TypeError) as error:
         return str(error)
     return f"{n_bad} rows of learned outlooks are out of range" if n_bad else ""
+
+
+def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
+    """Restore the state of devices with a horizon of their own; return what was left out, empty if nothing was."""
+    n_devices = len(engine.buffers)
+    problems: list[str] = []
+    try:
+        for stored in stored_horizons(snapshot.horizons, len(snapshot.devices)):
+            forecaster = engine.others.get(stored.horizon_min)
+            if forecaster is None:
+                continue
+            restore_newest(forecaster, stored, n_devices)
+            rows = range(n_devices)
+            scores = expanded(forecaster.scores.columns(rows), stored.scores, stored.places)
+            drift = expanded(forecaster.drift.columns(rows), stored.drift, stored.places)
+            problems += (
+                _restore_learning(forecaster, n_devices, stored.learnt, scores, drift),
+                _restore_outlooks(forecaster, n_devices, stored.outlook),
+            )
+    except (StateError, ValueError, IndexError, TypeError) as error:
+        problems.append(str(error))
+    return "; ".join(filter(None, problems))
+
+
+def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int, int]]:
+    """Return the devices whose horizon is another one than when ``snapshot`` was captured: that, and theirs now.
+
+    Only with horizons of single devices: if the main one alone changes, its learned values are left out as a whole.
+    """
+    if not engine.others and not snapshot.horizons:
+        return {}
+    before = horizons_of_devices(snapshot.horizons, len(snapshot.devices))
+    if before is None:  # all devices had the main horizon
+        main_min = engine.main.horizon_min
+        with suppress(StateError):
+            main_min = horizon_of(snapshot.learnt) if snapshot.learnt else main_min
+        before = [main_min] * len(snapshot.devices)
+    now = [engine.horizon_of(device) for device in snapshot.devices]
+    both = zip(snapshot.devices, before, now, strict=True)
+    return {device: (old, new) for device, old, new in both if device in engine.buffers and old != new}
+
+
+def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
+    """Forget what devices learned at another horizon than theirs; their readings stay."""
+    for device in changed_horizons(engine, snapshot):
+        row = engine.buffers.row(device)
+        for forecaster in engine.forecasters:
+            forecaster.forget(row)
+        if device in engine.plans.trackers:
+            engine.plans.trackers[device].issued.clear()
 
 
 def _restore_demands(engine: Engine, snapshot: Snapshot) -> str:

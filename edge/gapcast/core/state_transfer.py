@@ -5,14 +5,17 @@ State that is indexed by row elsewhere (presence, learning state) stays valid.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
+from gapcast.core.horizon_forecaster import HorizonForecaster
+from gapcast.core.horizon_state import forecaster_signature
 from gapcast.core.learning import learning_state
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.submetered_state import TRACKED
-from gapcast.core.snapshot import forecast_signature
 from gapcast.core.snapshot_restoration import fill_window
 
 #: Rows copied at a time, so that intermediate arrays stay in the processor's cache.
@@ -23,9 +26,10 @@ _PLACEHOLDER = "\n"
 
 def reserve_rows(after: Engine, n_rows: int) -> None:
     """Allocate learning state for ``n_rows`` devices, so that :func:`transfer_state` need not wait for it."""
-    ensemble = after.ensemble
-    if ensemble is not None:
-        ensemble.state.index(np.array([min(n_rows, ensemble.options.max_devices)]))
+    for forecaster in after.forecasters:
+        ensemble = forecaster.ensemble
+        if ensemble is not None:
+            ensemble.state.index(np.array([min(n_rows, ensemble.options.max_devices)]))
 
 
 def transfer_state(before: Engine, after: Engine) -> None:
@@ -45,10 +49,11 @@ def transfer_state(before: Engine, after: Engine) -> None:
             f"{', '.join(old_channels)}: restart gapcast to change to it"
         )
         raise StateError(msg)
-    if before.published_model.lead_times_min[-1] == after.published_model.lead_times_min[-1]:
-        _transfer_outcomes(before, after)
-    if forecast_signature(before) == forecast_signature(after):
-        after.newest = before.newest
+    n_rows = before.buffers.n_rows
+    for old, new in _forecasters_of_both(before, after):
+        _transfer_forecaster(old, new, n_rows)
+    if before.main.horizon_min == after.main.horizon_min and before.horizons_min == after.horizons_min:
+        after.history = before.history
     week, old_week = after.buffers.week, before.buffers.week
     if before.buffers.spec == after.buffers.spec:
         after.buffers = before.buffers
@@ -61,8 +66,6 @@ def transfer_state(before: Engine, after: Engine) -> None:
             week.take_over(old_week)
         after.buffers.add_windows_to_week()
     after.plans.adopt(before.plans)
-    if after.outlooks is not None and before.outlooks is not None:
-        after.outlooks.adopt(before.outlooks)
     after.buffers.billing = None
     if after.demands is not None:
         if before.demands is not None:
@@ -70,16 +73,30 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.buffers.begin_billing(after.demands.windows)
 
 
-def _transfer_outcomes(before: Engine, after: Engine) -> None:
-    """Move what follows from outcomes: learning state, scores, drift and history. They are of one horizon."""
+def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[HorizonForecaster, HorizonForecaster]]:
+    """Yield the main forecasters, and those of further horizons that both engines have."""
+    yield before.main, after.main
+    for horizon_min, old in before.others.items():
+        if horizon_min in after.others:
+            yield old, after.others[horizon_min]
+
+
+def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_rows: int) -> None:
+    """Move the newest forecasts, and what follows from outcomes: learning state, scores and drift of one horizon."""
+    if forecaster_signature(before) == forecaster_signature(after):
+        after.newest = before.newest
+    if after.outlooks is not None and before.outlooks is not None:
+        after.outlooks.adopt(before.outlooks)
+    if before.horizon_min != after.horizon_min:
+        return
     if after.ensemble is not None and before.ensemble is not None:
-        _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
+        _transfer_learning(before.ensemble, after.ensemble, n_rows)
     after.forests.take_over(before.forests)
-    after.drift, after.history = before.drift, before.history
+    after.drift = before.drift
     if before.scores.members == after.scores.members:
         after.scores = before.scores
     else:
-        after.scores.restore_columns(before.scores.columns(range(before.buffers.n_rows)))
+        after.scores.restore_columns(before.scores.columns(range(n_rows)))
 
 
 def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:

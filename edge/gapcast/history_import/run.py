@@ -76,7 +76,7 @@ def import_past(
             len(past),
             past.first_minute,
             past.last_minute,
-            engine.published_model.name,
+            engine.forecaster_of(target.device).published_model.name,
             engine.scores_of(target.device)[EVER],
             gateway.folder,
         )

@@ -192,16 +192,19 @@ class Discovery:
         model: ModelIdentity,
         outlook_model_of: Callable[[str], ModelIdentity | None] = lambda _device: None,
         has_demand: Callable[[str], bool] = lambda _device: False,
+        model_of: Callable[[str], ModelIdentity] | None = None,
     ) -> None:
         """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one.
 
-        ``has_demand`` returns whether a device has a demand.
+        ``has_demand`` returns whether a device has a demand. ``model_of`` returns the model of a device, at its own
+        horizon if it has one (None: it is ``model``).
         """
         self._session = session
         self._topics = topics
         self._model = self._published_model = model
         self._outlook_model_of = outlook_model_of
         self._has_demand = has_demand
+        self._model_of = model_of
         self._published: dict[str, None] = {}
         self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
@@ -260,5 +263,6 @@ class Discovery:
 
     def _publish(self, device: str) -> None:
         outlook_model, has_demand = self._outlook_model_of(device), self._has_demand(device)
-        payload = discovery_payload(device, self._topics, self._model, outlook_model, has_demand=has_demand)
+        model = self._model if self._model_of is None else self._model_of(device)
+        payload = discovery_payload(device, self._topics, model, outlook_model, has_demand=has_demand)
         self._session.publish(self._topics.config_topic(device).encode(), payload, retain=True)

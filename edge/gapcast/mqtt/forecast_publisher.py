@@ -52,6 +52,7 @@ class ForecastPublisher:
         if ids is not None and self._publish_at_once(forecasts, ids):
             return ids or [0] * len(forecasts)
         horizon_min = forecasts.model.lead_times_min[-1]
+        horizons_min = None if forecasts.parts is None else iter(forecasts.parts.horizons_min())
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
         forecast_ids, forwarded = [], self._forwarded
@@ -60,6 +61,8 @@ class ForecastPublisher:
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             extra = forwarded.get((device, minute), b"") if forwarded else b""
+            if horizons_min is not None:
+                horizon_min = next(horizons_min)
             expiry_s = expiry_of(minute, horizon_min, now_min)
             forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s, extra=extra))
         return forecast_ids

@@ -93,9 +93,10 @@ class RefitNights:
         for device, content in self.archive.stored_forests().items():
             try:
                 result = decode_result(content)
-                if result.forest is None or result.horizon_min != engine.forests.horizon_min:
+                forests = engine.forecaster_of(device).forests
+                if result.forest is None or result.horizon_min != forests.horizon_min:
                     continue
-                engine.forests.use(device, result.forest)
+                forests.use(device, result.forest)
             except StateError as error:
                 log.warning("refit.forest_unusable", device=device, problem=str(error), cure="the next night refits it")
                 continue
@@ -163,7 +164,7 @@ class RefitNights:
     def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
         horizon_min, spec, submeters = service.queries.read(
             lambda engine, _: (
-                engine.forests.horizon_min,
+                engine.horizon_of(device),
                 engine.buffers.spec,
                 engine.forests.features_of(device).submeters,
             )

@@ -45,8 +45,9 @@ class BatchMetrics:
         self, messages: Sequence[IncomingMessage], accepted: AcceptedBatch, forecasts: Forecasts, inference_s: float
     ) -> None:
         statistics = self._statistics
-        model = forecasts.model.name
-        statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
+        for _, of_horizon in forecasts.by_horizon():
+            model = of_horizon.model.name
+            statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(of_horizon)
         statistics.inference_s.observe(inference_s)
         if len(messages) == 1:
             statistics.latency_s.observe(time.perf_counter() - messages[0].received_s)

@@ -110,6 +110,10 @@ class ServiceQueries:
         """Identity of the published model: the primary model's, or the ensemble's."""
         return self._running.engine.published_model
 
+    def published_model_of(self, device: str) -> ModelIdentity:
+        """Identity of the model that forecasts of ``device`` are published under, at its horizon."""
+        return self._running.engine.forecaster_of(device).published_model
+
     def status_line(self) -> str:
         """Return the state of the stream in a sentence, for ``systemctl status``."""
         n = sum(self.statistics.readings.values())
@@ -119,7 +123,7 @@ class ServiceQueries:
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
         """Return the live scores over all devices, and the number of lasting changes found in their errors."""
         with self._running.lock:
-            return self._running.engine.scores.overall(), self._score_reports.n_changes
+            return self._running.engine.overall_scores(), self._score_reports.n_changes
 
     def read(self, query: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
         """Return the result of ``query`` on the engine and the devices' availability; the stream waits meanwhile."""
@@ -133,10 +137,10 @@ class ServiceQueries:
         """
         with self._running.lock:
             engine = self._running.engine
-            model, (devices, latest) = engine.published_model, engine.copy_latest()
-        rows = latest.rows(devices)
+            newest = engine.copy_latest()
+        rows, devices = newest.rows(), newest.devices
         page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
-        found = (latest.read(row, devices[row], model) for row in page[:limit])
+        found = (newest.read(row) for row in page[:limit])
         next_ = devices[page[limit - 1]] if len(page) > limit else None
         return [forecast for forecast in found if forecast is not None], len(rows), next_
 
@@ -146,7 +150,7 @@ class ServiceQueries:
         Waits for the stream only while it writes forecasts to the columns, not while models run.
         """
         engine = self._running.engine
-        newest = engine.newest
+        newest = engine.forecaster_of(device).newest
         n_steps = newest.n_steps
         if n_steps % 2 == 0:
             with suppress(LookupError):  # the device is being forgotten
@@ -172,11 +176,13 @@ class ServiceQueries:
         model: str | None = None,
         plan: LoadPlan = NO_LOADS,
         *,
+        device: str | None = None,
         has_outlook: bool = False,
     ) -> tuple[Forecast, Outlook | None]:
         """Forecast a series of readings, oldest first, by the rules of the stream; no device's state changes.
 
-        The forecast contains the announced loads of ``plan``. ``has_outlook``: return its outlook too, else None.
+        The forecast contains the announced loads of ``plan``. Without a ``model`` it has the horizon of ``device``,
+        which need not be known; None: the main one. ``has_outlook``: return its outlook too, else None.
 
         Raises :class:`RequestError` if the readings do not allow a forecast, or the model does not exist.
         """
@@ -184,8 +190,9 @@ class ServiceQueries:
         if model is not None and model not in models:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        chosen = self.model if model in {None, self.model.name} else models[model]
         engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
+        primary = engine.model if device is None else engine.forecaster_of(device).model
+        chosen = primary if model in {None, primary.name} else models[model]
         if has_outlook and engine.outlooks is None:
             msg = f"outlook: {NO_OUTLOOKS}"
             raise RequestError(msg)

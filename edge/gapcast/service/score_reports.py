@@ -90,7 +90,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
     return {
         "v": SCORES_SCHEMA,
         "device": device,
-        "model": engine.published_model.name,
+        "model": engine.forecaster_of(device).published_model.name,
         **{period: summary.document() for period, summary in summaries.items()},
     }
 

@@ -116,7 +116,7 @@ class Service:
             engine = self._running.engine
             if device not in engine.buffers:
                 return False
-            engine.forests.use(device, forest)
+            engine.forecaster_of(device).forests.use(device, forest)
         self._persistence.state_store.invalidate()  # batches from here on are forecast otherwise than before
         return True
 

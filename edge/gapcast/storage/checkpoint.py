@@ -46,7 +46,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
 #: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and with these
 #: prefixes learning state and the quarter-hours of a week.
 _SHARES, _FILLED = "latest_shares", "filled"
-_WITH_PREFIX = ("learnt", "scores", "drift", "week", "outlook", "demand")
+_WITH_PREFIX = ("learnt", "scores", "drift", "week", "outlook", "demand", "horizons")
 
 
 class DamagedError(StateError):

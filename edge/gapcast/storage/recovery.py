@@ -16,7 +16,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.snapshot import Snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.service.ports import Meters
 from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.record_lines import salt_of
@@ -162,6 +162,9 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
             problem=problems.learning,
             cure="online learning starts again for each device",
         )
+    if changed := changed_horizons(engine, snapshot):
+        changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]
+        log.info("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
     if problems.devices:
         problem = f"values of {len(problems.devices)} devices are out of range; these devices start again"
         damages.append(f"{path.name}: {problem} ({', '.join(problems.devices[:_MAX_NAMED])})")

@@ -164,9 +164,10 @@ class OutlookPart:
             return {}
         return scores.scores_of(self.online.sums(row + 1), self._leads_min)
 
-    def overall_scores(self) -> dict[Period, scores.OutlookScores]:
-        """Return the live scores over all devices."""
-        return scores.scores_of(self.online.state.arrays["sums"].sum(axis=0), self._leads_min)
+    def overall_scores(self, others: Sequence[OutlookPart] = ()) -> dict[Period, scores.OutlookScores]:
+        """Return the live scores over all devices, also those of ``others``, which have the same model."""
+        sums = [one.online.state.arrays["sums"].sum(axis=0) for one in (self, *others)]
+        return scores.scores_of(np.add.reduce(sums), self._leads_min)
 
     @property
     def n_bytes_per_device(self) -> int:

@@ -1,0 +1,129 @@
+"""A batch of devices with different horizons: its parts by horizon, and what is made of them in the batch's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.forecast import Forecasts, HorizonParts
+from gapcast.core.forecast import joined as joined_forecasts
+from gapcast.core.forecast_range import Repairs
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.scores import Scores
+from gapcast.core.outlook.outlook import ModelMeans, Outlooks
+from gapcast.core.window import F32
+
+#: Indices of windows, rising, and what was made of them.
+Part = TypeVar("Part")
+Placed = Sequence[tuple[list[int], Part]]
+
+
+def part_of(accepted: AcceptedBatch, measured: F32, places: list[int]) -> tuple[AcceptedBatch, F32]:
+    """Return the windows ``places`` of ``accepted``, and those of ``measured`` ``[N, context, C]``."""
+    new_index = {old: new for new, old in enumerate(places)}
+
+    def some(values: Sequence[Any]) -> list[Any]:
+        return [values[i] for i in places]
+
+    part = AcceptedBatch(
+        [], [], accepted.windows[places], some(accepted.devices), some(accepted.rows), [], some(accepted.minutes),
+        some(accepted.n_observed), [], {}, filled=[new_index[i] for i in accepted.filled if i in new_index],
+        planned={new_index[i]: one for i, one in accepted.planned.items() if i in new_index},
+    )  # fmt: skip
+    return part, measured[places]
+
+
+def mixed_forecasts(parts: Placed[Forecasts]) -> Forecasts:
+    """Return the forecasts of all ``parts`` of a batch in its order.
+
+    With several horizons the ensemble weights and paths, which have other members and lead times, are those of
+    :attr:`Forecasts.parts`.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    where = sorted((place, part, i) for part, (places, _) in enumerate(parts) for i, place in enumerate(places))
+    order = [(part, i) for _, part, i in where]
+
+    def column(name: str, *, of_all: bool = True) -> Any:
+        columns = [getattr(forecasts, name) for _, forecasts in parts]
+        absent = [one is None for one in columns]
+        if any(absent) if of_all else all(absent):
+            return None
+        return [None if columns[part] is None else columns[part][i] for part, i in order]
+
+    first = parts[0][1]
+    return replace(
+        first,
+        **{name: column(name) for name in ("devices", "observed_minutes", "n_observed", "gap_kw")},
+        **{name: column(name) for name in ("median_kw", "lower_kw", "upper_kw")},
+        **{name: column(name, of_all=False) for name in ("uncontrolled_kw", "planned_kw")},
+        path_kw=None,
+        shares=None,
+        repairs=Repairs.joined([one.repairs for _, one in parts if one.repairs is not None]),
+        parts=HorizonParts(tuple((tuple(places), one) for places, one in parts), tuple(order)),
+    )
+
+
+def joined(batches: Sequence[Forecasts]) -> Forecasts:
+    """Return the forecasts of all ``batches``, at least one, of one time of issue, in their order."""
+    by_horizon: dict[int, list[tuple[list[int], Forecasts]]] = {}
+    n_before = 0
+    for batch in batches:
+        for places, forecasts in batch.by_horizon():
+            moved = [n_before + place for place in places]
+            by_horizon.setdefault(forecasts.model.lead_times_min[-1], []).append((moved, forecasts))
+        n_before += len(batch)
+    return mixed_forecasts(
+        [
+            ([*chain.from_iterable(places for places, _ in found)], joined_forecasts([one for _, one in found]))
+            for found in by_horizon.values()
+        ]
+    )
+
+
+def joined_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
+    """Return the outlooks of all ``parts`` in the order of their places in the batch; None without any."""
+    if len(parts) < 2:  # noqa: PLR2004 - one part has all
+        return parts[0][1] if parts else None
+    order = np.argsort([place for places, _ in parts for place in places])
+    made = [outlooks for _, outlooks in parts]
+    names = [name for one in made for name in one.devices]
+    minutes = [minute for one in made for minute in one.observed_minutes]
+    means = [one.model_means for one in made if one.model_means is not None]
+    return Outlooks(
+        made[0].model,
+        made[0].issued_at_ms,
+        [names[i] for i in order.tolist()],
+        [minutes[i] for i in order.tolist()],
+        np.concatenate([one.point_kw for one in made])[order],
+        np.concatenate([one.mean_kw for one in made])[order],
+        ModelMeans(
+            *(np.concatenate([getattr(one, column.name) for one in means])[order] for column in fields(ModelMeans))
+        ),
+    )
+
+
+def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) -> Outcomes:
+    """Return ``outcomes`` of the ensemble members ``own`` as those of the members ``wanted``, NaN for missing ones."""
+    if tuple(own) == tuple(wanted):
+        return outcomes
+    members_kw = np.full((*outcomes.members_kw.shape[:2], len(wanted)), np.nan)
+    for at, name in enumerate(wanted):
+        if name in own:
+            members_kw[:, :, at] = outcomes.members_kw[:, :, own.index(name)]
+    return replace(outcomes, members_kw=members_kw)
+
+
+def score_columns(main: Scores, others: Mapping[int, Scores], rows: Sequence[int]) -> dict[str, Any]:
+    """Return the columns of ``main`` for ``rows``, with those of the members it knows in ``others``, by row."""
+    columns = main.columns(rows)
+    for at, row in enumerate(rows):
+        own = others[row].columns([row]) if row in others else {}
+        for name in own.keys() & columns.keys():
+            columns[name][at] = own[name][0]
+    return columns
