@@ -44,7 +44,8 @@ from gapcast.http.host_check import own_host_names
 from gapcast.http.options import HttpOptions
 from gapcast.http.server import HttpServerThread, build_server
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
-from gapcast.mqtt.link import IntakeOptions, MqttLink
+from gapcast.mqtt.link import MqttLink
+from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.request_topics import PredictRequests
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
