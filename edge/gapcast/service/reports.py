@@ -19,7 +19,7 @@ class Reports:
         """Publish on ``link`` and ``feed``, as the ``options`` say."""
         self.feed = feed
         self.availability = AvailabilityPublisher(link, feed, running, options.presence)
-        self.scores = ScoreReports(link, feed, running, options.report_every_s)
+        self.scores = ScoreReports(link, feed, running, options.report_every_s, options.clock_s)
         self._containment = containment
         self._steps: tuple[Step[int], ...] = (
             ("publish", lambda _: self.availability.publish_changes()),
