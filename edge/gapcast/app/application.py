@@ -292,10 +292,11 @@ class Application:
 
     def _on_iteration(self, stopping: Event) -> None:
         """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""
-        self._attempt("stream", self._intake_log.update)
+        if not self._intake_log.is_done:
+            self._attempt("stream", self._intake_log.update)
         if stopping.is_set():
             self._notifier.stopping()
-        elif self._http_server.is_alive:
+        elif self._notifier.is_due and self._http_server.is_alive:
             self._notifier.alive(self.service.queries.status_line)
 
     def close(self) -> None:

@@ -184,6 +184,8 @@ class MqttLink:
         unconfirmed messages.
         """
         publication = message.token
+        if not publication.packet_id:  # at QoS 0
+            return
         if not forecast_id and publication.redelivered:
             forecast_id = self._session.newest_unconfirmed
         self._session.acknowledge_after(publication, forecast_id, batch)
