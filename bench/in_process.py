@@ -24,7 +24,8 @@ from gapcast.core.statistics import Statistics
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.link import IntakeOptions, MqttLink
+from gapcast.mqtt.link import MqttLink
+from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.splitter import Splitter
 from gapcast.mqtt.topics import DeviceTopic, Topics, gateway_topic

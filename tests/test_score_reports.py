@@ -68,15 +68,62 @@ def test_score_report_switched_off_or_disconnected() -> None:
     assert set(link.scores) == {"home"}
 
 
+class Clock:
+    """A clock that stands still until it is put forward."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def test_score_report_covers_many_devices_in_parts() -> None:
-    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600))
+    clock = Clock()
+    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600, clock_s=clock))
     names = [f"d{i}" for i in range(20)]
     for minute in range(8):
         feed(service, link, [Reading(name, FIRST + minute, 1.0 + minute / 10) for name in names])
         assert len(link.scores) <= 4 * (minute + 1)
     for _ in range(len(names)):
+        clock.now_s += 0.05
         service.run_once(0)
     assert set(link.scores) == set(names)
+
+
+def test_score_report_of_many_devices_is_paced() -> None:
+    """Twenty a second, whatever arrives; a pause is not made up for by more than four at once."""
+    clock = Clock()
+    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600, clock_s=clock))
+    names = [f"d{i}" for i in range(40)]
+    for minute in range(8):
+        feed(service, link, [Reading(name, FIRST + minute, 1.0) for name in names])
+    for _ in range(8):
+        service.run_once(0)
+    assert len(link.scores) == 4
+    clock.now_s += 0.11
+    for _ in range(8):
+        service.run_once(0)
+    assert len(link.scores) == 6
+    clock.now_s += 60.0
+    for _ in range(8):
+        service.run_once(0)
+    assert len(link.scores) == 10
+
+
+def test_score_report_pace_grows_with_the_devices_that_wait() -> None:
+    clock = Clock()
+    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=1.0, clock_s=clock))
+    link.is_backlogged = True
+    names = [f"d{i}" for i in range(100)]
+    for minute in range(8):
+        feed(service, link, [Reading(name, FIRST + minute, 1.0) for name in names])
+    link.is_backlogged = False
+    service.run_once(0)
+    for _ in range(24):  # at twenty a second, three would be published in this time
+        clock.now_s += 0.006
+        service.run_once(0)
+    assert len(link.scores) > 4 + 20
 
 
 @pytest.mark.parametrize(("n_readings", "n_published"), [(0, 4), (1, 1), (31, 1), (32, 2), (256, 4)])

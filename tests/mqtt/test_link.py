@@ -13,7 +13,8 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.link import IntakeOptions, MqttLink
+from gapcast.mqtt.link import MqttLink
+from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.session import ReceivedMessage, Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -34,12 +35,12 @@ def power_kw(minute: int) -> float:
 class Process:
     """One run of a gateway that persists in ``folder``, until it is stopped or killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, link: MemoryLink | None = None) -> None:
         model = Persistence()
         self.engine = Engine(model, ensemble=Ensemble((model,), EnsembleOptions()))
         self.store = Store(folder)
         self.store.restore(self.engine)
-        self.link = MemoryLink()
+        self.link = link or MemoryLink()
         self.service = Service(self.link, self.engine, {}, state_store=self.store)
 
     def read(self, minutes: range) -> list[Forecast]:
@@ -103,13 +104,12 @@ def test_plan_of_unconfirmed_batches_is_persisted_at_the_end(tmp_path: Path) -> 
         def has_confirmed(self, forecast_ids: object) -> bool:
             return not forecast_ids
 
-    first = Process(tmp_path)
-    first.service._link = Unconfirming()
-    first.service._link.put(Reading("home", NOON, 0.5), Reading("home", NOON + 1, 0.5))
+    first, stopping = Process(tmp_path, Unconfirming()), Event()
+    first.link.put(Reading("home", NOON, 0.5), Reading("home", NOON + 1, 0.5))
     first.service.run_once(0)
     first.service.replace_plan("home", CHARGER)
-    first.service._persist_changes()
-    first.service._persistence.close()
+    stopping.set()
+    first.service.run(stopping)
     second = Process(tmp_path)
     assert second.engine.plan_of("home") == CHARGER
     second.stop()

@@ -18,7 +18,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import checkpoint, journal
+from gapcast.storage import checkpoint, checkpoint_rule, journal
 from gapcast.storage import store as store_module
 from gapcast.storage.record_lines import encode_line_v1
 from gapcast.storage.recovery import checkpoint_path, files_of, journal_path, write_checkpoint
@@ -104,7 +104,7 @@ def test_store_any_sequence_of_stops_and_kills_continues_exactly(
 ) -> None:
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(store_module, "LEAST_JOURNAL_BYTES", 400 if checkpoints else 1 << 20)
+        patched.setattr(checkpoint_rule, "LEAST_JOURNAL_BYTES", 400 if checkpoints else 1 << 20)
         for readings, well, at_a_time in lives:
             process = ProcessRun(folder)
             process.run(readings, at_a_time=at_a_time)
@@ -118,7 +118,7 @@ def test_store_any_sequence_of_stops_and_kills_continues_exactly(
 
 
 def test_store_long_stream_takes_little_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "LEAST_JOURNAL_BYTES", 4_000)
+    monkeypatch.setattr(checkpoint_rule, "LEAST_JOURNAL_BYTES", 4_000)
     process = ProcessRun(tmp_path)
     for first in range(0, 2_000, 10):
         process.run(minutes(first, first + 10))

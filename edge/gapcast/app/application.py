@@ -44,7 +44,8 @@ from gapcast.http.host_check import own_host_names
 from gapcast.http.options import HttpOptions
 from gapcast.http.server import HttpServerThread, build_server
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
-from gapcast.mqtt.link import IntakeOptions, MqttLink
+from gapcast.mqtt.link import MqttLink
+from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.request_topics import PredictRequests
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
@@ -292,10 +293,11 @@ class Application:
 
     def _on_iteration(self, stopping: Event) -> None:
         """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""
-        self._attempt("stream", self._intake_log.update)
+        if not self._intake_log.is_done:
+            self._attempt("stream", self._intake_log.update)
         if stopping.is_set():
             self._notifier.stopping()
-        elif self._http_server.is_alive:
+        elif self._notifier.is_due and self._http_server.is_alive:
             self._notifier.alive(self.service.queries.status_line)
 
     def close(self) -> None:

@@ -49,4 +49,4 @@ def connect_demand(link: MqttLink, settings: Settings, service: Service, session
     registers = register_sources_of(settings)
     if registers:
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-        link.registers = RegisterReader(registers, subscriptions_of(settings), limits, changes, link.reject)
+        link.listen_for_registers(RegisterReader(registers, subscriptions_of(settings), limits, changes, link.reject))

@@ -31,11 +31,13 @@ class IntakeLog:
         self._now_s = now_s
         self._next_s = now_s()
         self._listening_s: float | None = None
-        self._has_messages = self._is_missing = self._is_done = False
+        self._has_messages = self._is_missing = False
+        #: Whether :meth:`update` has nothing more to log.
+        self.is_done = False
 
     def update(self) -> None:
         """Log what has changed since the last call. Cheap: looks at the intake at most once a second."""
-        if self._is_done or (now_s := self._now_s()) < self._next_s:
+        if self.is_done or (now_s := self._now_s()) < self._next_s:
             return
         self._next_s = now_s + _EVERY_S
         status = self._status()
@@ -45,9 +47,9 @@ class IntakeLog:
             self._listening_s = now_s
             subscriptions = status.subscriptions
             log.info("readings.listening", broker=subscriptions.address, topics=subscriptions.topics)
-            self._is_done = bool(status.n_forecast_devices)  # restored: nothing to wait for
+            self.is_done = bool(status.n_forecast_devices)  # restored: nothing to wait for
         elif status.n_forecast_devices:
-            self._is_done = True
+            self.is_done = True
             log.info("forecasts.started", n_devices=status.n_forecast_devices)
         elif status.has_messages and not self._has_messages:
             self._has_messages = True

@@ -67,10 +67,8 @@ class ForecastEncoder:
     ) -> WrittenRows | None:
         """Return the packets that publish ``forecasts``, at least one: see :meth:`.JsonRows.write`.
 
-        None without the compiled library, for several horizons, and if it cannot write one of them.
+        ``forecasts`` have one horizon. None without the compiled library, and if it cannot write one of them.
         """
-        if forecasts.parts is not None:
-            return None
         return self._written(self._layout_of(forecasts), forecasts, expiry_s, packet_ids, are_packets=True)
 
     def _layout_of(self, forecasts: Forecasts) -> ForecastLayout:

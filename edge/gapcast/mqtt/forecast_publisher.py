@@ -48,7 +48,7 @@ class ForecastPublisher:
         """
         if not len(forecasts):
             return []
-        ids = None if self._forwarded else self._session.next_ids(len(forecasts))
+        ids = None if self._forwarded or forecasts.parts is not None else self._session.next_ids(len(forecasts))
         if ids is not None and self._publish_at_once(forecasts, ids):
             return ids or [0] * len(forecasts)
         horizon_min = forecasts.model.lead_times_min[-1]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 
 from pydantic_core import to_json
 
@@ -16,47 +14,19 @@ from gapcast.core.grid import minute_label
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
-from gapcast.mqtt.clock_check import ClockCheck
-from gapcast.mqtt.commands import Commands, plan_command
+from gapcast.mqtt.commands import plan_command
 from gapcast.mqtt.demand_commands import DemandChanges, limit_command, month_peak_command
 from gapcast.mqtt.demand_publisher import DemandPublisher
 from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
+from gapcast.mqtt.message_reader import IntakeOptions, MessageReader
 from gapcast.mqtt.outlook_publisher import OutlookPublisher
-from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.rejections import Rejections
 from gapcast.mqtt.request_topics import RequestTopic
-from gapcast.mqtt.session import ReceivedMessage, Session
-from gapcast.mqtt.sources import SourceReader
-from gapcast.mqtt.submeters import SubmeterReader
+from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import Topics
-from gapcast.service.containment import PROPAGATED_ERRORS, Containment
-from gapcast.service.intake import Subscriptions
-from gapcast.service.internal_errors import internal_problem, record_internal_error
 from gapcast.service.ports import IncomingMessage, Meters, NoMeters
-
-#: Size of the cache from topics to devices.
-_MAX_CACHED = 131_072
-#: Characters of a topic in the log.
-_SHOWN = 120
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeOptions:
-    """How incoming messages are read and counted.
-
-    ``sources``, if given, read them instead of the native topic and payload, and ``submeters`` those of submeters.
-    ``statistics`` are the service's; they count messages that never reach it. ``subscriptions`` describe the topics of
-    readings to people.
-    """
-
-    sources: SourceReader | None = None
-    submeters: SubmeterReader | None = None
-    statistics: Statistics = field(default_factory=Statistics)
-    rejections_per_s: float = 10.0
-    subscriptions: Subscriptions = field(default_factory=Subscriptions)
 
 
 class MqttLink:
@@ -78,27 +48,17 @@ class MqttLink:
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
-        self._extras = tuple(extras)
         self._sources = intake.sources
-        self._submeters = intake.submeters
         self.meters: Meters = intake.sources.meters if intake.sources is not None else NoMeters()
         self.subscriptions = intake.subscriptions
-        self._statistics = intake.statistics
-        self._attempt = Containment(intake.statistics).attempt
-        self._clocks = ClockCheck(_MAX_CACHED, intake.statistics)
         self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
         #: Publishes devices to Home Assistant; None if discovery is off.
         self.discovery: Discovery | None = None
-        #: Reads the meters' own registers of their demand; None if there are none.
-        self.registers: RegisterReader | None = None
-        self._request_topics: dict[str, RequestTopic] = {}
-        self._commands = Commands()
-        self._has_pending_requests = False
-        self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._forecast_publisher = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
-        self._attach_properties = self._forecast_publisher.attach_properties
         self._outlook_publisher = OutlookPublisher(session, topics.outlook, retain=retain_forecasts)
         self._demand_publisher = DemandPublisher(session, topics.demand, retain=retain_forecasts)
+        attach_properties = self._forecast_publisher.attach_properties
+        self._reader = MessageReader(topics.reading, limits, extras, intake, attach_properties)
 
     @property
     def connected(self) -> bool:
@@ -137,125 +97,30 @@ class MqttLink:
 
     def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
-        session, sources, submeters = self._session, self._sources, self._submeters
-        is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.is_backlogged
-        received = session.receive_messages(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
+        session, reader = self._session, self._reader
+        is_due = n_at_most > 0 and reader.is_due and not session.is_backlogged
+        received = session.receive_messages(n_at_most, 0.0 if is_due or reader.has_pending_requests else timeout_s)
         self._forecast_publisher.begin_batch()
-        if submeters is not None:
-            self._attempt("message", submeters.close_due)
-        if sources is None:
-            read = self._incoming_message if submeters is None else partial(self._with_submeters, submeters)
-            messages = [read(one) for one in received]
-            self._attempt("message", self._clocks.check, received, messages)
-        else:
-            messages = [message for one in received for message in self._incoming_messages(one, sources)]
-            messages += self._closed_minutes(sources, 0 if session.is_backlogged else n_at_most)
-        self._has_pending_requests = any(
-            [self._attempt("request", request_topic.process_pending) for request_topic in self._request_topics.values()]
-        )
-        return messages
-
-    def _closed_minutes(self, sources: SourceReader, n_at_most: int) -> list[IncomingMessage]:
-        messages = self._attempt("message", sources.close_due, n_at_most) or []
-        submeters = self._submeters
-        return messages if submeters is None else [_attached(submeters, message) for message in messages]
-
-    def _with_submeters(self, submeters: SubmeterReader, received: ReceivedMessage) -> IncomingMessage:
-        """Return what a message holds: a reading with its submeters, or one of a submeter, without a reading."""
-        if not submeters.reads(received.publication.topic):
-            return _attached(submeters, self._incoming_message(received))
-        try:
-            return submeters.read(received)
-        except PROPAGATED_ERRORS:
-            raise
-        except BaseException as error:
-            return self._failed(received, error)
+        closes_none = self._sources is None or session.is_backlogged
+        return reader.read(received, 0 if closes_none else n_at_most)
 
     def listen(self, topic: str, request_topic: RequestTopic) -> None:
         """Route messages on ``topic``, which the session is subscribed to, to ``request_topic``."""
-        self._request_topics[topic] = request_topic
+        self._reader.request_topics[topic] = request_topic
 
     def listen_for_plans(self, replace_plan: Callable[[str, LoadPlan], None]) -> None:
         """Call ``replace_plan`` with each device and plan received, before the readings of the same batch."""
-        self._commands.add(self._topics.plan, plan_command(self._limits, replace_plan))
+        self._reader.commands.add(self._topics.plan, plan_command(self._limits, replace_plan))
 
     def listen_for_limits(self, changes: DemandChanges) -> None:
         """Make each change of a device's limit and month's peak by ``changes``, before the readings of its batch."""
-        topics = self._topics.demand
-        self._commands.add(topics.limit, limit_command(self._limits, changes))
-        self._commands.add(topics.month_peak, month_peak_command(self._limits, changes))
+        topics, commands = self._topics.demand, self._reader.commands
+        commands.add(topics.limit, limit_command(self._limits, changes))
+        commands.add(topics.month_peak, month_peak_command(self._limits, changes))
 
-    def _without_reading(self, received: ReceivedMessage) -> IncomingMessage | None:
-        """Handle a request, a command or a message of a register alone, and return it; None for any other message."""
-        topic = received.publication.topic
-        request_topic = self._request_topics.get(topic)
-        if request_topic is not None:
-            return _route_request(request_topic, received)
-        if self._commands.reads(topic):
-            return self._commands.receive(received)
-        return None if self.registers is None else self.registers.take(received)
-
-    def _incoming_messages(self, received: ReceivedMessage, sources: SourceReader) -> list[IncomingMessage]:
-        """Return what ``sources`` read from a message."""
-        publication = received.publication
-        messages: list[IncomingMessage] = []
-        try:
-            if (aside := self._without_reading(received)) is not None:
-                return [aside]
-            submeters = self._submeters
-            if submeters is not None and submeters.reads(publication.topic):
-                return [submeters.read(received)]
-            messages = sources.read(received)
-            if submeters is not None:
-                messages = [_attached(submeters, message) for message in messages]
-            if (reading := messages[-1].reading) is not None:
-                self._attach_properties(reading, publication)
-        except PROPAGATED_ERRORS:
-            raise
-        except BaseException as error:
-            return [*messages[:-1], self._failed(received, error)]
-        return messages
-
-    def _incoming_message(self, received: ReceivedMessage) -> IncomingMessage:
-        publication, received_s, received_ms = received
-        try:
-            device = self._devices.get(publication.topic)
-            if device is None:
-                if (aside := self._without_reading(received)) is not None:
-                    return aside
-                device = self._device(publication.topic)
-            if not device:
-                self._statistics.n_not_readings += 1
-                return IncomingMessage(None, None, received_s, publication)
-            arrival_ms = None if publication.retained or publication.redelivered else received_ms
-            n_bytes = publication.n_bytes
-            reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
-            self._attach_properties(reading, publication)
-        except PayloadError as problem:
-            return IncomingMessage(None, problem, received_s, publication)
-        except PROPAGATED_ERRORS:
-            raise
-        except BaseException as error:
-            return self._failed(received, error)
-        if publication.redelivered:
-            reading = reading._replace(redelivered=True)
-        return IncomingMessage(reading, None, received_s, publication)
-
-    def _failed(self, received: ReceivedMessage, error: BaseException) -> IncomingMessage:
-        """Return a message that raised ``error``, to be acknowledged and rejected so that it is not delivered again."""
-        record_internal_error(self._statistics, "message", error, received.publication.topic[:_SHOWN])
-        return IncomingMessage(None, internal_problem(), received.received_s, received.publication)
-
-    def _device(self, topic: str) -> str:
-        """Return the device of a topic; empty if only an earlier configuration's subscription matches the topic."""
-        pattern = self._topics.reading
-        if not pattern.matches(topic):
-            return ""
-        device = pattern.device_in(topic)
-        if len(self._devices) >= _MAX_CACHED:
-            self._devices.clear()
-        self._devices[topic] = device
-        return device
+    def listen_for_registers(self, registers: RegisterReader) -> None:
+        """Let ``registers`` read the meters' own registers of their demand."""
+        self._reader.registers = registers
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         """Send each forecast on its device's topic immediately, before anything else is done with the batch."""
@@ -319,6 +184,8 @@ class MqttLink:
         unconfirmed messages.
         """
         publication = message.token
+        if not publication.packet_id:  # at QoS 0
+            return
         if not forecast_id and publication.redelivered:
             forecast_id = self._session.newest_unconfirmed
         self._session.acknowledge_after(publication, forecast_id, batch)
@@ -338,16 +205,3 @@ class MqttLink:
     def close(self, timeout_s: float, on_progress: Callable[[], None]) -> bool:
         """Publish ``offline``, wait for confirmations, disconnect; return whether all messages were confirmed."""
         return self._session.close(timeout_s, on_progress)
-
-
-def _route_request(request_topic: RequestTopic, received: ReceivedMessage) -> IncomingMessage:
-    try:
-        request_topic.receive(received.publication)
-    except PayloadError as problem:
-        return IncomingMessage(None, problem, received.received_s, received.publication)
-    return IncomingMessage(None, None, received.received_s, received.publication)
-
-
-def _attached(submeters: SubmeterReader, message: IncomingMessage) -> IncomingMessage:
-    """Return ``message`` with the submeters of the device of its reading, if it has one."""
-    return message if message.reading is None else message._replace(reading=submeters.attach(message.reading))

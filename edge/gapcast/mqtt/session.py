@@ -122,7 +122,12 @@ class Session:
             self._connection.serve(timeout_s if is_paused or not self._queue else 0.0)
         if self.is_backlogged:
             return []
-        taken = [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+        queue = self._queue
+        if len(queue) <= n_at_most:
+            taken = list(queue)
+            queue.clear()
+        else:
+            taken = [queue.popleft() for _ in range(n_at_most)]
         self.n_taken += len(taken)
         return taken
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gapcast.core.presence import Presence
@@ -22,11 +22,12 @@ class ReportOptions:
     """What is published about devices besides forecasts.
 
     ``presence`` tracks which are online (None: availability is not published); scores are published every
-    ``report_every_s`` (0: never).
+    ``report_every_s`` (0: never) of ``clock_s``.
     """
 
     presence: Presence | None = None
     report_every_s: float = 0.0
+    clock_s: Callable[[], float] = time.monotonic
 
 
 class AvailabilityPublisher:

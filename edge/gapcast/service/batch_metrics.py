@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.statistics import Statistics
 from gapcast.service.ports import IncomingMessage
+
+_RECEIVED_S = attrgetter("received_s")
 
 
 class BatchMetrics:
@@ -35,11 +38,13 @@ class BatchMetrics:
             self._count_forecasts(messages, accepted, forecasts, inference_s)
         statistics = self._statistics
         statistics.batch_size.observe(len(messages))
-        statistics.readings["rejected"] += sum(message.problem is not None for message in messages)
-        statistics.readings["rejected"] += n_dropped - self._n_dropped
-        self._n_dropped = n_dropped
+        readings = statistics.readings
+        n_problems = 0 if len(accepted.statuses) == len(messages) else _n_problems(messages)
+        if n_problems or n_dropped != self._n_dropped:
+            readings["rejected"] += n_problems + n_dropped - self._n_dropped
+            self._n_dropped = n_dropped
         for result, n in accepted.counts.items():
-            statistics.readings[result] += n
+            readings[result] += n
 
     def _count_forecasts(
         self, messages: Sequence[IncomingMessage], accepted: AcceptedBatch, forecasts: Forecasts, inference_s: float
@@ -52,10 +57,16 @@ class BatchMetrics:
         if len(messages) == 1:
             statistics.latency_s.observe(time.perf_counter() - messages[0].received_s)
             return
-        ready = [message for message in messages if message.reading is not None]
-        received_s = (
-            message.received_s for message, index in zip(ready, accepted.forecast_indices, strict=True) if index >= 0
-        )
+        if len(forecasts) == len(messages):
+            forecast_messages = messages
+        else:
+            ready = (message for message in messages if message.reading is not None)
+            indices = accepted.forecast_indices
+            forecast_messages = [message for message, index in zip(ready, indices, strict=True) if index >= 0]
         now_s = time.perf_counter()
-        for received, n in Counter(received_s).items():
+        for received, n in Counter(map(_RECEIVED_S, forecast_messages)).items():
             statistics.latency_s.observe(now_s - received, n)
+
+
+def _n_problems(messages: Sequence[IncomingMessage]) -> int:
+    return sum(message.problem is not None for message in messages)

@@ -139,7 +139,8 @@ class StatePersistence:
     @property
     def pauses_intake(self) -> bool:
         """Whether no readings should be taken for now, so that all are confirmed, as a snapshot needs."""
-        return self._paused_since_s <= time.monotonic() < self._paused_since_s + _PAUSE_S
+        paused_s = self._paused_since_s
+        return paused_s < math.inf and paused_s <= time.monotonic() < paused_s + _PAUSE_S
 
     def add_batch(
         self,
@@ -173,9 +174,11 @@ class StatePersistence:
                 self._persist_change(batch.change)
             elif batch.readings or batch.samples:
                 self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
-        if not self.state_store.maintain():
+        if not between_batches:
+            pass  # the call after the batch follows at once
+        elif not self.state_store.maintain():
             self._paused_since_s = math.inf
-        elif not pending and between_batches:
+        elif not pending:
             self.state_store.write_snapshot(self._snapshot())
             self._paused_since_s = math.inf
         elif not self._paused_since_s <= (now_s := time.monotonic()) < self._paused_since_s + _PAUSE_AGAIN_S:

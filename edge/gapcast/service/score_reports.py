@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 _MAX_PER_ITERATION = 4
 #: Readings in an iteration for each device beyond the first: after a single one, the next must not wait for four.
 _READINGS_PER_DEVICE = 32
+#: Reports a second, unless more devices wait than are published in half an interval at that pace: after a start a
+#: thousand devices have their first outcome in one minute, and a report takes as long as a reading.
+_LEAST_PER_S = 20.0
 #: Version of the documents, ``v`` in them.
 SCORES_SCHEMA = EVENT_SCHEMA = 1
 
@@ -30,12 +33,21 @@ SCORES_SCHEMA = EVENT_SCHEMA = 1
 class ScoreReports:
     """Publishes the scores of the engine's devices, and each change once."""
 
-    def __init__(self, link: Link, feed: EventFeed, running: RunningEngine, every_s: float) -> None:
-        """Publish on ``link`` and ``feed``, each device at most every ``every_s`` (0: never)."""
+    def __init__(
+        self,
+        link: Link,
+        feed: EventFeed,
+        running: RunningEngine,
+        every_s: float,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Publish on ``link`` and ``feed``, each device at most every ``every_s`` (0: never) of ``clock_s``."""
         self._link = link
         self._feed = feed
         self._running = running
         self._every_s = every_s
+        self._clock_s = clock_s
+        self._n_allowed, self._paced_s = float(_MAX_PER_ITERATION), 0.0  # reports that may be published, and when
         self._published_s: dict[int, float] = {}
         # Not a dict, which finds its first key by scanning all deleted ones before it.
         self._waiting: OrderedDict[int, None] = OrderedDict()
@@ -45,7 +57,7 @@ class ScoreReports:
     def record_outcomes(self, outcomes: Outcomes | None, changes: Sequence[ErrorChange]) -> None:
         """Queue the devices with new outcomes, and the changes. The caller holds the lock."""
         if self._every_s and outcomes is not None:
-            due_s = time.monotonic() - self._every_s
+            due_s = self._clock_s() - self._every_s
             for row in outcomes.rows.tolist():
                 if self._published_s.get(row, -math.inf) <= due_s:
                     self._waiting[row] = None
@@ -70,10 +82,12 @@ class ScoreReports:
         while self._changes:
             device, change = self._changes.popleft()
             self._link.publish_event(event_document(device, change))
-        now_s, documents = time.monotonic(), []
+        now_s, documents = self._clock_s(), []
+        n_due = self._n_due(n_readings, now_s)
+        if not n_due:
+            return
         with self._running.lock:
-            n_at_most = min(_MAX_PER_ITERATION, 1 + n_readings // _READINGS_PER_DEVICE)
-            for _ in range(min(n_at_most if n_readings else _MAX_PER_ITERATION, len(self._waiting))):
+            for _ in range(n_due):
                 row, _ = self._waiting.popitem(last=False)
                 self._published_s[row] = now_s
                 device = self._running.engine.buffers.device(row)
@@ -82,6 +96,20 @@ class ScoreReports:
         for device, document in documents:
             self._link.publish_scores(device, document)
             self._feed.publish_event("scores", device, document)
+
+    def _n_due(self, n_readings: int, now_s: float) -> int:
+        """Return how many of the waiting devices to publish now, and count them as published."""
+        n_waiting = len(self._waiting)
+        if not n_waiting:
+            return 0
+        n_at_most = (
+            min(_MAX_PER_ITERATION, 1 + n_readings // _READINGS_PER_DEVICE) if n_readings else _MAX_PER_ITERATION
+        )
+        per_s = max(_LEAST_PER_S, 2 * n_waiting / self._every_s)
+        n_allowed = min(_MAX_PER_ITERATION, self._n_allowed + (now_s - self._paced_s) * per_s)
+        n_due = min(n_at_most, n_waiting, int(n_allowed))
+        self._n_allowed, self._paced_s = n_allowed - n_due, now_s
+        return n_due
 
 
 def scores_document(engine: Engine, device: str) -> dict[str, object]:

@@ -9,40 +9,31 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from threading import Event
 
 import structlog
 
 from gapcast.compiled.library import load_library
-from gapcast.core.accepted_batch import AcceptedBatch, none_accepted
-from gapcast.core.demand.demand import Demands
 from gapcast.core.engine import Engine
-from gapcast.core.errors import ModelError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.isolation import ForecastFailed, forecast_apart
 from gapcast.core.learning.forest import Forest
-from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plan import LoadPlan
 from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.core.statistics import Statistics
-from gapcast.service.acknowledgement import BatchAcknowledgement
-from gapcast.service.availability import AvailabilityPublisher, ReportOptions
-from gapcast.service.batch_metrics import BatchMetrics
-from gapcast.service.containment import PROPAGATED_ERRORS, Containment
+from gapcast.service.availability import ReportOptions
+from gapcast.service.batch_persistence import BatchPersistence
+from gapcast.service.batch_pipeline import BatchPipeline
+from gapcast.service.containment import Containment, Step
 from gapcast.service.demand_control import DemandControl
 from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.event_feed import EventFeed
-from gapcast.service.forecast_repairs import record_repairs
-from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.persistence import NoStateStore, StatePersistence, StateStore
+from gapcast.service.persistence import NoStateStore, StateStore
 from gapcast.service.ports import Link, MinuteRecorder, NoMinuteRecorder
 from gapcast.service.queries import ServiceQueries
+from gapcast.service.reports import Reports
 from gapcast.service.running_engine import RunningEngine
-from gapcast.service.score_reports import ScoreReports
+from gapcast.service.served_batch import ServedBatch
 from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
 
 log = structlog.get_logger(__name__)
@@ -83,22 +74,25 @@ class Service:
         self._running = running = RunningEngine(engine, models, recorder=recorder or NoMinuteRecorder())
         #: Events for ``GET /events``.
         self.feed = EventFeed()
-        reports = reports or ReportOptions()
-        self._availability = AvailabilityPublisher(link, self.feed, running, reports.presence)
-        self._score_reports = ScoreReports(link, self.feed, running, reports.report_every_s)
-        self._persistence = StatePersistence(state_store or NoStateStore(), self._snapshot)
+        self._containment = containment = Containment(self.statistics)
+        self._attempt = containment.attempt
+        self._reports = Reports(link, self.feed, running, reports or ReportOptions(), containment)
         self._engine_swap = EngineSwap()
         #: Forgotten devices, new plans and changed demands, by any thread; not persisted yet.
         self._changes: deque[StateChange] = deque()
         #: Changes of limits and month's peaks. Thread-safe.
         self.demand_changes = DemandControl(running, self._changes)
-        self._batch_metrics = BatchMetrics(self.statistics)
-        containment = Containment(self.statistics)
-        self._attempt = containment.attempt
-        self._acknowledgement = BatchAcknowledgement(link, containment)
+        self._persistence = persistence = BatchPersistence(link, running, state_store or NoStateStore(), self._changes)
+        self._pipeline = BatchPipeline(link, running, containment, persistence, self._reports, self.forget)
+        self._idle_steps: tuple[Step[int], ...] = (  # with the number of readings
+            ("persistence", lambda _: persistence.persist_confirmed()),
+            ("persistence", lambda _: persistence.add_changes()),
+            ("persistence", lambda _: persistence.add_samples()),
+            ("publish", self._reports.publish),
+        )
         #: Thread-safe read access, for HTTP and metrics.
         self.queries = ServiceQueries(
-            running, link, self._availability, self._score_reports, self._persistence, self.statistics
+            running, link, self._reports.availability, self._reports.scores, persistence.state, self.statistics
         )
 
     # --- other threads --------------------------------------------------------------------------
@@ -117,7 +111,7 @@ class Service:
             if device not in engine.buffers:
                 return False
             engine.forecaster_of(device).forests.use(device, forest)
-        self._persistence.state_store.invalidate()  # batches from here on are forecast otherwise than before
+        self._persistence.state.state_store.invalidate()  # batches from here on are forecast otherwise than before
         return True
 
     def forget(self, device: str) -> bool:
@@ -126,8 +120,7 @@ class Service:
             was_changed = self._running.engine.is_changed(device)
             row = self._running.engine.forget(device)
             if row is not None:
-                self._availability.forget(device, row)
-                self._score_reports.forget(row)
+                self._reports.forget(device, row)
             elif not was_changed:
                 return False
             self._changes.append(ForgottenDevice(device))
@@ -164,8 +157,8 @@ class Service:
             if n_failed < MAX_FAILED_ITERATIONS:
                 on_iteration()
         self._drain()
-        self._attempt("persistence", self._persist_changes)
-        complete = bool(self._attempt("stream", self._link.close, 5.0, self._persist_confirmed))
+        self._attempt("persistence", self._persistence.add_changes)
+        complete = bool(self._attempt("stream", self._link.close, 5.0, self._persistence.persist_confirmed))
         self._attempt("persistence", self._persistence.close)
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
@@ -182,115 +175,18 @@ class Service:
         return self._attempt("stream", self.run_once, _IDLE_S) is not None
 
     def run_once(self, timeout_s: float) -> int:
-        """Process one batch: decode, accept, forecast, publish, learn, persist, acknowledge. Return its size.
-
-        A step that fails does not prevent the next: the error is recorded, and the message or device that caused it is
-        rejected as ``internal_error``.
-        """
-        attempt, link = self._attempt, self._link
+        """Process one batch, see :mod:`.batch_pipeline`; return its size. Waits up to ``timeout_s`` for one."""
+        persistence = self._persistence
         if self._engine_swap.is_due:
-            attempt("models", self._swap_engine)
-        messages = link.receive_messages(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
-        attempt("persistence", self._persist_confirmed, between_batches=not messages)
-        if not messages:
-            attempt("persistence", self._persist_changes)
-            attempt("persistence", self._persist_samples)
-            self._publish_reports(0)
-            return 0
-        readings = [message.reading for message in messages if message.reading is not None]
-        with self._running.lock:
-            attempt("persistence", self._persist_changes)
-            accepted = self._accept(readings)
-            attempt("publish", self._availability.record_seen, accepted.first_rows + accepted.rows)
-            began_s = time.perf_counter()
-            accepted, forecasts = self._forecast(accepted)
-            inference_s = time.perf_counter() - began_s
-        if forecasts.repairs is not None:
-            attempt("forecast", record_repairs, self.statistics, forecasts.repairs)
-        forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
-        entered = accepted.entered(readings)
-        attempt("publish", link.publish_measured, entered)
-        with self._running.lock:
-            attempt("refit", self._record, accepted.uncontrolled(readings))
-            outlooks = attempt("outlook", self._outlook, accepted, forecasts)
-            demands = None
-            if self._running.engine.demands is not None:
-                demands = attempt("demand", self._running.engine.demand, accepted, outlooks)
-            attempt("learning", self._learn)
-        if outlooks is not None:
-            attempt("outlook", self._publish_outlooks, outlooks)
-        if demands is not None:
-            attempt("demand", self._publish_demands, demands)
-        batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
-        attempt(
-            "stream", self._acknowledgement.acknowledge, self._running.engine, messages, accepted, forecast_ids, batch
-        )
-        attempt("http", self.feed.publish_batch, readings, accepted, forecasts)
-        if outlooks is not None:
-            attempt("http", self.feed.publish_outlooks, outlooks)
-        if demands is not None:
-            attempt("http", self.feed.publish_demands, demands)
-        if accepted.failures:
-            self._record_failures(readings, accepted)
-        attempt("persistence", self._persist_confirmed)  # batches without a forecast
-        self._publish_reports(len(messages))
-        attempt("stream", self._batch_metrics.count, messages, accepted, forecasts, inference_s, link.n_dropped)
+            self._attempt("models", self._swap_engine)
+        messages = self._link.receive_messages(0 if persistence.state.pauses_intake else MAX_BATCH, timeout_s)
+        if messages:
+            self._attempt("persistence", persistence.persist_confirmed, between_batches=False)
+            readings = [message.reading for message in messages if message.reading is not None]
+            self._pipeline.process(ServedBatch(messages, readings))
+        else:
+            self._containment.run_steps(self._idle_steps, 0)
         return len(messages)
-
-    def _publish_reports(self, n_readings: int) -> None:
-        """Publish availability and scores after an iteration with ``n_readings``, and flush the link."""
-        self._attempt("publish", self._availability.publish_changes)
-        self._attempt("publish", self._score_reports.publish_changes, n_readings)
-        self._attempt("publish", self._link.flush)
-
-    def _accept(self, readings: list[Reading]) -> AcceptedBatch:
-        accepted = self._attempt("stream", self._running.engine.accept, readings)
-        return none_accepted(readings) if accepted is None else accepted
-
-    def _record(self, entered: Sequence[Reading]) -> None:
-        """Record ``entered`` for the night's refit, but for devices forgotten since their forecast was published."""
-        buffers = self._running.engine.buffers
-        self._running.recorder.record([reading for reading in entered if reading.device in buffers])
-
-    def _outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
-        """Return the outlooks of the devices that have one, None if there are none. The caller holds the lock."""
-        if not len(forecasts):
-            return None
-        try:
-            return self._running.engine.outlook(accepted, forecasts)
-        except ModelError as error:
-            self.statistics.n_model_failures += 1
-            log.exception("model.failed", problem=str(error))
-            return None
-
-    def _publish_outlooks(self, outlooks: Outlooks) -> None:
-        self._link.publish_outlooks(outlooks)
-        self.statistics.n_outlooks += len(outlooks)
-
-    def _publish_demands(self, demands: Demands) -> None:
-        self._link.publish_demands(demands)
-        self.statistics.n_demands += len(demands)
-
-    def _learn(self) -> None:
-        self._score_reports.record_outcomes(*self._running.engine.learn())
-
-    def _begin_persistence(
-        self, readings: list[Reading], accepted: AcceptedBatch, forecasts: Forecasts, forecast_ids: list[int]
-    ) -> int:
-        samples = self._link.meters.take_samples()
-        return self._persistence.add_batch(readings, accepted, forecasts.issued_at_ms, forecast_ids, samples)
-
-    def _record_failures(self, readings: list[Reading], accepted: AcceptedBatch) -> None:
-        """Record the errors of readings, and forget the devices whose state they may have damaged."""
-        damaged = set()
-        for i, error in accepted.failures:
-            device, is_forecast = readings[i].device, isinstance(error, ForecastFailed)
-            cause = error.__cause__ or error
-            record_internal_error(self.statistics, "forecast" if is_forecast else "message", cause, device)
-            if not is_forecast:
-                damaged.add(device)
-        for device in damaged:
-            self._attempt("stream", self.forget, device)
 
     def _swap_engine(self) -> None:
         """Replace the engine by the offered one, and invalidate the persisted batches of the old one."""
@@ -300,49 +196,5 @@ class Service:
                 return
             offer, pause_s = accepted
             self._running.engine, self._running.models = offer.engine, offer.models
-        self._persistence.state_store.invalidate()
+        self._persistence.state.state_store.invalidate()
         offer.taken.set_result(pause_s)
-
-    def _persist_confirmed(self, *, between_batches: bool = True) -> None:
-        """Persist, and then acknowledge, the batches that the broker has confirmed."""
-        persist_confirmed = self._persistence.persist_confirmed
-        self._link.mark_persisted(persist_confirmed(self._link.has_confirmed, between_batches=between_batches))
-
-    def _snapshot(self) -> Snapshot:
-        with self._running.lock:
-            return capture_snapshot(self._running.engine, self._link.meters.capture_state())
-
-    def _persist_samples(self) -> None:
-        """Persist that the clock closed minutes, if no message arrived with them."""
-        if samples := self._link.meters.take_samples():
-            self._persistence.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
-
-    def _persist_changes(self) -> None:
-        """Persist the changes by other threads, between the batches before and after."""
-        while self._changes:
-            change = self._changes.popleft()
-            if isinstance(change, ForgottenDevice):
-                self._link.meters.forget(change.device)
-            self._persistence.add_change(change)
-
-    def _forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
-        """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""
-        now_ms = time.time_ns() // 1_000_000
-        nothing = Forecasts(self._running.engine.published_model, now_ms, [], [], [], [])
-        try:
-            return accepted, self._running.engine.forecast(accepted, now_ms)
-        except ModelError as error:  # the readings stay in the windows; the next batch may succeed
-            self.statistics.n_model_failures += 1
-            log.exception("model.failed", problem=str(error))
-            return accepted, nothing
-        except PROPAGATED_ERRORS:
-            raise
-        except BaseException as error:
-            first = error
-        try:
-            return forecast_apart(self._running.engine, accepted, now_ms)
-        except PROPAGATED_ERRORS:
-            raise
-        except BaseException:
-            record_internal_error(self.statistics, "forecast", first)
-            return accepted, nothing

@@ -25,7 +25,7 @@ from gapcast.core.state_limits import is_plausible_meter
 from gapcast.core.window import Padding, WindowSpec
 from gapcast.json_input import decode_json
 from gapcast.private_files import create_private
-from gapcast.storage.archive import read_arrays
+from gapcast.storage.archive import read_arrays, write_arrays
 from gapcast.storage.journal import VERSION, check_version
 
 #: The line at the end: this label and the hexadecimal digest of everything before it.
@@ -125,7 +125,7 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
         latest_planned=snapshot.latest_planned,
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
-    np.savez(file, about=header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
+    write_arrays(file, {"about": header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more})
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is one
     file.seek(0, 2)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gapcast.core.meters.samples import Sample
+from gapcast.core.reading import Reading
 from gapcast.private_files import open_private
 from gapcast.storage import journal
 from gapcast.storage.record_lines import salt_of
@@ -46,7 +48,7 @@ class JournalFile:
         resumed.n_bytes, resumed.n_readings = found.journal_bytes, found.journal_readings
         return resumed
 
-    def append(self, encode: Callable[..., bytes], n_readings: int = 0) -> int:
+    def append(self, encode: Callable[..., bytes]) -> int:
         """Append the record that ``encode`` returns for a number ``n`` and a ``salt``; return its size in bytes.
 
         Raises OSError if it was not written, or not as a whole.
@@ -54,7 +56,14 @@ class JournalFile:
         self._n_records += 1
         n_bytes = self._write(encode(n=self._n_records, salt=self._salt))
         self.n_bytes += n_bytes
-        self.n_readings += n_readings
+        return n_bytes
+
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample]) -> int:
+        """Append a batch, as :meth:`append` does; return its size in bytes. Raises OSError likewise."""
+        self._n_records += 1
+        n_bytes = self._write(journal.encode(readings, issued_at_ms, samples, n=self._n_records, salt=self._salt))
+        self.n_bytes += n_bytes
+        self.n_readings += len(readings)
         return n_bytes
 
     def sync(self) -> None:

@@ -26,6 +26,7 @@ from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage import journal
+from gapcast.storage.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.folder_lock import lock_folder
 from gapcast.storage.freed_memory import release_freed_memory
@@ -38,10 +39,6 @@ log = structlog.get_logger(__name__)
 SYNC_S = 30.0
 #: Interval between retries after an error.
 RETRY_S = 30.0
-#: A checkpoint is due when the journal has grown to this size, or to twice the size of the last checkpoint.
-LEAST_JOURNAL_BYTES = 2 << 20
-#: Or when it has this many readings, and this many per device: forecasting them again takes a second.
-MOST_READINGS, MOST_READINGS_EACH = 20_000, 20
 
 
 class Store:
@@ -61,7 +58,7 @@ class Store:
         self._syncing: Future[None] | None = None
         self._folder_lock: int | None = None
         self._journal: JournalFile | None = None
-        self._checkpoint_bytes = self._n_devices = 0
+        self._rule = CheckpointRule()
         self._owes_checkpoint = False
         self._suspended = False  # whether batches are in no journal until the next generation begins
         self._forgets = False  # whether a device was forgotten since the newest generation began
@@ -100,7 +97,8 @@ class Store:
                 raise ShardError(msg) from error
             self._suspend(error)
             return
-        self._checkpoint_bytes, self._n_devices = found.checkpoint_bytes, len(engine.buffers)
+        self._rule.set_checkpoint(found.checkpoint_bytes)
+        self._rule.set_devices(len(engine.buffers))
         self._forgets, self.damage = found.forgets, found.damage
         try:
             if found.sound:
@@ -129,7 +127,12 @@ class Store:
 
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Add a batch to the journal."""
-        self._append_record(partial(journal.encode, readings, issued_at_ms, samples), len(readings))
+        if self._journal is None:
+            return
+        try:
+            self.n_bytes_written += self._journal.append_batch(readings, issued_at_ms, samples)
+        except OSError as error:
+            self._suspend(error)
 
     def forget(self, device: str) -> None:
         """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
@@ -144,12 +147,12 @@ class Store:
         """Add to the journal that a device's limit or month's peak was changed."""
         self._append_record(partial(journal.encode_demand, change))
 
-    def _append_record(self, encode: Callable[..., bytes], n_readings: int = 0) -> None:
+    def _append_record(self, encode: Callable[..., bytes]) -> None:
         """Add the record that ``encode`` returns for a number ``n`` and a ``salt``."""
         if self._journal is None:
             return
         try:
-            self.n_bytes_written += self._journal.append(encode, n_readings)
+            self.n_bytes_written += self._journal.append(encode)
         except OSError as error:
             self._suspend(error)
 
@@ -161,25 +164,22 @@ class Store:
         """Sync the journal to the disk when that is due; return whether a checkpoint is due."""
         if self._disabled:
             return False
-        self._collect_results()
-        now_s = self._clock_s()
-        current = self._journal
+        if self._syncing is not None or self._checkpointing is not None:
+            self._collect_results()
+        now_s, current = self._clock_s(), self._journal
         if current is not None and current.is_dirty and self._syncing is None and now_s >= self._sync_due_s:
             self._syncing = self._writer.submit(current.sync)
             current.is_dirty, self._sync_due_s = False, now_s + SYNC_S
         if self._checkpointing is not None or now_s < self._retry_due_s:
             return False
-        is_due = self._owes_checkpoint or self._forgets or self._outdated
-        return is_due or (current is not None and self._is_large(current))
-
-    def _is_large(self, current: JournalFile) -> bool:
-        most_readings = max(MOST_READINGS, MOST_READINGS_EACH * self._n_devices)
-        most_bytes = max(LEAST_JOURNAL_BYTES, 2 * self._checkpoint_bytes)
-        return current.n_bytes >= most_bytes or current.n_readings >= most_readings
+        if self._owes_checkpoint or self._forgets or self._outdated:
+            return True
+        return current is not None and self._rule.is_due(current.n_bytes, current.n_readings)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
         """Begin a new journal, and write ``snapshot`` as the checkpoint before it, in the other thread."""
-        before, self._n_devices = self._journal, len(snapshot.devices)
+        before = self._journal
+        self._rule.set_devices(len(snapshot.devices))
         try:
             generation = self._begin_generation()
         except OSError as error:
@@ -224,7 +224,7 @@ class Store:
                 self._checkpointed(checkpointing.result())
 
     def _checkpointed(self, n_bytes: int) -> None:
-        self._checkpoint_bytes = n_bytes
+        self._rule.set_checkpoint(n_bytes)
         self.n_bytes_written += n_bytes
         if self._suspended:  # since this checkpoint was begun: it does not have the batches in between
             return

@@ -59,13 +59,18 @@ class Notifier:
         is_watched = watchdog_us.isdecimal() and int(watchdog_us) > 0 and is_ours
         return cls(environment.get("NOTIFY_SOCKET", ""), int(watchdog_us) / _US_PER_S if is_watched else None)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether :meth:`alive` would send anything."""
+        return bool(self._address) and self._now_s() >= self._due_s
+
     def ready(self, status: str) -> None:
         """Notify that the service is ready."""
         self._notify(f"READY=1\nSTATUS={status}\n")
 
     def alive(self, status: Callable[[], str]) -> None:
         """Notify that the service is alive, with its status; rate-limited, however often it is called."""
-        if not self._address or self._now_s() < self._due_s:
+        if not self.is_due:
             return
         self._due_s = self._now_s() + self._every_s
         self._notify(f"{self._alive}STATUS={status()}\n")

@@ -1,0 +1,214 @@
+"""Reads received messages: readings, samples, submeters, and what is for the link itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.clock_check import ClockCheck
+from gapcast.mqtt.commands import Commands
+from gapcast.mqtt.demand_registers import RegisterReader
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.payloads import decode
+from gapcast.mqtt.request_topics import RequestTopic
+from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.submeters import SubmeterReader
+from gapcast.mqtt.topics import DeviceTopic
+from gapcast.service.containment import PROPAGATED_ERRORS, Containment
+from gapcast.service.intake import Subscriptions
+from gapcast.service.internal_errors import internal_problem, record_internal_error
+from gapcast.service.ports import IncomingMessage
+
+#: Size of the cache from topics to devices.
+_MAX_CACHED = 131_072
+#: Characters of a topic in the log.
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeOptions:
+    """How incoming messages are read and counted.
+
+    ``sources``, if given, read them instead of the native topic and payload, and ``submeters`` those of submeters.
+    ``statistics`` are the service's; they count messages that never reach it. ``subscriptions`` describe the topics of
+    readings to people.
+    """
+
+    sources: SourceReader | None = None
+    submeters: SubmeterReader | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    rejections_per_s: float = 10.0
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+
+
+class MessageReader:
+    """Reads the messages of one session, whatever they hold: one that raises is rejected and the others are read."""
+
+    def __init__(
+        self,
+        topic: DeviceTopic,
+        limits: Limits,
+        extras: Sequence[str],
+        intake: IntakeOptions,
+        attach_properties: Callable[[Reading, Publication], None],
+    ) -> None:
+        """Read native readings on ``topic`` with their features ``extras``; ``attach_properties`` forwards theirs."""
+        self._topic = topic
+        self._limits = limits
+        self._extras = tuple(extras)
+        self._sources = intake.sources
+        self._submeters = intake.submeters
+        self._attach_properties = attach_properties
+        self._statistics = intake.statistics
+        self._containment = Containment(intake.statistics)
+        self._attempt = self._containment.attempt
+        self._clocks = ClockCheck(_MAX_CACHED, intake.statistics)
+        self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
+        #: The topics of requests.
+        self.request_topics: dict[str, RequestTopic] = {}
+        #: The topics of commands.
+        self.commands = Commands()
+        #: Reads the meters' own registers of their demand; None if there are none.
+        self.registers: RegisterReader | None = None
+        #: Whether requests wait that were not processed with the last batch.
+        self.has_pending_requests = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a minute is to be closed by the clock."""
+        return self._sources is not None and self._sources.is_due()
+
+    def read(self, received: Sequence[ReceivedMessage], n_at_most: int) -> list[IncomingMessage]:
+        """Return what the ``received`` messages hold, and up to ``n_at_most`` minutes that the clock closed."""
+        sources, submeters = self._sources, self._submeters
+        if submeters is not None:
+            self._attempt("message", submeters.close_due)
+        if sources is not None:
+            messages = [message for one in received for message in self._of_sources(one, sources)]
+            messages += self._closed_minutes(sources, n_at_most)
+        else:
+            if submeters is None:
+                messages = [self._native(one) for one in received]
+            else:
+                messages = [self._native_with_submeters(one, submeters) for one in received]
+            if messages:
+                self._attempt("message", self._clocks.check, received, messages)
+        if self.request_topics:
+            self._process_requests()
+        return messages
+
+    def _process_requests(self) -> None:
+        self.has_pending_requests = False
+        for request_topic in self.request_topics.values():
+            try:  # not through attempt(), whose extra calls each batch would pay for
+                self.has_pending_requests |= request_topic.process_pending()
+            except PROPAGATED_ERRORS:
+                raise
+            except BaseException as error:
+                self._containment.record("request", error, "process_pending")
+
+    def _closed_minutes(self, sources: SourceReader, n_at_most: int) -> list[IncomingMessage]:
+        messages = self._attempt("message", sources.close_due, n_at_most) or []
+        submeters = self._submeters
+        return messages if submeters is None else [_attached(submeters, message) for message in messages]
+
+    def _native_with_submeters(self, received: ReceivedMessage, submeters: SubmeterReader) -> IncomingMessage:
+        """Return what a message holds: a reading with its submeters, or one of a submeter, without a reading."""
+        if not submeters.reads(received.publication.topic):
+            return _attached(submeters, self._native(received))
+        try:
+            return submeters.read(received)
+        except PROPAGATED_ERRORS:
+            raise
+        except BaseException as error:
+            return self._failed(received, error)
+
+    def _without_reading(self, received: ReceivedMessage) -> IncomingMessage | None:
+        """Handle a request, a command or a message of a register alone, and return it; None for any other message."""
+        topic = received.publication.topic
+        request_topic = self.request_topics.get(topic)
+        if request_topic is not None:
+            return _route_request(request_topic, received)
+        if self.commands.reads(topic):
+            return self.commands.receive(received)
+        return None if self.registers is None else self.registers.take(received)
+
+    def _of_sources(self, received: ReceivedMessage, sources: SourceReader) -> list[IncomingMessage]:
+        """Return what ``sources`` read from a message."""
+        publication = received.publication
+        messages: list[IncomingMessage] = []
+        try:
+            if (aside := self._without_reading(received)) is not None:
+                return [aside]
+            submeters = self._submeters
+            if submeters is not None and submeters.reads(publication.topic):
+                return [submeters.read(received)]
+            messages = sources.read(received)
+            if submeters is not None:
+                messages = [_attached(submeters, message) for message in messages]
+            if (reading := messages[-1].reading) is not None:
+                self._attach_properties(reading, publication)
+        except PROPAGATED_ERRORS:
+            raise
+        except BaseException as error:
+            return [*messages[:-1], self._failed(received, error)]
+        return messages
+
+    def _native(self, received: ReceivedMessage) -> IncomingMessage:
+        """Return what a message on the native topics holds."""
+        publication, received_s, received_ms = received
+        try:
+            device = self._devices.get(publication.topic)
+            if device is None:
+                if (aside := self._without_reading(received)) is not None:
+                    return aside
+                device = self._device(publication.topic)
+            if not device:
+                self._statistics.n_not_readings += 1
+                return IncomingMessage(None, None, received_s, publication)
+            arrival_ms = None if publication.retained or publication.redelivered else received_ms
+            n_bytes = publication.n_bytes
+            reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
+            if publication.properties:
+                self._attach_properties(reading, publication)
+        except PayloadError as problem:
+            return IncomingMessage(None, problem, received_s, publication)
+        except PROPAGATED_ERRORS:
+            raise
+        except BaseException as error:
+            return self._failed(received, error)
+        if publication.redelivered:
+            reading = reading._replace(redelivered=True)
+        return IncomingMessage(reading, None, received_s, publication)
+
+    def _failed(self, received: ReceivedMessage, error: BaseException) -> IncomingMessage:
+        """Return a message that raised ``error``, to be acknowledged and rejected so that it is not delivered again."""
+        record_internal_error(self._statistics, "message", error, received.publication.topic[:_SHOWN])
+        return IncomingMessage(None, internal_problem(), received.received_s, received.publication)
+
+    def _device(self, topic: str) -> str:
+        """Return the device of a topic; empty if only an earlier configuration's subscription matches the topic."""
+        if not self._topic.matches(topic):
+            return ""
+        device = self._topic.device_in(topic)
+        if len(self._devices) >= _MAX_CACHED:
+            self._devices.clear()
+        self._devices[topic] = device
+        return device
+
+
+def _route_request(request_topic: RequestTopic, received: ReceivedMessage) -> IncomingMessage:
+    try:
+        request_topic.receive(received.publication)
+    except PayloadError as problem:
+        return IncomingMessage(None, problem, received.received_s, received.publication)
+    return IncomingMessage(None, None, received.received_s, received.publication)
+
+
+def _attached(submeters: SubmeterReader, message: IncomingMessage) -> IncomingMessage:
+    """Return ``message`` with the submeters of the device of its reading, if it has one."""
+    return message if message.reading is None else message._replace(reading=submeters.attach(message.reading))

@@ -1,0 +1,60 @@
+"""The persistence of batches, as the stream uses it: what is persisted comes from the link and the running engine."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from gapcast.core.accepted_batch import none_accepted
+from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.service.persistence import StatePersistence, StateStore
+from gapcast.service.ports import Link
+from gapcast.service.running_engine import RunningEngine
+from gapcast.service.served_batch import ServedBatch
+from gapcast.service.state_changes import ForgottenDevice, StateChange
+
+
+class BatchPersistence:
+    """Tracks batches, samples and changes, and acknowledges what is persisted."""
+
+    def __init__(self, link: Link, running: RunningEngine, store: StateStore, changes: deque[StateChange]) -> None:
+        """Persist in ``store`` the batches of ``link`` and the ``changes`` that other threads append."""
+        self._link = link
+        self._running = running
+        self._changes = changes
+        #: The batches that are not persisted yet, and the store.
+        self.state = StatePersistence(store, self._snapshot)
+        self._last_persisted = 0
+
+    def add_batch(self, batch: ServedBatch) -> None:
+        """Track ``batch``, whose forecasts are published; set its number."""
+        issued_at_ms, samples = batch.forecasts.issued_at_ms, self._link.meters.take_samples()
+        batch.number = self.state.add_batch(batch.readings, batch.accepted, issued_at_ms, batch.forecast_ids, samples)
+
+    def add_samples(self) -> None:
+        """Track that the clock closed minutes, if no message arrived with them."""
+        if samples := self._link.meters.take_samples():
+            self.state.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
+
+    def add_changes(self) -> None:
+        """Track the changes by other threads, between the batches before and after."""
+        while self._changes:
+            change = self._changes.popleft()
+            if isinstance(change, ForgottenDevice):
+                self._link.meters.forget(change.device)
+            self.state.add_change(change)
+
+    def persist_confirmed(self, *, between_batches: bool = True) -> None:
+        """Persist, and then acknowledge, the batches that the broker has confirmed."""
+        number = self.state.persist_confirmed(self._link.has_confirmed, between_batches=between_batches)
+        if number != self._last_persisted:
+            self._last_persisted = number
+            self._link.mark_persisted(number)
+
+    def close(self) -> None:
+        """Close the store, with a snapshot if all batches are confirmed."""
+        self.state.close()
+
+    def _snapshot(self) -> Snapshot:
+        with self._running.lock:
+            return capture_snapshot(self._running.engine, self._link.meters.capture_state())

@@ -1,0 +1,183 @@
+"""The steps of a batch, in order: accept, forecast, publish, learn, persist, acknowledge, report.
+
+A step that raises does not prevent the next ones: the error is recorded, and the message or device that caused it is
+rejected as ``internal_error``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from gapcast.core.accepted_batch import none_accepted
+from gapcast.core.isolation import ForecastFailed
+from gapcast.service.acknowledgement import BatchAcknowledgement
+from gapcast.service.batch_metrics import BatchMetrics
+from gapcast.service.batch_persistence import BatchPersistence
+from gapcast.service.containment import Containment, Step
+from gapcast.service.forecast_repairs import record_repairs
+from gapcast.service.forecast_step import ForecastStep
+from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.ports import Link, NoMinuteRecorder
+from gapcast.service.reports import Reports
+from gapcast.service.running_engine import RunningEngine
+from gapcast.service.served_batch import ServedBatch
+
+_Steps = tuple[Step[ServedBatch], ...]
+
+
+class BatchPipeline:
+    """Takes batches through all steps, in the stream's thread."""
+
+    def __init__(
+        self,
+        link: Link,
+        running: RunningEngine,
+        containment: Containment,
+        persistence: BatchPersistence,
+        reports: Reports,
+        forget: Callable[[str], object],
+    ) -> None:
+        """Process batches of ``link`` with ``running``; ``forget`` discards a device whose state may be damaged."""
+        self._link = link
+        self._running = running
+        self._containment = containment
+        self._statistics = containment.statistics
+        self._reports = reports
+        self._feed = reports.feed
+        self._forget = forget
+        self._forecast_step = ForecastStep(running, containment.statistics)
+        self._acknowledgement = BatchAcknowledgement(link, containment)
+        self._metrics = BatchMetrics(containment.statistics)
+        recording: _Steps = (("refit", self._record),)
+        self._forecasting: _Steps = (  # these and ``_learning`` with the engine's lock
+            ("persistence", lambda _: persistence.add_changes()),
+            ("stream", self._accept),
+            ("publish", self._record_seen),
+            ("forecast", self._forecast),
+        )
+        self._publishing: _Steps = (
+            ("forecast", self._record_repairs),
+            ("publish", self._publish),
+            ("publish", self._publish_measured),
+        )
+        self._learning: _Steps = (
+            *(() if isinstance(running.recorder, NoMinuteRecorder) else recording),
+            ("outlook", self._make_outlooks),
+            ("demand", self._make_demands),
+            ("learning", self._learn),
+        )
+        self._reporting: _Steps = (
+            ("outlook", self._publish_outlooks),
+            ("demand", self._publish_demands),
+            ("persistence", persistence.add_batch),
+            ("stream", self._acknowledge),
+            ("http", self._feed_batch),
+            ("http", self._feed_outlooks),
+            ("http", self._feed_demands),
+            ("stream", self._record_failures),
+            ("persistence", lambda _: persistence.persist_confirmed()),  # batches without a forecast
+            ("publish", self._publish_reports),
+            ("stream", self._count),
+        )
+
+    def process(self, batch: ServedBatch) -> None:
+        """Take ``batch`` through all steps."""
+        run_steps, lock = self._containment.run_steps, self._running.lock
+        with lock:
+            run_steps(self._forecasting, batch)
+        run_steps(self._publishing, batch)
+        with lock:
+            run_steps(self._learning, batch)
+        run_steps(self._reporting, batch)
+
+    # --- with the engine's lock -----------------------------------------------------------------
+
+    def _accept(self, batch: ServedBatch) -> None:
+        try:
+            batch.accepted = self._running.engine.accept(batch.readings)
+        except BaseException:
+            batch.accepted = none_accepted(batch.readings)
+            raise
+
+    def _record_seen(self, batch: ServedBatch) -> None:
+        self._reports.availability.record_seen(batch.accepted.first_rows + batch.accepted.rows)
+
+    def _forecast(self, batch: ServedBatch) -> None:
+        began_s = time.perf_counter()
+        batch.accepted, batch.forecasts = self._forecast_step.forecast(batch.accepted)
+        batch.inference_s = time.perf_counter() - began_s
+
+    def _record(self, batch: ServedBatch) -> None:
+        """Record readings for the night's refit, but for devices forgotten since their forecast was published."""
+        running, entered = self._running, batch.accepted.uncontrolled(batch.readings)
+        running.recorder.record([reading for reading in entered if reading.device in running.engine.buffers])
+
+    def _make_outlooks(self, batch: ServedBatch) -> None:
+        batch.outlooks = self._forecast_step.outlook(batch.accepted, batch.forecasts)
+
+    def _make_demands(self, batch: ServedBatch) -> None:
+        engine = self._running.engine
+        if engine.demands is not None:
+            batch.demands = engine.demand(batch.accepted, batch.outlooks)
+
+    def _learn(self, _: ServedBatch) -> None:
+        self._reports.scores.record_outcomes(*self._running.engine.learn())
+
+    # --- without it -----------------------------------------------------------------------------
+
+    def _record_repairs(self, batch: ServedBatch) -> None:
+        if batch.forecasts.repairs is not None:
+            record_repairs(self._statistics, batch.forecasts.repairs)
+
+    def _publish(self, batch: ServedBatch) -> None:
+        batch.forecast_ids = [0] * len(batch.accepted.devices)
+        batch.forecast_ids = self._link.publish(batch.forecasts) or batch.forecast_ids
+
+    def _publish_measured(self, batch: ServedBatch) -> None:
+        self._link.publish_measured(batch.accepted.entered(batch.readings))
+
+    def _publish_outlooks(self, batch: ServedBatch) -> None:
+        if batch.outlooks is not None:
+            self._link.publish_outlooks(batch.outlooks)
+            self._statistics.n_outlooks += len(batch.outlooks)
+
+    def _publish_demands(self, batch: ServedBatch) -> None:
+        if batch.demands is not None:
+            self._link.publish_demands(batch.demands)
+            self._statistics.n_demands += len(batch.demands)
+
+    def _acknowledge(self, batch: ServedBatch) -> None:
+        self._acknowledgement.acknowledge(
+            self._running.engine, batch.messages, batch.accepted, batch.forecast_ids, batch.number
+        )
+
+    def _feed_batch(self, batch: ServedBatch) -> None:
+        if self._feed.has_listener:
+            self._feed.publish_batch(batch.readings, batch.accepted, batch.forecasts)
+
+    def _feed_outlooks(self, batch: ServedBatch) -> None:
+        if batch.outlooks is not None:
+            self._feed.publish_outlooks(batch.outlooks)
+
+    def _feed_demands(self, batch: ServedBatch) -> None:
+        if batch.demands is not None:
+            self._feed.publish_demands(batch.demands)
+
+    def _record_failures(self, batch: ServedBatch) -> None:
+        """Record the errors of readings, and forget the devices whose state they may have damaged."""
+        damaged = set()
+        for i, error in batch.accepted.failures:
+            device, is_forecast = batch.readings[i].device, isinstance(error, ForecastFailed)
+            cause = error.__cause__ or error
+            record_internal_error(self._statistics, "forecast" if is_forecast else "message", cause, device)
+            if not is_forecast:
+                damaged.add(device)
+        for device in damaged:
+            self._containment.attempt("stream", self._forget, device)
+
+    def _publish_reports(self, batch: ServedBatch) -> None:
+        self._reports.publish(len(batch.messages))
+
+    def _count(self, batch: ServedBatch) -> None:
+        self._metrics.count(batch.messages, batch.accepted, batch.forecasts, batch.inference_s, self._link.n_dropped)

@@ -1,0 +1,65 @@
+"""Forecasts and outlooks of a batch, whatever a model does."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.errors import ModelError
+from gapcast.core.forecast import Forecasts
+from gapcast.core.isolation import forecast_apart
+from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.statistics import Statistics
+from gapcast.service.containment import PROPAGATED_ERRORS
+from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.running_engine import RunningEngine
+
+log = structlog.get_logger(__name__)
+
+
+class ForecastStep:
+    """Calls the models of the running engine, and counts in ``statistics`` those that fail.
+
+    The caller holds the engine's lock.
+    """
+
+    def __init__(self, running: RunningEngine, statistics: Statistics) -> None:
+        self._running = running
+        self._statistics = statistics
+
+    def forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
+        """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""
+        now_ms = time.time_ns() // 1_000_000
+        engine = self._running.engine
+        try:
+            return accepted, engine.forecast(accepted, now_ms)
+        except ModelError as error:  # the readings stay in the windows; the next batch may succeed
+            self._count_failure(error)
+            return accepted, Forecasts(engine.published_model, now_ms, [], [], [], [])
+        except PROPAGATED_ERRORS:
+            raise
+        except BaseException as error:
+            first = error
+        try:
+            return forecast_apart(engine, accepted, now_ms)
+        except PROPAGATED_ERRORS:
+            raise
+        except BaseException:
+            record_internal_error(self._statistics, "forecast", first)
+            return accepted, Forecasts(engine.published_model, now_ms, [], [], [], [])
+
+    def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
+        """Return the outlooks of the devices that have one, None if there are none."""
+        if not len(forecasts):
+            return None
+        try:
+            return self._running.engine.outlook(accepted, forecasts)
+        except ModelError as error:
+            self._count_failure(error)
+            return None
+
+    def _count_failure(self, error: ModelError) -> None:
+        self._statistics.n_model_failures += 1
+        log.exception("model.failed", problem=str(error))

@@ -1,0 +1,37 @@
+"""What is published about devices besides forecasts: their availability and their scores."""
+
+from __future__ import annotations
+
+from gapcast.service.availability import AvailabilityPublisher, ReportOptions
+from gapcast.service.containment import Containment, Step
+from gapcast.service.event_feed import EventFeed
+from gapcast.service.ports import Link
+from gapcast.service.running_engine import RunningEngine
+from gapcast.service.score_reports import ScoreReports
+
+
+class Reports:
+    """Publishes what is due after an iteration of the stream, and flushes the link."""
+
+    def __init__(
+        self, link: Link, feed: EventFeed, running: RunningEngine, options: ReportOptions, containment: Containment
+    ) -> None:
+        """Publish on ``link`` and ``feed``, as the ``options`` say."""
+        self.feed = feed
+        self.availability = AvailabilityPublisher(link, feed, running, options.presence)
+        self.scores = ScoreReports(link, feed, running, options.report_every_s, options.clock_s)
+        self._containment = containment
+        self._steps: tuple[Step[int], ...] = (
+            ("publish", lambda _: self.availability.publish_changes()),
+            ("publish", self.scores.publish_changes),
+            ("publish", lambda _: link.flush()),
+        )
+
+    def publish(self, n_readings: int) -> None:
+        """Publish what is due after an iteration with ``n_readings``; 0: the stream is idle."""
+        self._containment.run_steps(self._steps, n_readings)
+
+    def forget(self, device: str, row: int) -> None:
+        """Discard the state of ``device``, which had ``row``. The caller holds the engine's lock."""
+        self.availability.forget(device, row)
+        self.scores.forget(row)

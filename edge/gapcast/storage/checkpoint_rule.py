@@ -1,0 +1,45 @@
+"""When a checkpoint is due: before the next start would take long, or the journal much space.
+
+A checkpoint costs a time per device (about 40 us), whatever it replaces, and so does its share of the disk. With a
+minimum of readings per device between two of them, its cost per reading is bounded however fast readings arrive: the
+thirtieth part of that. The next start repeats the forecasts of the whole journal, which bounds its length the other
+way.
+"""
+
+from __future__ import annotations
+
+#: A checkpoint is due when the journal has grown to this size, or to twice the size of the last checkpoint.
+LEAST_JOURNAL_BYTES = 2 << 20
+#: Or when it has this many readings, and this many per device: forecasting them again takes a second.
+MOST_READINGS, MOST_READINGS_EACH = 30_000, 30
+
+
+class CheckpointRule:
+    """Compares a journal with its limits, which follow from the last checkpoint and the number of devices.
+
+    >>> rule = CheckpointRule()
+    >>> rule.set_devices(2_000)
+    >>> rule.is_due(n_bytes=1_000_000, n_readings=59_999), rule.is_due(n_bytes=1_000_000, n_readings=60_000)
+    (False, True)
+    >>> rule.is_due(n_bytes=2 << 20, n_readings=1)
+    True
+    >>> rule.set_checkpoint(n_bytes=3 << 20)
+    >>> rule.is_due(n_bytes=2 << 20, n_readings=1), rule.is_due(n_bytes=6 << 20, n_readings=1)
+    (False, True)
+    """
+
+    def __init__(self) -> None:
+        self._most_bytes = LEAST_JOURNAL_BYTES
+        self._most_readings = MOST_READINGS
+
+    def set_devices(self, n_devices: int) -> None:
+        """Set the number of devices that the next checkpoint will have."""
+        self._most_readings = max(MOST_READINGS, MOST_READINGS_EACH * n_devices)
+
+    def set_checkpoint(self, n_bytes: int) -> None:
+        """Set the size of the last checkpoint."""
+        self._most_bytes = max(LEAST_JOURNAL_BYTES, 2 * n_bytes)
+
+    def is_due(self, n_bytes: int, n_readings: int) -> bool:
+        """Return whether a journal of this size, with this many readings, should be replaced by a checkpoint."""
+        return n_readings >= self._most_readings or n_bytes >= self._most_bytes

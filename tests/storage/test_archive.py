@@ -1,0 +1,35 @@
+"""Archives are written as numpy writes them, and read back."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gapcast.storage.archive import read_arrays, write_arrays
+
+ARRAYS: dict[str, np.ndarray[Any, Any]] = {
+    "one column": np.arange(7, dtype=np.int32),
+    "rows": np.arange(12, dtype=np.float64).reshape(3, 4),
+    "none": np.zeros((0, 3), dtype=np.float32),
+    "no dimension": np.array(4.5),
+    "bits": np.array([[True, False]]).view(np.uint8),
+    "text": np.array(["home", "barn at the river"]),
+    "every second": np.arange(20, dtype=np.float32)[::2],
+}
+
+
+def test_archive_is_byte_for_byte_that_of_numpy() -> None:
+    written, by_numpy = BytesIO(), BytesIO()
+    write_arrays(written, ARRAYS)
+    np.savez(by_numpy, allow_pickle=False, **ARRAYS)
+    assert written.getvalue() == by_numpy.getvalue()
+
+
+@pytest.mark.parametrize("array", [np.arange(12).reshape(3, 4).T, np.arange(24).reshape(2, 3, 4)[:, :, 1]])
+def test_archive_array_of_any_layout_is_restored(array: np.ndarray[Any, Any]) -> None:
+    file = BytesIO()
+    write_arrays(file, {"array": array})
+    assert np.array_equal(read_arrays(file.getvalue())["array"], array)
