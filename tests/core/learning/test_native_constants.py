@@ -41,7 +41,6 @@ from gapcast.core.outlook import (
     reference_forecasts,
     scores,
 )
-from gapcast.mqtt.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
@@ -235,19 +234,17 @@ def test_native_enums_are_the_indices_of_python() -> None:
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    ("name", "structure"),
-    [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_demand_step_bytes", DemandStruct)],
+    ("function", "structure"),
+    [
+        ("gapcast_step_bytes", step_struct.StepStruct),
+        ("gapcast_demand_step_bytes", DemandStruct),
+        ("gapcast_outlook_step_bytes", outlook_struct.OutlookStruct),
+        ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct),
+    ],
 )
-def test_step_struct_is_as_long_as_that_of_the_library(name: str, structure: type[ctypes.Structure]) -> None:
-@pytest.mark.parametrize(
-    ("function", "struct"),
-    [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct)],
-)
-def test_struct_is_as_long_as_that_of_the_library(function: str, struct: type[ctypes.Structure]) -> None:
+def test_struct_is_as_long_as_that_of_the_library(function: str, structure: type[ctypes.Structure]) -> None:
     library = load_library()
     assert library is not None
-    n_bytes = library[name]
     n_bytes = library[function]
     n_bytes.restype = ctypes.c_int64
     assert n_bytes() == ctypes.sizeof(structure)
-    assert n_bytes() == ctypes.sizeof(struct)
