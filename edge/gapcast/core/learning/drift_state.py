@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.learning.device_rows import grown_size
 from gapcast.core.learning.outcomes import F64, Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.window import I64
 
@@ -123,8 +124,8 @@ class DriftState:
 
     def grow(self, n_rows: int) -> None:
         """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
-        while n_rows > len(self):
-            n_more = len(self)
+        if n_rows > len(self):
+            n_more = grown_size(len(self), n_rows) - len(self)
             cusum = np.concatenate([self.cusum, initial_cusum(n_more)])
             today = np.concatenate([self.today, np.zeros((n_more, 2))])
             day = np.concatenate([self.day, np.full(n_more, _NO_DAY, dtype=np.int64)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.learning.device_rows import grown_size
 from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.window import F32, I64
 
@@ -136,11 +137,9 @@ class ScoreSums:
 
     def grow(self, n_rows: int) -> None:
         """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
-        n_wanted = n_now = len(self)
-        while n_wanted < n_rows:
-            n_wanted *= 2
-        n_new = n_wanted - n_now
-        if n_new:
+        n_now = len(self)
+        if n_rows > n_now:
+            n_new = grown_size(n_now, n_rows) - n_now
             buckets = np.concatenate([self.buckets, np.zeros((n_new * N_BUCKETS, self.n_sums), np.float32)])
             ids = np.concatenate([self.ids, np.full(n_new * N_BUCKETS, NEVER, dtype=np.int32)])
             all_time = np.concatenate([self.all_time, np.zeros((n_new, self.n_sums))])
