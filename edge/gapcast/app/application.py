@@ -25,7 +25,6 @@ from gapcast.app.broker import (
 from gapcast.app.demand import connect_demand, demand_check_of, demand_topics_of
 from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.intake_log import IntakeLog
-from gapcast.app.library_pages import release_library_pages
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
 from gapcast.config.mqtt import TopicSettings
@@ -273,7 +272,6 @@ class Application:
             self._nights.start(self.service)
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         release_freed_memory()  # of the stored state, and of what the models were read from
-        release_library_pages()  # of what only the start used
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
         gc.enable()  # off during the start
         gc.set_threshold(_GC_THRESHOLD)
