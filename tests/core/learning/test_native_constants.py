@@ -41,6 +41,7 @@ from gapcast.core.outlook import (
     reference_forecasts,
     scores,
 )
+from gapcast.mqtt import outlook_json, power_lists
 from tests.core.demand import native_constants as of_demands
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
@@ -51,9 +52,10 @@ def bucket_numbers(period: int) -> list[int]:
     return [int(a[period]) for a in (score_sums._LENGTHS_MIN, score_sums._N_BUCKETS_OF, score_sums._FIRST_BUCKET)]
 
 
-#: Constants of the C files that have no counterpart: how sums are ordered, and what follows from other constants.
+#: Constants of the C files that have no counterpart: how sums are ordered and numbers are written, and what follows
+#: from other constants.
 OF_C_ALONE = {
-    "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
+    "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES", "MOST_MILLIONTHS", "LEAST_PLAIN",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
 }  # fmt: skip
 #: The Python value of each constant, by file and name.
@@ -153,6 +155,11 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("outlook_correction.c", "DEVIATIONS"): correction_shares._DEVIATIONS,
     ("outlook_correction.c", "HALF_LIFE_MIN"): float(correction_shares.HALF_LIFE_MIN),
     ("outlook_correction.c", "SHARES"): correction_shares.SHARES.tolist(),
+    ("outlook_json.c", "JSON_SCALE"): 10**forecast.DECIMALS,
+    ("outlook_json.c", "JSON_DECIMALS"): forecast.DECIMALS,
+    ("outlook_json.c", "MAX_NUMBER"): power_lists.MAX_NUMBER,
+    ("outlook_json.c", "N_LISTS"): len(outlook_json.POWERS),
+    ("outlook_json.c", "N_LISTS_OF_KIND"): outlook.N_COLUMNS,
     ("outlook_scores.c", "KEPT"): scores._KEPT,
     ("outlook_scores.c", "LARGEST_KW"): scores._LARGEST_KW,
     ("outlook_scores.c", "LOWER_LEVEL"): forecast.LOWER,

@@ -7,8 +7,9 @@ import numpy as np
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.device_rows import ALL, rounds_of
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.corrected_outlooks import CorrectedOutlooks
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
-from gapcast.core.outlook.online import CorrectedOutlooks, OnlineOutlook
+from gapcast.core.outlook.online import OnlineOutlook
 from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, N_COLUMNS
 from gapcast.core.outlook.outlook_batch import MadeOutlooks, OutlookBatch
 from gapcast.core.outlook.outlook_inputs import OutlookInputs

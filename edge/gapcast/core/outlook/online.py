@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from gapcast.core.learning import conformal_interval, daily_profile, error_scale
 from gapcast.core.learning.device_rows import DeviceRows, RowIndex
 from gapcast.core.learning.rls_features import BIN_MIN
 from gapcast.core.outlook import correction_model, correction_shares, scores
+from gapcast.core.outlook.corrected_outlooks import CorrectedOutlooks
 from gapcast.core.outlook.correction_features import RECENT_MIN, USUAL_MIN, CorrectionFeatures, nearest
 from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.outlook.options import OutlookOptions
@@ -37,21 +37,6 @@ _RECENT_MIN = np.asarray(RECENT_MIN)
 _MOST_RECENT = 10.0
 #: The half hours ``[1440, B]`` of the daily profile that are columns, by the local minute.
 _USUAL_BINS: I64 = (np.arange(DAY_MIN)[:, np.newaxis] + np.array(USUAL_MIN)) % DAY_MIN // BIN_MIN
-
-
-class CorrectedOutlooks(NamedTuple):
-    """Corrected outlooks of N windows: ``kw`` ``[N, K, 2, 4]``, the lower limit of bounds ``[N]``, and what they use.
-
-    ``columns`` ``[N, D]`` are the inputs of the correction, ``change`` ``[N, K, 2, 2]`` the whole correction in units
-    of the scale, and ``log_width`` ``[N, K, 2]`` that of the bounds. ``local`` ``[N]`` is the local minute of the day.
-    """
-
-    kw: F64
-    floor_kw: F64
-    columns: F32
-    change: F64
-    log_width: F64
-    local: I64
 
 
 class OnlineOutlook:
