@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from gapcast.backtest.demand_file import DemandFile
-from gapcast.core.demand import scores
+from gapcast.core.demand import score_sums, scores
 from gapcast.core.demand.scores import F64
 from gapcast.core.window import MAX_FILL_MIN
 
@@ -79,12 +79,12 @@ class HouseDemands:
         values = np.array([line[2] for line in waiting])
         power_kw = np.column_stack((values[:, _SO_FAR], [line[3] for line in waiting]))
         demands = scores.initial_demands()
-        demands[elapsed] = scores.waiting(
+        demands[elapsed] = score_sums.waiting(
             elapsed, np.full(len(elapsed), self.window_min), values[:, _P_EXCEED], values[:, _LIMIT], power_kw
         )
-        closed = scores.ClosedWindows(
+        closed = score_sums.ClosedWindows(
             np.array([self._start_minute]), np.array([self.window_min]), np.array([actual_kw]), demands[np.newaxis]
         )
-        scores.add(self.sums[np.newaxis], closed)
+        score_sums.add(self.sums[np.newaxis], closed)
         if self._file is not None:
             self._file.add(self._device, self._start_minute, (line[:3] for line in waiting), actual_kw)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gapcast.core.demand import scores
+from gapcast.core.demand import score_sums, scores
 from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.grid import DAY_MIN
 
@@ -19,7 +19,7 @@ def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.
     for elapsed_min, p in enumerate(p_exceed):
         so_far_kw = float(np.mean(readings_kw[1 : elapsed_min + 1])) if elapsed_min else math.nan
         power_kw = np.array([[so_far_kw, readings_kw[elapsed_min]]])
-        scores.record(
+        score_sums.record(
             demands, np.array([elapsed_min]), np.array([n]), np.array([p]), np.array([limit_kw]), power_kw
         )  # fmt: skip
     of_window: scores.F64 = demands[0]
@@ -31,8 +31,8 @@ def closed(*windows: tuple[scores.F64, float], start_minute: int = 0, window_min
     sums = scores.initial_sums()[np.newaxis]
     for i, (demands, actual_kw) in enumerate(windows):
         start = np.array([start_minute + i * window_min])
-        scores.add(
-            sums, scores.ClosedWindows(start, np.array([window_min]), np.array([actual_kw]), demands[np.newaxis])
+        score_sums.add(
+            sums, score_sums.ClosedWindows(start, np.array([window_min]), np.array([actual_kw]), demands[np.newaxis])
         )
     found: scores.F64 = sums[0]
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gapcast.core.demand import scores
+from gapcast.core.demand import score_sums, scores
 from gapcast.core.demand.demand import RUNNING
 from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.scores import F64
@@ -64,7 +64,7 @@ class LiveScores:
         running = WindowDemands.of(demands[:, RUNNING].T)
         window_min = running.end_minutes - running.start_minutes
         power_kw = np.array((running.so_far_kw, last_kw)).T
-        waiting = scores.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
+        waiting = score_sums.waiting(running.elapsed_min, window_min, running.p_exceed, running.limit_kw, power_kw)
         self.state.index(rows)
         starts, arrays = self.state.arrays["start"], self.state.arrays["waiting"]
         for at in rounds_of(rows):
@@ -88,8 +88,8 @@ class LiveScores:
         closed = self._closed.get(row, {}).get(self._start_of(row))
         if closed is not None:
             minutes = np.array([closed.start_minute]), np.array([closed.end_minute - closed.start_minute])
-            windows = scores.ClosedWindows(*minutes, np.array([closed.mean_kw]), waiting[row : row + 1])
-            scores.add(self.state.arrays["sums"][row : row + 1], windows)
+            windows = score_sums.ClosedWindows(*minutes, np.array([closed.mean_kw]), waiting[row : row + 1])
+            score_sums.add(self.state.arrays["sums"][row : row + 1], windows)
         waiting[row] = np.nan
 
     def of(self, row: int, window_min: int) -> scores.DemandScores:

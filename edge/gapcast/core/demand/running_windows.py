@@ -13,17 +13,16 @@ its minutes are known. Only complete windows count as a peak of their month, and
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
 from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
-from gapcast.core.demand.options import DemandOptions, DemandPlan, LimitSource
-from gapcast.core.demand.window_demands import SOURCES
+from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.window_limits import WindowLimit, limit_of
 from gapcast.core.window import F32
 
 #: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
 BYTES_PER_DEVICE = 1_500
-_NO_LIMIT: Final = (math.nan, float(SOURCES.index(LimitSource.NONE)))
 
 
 class ClosedWindow(NamedTuple):
@@ -42,7 +41,7 @@ class ClosedWindow(NamedTuple):
     @property
     def is_complete(self) -> bool:
         """Whether at least half of its minutes are known."""
-        return is_complete(self.n_known, self.end_minute - self.start_minute)
+        return 2 * self.n_known >= self.end_minute - self.start_minute
 
 
 class WindowState(NamedTuple):
@@ -50,7 +49,7 @@ class WindowState(NamedTuple):
 
     ``start_minute``, ``end_minute`` and ``next_end_minute`` bound it and the next one. ``sum_kw`` is that of the
     ``n_known`` known minutes so far, in kW minutes. ``source`` and ``next_source`` are indices of
-    :data:`gapcast.core.demand.demand.SOURCES`.
+    :data:`gapcast.core.demand.window_demands.SOURCES`.
     """
 
     sum_kw: float
@@ -104,19 +103,8 @@ class DeviceWindows:
             options.risk,
         )
 
-    def _limit(self, window: BillingWindow) -> tuple[float, float]:
-        """Return the limit of ``window``, kW, and the index of its source."""
-        options = self.options
-        if not window.is_active:
-            return _NO_LIMIT
-        if self.set_limit_kw is not None:
-            return self.set_limit_kw, SOURCES.index(LimitSource.SET)
-        if options.by_month_peak:
-            peak_kw = self.peaks.peak_kw(options.n_peak_days) if window.month == self.peaks.month else None
-            return max(options.floor_kw, peak_kw or 0.0), SOURCES.index(LimitSource.MONTH_PEAK)
-        if options.limit_kw is not None:
-            return options.limit_kw, SOURCES.index(LimitSource.FIXED)
-        return _NO_LIMIT
+    def _limit(self, window: BillingWindow) -> WindowLimit:
+        return limit_of(window, self.options, self.peaks, self.set_limit_kw)
 
     def window_from(self, minute: int) -> tuple[int, float | None]:
         """Return the end of the window that contains ``minute``, and its limit, kW, None without one."""
@@ -256,8 +244,3 @@ class RunningWindows:
     def forget(self, row: int) -> None:
         """Remove the windows of ``row``."""
         self._devices.pop(row, None)
-
-
-def is_complete(n_known: int, length_min: int) -> bool:
-    """Return whether a window of ``length_min`` minutes with ``n_known`` known ones is complete."""
-    return 2 * n_known >= length_min
