@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.compiled.library import load_library
-from gapcast.core import forecast, forecast_range, json_rows
+from gapcast.core import forecast, forecast_range, json_rows, published_powers
 from gapcast.core.learning import (
     boa_weights,
     compiled_step,
@@ -102,6 +102,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("scores.c", "WEEK"): bucket_numbers(1),
     ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
     ("drift.c", "DAY_MIN"): drift_state._DAY_MIN,
+    ("published.c", "STEPS_PER_KW"): published_powers.STEPS_PER_KW,
     ("json_rows.c", "NUMBER_SCALE"): 10.0**forecast.DECIMALS,
     ("json_rows.c", "NUMBER_DECIMALS"): forecast.DECIMALS,
     ("json_rows.c", "WEIGHT_SCALE"): 10.0**forecast.SHARE_DECIMALS,
@@ -163,7 +164,11 @@ def test_native_enums_are_the_indices_of_python() -> None:
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     ("function", "struct"),
-    [("gapcast_step_bytes", step_struct.StepStruct), ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct)],
+    [
+        ("gapcast_step_bytes", step_struct.StepStruct),
+        ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct),
+        ("gapcast_published_bytes", published_powers.PublishedStruct),
+    ],
 )
 def test_struct_is_as_long_as_that_of_the_library(function: str, struct: type[ctypes.Structure]) -> None:
     library = load_library()
