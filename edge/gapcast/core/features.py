@@ -85,28 +85,32 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
         return measured
     n, context, n_measured = measured.shape
     inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
-    inputs[:, :, :n_measured] = measured
     newest = np.asarray(newest_minute, dtype=np.int64)
     if n == 1 or (n and (newest == newest[0]).all()):  # in a stream nearly all windows end in the same minute
-        inputs[:, :, n_measured:] = _columns_of(int(newest[0]), derived, context, zone)
+        inputs[...] = _columns_of(int(newest[0]), derived, n_measured, context, zone)
     else:
         _write_columns(inputs[:, :, n_measured:], newest, derived, zone)
+    inputs[:, :, :n_measured] = measured
     return inputs
 
 
 @functools.lru_cache(maxsize=64)
-def _columns_of(newest_minute: int, derived: tuple[str, ...], context: int, zone: tzinfo) -> F32:
-    """Return the ``derived`` columns ``[context, D]`` of a window that ends at ``newest_minute``."""
-    columns = np.empty((context, len(derived)), dtype=np.float32)
+def _columns_of(newest_minute: int, derived: tuple[str, ...], n_measured: int, context: int, zone: tzinfo) -> F32:
+    """Return ``[context, n_measured + D]``: zeros, and the ``derived`` columns of a window that ends at this minute.
+
+    With the columns of zeros, rows are copied to inputs as a whole.
+    """
+    inputs = np.zeros((context, n_measured + len(derived)), dtype=np.float32)
+    columns = inputs[:, n_measured:]
     oldest = newest_minute - (context - 1)
     offset = 0 if zone is UTC else _offset_at(newest_minute, zone)
     if zone is not UTC and (context > _STEADY_MIN or _offset_at(oldest, zone) != offset):
         _write_columns(columns[np.newaxis], np.array([newest_minute], dtype=np.int64), derived, zone)
-        return columns
+        return inputs
     first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
     for at, name in enumerate(derived):
         columns[:, at] = _starting_at(name, context)[first % _TABLES[name].size]
-    return columns
+    return inputs
 
 
 def _write_columns(columns: F32, newest: I64, derived: Sequence[str], zone: tzinfo) -> None:

@@ -30,6 +30,7 @@ from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.panel import Panel, PanelPredictions
 from gapcast.core.plans import Plans
 from gapcast.core.predictor import ModelIdentity, Predictor, PublishedModel
+from gapcast.core.published_powers import PublishedPowers
 from gapcast.core.reading import Limits
 from gapcast.core.repairs import repair_windows, repairs_of
 from gapcast.core.submeters import Submeters
@@ -80,6 +81,8 @@ class HorizonForecaster:
         #: The identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.has_path = includes_path and len(model.lead_times_min) > 1
+        leads_min = self.published_model.lead_times_min if self.has_path else ()
+        self._published_powers = PublishedPowers(leads_min, self._range)
         #: The outlook; None without one.
         self.outlooks: OutlookPart | None = None
         if outlook is not None:
@@ -150,7 +153,8 @@ class HorizonForecaster:
                 forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
                 published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self.has_path else None, published.replaced
-            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
+            powers_kw = self._published_powers.of(published.kw, path_kw)
+            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, powers_kw)
         if unusable or replaced:
             models = (self.model,) if self.ensemble is None else self.ensemble.models
             combines = self.ensemble is not None and self.ensemble.options.combines

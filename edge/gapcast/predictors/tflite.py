@@ -18,10 +18,11 @@ from gapcast.predictors.runtime import load_interpreter
 INPUT, HISTORY = "window", "history"
 #: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
 #: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
-#: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. Larger batches are
-#: split: beyond 32 a row costs no less, but the interpreter's memory grows (an unrolled model of 330 kB: 7 MB at 32,
-#: 17 MB at 256). Not all are created at the start: those of the bundled models for 8 and 32 rows take 23 MB, and a
-#: house sends one row at a time. If memory is too short for a larger one, an existing smaller one runs the rows.
+#: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. So what fits into
+#: two batches of the size before is split, as larger batches are: beyond 32 a row costs no less, but the interpreter's
+#: memory grows (an unrolled model of 330 kB: 7 MB at 32, 17 MB at 256). Not all are created at the start: those of the
+#: bundled models for 8 and 32 rows take 23 MB, and a house sends one row at a time. If memory is too short for a larger
+#: one, an existing smaller one runs the rows.
 BATCH_SIZES = (1, 8, 32)
 #: By name of an input, the shape of one row.
 Shapes = Mapping[str, tuple[int, ...]]
@@ -212,8 +213,8 @@ class TflitePredictor:
             raise self._runtime_error("compute", error) from error
 
     def _interpreter_for(self, n_rows: int) -> _BatchInterpreter:
-        """Return the interpreter for ``n_rows``, or an existing smaller one if that cannot be created."""
-        size = next((size for size in BATCH_SIZES if size >= n_rows), BATCH_SIZES[-1])
+        """Return the interpreter for the first of ``n_rows``, or an existing smaller one if it cannot be created."""
+        size = next((size for size in BATCH_SIZES if n_rows <= 2 * size), BATCH_SIZES[-1])
         try:
             return self._interpreter_of_size(size)
         except ModelError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.compiled.library import load_library
-from gapcast.core import forecast, forecast_range, json_rows, window
+from gapcast.core import forecast, forecast_range, json_rows, published_powers, window
 from gapcast.core.demand.demand_struct import DemandStruct
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import (
@@ -181,6 +181,13 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("outlook_learn.c", "RECENT_MIN"): list(correction_features.RECENT_MIN),
     ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
     ("drift.c", "DAY_MIN"): drift_state._DAY_MIN,
+    ("published.c", "STEPS_PER_KW"): published_powers.STEPS_PER_KW,
+    ("json_rows.c", "NUMBER_SCALE"): 10.0**forecast.DECIMALS,
+    ("json_rows.c", "NUMBER_DECIMALS"): forecast.DECIMALS,
+    ("json_rows.c", "WEIGHT_SCALE"): 10.0**forecast.SHARE_DECIMALS,
+    ("json_rows.c", "WEIGHT_DECIMALS"): forecast.SHARE_DECIMALS,
+    ("json_rows.c", "MAX_TEXTS"): json_rows.MAX_TEXTS,
+    ("json_rows.c", "AT_LEAST_ONCE"): AT_LEAST_ONCE,
 } | of_demands.ORIGINALS  # fmt: skip
 _DEFINE = re.compile(r"^#define +([A-Z_]+)(?: +(.+))?$", re.MULTILINE)
 _STATIC = re.compile(r"^static const [^;]+;", re.MULTILINE)
@@ -247,6 +254,8 @@ def test_native_enums_are_the_indices_of_python() -> None:
         ("gapcast_demand_step_bytes", DemandStruct),
         ("gapcast_outlook_step_bytes", outlook_struct.OutlookStruct),
         ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct),
+        ("gapcast_published_bytes", published_powers.PublishedStruct),
+        ("gapcast_outlook_json_bytes", power_lists.JsonStruct),
     ],
 )
 def test_struct_is_as_long_as_that_of_the_library(function: str, structure: type[ctypes.Structure]) -> None:

@@ -1,0 +1,98 @@
+"""The powers of an ensemble's forecasts as they are published: its path follows its mean, and all are rounded.
+
+By the compiled library where there is one: ``edge/native/published.c``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.compiled.functions import load_function, set_pointers
+from gapcast.core.forecast import DECIMALS
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.window import F32
+
+F64 = NDArray[np.float64]
+#: Columns of the ensemble's forecasts: mean, median, lower and upper bound.
+N_POWERS = 4
+#: Steps of the last published decimal in one kW.
+STEPS_PER_KW = 10.0**DECIMALS
+
+
+class PublishedStruct(ctypes.Structure):
+    """The argument of ``gapcast_published_powers``."""
+
+    _fields_ = [
+        ("n_leads", ctypes.c_int64),
+        ("low_kw", ctypes.c_double),
+        ("high_kw", ctypes.c_double),
+        ("leads", ctypes.POINTER(ctypes.c_double)),
+        ("kw", ctypes.POINTER(ctypes.c_double)),
+        ("path_kw", ctypes.POINTER(ctypes.c_float)),
+        ("powers_kw", ctypes.POINTER(ctypes.c_double)),
+    ]
+
+
+class PublishedPowers:
+    """Computes published powers, batch by batch. For one thread."""
+
+    def __init__(self, lead_times_min: Sequence[int], forecast_range: ForecastRange) -> None:
+        """The path has these lead times, at least one, or there is none; its powers are in ``forecast_range``."""
+        self._range = forecast_range
+        leads_min = np.asarray(lead_times_min, dtype=np.float64)
+        self._leads: F64 = leads_min / leads_min[-1:]
+        self._function = load_function("gapcast_published_powers")
+        self._struct = struct = PublishedStruct()
+        self._address = ctypes.addressof(struct)
+        struct.n_leads, struct.low_kw, struct.high_kw = len(leads_min), forecast_range.low_kw, forecast_range.high_kw
+        set_pointers(struct, leads=self._leads)
+        self._allocate(1)
+
+    def of(self, kw: F64, path_kw: F32 | None) -> F64:
+        """Return the powers ``[N, 4 + K]`` for the ensemble's forecasts ``kw`` ``[N, 4]``: the same, and the path.
+
+        ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None without a path). The ensemble's
+        correction at the horizon is applied to it in proportion to the lead time. All are rounded from float32.
+        """
+        if self._function is None:
+            return self.by_numpy(kw, path_kw)
+        n = len(kw)
+        if n > len(self._kw):
+            self._allocate(n)
+        self._kw[:n] = kw
+        if path_kw is not None:
+            self._path_kw[:n] = path_kw
+        self._function(self._address, n)
+        return self._powers_kw[:n].copy()
+
+    def by_numpy(self, kw: F64, path_kw: F32 | None) -> F64:
+        """Return what :meth:`of` returns, without the library: the definition of the result."""
+        powers_kw = kw
+        if path_kw is not None:
+            powers_kw = np.concatenate((kw, path_kw), axis=1)
+            path = powers_kw[:, N_POWERS:]
+            path += (powers_kw[:, :1] - powers_kw[:, -1:]) * self._leads
+            np.minimum(np.maximum(path, self._range.low_kw, out=path), self._range.high_kw, out=path)
+        powers_kw = rounded(powers_kw.astype(np.float32))
+        if path_kw is not None:
+            powers_kw[:, -1] = powers_kw[:, 0]
+        return powers_kw
+
+    def _allocate(self, capacity: int) -> None:
+        n_leads = len(self._leads)
+        self._kw, self._powers_kw = np.zeros((capacity, N_POWERS)), np.zeros((capacity, N_POWERS + n_leads))
+        self._path_kw = np.zeros((capacity, n_leads), dtype=np.float32)
+        set_pointers(self._struct, kw=self._kw, path_kw=self._path_kw, powers_kw=self._powers_kw)
+
+
+def rounded(power_kw: F32) -> F64:
+    """Return ``power_kw`` with :data:`DECIMALS`, by the steps of numpy's ``round``, which takes longer for a few."""
+    rounded_kw = power_kw.astype(np.float64)
+    rounded_kw *= STEPS_PER_KW
+    np.rint(rounded_kw, out=rounded_kw)
+    rounded_kw /= STEPS_PER_KW
+    return rounded_kw

@@ -1,0 +1,74 @@
+"""Published powers: the path follows the ensemble's mean; the library computes what numpy does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapcast.core.forecast import DECIMALS
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.published_powers import F64, N_POWERS, PublishedPowers, rounded
+from gapcast.core.window import F32
+
+RANGE = ForecastRange(-120.0, 120.0)
+POWERS = st.one_of(st.floats(-150, 150), st.floats(-1e-5, 1e-5), st.floats())
+
+
+def bits(powers_kw: F64) -> bytes:
+    """The values with one NaN, and with the sign of zeros."""
+    return np.where(np.isnan(powers_kw), np.nan, powers_kw).tobytes()
+
+
+@st.composite
+def batches(draw: st.DrawFn, n_leads: int) -> tuple[F64, F32]:
+    n = draw(st.integers(1, 5))
+    values = draw(st.lists(POWERS, min_size=n * (N_POWERS + n_leads), max_size=n * (N_POWERS + n_leads)))
+    kw = np.array(values).reshape(n, -1)
+    with np.errstate(over="ignore"):
+        return kw[:, :N_POWERS].copy(), kw[:, N_POWERS:].astype(np.float32)
+
+
+@pytest.mark.compiled
+@given(st.data(), st.sampled_from([(), (5,), (1, 2, 3, 4, 5), (1, 15, 60)]))
+def test_library_computes_the_powers_of_numpy(data: st.DataObject, leads_min: tuple[int, ...]) -> None:
+    powers = PublishedPowers(leads_min, RANGE)
+    for _ in range(3):
+        kw, path_kw = data.draw(batches(len(leads_min)))
+        path = path_kw if leads_min else None
+        with np.errstate(all="ignore"):
+            assert bits(powers.of(kw, path)) == bits(powers.by_numpy(kw, path))
+
+
+@pytest.mark.parametrize("with_library", [True, False])
+def test_path_is_moved_by_the_correction_in_proportion(with_library: bool) -> None:
+    powers = PublishedPowers((1, 2, 4), RANGE)
+    if not with_library:
+        powers._function = None
+    path_kw = np.array([[1.0, 2.0, 3.0], [1.0, 119.9, 0.0]], dtype=np.float32)
+    found = powers.of(np.array([[4.0, 3.5, 3.0, 5.0], [1.23456789, 0.0, 0.0, 0.0]]), path_kw)
+    assert found[0].tolist() == [4.0, 3.5, 3.0, 5.0, 1.25, 2.5, 4.0]
+    assert found[1, N_POWERS:].tolist() == [1.308642, 120.0, 1.234568]
+
+
+@pytest.mark.parametrize("with_library", [True, False])
+def test_powers_without_a_path_are_rounded(with_library: bool) -> None:
+    powers = PublishedPowers((), RANGE)
+    if not with_library:
+        powers._function = None
+    assert powers.of(np.array([[1.23456789, -0.0, 1e-9, 100.0]]), None).tolist() == [[1.234568, -0.0, 0.0, 100.0]]
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_rounded_is_numpys_round(values: list[float]) -> None:
+    kw = np.array(values, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        assert bits(rounded(kw)) == bits(kw.astype(np.float64).round(DECIMALS))
+
+
+def test_powers_of_a_batch_stay_after_the_next() -> None:
+    powers = PublishedPowers((1, 5), RANGE)
+    first = powers.of(np.ones((1, N_POWERS)), np.ones((1, 2), dtype=np.float32))
+    powers.of(np.zeros((1, N_POWERS)), np.zeros((1, 2), dtype=np.float32))
+    assert first.tolist() == [[1.0] * 6]
