@@ -56,8 +56,8 @@ def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray
     """Return a copy of the state of those of ``devices`` that have a horizon of their own, and of all horizons."""
     horizons_min = [engine.horizon_of(device) for device in devices]
     columns: dict[str, NDArray[Any]] = {OF_DEVICES: np.array(horizons_min, dtype=np.int64)}
-    for horizon_min, one in engine.others.items():
-        places = [i for i, device in enumerate(devices) if engine.horizons_min.get(device) == horizon_min]
+    for horizon_min, one in engine.horizons.others.items():
+        places = [i for i, device in enumerate(devices) if engine.horizons.own_min.get(device) == horizon_min]
         rows = [engine.buffers.row(devices[i]) for i in places]
         parts: dict[str, Columns] = {
             "latest": dict(zip(_LATEST, one.newest.columns(rows), strict=True)),

@@ -78,7 +78,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
     _restore_week(buffers, snapshot)
-    if snapshot.model == forecaster_signature(engine.main):
+    if snapshot.model == forecaster_signature(engine.horizons.main):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
@@ -90,8 +90,8 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     engine.plans.restore(snapshot.plans)
     n_devices = len(buffers)
     problems = (
-        _restore_learning(engine.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift),
-        _restore_outlooks(engine.main, n_devices, snapshot.outlook),
+        _restore_learning(engine.horizons.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift),
+        _restore_outlooks(engine.horizons.main, n_devices, snapshot.outlook),
         _restore_horizons(engine, snapshot),
         _restore_demands(engine, snapshot),
     )
@@ -195,7 +195,7 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
     problems: list[str] = []
     try:
         for stored in stored_horizons(snapshot.horizons, len(snapshot.devices)):
-            forecaster = engine.others.get(stored.horizon_min)
+            forecaster = engine.horizons.others.get(stored.horizon_min)
             if forecaster is None:
                 continue
             restore_newest(forecaster, stored, n_devices)
@@ -216,11 +216,11 @@ def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int,
 
     Only with horizons of single devices: if the main one alone changes, its learned values are left out as a whole.
     """
-    if not engine.others and not snapshot.horizons:
+    if not engine.horizons.others and not snapshot.horizons:
         return {}
     before = horizons_of_devices(snapshot.horizons, len(snapshot.devices))
     if before is None:  # all devices had the main horizon
-        main_min = engine.main.horizon_min
+        main_min = engine.horizons.main.horizon_min
         with suppress(StateError):
             main_min = horizon_of(snapshot.learnt) if snapshot.learnt else main_min
         before = [main_min] * len(snapshot.devices)
@@ -233,7 +233,7 @@ def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
     """Forget what devices learned at another horizon than theirs; their readings stay."""
     for device in changed_horizons(engine, snapshot):
         row = engine.buffers.row(device)
-        for forecaster in engine.forecasters:
+        for forecaster in engine.horizons.all:
             forecaster.forget(row)
         if device in engine.plans.trackers:
             engine.plans.trackers[device].issued.clear()
