@@ -108,13 +108,16 @@ def horizons_of_devices(columns: Columns, n_devices: int) -> list[int] | None:
 def expanded(initial: Columns, columns: Columns, places: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Return the columns ``initial`` of all devices with ``columns``, those of the devices at ``places``.
 
-    A column that ``initial`` does not have, or that is of other shape, is left out.
+    A column that ``initial`` does not have, or that is of another shape or type, is left out.
     """
     whole = dict(initial)
     for name, column in columns.items():
-        if name in whole and column.shape == (len(places), *whole[name].shape[1:]):
-            kept = places < len(whole[name])
-            whole[name][places[kept]] = column[kept]
+        whole_column = whole.get(name)
+        if whole_column is None or column.dtype != whole_column.dtype:
+            continue
+        if column.shape == (len(places), *whole_column.shape[1:]):
+            kept = places < len(whole_column)
+            whole_column[places[kept]] = column[kept]
     return whole
 
 
