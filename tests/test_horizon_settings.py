@@ -108,7 +108,7 @@ def test_horizon_without_an_ensemble_has_one_model() -> None:
 def test_horizon_like_the_main_one_costs_nothing() -> None:
     chosen, models = loaded(forecast={"devices": {"heatpump": {"horizon_min": 5}}})
     assert (models.devices_min, models.of_horizons) == ({}, {})
-    assert engine_of(chosen, models).others == {}
+    assert engine_of(chosen, models).horizons.others == {}
     assert models.stamps == loaded()[1].stamps
 
 

@@ -135,7 +135,7 @@ def write_result(
         "weeks": [tally.weeks.of(row) for row in rows],
     }
     columns: dict[str, Any] = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
-    columns |= {_LIVE + name: column for name, column in engine.score_columns(rows).items()}
+    columns |= {_LIVE + name: column for name, column in engine.horizons.score_columns(engine.buffers, rows).items()}
     if lead_scores is not None:
         columns |= {_OUTLOOK + name: sums.sums for name, sums in lead_scores.houses.items()}
     out = BytesIO()

@@ -56,7 +56,8 @@ def identity_of(settings: Settings, models: Models) -> Identity:
             "min_kw": settings.limits.min_kw,
         }
         # Not that of the primary model itself, so that checkpoints of earlier versions can be continued.
-        | ({"horizon_min": horizon_min} if horizon_min != models.primary.lead_times_min[-1] else {}),
+        | ({"horizon_min": horizon_min} if horizon_min != models.primary.lead_times_min[-1] else {})
+        | ({"devices_min": dict(models.devices_min)} if models.devices_min else {}),
         settings.site.timezone,
     )
 

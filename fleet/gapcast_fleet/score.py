@@ -11,7 +11,8 @@ from pyspark.sql import functions as sf
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.app.models import load_models
-from gapcast.config.settings import HistorySettings, LearningSettings, Settings
+from gapcast.config.forecast import LearningSettings
+from gapcast.config.settings import HistorySettings, Settings
 from gapcast_fleet.bucket import COUNTS, FORECAST, OUTPUT, Bucket
 from gapcast_fleet.checkpoints import open_checkpoint
 from gapcast_fleet.identity import identity_of

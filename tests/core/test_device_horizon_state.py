@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from gapcast.core.state_transfer import reserve_rows, transfer_state
 from gapcast.storage import checkpoint
 from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of
 from tests.support.houses import FIRST
+
+Damage = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
 
 def restored(before: Engine, engine: Engine, folder: Path) -> Engine:
@@ -111,9 +114,10 @@ def test_damaged_places_of_a_horizon_leave_its_state_out(column: str, values: ND
 @pytest.mark.parametrize(
     "name", ["of_devices", "15/signature", "15/latest/kw", "15/scores/newest_minute", "15/drift/day"]
 )
-def test_damaged_column_of_a_horizon_costs_only_that_state(name: str) -> None:
+@pytest.mark.parametrize("damage", [lambda column: column[:0], lambda column: column.astype(np.str_)])
+def test_damaged_column_of_a_horizon_costs_only_that_state(name: str, damage: Damage) -> None:
     snapshot = capture_snapshot(Run(engine_of(5, HORIZONS)).process(readings_of(40)).engine)
-    columns = {**snapshot.horizons, name: snapshot.horizons[name][:0]}
+    columns = {**snapshot.horizons, name: damage(snapshot.horizons[name])}
     engine = engine_of(5, HORIZONS)
     restore_snapshot(engine, replace(snapshot, horizons=columns))
     run = Run(engine).process(readings_of(1, 40))

@@ -74,10 +74,10 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
     )
     totals = {device: engine.scores_of(device)[EVER].n for device in DEVICES}
     assert totals == {"home": 34, "pump": 24, "barn": 34, "car": 24}
-    assert engine.overall_scores()[EVER].n == sum(totals.values()) == run.n_outcomes
+    assert engine.horizons.overall_scores(engine.buffers)[EVER].n == sum(totals.values()) == run.n_outcomes
     outlooks = [engine.outlook_scores_of(device)[EVER].point[0].n for device in DEVICES[:3]]
-    assert engine.overall_outlook_scores()[EVER].point[0].n == sum(outlooks) > 0
-    columns = engine.score_columns([engine.buffers.row(device) for device in DEVICES])
+    assert engine.horizons.overall_outlook_scores()[EVER].point[0].n == sum(outlooks) > 0
+    columns = engine.horizons.score_columns(engine.buffers, [engine.buffers.row(device) for device in DEVICES])
     assert {len(column) for column in columns.values()} == {4}
     assert columns["newest_minute"].tolist() == [FIRST + 39] * 4
 
@@ -96,7 +96,7 @@ def test_outcomes_are_of_the_main_horizons_members() -> None:
 
 
 def test_horizon_like_the_main_one_needs_no_other_forecaster() -> None:
-    assert engine_of(5, {"home": 5}).others == {}
+    assert engine_of(5, {"home": 5}).horizons.others == {}
 
 
 def test_devices_with_two_horizons_count_minutes_in_one_window() -> None:

@@ -144,6 +144,14 @@ def test_worker_of_another_horizon_is_rejected(task: WorkerTask) -> None:
         models_of(at_three.model_dump_json(), identities[1].text())
 
 
+def test_worker_with_other_horizons_of_devices_is_rejected(task: WorkerTask) -> None:
+    forecast = {"model": "lstm", "experts": [], "devices": {"heatpump": {"horizon_min": 3}}}
+    chosen = fleet_settings(settings(forecast=forecast))
+    assert identity_of(chosen, load_models(chosen)).learning["devices_min"] == {"heatpump": 3}
+    with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*devices_min"):
+        models_of(chosen.model_dump_json(), task.identity)
+
+
 def test_worker_state_continues_and_damage_is_rejected(task: WorkerTask) -> None:
     engine = new_engine(task)
     forecast_messages(task, engine, [("a", reading(FIRST + i)) for i in range(20)])

@@ -27,10 +27,11 @@ from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
+from gapcast.config.http import HttpSettings
 from gapcast.config.mqtt import TopicSettings
 from gapcast.config.refit_choice import refits
 from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
-from gapcast.config.settings import HttpSettings, Settings
+from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
 from gapcast.core.errors import SettingsError

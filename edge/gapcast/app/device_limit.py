@@ -26,7 +26,7 @@ def device_cost(engine: Engine) -> DeviceCost:
 
     Each further horizon takes as much as the main one for what is learned: its rows are those of all devices.
     """
-    buffers, ensemble, history, n_horizons = engine.buffers, engine.ensemble, engine.history, len(engine.forecasters)
+    buffers, ensemble, history, n_horizons = engine.buffers, engine.ensemble, engine.history, len(engine.horizons.all)
     n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
     week_bytes = 0 if buffers.week is None else _N_COPIES * buffers.week.n_bytes_per_device

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from gapcast.config.settings import OutlookSettings
+from gapcast.config.forecast import OutlookSettings
 from gapcast.core.errors import ModelError
 from gapcast.core.features import measured_in
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER

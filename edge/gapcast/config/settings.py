@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gapcast.config.demand import DemandSettings, demand_problems
-from gapcast.config.mqtt import MqttSettings, Port, SettingsSection, TopicSettings
+from gapcast.config.forecast import ForecastSettings, LearningSettings, OutlookSettings
+from gapcast.config.http import HttpSettings
+from gapcast.config.mqtt import MqttSettings, SettingsSection, TopicSettings
 from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_overlap import echo_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
-from gapcast.core.reading import is_device_id
 
 #: Placeholders that stand for a whole level of a topic.
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
@@ -29,43 +30,6 @@ class GatewaySettings(SettingsSection):
 
     #: Name of this gateway in topics and in the MQTT client id; empty: generated once and stored with the state.
     id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
-
-
-class HttpSettings(SettingsSection):
-    """``[http]``"""
-
-    host: str = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/operations.md describes restrictions
-    port: Port = 8080
-    max_body_bytes: int = Field(default=262_144, ge=1_024)
-    max_readings: int = Field(default=10_000, ge=2)
-    #: Body limit of the Open Inference Protocol: some thousands of windows.
-    max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
-    #: Limit of all bodies being received or handled.
-    max_total_body_bytes: int = Field(default=33_554_432, ge=1_024)
-    #: Concurrent connections; None: half of the files that the process may open, at most 512.
-    max_connections: int | None = Field(default=None, ge=4, le=65_536)
-    #: Time limits for receiving a request's head and its body.
-    head_timeout_s: float = Field(default=10.0, ge=0.05, le=3_600)
-    body_timeout_s: float = Field(default=30.0, ge=0.05, le=3_600)
-    #: Concurrent readers of ``GET /events``, in total and per address.
-    max_event_readers: int = Field(default=100, ge=0, le=10_000)
-    max_event_readers_per_client: int = Field(default=10, ge=1, le=10_000)
-    #: Bearer token, required for everything but health checks; None: no authentication.
-    token: SecretStr | None = Field(default=None, min_length=8)
-    #: Other origins whose pages may send requests (CORS).
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
-
-    #: Client addresses and networks that are allowed, besides this machine; empty: any.
-    allow_from: tuple[IPvAnyNetwork, ...] = ()
-    #: Client addresses and networks that may make changes, besides this machine, if no token is set.
-    allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
-    #: Accepted ``Host`` names, besides addresses, ``localhost`` and the machine's own names; ``*``: any.
-    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")], ...] = ()
-
-    @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
-    @classmethod
-    def _split_list(cls, value: object) -> object:
-        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
 class MetricsSettings(SettingsSection):
@@ -91,92 +55,6 @@ class ModelSettings(SettingsSection):
 
     #: Folder of models; None: the bundled models and installed ones.
     path: Path | None = None
-
-
-class ForecastDeviceSettings(SettingsSection):
-    """``[forecast.devices.NAME]``: what the device of that name has instead of the value in ``[forecast]``."""
-
-    #: Minutes ahead of its forecast: any lead time of a model.
-    horizon_min: int = Field(ge=1, le=60)
-
-
-class ForecastSettings(SettingsSection):
-    """``[forecast]``"""
-
-    #: Name of the primary model; None: the registry's default.
-    model: str | None = None
-    #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest one.
-    horizon_min: int | None = Field(default=None, ge=1, le=60)
-    #: Devices with a horizon of their own, by name.
-    devices: dict[str, ForecastDeviceSettings] = Field(default_factory=dict)
-    #: Whether to publish all minutes up to the horizon, if the model forecasts them.
-    path: bool = True
-    #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.
-    blend: bool = True
-    #: Other models in the ensemble; None: all that are compatible with the primary model and not optional.
-    experts: tuple[str, ...] | None = None
-    #: Whether the ensemble includes an online model that learns each household.
-    learn: bool = True
-    #: Whether the 90 % interval is calibrated by each household's outcomes.
-    calibrate: bool = True
-
-    @field_validator("experts", mode="before")
-    @classmethod
-    def _split_list(cls, experts: object) -> object:
-        return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
-
-    @field_validator("devices")
-    @classmethod
-    def _are_devices(cls, devices: dict[str, ForecastDeviceSettings]) -> dict[str, ForecastDeviceSettings]:
-        for device in devices:
-            if not is_device_id(device):
-                msg = f"{device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
-                raise ValueError(msg)
-        return devices
-
-    @property
-    def horizons_min(self) -> dict[str, int]:
-        """The horizons of devices that have one of their own, minutes."""
-        return {device: one.horizon_min for device, one in self.devices.items()}
-
-
-class LearningSettings(SettingsSection):
-    """``[learning]``: online learning from each device's outcomes."""
-
-    #: Maximum number of tracked devices, which are scored and learnt from; further ones are forecast as untracked.
-    max_devices: int = Field(default=1_500, ge=0)
-    #: Forgetting factor of the online model per minute; 1: no forgetting.
-    forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
-    #: How often the live scores of a device are published, by the gateway's clock; 0: never.
-    report_every_min: float = Field(default=15.0, ge=0, le=10_080)
-    #: Whether trees are fitted to each household's own minutes at night; ``auto``: where LightGBM is installed and the
-    #: machine has two cores and 900 MB of memory.
-    refit: Literal["auto"] | bool = "auto"
-    #: Days between two refits of a household.
-    refit_every_days: int = Field(default=1, ge=1, le=365)
-    #: Number of devices that are refitted, in order of arrival.
-    refit_max_devices: int = Field(default=10, ge=0, le=1_000)
-
-
-class OutlookSettings(SettingsSection):
-    """``[outlook]``: each lead time up to an hour, and the means until then, beside the main forecast."""
-
-    #: Whether outlooks are made, if the model is there.
-    enabled: bool = True
-    #: Number of devices with an outlook, in order of arrival; 0: none.
-    max_devices: int = Field(default=100, ge=0, le=100_000)
-    #: Name of the outlook model. If it is set, the model must be there; without the default one there is no outlook.
-    model: str = Field(default="outlook", min_length=1)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether there are outlooks if the model is there."""
-        return self.enabled and self.max_devices > 0
-
-    @property
-    def is_model_required(self) -> bool:
-        """Whether a missing model is an error: it is wanted, and named by the configuration."""
-        return self.is_wanted and "model" in self.model_fields_set
 
 
 class HistorySettings(SettingsSection):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels, OutlookMaker
-from gapcast.core.horizon_parts import as_members, joined_outlooks, mixed_forecasts, part_of, score_columns
+from gapcast.core.horizons import Horizons
 from gapcast.core.latest import Latest
 from gapcast.core.learning.drift import Drift, ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
@@ -41,7 +40,6 @@ from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.plan import LoadPlan
-from gapcast.core.plans import Plans
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.submeters import Submeters
@@ -83,34 +81,24 @@ class Engine:
         self.forecast_range = ForecastRange.of(limits)
         self.includes_path = includes_path
         maker = None if outlook_model is None else OutlookMaker(outlook_model, outlook or OutlookOptions())
-        #: The forecaster of all devices but those with a horizon of their own.
-        self.main = main = HorizonForecaster(
-            HorizonModels(model, ensemble), zone, limits, maker, includes_path=includes_path
+
+        def forecaster(models: HorizonModels) -> HorizonForecaster:
+            return HorizonForecaster(models, zone, limits, maker, includes_path=includes_path)
+
+        own = horizons or DeviceHorizons({}, ())
+        #: The forecasters of all horizons.
+        self.horizons = found = Horizons(
+            forecaster(HorizonModels(model, ensemble)), own.of_devices, [*map(forecaster, own.models)]
         )
-        #: Horizons of devices that have one of their own, minutes, and the forecasters of these.
-        self.horizons_min: dict[str, int] = {}
-        self.others: dict[int, HorizonForecaster] = {}
-        if horizons is not None:
-            self.horizons_min = {device: own for device, own in horizons.of_devices.items() if own != main.horizon_min}
-            self.others = {
-                one.horizon_min: HorizonForecaster(one, zone, limits, maker, includes_path=includes_path)
-                for one in horizons.models
-                if one.horizon_min in self.horizons_min.values()
-            }
-        forecasters = self.forecasters
-        n_counted = max(one.published_model.spec.context for one in forecasters)
-        if self.others:
-            for one in forecasters:
-                one.count_minutes(n_counted)
         self.buffers = Buffers(
-            WindowSpec(max(one.context for one in forecasters), model.spec.padding),
+            WindowSpec(found.context, model.spec.padding),
             max_devices,
-            main.panel.channels,
-            n_counted=n_counted,
+            found.main.panel.channels,
+            n_counted=found.n_counted,
             submeters=submeters,
             week=self._week(max_devices, maker),
         )
-        for one in forecasters:
+        for one in found.all:
             one.use_submeters(self.buffers.submeters)
         #: The demand of billing windows; None without a limit or outlook.
         self.demands: DemandPart | None = None
@@ -120,16 +108,13 @@ class Engine:
             )
             self.buffers.billing = self.demands.windows
         self.history = history or History()
-        leads_min = {device: self.others[own].model.lead_times_min for device, own in self.horizons_min.items()}
         #: Announced loads.
-        self.plans = Plans(
-            main.published_model.lead_times_min, has_outcomes=ensemble is not None, own_leads_min=leads_min
-        )
+        self.plans = found.plans(has_outcomes=ensemble is not None)
 
     def _week(self, max_devices: int, maker: OutlookMaker | None) -> WeekHistory | None:
         """Return the quarter-hours of as many devices as the models take them for; None if none does."""
         n_rows, ensemble = 0, self.ensemble
-        if any(one.panel.takes_history for one in self.forecasters):
+        if self.horizons.takes_history:
             n_rows = max_devices if ensemble is None else ensemble.options.max_devices
         if maker is not None and history_steps_of(maker.model):
             n_rows = max(n_rows, min(maker.options.max_devices, max_devices))
@@ -137,65 +122,53 @@ class Engine:
 
     # --- horizons ---------------------------------------------------------------------------------
 
-    @property
-    def forecasters(self) -> tuple[HorizonForecaster, ...]:
-        """The forecasters of all horizons, the main one first."""
-        return self.main, *self.others.values()
-
     def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""
-        return self.others[self.horizons_min[device]] if device in self.horizons_min else self.main
+        return self.horizons.of(device)
 
     def horizon_of(self, device: str) -> int:
         """Return the horizon of ``device``, minutes."""
-        return self.forecaster_of(device).horizon_min
+        return self.horizons.of(device).horizon_min
 
     @property
     def model(self) -> Predictor:
         """The primary model."""
-        return self.main.model
+        return self.horizons.main.model
 
     @property
     def ensemble(self) -> Ensemble | None:
         """The ensemble of the main forecaster, None without one."""
-        return self.main.ensemble
+        return self.horizons.main.ensemble
 
     @property
     def published_model(self) -> ModelIdentity:
         """The model identity that forecasts of the main horizon are published under."""
-        return self.main.published_model
+        return self.horizons.main.published_model
 
     @property
     def outlooks(self) -> OutlookPart | None:
         """The outlook of the main forecaster; None without one, and then no device has one."""
-        return self.main.outlooks
+        return self.horizons.main.outlooks
 
     @property
     def scores(self) -> Scores:
         """Forecast accuracy at the main horizon, by row of the buffers."""
-        return self.main.scores
+        return self.horizons.main.scores
 
     @property
     def drift(self) -> Drift:
         """Drift at the main horizon, by row of the buffers."""
-        return self.main.drift
+        return self.horizons.main.drift
 
     @property
     def forests(self) -> HouseForests:
         """The trees of the night's refit at the main horizon, by device."""
-        return self.main.forests
+        return self.horizons.main.forests
 
     @property
     def newest(self) -> Latest:
         """The newest forecasts of the main horizon, by row of the buffers."""
-        return self.main.newest
-
-    def _parts(self, accepted: AcceptedBatch) -> list[tuple[HorizonForecaster, list[int]]]:
-        """Return the forecasters of the windows of ``accepted``, and the indices of each one's windows."""
-        places: dict[int, list[int]] = {}
-        for i, device in enumerate(accepted.devices):
-            places.setdefault(self.horizons_min.get(device, self.main.horizon_min), []).append(i)
-        return [(self.others.get(horizon_min, self.main), found) for horizon_min, found in places.items()]
+        return self.horizons.main.newest
 
     # --- the stream -------------------------------------------------------------------------------
 
@@ -222,24 +195,7 @@ class Engine:
         if not accepted.devices:
             return Forecasts(self.published_model, issued_at_ms, [], [], [], [])
         measured = self._measured_in(accepted)
-        if self.others:
-            return self._mixed_forecasts(accepted, measured, issued_at_ms)
-        predicted = self.main.predict(accepted, measured, self.buffers)
-        forecasts = self.main.forecast(accepted, measured, predicted, self.buffers, issued_at_ms, self.plans)
-        self.history.record_forecasts(accepted.rows, forecasts)
-        return forecasts
-
-    def _mixed_forecasts(self, accepted: AcceptedBatch, measured: F32, issued_at_ms: int) -> Forecasts:
-        """Return the forecasts of a batch of devices that may have several horizons."""
-        parts = [(one, places, *part_of(accepted, measured, places)) for one, places in self._parts(accepted)]
-        # All models run before anything is stored: if one cannot, the whole batch has no forecast.
-        predicted = [one.predict(part, of_part, self.buffers) for one, _, part, of_part in parts]
-        made = []
-        for (one, places, part, of_part), of_models in zip(parts, predicted, strict=True):
-            forecasts = one.forecast(part, of_part, of_models, self.buffers, issued_at_ms, self.plans)
-            self.history.record_forecasts(part.rows, forecasts)
-            made.append((places, forecasts))
-        return mixed_forecasts(made)
+        return self.horizons.forecast(accepted, measured, self.buffers, issued_at_ms, self.plans, self.history)
 
     def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, and store the newest of each.
@@ -254,24 +210,8 @@ class Engine:
         if self.plans.trackers:
             n_minutes = self.outlooks.model.lead_times_min[-1]
             planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
-        measured, week = self._measured_in(accepted), self.buffers.week
-        if not self.others:
-            return self.outlooks.make(accepted, measured, forecasts, planned_kw, week)
-        return self._mixed_outlooks(accepted, measured, forecasts, planned_kw)
-
-    def _mixed_outlooks(
-        self, accepted: AcceptedBatch, measured: F32, forecasts: Forecasts, planned_kw: dict[int, F64]
-    ) -> Outlooks | None:
-        """Return the outlooks of a batch of devices with several horizons, in its order."""
-        made: list[tuple[list[int], Outlooks]] = []
-        for indices, of_horizon in forecasts.by_horizon():
-            places, maker = [*indices], self.forecaster_of(of_horizon.devices[0]).outlooks
-            part, of_part = part_of(accepted, measured, places)
-            planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            week = self.buffers.week
-            if maker is not None and (outlooks := maker.make(part, of_part, of_horizon, planned, week)) is not None:
-                made.append(([i for i in places if accepted.rows[i] < maker.options.max_devices], outlooks))
-        return joined_outlooks(made)
+        measured = self._measured_in(accepted)
+        return self.horizons.outlook(accepted, measured, forecasts, planned_kw, self.buffers.week)
 
     def outlook_of(self, device: str) -> Outlook | None:
         """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
@@ -365,7 +305,7 @@ class Engine:
 
     def forget_learning(self, row: int) -> None:
         """Reset the learning state of the device of ``row``; its readings stay."""
-        for forecaster in self.forecasters:
+        for forecaster in self.horizons.all:
             forecaster.forget_learning(row)
 
     def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
@@ -374,27 +314,13 @@ class Engine:
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
         outcomes are of the ensemble members at the main horizon, also those of devices with another one.
         """
-        makers = [one.outlooks for one in self.forecasters if one.outlooks is not None]
-        if makers:
+        if self.outlooks is not None:
             with np.errstate(**DAMAGED):
-                for maker in makers:
+                for maker in self.horizons.outlooks:
                     maker.learn()
                 if self.demands is not None:
                     self.demands.learn()
-        if not self.others:
-            return self.main.learn(self.plans, self.buffers.device)
-        parts, changes = [], []
-        for forecaster in self.forecasters:
-            outcomes, changed = forecaster.learn(self.plans, self.buffers.device)
-            if outcomes is not None:
-                parts.append(as_members(outcomes, forecaster.scores.members, self.scores.members))
-            changes += changed
-        return Outcomes.joined(parts) if parts else None, changes
-
-    def overall_outlook_scores(self) -> dict[Period, OutlookScores]:
-        """Return the live scores of the outlooks over all devices; empty without outlooks."""
-        makers = [one.outlooks for one in self.forecasters if one.outlooks is not None]
-        return makers[0].overall_scores(makers[1:]) if makers else {}
+        return self.horizons.learn(self.plans, self.buffers)
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Replace the announced loads of ``device``, which may be unknown yet.
@@ -418,21 +344,6 @@ class Engine:
         """Return the live scores of ``device``."""
         return self.forecaster_of(device).scores.of(self.buffers.row(device))
 
-    def score_columns(self, rows: Sequence[int]) -> dict[str, Any]:
-        """Return the columns of :attr:`scores` for ``rows``, with the scores of devices at their own horizon."""
-        known = [device for device in self.horizons_min if device in self.buffers]
-        others = {self.buffers.row(device): self.forecaster_of(device).scores for device in known}
-        return score_columns(self.scores, others, rows)
-
-    def overall_scores(self) -> dict[Period, Summary]:
-        """Return the live scores over all devices, each at its own horizon."""
-        if not self.others:
-            return self.scores.overall()
-        n_rows = self.buffers.n_rows
-        scores = Scores(self.scores.members, n_rows)
-        scores.restore_columns(self.score_columns(range(n_rows)))
-        return scores.overall()
-
     def explain_incomplete(self, reading: Reading) -> str:
         """Return a sentence that names the features missing from an ``INCOMPLETE`` reading, and the fix."""
         channels = self.buffers.channels[: self.buffers.n_required]
@@ -447,17 +358,18 @@ class Engine:
 
     def copy_latest(self) -> NewestForecasts:
         """Return a copy of the newest forecasts."""
-        return NewestForecasts.copied(self.buffers.names(), self.forecasters)
+        return NewestForecasts.copied(self.buffers.names(), self.horizons.all)
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None if the device is unknown or has none yet."""
-        forecaster = self.forecaster_of(device) if self.others else self.main
-        return forecaster.latest_of(self.buffers.row(device), device) if device in self.buffers else None
+        if device not in self.buffers:
+            return None
+        return self.forecaster_of(device).latest_of(self.buffers.row(device), device)
 
     def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
         """Set the time of issue of the newest forecasts and outlooks of ``rows``."""
-        if not self.others:
-            self.main.stamp(rows, issued_at_ms)
+        if not self.horizons.others:
+            self.horizons.main.stamp(rows, issued_at_ms)
         else:
             for row, at_ms in zip(rows, issued_at_ms, strict=True):
                 self.forecaster_of(self.buffers.device(row)).stamp([row], [at_ms])
@@ -473,7 +385,7 @@ class Engine:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
         self.plans.forget(device)
-        for forecaster in self.forecasters:
+        for forecaster in self.horizons.all:
             forecaster.forests.forget(device)
             if row is not None:
                 forecaster.forget(row)

@@ -56,8 +56,8 @@ def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray
     """Return a copy of the state of those of ``devices`` that have a horizon of their own, and of all horizons."""
     horizons_min = [engine.horizon_of(device) for device in devices]
     columns: dict[str, NDArray[Any]] = {OF_DEVICES: np.array(horizons_min, dtype=np.int64)}
-    for horizon_min, one in engine.others.items():
-        places = [i for i, device in enumerate(devices) if engine.horizons_min.get(device) == horizon_min]
+    for horizon_min, one in engine.horizons.others.items():
+        places = [i for i, device in enumerate(devices) if engine.horizons.own_min.get(device) == horizon_min]
         rows = [engine.buffers.row(devices[i]) for i in places]
         parts: dict[str, Columns] = {
             "latest": dict(zip(_LATEST, one.newest.columns(rows), strict=True)),
@@ -108,13 +108,16 @@ def horizons_of_devices(columns: Columns, n_devices: int) -> list[int] | None:
 def expanded(initial: Columns, columns: Columns, places: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Return the columns ``initial`` of all devices with ``columns``, those of the devices at ``places``.
 
-    A column that ``initial`` does not have, or that is of other shape, is left out.
+    A column that ``initial`` does not have, or that is of another shape or type, is left out.
     """
     whole = dict(initial)
     for name, column in columns.items():
-        if name in whole and column.shape == (len(places), *whole[name].shape[1:]):
-            kept = places < len(whole[name])
-            whole[name][places[kept]] = column[kept]
+        whole_column = whole.get(name)
+        if whole_column is None or column.dtype != whole_column.dtype:
+            continue
+        if column.shape == (len(places), *whole_column.shape[1:]):
+            kept = places < len(whole_column)
+            whole_column[places[kept]] = column[kept]
     return whole
 
 

@@ -82,7 +82,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
-        model=forecaster_signature(engine.main),
+        model=forecaster_signature(engine.horizons.main),
         devices=devices,
         values=windows.reshape(len(devices), context, len(buffers.channels)),
         observed=_packed([stream.observed for stream in streams], context),
@@ -104,14 +104,14 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         plans=engine.plans.states(),
         latest_planned=[
             (i, *one.newest.planned[row])
-            for one in engine.forecasters
+            for one in engine.horizons.all
             for i, row in enumerate(rows)
             if row in one.newest.planned
         ],
         week={} if buffers.week is None else buffers.week.columns(rows),
         outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
         demand={} if engine.demands is None else engine.demands.columns(rows),
-        horizons=horizon_columns(engine, devices) if engine.others else {},
+        horizons=horizon_columns(engine, devices) if engine.horizons.others else {},
     )
 
 

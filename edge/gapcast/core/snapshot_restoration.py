@@ -16,20 +16,17 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.horizon_forecaster import HorizonForecaster
 from gapcast.core.horizon_state import (
-    Columns,
     expanded,
     forecaster_signature,
     horizons_of_devices,
     restore_newest,
     stored_horizons,
 )
-from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED, horizon_of
-from gapcast.core.learning.submetered_state import PREFIX
-from gapcast.core.outlook.stored_state import SIGNATURE, implausible_outlooks
+from gapcast.core.learning.learning_state import horizon_of
+from gapcast.core.learning_restoration import restore_learning, restore_outlooks
 from gapcast.core.snapshot import Snapshot
-from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
+from gapcast.core.snapshot_checks import implausible_devices
 from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
 from gapcast.core.submeters import channels_of
 from gapcast.core.window import F32, WindowSpec
@@ -78,7 +75,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
     _restore_week(buffers, snapshot)
-    if snapshot.model == forecaster_signature(engine.main):
+    if snapshot.model == forecaster_signature(engine.horizons.main):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
@@ -90,8 +87,8 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     engine.plans.restore(snapshot.plans)
     n_devices = len(buffers)
     problems = (
-        _restore_learning(engine.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift),
-        _restore_outlooks(engine.main, n_devices, snapshot.outlook),
+        restore_learning(engine.horizons.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift),
+        restore_outlooks(engine.horizons.main, n_devices, snapshot.outlook),
         _restore_horizons(engine, snapshot),
         _restore_demands(engine, snapshot),
     )
@@ -144,58 +141,13 @@ def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
     buffers.add_windows_to_week()
 
 
-def _restore_learning(
-    forecaster: HorizonForecaster, n_devices: int, learnt: Columns, scores: Columns, drift: Columns
-) -> str:
-    """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
-    if forecaster.ensemble is None:
-        return ""
-    n_bad = 0
-    try:
-        if learnt and TRACKED in learnt:
-            tracked = learnt[TRACKED]
-            bad = implausible_learning(learnt)
-            n_bad = int(bad.sum())
-            sound = ~bad & (tracked < n_devices)
-            if not sound.all():
-                by_row = {name for name in learnt if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
-                learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
-        forecaster.ensemble.restore_columns(n_devices, learnt)
-        for columns, scorer, of_drift in ((scores, forecaster.scores, False), (drift, forecaster.drift, True)):
-            if columns:
-                scorer.restore_columns(columns)
-                bad_rows = np.flatnonzero(implausible_sums(columns, of_drift=of_drift))
-                n_bad += len(bad_rows)
-                for row in bad_rows.tolist():
-                    scorer.forget(row)
-    except (StateError, ValueError, IndexError, TypeError) as error:
-        return str(error)
-    return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
-
-
-def _restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Columns) -> str:
-    """Restore what outlooks learned; return what was left out, empty if nothing was."""
-    if forecaster.outlooks is None or not columns:
-        return ""
-    n_bad = 0
-    try:
-        bad = implausible_outlooks(columns)
-        n_bad = int(bad.sum())
-        if n_bad:
-            columns = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
-        forecaster.outlooks.restore_columns(n_devices, columns)
-    except (StateError, ValueError, IndexError, TypeError) as error:
-        return str(error)
-    return f"{n_bad} rows of learned outlooks are out of range" if n_bad else ""
-
-
 def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
     """Restore the state of devices with a horizon of their own; return what was left out, empty if nothing was."""
     n_devices = len(engine.buffers)
     problems: list[str] = []
     try:
         for stored in stored_horizons(snapshot.horizons, len(snapshot.devices)):
-            forecaster = engine.others.get(stored.horizon_min)
+            forecaster = engine.horizons.others.get(stored.horizon_min)
             if forecaster is None:
                 continue
             restore_newest(forecaster, stored, n_devices)
@@ -203,8 +155,8 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             scores = expanded(forecaster.scores.columns(rows), stored.scores, stored.places)
             drift = expanded(forecaster.drift.columns(rows), stored.drift, stored.places)
             problems += (
-                _restore_learning(forecaster, n_devices, stored.learnt, scores, drift),
-                _restore_outlooks(forecaster, n_devices, stored.outlook),
+                restore_learning(forecaster, n_devices, stored.learnt, scores, drift),
+                restore_outlooks(forecaster, n_devices, stored.outlook),
             )
     except (StateError, ValueError, IndexError, TypeError) as error:
         problems.append(str(error))
@@ -216,11 +168,11 @@ def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int,
 
     Only with horizons of single devices: if the main one alone changes, its learned values are left out as a whole.
     """
-    if not engine.others and not snapshot.horizons:
+    if not engine.horizons.others and not snapshot.horizons:
         return {}
     before = horizons_of_devices(snapshot.horizons, len(snapshot.devices))
     if before is None:  # all devices had the main horizon
-        main_min = engine.main.horizon_min
+        main_min = engine.horizons.main.horizon_min
         with suppress(StateError):
             main_min = horizon_of(snapshot.learnt) if snapshot.learnt else main_min
         before = [main_min] * len(snapshot.devices)
@@ -233,7 +185,7 @@ def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
     """Forget what devices learned at another horizon than theirs; their readings stay."""
     for device in changed_horizons(engine, snapshot):
         row = engine.buffers.row(device)
-        for forecaster in engine.forecasters:
+        for forecaster in engine.horizons.all:
             forecaster.forget(row)
         if device in engine.plans.trackers:
             engine.plans.trackers[device].issued.clear()

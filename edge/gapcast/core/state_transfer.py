@@ -26,7 +26,7 @@ _PLACEHOLDER = "\n"
 
 def reserve_rows(after: Engine, n_rows: int) -> None:
     """Allocate learning state for ``n_rows`` devices, so that :func:`transfer_state` need not wait for it."""
-    for forecaster in after.forecasters:
+    for forecaster in after.horizons.all:
         ensemble = forecaster.ensemble
         if ensemble is not None:
             ensemble.state.index(np.array([min(n_rows, ensemble.options.max_devices)]))
@@ -50,9 +50,10 @@ def transfer_state(before: Engine, after: Engine) -> None:
         )
         raise StateError(msg)
     n_rows = before.buffers.n_rows
-    for old, new in _forecasters_of_both(before, after):
-        _transfer_forecaster(old, new, n_rows)
-    if before.main.horizon_min == after.main.horizon_min and before.horizons_min == after.horizons_min:
+    for pair in _forecasters_of_both(before, after):
+        _transfer_forecaster(*pair, n_rows)
+    old, new = before.horizons, after.horizons
+    if (old.main.horizon_min, old.own_min) == (new.main.horizon_min, new.own_min):
         after.history = before.history
     week, old_week = after.buffers.week, before.buffers.week
     if before.buffers.spec == after.buffers.spec:
@@ -75,10 +76,10 @@ def transfer_state(before: Engine, after: Engine) -> None:
 
 def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[HorizonForecaster, HorizonForecaster]]:
     """Yield the main forecasters, and those of further horizons that both engines have."""
-    yield before.main, after.main
-    for horizon_min, old in before.others.items():
-        if horizon_min in after.others:
-            yield old, after.others[horizon_min]
+    yield before.horizons.main, after.horizons.main
+    for horizon_min, old in before.horizons.others.items():
+        if horizon_min in after.horizons.others:
+            yield old, after.horizons.others[horizon_min]
 
 
 def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_rows: int) -> None:

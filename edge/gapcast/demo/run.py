@@ -13,8 +13,9 @@ from pathlib import Path
 from threading import Event, Timer
 
 from gapcast.app.application import Application
+from gapcast.config.http import HttpSettings
 from gapcast.config.mqtt import MqttSettings
-from gapcast.config.settings import GatewaySettings, HttpSettings, Settings, StateSettings
+from gapcast.config.settings import GatewaySettings, Settings, StateSettings
 from gapcast.core.errors import BrokerError, ModelError, SettingsError
 from gapcast.core.features import measured_in
 from gapcast.core.grid import minute_label

@@ -14,7 +14,8 @@ import numpy as np
 from gapcast.app.horizon import possible_horizons
 from gapcast.app.models import Models, load_models
 from gapcast.bundled import models_path
-from gapcast.config.settings import ForecastSettings, ModelSettings, Settings
+from gapcast.config.forecast import ForecastSettings
+from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.grid import DAY_MIN, MINUTE_MS

@@ -53,7 +53,7 @@ class OutlookQueries:
     def live_scores(self) -> dict[Period, OutlookScores]:
         """Return the live scores over all devices by period; empty without outlooks."""
         with self._running.lock:
-            return self._running.engine.overall_outlook_scores()
+            return self._running.engine.horizons.overall_outlook_scores()
 
     def explain_absence(self, device: str) -> str:
         """Return why ``device`` has no outlook, in a sentence that names the key to change, if there is one."""

@@ -123,7 +123,8 @@ class ServiceQueries:
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
         """Return the live scores over all devices, and the number of lasting changes found in their errors."""
         with self._running.lock:
-            return self._running.engine.overall_scores(), self._score_reports.n_changes
+            engine = self._running.engine
+            return engine.horizons.overall_scores(engine.buffers), self._score_reports.n_changes
 
     def read(self, query: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
         """Return the result of ``query`` on the engine and the devices' availability; the stream waits meanwhile."""

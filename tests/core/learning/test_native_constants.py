@@ -42,6 +42,7 @@ from gapcast.core.outlook import (
     scores,
 )
 from gapcast.mqtt import outlook_json, power_lists
+from gapcast.mqtt.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"

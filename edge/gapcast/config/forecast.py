@@ -1,0 +1,96 @@
+"""``[forecast]``, ``[learning]`` and ``[outlook]``: the models, their horizons, and what is learned."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from gapcast.config.mqtt import SettingsSection
+from gapcast.core.reading import is_device_id
+
+
+class ForecastDeviceSettings(SettingsSection):
+    """``[forecast.devices.NAME]``: what the device of that name has instead of the value in ``[forecast]``."""
+
+    #: Minutes ahead of its forecast: any lead time of a model.
+    horizon_min: int = Field(ge=1, le=60)
+
+
+class ForecastSettings(SettingsSection):
+    """``[forecast]``: the models and members of forecasts, and their horizon."""
+
+    #: Name of the primary model; None: the registry's default.
+    model: str | None = None
+    #: Minutes ahead of the main forecast: any lead time of a model; None: the primary model's longest one.
+    horizon_min: int | None = Field(default=None, ge=1, le=60)
+    #: Devices with a horizon of their own, by name.
+    devices: dict[str, ForecastDeviceSettings] = Field(default_factory=dict)
+    #: Whether to publish all minutes up to the horizon, if the model forecasts them.
+    path: bool = True
+    #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.
+    blend: bool = True
+    #: Other models in the ensemble; None: all that are compatible with the primary model and not optional.
+    experts: tuple[str, ...] | None = None
+    #: Whether the ensemble includes an online model that learns each household.
+    learn: bool = True
+    #: Whether the 90 % interval is calibrated by each household's outcomes.
+    calibrate: bool = True
+
+    @field_validator("experts", mode="before")
+    @classmethod
+    def _split_list(cls, experts: object) -> object:
+        return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
+
+    @field_validator("devices")
+    @classmethod
+    def _are_devices(cls, devices: dict[str, ForecastDeviceSettings]) -> dict[str, ForecastDeviceSettings]:
+        for device in devices:
+            if not is_device_id(device):
+                msg = f"{device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+                raise ValueError(msg)
+        return devices
+
+    @property
+    def horizons_min(self) -> dict[str, int]:
+        """The horizons of devices that have one of their own, minutes."""
+        return {device: one.horizon_min for device, one in self.devices.items()}
+
+
+class LearningSettings(SettingsSection):
+    """``[learning]``: online learning from each device's outcomes."""
+
+    #: Maximum number of tracked devices, which are scored and learnt from; further ones are forecast as untracked.
+    max_devices: int = Field(default=1_500, ge=0)
+    #: Forgetting factor of the online model per minute; 1: no forgetting.
+    forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
+    #: How often the live scores of a device are published, by the gateway's clock; 0: never.
+    report_every_min: float = Field(default=15.0, ge=0, le=10_080)
+    #: Whether trees are fitted to each household's own minutes at night; ``auto``: where LightGBM is installed and the
+    #: machine has two cores and 900 MB of memory.
+    refit: Literal["auto"] | bool = "auto"
+    #: Days between two refits of a household.
+    refit_every_days: int = Field(default=1, ge=1, le=365)
+    #: Number of devices that are refitted, in order of arrival.
+    refit_max_devices: int = Field(default=10, ge=0, le=1_000)
+
+
+class OutlookSettings(SettingsSection):
+    """``[outlook]``: each lead time up to an hour, and the means until then, beside the main forecast."""
+
+    #: Whether outlooks are made, if the model is there.
+    enabled: bool = True
+    #: Number of devices with an outlook, in order of arrival; 0: none.
+    max_devices: int = Field(default=100, ge=0, le=100_000)
+    #: Name of the outlook model. If it is set, the model must be there; without the default one there is no outlook.
+    model: str = Field(default="outlook", min_length=1)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there are outlooks if the model is there."""
+        return self.enabled and self.max_devices > 0
+
+    @property
+    def is_model_required(self) -> bool:
+        """Whether a missing model is an error: it is wanted, and named by the configuration."""
+        return self.is_wanted and "model" in self.model_fields_set

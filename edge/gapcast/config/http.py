@@ -1,0 +1,46 @@
+"""``[http]``: the REST API, its limits, and who may use it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
+
+from gapcast.config.mqtt import Port, SettingsSection
+
+
+class HttpSettings(SettingsSection):
+    """``[http]``: the address of the REST API, its limits and its clients."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/operations.md describes restrictions
+    port: Port = 8080
+    max_body_bytes: int = Field(default=262_144, ge=1_024)
+    max_readings: int = Field(default=10_000, ge=2)
+    #: Body limit of the Open Inference Protocol: some thousands of windows.
+    max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
+    #: Limit of all bodies being received or handled.
+    max_total_body_bytes: int = Field(default=33_554_432, ge=1_024)
+    #: Concurrent connections; None: half of the files that the process may open, at most 512.
+    max_connections: int | None = Field(default=None, ge=4, le=65_536)
+    #: Time limits for receiving a request's head and its body.
+    head_timeout_s: float = Field(default=10.0, ge=0.05, le=3_600)
+    body_timeout_s: float = Field(default=30.0, ge=0.05, le=3_600)
+    #: Concurrent readers of ``GET /events``, in total and per address.
+    max_event_readers: int = Field(default=100, ge=0, le=10_000)
+    max_event_readers_per_client: int = Field(default=10, ge=1, le=10_000)
+    #: Bearer token, required for everything but health checks; None: no authentication.
+    token: SecretStr | None = Field(default=None, min_length=8)
+    #: Other origins whose pages may send requests (CORS).
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+
+    #: Client addresses and networks that are allowed, besides this machine; empty: any.
+    allow_from: tuple[IPvAnyNetwork, ...] = ()
+    #: Client addresses and networks that may make changes, besides this machine, if no token is set.
+    allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
+    #: Accepted ``Host`` names, besides addresses, ``localhost`` and the machine's own names; ``*``: any.
+    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")], ...] = ()
+
+    @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
