@@ -14,10 +14,9 @@ from typing import Any
 
 from bench.fleet import Fleet
 from gapcast.app.broker import session_options
-from gapcast.app.demand import demand_topics_of
 from gapcast.app.models import engine_of, load_models
+from gapcast.app.topics import topics_of
 from gapcast.config.loader import load
-from gapcast.config.settings import Settings
 from gapcast.core.presence import Presence
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
@@ -28,7 +27,6 @@ from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.splitter import Splitter
-from gapcast.mqtt.topics import DeviceTopic, Topics, gateway_topic
 from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
 
@@ -96,7 +94,7 @@ class InProcessGateway:
         limits, statistics = Limits(settings.limits.min_kw, settings.limits.max_kw), Statistics()
         link = MqttLink(
             self._session,
-            _topics_of(settings),
+            topics_of(settings, settings.gateway.id or ""),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             intake=IntakeOptions(statistics=statistics),
@@ -140,18 +138,3 @@ class InProcessGateway:
             packets, self._minute = self._minute[:n_bytes], self._minute[n_bytes:]
             n_bytes -= len(packets)
             yield packets
-
-
-def _topics_of(settings: Settings) -> Topics:
-    topics, gateway = settings.topics, settings.gateway.id or ""
-    return Topics(
-        DeviceTopic.parse("topics.reading", topics.reading),
-        DeviceTopic.parse("topics.forecast", topics.forecast),
-        gateway_topic("topics.rejected", topics.rejected, gateway),
-        DeviceTopic.parse("topics.availability", topics.availability),
-        DeviceTopic.parse("topics.scores", topics.scores),
-        gateway_topic("topics.events", topics.events, gateway),
-        DeviceTopic.parse("topics.plan", topics.plan),
-        DeviceTopic.parse("topics.outlook", topics.outlook),
-        demand_topics_of(settings),
-    )

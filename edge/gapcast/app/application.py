@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,43 +14,24 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.broker import (
-    described_subscriptions,
-    session_options,
-    sources_of,
-    submeters_of,
-    wait_for_topic_affinity,
-)
-from gapcast.app.demand import connect_demand, demand_check_of, demand_topics_of
+from gapcast.app.broker import session_options, wait_for_topic_affinity
+from gapcast.app.demand import connect_demand
 from gapcast.app.device_limit import limit_devices_here
+from gapcast.app.http_server import bound_socket, connection_limits_of, http_options
 from gapcast.app.intake_log import IntakeLog
+from gapcast.app.link import connect_discovery, connect_predict, limits_of, link_of
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
-from gapcast.config.http import HttpSettings
-from gapcast.config.mqtt import TopicSettings
 from gapcast.config.refit_choice import refits
 from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
-from gapcast.core.errors import SettingsError
-from gapcast.core.features import measured_in
 from gapcast.core.presence import Presence
-from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
-from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.entry import create_entry
-from gapcast.http.host_check import own_host_names
-from gapcast.http.options import HttpOptions
 from gapcast.http.server import HttpServerThread, build_server
-from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
-from gapcast.mqtt.link import MqttLink
-from gapcast.mqtt.message_reader import IntakeOptions
-from gapcast.mqtt.request_topics import PredictRequests
 from gapcast.mqtt.session import Session
-from gapcast.mqtt.sources import SourceReader
-from gapcast.mqtt.submeters import SubmeterReader
-from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
 from gapcast.service.availability import ReportOptions
@@ -97,34 +77,8 @@ class Application:
         settings = limit_devices_here(settings, self.models)
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
-        limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-        extras = measured_in(self.models.primary.features)[1:]
         statistics = Statistics()
-        sources = sources_of(settings)
-        self._link = link = MqttLink(
-            self.session,
-            Topics(
-                DeviceTopic.parse("topics.reading", settings.topics.reading),
-                DeviceTopic.parse("topics.forecast", settings.topics.forecast),
-                gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
-                DeviceTopic.parse("topics.availability", settings.topics.availability),
-                DeviceTopic.parse("topics.scores", settings.topics.scores),
-                gateway_topic("topics.events", settings.topics.events, self.session.gateway),
-                DeviceTopic.parse("topics.plan", settings.topics.plan),
-                DeviceTopic.parse("topics.outlook", settings.topics.outlook),
-                demand_topics_of(settings),
-            ),
-            limits,
-            retain_forecasts=settings.mqtt.retain_forecasts,
-            extras=extras,
-            intake=IntakeOptions(
-                SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
-                SubmeterReader(submeters_of(settings), limits) if settings.submeters else None,
-                statistics,
-                settings.mqtt.rejections_per_s,
-                described_subscriptions(settings),
-            ),
-        )
+        self._link = link = link_of(settings, self.session, self.models, statistics)
         self._engine = engine_of(settings, self.models, refits=is_refitted)
         state = state_path(settings.state.path, environment)
         if unchanged := tighten_state(state):
@@ -158,11 +112,11 @@ class Application:
         self._attempt = Containment(statistics).attempt
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
         predict_handler = PredictHandler(
-            self.service.queries, limits, max_body_bytes=max_body_bytes, max_readings=max_readings
+            self.service.queries, limits_of(settings), max_body_bytes=max_body_bytes, max_readings=max_readings
         )
-        self._answer_over_mqtt(link, predict_handler, settings.topics)
+        connect_predict(link, settings, predict_handler, self.session)
         if settings.homeassistant.enabled:
-            self._publish_discovery(link, settings)
+            connect_discovery(link, settings, self.service, self.session)
         self._model_watcher = ModelWatcher(
             settings,
             library,
@@ -173,7 +127,7 @@ class Application:
         )
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
-        self._socket = _bind(settings.http)
+        self._socket = bound_socket(settings.http)
         url = local_url(settings.http.host, self.http_port)
         self._address_files = AddressFiles(state, runtime_folder(environment), url)
         entry = partial(
@@ -202,38 +156,6 @@ class Application:
         learning, zone = self._settings.learning, self._settings.site.zone
         options = NightOptions(learning.refit_every_days, zone, self.session.gateway)
         return RefitNights(folder / REFIT_FOLDER, learning.refit_max_devices, options, clock_s)
-
-    def _answer_over_mqtt(self, link: MqttLink, predict_handler: PredictHandler, topics: TopicSettings) -> None:
-        gateway = self.session.gateway
-        answers = answer_prefix("topics.answers", topics.answers, gateway)
-        link.listen(
-            gateway_topic("topics.predict", topics.predict, gateway),
-            PredictRequests(self.session, answers, predict_handler.answer_message),
-        )
-
-    def _publish_discovery(self, link: MqttLink, settings: Settings) -> None:
-        discovery_topics = HomeAssistantTopics(
-            settings.homeassistant.discovery_prefix,
-            DeviceTopic.parse("topics.forecast", settings.topics.forecast),
-            DeviceTopic.parse("topics.availability", settings.topics.availability),
-            gateway_topic("topics.status", settings.topics.status, self.session.gateway),
-            DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
-            settings.homeassistant.max_devices,
-            DeviceTopic.parse("topics.measured", settings.topics.measured),
-            DeviceTopic.parse("topics.outlook", settings.topics.outlook),
-            demand_topics_of(settings),
-            settings.limits.max_kw,
-        )
-        outlook_model_of = self.service.queries.outlooks.model_of
-        link.discovery = Discovery(
-            self.session,
-            discovery_topics,
-            self._engine.published_model,
-            outlook_model_of,
-            demand_check_of(settings, outlook_model_of),
-            self.service.queries.published_model_of,
-        )
-        link.listen(discovery_topics.birth_topic, link.discovery)
 
     def _prepare_models(self, models: Models) -> None:
         """Record the models of a shard before they are used, so that the record holds after a crash at any point."""
@@ -308,41 +230,3 @@ class Application:
             self._shard_lock.release()
         for model in self.models.by_name.values():
             model.release_interpreters()
-
-
-def http_options(http: HttpSettings) -> HttpOptions:
-    """Return the options of the REST API."""
-    return HttpOptions(
-        max_body_bytes=http.max_body_bytes,
-        max_tensor_bytes=http.max_tensor_bytes,
-        max_event_readers=http.max_event_readers,
-        token=http.token.get_secret_value() if http.token else None,
-        cors_origins=http.cors_origins,
-        allow_from=http.allow_from,
-        allow_changes_from=http.allow_changes_from,
-        allowed_hosts=http.allowed_hosts,
-        own_names=tuple(own_host_names(http.host)),
-        max_event_readers_per_client=http.max_event_readers_per_client,
-        max_total_body_bytes=http.max_total_body_bytes,
-    )
-
-
-def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
-    """Return the limits of HTTP connections."""
-    return ConnectionLimits(
-        max_connections=http.max_connections or default_max_connections(),
-        head_timeout_s=http.head_timeout_s,
-        body_timeout_s=http.body_timeout_s,
-    )
-
-
-def _bind(http: HttpSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
-    try:
-        bound = socket.create_server((http.host, http.port), family=family, backlog=128)
-    except (OSError, OverflowError) as error:
-        msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
-        raise SettingsError(msg) from error
-    # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return bound

@@ -1,0 +1,50 @@
+"""The REST API's socket and options, as configured."""
+
+from __future__ import annotations
+
+import socket
+
+from gapcast.config.http import HttpSettings
+from gapcast.core.errors import SettingsError
+from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
+from gapcast.http.host_check import own_host_names
+from gapcast.http.options import HttpOptions
+
+
+def http_options(http: HttpSettings) -> HttpOptions:
+    """Return the options of the REST API."""
+    return HttpOptions(
+        max_body_bytes=http.max_body_bytes,
+        max_tensor_bytes=http.max_tensor_bytes,
+        max_event_readers=http.max_event_readers,
+        token=http.token.get_secret_value() if http.token else None,
+        cors_origins=http.cors_origins,
+        allow_from=http.allow_from,
+        allow_changes_from=http.allow_changes_from,
+        allowed_hosts=http.allowed_hosts,
+        own_names=tuple(own_host_names(http.host)),
+        max_event_readers_per_client=http.max_event_readers_per_client,
+        max_total_body_bytes=http.max_total_body_bytes,
+    )
+
+
+def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
+    """Return the limits of HTTP connections."""
+    return ConnectionLimits(
+        max_connections=http.max_connections or default_max_connections(),
+        head_timeout_s=http.head_timeout_s,
+        body_timeout_s=http.body_timeout_s,
+    )
+
+
+def bound_socket(http: HttpSettings) -> socket.socket:
+    """Return a listening socket; raise :class:`SettingsError` if the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    try:
+        bound = socket.create_server((http.host, http.port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
+        raise SettingsError(msg) from error
+    # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound

@@ -1,0 +1,74 @@
+"""The link to the broker, and what answers on it beside forecasts, as configured."""
+
+from __future__ import annotations
+
+from gapcast.api.predict_answer import PredictHandler
+from gapcast.app.broker import described_subscriptions, sources_of, submeters_of
+from gapcast.app.demand import demand_check_of
+from gapcast.app.models import Models
+from gapcast.app.topics import discovery_topics_of, topics_of
+from gapcast.config.settings import Settings
+from gapcast.core.features import measured_in
+from gapcast.core.reading import Limits
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.discovery import Discovery
+from gapcast.mqtt.link import MqttLink
+from gapcast.mqtt.message_reader import IntakeOptions
+from gapcast.mqtt.request_topics import PredictRequests
+from gapcast.mqtt.session import Session
+from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.submeters import SubmeterReader
+from gapcast.mqtt.topics import answer_prefix, gateway_topic
+from gapcast.service.service import Service
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the range of plausible powers."""
+    return Limits(settings.limits.min_kw, settings.limits.max_kw)
+
+
+def link_of(settings: Settings, session: Session, models: Models, statistics: Statistics) -> MqttLink:
+    """Return the link over ``session``, which reads what ``models`` take and counts in ``statistics``.
+
+    Raises :class:`~gapcast.core.errors.SettingsError`.
+    """
+    limits, sources = limits_of(settings), sources_of(settings)
+    extras = measured_in(models.primary.features)[1:]
+    return MqttLink(
+        session,
+        topics_of(settings, session.gateway),
+        limits,
+        retain_forecasts=settings.mqtt.retain_forecasts,
+        extras=extras,
+        intake=IntakeOptions(
+            SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+            SubmeterReader(submeters_of(settings), limits) if settings.submeters else None,
+            statistics,
+            settings.mqtt.rejections_per_s,
+            described_subscriptions(settings),
+        ),
+    )
+
+
+def connect_predict(link: MqttLink, settings: Settings, handler: PredictHandler, session: Session) -> None:
+    """Let ``handler`` answer requests for forecasts on the predict topic."""
+    answers = answer_prefix("topics.answers", settings.topics.answers, session.gateway)
+    link.listen(
+        gateway_topic("topics.predict", settings.topics.predict, session.gateway),
+        PredictRequests(session, answers, handler.answer_message),
+    )
+
+
+def connect_discovery(link: MqttLink, settings: Settings, service: Service, session: Session) -> None:
+    """Announce devices of ``service`` to Home Assistant, again whenever it starts."""
+    topics = discovery_topics_of(settings, session.gateway)
+    outlook_model_of = service.queries.outlooks.model_of
+    link.discovery = Discovery(
+        session,
+        topics,
+        service.queries.published_model,
+        outlook_model_of,
+        demand_check_of(settings, outlook_model_of),
+        service.queries.published_model_of,
+    )
+    link.listen(topics.birth_topic, link.discovery)

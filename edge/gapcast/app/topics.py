@@ -1,0 +1,41 @@
+"""The topics, as configured."""
+
+from __future__ import annotations
+
+from gapcast.app.demand import demand_topics_of
+from gapcast.config.settings import Settings
+from gapcast.mqtt.discovery import HomeAssistantTopics
+from gapcast.mqtt.topics import DeviceTopic, Topics, gateway_topic
+
+
+def topics_of(settings: Settings, gateway: str) -> Topics:
+    """Return the topics of the link of ``gateway``. Raises :class:`~gapcast.core.errors.SettingsError`."""
+    topics = settings.topics
+    return Topics(
+        DeviceTopic.parse("topics.reading", topics.reading),
+        DeviceTopic.parse("topics.forecast", topics.forecast),
+        gateway_topic("topics.rejected", topics.rejected, gateway),
+        DeviceTopic.parse("topics.availability", topics.availability),
+        DeviceTopic.parse("topics.scores", topics.scores),
+        gateway_topic("topics.events", topics.events, gateway),
+        DeviceTopic.parse("topics.plan", topics.plan),
+        DeviceTopic.parse("topics.outlook", topics.outlook),
+        demand_topics_of(settings),
+    )
+
+
+def discovery_topics_of(settings: Settings, gateway: str) -> HomeAssistantTopics:
+    """Return the topics that are announced to Home Assistant. Raises likewise."""
+    topics = settings.topics
+    return HomeAssistantTopics(
+        settings.homeassistant.discovery_prefix,
+        DeviceTopic.parse("topics.forecast", topics.forecast),
+        DeviceTopic.parse("topics.availability", topics.availability),
+        gateway_topic("topics.status", topics.status, gateway),
+        DeviceTopic.parse("topics.scores", topics.scores) if settings.learning.report_every_min else None,
+        settings.homeassistant.max_devices,
+        DeviceTopic.parse("topics.measured", topics.measured),
+        DeviceTopic.parse("topics.outlook", topics.outlook),
+        demand_topics_of(settings),
+        settings.limits.max_kw,
+    )
