@@ -171,6 +171,7 @@ def test_drift_report_is_sent_once_and_counted() -> None:
     assert "gapcast_drifts_total 1.0" in metrics(service)
 
 
+@pytest.mark.long
 def test_drift_report_is_not_sent_in_the_first_week() -> None:
     service, link = serving(ensemble_engine(learns=False))
     feed(service, link, stream(list(changing(day=3, factor=6.0))[: 6 * DAY_MIN]))

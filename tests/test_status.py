@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,8 +17,7 @@ from gapcast.status.metric_series import read_series
 from gapcast.status.rendering import Pen, draw
 from gapcast.status.rest_client import RestClient, read_token
 from gapcast.status.status_snapshot import StatusSnapshot, snapshot_of, with_windows
-from tests.support.ports import LOOPBACK
-from tests.support.waiting import GUARD_S
+from tests.support.http_servers import QuietHandler, serving
 
 NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)
 PLAIN, COLOURED = Pen(colours=False), Pen(colours=True)
@@ -238,30 +235,19 @@ def test_status_invalid_address_is_rejected(url: str) -> None:
 # --- asking -------------------------------------------------------------------------------------------
 
 
-class Answers(BaseHTTPRequestHandler):
+class Answers(QuietHandler):
     """Answers by path: a status, and what was sent for authorization."""
 
-    def do_GET(self) -> None:
+    def answer_get(self) -> None:
         status = int(self.path.strip("/"))
         body = json.dumps({"token": self.headers.get("Authorization")}).encode() if status in {200, 503} else b"<html>"
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.respond(body, status)
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer((LOOPBACK, 0), Answers)
-    thread = Thread(target=server.serve_forever, name="answers")
-    thread.start()
-    yield f"http://{LOOPBACK}:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join(GUARD_S)
+    with serving(Answers) as url:
+        yield f"{url}/"
 
 
 def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Path) -> None:

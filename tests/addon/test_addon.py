@@ -10,9 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -32,10 +30,10 @@ from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.disks import open_folder
 from tests.support.gateways import running
+from tests.support.http_servers import QuietHandler, serving
 from tests.support.optional_tools import ROOT
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import GUARD_S
 
 ADDON = ROOT / "homeassistant-addon"
 CONFIG: dict[str, Any] = yaml.safe_load((ADDON / "config.yaml").read_text(encoding="utf-8"))
@@ -213,32 +211,21 @@ def test_addon_error_names_the_option(options: Any, service: Any, words: str) ->
 # --- its Supervisor -----------------------------------------------------------------------------------
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(QuietHandler):
     """Answers as the Supervisor's API documents it."""
 
     status, document = 200, {"result": "ok", "data": SERVICE}
 
-    def do_GET(self) -> None:
+    def answer_get(self) -> None:
         known = self.headers["Authorization"] == "Bearer the-token" and self.path == "/services/mqtt"
         body = json.dumps(self.document if known else {"result": "error"}).encode()
-        self.send_response(self.status if known else 401)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.respond(body, self.status if known else 401)
 
 
 @pytest.fixture
 def supervisor() -> Iterator[dict[str, str]]:
-    server = ThreadingHTTPServer((LOOPBACK, 0), Answering)
-    thread = Thread(target=server.serve_forever, name="supervisor")
-    thread.start()
-    yield {"SUPERVISOR_URL": f"http://{LOOPBACK}:{server.server_port}", "SUPERVISOR_TOKEN": "the-token"}
-    server.shutdown()
-    thread.join(GUARD_S)
-    server.server_close()
+    with serving(Answering) as url:
+        yield {"SUPERVISOR_URL": url, "SUPERVISOR_TOKEN": "the-token"}
 
 
 def test_supervisor_provides_the_broker(supervisor: dict[str, str]) -> None:

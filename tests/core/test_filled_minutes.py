@@ -116,6 +116,7 @@ def test_filled_minutes_move_to_a_model_of_another_context(context: int, n_obser
         assert engine.accept([Reading("home", FIRST + N, 1.0)]).n_observed == [n_observed]
 
 
+@pytest.mark.long
 @given(FILLED, st.integers(1, 20))
 def test_replayed_filled_minutes_teach_nothing(filled: set[int], at_a_time: int) -> None:
     devices = ("home", "barn")

@@ -56,6 +56,7 @@ def test_stream_windows_equal_array_windows(values: np.ndarray, spec: WindowSpec
     check_stream_equals_array(values[:, np.newaxis], spec, stream(values))
 
 
+@pytest.mark.long
 @given(series(), st.integers(2, len(CHANNELS)), st.data(), SPECS)
 def test_stream_windows_of_several_channels_equal_array_windows(
     power: np.ndarray, n_channels: int, data: st.DataObject, spec: WindowSpec
@@ -71,6 +72,7 @@ def test_stream_windows_of_several_channels_equal_array_windows(
     check_stream_equals_array(values, spec, readings)
 
 
+@pytest.mark.long
 @given(series(), st.integers(1, 3), st.data(), SPECS)
 def test_stream_windows_with_submeters_equal_array_windows(
     power: np.ndarray, n_submeters: int, data: st.DataObject, spec: WindowSpec

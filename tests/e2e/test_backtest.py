@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.sample import sample_path
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Invoke, Start
 from tests.support.models import shipped_names
 
 QUICK = ("--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear")
@@ -37,21 +37,21 @@ def test_backtest_scores_a_day_of_the_bundled_week(start: Start, tmp_path: Path)
         assert sum(row["came_kw"] != "" for row in csv.DictReader(file)) == scored["n"]
 
 
-def test_backtest_several_files_scored_from_a_date(start: Start, tmp_path: Path) -> None:
+def test_backtest_several_files_scored_from_a_date(invoke: Invoke, tmp_path: Path) -> None:
     for name in ("a", "b"):
         rows = [f"2024-01-01T{i // 60:02d}:{i % 60:02d}:00,{200 + i % 7 * 100}" for i in range(180)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["at,watts", *rows]), encoding="utf-8")
     of_file = ("--time-column", "at", "--value-column", "watts", "--unit", "W", "--score-from", "2024-01-01T02:00")
-    command = start("backtest", "../a.csv", "../b.csv", *of_file, *LEFT_OUT)
+    command = invoke("backtest", "../a.csv", "../b.csv", *of_file, *LEFT_OUT)
     assert command.wait() == 0
     assert "a: 55 forecasts scored" in command.out
     assert "all 2 houses: 110 forecasts scored" in command.out
     assert "lstm-5-3 (published)" in command.out
 
 
-def test_backtest_all_models_prints_one_table(start: Start, tmp_path: Path) -> None:
+def test_backtest_all_models_prints_one_table(invoke: Invoke, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    command = start("backtest", "--all-models", str(sample_path()), "--limit", "200", "--json", str(found))
+    command = invoke("backtest", "--all-models", str(sample_path()), "--limit", "200", "--json", str(found))
     assert command.wait() == 0, command.err
     head, _, *rows = command.out.splitlines()
     assert head.endswith("194 forecasts scored of each model alone, 5 minutes ahead")
@@ -73,12 +73,12 @@ def test_backtest_all_models_prints_one_table(start: Start, tmp_path: Path) -> N
     ],
 )
 def test_backtest_errors_are_one_sentence(
-    start: Start, tmp_path: Path, arguments: tuple[str, ...], problem: str
+    invoke: Invoke, tmp_path: Path, arguments: tuple[str, ...], problem: str
 ) -> None:
     (tmp_path / "bad.csv").write_text("time,kw\n2024-01-01T00:00:00Z,1.0\n", encoding="utf-8")
     good = "Date;Time;Global_active_power\n1/1/2010;00:00:00;1.0\n1/1/2010;00:01:00;1.1\n"
     (tmp_path / "good.csv").write_text(good, encoding="utf-8")
-    command = start("backtest", *arguments, *QUICK)
+    command = invoke("backtest", *arguments, *QUICK)
     assert command.wait() == 2
     assert problem in command.err
     assert "Traceback" not in command.err

@@ -17,7 +17,7 @@ import pytest
 from gapcast.compiled.library import machine_name
 from gapcast.core.features import DERIVED
 from gapcast.sample import sample_path
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Invoke, Start
 from tests.support.brokers import Broker, EmbeddedBroker
 from tests.support.models import (
     ModelCopy,
@@ -94,9 +94,9 @@ def test_check_does_not_disturb_a_running_gateway(
     assert "mqtt.disconnected" not in service.err
 
 
-def test_check_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
+def test_check_without_a_broker(invoke: Invoke, settings_of: SettingsOf) -> None:
     port = free_port()
-    command = start("check", *settings_of(port))
+    command = invoke("check", *settings_of(port))
     assert command.wait() == 1
     assert command.out.splitlines()[0].startswith("ok   models: ")
     [failed] = [line for line in command.out.splitlines() if line.startswith("FAIL")]
@@ -104,30 +104,30 @@ def test_check_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_check_lists_models_that_use_the_time_of_day(start: Start, settings_of: SettingsOf, name: str) -> None:
-    command = start("check", *settings_of(free_port()), GAPCAST_FORECAST__MODEL=name)
+def test_check_lists_models_that_use_the_time_of_day(invoke: Invoke, settings_of: SettingsOf, name: str) -> None:
+    command = invoke("check", *settings_of(free_port()), GAPCAST_FORECAST__MODEL=name)
     assert command.wait() == 1
     assert command.out.splitlines()[0].endswith(published_line(name))
 
 
-def test_check_names_the_time_zone_of_a_model(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_check_names_the_time_zone_of_a_model(invoke: Invoke, settings_of: SettingsOf, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models", source=every_feature_model())
     zone = ("--set", "site.timezone=Europe/Paris")
-    command = start("check", *settings_of(free_port()), *zone, GAPCAST_MODELS__PATH=copy.models)
+    command = invoke("check", *settings_of(free_port()), *zone, GAPCAST_MODELS__PATH=copy.models)
     assert command.wait() == 1
     assert command.out.splitlines()[0].endswith("; published model: every-feature (time zone Europe/Paris)")
 
 
-def test_check_names_a_bad_model(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_check_names_a_bad_model(invoke: Invoke, settings_of: SettingsOf, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     copy.alter_file(copy.file.read_bytes()[:-1])
-    command = start("check", *settings_of(free_port()), GAPCAST_MODELS__PATH=copy.models)
+    command = invoke("check", *settings_of(free_port()), GAPCAST_MODELS__PATH=copy.models)
     assert command.wait() == 3
     assert command.out.startswith(f"FAIL models: {copy.file}: is not the file that its card describes")
 
 
-def test_check_names_a_bad_key(start: Start) -> None:
-    command = start("check", "--set", "mqtt.port=0")
+def test_check_names_a_bad_key(invoke: Invoke) -> None:
+    command = invoke("check", "--set", "mqtt.port=0")
     assert command.wait() == 2
     assert "mqtt.port" in command.err
 
@@ -135,8 +135,8 @@ def test_check_names_a_bad_key(start: Start) -> None:
 # --- models -------------------------------------------------------------------------------------------
 
 
-def test_models_lists_models_with_scores(start: Start) -> None:
-    command = start("models")
+def test_models_lists_models_with_scores(invoke: Invoke) -> None:
+    command = invoke("models")
     assert command.wait() == 0
     assert command.out.startswith("scored on ")
     lines = [line for line in command.out.splitlines() if line[:2] in {"* ", "  "}]
@@ -147,9 +147,9 @@ def test_models_lists_models_with_scores(start: Start) -> None:
         assert re.search(r"; [\d, -]+ min ahead(, history of 7 days)?$", line)
 
 
-def test_models_shows_lead_times_and_history(start: Start, tmp_path: Path) -> None:
+def test_models_shows_lead_times_and_history(invoke: Invoke, tmp_path: Path) -> None:
     folder = ModelCopy(tmp_path / "models", source=history_model()).models
-    command = start("models", GAPCAST_MODELS__PATH=folder)
+    command = invoke("models", GAPCAST_MODELS__PATH=folder)
     assert command.wait() == 0
     assert command.out.splitlines()[1].endswith("; 1-5, 10, 15, 30, 60 min ahead, history of 7 days")
 
@@ -164,11 +164,11 @@ def with_median_error(mae_median_kw: float | None) -> Callable[[Any], object]:
     return lambda card: card["scores"]["model"].update(mae_kw=0.3, mae_median_kw=mae_median_kw)
 
 
-def test_models_shows_the_medians_error_if_present(start: Start, tmp_path: Path) -> None:
+def test_models_shows_the_medians_error_if_present(invoke: Invoke, tmp_path: Path) -> None:
     copies = [ModelCopy(tmp_path / "models", name, every_feature_model()) for name in ("with", "without")]
     for copy, mae_median_kw in zip(copies, (0.25, None), strict=True):
         copy.alter_card(with_median_error(mae_median_kw))
-    command = start("models", GAPCAST_MODELS__PATH=copies[0].models)
+    command = invoke("models", GAPCAST_MODELS__PATH=copies[0].models)
     assert command.wait() == 0
     _data, first, second = command.out.splitlines()
     scores = "  MSE 0.2000 (persistence 0.2000)  MAE "
@@ -196,20 +196,20 @@ def test_replay_publishes_a_file(start: Start, settings_of: SettingsOf, broker: 
 
 
 def test_replay_that_no_source_reads_warns(
-    start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path
+    invoke: Invoke, settings_of: SettingsOf, broker: Broker, tmp_path: Path
 ) -> None:
     config = tmp_path / "gapcast.toml"
     config.write_text('[[sources]]\npreset = "tasmota"\n', encoding="utf-8")
-    command = start("replay", "--speed", "max", "--limit", 1, "--config", config, *settings_of(broker.port))
+    command = invoke("replay", "--speed", "max", "--limit", 1, "--config", config, *settings_of(broker.port))
     assert command.wait() == 0, command.err
     assert "warning: a gateway with this configuration does not read gap/replay/reading" in command.err
     assert command.out == "1 readings published as replay\n"
 
 
-def test_replay_without_a_file_uses_the_bundled_week(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+def test_replay_without_a_file_uses_the_bundled_week(invoke: Invoke, settings_of: SettingsOf, broker: Broker) -> None:
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
-        command = start("replay", "--speed", "max", "--limit", 1, *settings_of(broker.port))
+        command = invoke("replay", "--speed", "max", "--limit", 1, *settings_of(broker.port))
         assert command.wait() == 0
         assert peer.wait_for("gap/replay/reading")[0].document == {"ts": "2010-07-12T00:00:00Z", "gap_kw": 3.58}
     assert "reading" not in command.err  # a bar is for a terminal; this is a log
@@ -230,19 +230,19 @@ def test_replay_is_forecast_by_a_running_service(
     assert [message.document["observed_at"] for message in second] == observed[1:]
 
 
-def test_replay_starts_at_the_given_time(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+def test_replay_starts_at_the_given_time(invoke: Invoke, settings_of: SettingsOf, broker: Broker) -> None:
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
         arguments = ("replay", sample_path(), "--speed", "max", "--limit", 1, *settings_of(broker.port))
-        assert start(*arguments).wait() == 0
+        assert invoke(*arguments).wait() == 0
         first = peer.wait_for("gap/replay/reading")[0].document["ts"]
         day = f"{first[:8]}{int(first[8:10]) + 1:02d}"
-        assert start(*arguments, "--start", f"{day}T12:00").wait() == 0
+        assert invoke(*arguments, "--start", f"{day}T12:00").wait() == 0
         assert peer.wait_for("gap/replay/reading", 2)[1].document["ts"] == f"{day}T12:00:00Z"
 
 
 def test_replay_reads_any_csv_by_its_columns(
-    start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path
+    invoke: Invoke, settings_of: SettingsOf, broker: Broker, tmp_path: Path
 ) -> None:
     file = tmp_path / "meter.csv"
     file.write_text(
@@ -252,7 +252,7 @@ def test_replay_reads_any_csv_by_its_columns(
         peer.subscribe("gap/+/reading")
         columns = ("--time-column", "when", "--value-column", "W", "--unit", "W")
         zone = ("--set", "site.timezone=Europe/Berlin")
-        assert start("replay", file, "--speed", "max", *columns, *zone, *settings_of(broker.port)).wait() == 0
+        assert invoke("replay", file, "--speed", "max", *columns, *zone, *settings_of(broker.port)).wait() == 0
         documents = [message.document for message in peer.wait_for("gap/replay/reading", 3)]
     assert documents == [
         {"ts": "2023-12-31T23:00:00Z", "gap_kw": 1.23},
@@ -272,17 +272,17 @@ BAD_REPLAYS: dict[str, tuple[tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("what", BAD_REPLAYS)
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_replay_errors_are_one_sentence(start: Start, settings_of: SettingsOf, broker: Broker, what: str) -> None:
+def test_replay_errors_are_one_sentence(invoke: Invoke, settings_of: SettingsOf, broker: Broker, what: str) -> None:
     arguments, words = BAD_REPLAYS[what]
-    command = start("replay", *arguments, *settings_of(broker.port))
+    command = invoke("replay", *arguments, *settings_of(broker.port))
     assert command.wait() == 2
     assert words in command.err
     assert "Traceback" not in command.err
 
 
-def test_replay_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
+def test_replay_without_a_broker(invoke: Invoke, settings_of: SettingsOf) -> None:
     port = free_port()
-    command = start("replay", sample_path(), *settings_of(port))
+    command = invoke("replay", sample_path(), *settings_of(port))
     assert command.wait() == 2
     assert command.err.startswith(f"gapcast: the broker at 127.0.0.1 port {port} cannot be reached")
 
@@ -340,9 +340,9 @@ def test_demo_uses_the_configured_model_and_its_own_broker(start: Start) -> None
     assert command.wait() == 0
 
 
-def test_demo_rejects_a_model_with_other_features(start: Start, tmp_path: Path) -> None:
+def test_demo_rejects_a_model_with_other_features(invoke: Invoke, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models", source=every_feature_model())
-    command = start("demo", "--mqtt-port", free_port(), "--http-port", free_port(), GAPCAST_MODELS__PATH=copy.models)
+    command = invoke("demo", "--mqtt-port", free_port(), "--http-port", free_port(), GAPCAST_MODELS__PATH=copy.models)
     assert command.wait() == 3
     assert command.out == ""
     assert (
@@ -353,8 +353,8 @@ def test_demo_rejects_a_model_with_other_features(start: Start, tmp_path: Path) 
     assert "ResourceWarning" not in command.err
 
 
-def test_demo_names_a_bad_key(start: Start) -> None:
-    command = start("demo", GAPCAST_SITE__TIMEZONE="Europe/Pars")
+def test_demo_names_a_bad_key(invoke: Invoke) -> None:
+    command = invoke("demo", GAPCAST_SITE__TIMEZONE="Europe/Pars")
     assert command.wait() == 2
     assert "site.timezone: there is no such time zone" in command.err
 
@@ -380,7 +380,7 @@ def test_edge_imports_nothing_of_the_trainer(environment: dict[str, str]) -> Non
 @pytest.mark.parametrize(
     "command", ["run", "demo", "replay", "import", "check", "status", "models", "setup", "systemd-unit"]
 )
-def test_commands_have_help(start: Start, command: str) -> None:
-    shown = start(command, "--help")
+def test_commands_have_help(invoke: Invoke, command: str) -> None:
+    shown = invoke(command, "--help")
     assert shown.wait() == 0
     assert shown.out.startswith(f"Usage: gapcast {command}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Invoke, Start
 from tests.e2e.test_commands import replay_settings
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.models import ModelCopy, default_name, shipped_models, shipped_names
@@ -39,47 +39,47 @@ def download(tmp_path: Path) -> Path:
     return tmp_path / "new.zip"
 
 
-def test_model_install_list_and_remove(start: Start, download: Path, tmp_path: Path) -> None:
+def test_model_install_list_and_remove(invoke: Invoke, download: Path, tmp_path: Path) -> None:
     place = tmp_path / "state" / "gapcast" / "models" / default_name()
-    installing = start("models", "install", download)
+    installing = invoke("models", "install", download)
     assert (installing.wait(), installing.out) == (
         0,
         f"{default_name()} new passed its self-test and is installed in {place}\n",
     )
     assert sorted(path.name for path in place.iterdir()) == ["card.json", "model.tflite"]
-    listing = start("models")
+    listing = invoke("models")
     assert listing.wait() == 0
     (data, *others) = listing.out.replace("*", " ").splitlines()
     listed = [line for line in others if line.startswith("  ")]
     assert sorted(line.split()[0] for line in listed) == shipped_names()
     assert data.startswith("scored on UCI Individual household electric power consumption")
     assert data.endswith(", 2010-01-01 to 2011-01-01, 5 minutes ahead:")
-    assert start("check", "--set", "mqtt.port=1").wait() == 1, "the models are sound, and there is no broker"
-    removing = start("models", "remove", default_name())
+    assert invoke("check", "--set", "mqtt.port=1").wait() == 1, "the models are sound, and there is no broker"
+    removing = invoke("models", "remove", default_name())
     assert removing.wait() == 0
     assert removing.out == f"{default_name()} removed; the bundled {default_name()} is active again\n"
     assert not place.exists()
 
 
-def test_model_install_into_a_given_folder(start: Start, download: Path, tmp_path: Path) -> None:
+def test_model_install_into_a_given_folder(invoke: Invoke, download: Path, tmp_path: Path) -> None:
     for folder, arguments in (
         (tmp_path / "a", ("models", "install", download, "--models", tmp_path / "a")),
         (tmp_path / "b", ("models", "--set", f"models.path={tmp_path / 'b'}", "install", "--default", download)),
         (tmp_path / "c", ("models", "install", download, "--set", f"models.path={tmp_path / 'c'}")),
     ):
-        command = start(*arguments)
+        command = invoke(*arguments)
         assert command.wait() == 0, command.err
         assert json.loads((folder / "registry.json").read_text(encoding="utf-8")) == {"default": default_name()}
-        listing = start("models", "--set", f"models.path={folder}")
+        listing = invoke("models", "--set", f"models.path={folder}")
         assert listing.wait() == 0
         assert listing.out.splitlines()[1].startswith(f"* {default_name()} ")
 
 
-def test_models_scored_on_different_data_are_listed_apart(start: Start, tmp_path: Path) -> None:
+def test_models_scored_on_different_data_are_listed_apart(invoke: Invoke, tmp_path: Path) -> None:
     own = ModelCopy(tmp_path / "state" / "gapcast" / "models", name="own", source=shipped_models() / "linear")
     own.alter_card(lambda card: card["trained_on"].update(source="my-meter.csv", sha256="0" * 64))
     (own.models / "registry.json").unlink()
-    listing = start("models")
+    listing = invoke("models")
     assert listing.wait() == 0, listing.err
     lines = listing.out.replace("*", " ").splitlines()
     (at,) = (i for i, line in enumerate(lines) if line.startswith("scored on my-meter.csv [00000000], 2010-01-01 to "))
@@ -89,15 +89,15 @@ def test_models_scored_on_different_data_are_listed_apart(start: Start, tmp_path
 
 
 @pytest.mark.parametrize("what", ["bad", "missing", "published"])
-def test_model_install_errors_are_one_sentence(start: Start, download: Path, tmp_path: Path, what: str) -> None:
+def test_model_install_errors_are_one_sentence(invoke: Invoke, download: Path, tmp_path: Path, what: str) -> None:
     if what == "bad":
         download.write_bytes(download.read_bytes()[:1_000])
-        command, problem = start("models", "install", download), "new.zip: is not a model: give a folder, a .zip"
+        command, problem = invoke("models", "install", download), "new.zip: is not a model: give a folder, a .zip"
     elif what == "missing":
-        command, problem = start("models", "remove", "oracle"), "'oracle' is not installed in "
+        command, problem = invoke("models", "remove", "oracle"), "'oracle' is not installed in "
     else:
-        assert start("models", "install", download, "--models", tmp_path / "own").wait() == 0
-        command = start("models", "remove", default_name(), "--models", tmp_path / "own")
+        assert invoke("models", "install", download, "--models", tmp_path / "own").wait() == 0
+        command = invoke("models", "remove", default_name(), "--models", tmp_path / "own")
         problem = f"{default_name()} is the published model: make another the default"
     assert command.wait() == 3
     assert command.err.startswith("gapcast: ")

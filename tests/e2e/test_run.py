@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Invoke, Start
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import ModelCopy, shipped_models
@@ -107,7 +107,6 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "an unknown key": ({}, ("--set", "mqtt.hots=broker"), "mqtt.hots"),
     "a port that is none": ({"GAPCAST_MQTT__PORT": "18x"}, (), "mqtt.port"),
     "limits the wrong way round": ({}, ("--set", "limits.min_kw=5", "--set", "limits.max_kw=1"), "limits"),
-    "a topic without a device": ({}, ("--set", "topics.reading=gap/reading"), "topics.reading"),
     "one underscore": ({"GAPCAST_MQTT_HOST": "broker"}, (), "GAPCAST_MQTT__HOST"),
     "a secret that is not there": ({"GAPCAST_MQTT__PASSWORD_FILE": "/nowhere"}, (), "GAPCAST_MQTT__PASSWORD_FILE"),
     "a file that is not there": ({}, ("--config", "nowhere.toml"), "nowhere.toml"),
@@ -116,9 +115,9 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD_SETTINGS)
-def test_run_bad_configuration_names_the_key(start: Start, what: str) -> None:
+def test_run_bad_configuration_names_the_key(invoke: Invoke, what: str) -> None:
     variables, arguments, key = BAD_SETTINGS[what]
-    service = start("run", *arguments, **variables)
+    service = invoke("run", *arguments, **variables)
     assert service.wait() == 2
     assert service.out == ""
     sentence = service.err.strip().splitlines()[-1]
@@ -129,15 +128,24 @@ def test_run_bad_configuration_names_the_key(start: Start, what: str) -> None:
         assert sentence.startswith("gapcast: ")
 
 
-def test_run_bad_file_is_named_without_passwords(start: Start, tmp_path: Path) -> None:
+def test_run_topic_without_a_device_names_the_key(start: Start) -> None:
+    service = start("run", "--set", "topics.reading=gap/reading")
+    assert service.wait() == 2
+    assert service.out == ""
+    (sentence,) = (line for line in service.err.splitlines() if not line.startswith("INFO: "))
+    assert sentence.startswith("gapcast: ")
+    assert "topics.reading" in sentence
+
+
+def test_run_bad_file_is_named_without_passwords(invoke: Invoke, tmp_path: Path) -> None:
     config = tmp_path / "gapcast.toml"
     config.write_text('[mqtt]\npassword = ["s3cret"]\n', encoding="utf-8")
-    service = start("run", "--config", config)
+    service = invoke("run", "--config", config)
     assert service.wait() == 2
     assert "mqtt.password" in service.err
     assert "s3cret" not in service.err
     config.write_text("[mqtt\n", encoding="utf-8")
-    service = start("run", "--config", config)
+    service = invoke("run", "--config", config)
     assert service.wait() == 2
     assert str(config) in service.err
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Invoke, Start
 from tests.e2e.test_commands import replay_settings
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
@@ -75,16 +75,16 @@ def test_status_without_a_broker_is_not_ready(start: Start, settings_of: Setting
     assert "mqtt:connection: " in command.out
 
 
-def test_status_without_an_answer(start: Start) -> None:
+def test_status_without_an_answer(invoke: Invoke) -> None:
     port = free_port()
-    command = start("status", "--once", "--url", URL.format(port))
+    command = invoke("status", "--once", "--url", URL.format(port))
     assert command.wait() == 2
     assert f"gapcast: cannot reach http://127.0.0.1:{port}" in command.err
     assert "is gapcast running there?" in command.err
 
 
-def test_status_missing_token_file(start: Start) -> None:
-    command = start("status", "--once", "--token-file", "/nowhere/token")
+def test_status_missing_token_file(invoke: Invoke) -> None:
+    command = invoke("status", "--once", "--token-file", "/nowhere/token")
     assert command.wait() == 2
     assert "--token-file: cannot read /nowhere/token" in command.err
 

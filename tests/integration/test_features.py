@@ -22,16 +22,15 @@ from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, KEYS, Document, assert_same, power, without_issue
 from tests.support.brokers import Broker
 from tests.support.gateways import ALONE, REJECTED
-from tests.support.models import ModelCopy, every_feature_model, shipped_names
+from tests.support.models import ModelCopy, every_feature_model
 
 ZONE = "Europe/Paris"
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A folder of shipped models and the one that takes every feature, which is its default."""
-    for name in shipped_names():
-        ModelCopy(tmp_path / "models", name)
+    """A folder of a shipped model and the one that takes every feature, which is its default."""
+    ModelCopy(tmp_path / "models", "linear")
     return ModelCopy(tmp_path / "models", source=every_feature_model()).models
 
 

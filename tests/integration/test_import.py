@@ -25,6 +25,10 @@ from tests.support.waiting import wait_until
 POWERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 #: Published powers have six decimals.
 SAME_KW = 1.01e-6
+#: Readings sent before the earlier ones are taken.
+N_IN_FLIGHT = 500
+#: What an import teaches the outlook: tests/history_import. Forecasts do not depend on it.
+NO_OUTLOOK = {"enabled": False}
 #: Readings after the import.
 N_LATER = 10
 #: Readings of the week that are not the outcome of a forecast: the first six, and one after a missing minute.
@@ -41,14 +45,13 @@ def scores_after(gateway: Gateway, n: int) -> Summary:
     return scores()
 
 
-def publish(peer: Peer, device: str, minute: Minute) -> None:
-    payload = {"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw}
-    peer.publish(f"gap/{device}/reading", json.dumps(payload), 1)
+def payload_of(minute: Minute) -> str:
+    return json.dumps({"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw})
 
 
 def publish_one_by_one(peer: Peer, device: str, minutes: list[Minute], n_before: int) -> list[dict[str, Any]]:
     for i, minute in enumerate(minutes, 1):
-        publish(peer, device, minute)
+        peer.publish(f"gap/{device}/reading", payload_of(minute))
         peer.wait_for(f"gap/{device}/forecast", n_before + i)
     return [message.document for message in peer.on(f"gap/{device}/forecast")[n_before:]]
 
@@ -63,20 +66,21 @@ def test_imported_week_equals_a_week_seen_live(
     export.write_text("\n".join([*text, f"sensor.p_kw,unavailable,{minute_label(later[0].minute)}", ""]))
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
-    live = start_gateway(mosquitto)
-    for minute in week:
-        publish(peer, "live", minute)
-    peer.wait_for("gap/live/forecast", len(week) - 1, 300)
+    live = start_gateway(mosquitto, outlook=NO_OUTLOOK)
+    for i, minute in enumerate(week):
+        peer.send("gap/live/reading", payload_of(minute))
+        live.wait_taken(i - N_IN_FLIGHT)
+    peer.wait_for("gap/live/forecast", len(week) - 1)
     expected = publish_one_by_one(peer, "live", later, len(week) - 1)
     live_scores = scores_after(live, len(minutes) - N_UNSCORED)
     live.stop()
 
-    settings = gateway_settings(mosquitto.port, tmp_path / "imported")
+    settings = gateway_settings(mosquitto.port, tmp_path / "imported", outlook=NO_OUTLOOK)
     result = import_past(
         settings, {}, PastFiles((export,), FileFormat(hold_min=1), UTC), Target("imported"), lambda _: None
     )
     assert result.n_readings == len(week)
-    imported = start_gateway(mosquitto, state={"path": tmp_path / "imported"})
+    imported = start_gateway(mosquitto, state={"path": tmp_path / "imported"}, outlook=NO_OUTLOOK)
     assert imported.service.queries.live_scores()[0][EVER].n == len(week) - N_UNSCORED, (
         "scores are warm before any reading"
     )

@@ -129,6 +129,7 @@ def test_last_number_of_a_window_is_safe_in_the_next() -> None:
     assert last <= first
 
 
+@pytest.mark.long
 def test_circuit_with_the_number_of_the_engine_keeps_the_limit() -> None:
     """A car charges for six hours of an afternoon and evening of a real house; the limit itself is not enough."""
     house_kw = sample_week_kw()[12 * 60 : 21 * 60]

@@ -7,9 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,8 +16,9 @@ import pytest
 from gapcast.core.grid import minute_label
 from tests.support.brokers import MosquittoBroker
 from tests.support.deployed import SHELL
+from tests.support.http_servers import QuietHandler, serving
 from tests.support.peers import Peer, peer_of
-from tests.support.ports import LOOPBACK
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S, wait_until
 
 TOPIC, NEED_W = "gap/home/headroom_w", 2_200
@@ -133,42 +132,29 @@ def test_switch_with_wrong_arguments_changes_nothing(arguments: list[str]) -> No
 
 
 class StoredAnswer:
-    """An HTTP server with one answer on ``/headroom``."""
+    """One answer for ``/headroom``, and what it was asked with."""
 
     def __init__(self, body: str, status: int = 200) -> None:
         self.requests: list[dict[str, Any]] = []
         stored = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Handler(QuietHandler):
+            def answer_get(self) -> None:
                 parts = urlsplit(self.path)
                 stored.requests.append(
                     {"path": parts.path, "token": self.headers["Authorization"], **parse_qs(parts.query)}
                 )
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body.encode())
+                self.respond(body.encode(), status)
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Write nothing."""
-
-        self._server = HTTPServer((LOOPBACK, 0), Handler)
-        self.url = f"http://{LOOPBACK}:{self._server.server_port}"
-        Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.handler = Handler
 
 
-def exit_code(server: StoredAnswer, *arguments: str, **environment: str) -> int:
-    try:
+def exit_code(stored: StoredAnswer, *arguments: str, **environment: str) -> int:
+    with serving(stored.handler) as url:
         return subprocess.run(
-            [SHELL / "may-draw", *arguments], env=os.environ | {"GAPCAST_URL": server.url} | environment,
+            [SHELL / "may-draw", *arguments], env=os.environ | {"GAPCAST_URL": url} | environment,
             capture_output=True, timeout=GUARD_S, check=False,
         ).returncode  # fmt: skip
-    finally:
-        server.close()
 
 
 def answer(allowed: str, valid_min: int = 60) -> str:
@@ -201,9 +187,8 @@ class TestMayDraw:
         assert (server.requests[0]["token"], server.requests[0]["device"]) == ("Bearer secret", ["a&b"])
 
     def test_exit_code_without_a_gateway_is_2(self) -> None:
-        server = StoredAnswer("")
-        server.close()
         assert subprocess.run(
-            [SHELL / "may-draw", "home", "2", "45"], env=os.environ | {"GAPCAST_URL": server.url},
+            [SHELL / "may-draw", "home", "2", "45"],
+            env=os.environ | {"GAPCAST_URL": f"http://{LOOPBACK}:{free_port()}"},
             capture_output=True, timeout=GUARD_S, check=False,
         ).returncode == 2  # fmt: skip

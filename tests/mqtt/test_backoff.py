@@ -5,37 +5,28 @@ from __future__ import annotations
 import pytest
 
 from gapcast.mqtt.backoff import Backoff
-
-
-class Clock:
-    """Replaces ``time``; the test moves it."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
+from tests.support.clocks import HandClock
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    made = HandClock()
     monkeypatch.setattr("gapcast.mqtt.backoff.time", made)
     return made
 
 
-def test_backoff_first_attempt_is_due_at_once(clock: Clock) -> None:
+def test_backoff_first_attempt_is_due_at_once(clock: HandClock) -> None:
     assert Backoff().wait_s() == 0
 
 
-def test_backoff_doubles_up_to_four_seconds(clock: Clock) -> None:
+def test_backoff_doubles_up_to_four_seconds(clock: HandClock) -> None:
     backoff = Backoff()
     for longest_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0):
         backoff.failed()
         assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
-def test_backoff_decreases_with_time(clock: Clock) -> None:
+def test_backoff_decreases_with_time(clock: HandClock) -> None:
     backoff = Backoff()
     backoff.failed()
     wait_s = backoff.wait_s()
@@ -46,7 +37,7 @@ def test_backoff_decreases_with_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("n_failed", [0, 6])
-def test_backoff_after_a_long_connection_is_shortest(clock: Clock, n_failed: int) -> None:
+def test_backoff_after_a_long_connection_is_shortest(clock: HandClock, n_failed: int) -> None:
     backoff = Backoff()
     for _ in range(n_failed):
         backoff.failed()
@@ -56,7 +47,7 @@ def test_backoff_after_a_long_connection_is_shortest(clock: Clock, n_failed: int
     assert 0 < backoff.wait_s() <= 0.25
 
 
-def test_backoff_short_connections_count_as_failures(clock: Clock) -> None:
+def test_backoff_short_connections_count_as_failures(clock: HandClock) -> None:
     backoff = Backoff()
     for longest_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0):
         backoff.succeeded()
@@ -65,7 +56,7 @@ def test_backoff_short_connections_count_as_failures(clock: Clock) -> None:
         assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
-def test_backoff_is_random(clock: Clock) -> None:
+def test_backoff_is_random(clock: HandClock) -> None:
     fleet = [Backoff() for _ in range(20)]
     for backoff in fleet:
         backoff.failed()

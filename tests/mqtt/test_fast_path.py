@@ -236,7 +236,8 @@ def test_fast_path_disconnect_reaches_a_sending_peer() -> None:
     peer.close()
 
 
-def test_fast_path_disconnect_times_out_if_the_peer_stays(ends: Ends) -> None:
+def test_fast_path_disconnect_times_out_if_the_peer_stays(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gapcast.mqtt.fast_path._DISCONNECT_TIMEOUT_S", 0.01)
     ends.fast_path.send(DISCONNECT)
     ends.fast_path.sends_disconnect = True
     ends.fast_path.close()

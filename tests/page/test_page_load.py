@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from tests.page.conftest import MOST_BYTES, House, Look
+from tests.support.http_servers import QuietHandler, serving
 from tests.support.ports import LOOPBACK
 
 PREFIX = "/api/hassio_ingress/some-token/"
@@ -33,8 +32,8 @@ def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
 
 
 def test_page_behind_a_prefix(house: House, look: Look) -> None:
-    with proxy(urlsplit(house.url).port or 0) as port:
-        window = look(f"http://{LOOPBACK}:{port}{PREFIX}#device=home")
+    with proxy(urlsplit(house.url).port or 0) as url:
+        window = look(f"{url}{PREFIX}#device=home")
         window.see("#live-pill", "Live")
         house.read_next()
         forecast = house.ask("predict?device=home")
@@ -46,11 +45,11 @@ def test_page_behind_a_prefix(house: House, look: Look) -> None:
 
 
 @contextmanager
-def proxy(to_port: int) -> Iterator[int]:
+def proxy(to_port: int) -> Iterator[str]:
     """Hand on what is asked under :data:`PREFIX` to a gateway, as Home Assistant's ingress does; the rest is a 404."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def answer_get(self) -> None:
             if not self.path.startswith(PREFIX):
                 self.send_error(404)
                 return
@@ -72,17 +71,8 @@ def proxy(to_port: int) -> Iterator[int]:
             finally:
                 onward.close()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 def test_reference_works_under_its_content_security_policy(house: House, look: Look) -> None:

@@ -131,6 +131,7 @@ def test_predictor_is_thread_safe(predictor: Predictor) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(drawn=st.data())
 def test_predictor_power_within_limits_is_finite(predictor: Predictor, drawn: st.DataObject) -> None:

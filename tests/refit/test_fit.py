@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC
+from functools import cache
 from typing import Any
 
 import lightgbm
@@ -17,6 +18,7 @@ from gapcast.core.learning.forest import OUTPUTS, ForestBuilder
 from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.window import WindowSpec, cut
 from gapcast.refit.fit import add_trees, refit
+from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions, FormerForest
 from tests.refit.cycling import cycling_house, submetered_house
@@ -24,6 +26,18 @@ from tests.support.houses import FIRST
 
 OPTIONS = FitOptions(5, WindowSpec(60), UTC)
 N = 3 * DAY_MIN
+
+
+@cache
+def fit_of_cycles(n: int) -> RefitResult:
+    """The fit to ``n`` minutes of the house that cycles; several tests look at it."""
+    return refit(cycling_house(n), OPTIONS)
+
+
+@cache
+def fit_of_submetered(*names: str) -> RefitResult:
+    """The fit to two days of the house with submeters, of which ``names`` are inputs."""
+    return refit(submetered_house(2 * DAY_MIN), replace(OPTIONS, submeters=names))
 
 
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.3]), objective=st.sampled_from(["l2", "quantile"]))
@@ -47,7 +61,7 @@ def test_exported_trees_predict_what_lightgbm_predicts(seed: int, missing: float
 
 
 def test_house_that_cycles_is_forecast_far_better_than_persistence() -> None:
-    result = refit(cycling_house(N), OPTIONS)
+    result = fit_of_cycles(N)
     assert result.problem == ""
     assert result.forest is not None
     assert result.skills is not None
@@ -59,7 +73,7 @@ def test_house_that_cycles_is_forecast_far_better_than_persistence() -> None:
 
 
 def test_same_minutes_give_the_same_trees() -> None:
-    one, other = (refit(cycling_house(2 * DAY_MIN), OPTIONS).forest for _ in range(2))
+    one, other = fit_of_cycles(2 * DAY_MIN).forest, refit(cycling_house(2 * DAY_MIN), OPTIONS).forest
     assert one is not None
     assert other is not None
     assert all(np.array_equal(array, other.arrays()[name]) for name, array in one.arrays().items())
@@ -69,8 +83,7 @@ def test_fit_that_rests_gives_the_same_trees(monkeypatch: pytest.MonkeyPatch) ->
     """After each tree, as long as it took: all that this thread worked meanwhile, apart from the last one's windows."""
     slept_s: list[float] = []
     monkeypatch.setattr("gapcast.refit.fit.time.sleep", slept_s.append)
-    house = cycling_house(2 * DAY_MIN)
-    one, other = (refit(house, OPTIONS, rests=rests).forest for rests in (True, False))
+    one, other = refit(cycling_house(2 * DAY_MIN), OPTIONS, rests=True).forest, fit_of_cycles(2 * DAY_MIN).forest
     assert one is not None
     assert other is not None
     assert len(slept_s) == (200 + 300) * 2 + 60 * 2
@@ -104,8 +117,7 @@ def test_filled_minutes_are_no_targets() -> None:
 
 def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
     """The new minutes are noise alone, which teaches nothing; the former forest knows the house."""
-    house = cycling_house(N)
-    former = refit(house, OPTIONS).forest
+    house, former = cycling_house(N), fit_of_cycles(N).forest
     assert former is not None
     noisy_kw = house.gap_kw.copy()
     noisy_kw[: N - 720] = np.random.default_rng(5).permutation(noisy_kw[: N - 720])
@@ -116,9 +128,7 @@ def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
 
 
 def test_submeter_that_tells_the_next_minutes_lowers_the_error() -> None:
-    house = submetered_house(2 * DAY_MIN)
-    both = [refit(house, replace(OPTIONS, submeters=names)) for names in ((), ("thermostat", "idle"))]
-    without, with_submeters = (result.skills for result in both)
+    without, with_submeters = fit_of_submetered().skills, fit_of_submetered("thermostat", "idle").skills
     assert without is not None
     assert with_submeters is not None
     assert 1 - with_submeters.mse_skill < 0.7 * (1 - without.mse_skill)
@@ -130,7 +140,7 @@ def test_trees_expect_no_zero_from_a_submeter_that_fails() -> None:
     house = submetered_house(2 * DAY_MIN)
     errors = []
     for names in ((), ("thermostat",)):
-        forest = refit(house, replace(OPTIONS, submeters=names)).forest
+        forest = fit_of_submetered(*names).forest
         assert forest is not None
         features = ForestFeatures(OPTIONS.spec.context, names)
         windows = cut(house.gap_kw, OPTIONS.spec)
@@ -143,8 +153,7 @@ def test_trees_expect_no_zero_from_a_submeter_that_fails() -> None:
 
 
 def test_forest_without_submeters_is_compared_with_a_new_one() -> None:
-    house = submetered_house(2 * DAY_MIN)
-    former = refit(house, OPTIONS).forest
+    house, former = submetered_house(2 * DAY_MIN), fit_of_submetered().forest
     assert former is not None
     result = refit(house, replace(OPTIONS, submeters=("thermostat",)), FormerForest(former, FIRST))
     assert result.former is not None

@@ -78,6 +78,7 @@ def short_queue(tmp_path: Path) -> Iterator[MosquittoBroker]:
     broker.stop()
 
 
+@pytest.mark.long
 @pytest.mark.mosquitto
 def test_replay_at_full_speed_loses_no_reading(short_queue: MosquittoBroker, tmp_path: Path) -> None:
     """The command, in a process of its own, publishes faster than the gateway forecasts."""

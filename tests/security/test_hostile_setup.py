@@ -8,9 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -36,8 +34,7 @@ from gapcast.terminal_text import printable
 from tests.integration.conftest import Connect, connect, stack
 from tests.security.test_hostile_presets import HOSTILE, json_text
 from tests.support.brokers import MosquittoBroker
-from tests.support.ports import LOOPBACK
-from tests.support.waiting import GUARD_S
+from tests.support.http_servers import QuietHandler, serving
 
 __all__ = ["connect", "stack"]
 NOW_MS = 1_767_268_800_000
@@ -133,29 +130,15 @@ def test_setup_and_check_with_hostile_retained_messages(
 def answering(answers: dict[str, bytes], status: int = 200, raw: bytes | None = None) -> Iterator[str]:
     """Yield the address of a server that gives these answers, by path; or ``raw`` bytes that need not be HTTP."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def answer_get(self) -> None:
             if raw is not None:
                 self.wfile.write(raw)
                 return
-            body = answers.get(self.path.partition("?")[0], b"{}")
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.respond(answers.get(self.path.partition("?")[0], b"{}"), status)
 
-        def log_message(self, *_: Any) -> None:
-            """Write nothing."""
-
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://{LOOPBACK}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(GUARD_S)
+    with serving(Handler) as url:
+        yield url
 
 
 SCORES = {"last_day": {"skill": 0.1, "coverage": 0.9, "enough": True}}

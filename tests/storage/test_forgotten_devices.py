@@ -115,6 +115,7 @@ def test_forget_on_a_full_disk_is_written_later(tmp_path: Path) -> None:
     assert ForgetfulRun(tmp_path).devices == ["home"]
 
 
+@pytest.mark.long
 @given(
     lives=st.lists(
         st.tuples(st.lists(st.tuples(st.integers(0, 3), DEVICES), max_size=25), st.booleans()), min_size=1, max_size=3

@@ -96,6 +96,7 @@ def test_store_next_process_continues_exactly(tmp_path: Path, end: Any) -> None:
     assert (first.store.problem, second.store.problem, third.store.problem) == ("", "", "")
 
 
+@pytest.mark.long
 @given(lives=st.lists(st.tuples(STREAMS, st.booleans(), st.integers(1, 9)), max_size=4), checkpoints=st.booleans())
 def test_store_any_sequence_of_stops_and_kills_continues_exactly(
     tmp_path_factory: pytest.TempPathFactory,

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from gapcast.app.demand import demand_topics_of
@@ -17,10 +16,10 @@ from gapcast.core.grid import minute_label
 from gapcast.mqtt.discovery import HomeAssistantTopics, discovery_payload
 from gapcast.mqtt.topics import DeviceTopic
 from tests.support.home_assistant import HomeAssistant
+from tests.support.http_servers import QuietHandler, serving
 from tests.support.optional_tools import ROOT
 from tests.support.outlook_model import OutlookModel
 from tests.support.peers import Peer
-from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 
 BLUEPRINTS = ROOT / "deploy" / "homeassistant" / "blueprints" / "automation" / "gapcast"
@@ -41,23 +40,17 @@ MAX_KW = 50.0
 START_MINUTE = 29_000_010
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+class _Files(QuietHandler, SimpleHTTPRequestHandler):
+    """Serves the files of a folder."""
+
+    answer_get = SimpleHTTPRequestHandler.do_GET
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve the files of ``folder``, as a repository's site does; the value is the URL."""
-    server = ThreadingHTTPServer((LOOPBACK, 0), partial(_Quiet, directory=str(folder)))
-    thread = Thread(target=server.serve_forever, name="files")
-    thread.start()
-    try:
-        yield f"http://{LOOPBACK}:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(partial(_Files, directory=str(folder))) as url:
+        yield url
 
 
 def home_assistant_with_blueprints(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from gapcast.recordings import uci
 from gapcast_trainer.cli import main
 from gapcast_trainer.download import PAUSES_S, download
 from gapcast_trainer.errors import FetchError
+from tests.support.http_servers import QuietHandler, serving
+from tests.support.ports import LOOPBACK, free_port
 
 CONTENT = bytes(range(256)) * 2_000
 
@@ -29,17 +30,12 @@ class Server:
         self.ranges: list[str | None] = []
         server = self
 
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Answer(QuietHandler):
+            def answer_get(self) -> None:
                 server.answer(self)
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.url = f"http://127.0.0.1:{self._http.server_port}/set.zip"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
+        self.handler = Answer
+        self.url = ""
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         step = self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
@@ -61,17 +57,13 @@ class Server:
         request.end_headers()
         request.wfile.write(body[: len(body) // 2] if step == "cut" else body)
 
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
-    yield made
-    made.close()
+    with serving(made.handler) as url:
+        made.url = f"{url}/set.zip"
+        yield made
 
 
 def fetched(server: Server, path: Path) -> list[float]:
@@ -145,10 +137,9 @@ def test_download_client_error_is_reported_at_once(server: Server, tmp_path: Pat
     assert len(server.ranges) == 1
 
 
-def test_download_unreachable_server_is_named(server: Server, tmp_path: Path) -> None:
-    server.close()
+def test_download_unreachable_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match=r"127\.0\.0\.1.*broke off"):
-        download(server.url, tmp_path / "set.zip", lambda _: None, pause=lambda _: None)
+        download(f"http://{LOOPBACK}:{free_port()}/set.zip", tmp_path / "set.zip", lambda _: None, pause=lambda _: None)
 
 
 def test_download_unwritable_path_is_named(server: Server, tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> 
 
     space = read(written(tmp_path, SPACE))
     said: list[str] = []
-    first = search(space, small, tmp_path / "study", minutes=5, n_trials=2, note=said.append)
-    assert len(finished(first)) == 2
-    study = search(space, small, tmp_path / "study", minutes=5, n_trials=2, note=said.append)
-    assert [trial.number for trial in study.get_trials()] == [0, 1, 2, 3]
-    assert len({trial.params["descent.learning_rate"] for trial in study.get_trials()}) == 4
-    assert sorted(path.name for path in (tmp_path / "study").glob("trial-*")) == [f"trial-{n}" for n in range(4)]
+    first = search(space, small, tmp_path / "study", minutes=5, n_trials=1, note=said.append)
+    assert len(finished(first)) == 1
+    study = search(space, small, tmp_path / "study", minutes=5, n_trials=1, note=said.append)
+    assert [trial.number for trial in study.get_trials()] == [0, 1]
+    assert len({trial.params["descent.learning_rate"] for trial in study.get_trials()}) == 2
+    assert sorted(path.name for path in (tmp_path / "study").glob("trial-*")) == ["trial-0", "trial-1"]
 
     best = finished(study)[0]
     assert best.values[0] == min(trial.values[0] for trial in finished(study))

@@ -60,6 +60,7 @@ def test_engine_drives_the_loads_below_the_limit() -> None:
     assert drawn_kwh > 1.5  # the dishwasher, and some of the car
 
 
+@pytest.mark.long
 def test_engine_sees_no_reading_beyond_the_minute() -> None:
     """The night after a minute does not change what is drawn until then."""
     houses = [

@@ -190,6 +190,7 @@ def test_each_third_of_a_window_learns_by_itself() -> None:
     assert power.state.arrays["due_minute"][1].tolist() == [MONDAY + 44, -1, -1]
 
 
+@pytest.mark.long
 def test_upper_quantile_of_a_wrong_outlook_is_calibrated() -> None:
     """The model's own quantile is exceeded in 23 % instead of 5 %."""
     rng = np.random.default_rng(1)

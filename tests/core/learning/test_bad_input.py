@@ -81,6 +81,7 @@ def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float,
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("event", EVENTS)
 def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     """MAE within 2 % of the run without it, MSE within 10 %, nine in ten within the bounds.
@@ -105,6 +106,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     assert shares.max() < 1
 
 
+@pytest.mark.long
 def test_interval_narrows_on_constant_power_then_widens() -> None:
     kw = EVENTS["a week in which nothing moves"]()
     run = Run(ensemble_engine(*models(), learns=False)).process(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
@@ -127,6 +129,7 @@ def test_ensemble_after_an_early_jump_matches_the_best_member() -> None:
     assert mae <= 1.05 * best_mae
 
 
+@pytest.mark.long
 def test_ensemble_learns_through_weeks_with_gaps() -> None:
     """Three weeks in which half the hours are missing, and single minutes, too."""
     draw = np.random.default_rng(8)

@@ -88,6 +88,7 @@ def test_weights_sum_to_one_and_none_gets_stuck(outcomes: list[tuple[list[float]
         assert shares.max() <= 1 - 0.99 * boa_weights.SHARE * (n_members - 1) / n_members
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("heavy", [False, True])
 def test_weights_favour_a_new_best_member_after_two_days(heavy: bool) -> None:
     """Measured: after 21 hours of the mean, 33 hours of the median."""
@@ -98,6 +99,7 @@ def test_weights_favour_a_new_best_member_after_two_days(heavy: bool) -> None:
     assert (listener.weights()[:, 4] > 0.5).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("days", [1, 8])
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 0.9, 1), (1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1)])
@@ -112,6 +114,7 @@ def test_regret_stays_within_the_theoretical_order(sizes: tuple[float, ...], hea
     assert (listener.loss - listener.losses.min(-1) <= 2 * order).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("days", [1, 8])
 def test_regret_is_bounded_for_equally_wrong_members(days: int) -> None:
     """No mixture helps: all members have the same error at different scales."""
@@ -165,6 +168,7 @@ def test_weights_in_each_situation_find_its_best_member(heavy: bool) -> None:
     assert (losses < 0.75 * best_losses).all(), "far better than any member is over all"
 
 
+@pytest.mark.long
 def test_weights_after_a_member_improves_follow_within_a_day() -> None:
     """A member repeats another one for a week, and is then the best at once."""
     draw, listener = np.random.default_rng(3), WeightedDevice(4)

@@ -68,6 +68,7 @@ def difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
     return float((np.abs(found - expected, where=is_finite, out=np.zeros(found.shape)) / size).max(initial=0.0))
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(ENTRIES, st.integers(1, 40), st.sampled_from((2, 10, 30, 61, 180)), st.integers(0, 4))
 def test_compiled_step_any_stream_is_that_of_numpy(
@@ -118,6 +119,7 @@ def test_compiled_step_forests_are_those_of_numpy() -> None:
         np.testing.assert_allclose(found.shares, expected.shares, rtol=ROUNDING)
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(
     st.sampled_from(("seen", "memory", "specialists", "coefficients", "covariance", "inside", "usual", "due")),

@@ -36,6 +36,7 @@ def skewed(draw: np.random.Generator) -> F64:
     return draw.exponential(0.5, N) - 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [steady, heavy, shifting, skewed])
 def test_interval_long_run_coverage_is_90_percent(make: Callable[[np.random.Generator], F64]) -> None:
     errors_kw = make(np.random.default_rng(1))
@@ -116,6 +117,7 @@ def test_interval_bounds_are_in_order_for_any_stream(
         assert 0 < forecast.upper_kw - forecast.lower_kw < np.inf
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("calibrates", [True, False])
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""

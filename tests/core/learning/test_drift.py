@@ -90,6 +90,7 @@ def order_of(change: ErrorChange) -> tuple[int, int, str]:
 LEVELS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.1, 0.11, 1e6])), max_size=40)
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4), st.floats(0, 2), st.booleans()), max_size=60), LEVELS)
 def test_drift_matches_the_slow_reference(
     compiled: bool, steps: list[tuple[int, int, float, bool]], levels: list[float]
@@ -182,6 +183,7 @@ def test_drift_ignores_unknown_rows_and_resets_forgotten_ones(compiled: bool) ->
         assert not np.array_equal(columns[name][2], new[name][2])
 
 
+@pytest.mark.long
 @given(streams(), st.integers(0, 25))
 def test_drift_restored_continues_exactly(compiled: bool, batches: list[Outcomes], at: int) -> None:
     one, before = Drift(FEW, 1, compiled=compiled), Drift(FEW, 1, compiled=compiled)
@@ -195,6 +197,7 @@ def test_drift_restored_continues_exactly(compiled: bool, batches: list[Outcomes
     assert all(columns[name].tobytes() == expected[name].tobytes() for name in expected)
 
 
+@pytest.mark.long
 @given(streams(max_step_min=3_000, huge=1e30))
 def test_drift_state_is_finite_for_any_stream(compiled: bool, batches: list[Outcomes]) -> None:
     drift = Drift(FEW, 1, compiled=compiled)

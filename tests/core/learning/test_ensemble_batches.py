@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def forecasts_by_device(run: Run) -> dict[str, list[Forecast]]:
     return {device: list(run.of(device)) for device in DEVICES}
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.booleans())
 def test_ensemble_any_batching_gives_the_same_result(
@@ -59,6 +61,7 @@ def test_ensemble_any_batching_gives_the_same_result(
     assert in_some.state() == one_by_one.state()
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.integers(0, 3))
 def test_ensemble_untracked_devices_in_a_batch_change_nothing(
@@ -94,6 +97,7 @@ def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int,
     assert other.state() == one.state()
 
 
+@pytest.mark.long
 def test_ensemble_batch_of_hundreds_equals_each_device_alone() -> None:
     draw = np.random.default_rng(3)
     powers_kw = np.round(draw.gamma(1.0, 0.6, (120, 300)), 3)

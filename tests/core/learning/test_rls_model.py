@@ -68,6 +68,7 @@ def test_rls_mean_equals_ridge_around_the_primary_model(seed: int, n: int) -> No
     assert Model(N_COLUMNS).learn(columns, actual).coefficients[0] == pytest.approx(at_once, abs=2e-4)
 
 
+@pytest.mark.long
 def test_rls_median_approaches_least_absolute_deviations() -> None:
     """Noise whose mean is 1 and whose median is 0.69: the intercept shows which of them was learnt."""
     n = 20_000
@@ -112,6 +113,7 @@ def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None
     assert all(np.array_equal(together[name], alone[name]) for name in rls_model.STATE)
 
 
+@pytest.mark.long
 def test_rls_in_float32_stays_positive_definite() -> None:
     """Over 100,000 outcomes, with columns that are nearly equal, one that is rarely on, and absurd values."""
     n, draw = 100_000, np.random.default_rng(3)
@@ -134,6 +136,7 @@ def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
     assert members_kw[:, :, names.index("learned")] == pytest.approx(members_kw[:, :, names.index("smooth")], abs=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forgetting", [0.999, 0.99999, 1.0])
 def test_rls_covariance_stays_bounded_on_constant_power(forgetting: float) -> None:
     """At 0.999, 30,000 outcomes would let it grow by a factor of 10^13."""

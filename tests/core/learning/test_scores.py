@@ -86,6 +86,7 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
     assert found.members["persistence"].mse_kw2 == found.persistence_mse_kw2
 
 
+@pytest.mark.long
 @given(streams())
 def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]) -> None:
     scores, slow = Scores(MEMBERS, FEW, compiled=compiled), Slow()
@@ -99,6 +100,7 @@ def test_scores_match_the_slow_reference(compiled: bool, batches: list[Outcomes]
         assert found.n == sum(len(slow.of(row, period)) for row in range(FEW))
 
 
+@pytest.mark.long
 @given(streams(huge=1e30))
 def test_scores_are_finite_for_any_stream(compiled: bool, batches: list[Outcomes]) -> None:
     scores = Scores(MEMBERS, FEW, compiled=compiled)
@@ -116,6 +118,7 @@ def test_skill_is_none_when_persistence_has_almost_no_error() -> None:
     json.dumps(found.document(), allow_nan=False)
 
 
+@pytest.mark.long
 @given(streams(), st.integers(0, 25))
 def test_scores_restored_continue_exactly(compiled: bool, batches: list[Outcomes], at: int) -> None:
     one, before = Scores(MEMBERS, FEW, compiled=compiled), Scores(MEMBERS, FEW, compiled=compiled)

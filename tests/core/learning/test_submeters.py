@@ -73,6 +73,7 @@ def without(reading: Reading, name: str) -> Reading:
     return reading._replace(measured=measured or None)
 
 
+@pytest.mark.long
 def test_member_submetered_is_far_better_where_loads_cycle() -> None:
     run = Run(engine_with()).process(readings_of(2_500), at_a_time=50)
     members = run.engine.scores_of("home")[EVER].members
@@ -154,6 +155,7 @@ def test_any_missing_submeters_leave_each_reading_a_finite_forecast(present: lis
         assert np.isfinite(array).all()
 
 
+@pytest.mark.long
 def test_submeter_that_dies_leaves_the_forecast_no_worse_than_without_it() -> None:
     readings = readings_of(2_500)
     alive, dead = readings[:1_500], [without(without(one, "heater"), "pump") for one in readings[1_500:]]

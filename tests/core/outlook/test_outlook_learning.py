@@ -22,6 +22,7 @@ def cycling_kw(n_minutes: int, phase: int) -> np.ndarray:
     return 0.2 + (np.arange(phase, phase + n_minutes) % 40 < 12) + draw.normal(0, 0.01, n_minutes)
 
 
+@pytest.mark.long
 def test_learning_improves_a_house_that_the_model_does_not_know() -> None:
     houses = {f"d{phase}": cycling_kw(1_000, phase) for phase in range(4)}
     learning, file = outlook_engine(), outlook_engine(options=OutlookOptions(learns=False))
@@ -92,6 +93,7 @@ def test_score_of_constant_power_has_no_skill() -> None:
     assert engine.outlook_scores_of("home")[EVER].point[10].skill is None
 
 
+@pytest.mark.long
 def test_bounds_cover_nine_in_ten_at_every_lead_time() -> None:
     houses = {f"d{seed}": house_kw(2_000, seed) for seed in range(4)}
     engine = outlook_engine()
