@@ -70,8 +70,8 @@ def as_pair(compiled: Engine, numpy: Engine) -> tuple[Engine, Engine]:
     assert part is not None
     assert part.compiled_step is not None
     of_numpy = part.model, part.options, numpy.zone, numpy.limits, LEADS_MIN, ("gap_kw",)
-    numpy.main.outlooks = OutlookPart(*of_numpy, compiled=False)
-    assert numpy.main.outlooks.compiled_step is None
+    numpy.horizons.main.outlooks = OutlookPart(*of_numpy, compiled=False)
+    assert numpy.horizons.main.outlooks.compiled_step is None
     return compiled, numpy
 
 
@@ -223,11 +223,11 @@ def test_compiled_outlooks_continue_with_restored_and_adopted_state() -> None:
         part.restore_columns(len(DEVICES), other)
     run_both(engines, readings[400:500], 7)
     for engine, part in zip(engines, parts, strict=True):
-        engine.main.outlooks = OutlookPart(
+        engine.horizons.main.outlooks = OutlookPart(
             part.model, part.options, engine.zone, engine.limits, LEADS_MIN, ("gap_kw",), compiled=engine is engines[0]
         )
-        engine.main.outlooks.adopt(part)
-        engine.main.outlooks.forget(1)
+        engine.horizons.main.outlooks.adopt(part)
+        engine.horizons.main.outlooks.forget(1)
     run_both(engines, readings[500:], 5)
     assert_same_state(engines)
 
