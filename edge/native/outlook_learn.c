@@ -20,6 +20,8 @@
 #define HIGHEST_LOG_WIDTH 5.0
 #define MAX_FILL_MIN 5
 #define MOST_RECENT 10.0
+/* Floats of 64 bytes, which processors load together. */
+#define FLOATS_OF_LINE 16
 
 static const double RECENT_MIN[N_RECENT] = {15.0, 60.0};
 
@@ -165,12 +167,32 @@ void learn_outlook(struct outlook_step *step, int64_t entry)
     store_pending(step, entry);
 }
 
+/* Loads the pending outlooks that the reading of the entry is an outcome of, which are apart from each other in memory. */
+static void prefetch_pending(const struct outlook_step *step, int64_t entry)
+{
+    int64_t row = step->rows[entry], n = step->n_leads * N_KINDS;
+    for (int64_t lead = 0; lead < step->n_leads; lead++) {
+        int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry] - step->leads[lead], step->n_slots);
+        const float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
+        const float *values = step->values + (slot * n + lead * N_KINDS) * N_PENDING;
+        for (int64_t i = 0; i <= 2 * N_INPUTS; i += FLOATS_OF_LINE)
+            __builtin_prefetch(inputs + i);
+        __builtin_prefetch(values);
+        __builtin_prefetch(values + N_PENDING);
+    }
+}
+
 /* Learns from the entries of the batch [0, n) that were not learned from yet; returns 0. */
 EXPORT int64_t gapcast_outlook_learn(struct outlook_step *step, int64_t n)
 {
-    for (int64_t entry = 0; entry < n; entry++)
+    if (n > 0)
+        prefetch_pending(step, 0);
+    for (int64_t entry = 0; entry < n; entry++) {
+        if (entry + 1 < n)
+            prefetch_pending(step, entry + 1);
         if (step->newest_entry[step->rows[entry]] == entry)
             learn_outlook(step, entry);
+    }
     return 0;
 }
 

@@ -53,11 +53,12 @@ def bucket_numbers(period: int) -> list[int]:
     return [int(a[period]) for a in (score_sums._LENGTHS_MIN, score_sums._N_BUCKETS_OF, score_sums._FIRST_BUCKET)]
 
 
-#: Constants of the C files that have no counterpart: how sums are ordered and numbers are written, and what follows
-#: from other constants.
+#: Constants of the C files that have no counterpart: how sums are ordered and numbers are written, what processors
+#: load, and what follows from other constants.
 OF_C_ALONE = {
     "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES", "MOST_MILLIONTHS", "LEAST_PLAIN",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
+    "FLOATS_OF_LINE",
 }  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
