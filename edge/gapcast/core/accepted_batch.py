@@ -108,9 +108,12 @@ def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
 def count_results(statuses: Sequence[ReadingStatus], buffers: Buffers) -> tuple[list[Reading], dict[Result, int]]:
     """Return the held readings that were disproved since the last call, and the number of readings by result."""
     counts: dict[Result, int] = {}
-    for status in set(statuses) - {ReadingStatus.HELD}:  # counted once confirmed or disproved
-        result = _RESULT[status]
-        counts[result] = counts.get(result, 0) + statuses.count(status)
+    if n_ready := statuses.count(ReadingStatus.READY):
+        counts["accepted"] = n_ready
+    if n_ready < len(statuses):  # in most batches all are
+        for status in set(statuses) - {ReadingStatus.READY, ReadingStatus.HELD}:  # counted once confirmed or disproved
+            result = _RESULT[status]
+            counts[result] = counts.get(result, 0) + statuses.count(status)
     disproved, buffers.disproved = buffers.disproved, []
     if disproved:
         counts["rejected"] = counts.get("rejected", 0) + len(disproved)

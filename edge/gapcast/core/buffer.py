@@ -51,6 +51,10 @@ class ReadingStatus(Enum):
     FAILED = "failed"  # raised an error; see AcceptedBatch.failures
 
 
+#: Looked up once: in Python 3.11 a member of an enumeration takes as long as a small call.
+_READY, _FIRST = ReadingStatus.READY, ReadingStatus.FIRST
+
+
 class Buffers:
     """Rolling buffers of ``spec.context`` minutes, one per device, for at most ``max_devices``.
 
@@ -279,7 +283,7 @@ class Buffers:
         stream.observed = (stream.observed << ahead_min | 1) & self._window_bits
         if reading.is_filled or stream.filled:
             stream.filled = (stream.filled << ahead_min | reading.is_filled) & self._window_bits
-        return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
+        return _READY if stream.n_seen >= MIN_OBSERVED else _FIRST
 
     def _record_minute(self, stream: Stream, device: str, minute: int, gap_kw: float) -> None:
         """Add a known minute, kW, to the quarter-hours of the week and to the running window."""
