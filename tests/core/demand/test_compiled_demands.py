@@ -16,6 +16,7 @@ from gapcast.core.demand.compiled_demands import CompiledDemands
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_state import DemandState
 from gapcast.core.demand.engine_part import DemandPart
+from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan
 from gapcast.core.demand.reference_demands import ReferenceDemands
 from gapcast.core.demand.remaining import RemainingPower
@@ -63,7 +64,7 @@ def pair(**options: Any) -> tuple[Engine, Engine]:
 
 def use_numpy(engine: Engine) -> None:
     part = part_of(engine)
-    part.arithmetic = ReferenceDemands(part.stored, part.highest_kw)
+    part.arithmetic = ReferenceDemands(part.stored, part.fuse, part.highest_kw)
 
 
 def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
@@ -213,4 +214,4 @@ def test_compiled_demands_without_a_function_are_numpy(name: str, monkeypatch: p
 )
 def test_compiled_demands_of_a_larger_outlook_are_numpy(leads_min: Any, levels: list[float]) -> None:
     state = DemandState(RemainingPower(tuple(leads_min), levels))
-    assert CompiledDemands.of(state, 100.0) is None
+    assert CompiledDemands.of(state, FuseRisk(tuple(leads_min)), 100.0) is None
