@@ -105,7 +105,7 @@ struct situation {
     double powers[N_POWERS];
 };
 
-double scaled_of(const struct demand_step *step, double kw);
+double scaled_of(double kw);
 double unscaled_of(const struct demand_step *step, double z);
 void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest);
 double planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest);
