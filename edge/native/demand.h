@@ -32,25 +32,27 @@
 /* Numbers of a demand, and of one of its windows. */
 #define N_DEMAND 32
 #define N_WINDOW 13
-#define N_ENTRY 15
+#define N_ENTRY 16
 #define N_CLOSED 4
 
-enum { ROW, MINUTE, LAST_KW, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK };
+enum { ROW, MINUTE, LAST_KW, FUSE_Z, SUM, N_KNOWN, START, END, NEXT_END, LIMIT, SOURCE, NEXT_LIMIT, NEXT_SOURCE, PEAK, FUSE, RISK };
+enum { POINT_MEAN, POINT_LOWER, POINT_MEDIAN, POINT_UPPER, N_POINT };
 enum { CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW };
 enum { OBSERVED, ISSUED, FIRST_WINDOW };
 enum { STARTS, ENDS, ELAPSED, KNOWN, SO_FAR, EXPECTED, LOWER_KW, MEDIAN_KW, UPPER_KW, LIMITS, SOURCES, P_EXCEED, HEADROOM };
 
 struct demand_step {
     /* sizes, places and the number of sums of a device's scores */
-    int64_t context, n_leads, n_levels, median, n_spans, level_of_learning, n_sums;
+    int64_t context, n_leads, n_levels, median, n_spans, level_of_learning, n_sums, n_minutes_ahead;
     /* options, and numbers that follow from constants: of the tails of the model's curve, the largest power and 1 kW on
-       the scale of powers */
-    double highest_kw, first_tail, last_tail, most_z, one_kw_z;
+       the scale of powers, and the upper bound of a normal distribution */
+    double highest_kw, first_tail, last_tail, most_z, one_kw_z, z_bound;
     /* tables: steps of the model's quantiles [Q], log-odds of its curve's points [Q + 2], what they weigh in the nodes
        [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine of each minute of
-       the day [1440, 2], log-odds of the nodes [19], of the levels of a table [17], the prior [23], bounds and lengths of
-       the spans [3, n_spans] */
+       the day [1440, 2], log-odds of the nodes [19], of the levels of a table [17], the prior [23], shares of the lead
+       times in the minutes ahead [n_minutes_ahead, K], bounds and lengths of the spans [3, n_spans] */
     const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *log_odds, *prior;
+    const double *minute_weights;
     const int64_t *spans;
     /* state: coefficients [R, 3, 23], information [R, 3, 276], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
        due_kw [R, 3, 4], due_features [R, 3, 4, 23], newest means [R, K, Q], [R, K] and [R, 1], the newest demand [R, 32],
@@ -65,11 +67,11 @@ struct demand_step {
     double *sums;
     /* newest_entry [R]: the entry of the batch that a device has not learned from yet, or -1 */
     int32_t *newest_entry;
-    /* batch: entries [N, 15], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
-       [N, K], the lowest power [N], the outlook's means [N, K] */
+    /* batch: entries [N, 16], windows of readings [N, context], the model's quantiles [N, K, Q], means of planned loads
+       [N, K], the lowest power [N], the outlook's means [N, K] and single minutes [N, K, 4] */
     double *entries;
     float *windows;
-    double *quantiles_kw, *added_kw, *floor_kw, *mean_kw;
+    double *quantiles_kw, *added_kw, *floor_kw, *mean_kw, *point_kw;
     /* windows that are over, of the batch's devices, [n_closed, 4] */
     double *closed;
     int64_t n_closed;
@@ -103,7 +105,7 @@ struct situation {
     double powers[N_POWERS];
 };
 
-double scaled_of(const struct demand_step *step, double kw);
+double scaled_of(double kw);
 double unscaled_of(const struct demand_step *step, double z);
 void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest);
 double planned_kw_of(const struct demand_step *step, int64_t entry, const struct rest *rest);
@@ -123,6 +125,7 @@ int64_t part_of(int64_t window_min, int64_t ahead_to);
 int64_t window_min_of(const struct demand_step *step, int64_t entry);
 int64_t left_min_of(const struct demand_step *step, int64_t entry);
 double allowed_kw_of(const struct demand_step *step, int64_t entry);
+void limit_by_fuse(const struct demand_step *step, int64_t entry);
 void learn_demand(const struct demand_step *step, int64_t entry);
 int64_t record_demand(const struct demand_step *step, int64_t entry, int64_t closed_at);
 

@@ -34,13 +34,13 @@ struct situation situation_of(const struct demand_step *step, int64_t entry, dou
     for (int64_t i = 0; i < n_spans; i++) {
         const double mean_kw = (back_kw[from[i]] - back_kw[to[i]]) / (double)lengths[i];
         if (i < N_SINGLE_SPANS)
-            found.powers[2 + i] = scaled_of(step, mean_kw);
+            found.powers[2 + i] = scaled_of(mean_kw);
         else
             highest_kw = larger(highest_kw, mean_kw);
     }
-    found.powers[0] = scaled_of(step, (double)window[context - 1]);
-    found.powers[1] = scaled_of(step, (double)window[context - smaller_int(BEFORE_LAST_MIN, context)]);
-    found.powers[N_POWERS - 2] = scaled_of(step, highest_kw);
+    found.powers[0] = scaled_of((double)window[context - 1]);
+    found.powers[1] = scaled_of((double)window[context - smaller_int(BEFORE_LAST_MIN, context)]);
+    found.powers[N_POWERS - 2] = scaled_of(highest_kw);
     found.powers[N_POWERS - 1] = median_z;
     const int64_t minute = floor_modulo(minute_of(step, entry), MINUTES_OF_DAY);
     found.time[0] = step->on_circle[2 * minute];

@@ -1,7 +1,6 @@
 /* What a device learns from a reading: RemainingPower.learn of remaining.py. */
 
 #include <math.h>
-#include <string.h>
 
 #include "demand.h"
 
@@ -47,7 +46,7 @@ static void store_limits(const struct demand_step *step, int64_t entry, int64_t 
     const struct situation situation = situation_of(step, entry, rest.points[step->median]);
     const double planned_kw = planned_kw_of(step, entry, &rest);
     for (int64_t m = 0; m < N_LIMITS; m++)
-        z[m] = scaled_of(step, allowed_kw + (LIMIT_FACTORS[m] - 1.0) * step_kw - planned_kw);
+        z[m] = scaled_of(allowed_kw + (LIMIT_FACTORS[m] - 1.0) * step_kw - planned_kw);
     calibrated_quantiles(step, rest.points, &situation, step->coefficients + at * N_FEATURES,
                          step->log_odds + step->level_of_learning, 1, z + N_LIMITS);
     for (int64_t m = 0; m < N_DUE; m++) {

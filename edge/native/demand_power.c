@@ -9,9 +9,8 @@
 #define MOST_KW 1e4
 #define MIN_FALL 1e-6
 
-double scaled_of(const struct demand_step *step, double kw)
+double scaled_of(double kw)
 {
-    (void)step;
     return asinh(fmax(fmin(kw, MOST_KW), -MOST_KW) / BEND_KW);
 }
 
@@ -39,7 +38,7 @@ static void find_points(const struct demand_step *step, int64_t entry, struct re
         double kw = 0.0;
         for (int64_t k = 0; k < step->n_leads; k++)
             kw += rest->shares[k] * quantiles_kw[k * n + q];
-        highest = larger(highest, scaled_of(step, kw));
+        highest = larger(highest, scaled_of(kw));
         points[1 + q] = highest + step->steps[q];
     }
     points[0] = larger(points[1] - step->first_tail * (points[2] - points[1]), -2 * step->most_z);

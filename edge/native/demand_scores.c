@@ -1,7 +1,6 @@
 /* The live scores: what waits of a demand until its window is over, and the sums of outcomes: live_scores.py, scores.py. */
 
 #include <math.h>
-#include <string.h>
 
 #include "demand.h"
 

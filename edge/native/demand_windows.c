@@ -201,6 +201,7 @@ static void make_demand(const struct demand_step *step, int64_t entry)
     others[1] = state[PEAK];
     others[2] = state[FUSE];
     others[3] = NAN;
+    limit_by_fuse(step, entry);
     memcpy(step->newest + row_of(step, entry) * N_DEMAND, demand, sizeof(double) * N_DEMAND);
     store_means(step, entry);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from gapcast.core.demand import (
     demand,
@@ -10,6 +11,8 @@ from gapcast.core.demand import (
     distribution,
     exceedance_features,
     exceedance_model,
+    exceedances,
+    fuse,
     max_power,
     mean_shares,
     model_quantiles,
@@ -63,6 +66,15 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_power.c", "BEND_KW"): power_scale._BEND_KW,
     ("demand_power.c", "MOST_KW"): power_scale._MOST_KW,
     ("demand_power.c", "MIN_FALL"): remaining._MIN_FALL,
+    ("demand_fuse.c", "EXTREMAL_INDEX"): exceedances.EXTREMAL_INDEX,
+    ("demand_fuse.c", "BEYOND"): fuse._BEYOND,
+    ("demand_fuse.c", "DECAY"): fuse._DECAY,
+    ("demand_fuse.c", "MIN_WIDTH_KW"): fuse._MIN_WIDTH_KW,
+    ("demand_fuse.c", "TAIL_P"): fuse._TAIL_P,
+    ("demand_fuse.c", "FARTHEST_Z"): fuse._FARTHEST_Z,
+    ("demand_fuse.c", "N_TAIL"): len(fuse._TAIL),
+    ("demand_fuse.c", "TAIL"): list(fuse._TAIL),
+    ("demand_fuse.c", "PI"): math.pi,
     ("demand_learn.c", "MAX_FILL_MIN"): MAX_FILL_MIN,
     ("demand_learn.c", "N_LIMITS"): len(remaining._LIMITS),
     ("demand_learn.c", "LIMIT_FACTORS"): remaining._LIMITS.tolist(),
@@ -114,7 +126,8 @@ _WINDOW = {
 }  # fmt: skip
 _STATE = ", ".join(_ENUM_OF.get(name, name.upper()) for name in WindowState._fields)
 ENUMS = [
-    f"ROW, MINUTE, LAST_KW, {_STATE}",
+    f"ROW, MINUTE, LAST_KW, FUSE_Z, {_STATE}",
+    "POINT_MEAN, POINT_LOWER, POINT_MEDIAN, POINT_UPPER, N_POINT",
     "CLOSED_ROW, CLOSED_START, CLOSED_END, CLOSED_KW",
     "OBSERVED, ISSUED, FIRST_WINDOW",
     ", ".join(_WINDOW[name] for name in window_demands.WINDOW_COLUMNS),

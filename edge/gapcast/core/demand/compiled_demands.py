@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,11 @@ from gapcast.core.demand.demand_struct import (
 from gapcast.core.demand.distribution import LOG_ODDS
 from gapcast.core.demand.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.exceedance_model import PRIOR
+from gapcast.core.demand.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.model_quantiles import NODES
 from gapcast.core.demand.power_scale import MOST
 from gapcast.core.demand.remaining import AT_LEVEL
-from gapcast.core.demand.running_windows import ClosedWindow
+from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.demand.window_demands import F64
 
 _Arrays = Mapping[str, NDArray[Any]]
@@ -49,16 +51,19 @@ _ENTRY = struct.Struct(f"={N_ENTRY}d")
 class CompiledDemands:
     """Makes demands from a state, stores the newest ones there, and learns."""
 
-    def __init__(self, functions: tuple[Function, Function], state: DemandState, highest_kw: float) -> None:
+    def __init__(
+        self, functions: tuple[Function, Function], state: DemandState, fuse: FuseRisk, highest_kw: float
+    ) -> None:
         """Work on ``state`` with the ``functions`` that make demands and learn; see :meth:`of`."""
         self._make, self._learn = functions
-        self._state = state
-        self._step = step = DemandStruct(highest_kw=highest_kw, most_z=MOST, one_kw_z=ONE_KW)
+        self._state, self._fuse = state, fuse
+        self._step = step = DemandStruct(highest_kw=highest_kw, most_z=MOST, one_kw_z=ONE_KW, z_bound=Z_BOUND)
         self._address = ctypes.addressof(step)
         n_leads, n_levels = state.power.state.initial("quantiles_kw").shape
         step.n_leads, step.n_levels, step.n_sums = n_leads, n_levels, scores.N_SUMS
         step.median, step.level_of_learning = state.power.median, AT_LEVEL.start
         step.first_tail, step.last_tail = state.power.model.first_tail, state.power.model.last_tail
+        step.n_minutes_ahead = len(fuse.weights)
         self._tables: _Arrays = {}
         #: The arrays of the state that the library has the addresses of.
         self._bound: list[_Arrays] = [{}, {}, {}]
@@ -69,8 +74,8 @@ class CompiledDemands:
         self._is_pending = False
 
     @classmethod
-    def of(cls, state: DemandState, highest_kw: float) -> CompiledDemands | None:
-        """Return the arithmetic on ``state``, or None if numpy is to be used.
+    def of(cls, state: DemandState, fuse: FuseRisk, highest_kw: float) -> CompiledDemands | None:
+        """Return the arithmetic on ``state`` with ``fuse``, or None if numpy is to be used.
 
         ``highest_kw`` is the highest power of a reading.
         """
@@ -78,25 +83,27 @@ class CompiledDemands:
         n_leads, n_levels = state.power.state.initial("quantiles_kw").shape
         if make is None or learn is None or n_leads > MAX_LEADS or n_levels > MAX_QUANTILES:
             return None
-        return cls((make, learn), state, highest_kw)
+        return cls((make, learn), state, fuse, highest_kw)
 
     def make(self, batch: DemandBatch) -> F64:
-        """Return the demands of ``batch`` ``[N, 32]``, without the probabilities of fuses."""
+        """Return the demands of ``batch`` ``[N, 32]``."""
         self.learn()
-        rows, minutes, last_kw, states, of, means, mean_kw, issued_at_ms = batch
+        rows, minutes, last_kw, states, of, means, mean_kw, point_kw, issued_at_ms = batch
         n, step, live = len(rows), self._step, self._state.live
         if n != self._n or of.shape[1] != self._context:
             self._resize(n, of.shape[1])
         self._bind(max(rows) + 1)
         at, pack, entries = 0, _ENTRY.pack_into, self._entries
         for row, minute, kw, state in zip(rows, minutes, last_kw, states, strict=True):
-            pack(entries, at, row + 1, minute, kw, *state)
+            z = 0.0 if isnan(state.fuse_kw) else self._z_of(minute, state)
+            pack(entries, at, row + 1, minute, kw, z, *state)
             at += _ENTRY.size
         self._windows[...] = of
         self._quantiles_kw[...] = means.quantiles_kw
         self._added_kw[...] = means.added_kw
         self._floor_kw[...] = means.floor_kw
         self._mean_kw[...] = mean_kw
+        self._point_kw[...] = point_kw
         closed = live.closed_of(rows)
         if closed or step.n_closed:
             self._write_closed(closed)
@@ -114,6 +121,10 @@ class CompiledDemands:
             self._is_pending = False
             self._bind(0)
             self._learn(self._address, self._n)
+
+    def _z_of(self, minute: int, state: WindowState) -> float:
+        left_min = state.end_minute - (minute + 1)
+        return z_of(state.risk, min(left_min, len(self._fuse.weights)))
 
     # --- arguments --------------------------------------------------------------------------------
 
@@ -136,11 +147,11 @@ class CompiledDemands:
             self._entries = self._arrays["entries"].data.cast("B")
             self._capacity = n
         self._n = n
-        windows, quantiles_kw, added_kw, floor_kw, mean_kw, demands = (
+        windows, quantiles_kw, added_kw, floor_kw, mean_kw, point_kw, demands = (
             self._arrays[name][:n] for name in BATCH if name != "entries"
         )
         self._windows, self._quantiles_kw, self._added_kw = windows, quantiles_kw, added_kw
-        self._floor_kw, self._mean_kw, self._demands = floor_kw, mean_kw, demands
+        self._floor_kw, self._mean_kw, self._point_kw, self._demands = floor_kw, mean_kw, point_kw, demands
 
     def _tables_of(self, context: int) -> _Arrays:
         power, spans = self._state.power, spans_of(context)
@@ -155,6 +166,7 @@ class CompiledDemands:
             NODES,
             LOG_ODDS,
             PRIOR,
+            self._fuse.weights,
             np.stack((starts, ends, spans.lengths)),
         )
         return {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import json
-import threading
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from gapcast.compiled.functions import load_function, set_pointers
+from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.core.demand.demand import N_COLUMNS, Demands
 from gapcast.core.demand.demand_texts import DemandTexts
 from gapcast.core.grid import instant_label
@@ -29,8 +28,8 @@ class _TextsStruct(ctypes.Structure):
     )  # fmt: skip
 
 
-class _Buffers(threading.local):
-    """Arrays of a thread at addresses that only change when a batch is larger than all before."""
+class _Buffers:
+    """Arrays at addresses that only change when a batch is larger than all before. One batch at a time uses them."""
 
     def __init__(self) -> None:
         self.struct = _TextsStruct()
@@ -46,17 +45,28 @@ class _Buffers(threading.local):
             set_pointers(self.struct, demands=self.demands, numbers=self.numbers, text=self.text)
 
 
-_buffers = _Buffers()
+#: Buffers that no thread uses now.
+_free: list[_Buffers] = []
 #: Texts of models and their versions.
 _text = lru_cache(maxsize=16)(json.dumps)
 
 
 def compiled_texts(demands: Demands) -> DemandTexts | None:
     """Return the texts of ``demands``; None without a library, or if a number is too large for it."""
-    write, n = _function("gapcast_write_demands"), len(demands.devices)
+    write = _function("gapcast_write_demands")
     if write is None:
         return None
-    model, buffers = demands.model, _buffers
+    try:
+        buffers = _free.pop()
+    except IndexError:
+        buffers = _Buffers()
+    texts = _written(demands, write, buffers)
+    _free.append(buffers)
+    return texts
+
+
+def _written(demands: Demands, write: Function, buffers: _Buffers) -> DemandTexts | None:
+    model, n = demands.model, len(demands.devices)
     of_batch = (
         f',"issued_at":"{instant_label(demands.issued_at_ms)}"'
         f',"model":{_text(model.name)},"model_version":{_text(model.version)},'

@@ -16,7 +16,8 @@ class DemandBatch(NamedTuple):
 
     ``rows`` are those of the buffers, ``minutes`` the newest ones, ``last_kw`` the readings with planned loads, and
     ``states`` the running windows after them. ``windows`` ``[N, context]`` are the readings until then, without planned
-    loads, ``means`` the outlook model's, and ``mean_kw`` ``[N, K]`` the means of the outlooks.
+    loads, and ``means`` the outlook model's. ``mean_kw`` ``[N, K]`` are the outlooks' means, ``point_kw`` ``[N, K, 4]``
+    their single minutes.
     """
 
     rows: Sequence[int]
@@ -26,4 +27,5 @@ class DemandBatch(NamedTuple):
     windows: F32
     means: ModelMeans
     mean_kw: F64
+    point_kw: F64
     issued_at_ms: int

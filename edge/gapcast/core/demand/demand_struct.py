@@ -7,18 +7,19 @@ from typing import Any, Final
 
 from gapcast.core.demand.demand import N_COLUMNS
 from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.outlook.outlook import N_COLUMNS as POINT_COLUMNS
 
 #: Largest numbers of lead times and of the model's quantiles that the library takes.
 MAX_LEADS, MAX_QUANTILES = 64, 32
-#: Numbers of an entry: row, minute, last reading (kW), and its :class:`WindowState`; and of a window that is over: row,
-#: start, end and mean (kW).
-N_ENTRY, N_CLOSED = 3 + len(WindowState._fields), 4
-SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "level_of_learning", "n_sums")
-OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "one_kw_z")
+#: Numbers of an entry: row, minute, last reading (kW), :func:`.fuse.z_of` and :class:`WindowState`; and of a window
+#: that is over: row, start, end and mean (kW).
+N_ENTRY, N_CLOSED = 4 + len(WindowState._fields), 4
+SIZES = ("context", "n_leads", "n_levels", "median", "n_spans", "level_of_learning", "n_sums", "n_minutes_ahead")
+OPTIONS = ("highest_kw", "first_tail", "last_tail", "most_z", "one_kw_z", "z_bound")
 #: Tables and arrays of the state, with the types of their values; the latter by their name in the state's rows.
 TABLES = {
     "steps": "f8", "curve_log_odds": "f8", "to_nodes": "f8", "of_prior": "f8", "energy": "f8", "on_circle": "f8",
-    "node_log_odds": "f8", "log_odds": "f8", "prior": "f8", "spans": "i8",
+    "node_log_odds": "f8", "log_odds": "f8", "prior": "f8", "minute_weights": "f8", "spans": "i8",
 }  # fmt: skip
 POWER = {
     "coefficients": ("coefficients", "f8"), "information": ("information", "f4"),
@@ -36,6 +37,7 @@ BATCH: Final[dict[str, tuple[str, tuple[int | str, ...]]]] = {
     "added_kw": ("f8", ("n_leads",)),
     "floor_kw": ("f8", ()),
     "mean_kw": ("f8", ("n_leads",)),
+    "point_kw": ("f8", ("n_leads", POINT_COLUMNS)),
     "demands": ("f8", (N_COLUMNS,)),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.compiled_demands import CompiledDemands
-from gapcast.core.demand.demand import FUSE, HEADROOM, OBSERVED, P_FUSE, RISK, RUNNING_END, Demand, Demands
+from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
 from gapcast.core.demand.fuse import FuseRisk
@@ -20,7 +19,7 @@ from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
-from gapcast.core.demand.newest_demands import NEWEST, read_newest, stamp_newest
+from gapcast.core.demand.newest_demands import read_newest, stamp_newest
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.outlook_risks import load_risks
 from gapcast.core.demand.reference_demands import ReferenceDemands
@@ -29,8 +28,6 @@ from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
-from gapcast.core.demand.window_demands import F64
-from gapcast.core.learning.device_rows import ALL, RowIndex
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32
@@ -51,11 +48,12 @@ class DemandPart:
         self.windows = RunningWindows(plan, max_devices)
         #: What is stored of the devices.
         self.stored = DemandState(RemainingPower(self._leads_min, model.quantile_levels or ()))
-        self._fuse = FuseRisk(self._leads_min)
+        #: The risk of single minutes.
+        self.fuse = FuseRisk(self._leads_min)
         #: The arithmetic: compiled where the library is, else in numpy.
         self.arithmetic: CompiledDemands | ReferenceDemands = CompiledDemands.of(
-            self.stored, highest_kw
-        ) or ReferenceDemands(self.stored, highest_kw)
+            self.stored, self.fuse, highest_kw
+        ) or ReferenceDemands(self.stored, self.fuse, highest_kw)
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
         self._registers: dict[int, RunningRegister] = {}
 
@@ -74,12 +72,13 @@ class DemandPart:
             return None
         rows, minutes, devices = accepted.rows, accepted.minutes, accepted.devices
         states, means, mean_kw = list(accepted.billing.values()), outlooks.model_means, outlooks.mean_kw[..., MEAN]
-        of_outlooks: RowIndex = ALL
+        point_kw = outlooks.point_kw
         if len(which) < len(rows) or len(outlooks) < len(rows):
             tracked = np.flatnonzero(np.asarray(rows) < self.windows.max_rows)
             at = np.array(which)
             of_outlooks = np.searchsorted(tracked, at)
-            windows, means, mean_kw = windows[at], means.select(of_outlooks), mean_kw[of_outlooks]
+            windows, means = windows[at], means.select(of_outlooks)
+            mean_kw, point_kw = mean_kw[of_outlooks], point_kw[of_outlooks]
             states = [accepted.billing[i] for i in which]
             rows, minutes = [rows[i] for i in which], [minutes[i] for i in which]
             devices = [devices[i] for i in which]
@@ -89,10 +88,8 @@ class DemandPart:
         if accepted.planned:
             parts = map(accepted.planned.get, which)
             last_kw = [kw if part is None else kw + part.subtracted_kw for kw, part in zip(last_kw, parts, strict=True)]
-        batch = DemandBatch(rows, minutes, last_kw, states, windows, means, mean_kw, outlooks.issued_at_ms)
+        batch = DemandBatch(rows, minutes, last_kw, states, windows, means, mean_kw, point_kw, outlooks.issued_at_ms)
         columns = self.arithmetic.make(batch)
-        if any(not math.isnan(state.fuse_kw) for state in states):
-            self._add_fuse(rows, columns, outlooks.point_kw[of_outlooks])
         return Demands(outlooks.model, outlooks.issued_at_ms, devices, columns)
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
@@ -107,17 +104,6 @@ class DemandPart:
         """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
         if self.windows.of(row) is not None:
             self._registers[row] = register
-
-    def _add_fuse(self, rows: Sequence[int], columns: F64, point_kw: F64) -> None:
-        """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
-        fused = np.flatnonzero(np.isfinite(columns[:, FUSE]))
-        made = columns[fused]
-        left_min = (made[:, RUNNING_END] - made[:, OBSERVED]).astype(np.int64) - 1
-        of_fuse = point_kw[fused], left_min, made[:, FUSE]
-        columns[fused, P_FUSE] = self._fuse.p_above(*of_fuse)
-        headroom_kw = self._fuse.headroom_kw(*of_fuse, made[:, RISK])
-        columns[fused, HEADROOM] = np.minimum(made[:, HEADROOM], headroom_kw)
-        self.stored.newest.arrays[NEWEST][np.array(rows) + 1] = columns
 
     def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``; see :func:`~gapcast.core.demand.limit_changes.set_limit`."""
@@ -138,7 +124,7 @@ class DemandPart:
         if one is None:
             return None
         return load_risks(
-            self.power, self._fuse, one, row + 1, demand=demand, outlook=outlook, window=window, request=request
+            self.power, self.fuse, one, row + 1, demand=demand, outlook=outlook, window=window, request=request
         )
 
     def learn(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -21,7 +22,7 @@ from gapcast.core.window import I64
 
 F64 = NDArray[np.float64]
 #: The probability above the upper bound, and how far it is from the median in units of the normal distribution.
-_BEYOND, _Z_BOUND = 0.05, NormalDist().inv_cdf(0.95)
+_BEYOND, Z_BOUND = 0.05, NormalDist().inv_cdf(0.95)
 #: Decay beyond it in these units (a normal one: above 2). With it the log score of "a minute of the next ten is above a
 #: limit" falls from 0.147 to 0.101 in the UCI household (3 to 6 kW), from 0.37 to 0.18 in REFIT house 2 (2.5 to 5 kW).
 _DECAY = 0.45
@@ -39,7 +40,8 @@ class FuseRisk:
         minutes = np.arange(1, leads_min[-1] + 1)
         lines = [np.interp(minutes, leads_min, one) for one in np.eye(len(leads_min))]
         self._minutes: I64 = minutes
-        self._weights: F64 = np.stack(lines, axis=1)
+        #: The shares ``[M, K]`` of the lead times in each of the next minutes.
+        self.weights: F64 = np.stack(lines, axis=1)
 
     def p_above(self, point_kw: F64, left_min: I64, fuse_kw: F64) -> F64:
         """Return the probability that one of the next ``left_min`` minutes is above ``fuse_kw``, all ``[N]``.
@@ -54,13 +56,13 @@ class FuseRisk:
 
         ``point_kw`` ``[N, K, 4]`` are the single minutes at the lead times, ``fuse_kw`` ``[N]`` the limits.
         """
-        kw = self._weights @ point_kw
+        kw = self.weights @ point_kw
         median_kw = kw[:, :, MEDIAN]
         away_kw = fuse_kw[:, np.newaxis] - median_kw
         width_kw = np.where(away_kw > 0, kw[:, :, UPPER] - median_kw, median_kw - kw[:, :, LOWER])
-        z = away_kw * _Z_BOUND / np.maximum(width_kw, _MIN_WIDTH_KW)
-        beyond = _BEYOND * np.exp(-_DECAY * np.maximum(z - _Z_BOUND, 0.0))
-        found: F64 = np.where(z > _Z_BOUND, beyond, _upper_tail(z))
+        z = away_kw * Z_BOUND / np.maximum(width_kw, _MIN_WIDTH_KW)
+        beyond = _BEYOND * np.exp(-_DECAY * np.maximum(z - Z_BOUND, 0.0))
+        found: F64 = np.where(z > Z_BOUND, beyond, _upper_tail(z))
         return found
 
     def headroom_kw(self, point_kw: F64, left_min: I64, fuse_kw: F64, risk: F64) -> F64:
@@ -69,16 +71,19 @@ class FuseRisk:
         With it, :meth:`p_above` is at most ``risk``, because it is if each minute has an equal part of it.
         """
         n_minutes = np.minimum(left_min, self._minutes[-1])
-        part = np.minimum(risk, 1.0 - (1.0 - risk) ** (1.0 / (EXTREMAL_INDEX * n_minutes)))
-        z = [
-            NormalDist().inv_cdf(1.0 - one) if one > _BEYOND else _Z_BOUND + math.log(_BEYOND / one) / _DECAY
-            for one in part.tolist()
-        ]
-        kw = self._weights @ point_kw[:, :, [MEDIAN, UPPER]]
+        z = list(map(z_of, risk.tolist(), n_minutes.tolist()))
+        kw = self.weights @ point_kw[:, :, [MEDIAN, UPPER]]
         up_kw = np.maximum(kw[:, :, 1] - kw[:, :, 0], _MIN_WIDTH_KW)
-        high_kw = kw[:, :, 0] + up_kw * (np.array(z) / _Z_BOUND)[:, np.newaxis]
+        high_kw = kw[:, :, 0] + up_kw * (np.array(z) / Z_BOUND)[:, np.newaxis]
         found: F64 = fuse_kw - np.where(self._minutes <= left_min[:, np.newaxis], high_kw, -np.inf).max(axis=1)
         return found
+
+
+@lru_cache(maxsize=1_024)
+def z_of(risk: float, n_minutes: int) -> float:
+    """Return how far above the median, in units of the normal distribution, a minute is with its part of ``risk``."""
+    part = min(risk, 1.0 - (1.0 - risk) ** (1.0 / (EXTREMAL_INDEX * n_minutes)))
+    return NormalDist().inv_cdf(1.0 - part) if part > _BEYOND else Z_BOUND + math.log(_BEYOND / part) / _DECAY
 
 
 def _upper_tail(z: F64) -> F64:

@@ -5,10 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.demand.demand import FUSE as FUSE_COLUMN
+from gapcast.core.demand.demand import (
+    HEADROOM,
+    MONTH_PEAK,
+    N_COLUMNS,
+    NEXT,
+    OBSERVED,
+    P_FUSE,
+    RISK,
+    RUNNING,
+    RUNNING_END,
+)
 from gapcast.core.demand.demand import ISSUED as ISSUED_COLUMN
-from gapcast.core.demand.demand import MONTH_PEAK, N_COLUMNS, NEXT, OBSERVED, P_FUSE, RISK, RUNNING
 from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
+from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.newest_demands import NEWEST
 from gapcast.core.demand.window_demands import F64
 from gapcast.core.demand.window_forecasts import FUSE, PEAK, columns_of, forecast_windows
@@ -18,13 +29,13 @@ from gapcast.core.demand.window_powers import WindowPowers, remaining_of
 class ReferenceDemands:
     """Makes demands from ``state``, stores the newest ones there, and learns."""
 
-    def __init__(self, state: DemandState, highest_kw: float) -> None:
+    def __init__(self, state: DemandState, fuse: FuseRisk, highest_kw: float) -> None:
         """``highest_kw`` is the highest power of a reading."""
-        self._state, self._highest_kw = state, highest_kw
+        self._state, self._fuse, self._highest_kw = state, fuse, highest_kw
         self._powers = WindowPowers(state.power)
 
     def make(self, batch: DemandBatch) -> F64:
-        """Return the demands of ``batch`` ``[N, 32]``, without the probabilities of fuses."""
+        """Return the demands of ``batch`` ``[N, 32]``."""
         state, power, n = self._state, self._state.power, len(batch.rows)
         rows, observed = np.asarray(batch.rows, dtype=np.int64) + 1, np.asarray(batch.minutes, dtype=np.int64)
         states = np.array(batch.states, dtype=np.float64).reshape(n, -1)
@@ -44,9 +55,20 @@ class ReferenceDemands:
             states[:, FUSE],
         )
         columns[:, P_FUSE] = np.nan
+        self._add_fuse(columns, batch.point_kw)
         state.newest.arrays[NEWEST][rows] = columns
         state.live.record(rows, columns, np.asarray(batch.last_kw))
         return columns
+
+    def _add_fuse(self, columns: F64, point_kw: F64) -> None:
+        """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
+        fused = np.flatnonzero(~np.isnan(columns[:, FUSE_COLUMN]))
+        if fused.size:
+            made = columns[fused]
+            left_min = (made[:, RUNNING_END] - made[:, OBSERVED]).astype(np.int64) - 1
+            of_fuse = point_kw[fused], left_min, made[:, FUSE_COLUMN]
+            columns[fused, P_FUSE] = self._fuse.p_above(*of_fuse)
+            columns[fused, HEADROOM] = np.minimum(made[:, HEADROOM], self._fuse.headroom_kw(*of_fuse, made[:, RISK]))
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
