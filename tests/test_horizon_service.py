@@ -91,6 +91,9 @@ class SentForecasts(Sent):
         super().__init__()
         self.expiry_s: dict[str, int] = {}
 
+    def next_ids(self, _n: int) -> None:
+        """There are none: each message is published by itself."""
+
     def publish(self, topic: bytes, payload: bytes, **options: object) -> int:
         device = topic.decode().split("/")[1]
         self.expiry_s[device] = cast("int", options["expiry_s"])

@@ -72,7 +72,7 @@ def test_impossible_horizon_of_a_device_is_an_error(devices: dict[str, Any], pro
 
 
 def test_device_with_its_own_horizon_has_the_members_of_that_horizon() -> None:
-    chosen, models = loaded(forecast=OWN)
+    chosen, models = loaded(forecast={"experts": ["linear"]} | OWN)
     engine = engine_of(chosen, models)
     ensemble = engine.forecaster_of("heatpump").ensemble
     assert ensemble is not None

@@ -52,8 +52,8 @@ def test_documents_of_a_batch_with_two_horizons_are_those_of_its_forecasts() -> 
     one_by_one = Run(engine_of(5, HORIZONS)).process(readings_of(12), 1)
     assert sorted(run.documents) == sorted(one_by_one.documents)
     forecasts = run.engine.forecast(run.engine.accept(readings_of(1, 12)), 7)
-    assert forecasts.parts is not None
-    assert forecasts.parts.horizons_min() == [one.horizon_min for one in forecasts] == [5, 15, 5, 15]
+    assert [one.horizon_min for one in forecasts] == [5, 15, 5, 15]
+    assert [list(places) for places, _ in forecasts.by_horizon()] == [[0, 2], [1, 3]]
     assert b'"horizon_min":15' in run.documents[1]
     assert b'"horizon_min":5,' in run.documents[0]
 

@@ -101,11 +101,6 @@ class HorizonParts:
     parts: tuple[tuple[tuple[int, ...], Forecasts], ...]
     order: tuple[tuple[int, int], ...]
 
-    def horizons_min(self) -> list[int]:
-        """Return the horizon of each forecast of the batch, minutes."""
-        of_parts = [forecasts.model.lead_times_min[-1] for _, forecasts in self.parts]
-        return [of_parts[part] for part, _ in self.order]
-
 
 @dataclass(slots=True)
 class Forecasts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.json_rows import Packets
@@ -48,11 +48,12 @@ class ForecastPublisher:
         """
         if not len(forecasts):
             return []
-        ids = None if self._forwarded or forecasts.parts is not None else self._session.next_ids(len(forecasts))
+        if forecasts.parts is not None:
+            return self._publish_horizons(forecasts.parts)
+        ids = None if self._forwarded else self._session.next_ids(len(forecasts))
         if ids is not None and self._publish_at_once(forecasts, ids):
             return ids or [0] * len(forecasts)
         horizon_min = forecasts.model.lead_times_min[-1]
-        horizons_min = None if forecasts.parts is None else iter(forecasts.parts.horizons_min())
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
         forecast_ids, forwarded = [], self._forwarded
@@ -61,11 +62,14 @@ class ForecastPublisher:
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             extra = forwarded.get((device, minute), b"") if forwarded else b""
-            if horizons_min is not None:
-                horizon_min = next(horizons_min)
             expiry_s = expiry_of(minute, horizon_min, now_min)
             forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s, extra=extra))
         return forecast_ids
+
+    def _publish_horizons(self, parts: HorizonParts) -> list[int]:
+        """Send the forecasts of each horizon; return the ids of the messages in the order of the batch."""
+        ids = [self.publish(forecasts) for _, forecasts in parts.parts]
+        return [ids[part][i] for part, i in parts.order]
 
     def _publish_at_once(self, forecasts: Forecasts, ids: Sequence[int]) -> bool:
         """Send all ``forecasts`` in one piece, as the messages ``ids`` (none: QoS 0); return whether they were sent."""
