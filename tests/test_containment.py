@@ -235,6 +235,31 @@ def test_attempt_returns_what_the_step_recalls() -> None:
     assert Containment(Statistics()).attempt("stream", max, 1, 2) == 2
 
 
+def test_run_steps_continue_after_one_that_raises(logs: list[Any]) -> None:
+    taken: list[str] = []
+
+    def fails(_: list[str]) -> None:
+        raise Panic
+
+    containment = Containment(Statistics())
+    containment.run_steps((("stream", fails), ("http", lambda all_taken: all_taken.append("a"))), taken)
+    assert taken == ["a"]
+    assert containment.statistics.internal_errors == {"stream": 1}
+    assert logs[0]["what"].endswith("fails")
+
+
+def test_run_steps_let_what_is_to_end_the_process_pass() -> None:
+    def ends(_: list[str]) -> None:
+        raise SystemExit
+
+    taken: list[str] = []
+    with pytest.raises(SystemExit):
+        Containment(Statistics()).run_steps(
+            (("stream", ends), ("stream", lambda all_taken: all_taken.append("a"))), taken
+        )
+    assert not taken
+
+
 def test_record_internal_error_survives_an_error_that_cannot_be_shown() -> None:
     class NamelessError(Exception):
         def __str__(self) -> str:

@@ -58,20 +58,21 @@ class JournalReplay:
         engine, waiting = self._engine, self._waiting
         self._waiting, self._n_waiting = [], 0
         accepted = [engine.accept(readings) for readings, _ in waiting]
-        issued = [(one, issued_at_ms) for one, (_, issued_at_ms) in zip(accepted, waiting, strict=True)]
-        if not issued:
+        if not accepted:
             return
+        joined = _joined(accepted)
         try:
-            _forecast(engine, _joined(accepted), 0)
+            _forecast(engine, joined, 0)
         except ModelError:
-            for one, issued_at_ms in issued:
+            for one, (_, issued_at_ms) in zip(accepted, waiting, strict=True):
                 with suppress(ModelError):
                     _forecast(engine, one, issued_at_ms)
                 engine.learn()
             return
         engine.learn()
-        for one, issued_at_ms in issued:
-            engine.stamp(one.rows, [issued_at_ms] * len(one.rows))
+        issued = zip(accepted, waiting, strict=True)
+        times = [issued_at_ms for one, (_, issued_at_ms) in issued for _ in one.rows]
+        engine.stamp(joined.rows, times)  # of a row that comes several times, the last one stays
 
     def forget(self, device: str) -> None:
         """Forget a device, as was done after the batches so far."""
@@ -128,14 +129,18 @@ def _forecast(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> Non
 def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
     """Return the windows of all ``parts``, in order."""
     windows = np.concatenate([part.windows for part in parts])
-    names = ("devices", "rows", "minutes", "n_observed")
-    devices, rows, minutes, n_observed = ([one for part in parts for one in getattr(part, name)] for name in names)
+    devices = [device for part in parts for device in part.devices]
+    rows = [row for part in parts for row in part.rows]
+    minutes = [minute for part in parts for minute in part.minutes]
+    n_observed = [n for part in parts for n in part.n_observed]
     firsts = accumulate((len(part.devices) for part in parts), initial=0)
     filled: list[int] = []
     planned: dict[int, PlannedPart] = {}
     billing: dict[int, WindowState] = {}
     closed: list[ClosedWindow] = []
     for first, part in zip(firsts, parts, strict=False):
+        if not (part.filled or part.planned or part.billing or part.closed):
+            continue
         filled += [first + i for i in part.filled]
         planned |= {first + i: of_window for i, of_window in part.planned.items()}
         billing |= {first + i: state for i, state in part.billing.items()}
