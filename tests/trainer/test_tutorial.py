@@ -10,15 +10,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import CliRunner
 
 from gapcast_trainer.cli import main
 from tests.support.brokers import MosquittoBroker
+from tests.support.commands import run_command
 from tests.support.optional_tools import ROOT
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import GUARD_S, wait_until
@@ -86,11 +86,7 @@ class Home:
         return done.stdout
 
     def _run_trainer(self, arguments: list[str]) -> str:
-        unset = dict.fromkeys(os.environ.keys() - self.environment.keys())
-        with chdir(self.folder):
-            done = CliRunner().invoke(
-                main, arguments, prog_name="gapcast-trainer", env=unset | self.environment, catch_exceptions=False
-            )
+        done = run_command(("gapcast-trainer", main), arguments, self.folder, self.environment)
         assert done.exit_code == 0, f"{arguments}\n{done.output}"
         return done.output
 
