@@ -20,6 +20,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.statistics import Statistics
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
+from tests.support.clocks import HandClock
 
 TELE = Subscriptions("broker:1883", ("tele/+/SENSOR",), ("tasmota",), "mosquitto_sub …")
 #: 2026-01-01T11:17:00Z
@@ -114,17 +115,9 @@ def test_described_subscriptions_have_the_configured_address_and_topics() -> Non
 # --- the log ------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def logged(*steps: tuple[float, IntakeStatus]) -> list[dict[str, object]]:
     """Return what is logged if the intake has these statuses at these times."""
-    clock = Clock()
+    clock = HandClock(0.0)
     current = [status()]
     intake_log = IntakeLog(lambda: current[0], UTC, clock)
     with structlog.testing.capture_logs() as entries:
@@ -166,7 +159,7 @@ def test_intake_log_of_a_restored_service_has_its_topics_only() -> None:
 
 
 def test_intake_log_looks_at_most_once_a_second() -> None:
-    clock, calls = Clock(), []
+    clock, calls = HandClock(0.0), []
 
     def counted() -> IntakeStatus:
         calls.append(clock.now_s)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import CliRunner
 
 from gapcast.cli import main
+from tests.support.commands import run_command
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port, is_open
 from tests.support.waiting import GUARD_S, wait_until
@@ -142,21 +142,15 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
 
 
 @pytest.fixture
-def invoke(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, restored_logs: None) -> Invoke:
+def invoke(tmp_path: Path, environment: dict[str, str], restored_logs: None) -> Invoke:
     """Run ``gapcast`` in this process, as ``start`` does in one of its own."""
     folders = (tmp_path / f"invoked-{n}" for n in count())
 
     def command(*arguments: object, **variables: object) -> Finished:
         folder = next(folders)
         folder.mkdir()
-        unset = dict.fromkeys(os.environ.keys() - environment.keys())
         extra = {name: str(value) for name, value in variables.items()}
-        with monkeypatch.context() as patched:
-            patched.chdir(folder)
-            result = CliRunner().invoke(
-                main, [str(argument) for argument in arguments], prog_name="gapcast",
-                env=unset | environment | extra, catch_exceptions=False,
-            )  # fmt: skip
+        result = run_command(("gapcast", main), arguments, folder, environment | extra)
         return Finished(result.stdout, result.stderr, result.exit_code)
 
     return command

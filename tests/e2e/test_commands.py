@@ -291,14 +291,17 @@ def test_replay_without_a_broker(invoke: Invoke, settings_of: SettingsOf) -> Non
 
 
 def test_demo_shows_forecasts_outcomes_and_a_summary(start: Start) -> None:
-    command = start("demo", "--speed", 600, "--duration", 5, "--mqtt-port", free_port(), "--http-port", free_port())
+    """Interrupted once it has shown outcomes; the next but one ends by its duration."""
+    command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port())
+    command.wait_said_times("forecast for now", 2)
+    command.signal(signal.SIGINT)
     assert command.wait() == 0
     summary = SUMMARY.search(command.out)
     assert summary, command.out
     n_readings, n_forecasts, n_scored = (int(summary[name]) for name in ("readings", "forecasts", "scored"))
     lines = [line for line in command.out[: summary.start()].splitlines() if line.startswith("2010-")]
     assert all(FORECAST.fullmatch(line) for line in lines)
-    assert 7 <= n_readings <= 55, "ten a second for five seconds, of which a busy machine may miss some"
+    assert n_readings >= 7
     assert n_forecasts == len(lines) == n_readings - 1
     with_outcome = [line for line in lines if "forecast for now" in line]
     assert len(with_outcome) == n_scored >= n_forecasts - 5

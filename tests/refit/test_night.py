@@ -23,6 +23,7 @@ from gapcast.refit.schedule import LEAST_READINGS
 from gapcast.refit.worker import refit_confined
 from tests.refit.cycling import cycling_kw
 from tests.support.brokers import MosquittoBroker
+from tests.support.clocks import HandClock
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.houses import FIRST
 from tests.support.peers import peer_of
@@ -30,16 +31,6 @@ from tests.support.waiting import wait_until
 
 N_READINGS = LEAST_READINGS + 120
 NOON_S = 1_289_390_400.0  # 2010-11-10T12:00Z
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = NOON_S
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
@@ -70,7 +61,7 @@ def test_night_refits_and_restart_keeps_the_trees(
     form = FileFormat(Layout("ts", "kw", unit="kW", zone=UTC))
     import_past(settings, {}, PastFiles((tmp_path / "past.csv",), form, UTC), Target("home"), lambda _: None)
 
-    clock = Clock()
+    clock = HandClock(NOON_S)
     peer = stack.enter_context(peer_of(mosquitto.host, mosquitto.port))
     peer.subscribe("gap/home/forecast")
 

@@ -15,8 +15,12 @@ from typing import Any
 
 import pytest
 
+from gapcast.check import readings
+from gapcast.cli import main
 from gapcast.config.loader import load
+from gapcast.setup import message_listener
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
+from tests.support.commands import run_command
 from tests.support.peers import peer_of
 from tests.support.terminal import Terminal, in_terminal
 from tests.support.waiting import GUARD_S
@@ -28,14 +32,6 @@ Messages = Sequence[tuple[str, str]]
 Setup = Callable[..., AbstractContextManager[Terminal]]
 Script = Callable[..., subprocess.CompletedProcess[str]]
 PASSWORD = "broker-word-4711"
-#: ``gapcast`` that listens until it has so many messages, however long a busy machine takes to deliver them.
-LISTENS_UNTIL = """
-from gapcast.check import readings
-from gapcast.setup import message_listener
-readings._MAX_MESSAGES = message_listener._MAX_MESSAGES = {}
-from gapcast.cli import main
-main(prog_name="gapcast")
-"""
 TEMPERATURE = ("zigbee2mqtt/attic", '{"temperature": 21.5, "linkquality": 80, "battery": 97}')
 
 
@@ -71,15 +67,18 @@ def setup(folder: Path, environment: dict[str, str]) -> Setup:
 
 
 @pytest.fixture
-def script(folder: Path, environment: dict[str, str]) -> Script:
-    """Run ``gapcast`` as a script does, with no terminal; with ``enough``, it listens until it has so many messages."""
+def script(folder: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, restored_logs: None) -> Script:
+    """Run ``gapcast`` as a script does, with no terminal.
+
+    With ``enough``, it listens until it has so many messages, however long a busy machine takes to deliver them.
+    """
 
     def run(*arguments: object, enough: int = 0) -> subprocess.CompletedProcess[str]:
-        program = ["-c", LISTENS_UNTIL.format(enough)] if enough else ["-m", "gapcast"]
-        command = [sys.executable, *program, *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+        with monkeypatch.context() as patched:
+            for module in (readings, message_listener) if enough else ():
+                patched.setattr(module, "_MAX_MESSAGES", enough)
+            done = run_command(("gapcast", main), arguments, folder, environment)
+        return subprocess.CompletedProcess([*map(str, arguments)], done.exit_code, done.stdout, done.stderr)
 
     return run
 

@@ -1,13 +1,16 @@
-"""Clocks that a test moves, in place of a module's ``time``."""
+"""A clock that a test moves."""
 
 from __future__ import annotations
 
 
 class HandClock:
-    """Replaces ``time`` in a module that reads :func:`time.monotonic`; stands still until the test moves it."""
+    """Stands still until the test moves it: for code that is given a clock, or in place of a module's ``time``."""
 
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
+    def __init__(self, now_s: float = 1_000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
 
     def monotonic(self) -> float:
         return self.now_s

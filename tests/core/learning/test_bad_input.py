@@ -81,7 +81,6 @@ def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float,
     )
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("event", EVENTS)
 def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     """MAE within 2 % of the run without it, MSE within 10 %, nine in ten within the bounds.

@@ -117,7 +117,6 @@ def test_interval_bounds_are_in_order_for_any_stream(
         assert 0 < forecast.upper_kw - forecast.lower_kw < np.inf
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("calibrates", [True, False])
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""

@@ -61,7 +61,6 @@ def test_ensemble_any_batching_gives_the_same_result(
     assert in_some.state() == one_by_one.state()
 
 
-@pytest.mark.long
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.integers(0, 3))
 def test_ensemble_untracked_devices_in_a_batch_change_nothing(
