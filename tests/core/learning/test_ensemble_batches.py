@@ -79,6 +79,17 @@ def test_ensemble_untracked_devices_in_a_batch_change_nothing(
     assert (rows < n_tracked).all()
 
 
+def test_ensemble_batch_may_mix_tracked_and_untracked_devices(compiled: bool) -> None:
+    entries = [(who, 1, 1.0 + who + i % 3) for i in range(40) for who in (0, 1)]
+    alone, mixed = (
+        Run(ensemble_engine(max_devices=1, compiled=compiled)).process(readings_of(entries), at_a_time=at_a_time)
+        for at_a_time in (1, 2)
+    )
+    assert forecasts_by_device(mixed) == forecasts_by_device(alone)
+    assert mixed.state() == alone.state()
+    assert {int(row) for outcomes in mixed.outcomes for row in outcomes.rows} == {0}
+
+
 @settings(max_examples=30)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int, float]], chance: Random) -> None:
