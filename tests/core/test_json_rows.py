@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gapcast.compiled.functions import load_function
 from gapcast.core.forecast import DECIMALS, Forecasts, Shares
-from gapcast.core.forecast_json import ForecastEncoder
+from gapcast.core.forecast_json import _N_FORMS, ForecastEncoder
 from gapcast.core.json_documents import JsonDocuments
 from gapcast.core.json_rows import MAX_TEXTS, JsonForm, JsonRows, Packets, SlotKind
 from gapcast.core.predictor import PublishedModel
@@ -229,3 +229,17 @@ def test_encoder_leaves_forecasts_with_plans_to_python() -> None:
 
 def test_encoder_writes_nothing_for_no_forecasts() -> None:
     assert list(ForecastEncoder().encode(Forecasts(MODEL, 0, [], [], [], []))) == []
+
+
+def test_encoder_holds_the_layouts_of_some_forms() -> None:
+    """Forms of several horizons alternate."""
+    forecasts = [
+        Forecasts(replace(MODEL, version=str(i)), 946_684_800_000, ["a"], [1], [3], [1.5]) for i in range(2 * _N_FORMS)
+    ]
+    encoder, layouts = ForecastEncoder(), []
+    for one in (*forecasts, forecasts[-2], forecasts[0], forecasts[-2]):
+        assert list(encoder.encode(one)) == by_python(one)
+        layouts.append(encoder._layout)
+    assert len(encoder._of_forms) == _N_FORMS
+    assert layouts[-1] is layouts[-3] is layouts[2 * _N_FORMS - 2]
+    assert layouts[-2] is not layouts[0]
