@@ -80,10 +80,6 @@ struct demand_step {
     double *demands;
 };
 
-/* As numpy's maximum and minimum: not a number, if one of the two is not. */
-static inline double larger(double a, double b) { return (a >= b || a != a) ? a : b; }
-static inline double smaller(double a, double b) { return (a <= b || a != a) ? a : b; }
-static inline double between(double a, double low, double high) { return smaller(larger(a, low), high); }
 static inline int64_t smaller_int(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t between_int(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
 

@@ -36,7 +36,7 @@ struct situation situation_of(const struct demand_step *step, int64_t entry, dou
         if (i < N_SINGLE_SPANS)
             found.powers[2 + i] = scaled_of(mean_kw);
         else
-            highest_kw = larger(highest_kw, mean_kw);
+            highest_kw = max_of(highest_kw, mean_kw);
     }
     found.powers[0] = scaled_of((double)window[context - 1]);
     found.powers[1] = scaled_of((double)window[context - smaller_int(BEFORE_LAST_MIN, context)]);
@@ -53,17 +53,17 @@ void features_at(const struct demand_step *step, const struct situation *situati
 {
     double *above = features + 6, *hinged = above + N_POWERS;
     features[0] = 1.0;
-    features[1] = between(log_odds, -MIDDLE, MIDDLE);
-    features[2] = larger(log_odds - MIDDLE, 0.0);
-    features[3] = smaller(log_odds + MIDDLE, 0.0);
+    features[1] = within(log_odds, MIDDLE);
+    features[2] = max_of(log_odds - MIDDLE, 0.0);
+    features[3] = min_of(log_odds + MIDDLE, 0.0);
     features[4] = situation->time[0];
     features[5] = situation->time[1];
     for (int64_t i = 0; i < N_POWERS; i++) {
-        const double distance = between(situation->powers[i] - z, FARTHEST_BELOW, FARTHEST_ABOVE);
-        hinged[i] = larger(distance - HINGE, 0.0);
+        const double distance = min_of(max_of(situation->powers[i] - z, FARTHEST_BELOW), FARTHEST_ABOVE);
+        hinged[i] = max_of(distance - HINGE, 0.0);
         above[i] = distance + 1.0;
     }
-    features[N_FEATURES - 1] = between(z - step->one_kw_z, LIMIT_BELOW, LIMIT_ABOVE);
+    features[N_FEATURES - 1] = min_of(max_of(z - step->one_kw_z, LIMIT_BELOW), LIMIT_ABOVE);
 }
 
 /* Solves matrix x = right by elimination with the largest pivot of each column, in place: the solution is in right. */
@@ -110,7 +110,7 @@ void update_regression(const struct demand_step *step, double *coefficients, flo
             inputs[m][i] = (double)features[m * N_FEATURES + i];
             log_odds += inputs[m][i] * coefficients[i];
         }
-        const double p = 1.0 / (1.0 + exp(-between(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)));
+        const double p = 1.0 / (1.0 + exp(-within(log_odds, MOST_LOG_ODDS)));
         const double information_of = weights[m] * p * (1.0 - p), error = weights[m] * (exceeded[m] - p);
         for (int64_t i = 0; i < N_FEATURES; i++) {
             weighted[m][i] = inputs[m][i] * information_of;
@@ -134,5 +134,5 @@ void update_regression(const struct demand_step *step, double *coefficients, flo
     }
     solve(matrix, slope);
     for (int64_t i = 0; i < N_FEATURES; i++)
-        coefficients[i] = between(coefficients[i] + slope[i], -MOST_COEFFICIENT, MOST_COEFFICIENT);
+        coefficients[i] = within(coefficients[i] + slope[i], MOST_COEFFICIENT);
 }

@@ -18,7 +18,7 @@ static const double PI = 3.141592653589793;
 /* The probability that a standard normal value is above z, to 1e-7. */
 static double upper_tail(double z)
 {
-    const double size = smaller(fabs(z), FARTHEST_Z), t = 1.0 / (1.0 + TAIL_P * size);
+    const double size = min_of(fabs(z), FARTHEST_Z), t = 1.0 / (1.0 + TAIL_P * size);
     double series = 0.0;
     for (int64_t i = N_TAIL - 1; i >= 0; i--)
         series = (series + TAIL[i]) * t;
@@ -29,8 +29,8 @@ static double upper_tail(double z)
 static double p_of_minute(const struct demand_step *step, double fuse_kw, double median_kw, double lower_kw, double upper_kw)
 {
     const double away_kw = fuse_kw - median_kw, width_kw = away_kw > 0 ? upper_kw - median_kw : median_kw - lower_kw;
-    const double z = away_kw * step->z_bound / larger(width_kw, MIN_WIDTH_KW);
-    return z > step->z_bound ? BEYOND * exp(-DECAY * larger(z - step->z_bound, 0.0)) : upper_tail(z);
+    const double z = away_kw * step->z_bound / max_of(width_kw, MIN_WIDTH_KW);
+    return z > step->z_bound ? BEYOND * exp(-DECAY * max_of(z - step->z_bound, 0.0)) : upper_tail(z);
 }
 
 /* Writes the probability of the fuse of an entry that has one, and limits the headroom of the running window by it. */
@@ -51,11 +51,11 @@ void limit_by_fuse(const struct demand_step *step, int64_t entry)
         const double median_kw = kw[POINT_MEDIAN], upper_kw = kw[POINT_UPPER];
         const double p = p_of_minute(step, state[FUSE], median_kw, kw[POINT_LOWER], upper_kw);
         none_above *= 1.0 - p;
-        highest_p = larger(highest_p, p);
+        highest_p = max_of(highest_p, p);
         highest_kw =
-            larger(highest_kw, median_kw + larger(upper_kw - median_kw, MIN_WIDTH_KW) * (state[FUSE_Z] / step->z_bound));
+            max_of(highest_kw, median_kw + max_of(upper_kw - median_kw, MIN_WIDTH_KW) * (state[FUSE_Z] / step->z_bound));
     }
     double *headroom_kw = demand + FIRST_WINDOW + HEADROOM;
-    demand[N_DEMAND - 1] = larger(1.0 - pow(none_above, EXTREMAL_INDEX), highest_p);
-    *headroom_kw = smaller(*headroom_kw, state[FUSE] - highest_kw);
+    demand[N_DEMAND - 1] = max_of(1.0 - pow(none_above, EXTREMAL_INDEX), highest_p);
+    *headroom_kw = min_of(*headroom_kw, state[FUSE] - highest_kw);
 }

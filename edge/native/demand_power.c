@@ -16,7 +16,7 @@ double scaled_of(double kw)
 
 double unscaled_of(const struct demand_step *step, double z)
 {
-    return BEND_KW * sinh(between(z, -step->most_z, step->most_z));
+    return BEND_KW * sinh(within(z, step->most_z));
 }
 
 static void find_shares(const struct demand_step *step, struct rest *rest)
@@ -38,11 +38,11 @@ static void find_points(const struct demand_step *step, int64_t entry, struct re
         double kw = 0.0;
         for (int64_t k = 0; k < step->n_leads; k++)
             kw += rest->shares[k] * quantiles_kw[k * n + q];
-        highest = larger(highest, scaled_of(kw));
+        highest = max_of(highest, scaled_of(kw));
         points[1 + q] = highest + step->steps[q];
     }
-    points[0] = larger(points[1] - step->first_tail * (points[2] - points[1]), -2 * step->most_z);
-    points[n + 1] = smaller(points[n] + step->last_tail * (points[n] - points[n - 1]), 2 * step->most_z);
+    points[0] = max_of(points[1] - step->first_tail * (points[2] - points[1]), -2 * step->most_z);
+    points[n + 1] = min_of(points[n] + step->last_tail * (points[n] - points[n - 1]), 2 * step->most_z);
 }
 
 void find_rest(const struct demand_step *step, int64_t entry, int64_t ahead_from, int64_t ahead_to, struct rest *rest)
@@ -98,7 +98,7 @@ void calibrated_quantiles(const struct demand_step *step, const double *points, 
         features_at(step, situation, step->node_log_odds[j], nodes[j], features);
         for (int64_t i = 0; i < N_FEATURES; i++)
             of_node += coefficients[i] * features[i];
-        lowest = smaller(lowest, of_node);
+        lowest = min_of(lowest, of_node);
         rising[j] = (double)j * MIN_FALL - lowest;
     }
     int64_t part = 0;
@@ -106,7 +106,7 @@ void calibrated_quantiles(const struct demand_step *step, const double *points, 
         const double at = -log_odds[level];
         while (part < N_NODES - 2 && rising[part + 1] <= at)
             part++;
-        const double share = between((at - rising[part]) / (rising[part + 1] - rising[part]), 0.0, 1.0);
+        const double share = min_of(max_of((at - rising[part]) / (rising[part + 1] - rising[part]), 0.0), 1.0);
         z[level] = nodes[part] + share * (nodes[part + 1] - nodes[part]);
     }
 }

@@ -100,7 +100,7 @@ static double exceedance_of(const struct demand_step *step, const double *kw, do
     const int64_t i = between_int(n - 1, 0, N_LEVELS_OF_TABLE - 2);
     const double fall = step->log_odds[i] - step->log_odds[i + 1];
     const double log_odds = step->log_odds[i] - (limit_kw - kw[i]) / (kw[i + 1] - kw[i]) * fall;
-    return 1.0 / (1.0 + exp(-between(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)));
+    return 1.0 / (1.0 + exp(-within(log_odds, LARGEST_LOG_ODDS)));
 }
 
 /* Turns powers z, on their scale, into a table of quantiles, kW; returns whether all of them are sound. */
@@ -110,7 +110,7 @@ static int table_of(const struct demand_step *step, int64_t entry, const struct 
     double highest_kw = -INFINITY;
     int is_sound = 1;
     for (int64_t level = 0; level < N_LEVELS_OF_TABLE; level++) {
-        highest_kw = larger(highest_kw, larger(unscaled_of(step, z[level]), step->floor_kw[entry]) + planned_kw);
+        highest_kw = max_of(highest_kw, max_of(unscaled_of(step, z[level]), step->floor_kw[entry]) + planned_kw);
         kw[level] = highest_kw + (double)level * MIN_STEP_KW;
         is_sound &= fabs(kw[level]) <= LARGEST_KW;
     }

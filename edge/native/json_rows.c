@@ -1,15 +1,15 @@
 /* JSON documents of one form, a batch at a time, alone or each in the MQTT packet that publishes it.
 
-   The bytes are those of gapcast/core/forecast_json.py: numbers as Python's repr writes a float rounded to NUMBER_DECIMALS,
-   weights as "%.3f" does. A value that is not such a number cannot be written here: the function returns -1 then, and
-   Python writes the batch. */
+   The bytes are those of JsonForm in gapcast/core/json_rows.py: numbers as Python's repr writes a float rounded to
+   NUMBER_DECIMALS, weights as "%.3f" does, and where a number may be missing, null for NaN. A value that is not such a
+   number cannot be written here: the function returns -1 then, and Python writes the batch. */
 
 #include <math.h>
 #include <string.h>
 
 #include "gapcast.h"
 
-enum { TEXT, INTEGER, NUMBER, WEIGHT };
+enum { TEXT, INTEGER, NUMBER, WEIGHT, NULLABLE };
 
 #define NUMBER_SCALE 1e6
 #define NUMBER_DECIMALS 6
@@ -23,7 +23,7 @@ enum { TEXT, INTEGER, NUMBER, WEIGHT };
 /* Smaller integers of NUMBER_SCALE have an exponent: Python's repr uses it below 1e-4. */
 #define WITH_EXPONENT 100
 #define MAX_DIGITS 32
-#define MAX_TEXTS 8
+#define MAX_TEXTS 16
 /* Of a packet: the largest head, before the topic, the largest length, and the flag of QoS 1. */
 #define MAX_HEAD 5
 #define MAX_REMAINING 268435455
@@ -79,9 +79,11 @@ static int64_t write_digits(uint8_t *digits, uint64_t magnitude, int64_t n_decim
 static int put_integer(struct writer *writer, double value)
 {
     uint8_t digits[MAX_DIGITS];
-    if (!(value >= 0.0 && value < INTEGER_LIMIT) || value != floor(value))
+    if (!(fabs(value) < INTEGER_LIMIT) || value != floor(value))
         return 0;
-    const int64_t n = write_digits(digits, (uint64_t)value, 0);
+    if (value < 0.0 && !put(writer, (const uint8_t *)"-", 1))
+        return 0;
+    const int64_t n = write_digits(digits, (uint64_t)fabs(value), 0);
     return put(writer, digits + MAX_DIGITS - n, n);
 }
 
@@ -150,6 +152,10 @@ static int put_document(struct writer *writer, const struct json_rows *rows, int
             break;
         case NUMBER:
             is_written = put_number(writer, *value++);
+            break;
+        case NULLABLE:
+            is_written = isnan(*value) ? put(writer, (const uint8_t *)"null", 4) : put_number(writer, *value);
+            value++;
             break;
         default:
             is_written = put_weight(writer, *value++);

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gapcast.compiled.functions import load_function
 from gapcast.core.forecast import DECIMALS, Forecasts, Shares
-from gapcast.core.forecast_json import ForecastEncoder
+from gapcast.core.forecast_json import _N_FORMS, ForecastEncoder
+from gapcast.core.json_documents import JsonDocuments
 from gapcast.core.json_rows import MAX_TEXTS, JsonForm, JsonRows, Packets, SlotKind
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.window import WindowSpec
@@ -89,9 +90,18 @@ def test_weight_is_written_with_three_decimals(weight: float) -> None:
     assert written(SlotKind.WEIGHT, weight) == f"{weight:.3f}"
 
 
-@given(st.integers(0, 10**15 - 1))
+@given(st.integers(1 - 10**15, 10**15 - 1))
 def test_integer_is_written_as_it_is(number: int) -> None:
     assert written(SlotKind.INTEGER, number) == str(number)
+
+
+@given(POWERS)
+def test_nullable_number_is_written_as_repr(power_kw: float) -> None:
+    assert written(SlotKind.NULLABLE, power_kw) == repr(power_kw)
+
+
+def test_nullable_number_is_null_for_nan() -> None:
+    assert written(SlotKind.NULLABLE, np.nan) == "null"
 
 
 @pytest.mark.parametrize("value", UNUSUAL)
@@ -100,9 +110,11 @@ def test_value_of_another_form_is_left_to_python(kind: SlotKind, value: float) -
     assert written(kind, value) is None
 
 
-@pytest.mark.parametrize("kind", [SlotKind.INTEGER, SlotKind.WEIGHT])
-@pytest.mark.parametrize("value", [-1.0, -0.5])
-def test_negative_value_is_left_to_python(kind: SlotKind, value: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(SlotKind.INTEGER, -0.5), (SlotKind.WEIGHT, -1.0), (SlotKind.WEIGHT, -0.5), (SlotKind.NULLABLE, np.inf)],
+)
+def test_value_that_its_kind_lacks_is_left_to_python(kind: SlotKind, value: float) -> None:
     assert written(kind, value) is None
 
 
@@ -178,6 +190,26 @@ def test_packet_with_a_topic_that_mqtt_cannot_have_is_left_to_python() -> None:
     assert rows.write([""], 1) is not None
 
 
+@given(st.data(), st.lists(st.sampled_from(SlotKind), min_size=1, max_size=8), st.integers(1, 4))
+def test_form_is_filled_as_by_the_library(data: st.DataObject, kinds: list[SlotKind], n: int) -> None:
+    strategies = {
+        SlotKind.INTEGER: st.integers(-(10**14), 10**14), SlotKind.NUMBER: POWERS, SlotKind.WEIGHT: WEIGHTS,
+        SlotKind.NULLABLE: st.just(np.nan) | POWERS,
+    }  # fmt: skip
+    constants = [f"{i} %" for i in range(len(kinds) + 1)]
+    form = JsonForm(tuple(constants), tuple(kinds))
+    texts = data.draw(st.lists(st.text("a%ü", max_size=3), min_size=(m := kinds.count(SlotKind.TEXT) * n), max_size=m))
+    columns = [data.draw(st.lists(strategies[kind], min_size=n, max_size=n)) for kind in kinds if kind in strategies]
+    documents = [JsonDocuments(form, compiled=compiled) for compiled in (False, True)]
+    made = []
+    for one in documents:
+        values = one.values(n)
+        values[:] = np.array(columns, dtype=np.float64).reshape(len(columns), n).T
+        made.append(one.write(texts, values))
+    assert made[0] == made[1]
+    assert len(made[0]) == n
+
+
 @pytest.mark.parametrize("value", UNUSUAL)
 def test_encoder_leaves_a_batch_with_another_number_to_python(value: float) -> None:
     forecasts = Forecasts(MODEL, 946_684_800_000, ["a", "b"], [1, 2], [3, 4], [1.5, value])
@@ -197,3 +229,17 @@ def test_encoder_leaves_forecasts_with_plans_to_python() -> None:
 
 def test_encoder_writes_nothing_for_no_forecasts() -> None:
     assert list(ForecastEncoder().encode(Forecasts(MODEL, 0, [], [], [], []))) == []
+
+
+def test_encoder_holds_the_layouts_of_some_forms() -> None:
+    """Forms of several horizons alternate."""
+    forecasts = [
+        Forecasts(replace(MODEL, version=str(i)), 946_684_800_000, ["a"], [1], [3], [1.5]) for i in range(2 * _N_FORMS)
+    ]
+    encoder, layouts = ForecastEncoder(), []
+    for one in (*forecasts, forecasts[-2], forecasts[0], forecasts[-2]):
+        assert list(encoder.encode(one)) == by_python(one)
+        layouts.append(encoder._layout)
+    assert len(encoder._of_forms) == _N_FORMS
+    assert layouts[-1] is layouts[-3] is layouts[2 * _N_FORMS - 2]
+    assert layouts[-2] is not layouts[0]

@@ -20,7 +20,7 @@ CAR_W, CYCLE_S, FALLBACK_W = 11_000.0, 30, 2_500.0
 
 
 def max_power_w(window: MadeWindow) -> int:
-    return int(max_powers_w(demands_of(window))[0])
+    return max_powers_w(demands_of(window))[0]
 
 
 def added_w(window: MadeWindow) -> int:

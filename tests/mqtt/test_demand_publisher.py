@@ -75,7 +75,7 @@ def test_demands_are_sent_as_documents_and_their_headroom_as_a_number() -> None:
     ]  # fmt: skip
     assert [json.loads(payload) for _, payload, _ in sent.messages[::3]] == [demand_document(one) for one in made]
     assert [payload for _, payload, _ in sent.messages[1::3]] == [b"1234", b"-1"]
-    assert [payload for _, payload, _ in sent.messages[2::3]] == [b"%d" % one for one in max_powers_w(made).tolist()]
+    assert [payload for _, payload, _ in sent.messages[2::3]] == [b"%d" % one for one in max_powers_w(made)]
 
 
 @pytest.mark.parametrize(("left_min", "expiry_s"), [(4.5, 270), (0.01, 1), (5.0, 300), (60.0, 300), (-90_000.0, 300)])

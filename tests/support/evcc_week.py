@@ -59,7 +59,7 @@ def budget_w(demands: Demands, limit_kw: float) -> int:
 
 def gapcast_w(demands: Demands, _limit_kw: float) -> int:
     """What gapcast publishes."""
-    return int(max_powers_w(demands)[0])
+    return max_powers_w(demands)[0]
 
 
 NUMBERS: dict[str, Number] = {

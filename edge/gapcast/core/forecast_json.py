@@ -11,6 +11,9 @@ from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast_layout import ForecastLayout, form_of, layout_of
 from gapcast.core.json_rows import JsonRows, Packets, WrittenRows
 
+#: Forms whose layouts an encoder holds.
+_N_FORMS = 16
+
 
 class ForecastEncoder:
     """Writes batches of forecasts. Device ids need no escapes, and ``repr`` of a finite float is JSON.
@@ -23,11 +26,12 @@ class ForecastEncoder:
         """``packets`` are those that :meth:`write_packets` writes."""
         self._packets = packets
         self._function = load_function("gapcast_json_rows")
-        self._form: tuple[object, ...] | None = None
+        #: The last form, its layout, and the writers of documents alone (False) and of packets (True).
+        self._form: tuple[object, ...] = ()
         self._layout: ForecastLayout | None = None
-        #: Of the last form: documents alone (False), packets (True).
         self._rows: dict[bool, JsonRows] = {}
-        self._of_horizons: dict[int, ForecastEncoder] = {}
+        #: These two of the last forms: those of several horizons alternate.
+        self._of_forms: dict[tuple[object, ...], tuple[ForecastLayout, dict[bool, JsonRows]]] = {}
 
     def encode(self, forecasts: Forecasts) -> Iterator[bytes]:
         """Yield the JSON of each forecast, in order."""
@@ -53,12 +57,8 @@ class ForecastEncoder:
             yield ((layout.template % row)[:-1] + end).encode()
 
     def _encode_horizons(self, parts: HorizonParts) -> Iterator[bytes]:
-        """Yield the JSON of each forecast of a batch with several horizons, each of them by a template of its own."""
-        encoded: list[Iterator[bytes]] = []
-        for _, forecasts in parts.parts:
-            horizon_min = forecasts.model.lead_times_min[-1]
-            encoder = self._of_horizons.setdefault(horizon_min, ForecastEncoder())
-            encoded.append(encoder.encode(forecasts))
+        """Yield the JSON of each forecast of a batch with several horizons, each of which has a form of its own."""
+        encoded = [self.encode(forecasts) for _, forecasts in parts.parts]
         for part, _ in parts.order:
             yield next(encoded[part])
 
@@ -74,8 +74,11 @@ class ForecastEncoder:
     def _layout_of(self, forecasts: Forecasts) -> ForecastLayout:
         form = form_of(forecasts)
         if self._layout is None or form != self._form:
-            self._form, self._layout = form, layout_of(forecasts)
-            self._rows.clear()
+            if form not in self._of_forms:
+                if len(self._of_forms) == _N_FORMS:
+                    del self._of_forms[next(iter(self._of_forms))]
+                self._of_forms[form] = layout_of(forecasts), {}
+            self._form, (self._layout, self._rows) = form, self._of_forms[form]
         return self._layout
 
     def _written(

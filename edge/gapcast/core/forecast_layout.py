@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.forecast import SHARE_DECIMALS, Forecasts
+from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 from gapcast.core.json_rows import JsonForm, SlotKind
 
@@ -18,10 +18,6 @@ _COMPOUND = (FieldType.NUMBERS, FieldType.WEIGHTS)
 _KINDS = {
     FieldType.INTEGER: SlotKind.INTEGER, FieldType.NUMBER: SlotKind.NUMBER, FieldType.NUMBERS: SlotKind.NUMBER,
     FieldType.WEIGHTS: SlotKind.WEIGHT,
-}  # fmt: skip
-#: How Python writes a value of a kind.
-_CONVERSIONS = {
-    SlotKind.TEXT: "%s", SlotKind.INTEGER: "%d", SlotKind.NUMBER: "%r", SlotKind.WEIGHT: f"%.{SHARE_DECIMALS}f",
 }  # fmt: skip
 
 
@@ -86,7 +82,7 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
     sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
     form = JsonForm(tuple(constants), tuple(kinds))
     columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
-    return ForecastLayout(form, _template_of(form), *columns, sparse)
+    return ForecastLayout(form, form.template, *columns, sparse)
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:
@@ -97,9 +93,3 @@ def _constants_of(field: ForecastField, value: Any) -> list[str]:
     if field.type is FieldType.NUMBERS:
         return ["[", *[","] * (len(value) - 1), "]"]
     return ["", ""] if field.type in _KINDS else ['"', '"']
-
-
-def _template_of(form: JsonForm) -> str:
-    constants = [constant.replace("%", "%%") for constant in form.constants]
-    parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, form.kinds, strict=False))
-    return "".join(parts) + constants[-1]

@@ -1,23 +1,25 @@
 """JSON documents of one form, a batch at a time, in C: ``struct json_rows`` of ``edge/native/json_rows.c``.
 
-The form is what all documents of a batch have in common: constant text, and between it a value of each document. It
-is written by the compiled library where there is one; :mod:`gapcast.core.forecast_json` writes the same bytes without.
+The form is what all documents of a batch have in common: constant text, and between it a value of each document.
+Without the compiled library, or if it cannot write a value, :meth:`JsonForm.fill` returns the same bytes.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.compiled.functions import Function, set_pointers
+from gapcast.core.forecast import SHARE_DECIMALS
 
 #: Texts of a document, at most.
-MAX_TEXTS = 8
+MAX_TEXTS = 16
 #: Bytes of a value that is no text, at most, and of a packet beside its topic and its document.
 _VALUE_BYTES, _PACKET_BYTES = 24, 32
 _SIZES = (
@@ -32,12 +34,23 @@ I64 = NDArray[np.int64]
 
 
 class SlotKind(IntEnum):
-    """What a value is: text without escapes, a natural number, a number as ``repr`` or as ``%.3f`` writes it."""
+    """What a value is: text without escapes, an integer, a number as ``repr`` or as ``%.3f`` writes it.
+
+    A nullable number is as ``repr`` writes it, and ``null`` for NaN.
+    """
 
     TEXT = 0
     INTEGER = 1
     NUMBER = 2
     WEIGHT = 3
+    NULLABLE = 4
+
+
+#: How Python writes a value of a kind.
+_CONVERSIONS = {
+    SlotKind.TEXT: "%s", SlotKind.INTEGER: "%d", SlotKind.NUMBER: "%r", SlotKind.WEIGHT: f"%.{SHARE_DECIMALS}f",
+    SlotKind.NULLABLE: "%s",
+}  # fmt: skip
 
 
 class JsonForm(NamedTuple):
@@ -45,6 +58,56 @@ class JsonForm(NamedTuple):
 
     constants: tuple[str, ...]
     kinds: tuple[SlotKind, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[str | SlotKind]) -> JsonForm:
+        """Return the form with these ``parts``, in order.
+
+        >>> JsonForm.of(['{"v":', "1", ',"kw":', SlotKind.NUMBER, "}"]).constants
+        ('{"v":1,"kw":', '}')
+        """
+        constants, kinds = [""], list[SlotKind]()
+        for part in parts:
+            if isinstance(part, SlotKind):
+                kinds.append(part)
+                constants.append("")
+            else:
+                constants[-1] += part
+        return cls(tuple(constants), tuple(kinds))
+
+    @property
+    def n_values(self) -> int:
+        """The number of values that are no text."""
+        return len(self.kinds) - self.kinds.count(SlotKind.TEXT)
+
+    @property
+    def template(self) -> str:
+        """The form with a placeholder for each value, as the operator ``%`` takes it."""
+        return _template_of(self)
+
+    def fill(self, texts: Sequence[str], values: NDArray[np.float64]) -> list[bytes]:
+        """Return documents with the ``texts``, the first one of each, then the second, and ``values`` ``[N, V]``."""
+        n, template = len(values), self.template
+        of_texts = iter([texts[begin : begin + n] for begin in range(0, len(texts), n)] if n else ())
+        of_values = iter(values.T.tolist())
+        columns = [
+            next(of_texts) if kind is SlotKind.TEXT
+            else _null_for_nan(next(of_values)) if kind is SlotKind.NULLABLE
+            else next(of_values)
+            for kind in (self.kinds if n else ())
+        ]  # fmt: skip
+        return [(template % row).encode() for row in zip(*columns, strict=True)]
+
+
+@lru_cache(maxsize=16)
+def _template_of(form: JsonForm) -> str:
+    constants = [constant.replace("%", "%%") for constant in form.constants]
+    parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, form.kinds, strict=False))
+    return "".join(parts) + constants[-1]
+
+
+def _null_for_nan(values: Iterable[float]) -> list[str]:
+    return [repr(value) if value == value else "null" for value in values]  # noqa: PLR0124 - NaN differs from itself
 
 
 class Packets(NamedTuple):
@@ -85,10 +148,10 @@ class JsonRows:
         constants = [constant.encode() for constant in form.constants]
         topic = b"" if packets is None else packets.before + packets.after
         self._n_constant = sum(map(len, constants)) + len(topic)
-        self._n_texts = form.kinds.count(SlotKind.TEXT)
-        self._n_values = len(form.kinds) - self._n_texts
+        self._n_values = form.n_values
         struct = self._struct
-        struct.n_slots, struct.n_texts, struct.n_values = len(form.kinds), self._n_texts, self._n_values
+        struct.n_slots, struct.n_values = len(form.kinds), form.n_values
+        struct.n_texts = len(form.kinds) - form.n_values
         if packets is not None:
             struct.head, struct.n_before, struct.n_topic = packets.head, len(packets.before), len(topic)
         self._form: dict[str, NDArray[Any]] = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.demand_json import demand_payloads
+from gapcast.core.demand.demand_json import DemandEncoder
 from gapcast.core.grid import minute_label
 from gapcast.core.outlook.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
@@ -44,6 +44,7 @@ class Ring:
 
     def __init__(self, n_events: int = N_EVENTS) -> None:
         self._events: deque[Event] = deque(maxlen=n_events)
+        self._encode_demands = DemandEncoder().encode
         #: Id of the next event. Starts at the clock's microseconds, which no count of events catches up with.
         self.next_id = time.time_ns() // 1_000
 
@@ -64,7 +65,7 @@ class Ring:
                 self.put("outlook", device, _json(outlook))
             return
         if isinstance(event, Demands):
-            for device, payload in zip(event.devices, demand_payloads(event), strict=True):
+            for device, payload in zip(event.devices, self._encode_demands(event), strict=True):
                 self.put("demand", device, payload)
             return
         if isinstance(event, DeviceEvent):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 
 from gapcast.core.demand.demand import VALID_MIN, Demands
-from gapcast.core.demand.demand_json import demand_texts
+from gapcast.core.demand.demand_json import DemandEncoder
+from gapcast.core.demand.max_power import headrooms_w, max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
@@ -26,6 +27,7 @@ class DemandPublisher:
         #: Return the topics of a device: of its document, headroom and allowed power.
         self._topics_of = lru_cache(_N_REMEMBERED)(partial(_topics_of, topics))
         self._retain = retain
+        self._encoder = DemandEncoder()
 
     def publish(self, demands: Demands) -> None:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
@@ -38,8 +40,8 @@ class DemandPublisher:
         if not session.connected or session.is_backlogged:
             return
         now_min = demands.issued_at_ms / MINUTE_MS
-        texts = demand_texts(demands)
-        columns = texts.documents, demands.devices, demands.valid_until_minutes.tolist(), *texts[1:]
+        powers_w = headrooms_w(demands), max_powers_w(demands)
+        columns = self._encoder.encode(demands), demands.devices, demands.valid_until_minutes.tolist(), *powers_w
         for document, device, until, headroom_w, power_w in zip(*columns, strict=True):
             left_min = until - now_min
             expiry_s = _expiry_of(left_min)

@@ -1,81 +1,81 @@
-"""Outlooks as JSON, a batch at a time: the bytes of :func:`gapcast.core.outlook.document.outlook_document`.
+"""Outlooks as JSON, a batch at a time: the values of :func:`gapcast.core.outlook.document.outlook_document`.
 
-Outlooks of one model share a template, and those of a minute its labels: only the powers are written one by one.
+Outlooks of one model have one form, and those of a minute the same labels.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 
 import numpy as np
-from pydantic_core import to_json
 
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
-from gapcast.core.outlook.document import OUTLOOK_FIELDS, OutlookField
+from gapcast.core.json_documents import JsonDocuments
+from gapcast.core.json_rows import JsonForm, SlotKind
+from gapcast.core.outlook.document import OUTLOOK_FIELDS
 from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
-from gapcast.mqtt.power_lists import PowerLists
+from gapcast.core.predictor import ModelIdentity
 
-#: Fields of text that differ between the outlooks of a model, in order; they need no escapes.
+#: Fields that differ between the outlooks of a model, in order; they need no escapes.
 _TEXTS = ("device", "observed_at", "issued_at")
 _TARGETS = "target_at"
-#: The lists of powers, which are the last fields.
-POWERS = tuple(field.name for field in OUTLOOK_FIELDS if field.type is FieldType.NUMBERS)
+_SEPARATORS = (",", ":")
 
 
 class OutlookEncoder:
     """Writes batches of outlooks."""
 
     def __init__(self, *, compiled: bool = True) -> None:
-        """``compiled``: write the powers in C where that is possible; the bytes are the same."""
+        """``compiled``: write them in C where that is possible; the bytes are the same."""
         self._compiled = compiled
-        self._n_leads = 0
-        self._lists: PowerLists | None = None
+        self._model: tuple[str, str, tuple[int, ...]] | None = None
+        self._documents: JsonDocuments | None = None
 
-    def encode(self, outlooks: Outlooks) -> Iterator[bytes]:
-        """Yield the JSON of each of ``outlooks``, in order."""
-        model, issued_at = outlooks.model, instant_label(outlooks.issued_at_ms).encode()
-        leads_min = model.lead_times_min
-        template = _template_of(model.name, model.version, leads_min)
-        if self._compiled and self._n_leads != len(leads_min):
-            self._n_leads, self._lists = len(leads_min), PowerLists.of(POWERS, len(leads_min))
-        lists = None if self._lists is None else self._lists.write(outlooks)
-        rows = zip(outlooks.devices, outlooks.observed_minutes, lists or _lists_of(outlooks), strict=True)
-        for device, minute, powers in rows:
-            observed_at, target_at = _labels_of(minute, leads_min)
-            yield template % (device.encode(), observed_at, issued_at, target_at, powers)
+    def encode(self, outlooks: Outlooks) -> list[bytes]:
+        """Return the JSON of each of ``outlooks``, in order."""
+        n, leads_min = len(outlooks), outlooks.lead_times_min
+        documents = self._documents_of(outlooks.model)
+        texts = [*outlooks.devices, *map(minute_label, outlooks.observed_minutes)]
+        texts += [instant_label(outlooks.issued_at_ms)] * n
+        texts += [_target_labels(minute, leads_min) for minute in outlooks.observed_minutes]
+        values = documents.values(n)
+        lists_kw = values.reshape(n, 2, N_COLUMNS, len(leads_min))
+        lists_kw[:, 0], lists_kw[:, 1] = outlooks.point_kw.transpose(0, 2, 1), outlooks.mean_kw.transpose(0, 2, 1)
+        return documents.write(texts, values.round(DECIMALS, out=values))
 
-
-def _lists_of(outlooks: Outlooks) -> list[bytes]:
-    """Return the lists of powers of each outlook, with their names."""
-    powers_kw = np.concatenate((outlooks.point_kw, outlooks.mean_kw), axis=2).transpose(0, 2, 1).round(DECIMALS)
-    named = ",".join(f'"{name}":[%b]' for name in POWERS).encode()
-    return [named % tuple(row.split(b"],[")) for row in to_json(powers_kw.tolist())[3:-3].split(b"]],[[")]
+    def _documents_of(self, model: ModelIdentity) -> JsonDocuments:
+        found = model.name, model.version, model.lead_times_min
+        if self._documents is None or found != self._model:
+            form = JsonForm.of(_parts_of(*found))
+            self._model, self._documents = found, JsonDocuments(form, compiled=self._compiled)
+        return self._documents
 
 
 @functools.lru_cache(maxsize=16)  # the minutes of one batch are few
-def _labels_of(minute: int, leads_min: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """Return the label of ``minute``, and the list of those of the lead times."""
-    targets = '","'.join([minute_label(minute + lead_min) for lead_min in leads_min])
-    return minute_label(minute).encode(), f'["{targets}"]'.encode()
+def _target_labels(minute: int, leads_min: tuple[int, ...]) -> str:
+    """Return the list of the lead times' labels after ``minute``."""
+    return '["' + '","'.join([minute_label(minute + lead_min) for lead_min in leads_min]) + '"]'
 
 
-@functools.lru_cache(maxsize=4)
-def _template_of(name: str, version: str, leads_min: tuple[int, ...]) -> bytes:
-    """Return the template of a model's outlooks: its places are those of the texts, the targets, and all lists."""
+def _parts_of(name: str, version: str, leads_min: tuple[int, ...]) -> Iterator[str | SlotKind]:
+    """Yield the parts of the form of a model's outlooks: four texts, and the lists of powers."""
     nothing_kw = np.zeros((len(leads_min), N_COLUMNS))
     outlook = Outlook("", 0, 0, name, version, leads_min, nothing_kw, nothing_kw)
-    parts = [_part_of(field, outlook) for field in OUTLOOK_FIELDS if field.name not in POWERS]
-    return b"{" + b",".join([*parts, b"%b"]) + b"}"
-
-
-def _part_of(field: OutlookField, outlook: Outlook) -> bytes:
-    if field.name in _TEXTS:
-        text = b'"%b"'
-    elif field.name == _TARGETS:
-        text = b"%b"
-    else:
-        text = to_json(field.value(outlook)).replace(b"%", b"%%")
-    return b'"' + field.name.encode() + b'":' + text
+    for i, field in enumerate(OUTLOOK_FIELDS):
+        yield f'{"," if i else "{"}"{field.name}":'
+        if field.name in _TEXTS:
+            yield from ('"', SlotKind.TEXT, '"')
+        elif field.name == _TARGETS:
+            yield SlotKind.TEXT
+        elif field.type is FieldType.NUMBERS:
+            for lead in range(len(leads_min)):
+                yield "," if lead else "["
+                yield SlotKind.NUMBER
+            yield "]"
+        else:
+            yield json.dumps(field.value(outlook), separators=_SEPARATORS)
+    yield "}"

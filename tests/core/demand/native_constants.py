@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 from gapcast.core.demand import (
@@ -13,7 +12,6 @@ from gapcast.core.demand import (
     exceedance_model,
     exceedances,
     fuse,
-    max_power,
     mean_shares,
     model_quantiles,
     power_scale,
@@ -24,9 +22,7 @@ from gapcast.core.demand import (
     window_forecasts,
     window_powers,
 )
-from gapcast.core.demand.document import W_PER_KW
 from gapcast.core.demand.running_windows import WindowState
-from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import MAX_FILL_MIN
 
@@ -98,20 +94,6 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_scores.c", "ALARMS"): scores.ALARMS,
     ("demand_scores.c", "N_OF_ALARMS"): scores.N_OF_ALARMS,
     ("demand_scores.c", "ANNOUNCED_MIN"): list(scores.ANNOUNCED_MIN),
-    ("demand_json.c", "DECIMALS_SCALE"): 10.0**DECIMALS,
-    ("demand_json.c", "N_DECIMALS"): DECIMALS,
-    ("demand_json.c", "LARGEST_NUMBER"): 1e9,
-    ("demand_json.c", "PLAIN_FROM"): 100,
-    ("demand_json.c", "MOST_DECIMALS"): 15,
-    ("demand_json.c", "N_LIMIT_SOURCES"): len(window_demands.SOURCES),
-    ("demand_json.c", "W_PER_KW"): W_PER_KW,
-    ("demand_json.c", "LARGEST_WATTS"): 1e15,
-    ("demand_json.c", "VALID_MIN"): demand.VALID_MIN,
-    ("demand_json.c", "HOLD_MIN"): max_power.HOLD_MIN,
-    ("demand_json.c", "LOWEST_W"): max_power.LOWEST_W,
-    ("demand_json.c", "MINUTES_OF_A_DAY"): DAY_MIN,
-    ("demand_json.c", "LATEST_MINUTE"): 4_223_376_000,
-    ("demand_json.c", "SOURCE_NAMES"): [json.dumps(source.value) for source in window_demands.SOURCES],
 }  # fmt: skip
 #: The enums of the C files, one for each list of columns.
 _ENUM_OF = {

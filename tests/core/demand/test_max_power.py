@@ -9,8 +9,8 @@ from tests.support.window_demands import MadeWindow, demands_of
 
 
 def max_power_w(running: MadeWindow, following: MadeWindow | None = None) -> int:
-    (number,) = max_powers_w(demands_of(running, following)).tolist()
-    return int(number)
+    (number,) = max_powers_w(demands_of(running, following))
+    return number
 
 
 def test_max_power_of_a_new_window_is_expected_plus_headroom() -> None:
@@ -21,9 +21,7 @@ def test_max_power_without_a_known_minute_is_expected_plus_headroom() -> None:
     """Four minutes are over, and none of them had a reading."""
     new, unknown = (MadeWindow(elapsed, None, 1.0, 0.5) for elapsed in (0, 4))
     running = demands_of(unknown).running
-    assert max_powers_w(demands_of(unknown)).tolist() == [
-        int(1_000 * (running.expected_kw + running.headroom_kw)[0] + 1e-9)
-    ]
+    assert max_powers_w(demands_of(unknown)) == [int(1_000 * (running.expected_kw + running.headroom_kw)[0] + 1e-9)]
     assert max_power_w(new) == 2_000
 
 

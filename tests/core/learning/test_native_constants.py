@@ -41,7 +41,6 @@ from gapcast.core.outlook import (
     reference_forecasts,
     scores,
 )
-from gapcast.mqtt import outlook_json, power_lists
 from gapcast.mqtt.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
 
@@ -56,7 +55,7 @@ def bucket_numbers(period: int) -> list[int]:
 #: Constants of the C files that have no counterpart: how sums are ordered and numbers are written, what processors
 #: load, and what follows from other constants.
 OF_C_ALONE = {
-    "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES", "MOST_MILLIONTHS", "LEAST_PLAIN",
+    "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
     "FLOATS_OF_LINE",
 }  # fmt: skip
@@ -157,11 +156,6 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("outlook_correction.c", "DEVIATIONS"): correction_shares._DEVIATIONS,
     ("outlook_correction.c", "HALF_LIFE_MIN"): float(correction_shares.HALF_LIFE_MIN),
     ("outlook_correction.c", "SHARES"): correction_shares.SHARES.tolist(),
-    ("outlook_json.c", "JSON_SCALE"): 10**forecast.DECIMALS,
-    ("outlook_json.c", "JSON_DECIMALS"): forecast.DECIMALS,
-    ("outlook_json.c", "MAX_NUMBER"): power_lists.MAX_NUMBER,
-    ("outlook_json.c", "N_LISTS"): len(outlook_json.POWERS),
-    ("outlook_json.c", "N_LISTS_OF_KIND"): outlook.N_COLUMNS,
     ("outlook_scores.c", "KEPT"): scores._KEPT,
     ("outlook_scores.c", "LARGEST_KW"): scores._LARGEST_KW,
     ("outlook_scores.c", "LOWER_LEVEL"): forecast.LOWER,
@@ -232,7 +226,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
         [
             "SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN",
             "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
-            "TEXT, INTEGER, NUMBER, WEIGHT",
+            "TEXT, INTEGER, NUMBER, WEIGHT, NULLABLE",
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
             "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
             "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
@@ -244,7 +238,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
     columns = outlook.MEAN, outlook.LOWER, outlook.MEDIAN, outlook.UPPER, outlook.N_COLUMNS
     assert columns == (0, 1, 2, 3, 4)
     assert [online._SCALE, online._N_READINGS, online._LOWEST, online._NEWEST] == [0, 1, 2, 3]
-    assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT"]
+    assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT", "NULLABLE"]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
 
 
@@ -257,7 +251,6 @@ def test_native_enums_are_the_indices_of_python() -> None:
         ("gapcast_outlook_step_bytes", outlook_struct.OutlookStruct),
         ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct),
         ("gapcast_published_bytes", published_powers.PublishedStruct),
-        ("gapcast_outlook_json_bytes", power_lists.JsonStruct),
     ],
 )
 def test_struct_is_as_long_as_that_of_the_library(function: str, structure: type[ctypes.Structure]) -> None:
