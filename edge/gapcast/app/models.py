@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
-from gapcast.app.horizon import SETTING_OF_DEVICES, incompatibility, primaries_of_devices, primary_for
+from gapcast.app.ensemble_members import member_names
+from gapcast.app.horizon import SETTING_OF_DEVICES, primaries_of_devices, primary_for
+from gapcast.app.installed_models import InstalledModelError, default_model, error_of, optional_models
 from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
@@ -31,7 +32,7 @@ from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import Submeters, channels_of
 from gapcast.predictors.admission import Admission
-from gapcast.predictors.files import REGISTRY_FILE, ModelFiles
+from gapcast.predictors.files import ModelFiles
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
 from gapcast.predictors.runtime import load_interpreter
@@ -141,18 +142,10 @@ def load_usable_models(settings: Settings, library: Library, admission: Admissio
     while True:
         try:
             return load_models(settings, library, admission)
-        except _InstalledModelError as error:
+        except InstalledModelError as error:
             cure = "correct it or remove it: gapcast starts without it"
             log.error("models.refused", path=str(error.path), problem=str(error), cure=cure)
             library = library.without(error.path)
-
-
-class _InstalledModelError(ModelError):
-    """An installed model or registry that cannot be used."""
-
-    def __init__(self, problem: object, path: Path) -> None:
-        super().__init__(str(problem))
-        self.path = path
 
 
 def load_models(settings: Settings, library: Library | None = None, admission: Admission | None = None) -> Models:
@@ -166,7 +159,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     admission = admission or admission_of(settings, os.environ)
     folders = library.models()
     wanted, horizon_min = settings.forecast.model, settings.forecast.horizon_min
-    primary = wanted or _default_of(library, folders)
+    primary = wanted or default_model(library, folders)
     for name in (primary, *(settings.forecast.experts or ())):
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
@@ -175,7 +168,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     reserved = sorted(set(folders) & set(RESERVED_NAMES))
     if reserved:
         msg = f"{folders[reserved[0]]}: the model name {reserved[0]} is reserved; rename the model"
-        raise _error_of(ModelError(msg), folders[reserved[0]], library)
+        raise error_of(ModelError(msg), folders[reserved[0]], library)
     by_name: dict[str, TflitePredictor] = {}
     files: dict[str, ModelFiles] = {}
     try:
@@ -190,49 +183,22 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
             if by_name[name] is not admission.loaded.get(name):  # one that is in use stays ready
                 by_name[name].release_interpreters()
     except ModelError as error:
-        raise _error_of(error, folders[name], library) from error
-    optional = _optional_in(library)
+        raise error_of(error, folders[name], library) from error
+    optional = optional_models(library)
     main_min = horizon_min or by_name[primary].lead_times_min[-1]
-    others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary], optional, main_min))
+    others = tuple(by_name[name] for name in member_names(settings, by_name, by_name[primary], optional, main_min))
     outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
     if settings.demand.is_limited:
         require_outlook(outlook, settings.outlook, by_name, by_name[primary], main_min)
     devices_min = {device: own for device, own in settings.forecast.horizons_min.items() if own != main_min}
     of_horizons = {}
     for own_min, name in primaries_of_devices(devices_min, by_name[primary], by_name, outlook).items():
-        members = _member_names(settings, by_name, by_name[name], optional, own_min, of_devices=True)
+        members = member_names(settings, by_name, by_name[name], optional, own_min, of_devices=True)
         of_horizons[own_min] = tuple(by_name[member] for member in (name, *members))
     models = Models(by_name, by_name[primary], others, horizon_min, outlook, devices_min, of_horizons)
     for model in models.active:
         model.warm_up()
     return models
-
-
-def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
-    """Return the name of the default model; raise :class:`ModelError` if the registry is invalid or names none."""
-    try:
-        name = library.default()
-    except ModelError as error:
-        raise _error_of(error, library.own / REGISTRY_FILE, library) from error
-    if name not in folders and library.own / REGISTRY_FILE not in library.left_out:
-        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
-        raise _error_of(ModelError(msg), library.own / REGISTRY_FILE, library)
-    return name
-
-
-def _optional_in(library: Library) -> frozenset[str]:
-    """Return the names of the optional ensemble members; raise :class:`ModelError` if a registry is invalid."""
-    try:
-        return library.optional()
-    except ModelError as error:
-        raise _error_of(error, library.own / REGISTRY_FILE, library) from error
-
-
-def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
-    """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out."""
-    is_used = path.exists() and path not in library.left_out
-    is_installed = library.has_fallback and library.own in path.parents and is_used
-    return _InstalledModelError(error, path) if is_installed else error
 
 
 def engine_of(
@@ -281,38 +247,3 @@ def engine_of(
         demand=settings.demand.plan(zone),
         horizons=DeviceHorizons(models.devices_min, [*map(with_ensemble, models.members_of_horizons)]),
     )
-
-
-def _member_names(
-    settings: Settings,
-    by_name: dict[str, TflitePredictor],
-    primary: TflitePredictor,
-    optional: Set[str],
-    horizon_min: int,
-    *,
-    of_devices: bool = False,
-) -> list[str]:
-    """Return the names of the models that are ensemble members beside ``primary`` at ``horizon_min``.
-
-    Two kinds are members only if the settings name them: the ``optional`` ones of the registry, and models with a
-    history, which are made for the outlook and mostly repeat the primary model at the main horizon.
-    Raises :class:`ModelError` if a configured member cannot be combined with it; at the horizon ``of_devices``, such
-    members are left out.
-    """
-    wanted = settings.forecast.experts
-    if wanted is None and not settings.forecast.blend:
-        return []
-    members = []
-    for name in sorted(by_name if wanted is None else {*wanted}):
-        if by_name[name] is primary or (wanted is None and (by_name[name].history_steps or name in optional)):
-            continue
-        problem = incompatibility(by_name[name], primary, horizon_min)
-        if problem and wanted is not None and not of_devices:
-            msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
-            raise ModelError(msg)
-        if problem and name != settings.outlook.model and not of_devices:
-            log.info("model.not_combined", model=name, beside=primary.name, why=problem)
-        if problem:
-            continue
-        members.append(name)
-    return members

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gapcast.compiled.library import load_library
-from gapcast.core.learning.outcomes import PERSISTENCE
-from gapcast.core.learning.summary import MIN_OUTCOMES, MemberSummary
-from gapcast.core.statistics import Histogram, Statistics
+from gapcast.core.statistics import Statistics
 from gapcast.observability.device_metrics import DeviceCollector
+from gapcast.observability.families import counter_by, histogram_of
+from gapcast.observability.score_metrics import score_families
 from gapcast.service.internal_errors import Part
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.service import Service
-
-#: Metrics of published forecasts only: name -> help text, and field of
-#: :class:`~gapcast.core.learning.summary.Summary`.
-_OF_PUBLISHED = {
-    "gapcast_bias_kw": ("Mean error of published forecasts (forecast - actual), kW.", "bias_kw"),
-    "gapcast_interval_coverage_ratio": ("Share of actual values within the published prediction interval.", "coverage"),
-    "gapcast_interval_width_kw": ("Mean width of the published prediction interval, kW.", "width_kw"),
-    "gapcast_pinball_loss_kw": ("Mean pinball loss of published bounds and medians, kW.", "pinball_kw"),
-}
-#: The same for every ensemble member.
-_OF_EVERY_MODEL = {
-    "gapcast_squared_error_kw2": ("Mean squared error of the mean forecast, kW^2.", "mse_kw2"),
-    "gapcast_absolute_error_kw": ("Mean absolute error of the median forecast, kW.", "mae_kw"),
-    "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence over the same minutes.", "skill"),
-}
-
-#: Windows of which the demand's score is an average; half a day of quarter-hours.
-_MIN_WINDOWS = 48
-#: Names of the times of a window at which its probability is scored.
-_PARTS_ELAPSED = ("0", "1/3", "2/3")
 
 
 class ServiceInfo(NamedTuple):
@@ -68,35 +42,33 @@ class ServiceCollector(Collector):
         yield from _meters(self._statistics)
         yield from _failures(self._statistics)
         yield from _gateway(self._queries)
-        yield from _live_scores(self._queries)
-        yield from _outlook_scores(self._queries)
-        yield from _demand_scores(self._queries)
+        yield from score_families(self._queries)
         yield from _refits(self._queries)
         yield from _models(self._statistics, self._queries)
         yield from _program(self._about)
 
 
 def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:
-    yield _counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
+    yield counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
     by_model = {queries.published_model.name: 0} | statistics.forecasts
-    yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
+    yield counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
     yield CounterMetricFamily("gapcast_outlooks", "Outlooks made.", statistics.n_outlooks)
     yield CounterMetricFamily("gapcast_demands", "Demands of billing windows made.", statistics.n_demands)
-    yield _histogram(
+    yield histogram_of(
         "gapcast_forecast_latency_seconds",
         "Time from the arrival of a reading to the publication of its forecast.",
         statistics.latency_s,
     )
-    yield _histogram(
+    yield histogram_of(
         "gapcast_inference_seconds",
         "Time to compute the forecasts of one batch, with all loaded ensemble members.",
         statistics.inference_s,
     )
-    yield _histogram("gapcast_batch_size", "Messages processed in one batch.", statistics.batch_size)
+    yield histogram_of("gapcast_batch_size", "Messages processed in one batch.", statistics.batch_size)
 
 
 def _meters(statistics: Statistics) -> Iterator[Metric]:
-    yield _counter_by("result", "gapcast_samples", "Samples averaged into minutes, by result.", statistics.samples)
+    yield counter_by("result", "gapcast_samples", "Samples averaged into minutes, by result.", statistics.samples)
     yield CounterMetricFamily(
         "gapcast_messages_without_reading", "Messages of meters that contain no power value.", statistics.n_not_readings
     )
@@ -127,13 +99,13 @@ def _failures(statistics: Statistics) -> Iterator[Metric]:
         "Batches in which a model failed or returned a non-finite or out-of-range value.",
         statistics.n_model_failures,
     )
-    yield _counter_by(
+    yield counter_by(
         "cause",
         "gapcast_forecasts_replaced",
         "Forecasts replaced by the persistence forecast, by cause.",
         statistics.forecasts_replaced,
     )
-    yield _counter_by(
+    yield counter_by(
         "part",
         "gapcast_internal_errors",
         "Unexpected errors that the service caught and survived, by part of the service.",
@@ -165,7 +137,7 @@ def _refits(queries: ServiceQueries) -> Iterator[Metric]:
     if status is None:
         return
     results = {"used": status.n_used, "refused": status.n_refused}
-    yield _counter_by("result", "gapcast_refits", "Refits of devices at night, by result.", results)
+    yield counter_by("result", "gapcast_refits", "Refits of devices at night, by result.", results)
     yield GaugeMetricFamily("gapcast_refit_devices", "Devices with trees from a refit in use.", status.n_forests)
     if status.last_ran_s is not None:
         yield GaugeMetricFamily(
@@ -197,7 +169,7 @@ def _models(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
             },
         )
     yield models
-    yield _counter_by(
+    yield counter_by(
         "result", "gapcast_model_reloads", "Model reloads at runtime, by result.", statistics.model_reloads
     )
 
@@ -227,81 +199,3 @@ def build_registry(service: Service, about: ServiceInfo, per_device: int = 0) ->
     if per_device:
         registry.register(DeviceCollector(service, per_device))
     return registry
-
-
-def _live_scores(queries: ServiceQueries) -> Iterator[Metric]:
-    """Yield the live scores over all devices, for periods with the minimum number of outcomes."""
-    summaries, n_changes = queries.live_scores()
-    scored = GaugeMetricFamily(
-        "gapcast_scored_forecasts", "Forecasts scored against their actual value.", labels=["period"]
-    )
-    for period, summary in summaries.items():
-        scored.add_metric([period], summary.n)
-    yield scored
-    published = queries.published_model.name
-    for name, (text, figure) in _OF_EVERY_MODEL.items():
-        family = GaugeMetricFamily(name, text, labels=["model", "period"])
-        for period, summary in summaries.items():
-            persistence = MemberSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
-            scored_models = (
-                {published: summary, PERSISTENCE: persistence, **summary.members} if summary.is_sufficient else {}
-            )
-            for model, scores in scored_models.items():
-                if (value := getattr(scores, figure)) is not None:
-                    family.add_metric([model, period], value)
-        yield family
-    for name, (text, figure) in _OF_PUBLISHED.items():
-        family = GaugeMetricFamily(name, text, labels=["model", "period"])
-        for period, summary in summaries.items():
-            if summary.is_sufficient and (value := getattr(summary, figure)) is not None:
-                family.add_metric([published, period], value)
-        yield family
-    yield CounterMetricFamily(
-        "gapcast_drifts", "Lasting changes detected in the forecast errors of a device (concept drift).", n_changes
-    )
-
-
-def _outlook_scores(queries: ServiceQueries) -> Iterator[Metric]:
-    """Yield the live scores of outlooks over all devices, for lead times with the minimum number of outcomes."""
-    labels = ["kind", "lead_min", "period"]
-    skill = GaugeMetricFamily(
-        "gapcast_outlook_skill_ratio", "Skill score of outlooks: 1 - MSE / MSE of persistence.", labels=labels
-    )
-    coverage = GaugeMetricFamily(
-        "gapcast_outlook_coverage_ratio", "Share of actual values within the interval of outlooks.", labels=labels
-    )
-    for period, scores in queries.outlooks.live_scores().items():
-        for kind, of_kind in (("point", scores.point), ("mean", scores.mean)):
-            for one in of_kind:
-                for family, value in ((skill, one.skill), (coverage, one.coverage)):
-                    if one.n >= MIN_OUTCOMES and value is not None:
-                        family.add_metric([kind, str(one.lead_min), period], value)
-    yield skill
-    yield coverage
-
-
-def _demand_scores(queries: ServiceQueries) -> Iterator[Metric]:
-    """Yield the live scores of demands over all devices, once there is half a day of quarter-hours."""
-    text = "Brier score of the probability that a billing window exceeds its limit, by the part of it that is over."
-    family = GaugeMetricFamily("gapcast_demand_brier_score", text, labels=["elapsed"])
-    for name, one in zip(_PARTS_ELAPSED, queries.demands.live_scores().thirds, strict=True):
-        if one.n >= _MIN_WINDOWS and one.brier is not None:
-            family.add_metric([name], one.brier)
-    yield family
-
-
-def _counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:
-    """Return a counter with a time series for each value of ``label``."""
-    family = CounterMetricFamily(name, text, labels=[label])
-    for value, n in values.items():
-        family.add_metric([value], n)
-    return family
-
-
-def _histogram(name: str, documentation: str, histogram: Histogram) -> HistogramMetricFamily:
-    buckets: list[tuple[str, float]] = []
-    n = 0
-    for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
-        n += count
-        buckets.append((bound, n))
-    return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=histogram.total)

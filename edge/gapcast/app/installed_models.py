@@ -1,0 +1,45 @@
+"""What the registries of a models folder say, and whether an installed file is to blame if one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gapcast.core.errors import ModelError
+from gapcast.predictors.files import REGISTRY_FILE
+from gapcast.predictors.library import Library
+
+
+class InstalledModelError(ModelError):
+    """An installed model or registry that cannot be used."""
+
+    def __init__(self, problem: object, path: Path) -> None:
+        super().__init__(str(problem))
+        self.path = path
+
+
+def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
+    """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out."""
+    is_used = path.exists() and path not in library.left_out
+    is_installed = library.has_fallback and library.own in path.parents and is_used
+    return InstalledModelError(error, path) if is_installed else error
+
+
+def default_model(library: Library, folders: Mapping[str, Path]) -> str:
+    """Return the name of the default model; raise :class:`ModelError` if the registry is invalid or names none."""
+    try:
+        name = library.default()
+    except ModelError as error:
+        raise error_of(error, library.own / REGISTRY_FILE, library) from error
+    if name not in folders and library.own / REGISTRY_FILE not in library.left_out:
+        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
+        raise error_of(ModelError(msg), library.own / REGISTRY_FILE, library)
+    return name
+
+
+def optional_models(library: Library) -> frozenset[str]:
+    """Return the names of the optional ensemble members; raise :class:`ModelError` if a registry is invalid."""
+    try:
+        return library.optional()
+    except ModelError as error:
+        raise error_of(error, library.own / REGISTRY_FILE, library) from error
