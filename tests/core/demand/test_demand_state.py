@@ -288,3 +288,12 @@ def test_signature_of_another_form_leaves_newest_demands_out() -> None:
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot) == ("", [])
     assert after.demand_of("home") is None
+
+
+def test_state_without_a_demand_is_restored_without_a_problem() -> None:
+    snapshot = capture_snapshot(demand_engine(PLAN))
+    assert not snapshot.demand[TRACKED].size
+    after = demand_engine(PLAN)
+    assert restore_snapshot(after, snapshot) == ("", [])
+    run(60, after)
+    assert after.demand_of("home") is not None

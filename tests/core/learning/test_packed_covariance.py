@@ -25,6 +25,13 @@ def test_packed_covariance_equals_its_matrix(n_columns: int, seed: int) -> None:
     assert np.array_equal(packed_covariance.to_matrices(packed), matrices)
 
 
+def test_covariances_of_no_device_are_converted_both_ways() -> None:
+    packed = packed_covariance.from_matrices(np.empty((0, 7, 7), dtype=np.float32))
+    assert packed.shape == (0, packed_covariance.packed_size(7))
+    assert packed_covariance.to_matrices(packed).shape == (0, 7, 7)
+    assert packed_covariance.pack(packed_covariance.unpack(packed), 7).shape == packed.shape
+
+
 @given(st.integers(1, 90), st.integers(0, 2**32 - 1))
 def test_blocks_of_a_packed_covariance_give_it_back(n_columns: int, seed: int) -> None:
     packed = packed_covariance.from_matrices(symmetric(n_columns, seed))

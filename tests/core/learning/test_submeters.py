@@ -354,3 +354,11 @@ def test_untracked_device_has_no_state() -> None:
     engine = engine_with(max_devices=0)
     assert len(Run(engine).process(readings_of(20)).forecasts) == 19
     assert not model_of(engine).columns(range(1))["submetered followed"].size
+
+
+def test_scores_are_restored_before_any_submeter_was_read() -> None:
+    before = Run(engine_with()).process(readings_of(60, "other", ())).engine
+    after = engine_with()
+    assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
+    assert after.scores_of("other")[EVER].n
+    assert after.scores_of("other") == before.scores_of("other")

@@ -132,7 +132,7 @@ def implausible_windows(columns: Columns) -> NDArray[np.bool_]:
         inside = (values >= low) & (values <= high)
         if name == "peak_kw":
             inside |= np.isnan(values) & (columns["peak_start"] < 0)
-        bad = bad | ~inside.reshape(len(bad), -1).all(axis=1)
+        bad = bad | ~inside.all(axis=tuple(range(1, inside.ndim)))
     return bad
 
 
@@ -153,7 +153,7 @@ def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, r
             raise StateError(msg)
         usable[name] = values[which]
         inside = (np.abs(usable[name]) <= _MOST_LEARNED) | np.isnan(usable[name])
-        bad |= ~inside.reshape(len(bad), -1).all(axis=1)
+        bad |= ~inside.all(axis=tuple(range(1, inside.ndim)))
     state.restore_columns(rows[~bad], {name: values[~bad] for name, values in usable.items()})
     return int(bad.sum())
 

@@ -9,7 +9,7 @@ that are not padding, of the blocks on the diagonal the upper triangle: D (D + 1
 from __future__ import annotations
 
 from functools import lru_cache
-from math import isqrt
+from math import isqrt, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +78,7 @@ def blocks_shape(n_columns: int) -> tuple[int, int, int]:
 
 def pack(blocks: F32, n_columns: int) -> F32:
     """Return ``blocks`` ``[N, 5, b, 3 b]`` of matrices of ``n_columns`` in packed form."""
-    return np.take(blocks.reshape(len(blocks), -1), _places_of(n_columns).packed, axis=1)
+    return np.take(blocks.reshape(len(blocks), prod(blocks.shape[1:])), _places_of(n_columns).packed, axis=1)
 
 
 def unpack(packed: F32) -> F32:

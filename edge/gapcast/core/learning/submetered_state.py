@@ -57,7 +57,8 @@ def restorable_rows(
         if array.shape != (len(tracked), *own[name].shape) or array.dtype != own[name].dtype:
             return nothing
         most = _MOST if array.dtype.kind == "f" else np.inf
-        sound &= (np.abs(array) <= most).reshape(len(array), -1).all(axis=1)
-    sound &= ((saved[_CELLS] >= 0) & (saved[_CELLS] < N_CELLS)).reshape(len(tracked), -1).all(axis=1)
+        sound &= (np.abs(array) <= most).all(axis=tuple(range(1, array.ndim)))
+    cells = saved[_CELLS]
+    sound &= ((cells >= 0) & (cells < N_CELLS)).all(axis=tuple(range(1, cells.ndim)))
     places = np.flatnonzero(sound)
     return tracked[places].tolist(), {name: array[places] for name, array in saved.items()}
