@@ -53,8 +53,8 @@ class BatchPersistence:
         """Persist, and then acknowledge, the batches that the broker has confirmed."""
         number = self.state.persist_confirmed(self._link.has_confirmed, between_batches=between_batches)
         if number != self._last_persisted:
-            self._last_persisted = number
             self._link.mark_persisted(number)
+            self._last_persisted = number
 
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed."""
