@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 from gapcast.backtest.houses import HouseFile
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
+from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast_layout import ForecastLayout, layout_of
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.summary import EVER
 from gapcast.core.snapshot import capture_snapshot
@@ -110,6 +112,21 @@ def test_forecasts_of_a_batch_expire_at_their_own_targets() -> None:
     assert ForecastPublisher(cast("Session", sent), topic, retain=True).publish(forecasts) == [0, 1, 2, 3]
     assert sent.expiry_s == {"home": 240, "pump": 840, "barn": 240, "car": 840}
     assert REPLAY_EXPIRY_S not in sent.expiry_s.values()
+
+
+def test_forecasts_of_two_horizons_in_turn_keep_their_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def counted(forecasts: Forecasts) -> ForecastLayout:
+        made.append(forecasts.model.lead_times_min[-1])
+        return layout_of(forecasts)
+
+    monkeypatch.setattr("gapcast.core.forecast_json.layout_of", counted)
+    engine, topic = engine_of(5, HORIZONS), DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
+    publisher = ForecastPublisher(cast("Session", SentForecasts()), topic, retain=True)
+    for reading in readings_of(4):
+        publisher.publish(engine.forecast(engine.accept([reading]), 7))
+    assert made == [5, 15]
 
 
 def test_discovery_announces_sensors_that_expire_at_the_devices_horizon() -> None:

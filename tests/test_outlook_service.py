@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -235,3 +235,30 @@ def test_request_with_an_outlook_that_cannot_be_is_a_422(link: MemoryLink, outlo
     answer = ask(service_of(link, None), "POST", "/predict", {"readings": [1.0, 2.0], "outlook": outlook})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(detail)
+
+
+class Forgetting(MemoryLink):
+    """A link over which a device is forgotten as soon as its forecast is published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forget_device: Callable[[str], object] = str
+
+    def publish(self, forecasts: Forecasts) -> list[int]:
+        if "home" in forecasts.devices:
+            self.forget_device("home")
+        return super().publish(forecasts)
+
+
+def test_device_forgotten_at_its_forecast_leaves_the_next_no_outlook() -> None:
+    link = Forgetting()
+    service = service_of(link, OutlookModel())
+    run(service, link, "home", "shop")
+    link.forget_device = service.forget
+    run(service, link, "home", "shop", first=NOON + 3)
+    run(service, link, "new", n=1, first=NOON + 6)
+    assert service.queries.read(lambda engine, _: engine.buffers.row("new")) == 0
+    assert service.queries.outlooks.of("new") is None
+    shop = service.queries.outlooks.of("shop")
+    assert shop is not None
+    assert shop.observed_minute == NOON + 5

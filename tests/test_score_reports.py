@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +14,14 @@ from prometheus_client.exposition import generate_latest
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.summary import EVER, LAST_DAY, MIN_OUTCOMES
 from gapcast.core.reading import Reading
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.availability import ReportOptions
+from gapcast.service.event_feed import EventFeed
+from gapcast.service.running_engine import RunningEngine
+from gapcast.service.score_reports import ScoreReports
 from gapcast.service.service import Service
 from tests.support.houses import FIRST, ensemble_engine, house_kw, stream
 from tests.support.links import MemoryLink
@@ -221,3 +227,29 @@ def test_score_metrics_labels_are_bounded() -> None:
         feed(service, link, [Reading(f"d{i}", FIRST + minute, 1.0) for i in range(50)])
     after = len(re.findall(r"^gapcast_", metrics(service), re.MULTILINE))
     assert after <= before + 2
+
+
+class LockAfter:
+    """A lock that another thread gets first, and forgets a device with it."""
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = forget
+
+    def __enter__(self) -> None:
+        self._forget()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_score_reports_continue_if_a_device_is_forgotten_meanwhile() -> None:
+    engine, link = ensemble_engine(), MemoryLink()
+    running = RunningEngine(engine, {})
+    reports = ScoreReports(link, EventFeed(), running, 1e-9)
+    for device in ("home", "shop"):
+        engine.accept([Reading(device, FIRST, 1.0)])
+    columns = (np.array([0, 1]), *(np.zeros((2, *shape)) for shape in ((), (), (), (2, 1), (4,))))
+    reports.record_outcomes(Outcomes(*columns), ())
+    running.lock = cast("Lock", LockAfter(lambda: reports.forget(1)))
+    reports.publish_changes()
+    assert list(link.scores) == ["home"]

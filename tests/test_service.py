@@ -110,6 +110,28 @@ def test_device_forgotten_at_its_forecast_is_not_recorded() -> None:
     assert recorder.recorded == [Reading("other", NOON + minute, 1.0) for minute in (0, 1)]
 
 
+class Unmarked(MemoryLink):
+    """A link whose acknowledgements fail once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.persisted: list[int] = []
+
+    def mark_persisted(self, batch: int) -> None:
+        self.persisted.append(batch)
+        if len(self.persisted) == 1:
+            raise OSError
+
+
+def test_acknowledgement_of_a_persisted_batch_that_failed_is_repeated() -> None:
+    link = Unmarked()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(Reading("home", NOON, 1.0))
+    for _ in range(3):
+        service.run_once(0)
+    assert link.persisted == [1, 1]
+
+
 def test_forget_offline_is_published_on_reconnect() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))

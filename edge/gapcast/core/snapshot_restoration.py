@@ -93,9 +93,10 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         _restore_demands(engine, snapshot),
     )
     _forget_other_horizons(engine, snapshot)
-    if engine.ensemble is not None and engine.ensemble.submetered is not None:
-        for device in _with_other_submeters(buffers, snapshot):
-            engine.ensemble.submetered.forget(buffers.row(device))
+    for device in _with_other_submeters(buffers, snapshot):
+        ensemble = engine.forecaster_of(device).ensemble
+        if ensemble is not None and ensemble.submetered is not None:
+            ensemble.submetered.forget(buffers.row(device))
     names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
     for device in names:
         engine.forget(device)

@@ -36,6 +36,11 @@ class BatchPersistence:
         if samples := self._link.meters.take_samples():
             self.state.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether other threads changed something since :meth:`add_changes`."""
+        return bool(self._changes)
+
     def add_changes(self) -> None:
         """Track the changes by other threads, between the batches before and after."""
         while self._changes:
@@ -48,8 +53,8 @@ class BatchPersistence:
         """Persist, and then acknowledge, the batches that the broker has confirmed."""
         number = self.state.persist_confirmed(self._link.has_confirmed, between_batches=between_batches)
         if number != self._last_persisted:
-            self._last_persisted = number
             self._link.mark_persisted(number)
+            self._last_persisted = number
 
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed."""

@@ -43,6 +43,7 @@ class BatchPipeline:
         self._running = running
         self._containment = containment
         self._statistics = containment.statistics
+        self._persistence = persistence
         self._reports = reports
         self._feed = reports.feed
         self._forget = forget
@@ -66,6 +67,7 @@ class BatchPipeline:
             ("outlook", self._make_outlooks),
             ("demand", self._make_demands),
             ("learning", self._learn),
+            ("learning", self._forget_again),
         )
         self._reporting: _Steps = (
             ("outlook", self._publish_outlooks),
@@ -123,6 +125,15 @@ class BatchPipeline:
 
     def _learn(self, _: ServedBatch) -> None:
         self._reports.scores.record_outcomes(*self._running.engine.learn())
+
+    def _forget_again(self, batch: ServedBatch) -> None:
+        """Discard what was made of devices forgotten since their forecast: the next new device gets their row."""
+        if self._persistence.has_changes:
+            engine, accepted = self._running.engine, batch.accepted
+            for device, row in zip(accepted.devices, accepted.rows, strict=True):
+                if device not in engine.buffers:
+                    for forecaster in engine.horizons.all:
+                        forecaster.forget(row)
 
     # --- without it -----------------------------------------------------------------------------
 

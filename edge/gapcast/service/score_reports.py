@@ -87,7 +87,7 @@ class ScoreReports:
         if not n_due:
             return
         with self._running.lock:
-            for _ in range(n_due):
+            for _ in range(min(n_due, len(self._waiting))):  # fewer, if a device was forgotten meanwhile
                 row, _ = self._waiting.popitem(last=False)
                 self._published_s[row] = now_s
                 device = self._running.engine.buffers.device(row)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED, Outcomes
@@ -362,3 +363,27 @@ def test_scores_are_restored_before_any_submeter_was_read() -> None:
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     assert after.scores_of("other")[EVER].n
     assert after.scores_of("other") == before.scores_of("other")
+
+
+def test_new_options_continue_before_any_submeter_was_read() -> None:
+    before = Run(engine_with()).process(readings_of(60, "other", ())).engine
+    scores, after = before.scores_of("other"), engine_with(forgetting=0.9999)
+    transfer_state(before, after)
+    assert after.scores_of("other")[EVER].n == scores[EVER].n
+
+
+def test_other_submeters_start_again_at_a_devices_own_horizon() -> None:
+    def engine(submeters: Submeters) -> Engine:
+        options = EnsembleOptions(n_submeters=2)
+        main, own = (HorizonModels(one, Ensemble((one,), options)) for one in (Smooth(), Smooth(lead_times_min=(9,))))
+        horizons = DeviceHorizons({"home": 9}, [own])
+        return Engine(main.model, ensemble=main.ensemble, submeters=submeters, horizons=horizons)
+
+    snapshot = capture_snapshot(Run(engine(SUBMETERS)).process(readings_of(60)).engine)
+    for submeters, n_kept in ((SUBMETERS, 1), ({"home": ("pump", "heater")}, 0)):
+        after = engine(submeters)
+        assert restore_snapshot(after, snapshot) == ("", [])
+        ensemble = after.forecaster_of("home").ensemble
+        assert ensemble is not None
+        assert ensemble.submetered is not None
+        assert len(ensemble.submetered.columns(range(1))["submetered followed"]) == n_kept
