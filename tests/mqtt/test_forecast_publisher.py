@@ -57,7 +57,7 @@ class Sender:
         topic = DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
         self.publisher = ForecastPublisher(self.session, topic, retain=True)
         if not compiled:
-            self.publisher._encoder_of(forecasts())._function = None
+            self.publisher._encoder._function = None
 
 
 def forecasts(age_min: float = 0.5) -> Forecasts:

@@ -27,9 +27,7 @@ class ForecastPublisher:
         self._session = session
         self._retain = retain
         self._before, self._after = topic.before.encode(), topic.after.encode()
-        self._packets = Packets(self._before, self._after, PUBLISH | (retain and RETAIN))
-        #: By horizon, minutes: an encoder keeps the form of its last forecasts, which those of one horizon share.
-        self._encoders: dict[int, ForecastEncoder] = {}
+        self._encoder = ForecastEncoder(Packets(self._before, self._after, PUBLISH | (retain and RETAIN)))
         #: Device and minute -> properties of their forecast, encoded.
         self._forwarded: dict[tuple[str, int], bytes] = {}
 
@@ -60,21 +58,13 @@ class ForecastPublisher:
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
         forecast_ids, forwarded = [], self._forwarded
         for device, minute, payload in zip(
-            forecasts.devices, forecasts.observed_minutes, self._encoder_of(forecasts).encode(forecasts), strict=True
+            forecasts.devices, forecasts.observed_minutes, self._encoder.encode(forecasts), strict=True
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             extra = forwarded.get((device, minute), b"") if forwarded else b""
             expiry_s = expiry_of(minute, horizon_min, now_min)
             forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s, extra=extra))
         return forecast_ids
-
-    def _encoder_of(self, forecasts: Forecasts) -> ForecastEncoder:
-        """Return the encoder of ``forecasts``, which have one horizon."""
-        horizon_min = forecasts.model.lead_times_min[-1]
-        encoder = self._encoders.get(horizon_min)
-        if encoder is None:
-            encoder = self._encoders[horizon_min] = ForecastEncoder(self._packets)
-        return encoder
 
     def _publish_horizons(self, parts: HorizonParts) -> list[int]:
         """Send the forecasts of each horizon; return the ids of the messages in the order of the batch."""
@@ -86,7 +76,7 @@ class ForecastPublisher:
         session, before, after = self._session, self._before, self._after
         has_properties = session.protocol == "5"
         expiries_s = _expiries_of(forecasts) if ids or has_properties else []
-        packets = self._encoder_of(forecasts).write_packets(forecasts, expiries_s if has_properties else (), ids)
+        packets = self._encoder.write_packets(forecasts, expiries_s if has_properties else (), ids)
         if packets is None:
             return False
         messages: dict[int, Outgoing] = {}

@@ -118,8 +118,8 @@ class CompiledDemands:
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
         if self._is_pending:
-            self._is_pending = False
             self._bind(0)
+            self._is_pending = False
             self._learn(self._address, self._n)
 
     def _z_of(self, minute: int, state: WindowState) -> float:

@@ -102,8 +102,8 @@ class CompiledOutlooks:
     def learn(self) -> None:
         """Learn from the readings of the last batch."""
         if self._is_pending:
-            self._is_pending = False
             self._bind()
+            self._is_pending = False
             self._learn(self._address, self._n)
 
     # --- arguments --------------------------------------------------------------------------------
