@@ -11,28 +11,21 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import structlog
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gapcast.core.errors import ShardError
 from gapcast.mqtt.backoff import Backoff
 from gapcast.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
+from gapcast.mqtt.connection_log import ConnectionLog
 from gapcast.mqtt.delivery import LAST_ID
 from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Acknowledgement, Publication
+from gapcast.mqtt.subscriptions import BrokerSubscriptions
+from gapcast.mqtt.takeover import TakeoverDetector, require_not_yielding
 from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, connection_error, is_client_certificate_error
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS
 
-log = structlog.get_logger(__name__)
-
-_UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
-_NOT_AUTHORIZED = {0x86, 0x87}
-_NO_ANSWER = "the broker does not answer"
-#: Consecutive connections that the broker ended this soon after it accepted them, without being unreachable in between:
-#: another client has the same client id. MQTT 3.1.1 has no reason code for it.
-_N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
-_SHOWN = 120
+_UNSUPPORTED_PROTOCOL = 0x84
 #: How often paho's own work is done, such as keep-alive, unless it has packets to read.
 _MISC_EVERY_S = 0.1
 
@@ -63,9 +56,10 @@ class Connection:
         self._answered = False  # whether the broker has sent a CONNACK on this connection
         self._deadline_s = 0.0
         self._closing = False
-        self._opened_s = 0.0
         self._misc_due_s = 0.0
-        self._n_cut_short = 0
+        self._subscriptions = BrokerSubscriptions(options)
+        self._takeover = TakeoverDetector()
+        self._log = ConnectionLog(options)
         #: When the network was last polled (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
         #: Whether the broker has accepted the connection.
@@ -74,8 +68,11 @@ class Connection:
         self.connected = False
         self.n_connects = 0
         self.n_fresh_sessions = 0
-        #: Why there is no connection, in a sentence; empty while there is one.
-        self.problem = "not connected yet"
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection, in a sentence; empty while there is one."""
+        return self._log.problem
 
     @property
     def has_socket(self) -> bool:
@@ -122,12 +119,10 @@ class Connection:
 
     def _broken(self, error: BaseException) -> None:
         """Discard a connection that raised, and its client, whose state is undefined."""
-        problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
-        self._lost(problem)
+        self._log.failed(error)
+        self._lost()
         self._client = self._new_client()
-        log.error(
-            "mqtt.connection_failed", host=self._options.host, port=self._options.port, problem=problem, exc_info=error
-        )
+        self._log.log_failure(error)
 
     def _serve(self, timeout_s: float) -> None:
         sock = self._socket
@@ -150,11 +145,8 @@ class Connection:
             self._client.loop_write()
             sock.flush()
             if not self._answered and time.monotonic() > self._deadline_s:
-                log_it = (
-                    log.debug if self.problem == _NO_ANSWER else log.warning
-                )  # warn once per problem, not once per attempt
-                self._lost(_NO_ANSWER)
-                log_it("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
+                self._log.unanswered()
+                self._lost()
                 self._fall_back()  # a broker with only 3.1.1 may wait forever for the rest of a packet it misread
 
     def wrap_socket(self, sock: Any) -> FastPathSocket:
@@ -167,31 +159,26 @@ class Connection:
 
     def _connect_when_due(self, timeout_s: float) -> bool:
         wait_s = self._backoff.wait_s()
+        time.sleep(min(wait_s, timeout_s))
         if wait_s > timeout_s:
-            time.sleep(timeout_s)
             return False
-        time.sleep(wait_s)
-        options = self._options
         self._answered = False
         self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
         try:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
-            self._unreachable(connection_error(error, options.host, options.transport))
+            self._unreachable(connection_error(error, self._options.host, self._options.transport))
             return False
         return True
 
     def _unreachable(self, problem: str) -> None:
-        self._n_cut_short = 0
-        is_logged = self.problem == f"unreachable: {problem}"
-        self._lost(f"unreachable: {problem}")
-        log_it = log.debug if is_logged else log.warning  # warn once per problem, not once per attempt
-        log_it("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
+        self._takeover.unreachable()
+        self._log.unreachable(problem)
+        self._lost()
 
-    def _lost(self, problem: str) -> None:
+    def _lost(self) -> None:
         """Discard the connection and schedule the next."""
-        self.problem = problem
         sock, self._socket = self._socket, None
         self.connected = self.is_open = False
         if sock is not None:
@@ -209,40 +196,21 @@ class Connection:
         return client
 
     def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
-        options = self._options
         self._answered = True
         if reason.is_failure:
-            self._refused(reason)
+            self._log.refused(reason)
+            if reason.value == _UNSUPPORTED_PROTOCOL:
+                self._fall_back()
             return
         self.is_open = True
-        self._opened_s = time.monotonic()
+        self._takeover.opened()
         self.n_connects += 1
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
         self._callbacks.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        if options.stale_subscriptions and flags.session_present:
-            self._client.unsubscribe(list(options.stale_subscriptions))
-        subscribe_options: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
-        self._client.subscribe([(topic, subscribe_options) for topic in self._topics()])
+        self._subscriptions.request(self._client, mqtt5=self.mqtt5, session_present=flags.session_present)
         self._callbacks.subscribing()
-        log.info(
-            "mqtt.connected", host=options.host, port=options.port, protocol="5" if self.mqtt5 else "3.1.1",
-            session_present=flags.session_present,
-        )  # fmt: skip
-
-    def _topics(self) -> tuple[str, ...]:
-        """Return the subscribed topics, readings first."""
-        options = self._options
-        return options.subscriptions + options.request_topics + (options.request_topics_mqtt5 if self.mqtt5 else ())
-
-    def _refused(self, reason: ReasonCode) -> None:
-        cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
-        problem = f"refused: {reason}{cure}"
-        log_it = log.debug if self.problem == problem else log.error
-        log_it("mqtt.refused", host=self._options.host, port=self._options.port, reason=str(reason))
-        self.problem = problem
-        if reason.value == _UNSUPPORTED_PROTOCOL:
-            self._fall_back()
+        self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)
 
     def _fall_back(self) -> None:
         """Use the other protocol version next time, if ``protocol`` is auto and none has worked yet."""
@@ -263,46 +231,20 @@ class Connection:
             if not is_client_certificate_error(failure):
                 self._fall_back()
             return
-        refused = was_answered and not was_connected and self.problem.startswith("refused")
-        was_open = self.is_open
-        self._lost(self.problem if refused else f"disconnected: {reason}")
-        if self._is_taken_over(reason, was_open=was_open):
-            if self._options.yields:  # reconnecting would start an endless takeover loop
-                msg = (
-                    f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
-                    "If this is unintended, stop that worker and start this one again"
-                )
-                raise ShardError(msg)
-            self.problem = (
-                f"another client connects with the client id gapcast-{self._options.gateway}: "
-                "give each gateway its own gateway.id and state.path"
-            )
+        is_taken_over = self._takeover.is_taken_over(reason, was_open=self.is_open, mqtt5=self.mqtt5)
+        if was_connected or not was_answered or not self._log.is_refusal:
+            self._log.disconnected(reason, is_logged=was_connected and not is_taken_over)
+        self._lost()
+        if is_taken_over:
+            require_not_yielding(self._options)
             self._backoff.contended()
-            log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=self._n_cut_short)
-        elif was_connected:
-            log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
+            self._log.taken_over(self._takeover.n_cut_short)
         elif not was_answered:
             self._fall_back()  # a broker with only 3.1.1 may close the connection instead of answering
-
-    def _is_taken_over(self, reason: ReasonCode, *, was_open: bool) -> bool:
-        """Return whether another client has our id: by MQTT 5's reason code, else by repeated short connections."""
-        if was_open and time.monotonic() - self._opened_s < _CUT_SHORT_S:
-            self._n_cut_short += 1
-        else:
-            self._n_cut_short = 0
-        return self._n_cut_short >= _N_CUT_SHORT if not self.mqtt5 else bool(reason.value == _TAKEN_OVER)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
     ) -> None:
-        answers = zip(self._topics(), reasons, strict=False)
-        refused = {topic: str(reason) for topic, reason in answers if reason.is_failure}
-        needed = [topic for topic in refused if topic in self._options.subscriptions]
-        if needed:
-            reason = refused[needed[0]]
-            self.problem = f"the subscription to {', '.join(needed)} is refused: {reason}"
-            log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
-            return
-        for topic, reason in refused.items():
-            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
-        self.connected, self.problem = True, ""
+        if not self._log.subscriptions_refused(self._subscriptions.refused(reasons, mqtt5=self.mqtt5)):
+            self.connected = True
+            self._log.subscribed()
