@@ -49,6 +49,12 @@ def forecasts(*, complete: bool) -> Forecasts:
     )
 
 
+def test_columns_of_optional_fields_are_none_without_their_values() -> None:
+    bare = forecasts(complete=False)
+    absent = {field.name for field in FIELDS if field.column is not None and field.column(bare) is None}
+    assert absent >= {"experts", "median_experts"}
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_document_has_the_declared_fields_in_order(complete: bool) -> None:
     document = forecasts(complete=complete)[0].document()

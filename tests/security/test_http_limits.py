@@ -146,6 +146,7 @@ def test_slow_body_is_408_and_frees_its_bytes(brief: Rest) -> None:
 
 def test_slow_body_of_an_answered_request_ends_the_connection(models: Models, implementation: Implementation) -> None:
     with serving(models, replace(OPTIONS, token="a" * 20), BRIEF, implementation) as rest:
+        assert rest.client.get("/predict").status_code == 401, "the first request loads the application"
         answer = exchange(rest.port, TO_PREDICT + b"content-length: 9000\r\n\r\n" + b" " * 5_000)
     assert status_of(answer) == 401
     assert answer.count(b"HTTP/1.1 ") == 1

@@ -33,6 +33,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.outlook.week import WeekHistory
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.systemd.notify import Notifier
@@ -195,11 +196,13 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
 
 
 def test_device_cost_of_a_history_is_of_devices_that_have_one() -> None:
-    """The week and its copy in a checkpoint, of tracked devices; of each where nothing is learned."""
+    """The week, its copy in a checkpoint and what is prepared of it, of tracked devices; of each without learning."""
     with_history, without = QuarterMean(), QuarterMean(history_steps=0)
     options = EnsembleOptions()
     each = [device_cost(Engine(model)) for model in (with_history, without)]
-    assert 7_000 < each[0].each_bytes - each[1].each_bytes < 8_000
+    prepared_bytes = WeekHistory(1).n_prepared_bytes_per_device
+    assert prepared_bytes == 4 * 7 * 24 * 4
+    assert 7_000 < each[0].each_bytes - each[1].each_bytes - prepared_bytes < 8_000
     tracked = [device_cost(Engine(model, ensemble=Ensemble((model,), options))) for model in (with_history, without)]
     assert tracked[0].tracked_bytes - tracked[1].tracked_bytes == each[0].each_bytes - each[1].each_bytes
     assert tracked[0].each_bytes == tracked[1].each_bytes

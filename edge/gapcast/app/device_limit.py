@@ -29,7 +29,8 @@ def device_cost(engine: Engine) -> DeviceCost:
     buffers, ensemble, history, n_horizons = engine.buffers, engine.ensemble, engine.history, len(engine.horizons.all)
     n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
-    week_bytes = 0 if buffers.week is None else _N_COPIES * buffers.week.n_bytes_per_device
+    week = buffers.week
+    week_bytes = 0 if week is None else _N_COPIES * week.n_bytes_per_device + week.n_prepared_bytes_per_device
     outlook_bytes, n_outlook = 0, 0
     if engine.outlooks is not None:
         n_outlook = engine.outlooks.options.max_devices

@@ -110,8 +110,13 @@ class WeekHistory:
 
     @property
     def n_bytes_per_device(self) -> int:
-        """Bytes of one device's history, about."""
-        return 4 * (WIDTH + STEPS) + _OBJECT_BYTES
+        """Bytes of one device's quarters, about."""
+        return 4 * WIDTH + _OBJECT_BYTES
+
+    @property
+    def n_prepared_bytes_per_device(self) -> int:
+        """Bytes of what is prepared from one device's quarters for a model until the next one; not persisted."""
+        return 4 * STEPS
 
     def add(self, row: int, minute: int, gap_kw: float) -> None:
         """Add a known minute of ``row``, kW: later than those before, unless they were discarded."""
