@@ -108,7 +108,7 @@ def joined_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
     )
 
 
-def members_of_all(ensembles: Iterable[Sequence[str]]) -> tuple[str, ...]:
+def members_of_all(ensembles: Iterable[Iterable[str]]) -> tuple[str, ...]:
     """Return the members of any of ``ensembles``, each once, persistence last if it is one.
 
     >>> members_of_all([("lstm", "learned", "persistence"), ("outlook", "learned", "persistence")])

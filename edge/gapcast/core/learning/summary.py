@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 #: Minimum sample size, outcomes: half a day. Fewer may all be from one quiet night or one dinner.
@@ -74,6 +74,10 @@ class Summary:
     def is_sufficient(self) -> bool:
         """Whether the sample size is sufficient."""
         return self.n >= MIN_OUTCOMES
+
+    def select(self, names: Iterable[str]) -> Summary:
+        """Return the summary with the members ``names`` alone, in this order."""
+        return replace(self, members={name: self.members[name] for name in names})
 
     def document(self) -> dict[str, object]:
         """Return the document that MQTT and REST publish."""
