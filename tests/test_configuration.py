@@ -196,6 +196,7 @@ def test_load_file_of_an_unknown_key_is_rejected_by_name(tmp_path: Path) -> None
     [
         ("[forecast.devices.pump]\nhorizon = 15\n", "forecast.devices.pump.horizon: .*; did you mean horizon_min?"),
         ("[[demand.devices]]\ndevise = 'a'\n", "demand.devices.0.devise: .*; did you mean device?"),
+        ("[[demand.devices]]\nname = 'a'\n", "demand.devices.0.name: .*; possible are .*, device.*"),
         ("[forecast]\nhorizn_min = 15\n", "forecast.horizn_min: .*; did you mean horizon_min?"),
         ("[forecast.device.x]\nhorizon_min = 15\n", "forecast.device: .*; did you mean devices?"),
         ("[forecast.devices.model]\nmodle = 15\n", "forecast.devices.model.modle: .*; possible are horizon_min"),

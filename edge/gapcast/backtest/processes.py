@@ -234,7 +234,7 @@ def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> B
         sum(one.n_readings for one in found),
         took_s,
         [houses[name] for name in names],
-        scores.overall()[EVER],
+        scores.overall()[EVER].select(members_of_all(houses[name].scored.members for name in names)),
         outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
         demands=DemandTallies(_ordered(demands, names)) if tallies else None,
         sums=sums,

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 #: Keys that an error lists at most, if none of them is similar.
-_MAX_LISTED = 8
+_MAX_LISTED = 16
 
 
 def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str]) -> str:
