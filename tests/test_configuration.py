@@ -191,6 +191,28 @@ def test_load_file_of_an_unknown_key_is_rejected_by_name(tmp_path: Path) -> None
         load(written('[mqtt]\npasword_file = "x"\n'), {}, {})
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[forecast.devices.pump]\nhorizon = 15\n", "forecast.devices.pump.horizon: .*; did you mean horizon_min?"),
+        ("[[demand.devices]]\ndevise = 'a'\n", "demand.devices.0.devise: .*; did you mean device?"),
+        ("[[demand.devices]]\nname = 'a'\n", "demand.devices.0.name: .*; possible are .*, device.*"),
+        ("[forecast]\nhorizn_min = 15\n", "forecast.horizn_min: .*; did you mean horizon_min?"),
+        ("[forecast.device.x]\nhorizon_min = 15\n", "forecast.device: .*; did you mean devices?"),
+        ("[forecast.devices.model]\nmodle = 15\n", "forecast.devices.model.modle: .*; possible are horizon_min"),
+        ("[demnd]\n", "demnd: .*; did you mean demand?"),
+        ("[mqtt.tls]\ncolour = 1\n", "mqtt.tls.colour: .*; possible are enabled, .*"),
+        ("[[sources]]\nvalues = 'a'\n", "sources.0.values: .*; did you mean value?"),
+        ("[topics]\nx = 1\n", "topics.x: there is no such key"),
+        ("[forecast.devices.horizon_min]\nx = 1\n", "forecast.devices.horizon_min.x: there is no such key"),
+    ],
+)
+def test_load_unknown_key_names_a_similar_or_the_possible_ones(text: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(written(text), {}, {})
+    assert re.fullmatch(f"configuration key {problem.replace('?', '[?]')}", str(raised.value))
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]  # which pydantic must refuse at run time

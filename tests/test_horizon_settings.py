@@ -9,12 +9,16 @@ import pytest
 
 from gapcast.app.device_limit import device_cost
 from gapcast.app.horizon import primaries_of_devices
+from gapcast.app.installed_models import InstalledModelError, error_of
 from gapcast.app.models import Models, engine_of, load_models
+from gapcast.check.finding import Situation
+from gapcast.check.models import check_models
 from gapcast.config.loader import load
 from gapcast.config.settings import Settings
-from gapcast.core.errors import ModelError, SettingsError
+from gapcast.core.errors import ModelChoiceError, ModelError, SettingsError
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.predictors.baselines import Trend
+from gapcast.predictors.library import Library
 from tests.support.models import ModelCopy, every_feature_model, shipped_models
 from tests.support.outlook_model import OutlookModel
 
@@ -155,3 +159,27 @@ def test_model_of_other_readings_is_not_possible_for_a_device(tmp_path: Path) ->
     with pytest.raises(ModelError) as raised:
         loaded(folder, forecast={"devices": {"heatpump": {"horizon_min": 1}}})
     assert "no model forecasts 1 min ahead; possible are 5 (lstm-5-3)" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "code", "cure"),
+    [
+        ({"horizon_min": 7}, 2, "correct this setting"),
+        ({"devices": {"heatpump": {"horizon_min": 7}}}, 2, "correct this setting"),
+        ({"horizon_min": 15, "experts": ["linear"]}, 2, "correct this setting"),
+        ({"experts": ["liner"]}, 3, "correct the name in the settings"),
+    ],
+)
+def test_check_of_a_setting_without_a_model_advises_to_correct_it(
+    forecast: dict[str, Any], code: int, cure: str
+) -> None:
+    (finding,) = check_models(Situation(settings(forecast=forecast), {}, 0.0))
+    assert finding.code == code
+    assert cure in finding.cure
+
+
+def test_horizon_that_no_model_has_does_not_blame_an_installed_one(tmp_path: Path) -> None:
+    library = Library((shipped_models(), tmp_path))
+    installed = ModelCopy(tmp_path, "lstm-5-3")
+    for error, kind in ((ModelError("damaged"), InstalledModelError), (ModelChoiceError("7 min"), ModelChoiceError)):
+        assert isinstance(error_of(error, installed.folder, library), kind)

@@ -26,10 +26,16 @@ from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
 from gapcast.commands.status import status
 from gapcast.commands.systemd_unit import systemd_unit
-from gapcast.core.errors import GapcastError, ModelError, ShardError
+from gapcast.core.errors import GapcastError, ModelChoiceError, ModelError, ShardError
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 2, 3, 4
-_EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_SHARD_LOCKED}
+#: By class of the error, or of the nearest base class.
+_EXIT_CODES: dict[type[BaseException], int] = {
+    GapcastError: EXIT_BAD_INPUT,
+    ModelError: EXIT_BAD_MODEL,
+    ModelChoiceError: EXIT_BAD_INPUT,
+    ShardError: EXIT_SHARD_LOCKED,
+}
 
 PORT = click.IntRange(1, 65_535)
 
@@ -62,7 +68,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except GapcastError as error:
             click.echo(f"gapcast: {error}", err=True)
-            sys.exit(_EXIT_CODES.get(type(error), EXIT_BAD_INPUT))
+            sys.exit(next(_EXIT_CODES[kind] for kind in type(error).__mro__ if kind in _EXIT_CODES))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

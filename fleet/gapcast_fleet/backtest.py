@@ -25,6 +25,7 @@ from gapcast.backtest.run import Backtest, with_outlooks
 from gapcast.backtest.run import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
+from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
@@ -147,16 +148,23 @@ def join(results: Sequence[Result], took_s: float, lead_times_min: tuple[int, ..
         for part in ("scored", "live")
     )
     weeks = [weeks for result in results for weeks in result.weeks]
+    members = [members for result in results for members in result.house_members]
     houses = [
-        ScoredHouse(name, live.of(row), scored.of(row)[EVER], weeks[row])
+        ScoredHouse(
+            name,
+            {period: summary.select(members[row]) for period, summary in live.of(row).items()},
+            scored.of(row)[EVER].select(members[row]),
+            weeks[row],
+        )
         for name, row in sorted((name, row) for row, name in enumerate(names))
     ]
+    overall = scored.overall()[EVER].select(members_of_all(house.scored.members for house in houses))
     n_readings = sum(result.n_readings for result in results)
     outlooks = None
     if lead_times_min is not None:
         sums = {name: LeadSums(lead_times_min, its) for result in results for name, its in result.outlook.items()}
         outlooks = LeadScores(lead_times_min, sums)
-    return Backtest(results[0].published_model, n_readings, took_s, houses, scored.overall()[EVER], outlooks=outlooks)
+    return Backtest(results[0].published_model, n_readings, took_s, houses, overall, outlooks=outlooks)
 
 
 def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:

@@ -45,11 +45,13 @@ class GroupOutlook:
 class Result:
     """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week.
 
+    ``members`` are the ensemble members of all horizons, ``house_members`` those of each house's horizon.
     ``outlook`` holds the sums of :class:`~gapcast.backtest.lead_scores.LeadSums` by house; none without outlooks.
     """
 
     names: list[str]
     members: list[str]
+    house_members: list[list[str]]
     published_model: str
     n_readings: int
     weeks: list[list[Week]]
@@ -129,7 +131,8 @@ def write_result(
     rows = [engine.buffers.row(name) for name in names]
     about = {
         "names": names,
-        "experts": list(engine.scores.members),
+        "experts": engine.horizons.members,
+        "experts_of_houses": [engine.forecaster_of(name).scores.members for name in names],
         "speaker": engine.published_model.name,
         "n_readings": n_readings,
         "weeks": [tally.weeks.of(row) for row in rows],
@@ -154,4 +157,5 @@ def read_result(path: Path) -> Result:
     about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
     # Files keep these keys.
     about["members"], about["published_model"] = about.pop("experts"), about.pop("speaker")
+    about["house_members"] = about.pop("experts_of_houses", [about["members"]] * len(about["names"]))
     return Result(**about, scored=parts[_SCORED], live=parts[_LIVE], outlook=parts[_OUTLOOK])

@@ -52,6 +52,23 @@ def run(files: list[Path], part: HouseFile | None = None, out: Path | None = Non
     return run_backtest(settings(**sections), files, COLUMNS, part or HouseFile(), out=out)
 
 
+def test_house_with_its_own_horizon_is_scored_as_at_this_one(tmp_path: Path) -> None:
+    near, far = house(tmp_path / "near.csv", 90), house(tmp_path / "far.csv", 120)
+    everyone = {"experts": None}
+    own = run([near, far], forecast=everyone | {"model": "lstm", "devices": {"far": {"horizon_min": 15}}})
+    alone = run([far], forecast=everyone | {"model": None, "horizon_min": 15})
+    by_name = {one.name: one.scored for one in own.houses}
+    assert by_name["far"].document() == alone.scored.document()
+    assert [*by_name["far"].members] == ["outlook", "learned", "persistence"]
+    assert "outlook" not in by_name["near"].members
+    assert own.scored.members["outlook"] == by_name["far"].members["outlook"]
+    assert own.scored.members["lstm"] == by_name["near"].members["lstm"]
+    table = [line for line in lines(own) if line.split()[0] in {"lstm", "outlook"}]
+    assert len(table) == 4, "each in its house, and over all"
+    assert table[0] == table[2]
+    assert table[1] == table[3]
+
+
 def test_backtest_with_submeters_scores_their_member(tmp_path: Path) -> None:
     path = tmp_path / "home.csv"
     rows = [f"{minute_label(FIRST + i)},{kw_of(i)},{(i % 23 < 4) * 1.5}" for i in range(90)]

@@ -52,6 +52,15 @@ def test_processes_join_outlooks_and_demands(tmp_path: Path) -> None:
     assert results(together) == results(alone)
 
 
+def test_processes_join_houses_with_their_own_horizons(tmp_path: Path) -> None:
+    files = [house(tmp_path / f"{name}.csv", 90) for name in "abc"]
+    configured = settings(forecast={"model": "lstm", "experts": None, "devices": {"b": {"horizon_min": 15}}})
+    alone, together = run_backtest(configured, files, COLUMNS, HouseFile()), in_processes(files, 3, configured)
+    assert results(together) == results(alone)
+    assert [*together.scored.members] == [*alone.scored.members]
+    assert together.scored.members["outlook"] == together.houses[1].scored.members["outlook"]
+
+
 def test_written_files_are_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "run_groups", None)
     files = [house(tmp_path / f"{name}.csv", 20) for name in "ab"]

@@ -95,6 +95,18 @@ def test_outcomes_are_of_the_main_horizons_members() -> None:
     assert np.isfinite(np.delete(outcomes.members_kw, trend, axis=2)).all()
 
 
+@pytest.mark.parametrize(("main_min", "own"), [(5, HORIZONS), (15, {"home": 5, "barn": 5})])
+def test_member_of_one_horizon_has_the_skill_of_its_devices(main_min: int, own: dict[str, int]) -> None:
+    engine = Run(engine_of(main_min, own)).process(readings_of(60)).engine
+    apart = Run(engine_of(5)).process([one for one in readings_of(60) if one.device in {"home", "barn"}], 2).engine
+    for period, summary in engine.horizons.overall_scores(engine.buffers).items():
+        expected = apart.horizons.overall_scores(apart.buffers)[period].members
+        assert [*summary.members][-1] == "persistence"
+        assert summary.members["trend"].skill == pytest.approx(expected["trend"].skill, rel=1e-6)
+        assert summary.members["smooth"].skill != pytest.approx(expected["smooth"].skill, rel=1e-2), "of all devices"
+        assert summary.members["persistence"].skill == 0
+
+
 def test_horizon_like_the_main_one_needs_no_other_forecaster() -> None:
     assert engine_of(5, {"home": 5}).horizons.others == {}
 

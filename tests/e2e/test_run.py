@@ -183,6 +183,12 @@ def test_run_missing_model_has_its_own_exit_code(
     assert "Traceback" not in service.err
 
 
+def test_run_horizon_that_no_model_has_is_an_invalid_setting(start: Start, settings_of: SettingsOf) -> None:
+    service = start("run", *settings_of(free_port()), "--set", "forecast.devices.house.horizon_min=7")
+    assert service.wait() == 2
+    assert "forecast.devices.house.horizon_min: no model forecasts 7 min ahead; possible are " in service.err
+
+
 def test_run_unknown_model_lists_the_known_ones(start: Start, settings_of: SettingsOf) -> None:
     service = start("run", *settings_of(free_port()), "--set", "forecast.model=oracle")
     assert service.wait() == 3

@@ -25,6 +25,7 @@ from gapcast.backtest.run import OutlookRequest, with_outlooks
 from gapcast.backtest.run import run_backtest as run_of_the_edge
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.learning.summary import EVER
 from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
@@ -158,6 +159,23 @@ def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
     assert join([result], 1.0).scored.n == 2 * 5  # of the ten forecasts from there on, five have an outcome
     assert list(tmp_path.iterdir()) == [result_path(tmp_path, 3)]
     assert list(group_runner(task, tmp_path, None)(iter([]))) == []
+
+
+def test_fleet_backtest_scores_houses_by_the_members_of_their_horizon(tmp_path: Path) -> None:
+    own = {"model": "lstm", "experts": ["lstm-5-3"], "devices": {"b": {"horizon_min": 15}}}
+    chosen = fleet_settings(settings(forecast=own))
+    task = WorkerTask("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
+    readings = {"device": ["a", "b"], "gap_kw": [1.0, 2.0], "is_filled": False}
+    frames = [pd.DataFrame({"group": 0, "minute": FIRST + i, **readings}) for i in range(40)]
+    list(group_runner(task, tmp_path, None)(iter(frames)))
+    found = join([read_result(result_path(tmp_path, 0))], 1.0)
+    members = {house.name: [*house.scored.members] for house in found.houses}
+    assert members == {
+        "a": ["lstm", "lstm-5-3", "learned", "persistence"],
+        "b": ["outlook", "learned", "persistence"],
+    }
+    assert [[*house.live[EVER].members] for house in found.houses] == [*members.values()]
+    assert found.scored.members["outlook"] == found.houses[1].scored.members["outlook"]
 
 
 # --- outlooks ---------------------------------------------------------------------------------------

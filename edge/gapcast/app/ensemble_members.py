@@ -8,7 +8,7 @@ import structlog
 
 from gapcast.app.horizon import incompatibility
 from gapcast.config.settings import Settings
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelChoiceError
 from gapcast.predictors.tflite import TflitePredictor
 
 log = structlog.get_logger(__name__)
@@ -27,8 +27,8 @@ def member_names(
 
     Two kinds are members only if the settings name them: the ``optional`` ones of the registry, and models with a
     history, which are made for the outlook and mostly repeat the primary model at the main horizon.
-    Raises :class:`ModelError` if a configured member cannot be combined with it; at the horizon ``of_devices``, such
-    members are left out.
+    Raises :class:`ModelChoiceError` if a configured member cannot be combined with it; at the horizon ``of_devices``,
+    such members are left out.
     """
     wanted = settings.forecast.experts
     if wanted is None and not settings.forecast.blend:
@@ -40,7 +40,7 @@ def member_names(
         problem = incompatibility(by_name[name], primary, horizon_min)
         if problem and wanted is not None and not of_devices:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
-            raise ModelError(msg)
+            raise ModelChoiceError(msg)
         if problem and name != settings.outlook.model and not of_devices:
             log.info("model.not_combined", model=name, beside=primary.name, why=problem)
         if problem:

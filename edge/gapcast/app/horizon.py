@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelChoiceError
 from gapcast.core.features import measured_in
 from gapcast.core.predictor import Predictor
 
@@ -62,21 +62,21 @@ def primary_for(
 ) -> str:
     """Return the name of the primary model for ``horizon_min``: ``wanted``, else the default, else the first by name.
 
-    Raises :class:`ModelError` that names the ``setting`` and lists the possible horizons if ``wanted`` does not have
-    this lead time, or none of ``models`` has.
+    Raises :class:`ModelChoiceError` that names the ``setting`` and lists the possible horizons if ``wanted`` does not
+    have this lead time, or none of ``models`` has.
     """
     if wanted is not None:
         leads_min = [*models[wanted].lead_times_min]
         if horizon_min not in leads_min:
             possible = lead_times_text(leads_min)
             msg = f"{setting}: model {wanted} does not forecast {horizon_min} min ahead; possible are {possible}"
-            raise ModelError(msg)
+            raise ModelChoiceError(msg)
         return wanted
     for name in (default, *sorted(models)):
         if name in models and horizon_min in models[name].lead_times_min:
             return name
     msg = f"{setting}: no model forecasts {horizon_min} min ahead; possible are {possible_horizons(models.values())}"
-    raise ModelError(msg)
+    raise ModelChoiceError(msg)
 
 
 def primaries_of_devices(
@@ -85,8 +85,8 @@ def primaries_of_devices(
     """Return the name of the primary model of each horizon in ``devices_min``, which single devices have.
 
     It is that of the main horizon if it has this lead time, else the first by name that takes the same readings. Raises
-    :class:`ModelError` that lists the possible horizons if there is none, or if ``outlook``, which makes the outlooks
-    of all devices, does not have this lead time.
+    :class:`ModelChoiceError` that lists the possible horizons if there is none, or if ``outlook``, which makes the
+    outlooks of all devices, does not have this lead time.
     """
     usable = {name: model for name, model in models.items() if not _mismatch(model, primary)}
     names: dict[int, str] = {}
@@ -98,7 +98,7 @@ def primaries_of_devices(
                 f"{setting_of(device)}: the outlook model {outlook.name} does not forecast {horizon_min} min ahead; "
                 f"possible are {possible}, or others with outlook.enabled = false"
             )
-            raise ModelError(msg)
+            raise ModelChoiceError(msg)
     return names
 
 

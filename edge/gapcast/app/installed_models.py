@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelChoiceError, ModelError
 from gapcast.predictors.files import REGISTRY_FILE
 from gapcast.predictors.library import Library
 
@@ -19,10 +19,14 @@ class InstalledModelError(ModelError):
 
 
 def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
-    """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out."""
+    """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out.
+
+    A setting that the models cannot meet stays an error of the setting.
+    """
     is_used = path.exists() and path not in library.left_out
     is_installed = library.has_fallback and library.own in path.parents and is_used
-    return InstalledModelError(error, path) if is_installed else error
+    is_to_blame = is_installed and not isinstance(error, ModelChoiceError)
+    return InstalledModelError(error, path) if is_to_blame else error
 
 
 def default_model(library: Library, folders: Mapping[str, Path]) -> str:

@@ -19,7 +19,7 @@ from gapcast.config.state_dir import state_path
 from gapcast.config.submeters import names_of
 from gapcast.core.card import ModelCard
 from gapcast.core.engine import Engine
-from gapcast.core.errors import ModelError, SettingsError
+from gapcast.core.errors import ModelError, SettingsError, UnknownModelError
 from gapcast.core.forecast_builder import BLEND
 from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
@@ -163,7 +163,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     for name in (primary, *(settings.forecast.experts or ())):
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
-            raise ModelError(msg)
+            raise UnknownModelError(msg)
     require_outlook_model(settings.outlook, folders, library)
     reserved = sorted(set(folders) & set(RESERVED_NAMES))
     if reserved:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import structlog
 
 from gapcast.config.forecast import OutlookSettings
-from gapcast.core.errors import ModelError
+from gapcast.core.errors import ModelChoiceError, UnknownModelError
 from gapcast.core.features import measured_in
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.predictors.library import Library
@@ -17,11 +17,11 @@ log = structlog.get_logger(__name__)
 
 
 def require_outlook_model(settings: OutlookSettings, folders: Mapping[str, object], library: Library) -> None:
-    """Raise :class:`ModelError` if the configuration names an outlook model that ``library`` does not have."""
+    """Raise :class:`UnknownModelError` if the configuration names an outlook model that ``library`` does not have."""
     if settings.is_model_required and settings.model not in folders:
         names = ", ".join(sorted(folders)) or "none"
         msg = f"outlook.model: there is no model {settings.model!r} in {library}; there are: {names}"
-        raise ModelError(msg)
+        raise UnknownModelError(msg)
 
 
 def outlook_model_of(
@@ -29,8 +29,8 @@ def outlook_model_of(
 ) -> TflitePredictor | None:
     """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None if there are none.
 
-    Raises :class:`ModelError` if the configuration names a model that cannot; without a name, there are no outlooks
-    then, and the log says so.
+    Raises :class:`ModelChoiceError` if the configuration names a model that cannot; without a name, there are no
+    outlooks then, and the log says so.
     """
     if not settings.is_wanted:
         return None
@@ -39,7 +39,7 @@ def outlook_model_of(
         return by_name[settings.model]
     if settings.is_model_required:
         msg = f"outlook.model: {settings.model} cannot make outlooks: {problem}"
-        raise ModelError(msg)
+        raise ModelChoiceError(msg)
     log.info("outlook.off", model=settings.model, why=problem)
     return None
 
@@ -51,14 +51,14 @@ def require_outlook(
     primary: TflitePredictor,
     horizon_min: int,
 ) -> None:
-    """Raise :class:`ModelError` if there is no ``outlook``, which the demand is made from."""
+    """Raise :class:`ModelChoiceError` if there is no ``outlook``, which the demand is made from."""
     if outlook is None:
         problem = _absence(settings, by_name, primary, horizon_min)
         msg = (
             f"demand: a limit needs outlooks, and {settings.model} cannot make them: {problem}; set outlook.model, or "
             "remove the limits in demand"
         )
-        raise ModelError(msg)
+        raise ModelChoiceError(msg)
 
 
 def _absence(

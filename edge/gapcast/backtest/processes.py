@@ -27,6 +27,7 @@ from gapcast.backtest.run import BATCH_READINGS, Backtest, DemandRequest, Outloo
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError
+from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.observability.logs import configure_logs
@@ -222,7 +223,7 @@ def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> B
     at = {house.name: i for i, house in enumerate(house for one in found for house in one.houses)}
     order = [at[name] for name in names]
     sums = {column: np.concatenate([one.sums[column] for one in found])[order] for column in found[0].sums}
-    scores = Scores(tuple(found[0].scored.members), len(names))
+    scores = Scores(members_of_all(one.scored.members for one in found), len(names))
     scores.restore_columns(sums)
     leads = [one.outlooks for one in found if one.outlooks is not None]
     outlooks = {house: one for part in leads for house, one in part.houses.items()}
@@ -233,7 +234,7 @@ def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> B
         sum(one.n_readings for one in found),
         took_s,
         [houses[name] for name in names],
-        scores.overall()[EVER],
+        scores.overall()[EVER].select(members_of_all(houses[name].scored.members for name in names)),
         outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
         demands=DemandTallies(_ordered(demands, names)) if tallies else None,
         sums=sums,

@@ -90,7 +90,7 @@ def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
     for member, its in scored.members.items():
         if member != PERSISTENCE:
-            yield row(member, its.mse_kw2, its.mae_kw, base_mse, base_mae)
+            yield row(member, its.mse_kw2, its.mae_kw, its.persistence_mse_kw2, its.persistence_mae_kw)
     yield row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
     yield row(f"{published_model} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
     if scored.coverage is not None and scored.width_kw is not None:

@@ -28,6 +28,7 @@ from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
+from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.columns import Columns
 from gapcast.core.learning.summary import EVER, Period, Summary
 from gapcast.core.reading import Limits
@@ -233,12 +234,13 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
             advance(n)
         lead_scores = None if outlooks is None else outlooks.finish()
         demand_tallies = None if demands is None else demands.finish()
+    results = [_house(engine, name, tally) for name in houses]
     return Backtest(
         engine.published_model.name,
         n_readings,
         time.perf_counter() - start_s,
-        [_house(engine, name, tally) for name in houses],
-        tally.scores.overall()[EVER],
+        results,
+        tally.scores.overall()[EVER].select(members_of_all(house.scored.members for house in results)),
         simulated,
         lead_scores,
         demand_tallies,
@@ -248,4 +250,5 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
 
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:
     row = engine.buffers.row(name)
-    return HouseResult(name, engine.scores_of(name), tally.scores.of(row)[EVER], tally.weeks.of(row))
+    scored = tally.scores.of(row)[EVER].select(engine.forecaster_of(name).scores.members)
+    return HouseResult(name, engine.scores_of(name), scored, tally.weeks.of(row))

@@ -15,7 +15,10 @@ from gapcast.core.learning.scores import Scores
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Scores of the forecasts made from the minute ``scored_from`` on (None: of all), by the engine's rows."""
+    """Scores of the forecasts made from the minute ``scored_from`` on (None: of all), by the engine's rows.
+
+    They are of the ensemble members of all horizons.
+    """
 
     scores: Scores
     weeks: Weeks
@@ -29,7 +32,7 @@ class Tally:
         def horizon_of(row: int) -> int:
             return engine.horizon_of(engine.buffers.device(row))
 
-        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from, horizon_of)
+        return cls(Scores(engine.horizons.members, n_houses), Weeks(), scored_from, horizon_of)
 
     def add(self, outcomes: Outcomes) -> None:
         """Add ``outcomes``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcast.app.models import admission_of, library_of, load_models
-from gapcast.check.finding import MODEL_FAILS, Finding, Situation, fail, ok
-from gapcast.core.errors import ModelError
+from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
+from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
 from gapcast.core.features import DERIVED
 from gapcast.core.wording import counted
 from gapcast.predictors.runtime import load_interpreter
@@ -18,6 +18,17 @@ def check_models(situation: Situation) -> Iterator[Finding]:
     try:
         library, admission = library_of(settings, situation.environment), admission_of(settings, situation.environment)
         situation.models = models = load_models(settings, library, admission)
+    except ModelChoiceError as error:
+        yield fail(
+            "models", str(error), "correct this setting: the models that are there cannot meet it", SETTINGS_FAIL
+        )
+        return
+    except UnknownModelError as error:
+        cure = (
+            "correct the name in the settings (forecast.model, forecast.experts, outlook.model), or install the model"
+        )
+        yield fail("models", str(error), cure, MODEL_FAILS)
+        return
     except ModelError as error:
         folder = settings.models.path or "the bundled models: reinstall gapcast"
         cure = f"restore the model (model.tflite and card.json belong together), or select another; see {folder}"

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gapcast.config.settings import Settings
+from gapcast.config.unknown_keys import unknown_key_problem
 from gapcast.core.errors import SettingsError
 
 FILE_SUFFIX = "_file"
@@ -23,12 +24,15 @@ ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
 #: The only key outside a section.
 _SHARDS = "shards"
+#: Types of errors.
+_UNKNOWN_KEY, _NO_SECTION = "extra_forbidden", "model_type"
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     """Read the settings: ``file`` (or ``gapcast.toml`` here, if it exists), environment, ``overrides``.
 
-    ``overrides`` are nested like the file. Raises :class:`SettingsError` with the first invalid key and its problem.
+    ``overrides`` are nested like the file. Raises :class:`SettingsError` with the first unknown key, else the first
+    invalid one, and its problem.
     """
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     merged: dict[str, Any] = {}
@@ -38,14 +42,16 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
+        # An unknown key comes first: another error may follow from it, as that of the key that was meant is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
         key = ".".join(str(part) for part in first["loc"])
-        problem = {
-            "extra_forbidden": "there is no such key",
-            "model_type": "is a section, not a value",
-        }.get(first["type"], first["msg"].removeprefix("Value error, "))
+        problem = first["msg"].removeprefix("Value error, ")
+        if first["type"] == _UNKNOWN_KEY:
+            problem = unknown_key_problem(Settings, first["loc"])
+        elif first["type"] == _NO_SECTION:
+            problem = "is a section, not a value"
         # A misspelt or missing key may also contain a secret.
-        may_be_secret = "password" in key or "token" in key or first["type"] in {"extra_forbidden", "model_type"}
+        may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, _NO_SECTION}
         shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
         prefix = f"configuration key {key}" if key else "configuration"
         msg = f"{prefix}: {problem}{shown}"

@@ -312,7 +312,7 @@ class Engine:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
-        outcomes are of the ensemble members at the main horizon, also those of devices with another one.
+        outcomes are of the ensemble members of all horizons, NaN for those that a device's horizon does not have.
         """
         if self.outlooks is not None:
             with np.errstate(**DAMAGED):

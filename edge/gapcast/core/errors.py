@@ -10,6 +10,8 @@
     ├── SourceError         an unusable file of readings (path, problem, line)
     ├── BrokerError         a broker that cannot be reached or refuses the connection
     ├── ModelError          a model file or card that is missing, altered or incompatible
+    │   ├── UnknownModelError   a setting that names a model that is not there
+    │   └── ModelChoiceError    a setting that the models cannot meet
     ├── StateError          persisted state that cannot be used (what, problem)
     ├── ShardError          a shard that another worker holds, or whose state this worker cannot use
     ├── StatusError         a running service whose status cannot be queried
@@ -69,6 +71,14 @@ class BrokerError(GapcastError):
 
 class ModelError(GapcastError):
     """A model file or its card is missing, truncated, altered or of another shape."""
+
+
+class UnknownModelError(ModelError):
+    """A setting that names a model that is not there; the message has the names of those that are."""
+
+
+class ModelChoiceError(ModelError):
+    """A setting that the models cannot meet; the message names the key and says what they can."""
 
 
 class StateError(GapcastError):

@@ -110,7 +110,7 @@ FIELDS: tuple[ForecastField, ...] = (
         lambda batch: [instant_label(batch.issued_at_ms)] * len(batch),
     ),
     ForecastField(
-        "horizon_min", FieldType.INTEGER, "minutes ahead, as the model's card says", lambda one: one.horizon_min
+        "horizon_min", FieldType.INTEGER, "minutes from `observed_at` to `target_at`", lambda one: one.horizon_min
     ),
     ForecastField("gap_kw", FieldType.NUMBER, "mean, kW", lambda one: one.gap_kw, lambda batch: batch.gap_kw),
     ForecastField(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast import joined as joined_forecasts
 from gapcast.core.forecast_range import Repairs
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.outlook.outlook import ModelMeans, Outlooks
 from gapcast.core.window import F32
@@ -108,6 +108,16 @@ def joined_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
     )
 
 
+def members_of_all(ensembles: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """Return the members of any of ``ensembles``, each once, persistence last if it is one.
+
+    >>> members_of_all([("lstm", "learned", "persistence"), ("outlook", "learned", "persistence")])
+    ('lstm', 'learned', 'outlook', 'persistence')
+    """
+    names = dict.fromkeys(name for members in ensembles for name in members)
+    return tuple(sorted(names, key=lambda name: name == PERSISTENCE))
+
+
 def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) -> Outcomes:
     """Return ``outcomes`` of the ensemble members ``own`` as those of the members ``wanted``, NaN for missing ones."""
     if tuple(own) == tuple(wanted):
@@ -119,11 +129,15 @@ def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) ->
     return replace(outcomes, members_kw=members_kw)
 
 
-def score_columns(main: Scores, others: Mapping[int, Scores], rows: Sequence[int]) -> dict[str, Any]:
-    """Return the columns of ``main`` for ``rows``, with those of the members it knows in ``others``, by row."""
-    columns = main.columns(rows)
+def score_columns(
+    main: Scores, others: Mapping[int, Scores], rows: Sequence[int], members: Sequence[str]
+) -> dict[str, Any]:
+    """Return the columns of the scores of ``members`` for ``rows``: those of ``others`` by row, else of ``main``."""
+    columns = Scores(members, 0).columns(rows)
+    columns.update(main.columns(rows))
     for at, row in enumerate(rows):
-        own = others[row].columns([row]) if row in others else {}
-        for name in own.keys() & columns.keys():
-            columns[name][at] = own[name][0]
+        if row in others:
+            own = others[row].columns([row])
+            for name, column in columns.items():
+                column[at] = own[name][0] if name in own else 0
     return columns

@@ -10,7 +10,14 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.forecast import Forecasts
 from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import HorizonForecaster
-from gapcast.core.horizon_parts import as_members, joined_outlooks, mixed_forecasts, part_of, score_columns
+from gapcast.core.horizon_parts import (
+    as_members,
+    joined_outlooks,
+    members_of_all,
+    mixed_forecasts,
+    part_of,
+    score_columns,
+)
 from gapcast.core.learning.drift import ErrorChange
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.scores import Scores
@@ -43,6 +50,8 @@ class Horizons:
         self.others = {one.horizon_min: one for one in others if one.horizon_min in self.own_min.values()}
         #: All forecasters, the main one first.
         self.all = (main, *self.others.values())
+        #: The ensemble members of any horizon, those of the main one first, but persistence last.
+        self.members = members_of_all(one.scores.members for one in self.all)
         #: Minutes in which real readings are counted, for all horizons alike.
         self.n_counted = max(one.published_model.spec.context for one in self.all)
         if self.others:
@@ -137,20 +146,20 @@ class Horizons:
         for one in self.all:
             outcomes, changed = one.learn(plans, buffers.device)
             if outcomes is not None:
-                parts.append(as_members(outcomes, one.scores.members, self.main.scores.members))
+                parts.append(as_members(outcomes, one.scores.members, self.members))
             changes += changed
         return Outcomes.joined(parts) if parts else None, changes
 
     def score_columns(self, buffers: Buffers, rows: Sequence[int]) -> dict[str, Any]:
-        """Return the columns of the main horizon's scores for ``rows``, with those of devices at their own horizon."""
+        """Return the columns of the scores of :attr:`members` for ``rows``, each device's at its own horizon."""
         others = {buffers.row(device): self.of(device).scores for device in self.own_min if device in buffers}
-        return score_columns(self.main.scores, others, rows)
+        return score_columns(self.main.scores, others, rows, self.members)
 
     def overall_scores(self, buffers: Buffers) -> dict[Period, Summary]:
         """Return the live scores over all devices, each at its own horizon."""
         if not self.others:
             return self.main.scores.overall()
-        scores = Scores(self.main.scores.members, buffers.n_rows)
+        scores = Scores(self.members, buffers.n_rows)
         scores.restore_columns(self.score_columns(buffers, range(buffers.n_rows)))
         return scores.overall()
 

@@ -20,9 +20,9 @@ _OF_PUBLISHED = {
 }
 #: The same for every ensemble member.
 _OF_EVERY_MODEL = {
-    "gapcast_squared_error_kw2": ("Mean squared error of the mean forecast, kW^2.", "mse_kw2"),
-    "gapcast_absolute_error_kw": ("Mean absolute error of the median forecast, kW.", "mae_kw"),
-    "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence over the same minutes.", "skill"),
+    "gapcast_squared_error_kw2": ("Mean squared error of the mean for the model's devices, kW^2.", "mse_kw2"),
+    "gapcast_absolute_error_kw": ("Mean absolute error of the median for the model's devices, kW.", "mae_kw"),
+    "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence for the model's devices.", "skill"),
 }
 
 #: Windows of which the demand's score is an average; half a day of quarter-hours.

@@ -113,7 +113,8 @@ def test_scores_are_finite_for_any_stream(compiled: bool, batches: list[Outcomes
 
 def test_skill_is_none_when_persistence_has_almost_no_error() -> None:
     no_bounds = dict.fromkeys(("bias", "bounds_n", "pinball", "hits", "width"), 0.0)
-    found = summarize(no_bounds, (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160), {"linear": (1.0, 1e60, 1e30)})
+    wild, still = (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160)
+    found = summarize(no_bounds, wild, still, {"linear": (wild, still)})
     assert (found.skill, found.members["linear"].skill) == (None, None)
     json.dumps(found.document(), allow_nan=False)
 

@@ -28,9 +28,10 @@ class Scores:
     """Scores the published forecasts, persistence and each of E ensemble members, per row below ``max_devices``.
 
     Without a published median, the mean is scored in its place, as in :class:`gapcast.core.score.ScoreAccumulator`.
-    Minutes for which a member returned NaN are left out of its score. When time goes back, as in a restarted replay, a
-    period ends at the newest outcome: buckets after it are ignored and overwritten, and those of the same time
-    continue.
+    Minutes for which a member returned NaN are left out of its score, and the skill of a member over several devices is
+    against persistence for those that it has predictions for in the period. When time goes back, as in a restarted
+    replay, a period ends at the newest outcome: buckets after it are ignored and overwritten, and those of the same
+    time continue.
     """
 
     def __init__(self, members: Sequence[str], max_devices: int, *, compiled: bool = True) -> None:
@@ -61,12 +62,12 @@ class Scores:
         if not (np.abs(buckets).max(initial=0) <= _LARGEST_SUM and np.abs(all_time).max(initial=0) <= _LARGEST_SUM):
             self._forget_damaged()
             ids, buckets, all_time, newest = self._arrays(rows)
-        totals = {EVER: all_time.sum(axis=0)}
+        by_row = {EVER: all_time}
         for period, part, length_min in ((LAST_DAY, DAY, 180), (LAST_WEEK, WEEK, 1440)):
             age = newest[:, None] // length_min - ids[:, part]
             counts = (age >= 0) & (age < part.stop - part.start)
-            totals[period] = buckets[:, part][counts].sum(axis=0, dtype=np.float64)
-        return {period: self._summary(totals[period]) for period in (LAST_DAY, LAST_WEEK, EVER)}
+            by_row[period] = buckets[:, part].sum(axis=1, dtype=np.float64, where=counts[:, :, None])
+        return {period: self._summary(by_row[period]) for period in (LAST_DAY, LAST_WEEK, EVER)}
 
     def _arrays(self, rows: slice | I64) -> tuple[NDArray[np.int32], F32, F64, I64]:
         """Return ids ``[rows, 17]``, buckets ``[rows, 17, sums]``, all-time sums, and newest minutes of ``rows``."""
@@ -74,15 +75,22 @@ class Scores:
         ids, buckets = sums.ids.reshape(-1, N_BUCKETS)[rows], sums.buckets.reshape(-1, N_BUCKETS, sums.n_sums)[rows]
         return ids, buckets, sums.all_time[rows], sums.newest_minute[rows]
 
-    def _summary(self, sums: F64) -> Summary:
+    def _summary(self, by_row: F64) -> Summary:
+        """Return the summary of the sums ``[rows, sums]`` of one period."""
+        sums = by_row.sum(axis=0)
         published = dict(zip(PUBLISHED_SUMS, sums[: len(PUBLISHED_SUMS)].tolist(), strict=True))
         n, squared, absolute = sums[len(PUBLISHED_SUMS) :].reshape(len(SOURCE_SUMS), -1).tolist()
         by_source = dict(zip(self._sums.sources[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
+        of_rows = by_row[:, len(PUBLISHED_SUMS) :].reshape(len(by_row), len(SOURCE_SUMS), len(n))
+        at = self._sums.sources.index(PERSISTENCE)
+        # Those of persistence, [rows, sources, sums], where the source has predictions.
+        comparable = np.where(of_rows[:, 0, 1:, None] > 0, of_rows[:, None, :, at], 0.0).sum(axis=0)
+        base = dict(zip(self._sums.sources[1:], comparable.tolist(), strict=True))
         return summarize(
             published,
             (n[0], squared[0], absolute[0]),
             by_source[PERSISTENCE],
-            {name: by_source[name] for name in self.members},
+            {name: (by_source[name], (*base[name],)) for name in self.members},
         )
 
     def forget(self, row: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 #: Minimum sample size, outcomes: half a day. Fewer may all be from one quiet night or one dinner.
@@ -26,11 +26,17 @@ LAST_DAY, LAST_WEEK, EVER = Period
 
 @dataclass(frozen=True, slots=True)
 class MemberSummary:
-    """The errors of one ensemble member, and its skill against persistence; None without predictions."""
+    """The errors of one ensemble member, and its skill against persistence; None without predictions.
+
+    ``persistence_mse_kw2`` and ``persistence_mae_kw`` are the errors of persistence for the devices that the member
+    has predictions for, which are fewer than all if devices have other horizons, or no submeters.
+    """
 
     mse_kw2: float | None
     mae_kw: float | None
     skill: float | None
+    persistence_mse_kw2: float | None = None
+    persistence_mae_kw: float | None = None
 
     def document(self) -> dict[str, float | None]:
         """Return the document that MQTT and REST publish."""
@@ -69,6 +75,10 @@ class Summary:
         """Whether the sample size is sufficient."""
         return self.n >= MIN_OUTCOMES
 
+    def select(self, names: Iterable[str]) -> Summary:
+        """Return the summary with the members ``names`` alone, in this order."""
+        return replace(self, members={name: self.members[name] for name in names})
+
     def document(self) -> dict[str, object]:
         """Return the document that MQTT and REST publish."""
         figures = ("mse_kw2", "mae_kw", "bias_kw", "skill", "mae_skill", "coverage", "width_kw", "pinball_kw")
@@ -85,9 +95,12 @@ class Summary:
 
 
 def summarize(
-    interval: Mapping[str, float], published: Sums, persistence: Sums, members: Mapping[str, Sums]
+    interval: Mapping[str, float], published: Sums, persistence: Sums, members: Mapping[str, tuple[Sums, Sums]]
 ) -> Summary:
-    """Return the summary of sums; those of ``interval`` are bias, bounds_n, pinball, hits and width."""
+    """Return the summary of sums; those of ``interval`` are bias, bounds_n, pinball, hits and width.
+
+    ``members`` are the sums of each member, and those of persistence for the same devices.
+    """
     n, squared, absolute = published
     n_bounds = interval["bounds_n"]
     mse_kw2, mae_kw = _over(squared, n), _over(absolute, n)
@@ -107,13 +120,14 @@ def summarize(
         width_kw=_over(interval["width"], n_bounds),
         persistence_mse_kw2=persistence_mse_kw2,
         persistence_mae_kw=persistence_mae_kw,
-        members={name: _member_summary(sums, persistence_mse_kw2) for name, sums in members.items()},
+        members={name: _member_summary(*sums) for name, sums in members.items()},
     )
 
 
-def _member_summary(sums: Sums, persistence_mse_kw2: float | None) -> MemberSummary:
-    mse_kw2 = _over(sums[1], sums[0])
-    return MemberSummary(mse_kw2, _over(sums[2], sums[0]), _skill(mse_kw2, persistence_mse_kw2))
+def _member_summary(sums: Sums, persistence: Sums) -> MemberSummary:
+    mse_kw2, mae_kw = _over(sums[1], sums[0]), _over(sums[2], sums[0])
+    base_mse_kw2, base_mae_kw = _over(persistence[1], persistence[0]), _over(persistence[2], persistence[0])
+    return MemberSummary(mse_kw2, mae_kw, _skill(mse_kw2, base_mse_kw2), base_mse_kw2, base_mae_kw)
 
 
 def _over(total: float, n: float) -> float | None:
