@@ -16,7 +16,7 @@ _N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
 
 
 class TakeoverDetector:
-    """Tells takeovers from other ends of a connection: by MQTT 5's reason code, else by repeated short connections."""
+    """Detects that another client took over the session: by MQTT 5's reason code, or repeated short connections."""
 
     def __init__(self) -> None:
         self._opened_s = 0.0
@@ -28,7 +28,7 @@ class TakeoverDetector:
         self._opened_s = time.monotonic()
 
     def unreachable(self) -> None:
-        """Record that the broker could not be reached: it may have restarted, so short connections count anew."""
+        """Record that the broker could not be reached: it may have restarted. Resets the count of short ones."""
         self.n_cut_short = 0
 
     def is_taken_over(self, reason: ReasonCode, *, was_open: bool, mqtt5: bool) -> bool:
