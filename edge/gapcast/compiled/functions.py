@@ -8,7 +8,7 @@ caller holds. The library trusts them, so pointers are set by :func:`set_pointer
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,16 @@ from gapcast.compiled.library import load_library
 
 #: Called with the address of a structure and a number of items.
 Function = Callable[[int, int], int]
+#: Fields of structures that point to an array, by the kind of its items.
+POINTERS: dict[str, Any] = {
+    "f4": ctypes.POINTER(ctypes.c_float),
+    "f8": ctypes.POINTER(ctypes.c_double),
+    "i4": ctypes.POINTER(ctypes.c_int32),
+    "i8": ctypes.POINTER(ctypes.c_int64),
+    "u1": ctypes.POINTER(ctypes.c_uint8),
+}
+#: Arrays of a batch: kind, and shape of one item, in numbers and names of fields of the structure.
+BatchArrays = Mapping[str, tuple[str, tuple[int | str, ...]]]
 
 
 def load_function(name: str) -> Function | None:
@@ -42,3 +52,13 @@ def set_pointers(structure: ctypes.Structure, **arrays: NDArray[Any]) -> None:
             msg = f"{name} is not a writable C-contiguous array of {dtype}"
             raise ValueError(msg)
         setattr(structure, name, ctypes.cast(array.ctypes.data, declared[name]))
+
+
+def allocate_batch(structure: ctypes.Structure, declared: BatchArrays, capacity: int) -> dict[str, NDArray[Any]]:
+    """Return zeroed arrays of ``capacity`` items, which fields of ``structure`` point to. The caller holds them."""
+    batch: dict[str, NDArray[Any]] = {}
+    for name, (kind, shape) in declared.items():
+        item = tuple(size if isinstance(size, int) else int(getattr(structure, size)) for size in shape)
+        batch[name] = np.zeros((capacity, *item), dtype=kind)
+    set_pointers(structure, **batch)
+    return batch

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
 from gapcast.core.demand import scores
 from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
@@ -29,7 +29,6 @@ from gapcast.core.demand.demand_struct import (
     N_ENTRY,
     NEWEST,
     POWER,
-    SIZES,
     TABLES,
     DemandStruct,
 )
@@ -138,12 +137,7 @@ class CompiledDemands:
             step.n_spans = self._tables["spans"].shape[1]
             set_pointers(step, **self._tables)
         if n > self._capacity:
-            sizes = {name: int(getattr(step, name)) for name in SIZES}
-            self._arrays: dict[str, NDArray[Any]] = {}
-            for name, (kind, shape) in BATCH.items():
-                entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
-                self._arrays[name] = np.zeros((n, *entry), dtype=kind)
-            set_pointers(step, **self._arrays)
+            self._arrays = allocate_batch(step, BATCH, n)
             self._entries = self._arrays["entries"].data.cast("B")
             self._capacity = n
         self._n = n

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Final
+from typing import Final
 
+from gapcast.compiled.functions import POINTERS
 from gapcast.core.demand.demand import N_COLUMNS
 from gapcast.core.demand.running_windows import WindowState
 from gapcast.core.outlook.outlook import N_COLUMNS as POINT_COLUMNS
@@ -41,12 +42,6 @@ BATCH: Final[dict[str, tuple[str, tuple[int | str, ...]]]] = {
     "demands": ("f8", (N_COLUMNS,)),
 }
 
-_POINTERS: dict[str, Any] = {
-    "f4": ctypes.POINTER(ctypes.c_float),
-    "f8": ctypes.POINTER(ctypes.c_double),
-    "i4": ctypes.POINTER(ctypes.c_int32),
-    "i8": ctypes.POINTER(ctypes.c_int64),
-}
 _INPUTS = [name for name in BATCH if name != "demands"]
 
 
@@ -56,12 +51,12 @@ class DemandStruct(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in SIZES),
         *((name, ctypes.c_double) for name in OPTIONS),
-        *((name, _POINTERS[kind]) for name, kind in TABLES.items()),
-        *((name, _POINTERS[kind]) for name, (_, kind) in (POWER | NEWEST | LIVE).items()),
-        ("newest_entry", _POINTERS["i4"]),
-        *((name, _POINTERS[BATCH[name][0]]) for name in _INPUTS),
-        ("closed", _POINTERS["f8"]),
+        *((name, POINTERS[kind]) for name, kind in TABLES.items()),
+        *((name, POINTERS[kind]) for name, (_, kind) in (POWER | NEWEST | LIVE).items()),
+        ("newest_entry", POINTERS["i4"]),
+        *((name, POINTERS[BATCH[name][0]]) for name in _INPUTS),
+        ("closed", POINTERS["f8"]),
         ("n_closed", ctypes.c_int64),
         ("issued_at_ms", ctypes.c_double),
-        ("demands", _POINTERS["f8"]),
+        ("demands", POINTERS["f8"]),
     )

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
 from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble_state import EnsembleState
 from gapcast.core.learning.member_combination import EnsembleForecasts, MemberCombination
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.pending_forecasts import IssuedForecasts
-from gapcast.core.learning.step_struct import BATCH, MAX_MEMBERS, MAX_WIDTH, OUTCOMES, SIZES, STATE, TABLES, StepStruct
+from gapcast.core.learning.step_struct import BATCH, MAX_MEMBERS, MAX_WIDTH, OUTCOMES, STATE, TABLES, StepStruct
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, I64
 
@@ -159,13 +159,8 @@ class CompiledStep:
 
     def _allocate(self, capacity: int) -> None:
         """Allocate the batch's arrays for ``capacity`` windows."""
-        sizes = {name: int(getattr(self._step, name)) for name in SIZES}
-        batch: dict[str, NDArray[Any]] = {}
-        for name, (kind, shape) in BATCH.items():
-            entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
-            batch[name] = np.zeros((capacity, *entry), dtype=kind)
-        set_pointers(self._step, **batch)
-        self._batch, self._capacity, self._n = batch, capacity, 0
+        self._batch = allocate_batch(self._step, BATCH, capacity)
+        self._capacity, self._n = capacity, 0
 
     def _resize(self, n: int) -> None:
         """Take batches of ``n`` windows from now on."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
+from gapcast.compiled.functions import POINTERS
 from gapcast.core.learning.situations import N_QUANTITIES
 
 #: Largest numbers of members and of feature columns that the library takes.
@@ -50,24 +50,15 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
 OUTCOMES = ("outcome_rows", "outcome_minutes", "actual_kw", "last_kw", "outcome_members_kw", "published_kw")
 
 
-_POINTERS: dict[str, Any] = {
-    "f4": ctypes.POINTER(ctypes.c_float),
-    "f8": ctypes.POINTER(ctypes.c_double),
-    "i4": ctypes.POINTER(ctypes.c_int32),
-    "i8": ctypes.POINTER(ctypes.c_int64),
-    "u1": ctypes.POINTER(ctypes.c_uint8),
-}
-
-
 class StepStruct(ctypes.Structure):
     """``step_t`` of ``edge/native/ensemble.h``."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in SIZES),
         *((name, ctypes.c_double) for name in OPTIONS),
-        *((name, _POINTERS[kind]) for name, kind in (TABLES | STATE).items()),
-        ("newest_entry", _POINTERS["i4"]),
-        *((name, _POINTERS[kind]) for name, (kind, _) in BATCH.items()),
+        *((name, POINTERS[kind]) for name, kind in (TABLES | STATE).items()),
+        ("newest_entry", POINTERS["i4"]),
+        *((name, POINTERS[kind]) for name, (kind, _) in BATCH.items()),
         ("n_outcomes", ctypes.c_int64),
         ("first", ctypes.c_int64),
     )

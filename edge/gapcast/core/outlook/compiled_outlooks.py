@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
 from gapcast.core.outlook.agreement import Agreement
 from gapcast.core.outlook.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
@@ -25,7 +25,6 @@ from gapcast.core.outlook.outlook_struct import (
     BATCH,
     MAX_LEADS,
     MAX_LEVELS,
-    SIZES,
     STATE,
     TABLES,
     OutlookStruct,
@@ -134,13 +133,8 @@ class CompiledOutlooks:
 
     def _allocate(self, capacity: int) -> None:
         """Allocate the batch's arrays for ``capacity`` windows."""
-        sizes = {name: int(getattr(self._step, name)) for name in SIZES}
-        batch: dict[str, NDArray[Any]] = {}
-        for name, (kind, shape) in BATCH.items():
-            entry = tuple(size if isinstance(size, int) else sizes[size] for size in shape)
-            batch[name] = np.zeros((capacity, *entry), dtype=kind)
-        set_pointers(self._step, **batch)
-        self._batch, self._capacity, self._n = batch, capacity, 0
+        self._batch = allocate_batch(self._step, BATCH, capacity)
+        self._capacity, self._n = capacity, 0
 
     def _resize(self, n: int) -> None:
         """Take batches of ``n`` windows from now on."""

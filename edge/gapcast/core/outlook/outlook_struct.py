@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+
+from gapcast.compiled.functions import POINTERS
 
 #: Largest numbers of lead times and of quantile levels that the library takes, and columns of the correction.
 MAX_LEADS, MAX_LEVELS, N_INPUTS = 32, 16, 31
@@ -44,13 +45,6 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "change": ("f8", ("n_leads", 2, 2)),
     "log_width_of": ("f8", ("n_leads", 2)),
 }
-_POINTERS: dict[str, Any] = {
-    "f4": ctypes.POINTER(ctypes.c_float),
-    "f8": ctypes.POINTER(ctypes.c_double),
-    "i4": ctypes.POINTER(ctypes.c_int32),
-    "i8": ctypes.POINTER(ctypes.c_int64),
-    "u1": ctypes.POINTER(ctypes.c_uint8),
-}
 
 
 class OutlookStruct(ctypes.Structure):
@@ -59,7 +53,7 @@ class OutlookStruct(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in SIZES),
         *((name, ctypes.c_double) for name in LIMITS),
-        *((name, _POINTERS[kind]) for name, kind in (TABLES | STATE).items()),
-        ("newest_entry", _POINTERS["i4"]),
-        *((name, _POINTERS[kind]) for name, (kind, _) in BATCH.items()),
+        *((name, POINTERS[kind]) for name, kind in (TABLES | STATE).items()),
+        ("newest_entry", POINTERS["i4"]),
+        *((name, POINTERS[kind]) for name, (kind, _) in BATCH.items()),
     )
