@@ -81,7 +81,7 @@ def test_device_with_its_own_horizon_has_the_members_of_that_horizon() -> None:
     ensemble = engine.forecaster_of("heatpump").ensemble
     assert ensemble is not None
     assert ensemble.members == ("lstm", "linear", LEARNED, PERSISTENCE)
-    assert (engine.horizon_of("heatpump"), engine.horizon_of("home")) == (3, 5)
+    assert (engine.forecaster_of("heatpump").horizon_min, engine.forecaster_of("home").horizon_min) == (3, 5)
     assert engine.forecaster_of("heatpump").published_model.lead_times_min == (1, 2, 3)
     assert {model.name for model in models.active} >= {"lstm", "linear"}
     assert models.active[-1] is models.primary

@@ -347,12 +347,12 @@ def test_demand_without_an_outlook_model_is_an_error(with_outlook: Path) -> None
 
 def test_demand_of_the_settings_is_that_of_the_engine(with_outlook: Path) -> None:
     limited = settings(with_outlook, outlook={"model": "with-history"}, demand={"limit_kw": 2.5, "window_min": 30})
-    demands = engine_of(limited, load_models(limited)).demands
+    demands = engine_of(limited, load_models(limited)).demands.part
     assert demands is not None
     assert demands.windows.plan == limited.demand.plan(limited.site.zone)
     assert (demands.windows.max_rows, demands.highest_kw) == (100, 100.0)
     without = settings(with_outlook, outlook={"model": "with-history"})
-    assert engine_of(without, load_models(without)).demands is None
+    assert engine_of(without, load_models(without)).demands.part is None
 
 
 def test_outlook_model_that_is_named_and_missing_is_an_error(with_outlook: Path) -> None:

@@ -67,7 +67,7 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
         ("home", 5), ("pump", 15), ("barn", 5), ("car", 15),
     ]  # fmt: skip
     row = engine.buffers.row("pump")
-    forecasts = engine.history.of(row, 60, engine.horizon_of("pump")).forecasts()
+    forecasts = engine.history.of(row, 60, engine.forecaster_of("pump").horizon_min).forecasts()
     assert (forecasts[-1]["observed_at"], forecasts[-1]["target_at"]) == (
         "2010-11-01T00:39:00Z",
         "2010-11-01T00:54:00Z",
@@ -89,8 +89,8 @@ def test_outcomes_are_of_the_main_horizons_members() -> None:
     engine.forecast(engine.accept(readings[-1:]), 7)
     outcomes, _ = engine.learn()
     assert outcomes is not None
-    assert outcomes.members_kw.shape == (1, 2, len(engine.scores.members))
-    trend = engine.scores.members.index("trend")
+    assert outcomes.members_kw.shape == (1, 2, len(engine.horizons.main.scores.members))
+    trend = engine.horizons.main.scores.members.index("trend")
     assert np.isnan(outcomes.members_kw[:, :, trend]).all()
     assert np.isfinite(np.delete(outcomes.members_kw, trend, axis=2)).all()
 
@@ -201,7 +201,7 @@ def test_forecasts_apart_of_two_horizons_are_those_together() -> None:
 def test_device_with_its_own_horizon_is_forgotten_whole() -> None:
     engine = Run(engine_of(5, HORIZONS)).process(readings_of(40)).engine
     row = engine.buffers.row("pump")
-    engine.forget_learning(row)
+    engine.horizons.forget_learning(row)
     engine.forget("pump")
     assert engine.latest_of("pump") is None
     again = Run(engine).process([one for one in readings_of(3) if one.device == "pump"], 1)

@@ -166,5 +166,5 @@ def test_forecast_apart_forgets_learnt_state_that_raises() -> None:
 def test_forget_learning_without_an_ensemble_changes_nothing() -> None:
     engine = Engine(Persistence())
     warm(engine, ["a"])
-    engine.forget_learning(0)
+    engine.horizons.forget_learning(0)
     assert engine.accept(readings({"a": 1.0})).statuses == [ReadingStatus.READY]

@@ -91,7 +91,7 @@ def test_import_continues_the_demand(tmp_path: Path) -> None:
     settings = settings_with(tmp_path, **models_with_outlook(tmp_path / "models"), **limits)
     run(settings, written(tmp_path / "a.csv"))
     with open_stopped(settings, {}) as gateway:
-        demand, scores = gateway.engine.demand_of("home"), gateway.engine.demand_scores_of("home")
+        demand, scores = gateway.engine.demands.newest("home"), gateway.engine.demands.scores_of("home")
     assert demand is not None
     assert scores is not None
     assert demand.observed_minute == FIRST + 119

@@ -52,7 +52,7 @@ class Fits:
 
 def run(n: int, every_days: int, **options: Any) -> tuple[Fits, SimulatedRefits, list[str]]:
     engine = ensemble_engine(refits=True)
-    fits = Fits(engine.forests.features.names, **options)
+    fits = Fits(engine.horizons.main.forests.features.names, **options)
     simulated = SimulatedRefits(engine, every_days, fits)
     result = run_houses(engine, {"home": iter(house_of(n))}, simulated=simulated)
     assert document(result)["refits"]["n"] == simulated.n_refits
@@ -95,7 +95,7 @@ def test_fit_is_given_the_submeters_of_its_house() -> None:
     smooth = Smooth()
     ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
     engine = Engine(smooth, ensemble=ensemble, submeters={"home": ("car",)})
-    fits = Fits(engine.forests.features_of("home").names)
+    fits = Fits(engine.horizons.main.forests.features_of("home").names)
     houses = {"home": iter(house_of(n := LEAST_READINGS + 100)), "flat": iter(house_of(n))}
     kept_kw: list[float] = []
 
@@ -108,7 +108,8 @@ def test_fit_is_given_the_submeters_of_its_house() -> None:
             kept_kw.extend(house.submeters_kw["car"].tolist())
             return fits(house, options, former)
         assert not house.submeters_kw
-        return replace(fits(house, options, former), forest=constant_forest(engine.forests.features.names))
+        names = engine.horizons.main.forests.features.names
+        return replace(fits(house, options, former), forest=constant_forest(names))
 
     simulated = SimulatedRefits(engine, 14, fit)
     run_houses(engine, houses, submeters={"home": car_kw}, simulated=simulated)

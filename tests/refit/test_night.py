@@ -40,7 +40,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def has_forest(gateway: Gateway) -> bool:
-    return gateway.service.queries.read(lambda engine, _: "home" in engine.forests)
+    return gateway.service.queries.read(lambda engine, _: "home" in engine.horizons.main.forests)
 
 
 def metric(gateway: Gateway, name: str) -> float:

@@ -40,7 +40,7 @@ def service_of(engine: Engine) -> Service:
         return what(engine, None)
 
     def use_forest(device: str, forest: Any) -> bool:
-        engine.forests.use(device, forest)
+        engine.horizons.main.forests.use(device, forest)
         return True
 
     return cast("Service", SimpleNamespace(queries=SimpleNamespace(read=read), use_forest=use_forest))
@@ -55,7 +55,7 @@ def test_night_fits_the_submeters_and_a_restart_keeps_their_trees(
     def fit(house: RecordedMinutes, options: FitOptions, *_: object) -> RefitResult:
         device = "home" if options.submeters else "flat"
         given[device] = house, options
-        forest = constant_forest(engine.forests.features_of(device).names)
+        forest = constant_forest(engine.horizons.main.forests.features_of(device).names)
         return RefitResult(forest, "", 5, len(house), 720, Skills(0.5, 0.5), None, 1.0, int(house.minutes[-1]))
 
     monkeypatch.setattr("gapcast.refit.nights.refit_confined", fit)
@@ -70,8 +70,10 @@ def test_night_fits_the_submeters_and_a_restart_keeps_their_trees(
     expected = [i % 8.0 if i % 2 else np.nan for i in range(LEAST_READINGS)]
     assert np.array_equal(house.submeters_kw["car"], expected, equal_nan=True)
     assert not given["flat"][0].submeters_kw
-    assert ("home" in engine.forests, "flat" in engine.forests) == (True, True)
+    forests = engine.horizons.main.forests
+    assert ("home" in forests, "flat" in forests) == (True, True)
 
     again = engine_with_submeters()
     RefitNights(tmp_path, 10).restore(again)
-    assert ("home" in again.forests, "flat" in again.forests) == (True, True)
+    forests = again.horizons.main.forests
+    assert ("home" in forests, "flat" in forests) == (True, True)

@@ -93,7 +93,7 @@ def floats_of(engine: Engine) -> Iterator[tuple[str, NDArray[Any]]]:
     """Find every array of floats in the engine's state by looking, so that a new one is damaged too."""
     assert engine.ensemble is not None
     yield from engine.ensemble.state.arrays.items()
-    for owner in (engine.newest, engine.scores, engine.drift, engine.history):
+    for owner in (engine.horizons.main.newest, engine.horizons.main.scores, engine.horizons.main.drift, engine.history):
         for name in dir(owner):
             if isinstance(array := getattr(owner, name, None), np.ndarray):
                 yield f"{type(owner).__name__}.{name}", array
@@ -256,10 +256,10 @@ def test_latest_forecast_that_is_impossible_is_not_returned(damage: float) -> No
     engine = engine_of(Scripted())
     for minute in range(3):
         forecast_minute(engine, minute)
-    engine.newest._kw[engine.buffers.row("home"), 3:] = damage
+    engine.horizons.main.newest._kw[engine.buffers.row("home"), 3:] = damage
     assert engine.latest_of("home") is None
     assert [forecast.device for forecast in engine.latest()] == ["flat", "farm"]
-    engine.newest._when[engine.buffers.row("flat"), 0] = 2**40
+    engine.horizons.main.newest._when[engine.buffers.row("flat"), 0] = 2**40
     assert [forecast.device for forecast in engine.latest()] == ["farm"]
 
 

@@ -371,5 +371,5 @@ def test_scores_and_drift_out_of_range_are_reset() -> None:
     snapshot.drift["day"][:] = 2**60
     again = ensemble_engine(Smooth(WindowSpec(8)))
     assert restore_snapshot(again, snapshot).learning.startswith("2 rows")
-    assert np.isfinite(again.scores.columns([0])["told ever"]).all()
-    assert again.drift.columns([0])["day"].tolist() == [-1]
+    assert np.isfinite(again.horizons.main.scores.columns([0])["told ever"]).all()
+    assert again.horizons.main.drift.columns([0])["day"].tolist() == [-1]

@@ -85,11 +85,11 @@ def test_demand_changes_survive_a_restart(tmp_path: Path, at: int, end: object) 
     make_changes(first)
     end(first)  # type: ignore[operator]  # a method of Process
     second = Process(tmp_path / "parts")
-    newest = second.engine.demand_of("home")
+    newest = second.engine.demands.newest("home")
     assert newest is not None
     assert _without_issue(newest) == found[-1]
-    assert second.engine.demands is not None
-    assert second.engine.demands.windows.set_limits_kw == {"home": 2.25, "later": 1.5}
+    assert second.engine.demands.part is not None
+    assert second.engine.demands.part.windows.set_limits_kw == {"home": 2.25, "later": 1.5}
     assert found + second.read(range(at, 60)) == wanted
     second.stop()
 
@@ -101,8 +101,8 @@ def test_forgotten_device_loses_its_limit(tmp_path: Path) -> None:
     assert not first.service.forget("later")
     first.kill()
     second = Process(tmp_path)
-    assert second.engine.demands is not None
-    assert second.engine.demands.windows.set_limits_kw == {}
+    assert second.engine.demands.part is not None
+    assert second.engine.demands.part.windows.set_limits_kw == {}
     second.stop()
 
 

@@ -122,12 +122,11 @@ def _document(
     if is_whole:
         outlook = engine.outlook_of(device)
         document["outlook"] = None if outlook is None else outlook_document(outlook)
-        demand = engine.demand_of(device)
-        document["demand"] = (
-            None if demand is None else device_demand_document(demand, engine.month_peaks_of(device, N_MONTH_PEAKS))
-        )
+        demand = engine.demands.newest(device)
+        peaks = engine.demands.month_peaks(device, N_MONTH_PEAKS)
+        document["demand"] = None if demand is None else device_demand_document(demand, peaks)
         document["outlook_scores"] = outlook_scores_document(engine.outlook_scores_of(device)) or None
-        demand_scores = engine.demand_scores_of(device)
+        demand_scores = engine.demands.scores_of(device)
         document["demand_scores"] = None if demand_scores is None else demand_scores_document(demand_scores)
     return document
 
@@ -153,4 +152,4 @@ def _history(
 ) -> HistoryColumns | None:
     if device not in engine.buffers:
         return None
-    return engine.history.of(engine.buffers.row(device), n_minutes, engine.horizon_of(device))
+    return engine.history.of(engine.buffers.row(device), n_minutes, engine.forecaster_of(device).horizon_min)

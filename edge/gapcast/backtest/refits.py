@@ -58,7 +58,7 @@ class SimulatedRefits:
         for reading in accepted.entered(readings):
             house = self._houses.get(reading.device)
             if house is None:
-                submeters = self._engine.forests.features_of(reading.device).submeters
+                submeters = self._engine.horizons.main.forests.features_of(reading.device).submeters
                 house = self._houses[reading.device] = _Recorded(submeters)
             house.append(reading)
         due = [device for device, house in self._houses.items() if self._is_due(house)]

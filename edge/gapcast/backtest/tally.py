@@ -30,7 +30,7 @@ class Tally:
         """Return an empty tally."""
 
         def horizon_of(row: int) -> int:
-            return engine.horizon_of(engine.buffers.device(row))
+            return engine.forecaster_of(engine.buffers.device(row)).horizon_min
 
         return cls(Scores(engine.horizons.members, n_houses), Weeks(), scored_from, horizon_of)
 

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
-
-import numpy as np
+from functools import partial
 
 from gapcast.core.acceptance import accept_readings, power_of_window
 from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import Buffers
-from gapcast.core.damaged_state import DAMAGED
-from gapcast.core.demand.demand import Demand, Demands
-from gapcast.core.demand.engine_part import DemandPart
-from gapcast.core.demand.headroom import LoadRisks
-from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.limit_changes import require_demands
-from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.device_demands import DeviceDemands
 from gapcast.core.demand.options import DemandPlan
-from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.scores import DemandScores
 from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.forecast_range import WIDEST, ForecastRange
+from gapcast.core.forecast_range import WIDEST
 from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels, OutlookMaker
 from gapcast.core.horizons import Horizons
-from gapcast.core.latest import Latest
-from gapcast.core.learning.drift import Drift, ErrorChange
+from gapcast.core.learning.drift import ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.house_forests import HouseForests
-from gapcast.core.learning.outcomes import F64, Outcomes
-from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.newest_forecasts import NewestForecasts
@@ -38,12 +26,11 @@ from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.scores import OutlookScores
-from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.plan import LoadPlan
-from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, history_steps_of
+from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.submeters import Submeters
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32
 
 
 class Engine:
@@ -78,57 +65,23 @@ class Engine:
         self.zone = zone
         #: Limits of readings, and the range of forecasts.
         self.limits = limits = limits if ensemble is None else ensemble.limits
-        self.forecast_range = ForecastRange.of(limits)
         self.includes_path = includes_path
         maker = None if outlook_model is None else OutlookMaker(outlook_model, outlook or OutlookOptions())
-
-        def forecaster(models: HorizonModels) -> HorizonForecaster:
-            return HorizonForecaster(models, zone, limits, maker, includes_path=includes_path)
-
-        own = horizons or DeviceHorizons({}, ())
+        forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=maker, includes_path=includes_path)
         #: The forecasters of all horizons.
-        self.horizons = found = Horizons(
-            forecaster(HorizonModels(model, ensemble)), own.of_devices, [*map(forecaster, own.models)]
-        )
-        self.buffers = Buffers(
-            WindowSpec(found.context, model.spec.padding),
-            max_devices,
-            found.main.panel.channels,
-            n_counted=found.n_counted,
-            submeters=submeters,
-            week=self._week(max_devices, maker),
-        )
-        for one in found.all:
-            one.use_submeters(self.buffers.submeters)
-        #: The demand of billing windows; None without a limit or outlook.
-        self.demands: DemandPart | None = None
-        if demand is not None and demand.is_limited and self.outlooks is not None:
-            self.demands = DemandPart(
-                demand, self.outlooks.model, self.outlooks.options.max_devices, self.limits.max_kw
-            )
-            self.buffers.billing = self.demands.windows
+        self.horizons = Horizons(HorizonModels(model, ensemble), horizons or DeviceHorizons({}, ()), forecaster)
+        self.buffers = self.horizons.buffers(max_devices, submeters)
+        #: The demands of billing windows, and their limits.
+        self.demands = DeviceDemands(demand, self.outlooks, self.buffers, limits.max_kw)
         self.history = history or History()
         #: Announced loads.
-        self.plans = found.plans(has_outcomes=ensemble is not None)
-
-    def _week(self, max_devices: int, maker: OutlookMaker | None) -> WeekHistory | None:
-        """Return the quarter-hours of as many devices as the models take them for; None if none does."""
-        n_rows, ensemble = 0, self.ensemble
-        if self.horizons.takes_history:
-            n_rows = max_devices if ensemble is None else ensemble.options.max_devices
-        if maker is not None and history_steps_of(maker.model):
-            n_rows = max(n_rows, min(maker.options.max_devices, max_devices))
-        return WeekHistory(n_rows) if n_rows else None
+        self.plans = self.horizons.plans()
 
     # --- horizons ---------------------------------------------------------------------------------
 
     def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""
         return self.horizons.of(device)
-
-    def horizon_of(self, device: str) -> int:
-        """Return the horizon of ``device``, minutes."""
-        return self.horizons.of(device).horizon_min
 
     @property
     def model(self) -> Predictor:
@@ -149,26 +102,6 @@ class Engine:
     def outlooks(self) -> OutlookPart | None:
         """The outlook of the main forecaster; None without one, and then no device has one."""
         return self.horizons.main.outlooks
-
-    @property
-    def scores(self) -> Scores:
-        """Forecast accuracy at the main horizon, by row of the buffers."""
-        return self.horizons.main.scores
-
-    @property
-    def drift(self) -> Drift:
-        """Drift at the main horizon, by row of the buffers."""
-        return self.horizons.main.drift
-
-    @property
-    def forests(self) -> HouseForests:
-        """The trees of the night's refit at the main horizon, by device."""
-        return self.horizons.main.forests
-
-    @property
-    def newest(self) -> Latest:
-        """The newest forecasts of the main horizon, by row of the buffers."""
-        return self.horizons.main.newest
 
     # --- the stream -------------------------------------------------------------------------------
 
@@ -206,90 +139,15 @@ class Engine:
         """
         if self.outlooks is None or not accepted.devices:
             return None
-        planned_kw: dict[int, F64] = {}
-        if self.plans.trackers:
-            n_minutes = self.outlooks.model.lead_times_min[-1]
-            planned_kw = self.plans.planned_minutes(accepted.devices, accepted.minutes, n_minutes)
         measured = self._measured_in(accepted)
-        return self.horizons.outlook(accepted, measured, forecasts, planned_kw, self.buffers.week)
-
-    def outlook_of(self, device: str) -> Outlook | None:
-        """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
-        outlooks = self.forecaster_of(device).outlooks
-        return (
-            None
-            if outlooks is None or device not in self.buffers
-            else outlooks.newest(self.buffers.row(device), device)
-        )
-
-    def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
-        """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
-        outlooks = self.forecaster_of(device).outlooks
-        return {} if outlooks is None else outlooks.scores_of(self.buffers.row(device))
+        return self.horizons.outlook(accepted, measured, forecasts, self.plans, self.buffers.week)
 
     def demand(self, accepted: AcceptedBatch, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
 
         Call it after :meth:`outlook`, which returned ``outlooks``, and before :meth:`learn`.
         """
-        if self.demands is None:
-            return None
-        with np.errstate(**DAMAGED):
-            return self.demands.make(accepted, self._measured_in(accepted)[:, :, 0], outlooks)
-
-    def demand_of(self, device: str) -> Demand | None:
-        """Return the newest demand of ``device``, or None if the device is unknown or has none."""
-        row = self._row_of(device)
-        return None if self.demands is None or row is None else self.demands.newest(row, device)
-
-    def demand_scores_of(self, device: str) -> DemandScores | None:
-        """Return the live scores of the demands of ``device``; None if it has no demand."""
-        row = self._row_of(device)
-        return None if self.demands is None or row is None else self.demands.scores_of(row)
-
-    def load_risks_of(self, device: str, request: HeadroomRequest) -> LoadRisks | None:
-        """Return the risks of a load at ``device``; None if it has no demand of its newest reading."""
-        demand, outlook = self.demand_of(device), self.outlook_of(device)
-        if self.demands is None or demand is None or outlook is None:
-            return None
-        row, observed = self.buffers.row(device), self.buffers.stream(device).last_minute
-        if {demand.observed_minute, outlook.observed_minute} != {observed}:
-            return None
-        with np.errstate(**DAMAGED):
-            return self.demands.load_risks(row, demand, outlook, power_of_window(self.buffers.window(device)), request)
-
-    def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.
-
-        Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
-        """
-        require_demands(self.demands, device).set_limit(self._row_of(device), device, limit_kw)
-
-    def record_running_register(self, device: str, register: RunningRegister) -> None:
-        """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
-        if self.demands is not None and device in self.buffers:
-            self.demands.record_running_register(self.buffers.row(device), register)
-
-    def month_peak_of(self, device: str) -> float | None:
-        """Return the highest window of the running month of ``device``, kW; None before the first."""
-        row = self._row_of(device)
-        return None if self.demands is None or row is None else self.demands.windows.month_peak_kw(row)
-
-    def month_peaks_of(self, device: str, n_days: int) -> list[DayPeak]:
-        """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
-        row = self._row_of(device)
-        return [] if self.demands is None or row is None else self.demands.windows.month_peaks(row, n_days)
-
-    def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
-        """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.
-
-        None: the last one that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand,
-        for an impossible power, and for a window that is not over or of another month.
-        """
-        require_demands(self.demands, device).correct_month_peak(self._row_of(device), device, peak_kw, minute)
-
-    def _row_of(self, device: str) -> int | None:
-        return self.buffers.row(device) if device in self.buffers else None
+        return self.demands.make(accepted, self._measured_in(accepted), outlooks)
 
     def _measured_in(self, accepted: AcceptedBatch) -> F32:
         """Return the windows of ``accepted`` as ``[N, context, C]``."""
@@ -303,24 +161,17 @@ class Engine:
         forecaster = self.forecaster_of(accepted.devices[0])
         return forecaster.predict(accepted, self._measured_in(accepted), self.buffers).predictions
 
-    def forget_learning(self, row: int) -> None:
-        """Reset the learning state of the device of ``row``; its readings stay."""
-        for forecaster in self.horizons.all:
-            forecaster.forget_learning(row)
-
     def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
         outcomes are of the ensemble members of all horizons, NaN for those that a device's horizon does not have.
         """
-        if self.outlooks is not None:
-            with np.errstate(**DAMAGED):
-                for maker in self.horizons.outlooks:
-                    maker.learn()
-                if self.demands is not None:
-                    self.demands.learn()
+        self.horizons.learn_outlooks()
+        self.demands.learn()
         return self.horizons.learn(self.plans, self.buffers)
+
+    # --- single devices ---------------------------------------------------------------------------
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Replace the announced loads of ``device``, which may be unknown yet.
@@ -331,14 +182,24 @@ class Engine:
             self.plans.replace_plan(device, plan, None, None)
             return
         row, (minute, _) = self.buffers.row(device), self.buffers.newest(device)
-        shows = self.plans.replace_plan(device, plan, minute, power_of_window(self.buffers.window(device)))
-        if shows:
+        if self.plans.replace_plan(device, plan, minute, power_of_window(self.buffers.window(device))):
             self.forecaster_of(device).discard_pending(row)
 
     def plan_of(self, device: str) -> LoadPlan:
         """Return the announced loads of ``device`` that have not ended; none if there is no plan."""
         minute = self.buffers.stream(device).last_minute if device in self.buffers else None
         return self.plans.plan_of(device, minute)
+
+    def outlook_of(self, device: str) -> Outlook | None:
+        """Return the newest outlook of ``device``, or None if the device is unknown or has none."""
+        if device not in self.buffers:
+            return None
+        return self.forecaster_of(device).outlook_of(self.buffers.row(device), device)
+
+    def outlook_scores_of(self, device: str) -> dict[Period, OutlookScores]:
+        """Return the live scores of the outlooks of ``device`` by period; empty if it has none."""
+        outlooks = self.forecaster_of(device).outlooks
+        return {} if outlooks is None else outlooks.scores_of(self.buffers.row(device))
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
@@ -368,18 +229,12 @@ class Engine:
 
     def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
         """Set the time of issue of the newest forecasts and outlooks of ``rows``."""
-        if not self.horizons.others:
-            self.horizons.main.stamp(rows, issued_at_ms)
-        else:
-            for row, at_ms in zip(rows, issued_at_ms, strict=True):
-                self.forecaster_of(self.buffers.device(row)).stamp([row], [at_ms])
-        if self.demands is not None:
-            self.demands.stamp(rows, issued_at_ms)
+        self.horizons.stamp(rows, issued_at_ms, self.buffers)
+        self.demands.stamp(rows, issued_at_ms)
 
     def is_changed(self, device: str) -> bool:
         """Return whether a plan or a limit was set for ``device``, which may be unknown otherwise."""
-        has_limit = self.demands is not None and device in self.demands.windows.set_limits_kw
-        return has_limit or device in self.plans.trackers
+        return self.demands.has_set_limit(device) or device in self.plans.trackers
 
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
@@ -387,10 +242,8 @@ class Engine:
         self.plans.forget(device)
         for forecaster in self.horizons.all:
             forecaster.forests.forget(device)
-            if row is not None:
-                forecaster.forget(row)
         if row is not None:
+            self.horizons.forget(row)
             self.history.forget(row)
-        if self.demands is not None:
-            self.demands.forget(row, device)
+        self.demands.forget(row, device)
         return row

@@ -27,6 +27,7 @@ from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.panel import Panel, PanelPredictions
 from gapcast.core.plans import Plans
 from gapcast.core.predictor import ModelIdentity, Predictor, PublishedModel
@@ -189,6 +190,10 @@ class HorizonForecaster:
     def latest_of(self, row: int, device: str) -> Forecast | None:
         """Return the newest forecast of ``device``, which has ``row``; None if there is none."""
         return self.newest.read(row, device, self.published_model)
+
+    def outlook_of(self, row: int, device: str) -> Outlook | None:
+        """Return the newest outlook of ``device``, which has ``row``; None if there is none."""
+        return None if self.outlooks is None else self.outlooks.newest(row, device)
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest forecasts and outlooks of ``rows``."""

@@ -54,7 +54,7 @@ def forecaster_signature(forecaster: HorizonForecaster) -> str:
 
 def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return a copy of the state of those of ``devices`` that have a horizon of their own, and of all horizons."""
-    horizons_min = [engine.horizon_of(device) for device in devices]
+    horizons_min = [engine.forecaster_of(device).horizon_min for device in devices]
     columns: dict[str, NDArray[Any]] = {OF_DEVICES: np.array(horizons_min, dtype=np.int64)}
     for horizon_min, one in engine.horizons.others.items():
         places = [i for i, device in enumerate(devices) if engine.horizons.own_min.get(device) == horizon_min]

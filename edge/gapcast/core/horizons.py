@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.forecast import Forecasts
 from gapcast.core.history import History
-from gapcast.core.horizon_forecaster import HorizonForecaster
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
 from gapcast.core.horizon_parts import (
     as_members,
     joined_outlooks,
@@ -27,27 +30,32 @@ from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.plans import Plans
-from gapcast.core.window import F32
+from gapcast.core.predictor import history_steps_of
+from gapcast.core.submeters import Submeters
+from gapcast.core.window import F32, WindowSpec
 
 
 class Horizons:
     """Which forecaster each device has. Batches are split by horizon only if there are several."""
 
     def __init__(
-        self, main: HorizonForecaster, own_min: Mapping[str, int], others: Sequence[HorizonForecaster]
+        self, models: HorizonModels, own: DeviceHorizons, forecaster: Callable[[HorizonModels], HorizonForecaster]
     ) -> None:
-        """Forecast the devices in ``own_min`` at that horizon, minutes, by one of ``others``; all else by ``main``.
+        """Forecast devices at the horizons and by the models of ``own``, all others by ``models``.
 
-        Horizons that are the main one, and forecasters of horizons that no device has, are left out.
+        ``forecaster`` returns the forecaster with given models. Horizons that are the main one, and models of horizons
+        that no device has, are left out.
         """
         #: The forecaster of all devices but those with a horizon of their own.
-        self.main = main
+        self.main = main = forecaster(models)
         #: Horizons of devices that have one of their own, minutes.
         self.own_min = {
-            device: horizon_min for device, horizon_min in own_min.items() if horizon_min != main.horizon_min
+            device: horizon_min for device, horizon_min in own.of_devices.items() if horizon_min != main.horizon_min
         }
         #: The forecasters of these, by horizon.
-        self.others = {one.horizon_min: one for one in others if one.horizon_min in self.own_min.values()}
+        self.others = {
+            one.horizon_min: forecaster(one) for one in own.models if one.horizon_min in self.own_min.values()
+        }
         #: All forecasters, the main one first.
         self.all = (main, *self.others.values())
         #: The ensemble members of any horizon, those of the main one first, but persistence last.
@@ -63,23 +71,41 @@ class Horizons:
         return self.others[self.own_min[device]] if device in self.own_min else self.main
 
     @property
-    def context(self) -> int:
-        """Minutes that windows must have."""
-        return max(one.context for one in self.all)
-
-    @property
-    def takes_history(self) -> bool:
-        """Whether a model of forecasts takes a history."""
-        return any(one.panel.takes_history for one in self.all)
-
-    @property
     def outlooks(self) -> list[OutlookPart]:
         """The outlooks of all horizons, the main one's first; empty without outlooks."""
         return [one.outlooks for one in self.all if one.outlooks is not None]
 
-    def plans(self, *, has_outcomes: bool) -> Plans:
+    def buffers(self, max_devices: int, submeters: Submeters | None) -> Buffers:
+        """Return the buffers of at most ``max_devices`` devices, at first none, as all models need them.
+
+        The forecasters use the ``submeters`` of the devices from now on.
+        """
+        n_rows = self._rows_with_history(max_devices)
+        buffers = Buffers(
+            WindowSpec(max(one.context for one in self.all), self.main.model.spec.padding),
+            max_devices,
+            self.main.panel.channels,
+            n_counted=self.n_counted,
+            submeters=submeters,
+            week=WeekHistory(n_rows) if n_rows else None,
+        )
+        for one in self.all:
+            one.use_submeters(buffers.submeters)
+        return buffers
+
+    def _rows_with_history(self, max_devices: int) -> int:
+        """Return for how many devices a model takes a week of quarter-hours as its second input."""
+        n_rows, main = 0, self.main
+        if any(one.panel.takes_history for one in self.all):
+            n_rows = max_devices if main.ensemble is None else main.ensemble.options.max_devices
+        if main.outlooks is not None and history_steps_of(main.outlooks.model):
+            n_rows = max(n_rows, min(main.outlooks.options.max_devices, max_devices))
+        return n_rows
+
+    def plans(self) -> Plans:
         """Return the plans of devices, at first none, with the lead times of each horizon."""
         own = {device: self.of(device).published_model.lead_times_min for device in self.own_min}
+        has_outcomes = self.main.ensemble is not None
         return Plans(self.main.published_model.lead_times_min, has_outcomes=has_outcomes, own_leads_min=own)
 
     def forecast(
@@ -122,20 +148,28 @@ class Horizons:
         accepted: AcceptedBatch,
         measured: F32,
         forecasts: Forecasts,
-        planned_kw: Mapping[int, F64],
+        plans: Plans,
         week: WeekHistory | None,
     ) -> Outlooks | None:
-        """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`."""
+        """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`.
+
+        Announced loads of ``plans`` are added. None without outlooks.
+        """
+        maker = self.main.outlooks
+        if maker is None:
+            return None
+        planned_kw: dict[int, F64] = {}
+        if plans.trackers:
+            planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, maker.model.lead_times_min[-1])
         if not self.others:
-            maker = self.main.outlooks
-            return None if maker is None else maker.make(accepted, measured, forecasts, planned_kw, week)
+            return maker.make(accepted, measured, forecasts, planned_kw, week)
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
-            places, maker = [*indices], self.of(of_horizon.devices[0]).outlooks
+            places, own = [*indices], self.of(of_horizon.devices[0]).outlooks
             part, of_part = part_of(accepted, measured, places)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            if maker is not None and (outlooks := maker.make(part, of_part, of_horizon, planned, week)) is not None:
-                made.append(([i for i in places if accepted.rows[i] < maker.options.max_devices], outlooks))
+            if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week)) is not None:
+                made.append(([i for i in places if accepted.rows[i] < own.options.max_devices], outlooks))
         return joined_outlooks(made)
 
     def learn(self, plans: Plans, buffers: Buffers) -> tuple[Outcomes | None, list[ErrorChange]]:
@@ -149,6 +183,31 @@ class Horizons:
                 parts.append(as_members(outcomes, one.scores.members, self.members))
             changes += changed
         return Outcomes.joined(parts) if parts else None, changes
+
+    def learn_outlooks(self) -> None:
+        """Learn from the outcomes of the newest readings for the outlooks of all horizons."""
+        if self.main.outlooks is not None:
+            with np.errstate(**DAMAGED):
+                for maker in self.outlooks:
+                    maker.learn()
+
+    def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int], buffers: Buffers) -> None:
+        """Set the time of issue of the newest forecasts and outlooks of ``rows``."""
+        if not self.others:
+            self.main.stamp(rows, issued_at_ms)
+        else:
+            for row, at_ms in zip(rows, issued_at_ms, strict=True):
+                self.of(buffers.device(row)).stamp([row], [at_ms])
+
+    def forget_learning(self, row: int) -> None:
+        """Reset the learning state of the device of ``row``; its readings stay."""
+        for one in self.all:
+            one.forget_learning(row)
+
+    def forget(self, row: int) -> None:
+        """Remove the state of the device of ``row`` at all horizons, but for its forests."""
+        for one in self.all:
+            one.forget(row)
 
     def score_columns(self, buffers: Buffers, rows: Sequence[int]) -> dict[str, Any]:
         """Return the columns of the scores of :attr:`members` for ``rows``, each device's at its own horizon."""

@@ -64,7 +64,7 @@ def _forecast(
 def _forecast_without_learning(engine: Engine, part: AcceptedBatch, issued_at_ms: int) -> Forecasts:
     """Forecast one window again after resetting the learning state of its device, if the models can be run."""
     engine.predict(part)
-    engine.forget_learning(part.rows[0])
+    engine.horizons.forget_learning(part.rows[0])
     return engine.forecast(part, issued_at_ms)
 
 

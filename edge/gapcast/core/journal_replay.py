@@ -92,9 +92,9 @@ class JournalReplay:
         self._repeat_forecasts()
         with suppress(PayloadError):  # by the configuration there is no limit any more
             if isinstance(change, LimitChange):
-                self._engine.set_demand_limit(change.device, change.limit_kw)
+                self._engine.demands.set_limit(change.device, change.limit_kw)
             else:
-                self._engine.correct_month_peak(change.device, change.peak.kw, change.peak.minute)
+                self._engine.demands.correct_month_peak(change.device, change.peak.kw, change.peak.minute)
 
     def finish(self) -> None:
         """Repeat the last forecast of each device, unless the model cannot be run."""

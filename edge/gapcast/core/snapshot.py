@@ -78,7 +78,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
     rows = [stream.row for stream in streams]
-    latest_kw, latest_when, latest_n_observed, latest_shares = engine.newest.columns(rows)
+    latest_kw, latest_when, latest_n_observed, latest_shares = engine.horizons.main.newest.columns(rows)
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
@@ -95,8 +95,8 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         latest_n_observed=latest_n_observed,
         latest_shares=latest_shares,
         learnt={} if engine.ensemble is None else engine.ensemble.columns(rows),
-        scores=engine.scores.columns(rows),
-        drift=engine.drift.columns(rows),
+        scores=engine.horizons.main.scores.columns(rows),
+        drift=engine.horizons.main.drift.columns(rows),
         meters=list(meters),
         time_zone=str(engine.zone),
         filled=_packed([stream.filled for stream in streams], context) if any(s.filled for s in streams) else None,
@@ -110,7 +110,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         ],
         week={} if buffers.week is None else buffers.week.columns(rows),
         outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
-        demand={} if engine.demands is None else engine.demands.columns(rows),
+        demand={} if engine.demands.part is None else engine.demands.part.columns(rows),
         horizons=horizon_columns(engine, devices) if engine.horizons.others else {},
     )
 

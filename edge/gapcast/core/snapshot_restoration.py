@@ -78,8 +78,9 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     if snapshot.model == forecaster_signature(engine.horizons.main):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
-        engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
-        engine.newest.planned = {
+        newest = engine.horizons.main.newest
+        newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
+        newest.planned = {
             i: (uncontrolled_kw, planned_kw)
             for i, uncontrolled_kw, planned_kw in snapshot.latest_planned
             if 0 <= i < n and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
@@ -177,7 +178,7 @@ def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int,
         with suppress(StateError):
             main_min = horizon_of(snapshot.learnt) if snapshot.learnt else main_min
         before = [main_min] * len(snapshot.devices)
-    now = [engine.horizon_of(device) for device in snapshot.devices]
+    now = [engine.forecaster_of(device).horizon_min for device in snapshot.devices]
     both = zip(snapshot.devices, before, now, strict=True)
     return {device: (old, new) for device, old, new in both if device in engine.buffers and old != new}
 
@@ -185,24 +186,22 @@ def changed_horizons(engine: Engine, snapshot: Snapshot) -> dict[str, tuple[int,
 def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
     """Forget what devices learned at another horizon than theirs; their readings stay."""
     for device in changed_horizons(engine, snapshot):
-        row = engine.buffers.row(device)
-        for forecaster in engine.horizons.all:
-            forecaster.forget(row)
+        engine.horizons.forget(engine.buffers.row(device))
         if device in engine.plans.trackers:
             engine.plans.trackers[device].issued.clear()
 
 
 def _restore_demands(engine: Engine, snapshot: Snapshot) -> str:
     """Restore windows, peaks and limits; return what was left out, empty if nothing was."""
-    if engine.demands is None:
+    if engine.demands.part is None:
         return ""
     problem = ""
     if snapshot.demand:
         try:
-            problem = engine.demands.restore_columns(engine.buffers, snapshot.demand)
+            problem = engine.demands.part.restore_columns(engine.buffers, snapshot.demand)
         except (StateError, ValueError, IndexError, TypeError) as error:
             problem = str(error)
-    engine.buffers.begin_billing(engine.demands.windows)
+    engine.buffers.begin_billing(engine.demands.part.windows)
     return problem
 
 

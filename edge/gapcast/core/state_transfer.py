@@ -67,11 +67,7 @@ def transfer_state(before: Engine, after: Engine) -> None:
             week.take_over(old_week)
         after.buffers.add_windows_to_week()
     after.plans.adopt(before.plans)
-    after.buffers.billing = None
-    if after.demands is not None:
-        if before.demands is not None:
-            after.demands.adopt(before.demands)
-        after.buffers.begin_billing(after.demands.windows)
+    after.demands.adopt(before.demands, after.buffers)
 
 
 def _forecasters_of_both(before: Engine, after: Engine) -> Iterator[tuple[HorizonForecaster, HorizonForecaster]]:

@@ -164,9 +164,9 @@ class RefitNights:
     def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
         horizon_min, spec, submeters = service.queries.read(
             lambda engine, _: (
-                engine.horizon_of(device),
+                engine.forecaster_of(device).horizon_min,
                 engine.buffers.spec,
-                engine.forests.features_of(device).submeters,
+                engine.horizons.main.forests.features_of(device).submeters,
             )
         )
         former = self._results.get(device)

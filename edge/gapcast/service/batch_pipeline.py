@@ -120,7 +120,7 @@ class BatchPipeline:
 
     def _make_demands(self, batch: ServedBatch) -> None:
         engine = self._running.engine
-        if engine.demands is not None:
+        if engine.demands.part is not None:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
 
     def _learn(self, _: ServedBatch) -> None:
@@ -132,8 +132,7 @@ class BatchPipeline:
             engine, accepted = self._running.engine, batch.accepted
             for device, row in zip(accepted.devices, accepted.rows, strict=True):
                 if device not in engine.buffers:
-                    for forecaster in engine.horizons.all:
-                        forecaster.forget(row)
+                    engine.horizons.forget(row)
 
     # --- without it -----------------------------------------------------------------------------
 

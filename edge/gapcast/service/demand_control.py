@@ -26,25 +26,25 @@ class DemandControl:
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, kW; None: the configured one.
 
-        Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`~gapcast.core.engine.Engine.set_demand_limit`.
+        Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.set_limit`.
         """
         with self._running.lock:
-            self._running.engine.set_demand_limit(device, limit_kw)
+            self._running.engine.demands.set_limit(device, limit_kw)
             self._changes.append(LimitChange(device, limit_kw))
 
     def correct_month_peak(self, device: str, peak: MonthPeak) -> None:
         """Correct the highest window of the running month of ``device``.
 
-        Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`~gapcast.core.engine.Engine.correct_month_peak`.
+        Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.correct_month_peak`.
         """
         with self._running.lock:
-            self._running.engine.correct_month_peak(device, peak.kw, peak.minute)
+            self._running.engine.demands.correct_month_peak(device, peak.kw, peak.minute)
             self._changes.append(CorrectedMonthPeak(device, peak))
 
     def record_running_register(self, device: str, kw: float, instant_ms: int) -> None:
         """Use the demand register of the meter of ``device``, as it came at ``instant_ms``, for its next demand."""
         with self._running.lock:
-            self._running.engine.record_running_register(device, RunningRegister(kw, instant_ms))
+            self._running.engine.demands.record_running_register(device, RunningRegister(kw, instant_ms))
 
     def record_peak_register(self, device: str, kw: float) -> None:
         """Use the maximum demand register of the meter of ``device`` as its month's peak, if it differs.
@@ -52,7 +52,7 @@ class DemandControl:
         It is ignored for a device without a demand, and before the month's first window is over.
         """
         with self._running.lock:
-            known_kw = self._running.engine.month_peak_of(device)
+            known_kw = self._running.engine.demands.month_peak_kw(device)
             differs = known_kw is None or abs(known_kw - kw) > _REGISTER_STEP_KW
         if differs:
             with suppress(PayloadError):

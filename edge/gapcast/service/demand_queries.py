@@ -29,7 +29,7 @@ class DemandQueries:
     def of(self, device: str) -> Demand:
         """Return the newest demand of ``device``; raise :class:`NoDemandError` if there is none."""
         with self._running.lock:
-            demand = self._running.engine.demand_of(device)
+            demand = self._running.engine.demands.newest(device)
         if demand is None:
             raise NoDemandError(self.explain_absence(device))
         return demand
@@ -37,7 +37,7 @@ class DemandQueries:
     def month_peaks(self, device: str) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, one a day; none without a demand."""
         with self._running.lock:
-            return self._running.engine.month_peaks_of(device, N_MONTH_PEAKS)
+            return self._running.engine.demands.month_peaks(device, N_MONTH_PEAKS)
 
     def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
         """Return the newest demands of ``limit`` devices by name, and the last name if more follow.
@@ -46,12 +46,12 @@ class DemandQueries:
         """
         with self._running.lock:
             engine = self._running.engine
-            devices = [] if engine.demands is None else engine.demands.devices(engine.buffers.names())
+            devices = [] if engine.demands.part is None else engine.demands.part.devices(engine.buffers.names())
         page = heapq.nsmallest(limit + 1, (name for name in devices if name > after))
         found = []
         for name in page[:limit]:
             with self._running.lock:
-                found.append(self._running.engine.demand_of(name))
+                found.append(self._running.engine.demands.newest(name))
         next_ = page[limit - 1] if len(page) > limit else None
         return [demand for demand in found if demand is not None], len(devices), next_
 
@@ -64,7 +64,8 @@ class DemandQueries:
         limits = self._running.engine.limits
         request = headroom_request(kw, minutes, limits.max_kw)
         with self._running.lock:
-            risks = self._running.engine.load_risks_of(device, request)
+            engine = self._running.engine
+            risks = engine.demands.load_risks(device, engine.outlook_of(device), request)
         if risks is None:
             raise NoDemandError(self.explain_absence(device))
         headroom = risks.answer(limits.max_kw)  # without the lock: the stream does not wait for it
@@ -80,14 +81,14 @@ class DemandQueries:
     def live_scores(self) -> DemandScores:
         """Return the live scores over all devices; minutes elapsed are those of quarter-hours."""
         with self._running.lock:
-            demands = self._running.engine.demands
+            demands = self._running.engine.demands.part
             return scores_of(joined([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
 
     def explain_absence(self, device: str) -> str:
         """Return why ``device`` has no demand, in a sentence that names the key to change, if there is one."""
         with self._running.lock:
             engine = self._running.engine
-            demands, is_known = engine.demands, device in engine.buffers
+            demands, is_known = engine.demands.part, device in engine.buffers
             is_tracked = is_known and demands is not None and engine.buffers.row(device) < demands.windows.max_rows
         if demands is None:
             return NO_DEMANDS

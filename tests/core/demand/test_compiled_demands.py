@@ -50,8 +50,8 @@ DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0)
 
 
 def part_of(engine: Engine) -> DemandPart:
-    assert engine.demands is not None
-    return engine.demands
+    assert engine.demands.part is not None
+    return engine.demands.part
 
 
 def pair(**options: Any) -> tuple[Engine, Engine]:
@@ -118,10 +118,10 @@ def test_compiled_demands_of_hours_are_those_of_numpy(at_a_time: int) -> None:
     assert_equal(found, expected)
     assert_same_state(compiled, numpy)
     for device in DEVICES:
-        scores = compiled.demand_scores_of(device)
+        scores = compiled.demands.scores_of(device)
         assert scores is not None
         assert scores.n_windows > 0
-        expected_scores = numpy.demand_scores_of(device)
+        expected_scores = numpy.demands.scores_of(device)
         assert expected_scores is not None
         assert scores.alarms == expected_scores.alarms
 

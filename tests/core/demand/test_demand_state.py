@@ -38,9 +38,9 @@ def run(n: int, engine: Engine | None = None, begin: int = 0) -> Engine:
 
 def same(one: Engine, other: Engine) -> bool:
     """Whether windows, peaks, limits, newest demands and what was learned are equal, bit for bit."""
-    assert one.demands is not None
-    assert other.demands is not None
-    left, right = one.demands.columns([0, 1]), other.demands.columns([0, 1])
+    assert one.demands.part is not None
+    assert other.demands.part is not None
+    left, right = one.demands.part.columns([0, 1]), other.demands.part.columns([0, 1])
     return left.keys() == right.keys() and all(
         np.array_equal(left[name], right[name], equal_nan=left[name].dtype.kind == "f") for name in left
     )
@@ -53,9 +53,9 @@ def through_file(snapshot: Snapshot, folder: Path) -> Snapshot:
 
 
 def change(engine: Engine) -> None:
-    engine.set_demand_limit("home", 2.25)
-    engine.set_demand_limit("later", 3.0)
-    engine.correct_month_peak("mill", 1.75, MONDAY + 3)
+    engine.demands.set_limit("home", 2.25)
+    engine.demands.set_limit("later", 3.0)
+    engine.demands.correct_month_peak("mill", 1.75, MONDAY + 3)
 
 
 @pytest.mark.parametrize("n", [60, 61, 74, 150])
@@ -65,12 +65,12 @@ def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
     change(before)
     assert restore_snapshot(after, through_file(capture_snapshot(before), tmp_path)) == ("", [])
     assert same(before, after)
-    assert after.demand_of("home") == before.demand_of("home")
+    assert after.demands.newest("home") == before.demands.newest("home")
     run(80, alone, n)
     run(80, after, n)
     assert same(alone, after)
-    assert after.demand_of("mill") == alone.demand_of("mill")
-    home = after.demand_of("home")
+    assert after.demands.newest("mill") == alone.demands.newest("mill")
+    home = after.demands.newest("home")
     assert home is not None
     assert home.running.limit_source is LimitSource.SET
 
@@ -94,7 +94,7 @@ def test_replayed_journal_gives_the_same_windows(at_a_time: int) -> None:
         replay.replay_batch(second[at : at + at_a_time], 7)
     replay.finish()
     assert same(alone, after)
-    assert after.demand_of("home") == alone.demand_of("home")
+    assert after.demands.newest("home") == alone.demands.newest("home")
 
 
 def test_replayed_change_without_a_limit_is_left_out() -> None:
@@ -102,7 +102,7 @@ def test_replayed_change_without_a_limit_is_left_out() -> None:
     replay = JournalReplay(engine)
     replay.change_demand(LimitChange("home", 2.25))
     replay.finish()
-    assert engine.demand_of("home") is None
+    assert engine.demands.newest("home") is None
 
 
 def test_snapshot_without_demands_begins_with_the_known_minutes(tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_snapshot_without_demands_begins_with_the_known_minutes(tmp_path: Path) 
         after = demand_engine(PLAN)
         snapshot = through_file(replace(captured, demand={}), tmp_path)
         assert restore_snapshot(after, snapshot) == ("", [])
-        assert after.demand_of("home") is None
+        assert after.demands.newest("home") is None
         run(2, after, 74)
-        home = after.demand_of("home")
+        home = after.demands.newest("home")
         assert home is not None
         assert (home.running.elapsed_min, home.running.n_known, home.month_peak_kw) == (8, 8, None)
     without = demand_engine(None)
@@ -126,7 +126,7 @@ def test_snapshot_of_a_short_history_has_unknown_minutes(tmp_path: Path) -> None
     after = demand_engine(PLAN)
     restore_snapshot(after, through_file(capture_snapshot(before), tmp_path))
     process(after, [Reading("home", MONDAY + 7, 1.0)])
-    home = after.demand_of("home")
+    home = after.demands.newest("home")
     assert home is not None
     assert (home.running.elapsed_min, home.running.n_known) == (8, 4)
 
@@ -134,10 +134,10 @@ def test_snapshot_of_a_short_history_has_unknown_minutes(tmp_path: Path) -> None
 def test_snapshot_of_another_model_keeps_windows_and_peaks() -> None:
     before, after = run(74), demand_engine(PLAN, version="2")
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
-    assert after.demand_of("home") is None
+    assert after.demands.newest("home") is None
     run(2, after, 74)
     alone = run(76)
-    found, wanted = after.demand_of("home"), alone.demand_of("home")
+    found, wanted = after.demands.newest("home"), alone.demands.newest("home")
     assert found is not None
     assert wanted is not None
     assert (found.running.so_far_kw, found.month_peak_kw) == (wanted.running.so_far_kw, wanted.month_peak_kw)
@@ -147,7 +147,7 @@ def test_snapshot_of_windows_of_another_length_begins_again() -> None:
     before, after = run(74), demand_engine(DemandPlan(replace(PLAN.default, window_min=30)))
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     run(2, after, 74)
-    home = after.demand_of("home")
+    home = after.demands.newest("home")
     assert home is not None
     assert (home.running.n_known, home.month_peak_kw) == (8, None)
 
@@ -159,7 +159,7 @@ def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> N
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(2, after, 74)
-    home, mill = after.demand_of("home"), after.demand_of("mill")
+    home, mill = after.demands.newest("home"), after.demands.newest("mill")
     assert home is not None
     assert mill is not None
     assert home.month_peak_kw is None
@@ -170,8 +170,8 @@ def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> N
 def test_snapshot_with_fewer_devices_restores_the_first() -> None:
     after = demand_engine(PLAN, options=OutlookOptions(max_devices=1))
     assert restore_snapshot(after, capture_snapshot(run(60))) == ("", [])
-    assert after.demand_of("home") is not None
-    assert after.demand_of("mill") is None
+    assert after.demands.newest("home") is not None
+    assert after.demands.newest("mill") is None
 
 
 def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
@@ -179,10 +179,10 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
     change(before)
     after = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
-    assert after.demands is not None
-    assert after.demands.windows.set_limits_kw == {}
+    assert after.demands.part is not None
+    assert after.demands.part.windows.set_limits_kw == {}
     run(2, after, 60)
-    assert after.demand_of("mill") is not None
+    assert after.demands.newest("mill") is not None
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_damaged_row_is_left_out_alone(name: str, value: float) -> None:
     snapshot.demand[name][0] = value
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot).learning == "1 rows of demands are out of range"
-    assert after.demand_of("home") is None
-    assert after.demand_of("mill") is not None
+    assert after.demands.newest("home") is None
+    assert after.demands.newest("mill") is not None
 
 
 @pytest.mark.parametrize(("name", "value"), [("peak_kw", np.nan), ("peak_kw", 1e9), ("peak_start", -2)])
@@ -205,7 +205,7 @@ def test_damaged_peak_is_left_out(name: str, value: float) -> None:
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot).learning == "1 rows of demands are out of range"
     run(2, after, 60)
-    home = after.demand_of("home")
+    home = after.demands.newest("home")
     assert home is not None
     assert home.month_peak_kw is None
 
@@ -216,7 +216,7 @@ def test_peak_from_the_future_is_left_out() -> None:
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(2, after, 60)
-    home = after.demand_of("home")
+    home = after.demands.newest("home")
     assert home is not None
     assert home.month_peak_kw is None
 
@@ -266,9 +266,9 @@ def test_columns_that_do_not_fit_are_left_out(damage: Callable[[dict[str, Any]],
     damage(snapshot.demand)
     after = demand_engine(PLAN)
     assert problem in restore_snapshot(after, snapshot).learning
-    assert after.demand_of("home") is None
+    assert after.demands.newest("home") is None
     run(2, after, 60)
-    assert after.demand_of("home") is not None
+    assert after.demands.newest("home") is not None
 
 
 def test_limits_that_are_impossible_are_left_out() -> None:
@@ -278,8 +278,8 @@ def test_limits_that_are_impossible_are_left_out() -> None:
     snapshot.demand[LIMIT_KW] = np.array([2.0, 2.0, np.nan, 101.0, 0.0])
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot) == ("", [])
-    assert after.demands is not None
-    assert after.demands.windows.set_limits_kw == {"home": 2.0}
+    assert after.demands.part is not None
+    assert after.demands.part.windows.set_limits_kw == {"home": 2.0}
 
 
 def test_signature_of_another_form_leaves_newest_demands_out() -> None:
@@ -287,7 +287,7 @@ def test_signature_of_another_form_leaves_newest_demands_out() -> None:
     del snapshot.demand[SIGNATURE]
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot) == ("", [])
-    assert after.demand_of("home") is None
+    assert after.demands.newest("home") is None
 
 
 def test_state_without_a_demand_is_restored_without_a_problem() -> None:
@@ -296,4 +296,4 @@ def test_state_without_a_demand_is_restored_without_a_problem() -> None:
     after = demand_engine(PLAN)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(60, after)
-    assert after.demand_of("home") is not None
+    assert after.demands.newest("home") is not None

@@ -120,10 +120,10 @@ def test_demand_of_several_days_has_the_mean_of_their_peaks() -> None:
 
 def test_forgetting_a_device_without_readings_clears_its_limit() -> None:
     engine = demand_engine()
-    engine.set_demand_limit("new", 3.0)
+    engine.demands.set_limit("new", 3.0)
     assert engine.forget("new") is None
-    assert engine.demands is not None
-    assert engine.demands.windows.set_limits_kw == {}
+    assert engine.demands.part is not None
+    assert engine.demands.part.windows.set_limits_kw == {}
 
 
 def test_month_peak_is_of_windows_within_the_active_hours() -> None:
@@ -179,17 +179,17 @@ def test_demand_of_one_device_several_times_in_a_batch_equals_one_by_one() -> No
 
 
 def test_demand_without_limit_or_outlook_is_none() -> None:
-    assert demand_engine(None).demands is None
-    assert demand_engine(DemandPlan()).demands is None
+    assert demand_engine(None).demands.part is None
+    assert demand_engine(DemandPlan()).demands.part is None
     engine = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
     assert process(engine, stream_of([1.0] * 5)) == []
-    assert engine.demand_of("home") is None
+    assert engine.demands.newest("home") is None
     engine = demand_engine(options=OutlookOptions(max_devices=1))
     readings = [one for i in range(3) for one in (Reading("home", MONDAY + i, 1.0), Reading("mill", MONDAY + i, 1.0))]
     assert [demands.devices for demands in process(engine, readings, 2)] == [["home"]] * 2
-    assert engine.demand_of("mill") is None
+    assert engine.demands.newest("mill") is None
     engine.stamp([0, 1], [9, 9])
-    newest = engine.demand_of("home")
+    newest = engine.demands.newest("home")
     assert newest is not None
     assert newest.issued_at_ms == 9
 
@@ -197,10 +197,10 @@ def test_demand_without_limit_or_outlook_is_none() -> None:
 def test_demand_of_returns_the_newest_one() -> None:
     engine = demand_engine(DemandPlan(DemandOptions(by_month_peak=True, fuse_kw=9.0)))
     made = process(engine, stream_of([1.0] * 20))
-    assert engine.demand_of("home") == made[-1][0]
-    assert engine.demand_of("mill") is None
+    assert engine.demands.newest("home") == made[-1][0]
+    assert engine.demands.newest("mill") is None
     engine.stamp([0], [99])
-    stamped = engine.demand_of("home")
+    stamped = engine.demands.newest("home")
     assert stamped == replace(made[-1][0], issued_at_ms=99)
 
 
@@ -208,22 +208,22 @@ def test_demand_of_a_forgotten_device_begins_again() -> None:
     engine = demand_engine()
     process(engine, stream_of([1.0] * 20))
     engine.forget("home")
-    assert engine.demand_of("home") is None
+    assert engine.demands.newest("home") is None
     (demands,) = process(engine, stream_of([2.0] * 2, MONDAY + 20))
     assert (demands[0].running.n_known, demands[0].month_peak_kw) == (2, None)
 
 
 def test_set_limit_replaces_the_configured_one_until_it_is_cleared() -> None:
     engine = demand_engine()
-    engine.set_demand_limit("home", 3.5)
+    engine.demands.set_limit("home", 3.5)
     second = process(engine, stream_of([1.0] * 3))[1]
     assert (second[0].running.limit_kw, second[0].running.limit_source) == (3.5, LimitSource.SET)
-    engine.set_demand_limit("home", 4.0)
+    engine.demands.set_limit("home", 4.0)
     (third,) = process(engine, stream_of([1.0], MONDAY + 3))
     assert third[0].running.limit_kw == 4.0
-    engine.set_demand_limit("mill", 3.0)
-    engine.set_demand_limit("mill", None)
-    engine.set_demand_limit("home", None)
+    engine.demands.set_limit("mill", 3.0)
+    engine.demands.set_limit("mill", None)
+    engine.demands.set_limit("home", None)
     (fourth,) = process(engine, stream_of([1.0], MONDAY + 4))
     assert fourth[0].running.limit_kw == 2.0
 
@@ -232,32 +232,32 @@ def test_set_limit_replaces_the_configured_one_until_it_is_cleared() -> None:
 def test_set_limit_that_is_impossible_is_refused(limit_kw: float) -> None:
     engine = demand_engine()
     with pytest.raises(PayloadError, match=r"out_of_range: the limit is .* from above 0 to limits.max_kw \(100\)"):
-        engine.set_demand_limit("home", limit_kw)
+        engine.demands.set_limit("home", limit_kw)
 
 
 def test_set_limit_of_a_device_without_demand_is_refused() -> None:
     with pytest.raises(PayloadError, match=r"no_demand: home has no demand: set demand.limit_kw or .*, with outlooks"):
-        demand_engine(None).set_demand_limit("home", 1.0)
+        demand_engine(None).demands.set_limit("home", 1.0)
     engine = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
     with pytest.raises(PayloadError, match=r"no_demand: home has no demand: set demand.limit_kw or .* for it"):
-        engine.set_demand_limit("home", 1.0)
+        engine.demands.set_limit("home", 1.0)
 
 
 def test_set_limits_of_more_devices_than_have_outlooks_are_refused() -> None:
     engine = demand_engine(options=OutlookOptions(max_devices=1))
-    engine.set_demand_limit("home", 1.0)
-    engine.set_demand_limit("home", 1.5)
+    engine.demands.set_limit("home", 1.0)
+    engine.demands.set_limit("home", 1.5)
     with pytest.raises(PayloadError, match=r"too_many_devices: outlook.max_devices \(1\) devices have a limit"):
-        engine.set_demand_limit("mill", 1.0)
+        engine.demands.set_limit("mill", 1.0)
 
 
 def test_corrected_month_peak_lowers_and_raises_it() -> None:
     engine = demand_engine(MONTH_PEAK)
     process(engine, stream_of([5.0] * 15 + [1.0] * 3))
-    engine.correct_month_peak("home", 3.2, MONDAY + 4)
+    engine.demands.correct_month_peak("home", 3.2, MONDAY + 4)
     (demands,) = process(engine, stream_of([1.0], MONDAY + 18))
     assert (demands[0].month_peak_kw, demands[0].running.limit_kw) == (3.2, 3.2)
-    engine.correct_month_peak("home", 6.0, None)
+    engine.demands.correct_month_peak("home", 6.0, None)
     (demands,) = process(engine, stream_of([1.0], MONDAY + 19))
     assert demands[0].month_peak_kw == 6.0
 
@@ -276,32 +276,32 @@ def test_month_peak_that_is_impossible_is_refused(kw: float, minute: int | None,
     engine = demand_engine(MONTH_PEAK)
     process(engine, stream_of([1.0] * 18))
     with pytest.raises(PayloadError, match=problem):
-        engine.correct_month_peak("home", kw, minute)
+        engine.demands.correct_month_peak("home", kw, minute)
 
 
 def test_month_peak_of_an_unknown_device_is_refused() -> None:
     with pytest.raises(PayloadError, match="unknown_device: home has no window yet: wait for its first reading"):
-        demand_engine().correct_month_peak("home", 1.0, None)
+        demand_engine().demands.correct_month_peak("home", 1.0, None)
     with pytest.raises(PayloadError, match="no_demand"):
-        demand_engine(None).correct_month_peak("home", 1.0, None)
+        demand_engine(None).demands.correct_month_peak("home", 1.0, None)
 
 
 def test_windows_continue_in_the_engine_that_replaces_another() -> None:
     before = demand_engine(MONTH_PEAK)
     process(before, stream_of([3.0] * 15 + [1.0] * 4))
-    before.set_demand_limit("home", 2.5)
+    before.demands.set_limit("home", 2.5)
     after = demand_engine(MONTH_PEAK, version="2")
     transfer_state(before, after)
-    assert after.demand_of("home") is None
+    assert after.demands.newest("home") is None
     (demands,) = process(after, stream_of([2.0], MONDAY + 19))
     assert demands[0].running.n_known == 5
     assert demands[0].running.so_far_kw == pytest.approx(1.2)
     assert (demands[0].month_peak_kw, demands[0].running.limit_kw, demands[0].model_version) == (3.0, 2.5, "2")
     same = demand_engine(MONTH_PEAK, version="2")
-    newest = after.demand_of("home")
+    newest = after.demands.newest("home")
     transfer_state(after, same)
     assert newest is not None
-    assert same.demand_of("home") == newest
+    assert same.demands.newest("home") == newest
 
 
 def test_windows_begin_again_in_an_engine_with_other_options() -> None:
@@ -322,15 +322,15 @@ def test_windows_begin_again_in_an_engine_with_other_options() -> None:
 
 def test_demand_is_scored_when_its_window_is_over() -> None:
     engine = demand_engine()
-    assert engine.demand_scores_of("home") is None
+    assert engine.demands.scores_of("home") is None
     process(engine, stream_of([1.0] * 20 + [4.0] * 20 + [1.0] * 6))
-    scores = engine.demand_scores_of("home")
+    scores = engine.demands.scores_of("home")
     assert scores is not None
     assert (scores.n_windows, scores.n_events) == (3, 2)
-    assert demand_engine(None).demand_scores_of("home") is None
+    assert demand_engine(None).demands.scores_of("home") is None
     engine.forget("home")
     process(engine, stream_of([1.0] * 2, MONDAY + 60))
-    scores = engine.demand_scores_of("home")
+    scores = engine.demands.scores_of("home")
     assert scores is not None
     assert scores.n_windows == 0
 
@@ -341,14 +341,14 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
     at_ms = (MONDAY + 14) * 60_000
     engine.replace_plan("home", LoadPlan((PlannedLoad(3.0, at_ms, at_ms + 3_600_000),)))
     process(engine, stream_of([4.0] * 17, MONDAY + 14))
-    scores = engine.demand_scores_of("home")
+    scores = engine.demands.scores_of("home")
     assert scores is not None
     assert (scores.n_windows, scores.thirds[0].held_brier) == (2, 0.0)
 
 
 def test_devices_are_those_that_have_a_demand_or_will() -> None:
     plan = DemandPlan(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
-    demands = demand_engine(plan, options=OutlookOptions(max_devices=4)).demands
+    demands = demand_engine(plan, options=OutlookOptions(max_devices=4)).demands.part
     assert demands is not None
     assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
     assert 2_000 < demands.n_bytes_per_device < 200_000
@@ -360,10 +360,10 @@ def test_demand_of_damaged_state_is_that_of_a_new_device(value: float) -> None:
     readings = [one for i in range(40) for one in (Reading("home", MONDAY + i, 1.0), Reading("mill", MONDAY + i, 1.5))]
     process(engine, readings, 2)
     process(sound, readings, 2)
-    assert engine.demands is not None
-    engine.demands.power.state.arrays["coefficients"][1] = value
+    assert engine.demands.part is not None
+    engine.demands.part.power.state.arrays["coefficients"][1] = value
     home, mill = process(engine, [one._replace(minute=MONDAY + 40) for one in readings[:2]], 2)[0]
     _, wanted = process(sound, [one._replace(minute=MONDAY + 40) for one in readings[:2]], 2)[0]
     assert mill == wanted
     assert home.running.lower_kw < home.running.median_kw < home.running.upper_kw < 10
-    assert np.isfinite(engine.demands.power.state.arrays["coefficients"]).all()
+    assert np.isfinite(engine.demands.part.power.state.arrays["coefficients"]).all()

@@ -27,7 +27,7 @@ def engine_after(plan: DemandPlan = LIMITED, n: int = 99) -> Engine:
 
 
 def ask(engine: Engine, kw: float, minutes: int, device: str = "home") -> Headroom:
-    risks = engine.load_risks_of(device, HeadroomRequest(kw, minutes))
+    risks = engine.demands.load_risks(device, engine.outlook_of(device), HeadroomRequest(kw, minutes))
     assert risks is not None
     return risks.answer(100.0)
 
@@ -35,7 +35,7 @@ def ask(engine: Engine, kw: float, minutes: int, device: str = "home") -> Headro
 @pytest.mark.parametrize("fuse_kw", [None, 2.0])
 def test_headroom_until_the_windows_end_is_that_of_the_demand(fuse_kw: float | None) -> None:
     engine = engine_after(DemandPlan(DemandOptions(limit_kw=2.0, fuse_kw=fuse_kw)))
-    demand = engine.demand_of("home")
+    demand = engine.demands.newest("home")
     assert demand is not None
     found = ask(engine, 0.5, 15 - demand.running.elapsed_min)
     if fuse_kw is None:
@@ -47,7 +47,7 @@ def test_headroom_until_the_windows_end_is_that_of_the_demand(fuse_kw: float | N
 
 def test_headroom_without_a_load_has_the_probabilities_of_both_windows() -> None:
     engine = engine_after()
-    demand = engine.demand_of("home")
+    demand = engine.demands.newest("home")
     assert demand is not None
     found = ask(engine, 1e-9, 20)
     assert [one.p_exceed for one in found.windows] == pytest.approx([demand.running.p_exceed, demand.next.p_exceed])
@@ -85,7 +85,7 @@ def test_headroom_counts_the_limit_in_its_hours_only() -> None:
 
 def test_headroom_uses_a_limit_that_was_set() -> None:
     engine = engine_after()
-    engine.set_demand_limit("home", 50.0)
+    engine.demands.set_limit("home", 50.0)
     process(engine, stream_of([1.2], MONDAY + 99))
     assert [one.limit_kw for one in ask(engine, 9.0, 45).windows] == [50.0] * 4
 
@@ -99,23 +99,23 @@ def test_headroom_beyond_the_outlook_is_approximate() -> None:
 def test_headroom_needs_a_demand_of_the_newest_reading() -> None:
     engine = engine_after()
     request = HeadroomRequest(1.0, 5)
-    assert engine.load_risks_of("nobody", request) is None
+    assert engine.demands.load_risks("nobody", engine.outlook_of("nobody"), request) is None
     engine.accept([Reading("home", MONDAY + 99, 1.0)])  # its outlook was not made
-    assert engine.load_risks_of("home", request) is None
+    assert engine.demands.load_risks("home", engine.outlook_of("home"), request) is None
     unlimited = demand_engine(DemandPlan())
     process(unlimited, stream_of(POWERS_KW[:3]))
-    assert unlimited.load_risks_of("home", request) is None
+    assert unlimited.demands.load_risks("home", unlimited.outlook_of("home"), request) is None
 
 
 def test_headroom_of_a_device_that_lost_its_limit_is_none() -> None:
     engine = engine_after()
-    assert engine.demands is not None
-    engine.demands.windows.forget(0)
-    assert engine.demand_of("home") is not None
-    assert engine.load_risks_of("home", HeadroomRequest(1.0, 5)) is None
+    assert engine.demands.part is not None
+    engine.demands.part.windows.forget(0)
+    assert engine.demands.newest("home") is not None
+    assert engine.demands.load_risks("home", engine.outlook_of("home"), HeadroomRequest(1.0, 5)) is None
 
 
 def test_headroom_of_a_device_without_an_outlook_is_none() -> None:
     engine = demand_engine(LIMITED, options=OutlookOptions(max_devices=1))
     process(engine, [*stream_of([1.0, 1.1]), *stream_of([1.0, 1.1], device="second")])
-    assert engine.load_risks_of("second", HeadroomRequest(1.0, 5)) is None
+    assert engine.demands.load_risks("second", engine.outlook_of("second"), HeadroomRequest(1.0, 5)) is None

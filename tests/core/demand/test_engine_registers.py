@@ -13,7 +13,7 @@ from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stre
 
 
 def so_far_kw(engine: Engine) -> float | None:
-    demand = engine.demand_of("home")
+    demand = engine.demands.newest("home")
     assert demand is not None
     return demand.running.so_far_kw
 
@@ -22,7 +22,7 @@ def test_register_replaces_the_mean_so_far() -> None:
     engine = demand_engine()
     process(engine, stream_of([1.0] * 20))
     register = RunningRegister(0.8, (MONDAY + 21) * MINUTE_MS)  # six minutes after 00:15
-    engine.record_running_register("home", register)
+    engine.demands.record_running_register("home", register)
     process(engine, [Reading("home", MONDAY + 20, 1.0)])
     assert so_far_kw(engine) == pytest.approx(0.8 * 15 / 6)
     process(engine, [Reading("home", MONDAY + 21, 1.0)])
@@ -32,12 +32,12 @@ def test_register_replaces_the_mean_so_far() -> None:
 def test_register_is_of_its_device_and_is_forgotten_with_it() -> None:
     engine = demand_engine()
     process(engine, [*stream_of([1.0] * 20), *stream_of([1.0] * 20, device="other")])
-    engine.record_running_register("other", RunningRegister(0.8, (MONDAY + 21) * MINUTE_MS))
+    engine.demands.record_running_register("other", RunningRegister(0.8, (MONDAY + 21) * MINUTE_MS))
     process(engine, [Reading("home", MONDAY + 20, 1.0)])
     assert so_far_kw(engine) == 1.0
     engine.forget("other")
     process(engine, stream_of([1.0] * 21, device="other"))
-    other = engine.demand_of("other")
+    other = engine.demands.newest("other")
     assert other is not None
     assert other.running.so_far_kw == 1.0
 
@@ -45,15 +45,15 @@ def test_register_is_of_its_device_and_is_forgotten_with_it() -> None:
 def test_register_of_a_device_without_a_demand_is_ignored() -> None:
     register = RunningRegister(0.8, MONDAY * MINUTE_MS)
     for engine in (demand_engine(DemandPlan()), demand_engine()):
-        engine.record_running_register("nobody", register)
-        assert engine.month_peak_of("nobody") is None
+        engine.demands.record_running_register("nobody", register)
+        assert engine.demands.month_peak_kw("nobody") is None
     engine = demand_engine(DemandPlan(devices={"other": LIMITED.default}))
     process(engine, stream_of([1.0] * 20))
-    engine.record_running_register("home", register)
-    assert engine.month_peak_of("home") is None
+    engine.demands.record_running_register("home", register)
+    assert engine.demands.month_peak_kw("home") is None
 
 
 def test_month_peak_is_that_of_the_highest_window() -> None:
     engine = demand_engine()
     process(engine, stream_of([1.0] * 15 + [2.0] * 15 + [1.5] * 15))
-    assert engine.month_peak_of("home") == 2.0
+    assert engine.demands.month_peak_kw("home") == 2.0

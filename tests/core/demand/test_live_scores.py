@@ -91,11 +91,11 @@ def test_forgotten_device_has_no_scores() -> None:
 def test_engine_scores_its_demands() -> None:
     engine = demand_engine()
     process(engine, stream_of([1.0] * 14 + [3.0] * 30))
-    found = engine.demand_scores_of("home")
+    found = engine.demands.scores_of("home")
     assert found is not None
     assert (found.n_windows, found.n_events) == (2, 1)
-    assert engine.demand_scores_of("unknown") is None
-    assert demand_engine(None).demand_scores_of("home") is None
+    assert engine.demands.scores_of("unknown") is None
+    assert demand_engine(None).demands.scores_of("home") is None
 
 
 def test_scores_are_those_of_any_batch() -> None:
@@ -103,14 +103,14 @@ def test_scores_are_those_of_any_batch() -> None:
     one, many = demand_engine(), demand_engine()
     process(one, stream_of(powers))
     process(many, stream_of(powers), at_a_time=40)
-    assert one.demand_scores_of("home") == many.demand_scores_of("home")
+    assert one.demands.scores_of("home") == many.demands.scores_of("home")
 
 
 def test_device_without_demand_has_no_scores() -> None:
     plan = DemandPlan(DemandOptions(), {"other": DemandOptions(limit_kw=2.0)})
     engine = demand_engine(plan)
     process(engine, stream_of([1.0] * 20))
-    assert engine.demand_scores_of("home") is None
+    assert engine.demands.scores_of("home") is None
 
 
 def test_forgotten_device_loses_its_scores() -> None:
@@ -118,7 +118,7 @@ def test_forgotten_device_loses_its_scores() -> None:
     process(engine, stream_of([3.0] * 40))
     engine.forget("home")
     process(engine, stream_of([1.0] * 5))
-    found = engine.demand_scores_of("home")
+    found = engine.demands.scores_of("home")
     assert found is not None
     assert found.n_windows == 0
 
@@ -128,11 +128,11 @@ def test_scores_survive_a_restart() -> None:
     process(before, stream_of([3.0] * 40))
     after = demand_engine()
     restore_snapshot(after, capture_snapshot(before))
-    assert after.demand_scores_of("home") == before.demand_scores_of("home")
+    assert after.demands.scores_of("home") == before.demands.scores_of("home")
     rest = stream_of([3.0] * 60)[40:]
     process(before, rest)
     process(after, rest)
-    found = after.demand_scores_of("home")
+    found = after.demands.scores_of("home")
     assert found is not None
-    assert found == before.demand_scores_of("home")
+    assert found == before.demands.scores_of("home")
     assert found.n_windows == 4

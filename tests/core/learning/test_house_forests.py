@@ -55,8 +55,9 @@ def test_device_without_a_forest_repeats_the_learned_member() -> None:
 def test_forest_predicts_its_own_device_alone() -> None:
     engine = ensemble_engine(refits=True)
     run(engine, 2)
-    engine.forests.use("home", constant_forest(engine.forests.features.names))
-    assert ("home" in engine.forests, "flat" in engine.forests, len(engine.forests)) == (True, False, 1)
+    forests = engine.horizons.main.forests
+    forests.use("home", constant_forest(forests.features.names))
+    assert ("home" in forests, "flat" in forests, len(forests)) == (True, False, 1)
     members = run_from(engine, 2, 40)
     for i in range(0, len(members), 2):
         (mean, median), (of_flat, _) = members[i], members[i + 1]
@@ -84,9 +85,10 @@ def test_engine_without_refits_has_no_such_member() -> None:
 def test_forgotten_device_loses_its_forest() -> None:
     engine = ensemble_engine(refits=True)
     run(engine, 2)
-    engine.forests.use("home", constant_forest(engine.forests.features.names))
+    forests = engine.horizons.main.forests
+    forests.use("home", constant_forest(forests.features.names))
     engine.forget("home")
-    assert engine.forests.get("home") is None
+    assert forests.get("home") is None
 
 
 def test_forest_of_other_features_is_refused() -> None:
@@ -146,14 +148,14 @@ def test_engine_gives_its_forests_the_submeters() -> None:
     submeters = {"home": ("car",)}
     ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
     engine = Engine(smooth, ensemble=ensemble, submeters=submeters)
-    names = engine.forests.features_of("home").names
+    names = engine.horizons.main.forests.features_of("home").names
     builder = ForestBuilder(names)
     for _ in OUTPUTS:
         builder.begin_output()
         low, high = builder.split(builder.begin_tree(), names.index("car level"), 1.0, nan_left=True)
         builder.leaf(low, 0.0)
         builder.leaf(high, 0.5)
-    engine.forests.use("home", builder.build())
+    engine.horizons.main.forests.use("home", builder.build())
     changes = []
     for i in range(20):
         measured = {measured_name("car"): 7.0} if i < 10 else None
@@ -177,9 +179,10 @@ def test_forests_move_to_an_engine_that_takes_them(horizon_min: int, context: in
 def test_new_models_keep_the_forests() -> None:
     before, after = ensemble_engine(refits=True), ensemble_engine(refits=True)
     run(before, 2)
-    before.forests.use("home", constant_forest(before.forests.features.names))
+    forests = before.horizons.main.forests
+    forests.use("home", constant_forest(forests.features.names))
     transfer_state(before, after)
-    assert "home" in after.forests
+    assert "home" in after.horizons.main.forests
 
 
 def test_nothing_is_predicted_without_a_forest() -> None:

@@ -103,7 +103,7 @@ def outcomes_in(engine: Engine, readings: Sequence[Reading]) -> Iterator[Outcome
 def test_member_submetered_of_a_device_without_submeters_repeats_learned() -> None:
     engine = engine_with()
     outcomes = outcomes_of(engine, readings_of(60, "barn", names=()))
-    members = engine.scores.members
+    members = engine.horizons.main.scores.members
     learned, submetered = (outcomes.members_kw[:, :, members.index(name)] for name in (LEARNED, SUBMETERED))
     assert (learned == submetered).all()
     assert not model_of(engine).columns(range(1))["submetered followed"].size
@@ -111,13 +111,13 @@ def test_member_submetered_of_a_device_without_submeters_repeats_learned() -> No
 
 def test_ensemble_without_submeters_has_no_such_member_or_channel() -> None:
     engine = engine_with({})
-    assert SUBMETERED not in engine.scores.members
+    assert SUBMETERED not in engine.horizons.main.scores.members
     assert engine.buffers.shape == (30,)
 
 
 def test_ensemble_that_does_not_learn_ignores_submeters() -> None:
     engine = engine_with(learns=False)
-    assert SUBMETERED not in engine.scores.members
+    assert SUBMETERED not in engine.horizons.main.scores.members
     assert len(Run(engine).process(readings_of(20)).forecasts) == 19
 
 

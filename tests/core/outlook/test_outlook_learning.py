@@ -160,7 +160,7 @@ def test_outlooks_after_time_went_back_start_again() -> None:
 def test_forgotten_learning_starts_again() -> None:
     engine = outlook_engine()
     process(engine, stream(house_kw(40)))
-    engine.forget_learning(0)
+    engine.horizons.forget_learning(0)
     assert engine.outlook_scores_of("home")[EVER].point[0].n == 0
     assert engine.outlook_of("home") is None
 

@@ -95,7 +95,7 @@ def _allow(engine: Engine, runs: Mapping[str, HouseRun], seen: Mapping[str, Obse
         for name, now_kw, later_kw in zip(demands.devices, *(column.tolist() for column in columns), strict=True):
             car_kw, run = silent.pop(name).car_kw, runs[name]
             if run.loads.is_waiting:
-                risks = engine.load_risks_of(name, _DISHWASHER)
+                risks = engine.demands.load_risks(name, engine.outlook_of(name), _DISHWASHER)
                 is_allowed = risks is not None and risks.answer(engine.limits.max_kw).is_allowed
                 run.loads.command(0.0, starts_dishwasher=is_allowed)
             else:

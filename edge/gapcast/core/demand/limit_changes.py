@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gapcast.core.demand.running_windows import RunningWindows
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 
-if TYPE_CHECKING:
-    from gapcast.core.demand.engine_part import DemandPart
-
 #: Reason of an error: the device has no demand.
 NO_DEMAND = "no_demand"
-_FIX = "set demand.limit_kw or demand.fuse_kw"
 
 
-def require_demands(demands: DemandPart | None, device: str) -> DemandPart:
-    """Return ``demands``; raise :class:`PayloadError` if there are none, and so none of ``device``."""
-    if demands is None:
-        raise PayloadError(NO_DEMAND, f"{device} has no demand: {_FIX}, with outlooks enabled")
-    return demands
+def no_demand(device: str, fix: str) -> PayloadError:
+    """Return the error that ``device`` has no demand; ``fix`` follows the keys to set."""
+    return PayloadError(NO_DEMAND, f"{device} has no demand: set demand.limit_kw or demand.fuse_kw{fix}")
 
 
 def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, device: str, limit_kw: float | None) -> None:
@@ -69,4 +61,4 @@ def correct_month_peak(
 
 def _require_demand(windows: RunningWindows, device: str) -> None:
     if not windows.plan.of(device).is_limited:
-        raise PayloadError(NO_DEMAND, f"{device} has no demand: {_FIX} for it")
+        raise no_demand(device, " for it")

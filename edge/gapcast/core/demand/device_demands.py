@@ -1,0 +1,147 @@
+"""The demands of an engine, which may have none: made with each batch, read and changed by the device's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapcast.core.acceptance import power_of_window
+from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.buffer import Buffers
+from gapcast.core.damaged_state import DAMAGED
+from gapcast.core.demand.demand import Demand, Demands
+from gapcast.core.demand.engine_part import DemandPart
+from gapcast.core.demand.headroom import LoadRisks
+from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.demand.limit_changes import no_demand
+from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.scores import DemandScores
+from gapcast.core.outlook.engine_part import OutlookPart
+from gapcast.core.outlook.outlook import Outlook, Outlooks
+from gapcast.core.window import F32
+
+
+class DeviceDemands:
+    """The demands of the devices of ``buffers``; a device may be unknown, and without a limit there are no demands."""
+
+    def __init__(
+        self, plan: DemandPlan | None, outlooks: OutlookPart | None, buffers: Buffers, highest_kw: float
+    ) -> None:
+        """Make demands by ``plan`` from the ``outlooks`` of devices; without either there are none.
+
+        ``highest_kw`` is the highest power of a reading. The ``buffers`` add their minutes to the running windows.
+        """
+        self._buffers = buffers
+        #: What makes the demands, by row of the buffers; None without a limit or outlook.
+        self.part: DemandPart | None = None
+        if plan is not None and plan.is_limited and outlooks is not None:
+            self.part = DemandPart(plan, outlooks.model, outlooks.options.max_devices, highest_kw)
+            buffers.billing = self.part.windows
+
+    def make(self, accepted: AcceptedBatch, measured: F32, outlooks: Outlooks | None) -> Demands | None:
+        """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
+
+        ``measured`` ``[N, context, C]`` are the windows of ``accepted``, ``outlooks`` those of its tracked devices.
+        """
+        if self.part is None:
+            return None
+        with np.errstate(**DAMAGED):
+            return self.part.make(accepted, measured[:, :, 0], outlooks)
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last demands bring."""
+        if self.part is not None:
+            with np.errstate(**DAMAGED):
+                self.part.learn()
+
+    def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
+        """Set the time of issue of the newest demands of ``rows``, those that have one."""
+        if self.part is not None:
+            self.part.stamp(rows, issued_at_ms)
+
+    def adopt(self, before: DeviceDemands, buffers: Buffers) -> None:
+        """Continue with the state of ``before`` as far as it is valid here, and with ``buffers``.
+
+        ``before`` must not be used afterwards.
+        """
+        self._buffers = buffers
+        buffers.billing = None
+        if self.part is not None:
+            if before.part is not None:
+                self.part.adopt(before.part)
+            buffers.begin_billing(self.part.windows)
+
+    def has_set_limit(self, device: str) -> bool:
+        """Return whether a limit was set for ``device`` while running, even before its first reading."""
+        return self.part is not None and device in self.part.windows.set_limits_kw
+
+    def forget(self, row: int | None, device: str) -> None:
+        """Remove all state of ``device``, which has ``row`` (None: no readings), and the limit that was set for it."""
+        if self.part is not None:
+            self.part.forget(row, device)
+
+    def newest(self, device: str) -> Demand | None:
+        """Return the newest demand of ``device``, or None if the device is unknown or has none."""
+        row = self._row_of(device)
+        return None if self.part is None or row is None else self.part.newest(row, device)
+
+    def scores_of(self, device: str) -> DemandScores | None:
+        """Return the live scores of the demands of ``device``; None if it has no demand."""
+        row = self._row_of(device)
+        return None if self.part is None or row is None else self.part.scores_of(row)
+
+    def load_risks(self, device: str, outlook: Outlook | None, request: HeadroomRequest) -> LoadRisks | None:
+        """Return the risks of a load at ``device``, whose newest outlook is ``outlook``.
+
+        None if it has no demand or outlook of its newest reading.
+        """
+        demand = self.newest(device)
+        if self.part is None or demand is None or outlook is None:
+            return None
+        row, observed = self._buffers.row(device), self._buffers.stream(device).last_minute
+        if {demand.observed_minute, outlook.observed_minute} != {observed}:
+            return None
+        window_kw = power_of_window(self._buffers.window(device))
+        with np.errstate(**DAMAGED):
+            return self.part.load_risks(row, demand, outlook, window_kw, request)
+
+    def month_peak_kw(self, device: str) -> float | None:
+        """Return the highest window of the running month of ``device``, kW; None before the first."""
+        row = self._row_of(device)
+        return None if self.part is None or row is None else self.part.windows.month_peak_kw(row)
+
+    def month_peaks(self, device: str, n_days: int) -> list[DayPeak]:
+        """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
+        row = self._row_of(device)
+        return [] if self.part is None or row is None else self.part.windows.month_peaks(row, n_days)
+
+    def set_limit(self, device: str, limit_kw: float | None) -> None:
+        """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.
+
+        Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
+        """
+        self._required(device).set_limit(self._row_of(device), device, limit_kw)
+
+    def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
+        """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.
+
+        None: the last one that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand,
+        for an impossible power, and for a window that is not over or of another month.
+        """
+        self._required(device).correct_month_peak(self._row_of(device), device, peak_kw, minute)
+
+    def record_running_register(self, device: str, register: RunningRegister) -> None:
+        """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
+        if self.part is not None and device in self._buffers:
+            self.part.record_running_register(self._buffers.row(device), register)
+
+    def _row_of(self, device: str) -> int | None:
+        return self._buffers.row(device) if device in self._buffers else None
+
+    def _required(self, device: str) -> DemandPart:
+        if self.part is None:
+            raise no_demand(device, ", with outlooks enabled")
+        return self.part
