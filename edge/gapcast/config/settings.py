@@ -18,11 +18,8 @@ from gapcast.config.http import HttpSettings
 from gapcast.config.mqtt import MqttSettings, SettingsSection, TopicSettings
 from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
-from gapcast.config.topic_overlap import echo_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
-
-#: Placeholders that stand for a whole level of a topic.
-_WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
+from gapcast.config.topic_use import meter_filters, published_topics, topic_problems
 
 
 class GatewaySettings(SettingsSection):
@@ -210,53 +207,13 @@ class Settings(SettingsSection):
 
     @model_validator(mode="after")
     def _reads_no_own_topic(self) -> Settings:
-        topics = self.topics
-        published = {
-            f"topics.{name}": getattr(topics, name)
-            for name in ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
-        }
-        published["topics.answers"] = f"{topics.answers}#"
-        if self.outlook.is_wanted:
-            published["topics.outlook"] = topics.outlook
-        if self.homeassistant.enabled:
-            prefix = self.homeassistant.discovery_prefix
-            published["topics.measured"] = topics.measured
-            published["homeassistant.discovery_prefix"] = f"{prefix}/device/gapcast_{{device}}/config"
-        subscribed = {
-            f"sources.{i}.topic": tuple(
-                _filter_of(source.topic.replace("{part}", part)) for part in source.parts or ("{part}",)
-            )
-            for i, source in enumerate(self.sources)
-        } or {"topics.reading": (_filter_of(topics.reading),)}
-        for i, submeter in enumerate(self.submeters):
-            filters = tuple(submeter.topic.replace("{part}", part) for part in submeter.parts or ("{part}",))
-            subscribed[f"submeters.{i}.topic"] = filters
-        subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
-        commands = {"topics.plan": topics.plan}
-        if self.demand.is_limited:
-            published |= {f"topics.{name}": getattr(topics, name) for name in ("demand", "headroom_w", "max_power_w")}
-            subscribed["topics.headroom"] = (self._with_gateway(topics.headroom),)
-            commands |= {"topics.demand_limit": topics.demand_limit, "topics.month_peak": topics.month_peak}
-        for command, topic in commands.items():
-            for key, filters in subscribed.items():
-                if _filter_of(topic) in filters:
-                    msg = f"{command}: {topic!r} is read by {key} already: a message is read once"
-                    raise ValueError(msg)
-            subscribed[command] = (_filter_of(topic),)
-        for register in self.demand.registers:
-            filter_ = _filter_of(register.topic)
-            for key in ("topics.reading", "topics.predict", "topics.headroom", *commands):
-                if filter_ in subscribed.get(key, ()):
-                    msg = f"{register.key}: {register.topic!r} is read by {key} already: a message is read once"
-                    raise ValueError(msg)
-            subscribed[register.key] = (filter_,)
-        published = {key: self._with_gateway(topic) for key, topic in published.items()}
-        for problem in echo_problems(subscribed, published):
+        topics, demand = self.topics, self.demand
+        prefix = self.homeassistant.discovery_prefix if self.homeassistant.enabled else None
+        published = published_topics(topics, prefix, has_outlook=self.outlook.is_wanted, has_demand=demand.is_limited)
+        meters = meter_filters(topics.reading, self.sources, self.submeters)
+        for problem in topic_problems(topics, published, meters, demand, self.gateway.id):
             raise ValueError(problem)
         return self
-
-    def _with_gateway(self, topic: str) -> str:
-        return topic.replace("{gateway}", self.gateway.id) if self.gateway.id else topic
 
     @model_validator(mode="after")
     def _availability_is_published(self) -> Settings:
@@ -264,8 +221,3 @@ class Settings(SettingsSection):
             msg = "homeassistant.enabled needs devices.stale_after_min above 0: it uses each device's availability"
             raise ValueError(msg)
         return self
-
-
-def _filter_of(topic: str) -> str:
-    """Return the subscription that matches a pattern of readings."""
-    return "/".join("+" if level in _WHOLE_LEVELS else level for level in topic.split("/"))

@@ -1,0 +1,91 @@
+"""The topics that a gateway reads and publishes: each message is read once, and none that gapcast itself publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gapcast.config.demand import DemandSettings
+from gapcast.config.mqtt import TopicSettings
+from gapcast.config.sources import SourceSettings
+from gapcast.config.submeters import SubmeterSettings
+from gapcast.config.topic_overlap import echo_problems
+from gapcast.config.topic_sharing import SHARD
+
+#: Placeholders that stand for a whole level of a topic.
+_WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
+_ALWAYS_PUBLISHED = ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
+_OF_DEMANDS = ("demand", "headroom_w", "max_power_w")
+
+
+def published_topics(
+    topics: TopicSettings, discovery_prefix: str | None, *, has_outlook: bool, has_demand: bool
+) -> dict[str, str]:
+    """Return the topics that are published, by configuration key; ``discovery_prefix`` is Home Assistant's, if used."""
+    published = {f"topics.{name}": getattr(topics, name) for name in _ALWAYS_PUBLISHED}
+    published["topics.answers"] = f"{topics.answers}#"
+    if has_outlook:
+        published["topics.outlook"] = topics.outlook
+    if discovery_prefix is not None:
+        published["topics.measured"] = topics.measured
+        published["homeassistant.discovery_prefix"] = f"{discovery_prefix}/device/gapcast_{{device}}/config"
+    if has_demand:
+        published |= {f"topics.{name}": getattr(topics, name) for name in _OF_DEMANDS}
+    return published
+
+
+def meter_filters(
+    reading_topic: str, sources: Sequence[SourceSettings], submeters: Sequence[SubmeterSettings]
+) -> dict[str, tuple[str, ...]]:
+    """Return the subscriptions of ``sources``, or of native readings without any, and of ``submeters``, by key."""
+    filters = {f"sources.{i}.topic": tuple(map(_filter_of, _topics_of(one))) for i, one in enumerate(sources)}
+    filters = filters or {"topics.reading": (_filter_of(reading_topic),)}
+    return filters | {f"submeters.{i}.topic": _topics_of(one) for i, one in enumerate(submeters)}
+
+
+def topic_problems(
+    topics: TopicSettings,
+    published: Mapping[str, str],
+    meters: Mapping[str, tuple[str, ...]],
+    demand: DemandSettings,
+    gateway: str,
+) -> Iterator[str]:
+    """Yield each topic that is read twice or read though gapcast publishes it, in a sentence that names the key.
+
+    ``published`` are the topics of :func:`published_topics`, ``meters`` the filters of :func:`meter_filters`.
+    ``gateway`` is the gateway's name, empty if it is not known yet.
+    """
+
+    def with_gateway(topic: str) -> str:
+        return topic.replace("{gateway}", gateway) if gateway else topic
+
+    subscribed = {**meters, "topics.predict": (with_gateway(topics.predict),)}
+    commands = {"topics.plan": topics.plan}
+    if demand.is_limited:
+        subscribed["topics.headroom"] = (with_gateway(topics.headroom),)
+        commands |= {"topics.demand_limit": topics.demand_limit, "topics.month_peak": topics.month_peak}
+    for command, topic in commands.items():
+        for key, filters in subscribed.items():
+            if _filter_of(topic) in filters:
+                yield _read_twice(command, topic, key)
+        subscribed[command] = (_filter_of(topic),)
+    for register in demand.registers:
+        filter_ = _filter_of(register.topic)
+        for key in ("topics.reading", "topics.predict", "topics.headroom", *commands):
+            if filter_ in subscribed.get(key, ()):
+                yield _read_twice(register.key, register.topic, key)
+        subscribed[register.key] = (filter_,)
+    yield from echo_problems(subscribed, {key: with_gateway(topic) for key, topic in published.items()})
+
+
+def _topics_of(source: SourceSettings) -> tuple[str, ...]:
+    """Return the topics of ``source``, one for each of its parts."""
+    return tuple(source.topic.replace("{part}", part) for part in source.parts or ("{part}",))
+
+
+def _filter_of(topic: str) -> str:
+    """Return the subscription that matches a pattern of readings."""
+    return "/".join("+" if level in _WHOLE_LEVELS else level for level in topic.split("/"))
+
+
+def _read_twice(key: str, topic: str, other: str) -> str:
+    return f"{key}: {topic!r} is read by {other} already: a message is read once"
