@@ -17,12 +17,13 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
+from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.lead_scores import LeadScores, LeadSums
 from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.report import document, table
-from gapcast.backtest.run import Backtest, with_outlooks
-from gapcast.backtest.run import HouseResult as ScoredHouse
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
 from gapcast.core.horizon_parts import members_of_all

@@ -16,7 +16,8 @@ import pytest
 from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.report import document, lines
-from gapcast.backtest.run import Backtest, run_backtest
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.run import run_backtest
 from gapcast.backtest.weeks import Weeks
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gapcast.backtest.demand_tally import DemandRequest
+from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.report import document, lines
-from gapcast.backtest.run import Backtest, DemandRequest, run_backtest, run_houses, with_outlooks
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.run import run_backtest, run_houses
 from gapcast.cli import main
 from gapcast.config.demand import DemandSettings
 from gapcast.core.demand.demand import Demand

@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.lead_scores import LeadComparison
 from gapcast.backtest.outlook_file import HEADER
+from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.report import document, lines
-from gapcast.backtest.run import Backtest, OutlookRequest, run_backtest, run_houses, with_outlooks
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.run import run_backtest, run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError

@@ -10,10 +10,13 @@ import pytest
 
 from gapcast.backtest import processes
 from gapcast.backtest import run as run_module
+from gapcast.backtest.demand_tally import DemandRequest
 from gapcast.backtest.houses import HouseFile, shares_of, side_by_side
+from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.processes import HouseGroup, n_processes_for, run_files, split_houses
 from gapcast.backtest.report import document
-from gapcast.backtest.run import Backtest, DemandRequest, OutlookRequest, run_backtest
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.run import run_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.recordings.recording import Minute

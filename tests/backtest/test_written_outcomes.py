@@ -9,7 +9,8 @@ import pytest
 
 from gapcast.app.models import engine_of, load_models
 from gapcast.backtest.outcomes_file import HEADER
-from gapcast.backtest.run import Backtest, run_houses
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label

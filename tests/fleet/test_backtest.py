@@ -18,10 +18,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
+from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.outlook_file import HEADER
+from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.report import document
-from gapcast.backtest.run import OutlookRequest, with_outlooks
 from gapcast.backtest.run import run_backtest as run_of_the_edge
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.app.models import engine_of, load_models
-from gapcast.backtest.run import with_outlooks
+from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.engine import Engine

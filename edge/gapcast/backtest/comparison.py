@@ -9,9 +9,10 @@ from typing import Any
 
 from gapcast.app.horizon import lead_times_text
 from gapcast.app.models import Models, engine_of, load_models
+from gapcast.backtest.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.houses import HouseFile, minutes_of
 from gapcast.backtest.report import HEAD, row
-from gapcast.backtest.run import read_houses, run_houses, with_outlooks, without_queries
+from gapcast.backtest.run import read_houses, run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.features import measured_in
 from gapcast.core.learning.outcomes import PERSISTENCE

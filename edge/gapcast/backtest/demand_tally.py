@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +38,18 @@ class DemandTallies:
         if len(lengths) != 1:
             return None
         return scores.scores_of(scores.joined([sums for sums, _ in self.houses.values()]), lengths.pop())
+
+
+@dataclass(frozen=True, slots=True)
+class DemandRequest:
+    """The demands to score; ``out`` is a CSV file to write them to."""
+
+    out: Path | None = None
+
+    def tally(self, scored_from: int | None, stack: ExitStack) -> DemandTally:
+        """Return a tally of the demands made from ``scored_from`` on; ``stack`` closes its file."""
+        file = None if self.out is None else stack.enter_context(DemandFile(self.out))
+        return DemandTally(scored_from, file)
 
 
 class DemandTally:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +21,19 @@ from gapcast.core.reading import Reading
 
 #: Device, minute and values after the last outlook: those of no reading.
 _NOTHING: tuple[str, int, F64] = ("", -1, np.empty(0))
+
+
+@dataclass(frozen=True, slots=True)
+class OutlookRequest:
+    """The outlooks to score: those at ``lead_times_min``, rising; ``out`` is a CSV file to write them to."""
+
+    lead_times_min: tuple[int, ...]
+    out: Path | None = None
+
+    def tally(self, scored_from: int | None, stack: ExitStack) -> OutlookTally:
+        """Return a tally of the outlooks made from ``scored_from`` on; ``stack`` closes its file."""
+        file = None if self.out is None else stack.enter_context(OutlookFile(self.out, self.lead_times_min))
+        return OutlookTally(self.lead_times_min, scored_from, file)
 
 
 class OutlookTally:

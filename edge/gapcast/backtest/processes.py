@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.backtest.demand_tally import DemandTallies
+from gapcast.backtest.demand_tally import DemandRequest, DemandTallies
 from gapcast.backtest.houses import HouseFile, minutes_of, shares_of
 from gapcast.backtest.lead_scores import LeadScores
-from gapcast.backtest.run import BATCH_READINGS, Backtest, DemandRequest, OutlookRequest, read_houses, run_recordings
+from gapcast.backtest.outlook_tally import OutlookRequest
+from gapcast.backtest.results import Backtest
+from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError

@@ -9,7 +9,7 @@ from typing import Any
 
 from gapcast.backtest.demand_report import demand_table
 from gapcast.backtest.outlook_report import outlook_table
-from gapcast.backtest.run import Backtest
+from gapcast.backtest.results import Backtest
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.errors import SettingsError

@@ -6,82 +6,32 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
 from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.demand_file import DemandFile
-from gapcast.backtest.demand_tally import DemandTallies, DemandTally
+from gapcast.backtest.demand_tally import DemandRequest
+from gapcast.backtest.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
-from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outcomes_file import OutcomesFile
-from gapcast.backtest.outlook_file import OutlookFile
-from gapcast.backtest.outlook_tally import OutlookTally
+from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
+from gapcast.backtest.results import Backtest, HouseResult
 from gapcast.backtest.tally import Tally
-from gapcast.backtest.weeks import Week
-from gapcast.config.demand import DemandSettings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
 from gapcast.core.horizon_parts import members_of_all
-from gapcast.core.learning.columns import Columns
-from gapcast.core.learning.summary import EVER, Period, Summary
+from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048
-
-
-@dataclass(frozen=True, slots=True)
-class HouseResult:
-    """The result for one house: its live scores at the end, the scores of the scoring period, and these by week."""
-
-    name: str
-    live: dict[Period, Summary]
-    scored: Summary
-    weeks: list[Week]
-
-
-@dataclass(frozen=True, slots=True)
-class Backtest:
-    """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
-
-    ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
-    ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.Scores` that ``scored`` is computed from, in
-    the order of ``houses``.
-    """
-
-    published_model: str
-    n_readings: int
-    took_s: float
-    houses: list[HouseResult]
-    scored: Summary
-    refits: SimulatedRefits | None = None
-    outlooks: LeadScores | None = None
-    demands: DemandTallies | None = None
-    sums: Columns = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DemandRequest:
-    """The demands to score; ``out`` is a CSV file to write them to."""
-
-    out: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OutlookRequest:
-    """The outlooks to score: those at ``lead_times_min``, rising; ``out`` is a CSV file to write them to."""
-
-    lead_times_min: tuple[int, ...]
-    out: Path | None = None
 
 
 def run_backtest(  # noqa: PLR0913 - the last ones by keyword
@@ -141,27 +91,6 @@ def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     )  # fmt: skip
 
 
-def with_outlooks(settings: Settings, n_houses: int) -> Settings:
-    """Return ``settings`` with outlooks for ``n_houses``; if there are any, their model must be there.
-
-    Without outlooks there are no demands either.
-    """
-    section = settings.outlook
-    update = {"enabled": n_houses > 0, "max_devices": n_houses} | ({"model": section.model} if n_houses else {})
-    demand = {} if n_houses else {"demand": DemandSettings()}
-    return settings.model_copy(update={"outlook": section.model_copy(update=update), **demand})
-
-
-def without_queries(settings: Settings, *, has_path: bool = False) -> Settings:
-    """Return ``settings`` without what only a service publishes: the history, and the path of forecasts.
-
-    ``has_path``: forecasts have a path, because outlooks agree with it.
-    """
-    history = settings.history.model_copy(update={"max_devices": 0})
-    forecast = settings.forecast.model_copy(update={"path": has_path})
-    return settings.model_copy(update={"history": history, "forecast": forecast})
-
-
 def read_houses(
     settings: Settings,
     files: Sequence[Path],
@@ -212,15 +141,8 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
-        outlooks = None
-        if outlook is not None:
-            leads, path = outlook.lead_times_min, outlook.out
-            outlook_file = None if path is None else stack.enter_context(OutlookFile(path, leads))
-            outlooks = OutlookTally(leads, scored_from, outlook_file)
-        demands = None
-        if demand is not None:
-            demand_file = None if demand.out is None else stack.enter_context(DemandFile(demand.out))
-            demands = DemandTally(scored_from, demand_file)
+        outlooks = None if outlook is None else outlook.tally(scored_from, stack)
+        demands = None if demand is None else demand.tally(scored_from, stack)
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         advance = progress.update if advance is None else advance
         batches = BatchTally(engine, tally, outcomes_file, simulated, outlooks, demands)

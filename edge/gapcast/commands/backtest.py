@@ -112,11 +112,12 @@ def backtest(
     from gapcast.backtest.control.run import run_control
     from gapcast.backtest.control.tariffs import tariffs_of
     from gapcast.backtest.demand_limit import has_limit, require_limit
+    from gapcast.backtest.demand_tally import DemandRequest
     from gapcast.backtest.horizons import parse_horizons
     from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.outlook_tally import OutlookRequest
     from gapcast.backtest.processes import run_files
     from gapcast.backtest.report import check_writable, document, lines
-    from gapcast.backtest.run import DemandRequest, OutlookRequest
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
 

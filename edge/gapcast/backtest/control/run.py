@@ -18,8 +18,9 @@ from gapcast.backtest.control.loads import LoadResult
 from gapcast.backtest.control.oracle import run_oracle
 from gapcast.backtest.control.tariffs import Tariff
 from gapcast.backtest.demand_limit import require_limit
+from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile, minutes_of
-from gapcast.backtest.run import read_houses, with_outlooks
+from gapcast.backtest.run import read_houses
 from gapcast.config.settings import Settings
 from gapcast.core.demand.options import DemandOptions
 from gapcast.core.errors import SourceError
