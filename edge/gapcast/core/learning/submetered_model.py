@@ -1,12 +1,9 @@
 """The online model of devices with submeters: tables of what each load does next, and recursive least squares on them.
 
 A load that cycles or runs a programme changes by its own state: a kettle that has been on for three minutes goes off
-within five. For each load, three tables hold the mean change over the horizon in cells of its state: power and minutes
-since the last edges, mean powers of ever longer stretches, and recent maxima. Each table learns what those before it
-missed (tile coding: R. Sutton and A. Barto, *Reinforcement Learning*, section 9.5.4). An RLS model of its own
-(:mod:`.rls_model`) combines their sums with the features of the mains, powers and changes of the
-loads, and fixed random ReLU features of these (W. Schmidt, M. Kraaijveld and R. Duin, *Feedforward neural networks with
-random weights*, ICPR 1992).
+within five: :mod:`.load_tables`. An RLS model of its own (:mod:`.rls_model`) combines the changes that the tables
+expect with the features of the mains, powers and changes of the loads, and fixed random ReLU features of these
+(W. Schmidt, M. Kraaijveld and R. Duin, *Feedforward neural networks with random weights*, ICPR 1992).
 
 The state belongs to devices that have had a submeter's value; other devices cost nothing.
 """
@@ -19,20 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.learning import packed_covariance, rls_model, submetered_state
+from gapcast.core.learning import load_tables, packed_covariance, rls_model, submetered_state
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.rls_prior import RlsPrior
-from gapcast.core.learning.submeter_features import N_CELLS, N_KW, N_TABLES, N_UNITLESS, LoadFeatures
+from gapcast.core.learning.submeter_features import N_KW, N_TABLES, N_UNITLESS, LoadFeatures
 from gapcast.core.window import F32, I64
 
 #: Random ReLU features, and how many inputs each has.
 _N_RELU, _N_INPUTS = 24, 4
 #: Seed of their weights, which are not stored.
 _SEED = 1
-#: Outcomes of no change that each cell begins with, and the number of outcomes that its mean is over.
-_PRIOR_N, _MOST_N = 5.0, 3_000.0
-_FIRST_CELL = np.cumsum((0, *N_CELLS[:-1]))
 _NONE = -1
 
 
@@ -79,7 +73,7 @@ class SubmeteredModel:
         self._horizon_min = horizon_min
         self.state = DeviceRows(
             {
-                "tables": np.zeros((n_loads, sum(N_CELLS), 2), dtype=np.float32),
+                "tables": load_tables.initial_tables(n_loads),
                 **(model if prior is None else prior.apply(model, self.column_names, horizon_min)),
                 "n_outcomes": np.zeros(()),
                 "due_minute": np.full(self._n_slots, _NONE, dtype=np.int64),
@@ -112,7 +106,7 @@ class SubmeteredModel:
             return None
         at, which = np.array(rows, dtype=np.int64), np.array(places, dtype=np.int64)
         loads = loads.select(which)
-        sums_kw = self._table_sums(at, loads.cells)
+        sums_kw = load_tables.expected_changes(self.state.arrays["tables"], at, loads.cells)
         columns = self._columns(columns[which], loads, sums_kw, scale_kw[which])
         change = rls_model.predict(self.state.arrays["coefficients"][at], columns)
         sound: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(np.concatenate((change, columns), axis=1)), axis=1)
@@ -146,21 +140,6 @@ class SubmeteredModel:
         np.maximum(compressed @ self._weights + self._offsets, 0.0, out=hidden)
         return columns
 
-    def _table_sums(self, at: I64, cells: I64) -> F64:
-        """Return the expected changes of the loads, ``[N, C]``, kW."""
-        sums_kw: F64 = self._means(at, cells).sum(axis=-1)
-        return sums_kw
-
-    def _means(self, at: I64, cells: I64) -> F64:
-        """Return the mean of each of ``cells`` ``[N, C, 3]``, kW."""
-        values = self.state.arrays["tables"][self._index(at, cells)].astype(np.float64)
-        means: F64 = values[..., 0] / (values[..., 1] + _PRIOR_N)
-        return means
-
-    def _index(self, at: I64, cells: I64) -> tuple[I64, I64, I64]:
-        loads = np.arange(self._n_loads)[:, np.newaxis]
-        return at[:, np.newaxis, np.newaxis], loads, cells + _FIRST_CELL
-
     def _row_of(self, buffer_row: int) -> int:
         row = self._rows.get(buffer_row)
         if row is None:
@@ -190,7 +169,7 @@ class SubmeteredModel:
         rows, slots = rows[which], slots[which]
         at = (rows, slots)
         arrays["due_minute"][at] = _NONE
-        self._learn_tables(rows, arrays["due_cells"][at], change_kw[which])
+        load_tables.learn_changes(arrays["tables"], rows, arrays["due_cells"][at], change_kw[which])
         last_kw, scale_kw = arrays["due_kw"][at].T
         index = self.state.index(rows)
         model = {name: arrays[name][index] for name in rls_model.STATE}
@@ -201,19 +180,6 @@ class SubmeteredModel:
             if sound is not None:
                 values[~sound] = self.state.initial(name)
             self.state.write_back(name, index, values)
-
-    def _learn_tables(self, rows: I64, cells: I64, change_kw: F64) -> None:
-        """Move each table towards what the tables before it missed of ``change_kw`` ``[N, C]``; NaN teaches nothing."""
-        known = ~np.isnan(change_kw)
-        index = self._index(rows, cells)
-        values = self.state.arrays["tables"][index]
-        means = values[..., 0] / (values[..., 1] + np.float32(_PRIOR_N))
-        missed = change_kw[..., np.newaxis] - (np.cumsum(means, axis=-1) - means)
-        learned = values.copy()
-        learned[..., 0] += missed
-        learned[..., 1] += 1
-        learned *= np.minimum(1.0, _MOST_N / learned[..., 1])[..., np.newaxis]
-        self.state.arrays["tables"][index] = np.where(known[..., np.newaxis, np.newaxis], learned, values)
 
     # --- state ------------------------------------------------------------------------------------
 
