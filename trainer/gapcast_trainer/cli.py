@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gapcast.core.errors import GapcastError, ModelError
-from gapcast_trainer.commands import data, scoring, study, synthesis, training
+from gapcast_trainer.commands import data, score_pages, scoring, study, synthesis, training
 from gapcast_trainer.errors import ExportError
 
 #: Exit codes: an unusable file or name, and a model that failed a check.
@@ -61,6 +61,6 @@ def main() -> None:
 
 for command in (
     data.fetch, data.prepare, data.learning_prior, synthesis.synthesize, training.train, training.sweep,
-    training.export, scoring.evaluate, scoring.models_page, scoring.weeks, study.reproduce,
+    training.export, scoring.evaluate, score_pages.models_page, score_pages.weeks, study.reproduce,
 ):  # fmt: skip
     main.add_command(command)

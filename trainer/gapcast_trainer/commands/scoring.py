@@ -1,4 +1,4 @@
-"""Commands for scores of models: evaluate, models-page and weeks."""
+"""The command for scores of models: evaluate."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from gapcast.recordings.options import file_options
 from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
-    FOLDER,
-    MODELS,
     OUT,
     TIME,
     models_option,
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from gapcast_trainer.houses.result import HousesEvaluation
 
 
-@click.command()
+@click.command(short_help="Score models beside persistence, and LightGBM if asked.")
 @click.argument("names", nargs=-1)
 @run_clean_option
 @models_option
@@ -176,15 +174,6 @@ def evaluate(
     _write(evaluation, json_path, report_path)
 
 
-@click.command("models-page")
-@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
-def models_page(models: Path) -> None:
-    """Regenerate README.md of the models folder from the model cards."""
-    from gapcast_trainer.modelspage import write_page
-
-    click.echo(f"wrote {write_page(models)}")
-
-
 def _score_houses(
     names: Sequence[str],
     models: Path,
@@ -247,18 +236,3 @@ def _write(found: AnyEvaluation, json_path: Path | None, report_path: Path | Non
 
 def _utc(time: datetime | None) -> datetime | None:
     return None if time is None else time.replace(tzinfo=UTC)
-
-
-@click.command()
-@click.argument("files", nargs=-1, required=True, type=FILE)
-@click.option("--out", type=OUT, default=Path("weeks.svg"), show_default=True, help="Figure to write: .svg or .png.")
-def weeks(files: tuple[Path, ...], out: Path) -> None:
-    """Plot skill and interval coverage by week, from FILES that `gapcast backtest --json` wrote."""
-    if out.suffix not in {".svg", ".png"}:
-        msg = f"--out {out}: a picture is .svg or .png"
-        raise RunError(msg)
-    from gapcast_trainer.weeks import draw, read
-
-    houses = read(files)
-    draw(houses, out)
-    click.echo(f"wrote {out}: {', '.join(houses)}")
