@@ -15,9 +15,10 @@ import numpy as np
 from gapcast.bundled import models_path
 from gapcast.predictors.store import load_model
 from gapcast.recordings import clean_file
-from gapcast_trainer.outlook.picture import draw
+from gapcast_trainer.outlook.picture import figure_of
 from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import KindScores, KindsScores, score_outlook
+from gapcast_trainer.report.figure_file import write_figure
 from gapcast_trainer.split import minute_at
 
 _HEAD = ("| | persistence | mean of last window | outlook | coverage |", "| --- | --- | --- | --- | --- |")
@@ -68,7 +69,7 @@ def main() -> None:
         print(f"{name}: {int(found.point.n[-1]):,} windows")
         print("\n".join(table(found, tuple(int(lead) for lead in given.leads.split(",")))))
     if given.out is not None:
-        draw(houses, given.out)
+        write_figure(figure_of(houses), given.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.weeks import MOST_ROWS, draw, figure_of, read
+from gapcast_trainer.report.figure_file import write_figure
+from gapcast_trainer.weeks import MOST_ROWS, figure_of, read
 
 
 def written(path: Path, n: int = 9_000) -> Path:
@@ -26,8 +27,8 @@ def test_weeks_picture_is_deterministic(tmp_path: Path, kind: str, begins: bytes
     houses = read([written(tmp_path / "one.json"), written(tmp_path / "two.json")])
     assert list(houses) == ["one", "two"]
     first, again = tmp_path / f"first.{kind}", tmp_path / f"again.{kind}"
-    draw(houses, first)
-    draw(houses, again)
+    write_figure(figure_of(houses), first)
+    write_figure(figure_of(houses), again)
     assert first.read_bytes() == again.read_bytes()
     assert first.read_bytes().startswith(begins)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha256
 
-from gapcast.core.card import CompactHistory, Feature, Golden, ModelCard, ModelScores, TrainedOn
+import numpy as np
+
+from gapcast.core.card import CompactHistory, Feature, Golden, ModelCard, ModelScore, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
-from gapcast_trainer.exported import training_record
+from gapcast.core.window import F32
+from gapcast_trainer.exported import shortest_decimals, training_record
 from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, utc_now
 
 
@@ -15,17 +18,16 @@ def draft_card(
     run: Run,
     content: bytes,
     n_parameters: int,
-    golden: Golden,
-    scores: ModelScores,
-    *,
-    history: CompactHistory | None = None,
+    windows: F32,
+    history: F32 | None = None,
 ) -> ModelCard:
-    """Return the card of the file ``content``, with placeholders for the outputs in ``golden`` and for ``scores``.
+    """Return the card of the file ``content``, with placeholders for the outputs of the golden example and the scores.
 
-    ``history`` is the model's input of compact history, if it has one.
+    Its inputs are ``windows`` ``[n, context, F]``, and ``history`` ``[n, steps]`` if the model has a compact history.
     """
     plan, task = run.experiment, run.design.task
     levels = plan.outputs.quantile_levels
+    none = ModelScore(n=1, mse_kw2=0, mae_kw=0)
     return ModelCard(
         name=run.name,
         version=plan.version,
@@ -37,7 +39,7 @@ def draft_card(
         padding=task.window.padding,
         lead_times_min=list(task.lead_times_min),
         features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
-        history=history,
+        history=None if history is None else CompactHistory(steps=history.shape[1]),
         quantile_levels=None if levels is None else list(levels),
         experiment=training_record(run),
         trained_on=TrainedOn(
@@ -48,8 +50,18 @@ def draft_card(
             houses=list(run.others) or None,
         ),
         split=plan.split().for_card(),
-        scores=scores,
+        scores=ModelScores(model=none, persistence=none, skill=0.0),
         git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
         created_at=datetime.fromisoformat(utc_now()),
-        golden=golden,
+        golden=_golden(windows, history, len(task.lead_times_min), None if levels is None else len(levels)),
     )
+
+
+def _golden(windows: F32, history: F32 | None, n_leads: int, n_levels: int | None) -> Golden:
+    """Return the golden example with outputs of zero; a model with a history also forecasts means until lead times."""
+    mean = np.zeros((len(windows), n_leads)).tolist()
+    quantiles = None if n_levels is None else np.zeros((len(windows), n_leads, n_levels)).tolist()
+    golden = Golden(window=shortest_decimals(windows), mean=mean, quantiles=quantiles)
+    if history is None:
+        return golden
+    return golden.model_copy(update={"history": shortest_decimals(history), "mean_to": mean, "quantiles_to": quantiles})

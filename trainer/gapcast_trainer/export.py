@@ -25,8 +25,8 @@ from gapcast_trainer.exported import Exported, install, shortest_decimals
 from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.outlook.export import export_outlook
-from gapcast_trainer.run import Run, load_run
-from gapcast_trainer.score import EvaluationScore, score
+from gapcast_trainer.run import load_run
+from gapcast_trainer.score import score
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet
 from gapcast_trainer.windows import Examples, examples
@@ -81,7 +81,7 @@ def export(
         msg = f"{run_folder}: {_NO_TEST[type(readings)]}"
         raise RunError(msg)
     naive = score(Persistence(design.task.window, design.task.lead_times_min[-1:]), test)
-    draft = _card(run, content, model.count_params(), golden, naive)
+    draft = draft_card(run, content, model.count_params(), golden)
     predictor = TflitePredictor(content, draft)
 
     note(f"{run.name}: checking against Keras on {min(N_PARITY, len(train)):,} windows")
@@ -155,16 +155,3 @@ def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
     found = predictor.predict(windows)
     quantiles = None if found.quantiles is None else shortest_decimals(found.quantiles)
     return Golden(window=shortest_decimals(windows), mean=shortest_decimals(found.mean), quantiles=quantiles)
-
-
-def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: EvaluationScore) -> ModelCard:
-    """Return the card before scores and golden outputs are known."""
-    levels, n_leads = run.experiment.outputs.quantile_levels, len(run.design.task.lead_times_min)
-    quantiles = None if levels is None else np.zeros((len(golden), n_leads, len(levels))).tolist()
-    return draft_card(
-        run,
-        content,
-        n_parameters,
-        Golden(window=shortest_decimals(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles),
-        ModelScores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
-    )

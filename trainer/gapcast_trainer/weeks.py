@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
-from gapcast_trainer.report.figure_file import write_figure
 
 #: Weeks with fewer forecasts are omitted: their scores are mostly noise.
 MIN_WEEK = 5_000
@@ -47,11 +46,6 @@ def read(files: Sequence[Path]) -> dict[str, Weeks]:
                 raise RunError(msg)
         houses |= of_file
     return houses
-
-
-def draw(houses: dict[str, Weeks], out: Path) -> None:
-    """Write the picture of ``houses`` to ``out``, an SVG or a PNG: the same weeks give the same bytes."""
-    write_figure(figure_of(houses), out)
 
 
 def figure_of(houses: dict[str, Weeks]) -> Figure:

@@ -12,9 +12,10 @@ from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
-from gapcast_trainer.outlook.picture import draw, figure_of
+from gapcast_trainer.outlook.picture import figure_of
 from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import KindsScores, score_outlook
+from gapcast_trainer.report.figure_file import write_figure
 from tests.support import models
 
 FIRST, ROWS = 1_000_000, np.arange(5, 900, 7)
@@ -66,5 +67,5 @@ def test_outlook_model_of_single_minutes_alone_is_rejected(house: HouseWindows) 
 def test_outlook_picture_is_the_same_for_the_same_scores(found: KindsScores, tmp_path: Path) -> None:
     assert len(figure_of({"a": found, "b": found}).axes) == 6
     for name in ("one.svg", "two.svg"):
-        draw({"a": found}, tmp_path / name)
+        write_figure(figure_of({"a": found}), tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()

@@ -27,8 +27,9 @@ def weeks(files: tuple[Path, ...], out: Path) -> None:
     if out.suffix not in {".svg", ".png"}:
         msg = f"--out {out}: a picture is .svg or .png"
         raise RunError(msg)
-    from gapcast_trainer.weeks import draw, read
+    from gapcast_trainer.report.figure_file import write_figure
+    from gapcast_trainer.weeks import figure_of, read
 
     houses = read(files)
-    draw(houses, out)
+    write_figure(figure_of(houses), out)
     click.echo(f"wrote {out}: {', '.join(houses)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from gapcast.core.card import CompactHistory, Golden, ModelCard, ModelScore, ModelScores
+from gapcast.core.card import Golden, ModelCard, ModelScores
 from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import STEPS, fill_unknown
 from gapcast.core.window import F32, I64
@@ -43,7 +43,7 @@ def export_outlook(
     observed = house.observed_minute
     train = house.whole(np.flatnonzero(split.holds(SplitPart.TRAIN, observed)).astype(np.int64))
     test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
-    draft = _card(run, content, model.count_params(), *_golden_inputs(house, train, run, readings))
+    draft = draft_card(run, content, model.count_params(), *_golden_inputs(house, train, run, readings))
     predictor = TflitePredictor(content, draft)
 
     note(f"{run.name}: checking against Keras on {N_PARITY:,} windows")
@@ -125,17 +125,3 @@ def _with_outputs(golden: Golden, predictor: TflitePredictor) -> Golden:
     history = np.array(golden.history, dtype=np.float32)
     outputs = _outputs(predictor, windows, history)
     return golden.model_copy(update={name: shortest_decimals(values) for name, values in outputs.items()})
-
-
-def _card(run: Run, content: bytes, n_parameters: int, windows: F32, history: F32) -> ModelCard:
-    """Return the card before scores and golden outputs are known."""
-    n, n_leads = len(windows), len(run.design.task.lead_times_min)
-    n_levels = len(run.experiment.outputs.quantile_levels or ())
-    none = ModelScore(n=1, mse_kw2=0, mae_kw=0)
-    zeros, zero_levels = np.zeros((n, n_leads)).tolist(), np.zeros((n, n_leads, n_levels)).tolist()
-    golden = Golden(
-        window=shortest_decimals(windows), history=shortest_decimals(history),
-        mean=zeros, quantiles=zero_levels, mean_to=zeros, quantiles_to=zero_levels,
-    )  # fmt: skip
-    scores = ModelScores(model=none, persistence=none, skill=0.0)
-    return draft_card(run, content, n_parameters, golden, scores, history=CompactHistory(steps=STEPS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,18 +10,12 @@ from matplotlib.figure import Figure
 from gapcast.recordings.table import F64
 from gapcast_trainer.outlook.scores import KindsScores
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
-from gapcast_trainer.report.figure_file import write_figure
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
 _WIDTH_IN, _HEIGHT_IN = 9.0, 6.0
 _PERCENT, _NOMINAL = 100.0, 90.0
 _TICKS_MIN = (1, 5, 15, 30, 45, 60)
 _TITLES = ("MSE below persistence, %", "MAE below persistence, %", "90 % interval: coverage, %")
-
-
-def draw(houses: Mapping[str, KindsScores], out: Path) -> None:
-    """Write the picture of ``houses`` to ``out``, an SVG or a PNG: the same scores give the same bytes."""
-    write_figure(figure_of(houses), out)
 
 
 def figure_of(houses: Mapping[str, KindsScores]) -> Figure:

@@ -14,6 +14,7 @@ from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import F32, I64
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.outlook.rows import HouseWindows
+from gapcast_trainer.scores.measures import measure
 
 F64 = NDArray[np.float64]
 _ROWS_AT_ONCE, _DECIMALS = 8_192, 6
@@ -74,7 +75,7 @@ def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zo
     if not predictor.forecasts_means or predictor.quantile_levels is None:
         msg = f"model {predictor.name} forecasts no means until its lead times with their quantiles"
         raise ValueError(msg)
-    leads, levels = predictor.lead_times_min, np.array(predictor.quantile_levels)
+    leads, levels = predictor.lead_times_min, predictor.quantile_levels
     sums: dict[str, list[dict[str, F64]]] = {"point": [], "mean": []}
     for first in range(0, rows.size, _ROWS_AT_ONCE):
         at = rows[first : first + _ROWS_AT_ONCE]
@@ -88,28 +89,37 @@ def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zo
             ("mean", outcomes[1], found.mean_to, found.quantiles_to),
         ):
             if mean is not None and quantiles is not None:  # both are there, as checked above
-                sums[kind].append(_sums(actual, mean, quantiles, levels, kw[:, -1:], last))
+                sums[kind].append(_sums(actual, mean, quantiles, levels, kw[:, -1], last))
     return KindsScores(leads, _averaged(sums["point"]), _averaged(sums["mean"]))
 
 
-def _sums(actual: F32, mean: F32, quantiles: F32, levels: F64, last: F32, window: F32) -> dict[str, F64]:
-    """Return the sums of each error over the rows, by the name of the field."""
-    above = actual[:, :, np.newaxis] - quantiles
-    inside = (actual >= quantiles[:, :, 0]) & (actual <= quantiles[:, :, -1])
-    median = quantiles[:, :, quantiles.shape[2] // 2]
-    each = {
-        "n": ~np.isnan(actual),
-        "mse_kw2": np.square(actual - mean),
-        "mae_mean_kw": np.abs(actual - mean),
-        "mae_kw": np.abs(actual - median),
-        "pinball_kw": np.maximum(levels * above, (levels - 1) * above).mean(axis=2),
-        "coverage": np.where(np.isnan(actual), np.nan, inside),
-        "persistence_mse_kw2": np.square(actual - last),
-        "persistence_mae_kw": np.abs(actual - last),
-        "window_mse_kw2": np.square(actual - window),
-        "window_mae_kw": np.abs(actual - window),
+def _sums(actual: F32, mean: F32, quantiles: F32, levels: tuple[float, ...], last: F32, window: F32) -> dict[str, F64]:
+    """Return the sums of each error over the rows with an outcome, ``[K]``, by the name of the field."""
+    sums = [
+        _sums_at(actual[known, k], mean[known, k], quantiles[known, k], levels, last[known], window[known, k])
+        for k, known in enumerate(~np.isnan(actual).T)
+    ]
+    return {name: np.array([one[name] for one in sums]) for name in sums[0]}
+
+
+def _sums_at(
+    actual: F32, mean: F32, quantiles: F32, levels: tuple[float, ...], last: F32, window: F32
+) -> dict[str, float]:
+    """Return the sums of each error over ``[n]`` forecasts of one lead time."""
+    own = measure(mean, quantiles, levels, actual, last).columns
+    of_window = measure(window, None, (), actual, last).columns
+    columns = {
+        "mse_kw2": own["squared"],
+        "mae_mean_kw": own["absolute"],
+        "mae_kw": own["median_absolute"],
+        "pinball_kw": np.mean([own[f"pinball {level}"] for level in levels], axis=0),
+        "coverage": own["inside"],
+        "persistence_mse_kw2": own["persistence_squared"],
+        "persistence_mae_kw": own["persistence_absolute"],
+        "window_mse_kw2": of_window["squared"],
+        "window_mae_kw": of_window["absolute"],
     }
-    return {name: np.nansum(values, axis=0, dtype=np.float64) for name, values in each.items()}
+    return {"n": actual.size} | {name: float(np.sum(values)) for name, values in columns.items()}
 
 
 def _averaged(parts: list[dict[str, F64]]) -> KindScores:
