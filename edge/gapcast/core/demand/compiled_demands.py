@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
+from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.demand import scores
 from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
@@ -64,9 +65,8 @@ class CompiledDemands:
         step.first_tail, step.last_tail = state.power.model.first_tail, state.power.model.last_tail
         step.n_minutes_ahead = len(fuse.weights)
         self._tables: _Arrays = {}
-        #: The arrays of the state that the library has the addresses of.
-        self._bound: list[_Arrays] = [{}, {}, {}]
-        self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
+        names = ({name: of for name, (of, _) in declared.items()} for declared in (POWER, NEWEST, LIVE))
+        self._state_pointers = StatePointers(step, *names)
         self._capacity = self._n = self._context = 0
         self._closed = np.zeros((0, N_CLOSED))
         #: Whether the last batch may have readings that were not learned from.
@@ -172,23 +172,10 @@ class CompiledDemands:
         """Allocate the rows up to ``row`` in the state, and pass its arrays if they have changed."""
         state = self._state
         parts = state.power.state, state.newest, state.live.state
-        for part, bound in zip(parts, self._bound, strict=True):
-            if row >= len(part) or part.arrays is not bound:
-                break
-        else:
-            return
         for part in parts:
-            part.index(np.array([row]))
-        n_rows = min(map(len, parts))
-        new = np.full(max(n_rows - len(self._newest_entry), 0), -1, dtype=np.int32)
-        self._newest_entry = np.concatenate((self._newest_entry, new))
-        self._bound = [part.arrays for part in parts]
-        arrays = {
-            name: arrays[of]
-            for names, arrays in zip((POWER, NEWEST, LIVE), self._bound, strict=True)
-            for name, (of, _) in names.items()
-        }
-        set_pointers(self._step, newest_entry=self._newest_entry, **arrays)
+            if row >= len(part):
+                part.index(np.array([row]))
+        self._state_pointers.update(*parts)
 
     def _write_closed(self, closed: Sequence[ClosedWindow]) -> None:
         """Pass the windows that are over."""

@@ -9,13 +9,14 @@ device are computed in order within one call.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
+from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble_state import EnsembleState
@@ -46,9 +47,7 @@ class CompiledStep:
         self._fill_sizes()
         self._tables = self._tables_of()
         set_pointers(step, **self._tables)
-        #: The arrays of the state that the library has the addresses of.
-        self._bound: Mapping[str, NDArray[Any]] = {}
-        self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
+        self._state_pointers = StatePointers(step, {name: name for name in STATE})
         self._views: dict[str, NDArray[Any]] = {}
         self._allocate(1)
         #: Whether the last batch may have windows that were not learned from.
@@ -172,12 +171,7 @@ class CompiledStep:
         """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""
         state = self._state.rows
         state.index(self._views["rows"])
-        if self._bound is state.arrays:
-            return
-        new = np.full(max(len(state) - len(self._newest_entry), 0), -1, dtype=np.int32)
-        self._newest_entry = np.concatenate([self._newest_entry, new])
-        set_pointers(self._step, newest_entry=self._newest_entry, **{name: state.arrays[name] for name in STATE})
-        self._bound = state.arrays
+        self._state_pointers.update(state)
 
     def _write_local_times(self, minutes: I64) -> None:
         """Write the local times of ``minutes``, and of their targets."""

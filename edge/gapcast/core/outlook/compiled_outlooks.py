@@ -9,13 +9,13 @@ then, and several readings of one device are computed in order within one call.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
+from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.outlook.agreement import Agreement
 from gapcast.core.outlook.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
@@ -51,9 +51,7 @@ class CompiledOutlooks:
         self._fill_sizes(predictions, agreement)
         self._tables = self._tables_of(predictions, agreement)
         set_pointers(step, **self._tables)
-        #: The arrays of the state that the library has the addresses of.
-        self._bound: Mapping[str, NDArray[Any]] = {}
-        self._newest_entry: NDArray[np.int32] = np.full(0, -1, dtype=np.int32)
+        self._state_pointers = StatePointers(step, {name: name for name in STATE})
         self._views: dict[str, NDArray[Any]] = {}
         self._allocate(1)
         #: Whether the last batch has windows that were not learned from.
@@ -83,7 +81,7 @@ class CompiledOutlooks:
         views, step, prediction = self._views, self._step, batch.prediction
         views["rows"][...] = batch.rows
         self._online.state.index(batch.rows)
-        self._bind()
+        self._state_pointers.update(self._online.state)
         views["minutes"][...] = batch.minutes
         views["local"][...] = self._local_minutes(batch.minutes)
         views["is_measured"][...] = batch.is_measured
@@ -101,7 +99,7 @@ class CompiledOutlooks:
     def learn(self) -> None:
         """Learn from the readings of the last batch."""
         if self._is_pending:
-            self._bind()
+            self._state_pointers.update(self._online.state)
             self._is_pending = False
             self._learn(self._address, self._n)
 
@@ -141,16 +139,6 @@ class CompiledOutlooks:
         if n > self._capacity:
             self._allocate(n)
         self._n, self._views = n, {name: array[:n] for name, array in self._batch.items()}
-
-    def _bind(self) -> None:
-        """Pass the arrays of the state if they have changed."""
-        state = self._online.state
-        if self._bound is state.arrays:
-            return
-        new = np.full(max(len(state) - len(self._newest_entry), 0), -1, dtype=np.int32)
-        self._newest_entry = np.concatenate([self._newest_entry, new])
-        set_pointers(self._step, newest_entry=self._newest_entry, **{name: state.arrays[name] for name in STATE})
-        self._bound = state.arrays
 
     def _local_minutes(self, minutes: I64) -> I64 | int:
         """Return the local minutes of ``minutes``: in a stream nearly all are the last one or the next."""
