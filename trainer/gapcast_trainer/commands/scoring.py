@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gapcast_trainer.houses.result import HousesEvaluation
 
 
-@click.command()
+@click.command(short_help="Score models beside persistence, and LightGBM if asked.")
 @click.argument("names", nargs=-1)
 @run_clean_option
 @models_option
@@ -176,7 +176,7 @@ def evaluate(
     _write(evaluation, json_path, report_path)
 
 
-@click.command("models-page")
+@click.command("models-page", short_help="Regenerate README.md of the models folder.")
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
 def models_page(models: Path) -> None:
     """Regenerate README.md of the models folder from the model cards."""
@@ -249,7 +249,7 @@ def _utc(time: datetime | None) -> datetime | None:
     return None if time is None else time.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(short_help="Plot skill and interval coverage by week.")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=OUT, default=Path("weeks.svg"), show_default=True, help="Figure to write: .svg or .png.")
 def weeks(files: tuple[Path, ...], out: Path) -> None:
