@@ -123,7 +123,7 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
     """Run a demo: an embedded broker, a recorded week as a meter, and the service.
 
-    It prints each forecast with its outcome. Only the models, the published model and the site's time zone are read
+    It prints each forecast with its outcome. Only the models, the primary model and the site's time zone are read
     from the configuration.
     """
     from gapcast.demo.run import DemoOptions, run_demo

@@ -89,7 +89,7 @@ def _settings_of_library(
 @models.command(short_help="Self-test and install a model.")
 @_library_options
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--default", is_flag=True, help="Make it the published model, unless forecast.model selects another.")
+@click.option("--default", is_flag=True, help="Make it the primary model, unless forecast.model selects another.")
 @click.pass_context
 def install(
     ctx: click.Context,
