@@ -44,7 +44,7 @@ def reproduce(
 
     \b
     study       its two models on shuffled rows, compared with its figures
-    line        last week's predictor: a line through the recent readings
+    line        the linear trend: a line through the recent readings
     streaming   the test year reading by reading, from the second one on
     choice      which model to choose for a gateway
     padding     how to pad a short window
