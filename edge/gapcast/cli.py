@@ -119,7 +119,13 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 @click.option(
     "--http-port", type=PORT, default=8080, show_default=True, help="Port of REST; if it is in use, a free one."
 )
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Lowest level of the log lines to print.",
+)
 def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
     """Run a demo: an embedded broker, a recorded week as a meter, and the service.
 
