@@ -85,8 +85,8 @@ def summary_table(names: Sequence[str], comparisons: list[Comparison], latencies
     paces = {(one.name, one.qos): one for one in comparisons if one.window == window}
     times = {one.name: one for one in latencies if one.qos == 1 and one.nodelay == latencies[-1].nodelay}
     head = (
-        *(f"{window} in flight", "readings/s at QoS 0 / 1", "ratio to the echo"),
-        *("p50 / p99 at 1,000/s", "CPU at 1,000/s", "peak"),
+        *(f"{window} in flight", "readings/s, QoS 0 / 1", "ratio to the echo"),
+        *("latency p50 / p99", "CPU a reading", "memory"),
     )
     rows = []
     for name in names:

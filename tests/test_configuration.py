@@ -74,7 +74,7 @@ def test_load_any_key_from_a_file() -> None:
 @pytest.mark.parametrize(
     ("environment", "problem"),
     [
-        ({"GAPCAST_MQTT__PORT": "x"}, "mqtt.port: .*integer"),
+        ({"GAPCAST_MQTT__PORT": "x"}, "mqtt.port: .*whole number"),
         ({"GAPCAST_MQTT__PORT": "70000"}, "mqtt.port: .*65535"),
         ({"GAPCAST_MQTT__HOTS": "x"}, "mqtt.hots: there is no such key"),
         ({"GAPCAST_MQQT__HOST": "x"}, "mqqt: there is no such key"),
@@ -103,7 +103,7 @@ def test_load_error_names_the_environment_variable(environment: dict[str, str], 
     ("text", "problem"),
     [
         ("[mqtt\n", "some.toml: is not TOML"),
-        ("[mqtt]\nhost = 5\n", r"mqtt\.host: .*string \(it is 5\)"),
+        ("[mqtt]\nhost = 5\n", r"mqtt\.host: must be a text in quotes \(it is 5\)"),
         ("mqtt = 5\n", "mqtt: is a section"),
         ("[mqtt]\nport = '1'\ncolour = 1\n", "mqtt.colour"),
         ("[colour]\n", "colour: there is no such key"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,11 @@ def test_page_names_existing_modules_and_paths(page: str) -> None:
     assert modules | paths
     assert sorted(module for module in modules if path_of(module) is None) == []
     assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/decisions/0003-import-layers.md"])
+def test_page_shows_the_layers_of_the_import_contract(page: str) -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    layers = next(one["layers"] for one in tool["importlinter"]["contracts"] if one["type"] == "layers")
+    blocks = re.findall(r"```\n( *__main__\n.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert [[line.strip() for line in block.strip().splitlines()] for block in blocks] == [layers]

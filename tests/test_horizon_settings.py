@@ -56,11 +56,11 @@ def test_horizon_of_a_device_is_read_from_the_environment(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("devices", "problem"),
     [
-        ({"heatpump": {}}, "forecast.devices.heatpump.horizon_min: Field required"),
+        ({"heatpump": {}}, "forecast.devices.heatpump.horizon_min: is missing"),
         ({"heatpump": 15}, "forecast.devices.heatpump: is a section, not a value"),
         (
             {"heatpump": {"horizon_min": 61}},
-            "forecast.devices.heatpump.horizon_min: Input should be less than",
+            "forecast.devices.heatpump.horizon_min: must be at most 60",
         ),
         ({"heatpump": {"horizon_min": 5, "path": True}}, "forecast.devices.heatpump.path: there is no such key"),
         ({"heat/pump": {"horizon_min": 5}}, "forecast.devices: 'heat/pump' cannot name a device: use 1 to 64 of"),

@@ -74,14 +74,17 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gapcast")
 def main() -> None:
-    """Forecast the power of a household five minutes ahead, on an IoT gateway."""
+    """Forecast the power of a household, on the gateway beside its meter.
+
+    Start with setup, then check, then run.
+    """
 
 
 for one in (addon, backtest, import_history, models, setup, status, systemd_unit):
     main.add_command(one)
 
 
-@main.command()
+@main.command(short_help="Run the service until SIGTERM or Ctrl-C.")
 @settings_options
 @click.option("--of-worker", type=int, hidden=True, help="Process id of the worker that serves the other shards.")
 def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None) -> None:
@@ -102,7 +105,7 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
     serve(settings)
 
 
-@main.command()
+@main.command(short_help="Try it: a broker, a recorded week as a meter, the service.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Multiple of real time, or max.")
 @click.option(
     "--duration",
@@ -116,11 +119,17 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 @click.option(
     "--http-port", type=PORT, default=8080, show_default=True, help="Port of REST; if it is in use, a free one."
 )
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Lowest level of the log lines to print.",
+)
 def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
     """Run a demo: an embedded broker, a recorded week as a meter, and the service.
 
-    It prints each forecast with its outcome. Only the models, the published model and the site's time zone are read
+    It prints each forecast with its outcome. Only the models, the primary model and the site's time zone are read
     from the configuration.
     """
     from gapcast.demo.run import DemoOptions, run_demo
@@ -131,7 +140,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     run_demo(DemoOptions(speed, duration, mqtt_port, http_port), settings, click.echo, stop_on_signals())
 
 
-@main.command()
+@main.command(short_help="Publish a file of readings, or a bundled week, like a meter.")
 @settings_options
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--device", default="replay", show_default=True, help="Device id to publish as.")
@@ -178,7 +187,7 @@ def replay(
     click.echo(f"{n_published} readings published as {device}")
 
 
-@main.command()
+@main.command(short_help="Check models, broker, readings, clocks, disk; print fixes.")
 @settings_options
 @click.option(
     "--wait",
@@ -190,7 +199,7 @@ def replay(
     help="How long to wait for readings; a meter that sends once a minute needs 70.",
 )
 def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
-    """Check configuration, models, broker, readings, clock, state and port; print each problem with its remedy."""
+    """Check configuration, models, broker, readings, clock, state and port; print each problem with its fix."""
     from gapcast.check.run import run_checks
     from gapcast.config.shards import each_of
     from gapcast.observability.logs import configure_logs

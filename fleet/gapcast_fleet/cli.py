@@ -44,15 +44,30 @@ def main() -> None:
     configure_logs("auto", "warning")
 
 
-@main.command()
+@main.command(short_help="Forecast the readings of many meters in micro-batches.")
 @settings_options
 @spark_options
 @click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Source of the readings.")
 @click.option("--to", "target", required=True, metavar="FOLDER|mqtt|kafka", help="Sink of the forecasts.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Folder of the checkpoint.")
-@click.option("--format", "file_format", type=click.Choice(["json", "parquet"]), default="json", show_default=True)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["json", "parquet"]),
+    default="json",
+    show_default=True,
+    help="Format of the readings in a folder.",
+)
 @click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Output format (default: that of --format).")
-@click.option("--every", "every_s", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between the starts of two micro-batches.",
+)
 @click.option("--once", is_flag=True, help="Stop when all available readings are processed.")
 @click.option(
     "--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Number of state buckets; fixed for a checkpoint."
@@ -72,7 +87,13 @@ def main() -> None:
     "--client-id", default="gapcast-fleet", show_default=True, help="MQTT client id of the persistent session."
 )
 @click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="Option of Spark's Kafka connector.")
-@click.option("--kafka-topics", nargs=2, default=("gapcast-forecasts", "gapcast-rejected"), show_default=True)
+@click.option(
+    "--kafka-topics",
+    nargs=2,
+    default=("gapcast-forecasts", "gapcast-rejected"),
+    show_default=True,
+    help="Topics of forecasts and of rejected messages.",
+)
 def score(
     config: Path | None,
     assignments: tuple[str, ...],
@@ -129,7 +150,7 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
         yield key, value
 
 
-@main.command()
+@main.command(short_help="Score the forecasts for the history of many houses.")
 @settings_options
 @spark_options
 @history_options

@@ -57,7 +57,7 @@ def published_line(name: str) -> str:
     """Return check's line of a shipped primary model on a site in UTC."""
     card = json.loads((shipped_models() / name / "card.json").read_text(encoding="utf-8"))
     knows_the_time = {feature["name"] for feature in card["features"]} & set(DERIVED)
-    return f"; published model: {name}" + (" (time zone UTC)" if knows_the_time else "")
+    return f"; primary model: {name}" + (" (time zone UTC)" if knows_the_time else "")
 
 
 @pytest.mark.compiled
@@ -115,7 +115,7 @@ def test_check_names_the_time_zone_of_a_model(invoke: Invoke, settings_of: Setti
     zone = ("--set", "site.timezone=Europe/Paris")
     command = invoke("check", *settings_of(free_port()), *zone, GAPCAST_MODELS__PATH=copy.models)
     assert command.wait() == 1
-    assert command.out.splitlines()[0].endswith("; published model: every-feature (time zone Europe/Paris)")
+    assert command.out.splitlines()[0].endswith("; primary model: every-feature (time zone Europe/Paris)")
 
 
 def test_check_names_a_bad_model(invoke: Invoke, settings_of: SettingsOf, tmp_path: Path) -> None:

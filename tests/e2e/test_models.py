@@ -98,7 +98,7 @@ def test_model_install_errors_are_one_sentence(invoke: Invoke, download: Path, t
     else:
         assert invoke("models", "install", download, "--models", tmp_path / "own").wait() == 0
         command = invoke("models", "remove", default_name(), "--models", tmp_path / "own")
-        problem = f"{default_name()} is the published model: make another the default"
+        problem = f"{default_name()} is the primary model: make another the default"
     assert command.wait() == 3
     assert command.err.startswith("gapcast: ")
     assert problem in command.err

@@ -71,7 +71,7 @@ def publishing(broker: MosquittoBroker, *messages: tuple[str, str | Callable[[],
 def found(lines: list[str], beginning: str) -> tuple[str, str]:
     """Return the one line that begins so, and the fix that follows it."""
     (at,) = (i for i, line in enumerate(lines) if line.startswith(beginning))
-    cure = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     cure: ") else ""
+    cure = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     fix: ") else ""
     return lines[at], cure
 
 

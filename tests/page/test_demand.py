@@ -109,7 +109,7 @@ def test_bar_is_to_scale(house: House, look: Look) -> None:
 @pytest.mark.parametrize(
     ("changes", "figure", "text"),
     [
-        ({"headroom_kw": -0.51}, "0.6", "must go off until 12:45"),
+        ({"headroom_kw": -0.51}, "0.6", "must be switched off until 12:45"),
         ({"headroom_kw": 0.099}, "0", "Nothing may be added until 12:45"),
         ({"so_far_kw": 3.6, "headroom_kw": -8.0, "p_exceed": 0.999}, None,
          f"The limit is exceeded: with nothing more drawn until 12:45, the mean is 2.64{KW}"),

@@ -272,7 +272,7 @@ def test_remove_uncovers_the_model_beneath(library: Library, newer: ModelCopy) -
 def test_remove_rejects_default_and_shipped_models(library: Library, newer: ModelCopy) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)
-    with pytest.raises(ModelError, match="mine is the published model: make another"):
+    with pytest.raises(ModelError, match="mine is the primary model: make another"):
         remove("mine", library, "mine")
     for name in ("lstm-5-3", "other", "../shipped/linear", ""):
         with pytest.raises(ModelError, match=r"is not installed in .*; available models: linear, lstm-5-3, mine"):

@@ -260,7 +260,7 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
-        (lambda its: (its / MANIFEST_FILE).unlink(), "set: holds no manifest.json, so it is no training set"),
+        (lambda its: (its / MANIFEST_FILE).unlink(), "set: has no manifest.json: it is not a training set"),
         (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is no manifest of a training set"),
         (lambda its: (its / MANIFEST_FILE).write_text("{"), "manifest.json: is no manifest of a training set"),
         (alter("format", lambda _: 2), "manifest.json: is of format 2, and this version reads 1: create it with"),

@@ -87,7 +87,7 @@ def open_set(folder: Path) -> TrainingSet:
     try:
         content = path.read_bytes()
     except OSError as error:
-        problem = f"holds no {MANIFEST_FILE}, so it is no training set, or not the whole of one: {_REMEDY}"
+        problem = f"has no {MANIFEST_FILE}: it is not a training set, or an incomplete one: {_REMEDY}"
         raise SourceError(folder, problem + ", which goes on where it was ended") from error
     try:
         found = json.loads(content)["format"]

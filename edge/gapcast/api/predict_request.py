@@ -76,7 +76,7 @@ class PredictRequest(BaseModel):
     )
 
     readings: list[AnyReading] = Field(fail_fast=True)
-    model: str | None = Field(default=None, description="Name of a loaded model (default: the published model)")
+    model: str | None = Field(default=None, description="Name of a loaded model (default: the primary model)")
     plan: Plan = Field(
         default=None,
         description="Announced loads, as in the plan of a device; the forecast contains them",

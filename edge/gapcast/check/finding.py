@@ -39,7 +39,7 @@ class Finding:
     def lines(self) -> list[str]:
         """Return the lines to print."""
         lines = [f"{self.mark.value:<4} {self.what}: {self.text}"]
-        return [*lines, f"     cure: {self.cure}"] if self.cure else lines
+        return [*lines, f"     fix: {self.cure}"] if self.cure else lines
 
 
 def ok(what: str, text: str) -> Finding:

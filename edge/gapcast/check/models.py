@@ -38,7 +38,8 @@ def check_models(situation: Situation) -> Iterator[Finding]:
     clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""
     outlook = ""
     if models.outlook is not None:
-        outlook = f"; outlook of the first {counted(settings.outlook.max_devices, 'device')}: {models.outlook.name}"
+        devices = counted(settings.outlook.max_devices, "device")
+        outlook = f"; outlook model: {models.outlook.name}, for the first {devices}"
     own = "".join(f"; {device}: {horizon_min} minutes ahead" for device, horizon_min in models.devices_min.items())
     runtime = load_interpreter()[1]
-    yield ok("models", f"{names} self-tested on {runtime}{outlook}; published model: {primary.name}{clock}{own}")
+    yield ok("models", f"{names} self-tested on {runtime}{outlook}; primary model: {primary.name}{clock}{own}")

@@ -18,7 +18,7 @@ from gapcast.commands.options import (
 )
 
 
-@click.command()
+@click.command(short_help="Score the forecasts that the service would have made.")
 @settings_options
 @click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(

@@ -15,12 +15,13 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.terminal_text import printable
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List models with their scores; install and remove them.")
 @settings_options
 @click.pass_context
 def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
-    """List the available models with their scores, or install and remove models. * marks the published model.
+    """List the available models with their scores, or install and remove models.
 
+    * marks the published model, without an ensemble; with one, the primary model.
     Scores are those of each model's card, by the data that they are from; only scores on the same data are comparable.
     """
     if ctx.invoked_subcommand is not None:
@@ -85,10 +86,10 @@ def _settings_of_library(
     return read_settings(config or config_before, (*assignments_before, *assignments, *named))
 
 
-@models.command()
+@models.command(short_help="Self-test and install a model.")
 @_library_options
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--default", is_flag=True, help="Make it the published model, unless forecast.model selects another.")
+@click.option("--default", is_flag=True, help="Make it the primary model, unless forecast.model selects another.")
 @click.pass_context
 def install(
     ctx: click.Context,
@@ -111,7 +112,7 @@ def install(
     click.echo(f"{card.name} {card.version} passed its self-test and is installed in {library.own / card.name}")
 
 
-@models.command()
+@models.command(short_help="Remove an installed model.")
 @_library_options
 @click.argument("name")
 @click.pass_context

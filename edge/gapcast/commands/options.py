@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import click
 
-from gapcast.config.loader import load, nested
+from gapcast.config.loader import load, merge_sections, nested
 from gapcast.config.settings import Settings
 from gapcast.recordings.layout import FileFormat, FileOptions, file_format
 from gapcast.recordings.options import file_options
@@ -63,12 +64,22 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
         if not equals or ("." not in key and key != "shards"):
             msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
             raise click.BadParameter(msg, param_hint="--set")
-        if key == "shards":
-            overrides[key] = value
-            continue
-        section, _, rest = key.partition(".")
-        overrides.setdefault(section, {}).update(nested(rest, value))
+        merge_sections(overrides, nested(key, _list_or_text(value)))
     return load(config, os.environ, overrides)
+
+
+def _list_or_text(value: str) -> object:
+    """Return the list that ``value`` is in TOML, or else ``value`` itself, which may be a list with commas.
+
+    >>> _list_or_text('["linear", "lstm-5-3"]'), _list_or_text("[]"), _list_or_text("linear,lstm-5-3")
+    (['linear', 'lstm-5-3'], [], 'linear,lstm-5-3')
+    """
+    if not value.startswith("["):
+        return value
+    try:
+        return tomllib.loads(f"list = {value}")["list"]
+    except tomllib.TOMLDecodeError:
+        return value
 
 
 def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]:

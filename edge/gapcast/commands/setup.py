@@ -18,7 +18,7 @@ EXIT_NO_METER = 1
 _CLEAR = "\r\x1b[K"
 
 
-@click.command()
+@click.command(short_help="Detect the meter and write gapcast.toml.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),

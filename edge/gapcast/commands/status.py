@@ -12,7 +12,7 @@ from gapcast.commands.options import read_settings, settings_options
 from gapcast.commands.run import stop_on_signals
 
 
-@click.command()
+@click.command(short_help="Show the status of a running service.")
 @settings_options
 @click.option("--url", metavar="URL", help="Base URL of the service (default: the one running on this machine).")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the bearer token of the service.")

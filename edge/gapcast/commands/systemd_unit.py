@@ -17,7 +17,7 @@ from gapcast.systemd.unit import (
 )
 
 
-@click.command(name="systemd-unit")
+@click.command(name="systemd-unit", short_help="Print a hardened systemd unit for this installation.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from gapcast.config.settings import Settings
 from gapcast.config.unknown_keys import unknown_key_problem
+from gapcast.config.value_problem import value_problem
 from gapcast.core.errors import SettingsError
 
 FILE_SUFFIX = "_file"
@@ -37,7 +38,7 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     merged: dict[str, Any] = {}
     for source in (_read_toml(path) if path else {}, _read_environment(environment), overrides):
-        _merge(merged, source)
+        merge_sections(merged, source)
     merged = _read_secrets(merged)
     try:
         return Settings.model_validate(merged)
@@ -45,7 +46,7 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
         # An unknown key comes first: another error may follow from it, as that of the key that was meant is missing.
         first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
         key = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
+        problem = value_problem(first)
         if first["type"] == _UNKNOWN_KEY:
             problem = unknown_key_problem(Settings, first["loc"])
         elif first["type"] == _NO_SECTION:
@@ -130,9 +131,9 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         dotted = ".".join((section, *key))
         if name.endswith(ENV_FILE_SUFFIX):
             secret = _read_secret(f"environment {name}", Path(value))
-            _merge(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
+            merge_sections(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
         else:
-            _merge(found, nested(dotted, value))
+            merge_sections(found, nested(dotted, value))
     return found
 
 
@@ -157,9 +158,10 @@ def _read_secret(origin: str, path: Path) -> str:
         raise SettingsError(msg) from error
 
 
-def _merge(into: dict[str, Any], source: Mapping[str, Any]) -> None:
+def merge_sections(into: dict[str, Any], source: Mapping[str, Any]) -> None:
+    """Add the keys of ``source``, nested like the file, to those of ``into``, which they override."""
     for key, value in source.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
+            merge_sections(into[key], value)
         else:
             into[key] = value

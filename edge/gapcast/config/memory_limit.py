@@ -32,9 +32,9 @@ class MemoryLimit(NamedTuple):
         """Return a readable form.
 
         >>> str(MemoryLimit(256 << 20, "RLIMIT_AS"))
-        '256 MB by RLIMIT_AS'
+        '256 MB of memory (limited by RLIMIT_AS)'
         """
-        return f"{self.n_bytes >> 20} MB by {self.source}"
+        return f"{self.n_bytes >> 20} MB of memory (limited by {self.source})"
 
 
 @dataclass(frozen=True, slots=True)

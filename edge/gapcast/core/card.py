@@ -100,7 +100,7 @@ class ModelScore(_Frozen):
 
 
 class ModelScores(_Frozen):
-    """The model's score, and persistence's on the very same windows; skill = 1 - MSE / MSE."""
+    """The model's score, and that of persistence on the same windows; skill = 1 - MSE / MSE."""
 
     model: ModelScore
     persistence: ModelScore
@@ -147,7 +147,7 @@ class ModelCard(_Frozen):
     history: CompactHistory | None = None
     quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=_MAX_LEVELS)
     hyper_parameters: Made = Field(default_factory=dict)
-    experiment: Made | None = Field(default=None, description="All that made the model, as its experiment says it")
+    experiment: Made | None = Field(default=None, description="The complete experiment that the model was trained by")
     trained_on: TrainedOn
     split: DateSplit
     scores: ModelScores

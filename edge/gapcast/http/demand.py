@@ -76,7 +76,10 @@ def demand_router(service: Service) -> APIRouter:
     changes = DemandChangeHandler(service)
 
     @router.get(
-        "/demand", response_model=DemandList | DeviceDemandDocument, responses=problems.answers(HTTPStatus.NOT_FOUND)
+        "/demand",
+        summary="Newest demands",
+        response_model=DemandList | DeviceDemandDocument,
+        responses=problems.answers(HTTPStatus.NOT_FOUND),
     )
     def demand_latest(
         device: str | None = None,
@@ -96,6 +99,7 @@ def demand_router(service: Service) -> APIRouter:
 
     @router.get(
         "/headroom",
+        summary="May a load be drawn?",
         response_model=HeadroomDocument,
         responses=problems.answers(*_UNUSABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     )
@@ -110,6 +114,7 @@ def demand_router(service: Service) -> APIRouter:
 
     @router.put(
         "/demand/limit",
+        summary="Set a device's limit",
         response_model=SetLimitDocument,
         responses=_CHANGE,
         openapi_extra=_LIMIT_BODY,
@@ -121,6 +126,7 @@ def demand_router(service: Service) -> APIRouter:
 
     @router.put(
         "/demand/month_peak",
+        summary="Correct the month's peak",
         response_model=MonthPeakDocument,
         responses=_CHANGE,
         openapi_extra=_PEAK_BODY,

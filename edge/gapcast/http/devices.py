@@ -52,7 +52,12 @@ def devices_router(service: Service) -> APIRouter:
     router = APIRouter(prefix=_PATH, tags=["devices"])
     devices = Devices(service)
 
-    @router.get("", response_model=DevicePage, responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY))
+    @router.get(
+        "",
+        summary="List devices",
+        response_model=DevicePage,
+        responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY),
+    )
     def page(
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size")] = 100,
         after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
@@ -60,7 +65,12 @@ def devices_router(service: Service) -> APIRouter:
         """Return the state of all devices, sorted by id and paged."""
         return JSONResponse(devices.page(limit, after))
 
-    @router.get("/{device}", response_model=DeviceDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    @router.get(
+        "/{device}",
+        summary="Get a device",
+        response_model=DeviceDocument,
+        responses=problems.answers(HTTPStatus.NOT_FOUND),
+    )
     def one(device: str) -> Any:
         """Return the state of a device, with its outlook and its scores of the last day, the last week and all time."""
         document = devices.one(device)
@@ -68,6 +78,7 @@ def devices_router(service: Service) -> APIRouter:
 
     @router.get(
         "/{device}/history",
+        summary="History of a device",
         response_model=HistoryDocument,
         responses=problems.answers(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
     )
@@ -79,7 +90,12 @@ def devices_router(service: Service) -> APIRouter:
         document = devices.history(device, minutes)
         return _unknown(device) if document is None else JSONResponse(document)
 
-    @router.get("/{device}/plan", response_model=PlanDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    @router.get(
+        "/{device}/plan",
+        summary="Get a device's announced loads",
+        response_model=PlanDocument,
+        responses=problems.answers(HTTPStatus.NOT_FOUND),
+    )
     def plan(device: str) -> Any:
         """Return the announced loads of a device that have not ended."""
         document = devices.plan(device)
@@ -87,6 +103,7 @@ def devices_router(service: Service) -> APIRouter:
 
     @router.put(
         "/{device}/plan",
+        summary="Set a device's announced loads",
         response_model=PlanDocument,
         responses=problems.answers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
         openapi_extra=_PLAN_BODY,
@@ -96,12 +113,19 @@ def devices_router(service: Service) -> APIRouter:
         body: bytes = (await request.receive())["body"]  # BodyLimit has read it
         return JSONResponse(await run_in_threadpool(devices.replace_plan, device, body))
 
-    @router.delete("/{device}/plan", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    @router.delete(
+        "/{device}/plan",
+        summary="Delete a device's announced loads",
+        status_code=204,
+        responses=problems.answers(HTTPStatus.NOT_FOUND),
+    )
     def clear_plan(device: str) -> Response:
         """Remove the announced loads of a device."""
         return Response(status_code=HTTPStatus.NO_CONTENT) if devices.clear_plan(device) else _unknown(device)
 
-    @router.delete("/{device}", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    @router.delete(
+        "/{device}", summary="Delete a device", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND)
+    )
     def forget(device: str) -> Response:
         """Delete a device with its state and its retained messages, until its next reading."""
         if not service.forget(device):

@@ -199,6 +199,7 @@ def events_router(readers: EventReaders) -> APIRouter:
 
     @router.get(
         "/events",
+        summary="Stream of events",
         response_class=Response,
         responses={
             200: {"description": "Server-sent events", "content": {EVENTS_TYPE: {"schema": {"type": "string"}}}},

@@ -40,29 +40,36 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
     """Return the routes under ``/v2``; each model is also available with its version."""
     router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
-    @router.get("", response_model=ServerMetadata)
+    @router.get("", summary="Server metadata", response_model=ServerMetadata)
     async def server() -> Any:
         """Return the name, version and extensions of the server."""
         return JSONResponse({"name": "gapcast", "version": version("gapcast"), "extensions": ["binary_tensor_data"]})
 
-    @router.get("/health/live", response_model=Live)
+    @router.get("/health/live", summary="Server liveness", response_model=Live)
     async def live() -> Any:
         """Liveness: return 200 while the process is alive."""
         return JSONResponse({"live": True})
 
-    @router.get("/health/ready", response_model=Ready)
+    @router.get("/health/ready", summary="Server readiness", response_model=Ready)
     async def ready() -> Any:
         """Readiness: return 200 once models are loaded, with or without a broker."""
         return JSONResponse({"ready": True})
 
-    @router.get("/models/{model}/versions/{version}", response_model=ModelMetadata, responses=_UNKNOWN)
-    @router.get("/models/{model}", response_model=ModelMetadata, responses=_UNKNOWN)
+    @router.get(
+        "/models/{model}/versions/{version}", summary="Model metadata", response_model=ModelMetadata, responses=_UNKNOWN
+    )
+    @router.get("/models/{model}", summary="Model metadata", response_model=ModelMetadata, responses=_UNKNOWN)
     async def metadata(model: str, version: str | None = None) -> Any:
         """Return the inputs and outputs of a model; -1 is any number of windows."""
         return JSONResponse(_metadata(_model(queries, model, version)))
 
-    @router.get("/models/{model}/versions/{version}/ready", response_model=ModelReady, responses=_UNKNOWN)
-    @router.get("/models/{model}/ready", response_model=ModelReady, responses=_UNKNOWN)
+    @router.get(
+        "/models/{model}/versions/{version}/ready",
+        summary="Model readiness",
+        response_model=ModelReady,
+        responses=_UNKNOWN,
+    )
+    @router.get("/models/{model}/ready", summary="Model readiness", response_model=ModelReady, responses=_UNKNOWN)
     async def model_ready(model: str, version: str | None = None) -> Any:
         """Return whether a model is ready for inference: all loaded models are."""
         return JSONResponse({"name": _model(queries, model, version).name, "ready": True})
@@ -81,12 +88,17 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
 
     @router.post(
         "/models/{model}/versions/{version}/infer",
+        summary="Run a model",
         response_model=InferResponse,
         responses={**answers, **binary},
         openapi_extra=_INFER,
     )
     @router.post(
-        "/models/{model}/infer", response_model=InferResponse, responses={**answers, **binary}, openapi_extra=_INFER
+        "/models/{model}/infer",
+        summary="Run a model",
+        response_model=InferResponse,
+        responses={**answers, **binary},
+        openapi_extra=_INFER,
     )
     async def infer(
         request: Request,

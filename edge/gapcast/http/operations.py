@@ -25,13 +25,13 @@ def health_router(queries: ServiceQueries) -> APIRouter:
     """Return the routes of liveness and readiness."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/livez")
+    @router.get("/livez", summary="Liveness")
     async def livez() -> dict[str, str]:
         """Liveness: return 200 while the process is alive, with or without a broker."""
         return ALIVE
 
-    @router.get("/healthz", **_HEALTH)
-    @router.get("/readyz", **_HEALTH)
+    @router.get("/healthz", summary="Readiness", **_HEALTH)
+    @router.get("/readyz", summary="Readiness", **_HEALTH)
     async def readyz() -> Response:
         """Readiness: models loaded and broker connected; ``warn`` if the state is not persisted."""
         return readiness_of(queries)
@@ -43,7 +43,7 @@ def metrics_router(registry: CollectorRegistry) -> APIRouter:
     """Return the route of the metrics in ``registry``."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/metrics", response_class=Response)
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     def metrics(request: Request) -> Response:
         """Return metrics in the Prometheus text format, or as OpenMetrics by content negotiation."""
         return encoded_metrics(registry, request.headers.get("accept", ""))
@@ -55,7 +55,7 @@ def models_router(cards: Callable[[], list[ModelCard]]) -> APIRouter:
     """Return the route of the models; ``cards`` returns theirs."""
     router = APIRouter(tags=["models"])
 
-    @router.get("/models")
+    @router.get("/models", summary="Cards of the loaded models")
     async def models() -> dict[str, list[ModelCard]]:
         """Return the cards of the loaded models."""
         return {"models": cards()}

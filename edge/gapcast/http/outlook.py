@@ -22,7 +22,10 @@ def outlook_router(outlooks: OutlookQueries) -> APIRouter:
     router = APIRouter(tags=["predict"])
 
     @router.get(
-        "/outlook", response_model=OutlookList | OutlookDocument, responses=problems.answers(HTTPStatus.NOT_FOUND)
+        "/outlook",
+        summary="Newest outlooks",
+        response_model=OutlookList | OutlookDocument,
+        responses=problems.answers(HTTPStatus.NOT_FOUND),
     )
     def outlook_latest(
         device: str | None = None,

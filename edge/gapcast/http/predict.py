@@ -30,6 +30,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
 
     @router.get(
         "/predict",
+        summary="Newest forecasts",
         response_model=ForecastList | ForecastDocument,
         responses=problems.answers(HTTPStatus.NOT_FOUND),
     )
@@ -48,6 +49,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
 
     @router.post(
         "/predict",
+        summary="Forecast from readings",
         response_model=PredictDocument,
         responses=problems.answers(
             HTTPStatus.BAD_REQUEST,

@@ -76,7 +76,7 @@ def sources_router(queries: ServiceQueries) -> APIRouter:
     """Return the route ``/sources``."""
     router = APIRouter(tags=["devices"])
 
-    @router.get("/sources")
+    @router.get("/sources", summary="What the gateway listens to")
     def sources() -> SourcesDocument:
         """Return what the gateway listens to, and what it has received before the first forecast."""
         return _document(queries.intake())

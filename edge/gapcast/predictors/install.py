@@ -78,7 +78,7 @@ def remove(name: str, library: Library, published: str) -> bool:
         raise ModelError(msg)
     remains = name in Library(library.folders[:-1]).models()
     if name == published and not remains:
-        msg = f"{name} is the published model: make another the default or set forecast.model, then remove it"
+        msg = f"{name} is the primary model: make another the default or set forecast.model, then remove it"
         raise ModelError(msg)
     with _staging(own) as staging:
         (own / name).rename(staging / _OLD)

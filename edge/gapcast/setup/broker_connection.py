@@ -71,7 +71,7 @@ class BrokerConnection:
                 raise BrokerError(msg)
             self._show(f"{access.host} port {access.port}: {connected.problem}")
             if connected.cure:
-                self._show(f"     cure: {connected.cure}")
+                self._show(f"     fix: {connected.cure}")
             wanted = self._correct(access, connected.step, wanted)
 
     def _correct(self, access: BrokerAccess, step: Step, topics: tuple[str, ...]) -> tuple[str, ...]:

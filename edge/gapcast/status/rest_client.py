@@ -58,6 +58,7 @@ class RestClient:
             raise StatusError(msg) from error
         except (OSError, ValueError, HTTPException) as error:
             why = getattr(error, "reason", None) or error
+            why = getattr(why, "strerror", None) or why
             msg = f"cannot reach {self.url} ({why}): is gapcast running there? --url selects another"
             raise StatusError(msg) from error
 

@@ -25,7 +25,7 @@ from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 FEATURES = tuple(name for name in MEASURED if name != GAP)
 
 
-@click.command()
+@click.command(short_help="Download and verify the UCI household data set (20 MB).")
 @click.option("--out", type=OUT, default=RAW, show_default=True, help="File to write.")
 @click.option("--url", default=uci.URL, show_default="UCI's archive", help="URL of the archive.")
 def fetch(out: Path, url: str) -> None:
@@ -41,7 +41,7 @@ def fetch(out: Path, url: str) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Check readings; write a clean file and a data report.")
 @click.argument("raw", type=FILE)
 @click.option("--out", type=OUT, default=CLEAN, show_default=True, help="Clean file to write (Parquet).")
 @click.option("--report", "page", type=OUT, help="Data report to write.  [default: beside the clean file, as .html]")
@@ -101,7 +101,7 @@ def _features(named: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-@click.command("learning-prior")
+@click.command("learning-prior", short_help="Fit the start of the online model to many houses.")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=OUT, default=PRIOR_FILE, show_default="the bundled one", help="File to write.")
 @click.option(

@@ -14,7 +14,7 @@ from gapcast_trainer.files import write_atomically
 _OUT = Path("runs/study")
 
 
-@click.command()
+@click.command(short_help="Reproduce the study that the project began with.")
 @click.option("--raw", type=OUT, default=RAW, show_default=True, help="UCI's zip or text.")
 @click.option("--out", type=FOLDER, default=_OUT, show_default=True, help="Folder of the results.")
 @click.option("--only", metavar="PARTS", help="Parts to run, separated by commas.  [default: all]")
@@ -44,7 +44,7 @@ def reproduce(
 
     \b
     study       its two models on shuffled rows, compared with its figures
-    line        last week's predictor: a line through the recent readings
+    line        the linear trend: a line through the recent readings
     streaming   the test year reading by reading, from the second one on
     choice      which model to choose for a gateway
     padding     how to pad a short window

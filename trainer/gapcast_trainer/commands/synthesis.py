@@ -10,7 +10,7 @@ from gapcast_trainer.commands.options import OUT
 from gapcast_trainer.files import write_atomically
 
 
-@click.command()
+@click.command(short_help="Simulate an American house as a CSV of minutes.")
 @click.option("--family", required=True, metavar="NAME", help="Kind of house; `list` shows the names.")
 @click.option("--days", "n_days", type=click.IntRange(1, 1_000), default=70, show_default=True, help="Length, days.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Each seed is another house.")

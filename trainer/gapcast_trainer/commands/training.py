@@ -29,7 +29,7 @@ from gapcast_trainer.tensorflow_import import import_tensorflow
 from gapcast_trainer.trainingset import TrainingSet
 
 
-@click.command()
+@click.command(short_help="Train the model of an experiment.")
 @click.argument("experiment")
 @clean_option
 @set_option
@@ -87,7 +87,7 @@ def train(
         click.echo(f"MSE on the validation part (whole and short windows): {run.best.validate_mse_kw2:.5f} kW²")
 
 
-@click.command()
+@click.command(short_help="Write model.tflite and card.json of a run, self-tested.")
 @click.argument("runs", nargs=-1, required=True, type=FOLDER)
 @run_clean_option
 @set_option
@@ -122,11 +122,17 @@ def export(
     click.echo(f"the default model is {choose_default(models, default)}")
 
 
-@click.command()
+@click.command(short_help="Search the hyperparameters of an experiment.")
 @click.argument("space", type=FILE)
 @clean_option
 @click.option("--out", type=FOLDER, help="Folder of the study.  [default: runs/sweep-NAME]")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How long to search.",
+)
 @click.option("--trials", "n_trials", type=click.IntRange(min=1), help="Maximum number of trials.")
 def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:
     """Search hyperparameters of the experiment in SPACE, a TOML file with a [search] table.

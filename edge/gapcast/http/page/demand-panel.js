@@ -50,7 +50,7 @@ function showHeadroom(demand, isCurrent) {
   byId("headroom-part").dataset.is = isCurrent && (demand.isExceeded || (isShown && isOver)) ? "bad" : "good";
   let text = `may be added until ${time(end)}`;
   if (size === "0") text = `Nothing ${text}`;
-  if (isOver) text = `must go off until ${time(end)}`;
+  if (isOver) text = `must be switched off until ${time(end)}`;
   if (demand.isExceeded) text = `The limit is exceeded: with nothing more drawn until ${time(end)}, the mean is ${kw(demand.drawnKw)}${KW}`;
   if (!demand.isBounded) text = `No limit until ${time(end)}`;
   if (!isCurrent) text = "The window is over; the next reading begins a new one";

@@ -1,0 +1,48 @@
+"""What is wrong with a value of the configuration, as a sentence for people in place of pydantic's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+_SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_parsing": lambda _: "must be a whole number",
+    "int_type": lambda _: "must be a whole number",
+    "int_from_float": lambda _: "must be a whole number",
+    "float_parsing": lambda _: "must be a number",
+    "float_type": lambda _: "must be a number",
+    "bool_parsing": lambda _: "must be true or false",
+    "bool_type": lambda _: "must be true or false",
+    "string_type": lambda _: "must be a text in quotes",
+    "finite_number": lambda _: "must be a finite number",
+    "missing": lambda _: "is missing",
+    "literal_error": lambda limits: f"must be {limits['expected']}",
+    "greater_than": lambda limits: f"must be greater than {limits['gt']}",
+    "greater_than_equal": lambda limits: f"must be at least {limits['ge']}",
+    "less_than": lambda limits: f"must be less than {limits['lt']}",
+    "less_than_equal": lambda limits: f"must be at most {limits['le']}",
+    "string_too_short": lambda limits: f"must have at least {limits['min_length']} characters",
+    "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
+    "ip_any_network": lambda _: "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24",
+}
+#: Types of errors about the length of a text or of a list.
+_TOO_SHORT, _TOO_LONG = "too_short", "too_long"
+
+
+def value_problem(error: ErrorDetails) -> str:
+    """Return what is wrong with the value of ``error``, an entry of :meth:`pydantic.ValidationError.errors`.
+
+    >>> value_problem({"type": "less_than_equal", "loc": ("mqtt", "qos"), "msg": "", "input": 3, "ctx": {"le": 1}})
+    'must be at most 1'
+    """
+    limits: Mapping[str, Any] = error.get("ctx", {})
+    kind = error["type"]
+    if kind in {_TOO_SHORT, _TOO_LONG}:
+        unit = "characters" if isinstance(error["input"], str) else "entries"
+        bound = f"least {limits['min_length']}" if kind == _TOO_SHORT else f"most {limits['max_length']}"
+        return f"must have at {bound} {unit}"
+    if kind in _SENTENCES:
+        return _SENTENCES[kind](limits)
+    return error["msg"].removeprefix("Value error, ")
