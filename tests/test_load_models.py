@@ -75,7 +75,7 @@ def test_members_are_optional_models_only_if_named(tmp_path: Path) -> None:
         assert {model.name for model in (models.primary, *models.others)} == {"linear", "lstm-5-3"}
 
 
-def test_state_with_an_optional_member_continues_without_it() -> None:
+def test_state_with_optional_members_continues_without_them() -> None:
     wide = settings(forecast={"experts": ["linear", "lstm-5-3"]})
     before, after = engine_of(wide, load_models(wide)), engine_of(settings(), load_models(settings()))
     for minute in range(40):
@@ -85,7 +85,8 @@ def test_state_with_an_optional_member_continues_without_it() -> None:
     assert before.ensemble is not None
     assert after.ensemble is not None
     learned, kept = before.ensemble.columns([0]), after.ensemble.columns([0])
-    assert kept["experts"].tolist() == ["lstm", "lstm-5-3", LEARNED, PERSISTENCE]
+    assert learned["experts"].tolist() == ["lstm", "linear", "lstm-5-3", LEARNED, PERSISTENCE]
+    assert kept["experts"].tolist() == ["lstm", LEARNED, PERSISTENCE]
     np.testing.assert_array_equal(kept["seen"], learned["seen"])
     places = [learned["experts"].tolist().index(name) for name in kept["experts"].tolist()]
     np.testing.assert_array_equal(kept["memory"], learned["memory"][..., places])
