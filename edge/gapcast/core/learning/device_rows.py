@@ -72,6 +72,12 @@ def rounds_of(rows: I64) -> Iterator[slice | I64]:
             yield np.flatnonzero(nth == round_number)
 
 
+def _consecutive(rows: I64) -> RowIndex:
+    """Return ``rows`` as a slice, if they are consecutive."""
+    is_range = rows.size > 0 and bool((rows == np.arange(rows[0], rows[0] + rows.size)).all())
+    return slice(int(rows[0]), int(rows[-1]) + 1) if is_range else rows
+
+
 class DeviceRows:
     """Arrays with one row per device. A new device's row is the initial state.
 
@@ -115,11 +121,15 @@ class DeviceRows:
         for name, value in self._initial.items():
             self.arrays[name][rows] = value
 
-    def columns(self, rows: I64, *, without: str = "") -> dict[str, NDArray[Any]]:
-        """Return a copy of ``rows``, ``without`` an array that is derived from the others."""
+    def columns(self, rows: I64, *, without: str = "", copies: bool = True) -> dict[str, NDArray[Any]]:
+        """Return a copy of ``rows``, ``without`` an array that is derived from the others.
+
+        Unless ``copies``, consecutive rows are views, which later changes of the state change.
+        """
         if rows.size:
             self.index(rows)
-        return {name: array[rows] for name, array in self.arrays.items() if name != without}
+        at = rows if copies else _consecutive(rows)
+        return {name: array[at] for name, array in self.arrays.items() if name != without}
 
     def restore_columns(self, rows: I64, columns: Mapping[str, NDArray[Any]]) -> None:
         """Restore the result of :meth:`columns` into ``rows``."""
