@@ -66,6 +66,24 @@ def test_store_writes_views_before_the_engine_goes_on(tmp_path: Path) -> None:
     store.close(None)
 
 
+def test_store_short_of_memory_for_views_notes_the_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    run, store = Run(ensemble_engine()), Store(tmp_path)
+    store.restore(run.engine)
+    run.process(readings_of(20))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_arrays", no_memory)
+        store.write_snapshot(capture_snapshot(run.engine, copies=False))
+    assert store.problem.startswith("readings are not persisted across a restart")
+    assert not checkpoint_path(tmp_path, 2).exists()
+    store.write_snapshot(capture_snapshot(run.engine, copies=False))
+    store.catch_up()
+    assert store.problem == ""
+    store.close(None)
+
+
 def test_store_writes_views_after_the_checkpoint_before(tmp_path: Path) -> None:
     run, store = Run(ensemble_engine()), Store(tmp_path)
     store.restore(run.engine)
@@ -82,7 +100,7 @@ def test_store_writes_views_after_the_checkpoint_before(tmp_path: Path) -> None:
 def test_service_locks_the_engine_until_views_are_written(
     monkeypatch: pytest.MonkeyPatch, n_most: int, is_copy: bool
 ) -> None:
-    monkeypatch.setattr(batch_persistence, "MAX_DEVICES_NOT_COPIED", n_most)
+    monkeypatch.setattr(batch_persistence, "MAX_TRACKED_NOT_COPIED", n_most)
 
     running = RunningEngine(Run(ensemble_engine()).process(readings_of(2)).engine, {})
     seen: list[tuple[bool, bool]] = []

@@ -15,9 +15,9 @@ from gapcast.service.running_engine import RunningEngine
 from gapcast.service.served_batch import ServedBatch
 from gapcast.service.state_changes import ForgottenDevice, StateChange
 
-#: The state of more devices is copied before it is written: their copy takes less time than the kernel may need to
+#: The state of more tracked devices is copied before it is written: that takes less time than the kernel may need to
 #: accept the data, if it waits for a slow disk. Up to so many, memory is more likely to be short.
-MAX_DEVICES_NOT_COPIED = 2_000
+MAX_TRACKED_NOT_COPIED = 2_000
 
 
 class BatchPersistence:
@@ -71,5 +71,6 @@ class BatchPersistence:
         """Yield the state. The engine is locked until it is written, or copied."""
         with self._running.lock:
             engine = self._running.engine
-            copies = len(engine.buffers) > MAX_DEVICES_NOT_COPIED
+            n_tracked = 0 if engine.ensemble is None else min(len(engine.buffers), engine.ensemble.options.max_devices)
+            copies = n_tracked > MAX_TRACKED_NOT_COPIED
             yield capture_snapshot(engine, self._link.meters.capture_state(), copies=copies)

@@ -199,7 +199,7 @@ class Store:
         else:
             try:
                 begun = begin_checkpoint(self._folder, snapshot)
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 self._defer_error(error)
                 return
             self._checkpointing = self._writer.submit(
