@@ -213,8 +213,9 @@ class OutlookPart:
             return
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)
-        found = {name: columns[name][which] for name in self.online.state.arrays}
-        self.online.state.restore_columns(tracked[which] + 1, found)
+        at = ALL if which.all() else which  # without a copy, if possible: these are megabytes
+        found = {name: columns[name][at] for name in self.online.state.arrays}
+        self.online.state.restore_columns(tracked[at] + 1, found)
 
     def adopt(self, before: OutlookPart) -> None:
         """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""
