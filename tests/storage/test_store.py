@@ -434,11 +434,12 @@ def test_store_disk_full_at_the_start(tmp_path: Path) -> None:
     assert before.items() <= {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
 
 
-def test_store_failed_checkpoint_loses_no_reading(tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies", [True, False])
+def test_store_failed_checkpoint_loses_no_reading(tmp_path: Path, copies: bool) -> None:
     process = ProcessRun(tmp_path)
     process.run(minutes(0, 20))
     (tmp_path / "checkpoint.part").mkdir()
-    process.store.write_snapshot(capture_snapshot(process.recorder.engine))
+    process.store.write_snapshot(capture_snapshot(process.recorder.engine, copies=copies))
     wait_until(lambda: not process.store.maintain() and process.store.problem, "the failure to be noted")
     assert "Is a directory" in process.store.problem
     process.run(minutes(20, 40))

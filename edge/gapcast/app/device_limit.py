@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 CURE = "allow more memory, or lower devices.max, learning.max_devices, outlook.max_devices or history.max_devices"
 #: Memory per device besides the arrays: names and Python objects in several places. Measured: 0.5 to 0.6 kB.
 _OBJECTS_BYTES = 800
-#: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and the
-#: one that a checkpoint writes.
+#: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and
+#: the one that a checkpoint writes if devices were forgotten or there are thousands of them.
 _SCORES_BYTES, _N_COPIES = 2_300, 2
 _LATEST_BYTES = 36
 

@@ -36,7 +36,8 @@ class Snapshot:
     :class:`~gapcast.core.outlook.week.WeekHistory`, empty without one. ``outlook`` are those
     of :class:`~gapcast.core.outlook.engine_part.OutlookPart`, ``demand`` those of
     :class:`~gapcast.core.demand.engine_part.DemandPart`. ``horizons`` is the state of devices with a horizon of their
-    own (:mod:`.horizon_state`), empty without any.
+    own (:mod:`.horizon_state`), empty without any. Unless ``is_copy``, columns are views of the engine's arrays: they
+    are to be read before the engine changes.
     """
 
     spec: WindowSpec
@@ -66,10 +67,14 @@ class Snapshot:
     outlook: dict[str, NDArray[Any]] = field(default_factory=dict)
     demand: dict[str, NDArray[Any]] = field(default_factory=dict)
     horizons: dict[str, NDArray[Any]] = field(default_factory=dict)
+    is_copy: bool = True
 
 
-def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
-    """Return a copy of the state of ``engine`` and its ``meters``."""
+def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copies: bool = True) -> Snapshot:
+    """Return a copy of the state of ``engine`` and its ``meters``.
+
+    Unless ``copies``, what devices learned, nearly all of it, is not copied: see :class:`Snapshot`.
+    """
     buffers = engine.buffers
     context = buffers.spec.context
     devices = list(buffers)
@@ -94,7 +99,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         latest_when=latest_when,
         latest_n_observed=latest_n_observed,
         latest_shares=latest_shares,
-        learnt={} if engine.ensemble is None else engine.ensemble.columns(rows),
+        learnt={} if engine.ensemble is None else engine.ensemble.columns(rows, copies=copies),
         scores=engine.horizons.main.scores.columns(rows),
         drift=engine.horizons.main.drift.columns(rows),
         meters=list(meters),
@@ -109,9 +114,10 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
             if row in one.newest.planned
         ],
         week={} if buffers.week is None else buffers.week.columns(rows),
-        outlook={} if engine.outlooks is None else engine.outlooks.columns(rows),
+        outlook={} if engine.outlooks is None else engine.outlooks.columns(rows, copies=copies),
         demand={} if engine.demands.part is None else engine.demands.part.columns(rows),
         horizons=horizon_columns(engine, devices) if engine.horizons.others else {},
+        is_copy=copies,
     )
 
 

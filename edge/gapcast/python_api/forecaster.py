@@ -82,7 +82,7 @@ class Forecaster:
         from gapcast.storage.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
 
         path = Path(path).absolute()
-        replace_file(path, path.with_name(f"{path.name}.part"), capture_snapshot(self._engine))
+        replace_file(path, path.with_name(f"{path.name}.part"), capture_snapshot(self._engine, copies=False))
 
     @classmethod
     def load(cls, path: Path | str, *, models: Path | None = None) -> Forecaster:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gapcast.core.accepted_batch import none_accepted
 from gapcast.core.snapshot import Snapshot, capture_snapshot
@@ -12,6 +14,10 @@ from gapcast.service.ports import Link
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.served_batch import ServedBatch
 from gapcast.service.state_changes import ForgottenDevice, StateChange
+
+#: The state of more tracked devices is copied before it is written: that takes less time than the kernel may need to
+#: accept the data, if it waits for a slow disk. Up to so many, memory is more likely to be short.
+MAX_TRACKED_NOT_COPIED = 2_000
 
 
 class BatchPersistence:
@@ -60,6 +66,11 @@ class BatchPersistence:
         """Close the store, with a snapshot if all batches are confirmed."""
         self.state.close()
 
-    def _snapshot(self) -> Snapshot:
+    @contextmanager
+    def _snapshot(self) -> Iterator[Snapshot]:
+        """Yield the state. The engine is locked until it is written, or copied."""
         with self._running.lock:
-            return capture_snapshot(self._running.engine, self._link.meters.capture_state())
+            engine = self._running.engine
+            n_tracked = 0 if engine.ensemble is None else min(len(engine.buffers), engine.ensemble.options.max_devices)
+            copies = n_tracked > MAX_TRACKED_NOT_COPIED
+            yield capture_snapshot(engine, self._link.meters.capture_state(), copies=copies)

@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
 from gapcast.core.accepted_batch import AcceptedBatch
@@ -70,11 +71,11 @@ class StateStore(Protocol):
         ...
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Persist ``snapshot``, which replaces all batches so far."""
+        """Persist ``snapshot``, which replaces all batches so far; unless it is a copy, read it before returning."""
         ...
 
     def close(self, snapshot: Snapshot | None) -> None:
-        """Persist ``snapshot`` if given, and close the store."""
+        """Persist ``snapshot`` if given, as :meth:`write_snapshot` does, and close the store."""
         ...
 
 
@@ -128,8 +129,8 @@ class PendingBatch(NamedTuple):
 class StatePersistence:
     """Persists batches in order of arrival, once their forecasts are confirmed."""
 
-    def __init__(self, state_store: StateStore, snapshot: Callable[[], Snapshot]) -> None:
-        """Persist in ``state_store``; ``snapshot`` captures the engine when the store wants one."""
+    def __init__(self, state_store: StateStore, snapshot: Callable[[], AbstractContextManager[Snapshot]]) -> None:
+        """Persist in ``state_store``; ``snapshot`` captures the engine, and locks it, when the store wants one."""
         self.state_store = state_store
         self._snapshot = snapshot
         self._n_batches = 0
@@ -179,7 +180,8 @@ class StatePersistence:
         elif not self.state_store.maintain():
             self._paused_since_s = math.inf
         elif not pending:
-            self.state_store.write_snapshot(self._snapshot())
+            with self._snapshot() as snapshot:
+                self.state_store.write_snapshot(snapshot)
             self._paused_since_s = math.inf
         elif not self._paused_since_s <= (now_s := time.monotonic()) < self._paused_since_s + _PAUSE_AGAIN_S:
             self._paused_since_s = now_s
@@ -198,4 +200,5 @@ class StatePersistence:
         for batch in self._pending:  # changes do not depend on the batches before them, which are delivered again
             if batch.change is not None:
                 self._persist_change(batch.change)
-        self.state_store.close(None if self._pending else self._snapshot())
+        with nullcontext() if self._pending else self._snapshot() as snapshot:
+            self.state_store.close(snapshot)

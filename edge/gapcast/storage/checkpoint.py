@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -102,6 +103,11 @@ def encode(snapshot: Snapshot) -> bytes:
 
 def write(file: BinaryIO, snapshot: Snapshot) -> int:
     """Write ``snapshot`` to ``file``, which is empty, readable and at its beginning; return its size in bytes."""
+    _write_columns(file, snapshot)
+    return _write_digest(file)
+
+
+def _write_columns(file: BinaryIO, snapshot: Snapshot) -> None:
     more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
     if snapshot.filled is not None:
         more[_FILLED] = snapshot.filled
@@ -126,6 +132,10 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     write_arrays(file, {"about": header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more})
+
+
+def _write_digest(file: BinaryIO) -> int:
+    """Write the line after the archive; return the size of the file."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is one
     file.seek(0, 2)
@@ -138,8 +148,29 @@ def replace_file(path: Path, part: Path, snapshot: Snapshot) -> int:
 
     Both are in one folder. Raises OSError if that fails; then ``path`` is unchanged.
     """
-    with create_private(part) as file:
-        n_bytes = write(file, snapshot)
+    return complete_file(create_file(part, snapshot), part, path)
+
+
+def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
+    """Write the columns of ``snapshot`` to ``part``, without waiting for the disk; :func:`complete_file` does the rest.
+
+    Raises OSError if that fails.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(create_private(part))
+        _write_columns(file, snapshot)
+        file.flush()
+        stack.pop_all()
+    return file
+
+
+def complete_file(file: BinaryIO, part: Path, path: Path) -> int:
+    """Complete the result of :func:`create_file` and rename it to ``path``, atomically; return its size in bytes.
+
+    Raises OSError if that fails; then ``path`` is unchanged.
+    """
+    with file:
+        n_bytes = _write_digest(file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

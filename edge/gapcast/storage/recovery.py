@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import structlog
 
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 _JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"
 _NAME = re.compile(r"(?:readings-(\d{8})\.jsonl|checkpoint-(\d{8})\.npz)")
 _DAMAGED_SUFFIX = ".damaged"
+#: A checkpoint that is being written.
+_PART = "checkpoint.part"
 #: Maximum number of devices named in a message.
 _MAX_NAMED = 5
 
@@ -124,8 +126,20 @@ def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_fr
 
     ``clean_from`` as for :func:`remove_old`.
     """
-    path = checkpoint_path(folder, generation)
-    n_bytes = checkpoint.replace_file(path, folder / "checkpoint.part", snapshot)
+    return complete_checkpoint(folder, generation, begin_checkpoint(folder, snapshot), clean_from)
+
+
+def begin_checkpoint(folder: Path, snapshot: Snapshot) -> BinaryIO:
+    """Write the columns of ``snapshot``, without waiting for the disk, for :func:`complete_checkpoint`."""
+    return checkpoint.create_file(folder / _PART, snapshot)
+
+
+def complete_checkpoint(folder: Path, generation: int, begun: BinaryIO, clean_from: int) -> int:
+    """Complete a checkpoint atomically, then remove the files it supersedes; return its size in bytes.
+
+    ``clean_from`` as for :func:`remove_old`.
+    """
+    n_bytes = checkpoint.complete_file(begun, folder / _PART, checkpoint_path(folder, generation))
     remove_old(folder, clean_from)
     return n_bytes
 

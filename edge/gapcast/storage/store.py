@@ -31,7 +31,7 @@ from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.folder_lock import lock_folder
 from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.journal_file import JournalFile
-from gapcast.storage.recovery import files_of, recover, write_checkpoint
+from gapcast.storage.recovery import begin_checkpoint, complete_checkpoint, files_of, recover, write_checkpoint
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,7 @@ class Store:
                 self._journal = JournalFile.resume(self._folder, found)
             else:
                 generation = self._begin_generation()
-                snapshot = capture_snapshot(engine, meters.capture_state())
+                snapshot = capture_snapshot(engine, meters.capture_state(), copies=False)
                 self._checkpointed(write_checkpoint(self._folder, generation, snapshot, self._clean_from))
         except OSError as error:
             self._suspend(error)
@@ -177,7 +177,12 @@ class Store:
         return current is not None and self._rule.is_due(current.n_bytes, current.n_readings)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Begin a new journal, and write ``snapshot`` as the checkpoint before it, in the other thread."""
+        """Begin a new journal, and write ``snapshot`` as the checkpoint before it, in the other thread.
+
+        If it is not a copy, its columns are written before this returns, and only the disk is waited for there.
+        """
+        if not snapshot.is_copy and self._checkpointing is not None:
+            self.catch_up()  # the checkpoint before is in the same file
         before = self._journal
         self._rule.set_devices(len(snapshot.devices))
         try:
@@ -187,9 +192,19 @@ class Store:
             return
         if before is not None:
             self._writer.submit(before.sync_and_close)
-        self._checkpointing = self._writer.submit(
-            write_checkpoint, self._folder, generation, snapshot, self._clean_from
-        )
+        if snapshot.is_copy:
+            self._checkpointing = self._writer.submit(
+                write_checkpoint, self._folder, generation, snapshot, self._clean_from
+            )
+        else:
+            try:
+                begun = begin_checkpoint(self._folder, snapshot)
+            except (OSError, MemoryError) as error:
+                self._defer_error(error)
+                return
+            self._checkpointing = self._writer.submit(
+                complete_checkpoint, self._folder, generation, begun, self._clean_from
+            )
         del snapshot  # the task alone holds it
         self._writer.submit(release_freed_memory)  # a task of its own: when it runs, the snapshot is freed
 

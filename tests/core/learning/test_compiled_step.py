@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gapcast.core.learning import compiled_step
+from gapcast.core.learning import compiled_step, device_rows
+from gapcast.core.learning.device_rows import extended
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Predictor
@@ -177,16 +178,16 @@ def test_compiled_step_memory_too_short_for_more_devices_keeps_the_state(monkeyp
     ensemble, made = ensemble_of(compiled.engine), 0
     n_rows = len(ensemble.state)
 
-    def short_of_memory(shape: tuple[int, ...], dtype: Any = float) -> NDArray[Any]:
+    def short_of_memory(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray[Any]:
         nonlocal made
         made += 1
         if made > 3:
             raise MemoryError
-        return np.zeros(shape, dtype)
+        return extended(arrays, name, n_rows)
 
     more = [Reading(f"more {i}", FIRST + minute, 1.0) for i in range(40) for minute in (0, 1)]
     with monkeypatch.context() as patch:
-        patch.setattr(np, "empty", short_of_memory)
+        patch.setattr(device_rows, "extended", short_of_memory)
         with pytest.raises(MemoryError):
             ensemble.state.index(np.array([n_rows + 40]))
     assert len(ensemble.state) == n_rows == min(map(len, ensemble.state.arrays.values()))

@@ -229,7 +229,7 @@ def test_ensemble_columns_include_pending_outcomes() -> None:
 def test_device_rows_grow_and_forget() -> None:
     rows = DeviceRows({"kw": np.array([1.0, 2.0])})
     rows.write_back("kw", rows.index(np.array([40, 3])), np.zeros((2, 2)))
-    assert len(rows) == 41, "as many as are needed, where that is more than a sixteenth more"
+    assert len(rows) == 41, "as many as are needed, where that is more than the usual growth"
     rows.forget(99)
     rows.forget(40)
     assert rows.arrays["kw"][[3, 40, 5]].tolist() == [[0, 0], [1, 2], [1, 2]]

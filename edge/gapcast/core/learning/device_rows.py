@@ -15,8 +15,8 @@ UNTRACKED = 0
 #: Rows at first: of the initial state, and of a household's few meters.
 _FIRST_ROWS = 4
 #: Each further allocation is larger by this share of the rows, and at most so much of the memory is unused: a row may
-#: have tens of kilobytes. The rows of a growing fleet are copied seventeen times in all.
-_GROWTH = 1 / 16
+#: have tens of kilobytes. Large arrays are extended in place, small ones copied 65 times in all as a fleet grows.
+_GROWTH = 1 / 64
 
 #: The index of all entries; it makes views.
 ALL = slice(None)
@@ -29,9 +29,29 @@ def grown_size(n_rows: int, n_wanted: int) -> int:
     """Return the number of rows to allocate where there are ``n_rows`` and at least ``n_wanted`` are needed.
 
     >>> grown_size(4, 5), grown_size(1_600, 1_601)
-    (5, 1700)
+    (5, 1625)
     """
     return max(n_wanted, int(n_rows * (1 + _GROWTH)))
+
+
+def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray[Any]:
+    """Remove an array from ``arrays`` and return it with ``n_rows``, at least as many; the new rows are undefined.
+
+    It is extended by the C library, which moves a large block to other addresses without a copy (``mremap``). An array
+    that has views is copied, so that these remain valid.
+    """
+    array = arrays.pop(name)
+    shape = (n_rows, *array.shape[1:])
+    try:
+        try:
+            array.resize(shape)  # numpy checks that nothing else refers to it
+        except ValueError:
+            before, array = array, np.empty(shape, array.dtype)
+            array[: len(before)] = before
+    except MemoryError:
+        arrays[name] = array
+        raise
+    return array
 
 
 def rounds_of(rows: I64) -> Iterator[slice | I64]:
@@ -50,6 +70,12 @@ def rounds_of(rows: I64) -> Iterator[slice | I64]:
             n_before[row] = nth[i] + 1
         for round_number in range(int(nth.max()) + 1):
             yield np.flatnonzero(nth == round_number)
+
+
+def _consecutive(rows: I64) -> RowIndex:
+    """Return ``rows`` as a slice, if they are consecutive."""
+    is_range = rows.size > 0 and bool((rows == np.arange(rows[0], rows[0] + rows.size)).all())
+    return slice(int(rows[0]), int(rows[-1]) + 1) if is_range else rows
 
 
 class DeviceRows:
@@ -95,11 +121,15 @@ class DeviceRows:
         for name, value in self._initial.items():
             self.arrays[name][rows] = value
 
-    def columns(self, rows: I64, *, without: str = "") -> dict[str, NDArray[Any]]:
-        """Return a copy of ``rows``, ``without`` an array that is derived from the others."""
+    def columns(self, rows: I64, *, without: str = "", copies: bool = True) -> dict[str, NDArray[Any]]:
+        """Return a copy of ``rows``, ``without`` an array that is derived from the others.
+
+        Unless ``copies``, consecutive rows are views, which later changes of the state change.
+        """
         if rows.size:
             self.index(rows)
-        return {name: array[rows] for name, array in self.arrays.items() if name != without}
+        at = rows if copies else _consecutive(rows)
+        return {name: array[at] for name, array in self.arrays.items() if name != without}
 
     def restore_columns(self, rows: I64, columns: Mapping[str, NDArray[Any]]) -> None:
         """Restore the result of :meth:`columns` into ``rows``."""
@@ -109,13 +139,16 @@ class DeviceRows:
                 array[rows] = columns[name]
 
     def _grow(self, n_rows: int) -> None:
-        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short.
+        """Allocate ``n_rows`` at least; if memory is too short, the rows that there are remain.
 
-        Each old array is released once it is copied, so that at most one of them is in memory twice.
+        ``arrays`` is another dictionary afterwards, also then: the arrays may be at other addresses.
         """
         n_rows, n_before, before = grown_size(len(self), n_rows), len(self), self.arrays
-        grown = {name: np.empty((n_rows, *array.shape[1:]), array.dtype) for name, array in before.items()}
-        self.arrays, self._n_rows = grown, n_rows
-        for name, array in grown.items():
-            array[:n_before] = before.pop(name)
-            array[n_before:] = self._initial[name]
+        grown: dict[str, NDArray[Any]] = {}
+        try:
+            for name in [*before]:
+                grown[name] = extended(before, name, n_rows)
+                grown[name][n_before:] = self._initial[name]
+        finally:
+            self.arrays = grown | before
+        self._n_rows = n_rows

@@ -144,10 +144,10 @@ class Ensemble:
         self._learn_pending()
         self._state.discard_pending(row)
 
-    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`."""
+    def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[Any]]:
+        """Return the learning state of ``rows``, for :meth:`restore_columns`; see :meth:`.EnsembleState.columns`."""
         self._learn_pending()
-        return self._state.columns(rows)
+        return self._state.columns(rows, copies=copies)
 
     def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
         """Restore the result of :meth:`columns`; see :meth:`.EnsembleState.restore_columns`, which raises errors."""

@@ -71,15 +71,18 @@ class EnsembleState:
         if row < self.options.max_devices:
             self.pending.discard(self.rows, row + 1)
 
-    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`."""
+    def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[Any]]:
+        """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`.
+
+        Unless ``copies``, columns may be views, which later changes of the state change.
+        """
         tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
             learning_state.TRACKED: tracked,
             learning_state.MEMBERS: np.array(self._inputs.members),
             learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             learning_state.HORIZON: np.array([self._inputs.horizon_min]),
-            **self.rows.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=SPECIALISTS),
+            **self.rows.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=SPECIALISTS, copies=copies),
             **({} if self.submetered is None else self.submetered.columns(rows)),
         }
 

@@ -191,14 +191,17 @@ class OutlookPart:
         leads_min, published_min = (",".join(map(str, leads)) for leads in (self._leads_min, self._published_min))
         return f"{self.model.name} {self.model.version} {leads_min} with {published_min}"
 
-    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Return a copy of the state of ``rows``, for :meth:`restore_columns`."""
+    def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[Any]]:
+        """Return a copy of the state of ``rows``, for :meth:`restore_columns`.
+
+        Unless ``copies``, columns may be views, which later changes of the state change.
+        """
         self.learn()
         tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
             SIGNATURE: np.array([self.signature]),
             TRACKED: tracked,
-            **self.online.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1),
+            **self.online.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, copies=copies),
         }
 
     def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -210,8 +213,9 @@ class OutlookPart:
             return
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)
-        found = {name: columns[name][which] for name in self.online.state.arrays}
-        self.online.state.restore_columns(tracked[which] + 1, found)
+        at = ALL if which.all() else which  # without a copy, if possible: these are megabytes
+        found = {name: columns[name][at] for name in self.online.state.arrays}
+        self.online.state.restore_columns(tracked[at] + 1, found)
 
     def adopt(self, before: OutlookPart) -> None:
         """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""
