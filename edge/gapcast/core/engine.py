@@ -31,6 +31,7 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.newest_forecasts import NewestForecasts
@@ -308,11 +309,12 @@ class Engine:
         for forecaster in self.horizons.all:
             forecaster.forget_learning(row)
 
-    def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
+    def learn(self, *, copied: bool = True) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
         outcomes are of the ensemble members of all horizons, NaN for those that a device's horizon does not have.
+        Unless they are ``copied``, the next :meth:`forecast` overwrites them.
         """
         if self.outlooks is not None:
             with np.errstate(**DAMAGED):
@@ -320,7 +322,8 @@ class Engine:
                     maker.learn()
                 if self.demands is not None:
                     self.demands.learn()
-        return self.horizons.learn(self.plans, self.buffers)
+        outcomes, changes = self.horizons.learn(self.plans, self.buffers)
+        return outcomes.copied() if copied and isinstance(outcomes, StepOutcomes) else outcomes, changes
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Replace the announced loads of ``device``, which may be unknown yet.

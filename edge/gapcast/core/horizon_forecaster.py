@@ -15,7 +15,6 @@ import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
-from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import ForecastRange
@@ -147,11 +146,12 @@ class HorizonForecaster:
             forecasts = from_single_model(model, keys, issued_at_ms, predictions[0], includes_path=includes_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
-            with np.errstate(**DAMAGED):
-                windows = self._powers(measured, n_required)
+            forests_kw = None
+            if len(self.forests):
                 submeters_kw = measured[:, :, n_required:]
                 forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
-                published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
+            windows = self._powers(measured, n_required)
+            published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self.has_path else None, published.replaced
             powers_kw = self._published_powers.of(published.kw, path_kw)
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, powers_kw)
@@ -176,15 +176,14 @@ class HorizonForecaster:
         """Learn from the outcomes of the newest readings; see :meth:`gapcast.core.engine.Engine.learn`."""
         if self.ensemble is None:
             return None, []
-        with np.errstate(**DAMAGED):
-            parts = self.ensemble.learn()
-            if not parts:
-                return None, []
-            outcomes = Outcomes.joined(parts)
-            if plans.trackers:
-                outcomes = plans.totals_of(outcomes, device_of, self._range)
-            self.scores.add(outcomes)
-            return outcomes, self.drift.add(outcomes)
+        parts = self.ensemble.learn()
+        if not parts:
+            return None, []
+        outcomes = Outcomes.joined(parts)
+        if plans.trackers:
+            outcomes = plans.totals_of(outcomes, device_of, self._range)
+        self.scores.add(outcomes)
+        return outcomes, self.drift.add(outcomes)
 
     def latest_of(self, row: int, device: str) -> Forecast | None:
         """Return the newest forecast of ``device``, which has ``row``; None if there is none."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.forecast_range import ForecastRange
@@ -162,6 +163,7 @@ class Plans:
         if tracker is not None and self._has_outcomes:
             tracker.issued[minute] = part.subtracted_kw, part.added_kw[-1]
 
+    @np.errstate(**DAMAGED)
     def totals_of(self, outcomes: Outcomes, device_of: Callable[[int], str], forecast_range: ForecastRange) -> Outcomes:
         """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``device_of`` maps rows to devices.
 

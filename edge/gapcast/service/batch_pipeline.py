@@ -124,7 +124,7 @@ class BatchPipeline:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
 
     def _learn(self, _: ServedBatch) -> None:
-        self._reports.scores.record_outcomes(*self._running.engine.learn())
+        self._reports.scores.record_outcomes(*self._running.engine.learn(copied=False))
 
     def _forget_again(self, batch: ServedBatch) -> None:
         """Discard what was made of devices forgotten since their forecast: the next new device gets their row."""
