@@ -102,13 +102,11 @@ class ForecastEncoder:
         for column in layout.texts:
             texts += column(forecasts)
         values = rows.values(n)
-        if n == 1:  # one assignment takes less time than one for each column
-            numbers: list[float] = []
-            for column in layout.numbers:
-                numbers += column(forecasts)
-            for column in layout.compounds:
-                numbers += column(forecasts)[0].tolist()
-            values[0] = numbers
+        if forecasts.numbers is not None:
+            at = layout.n_observed_at
+            values[:, :at] = forecasts.numbers[:, :at]
+            values[:, at] = forecasts.n_observed
+            values[:, at + 1 :] = forecasts.numbers[:, at:]
         else:
             at = 0
             for column in layout.numbers:

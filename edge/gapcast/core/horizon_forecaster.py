@@ -81,7 +81,8 @@ class HorizonForecaster:
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.has_path = includes_path and len(model.lead_times_min) > 1
         leads_min = self.published_model.lead_times_min if self.has_path else ()
-        self._published_powers = PublishedPowers(leads_min, self._range)
+        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
+        self._published_powers = PublishedPowers(leads_min, self._range, 2 * len(members))
         #: The outlook; None without one.
         self.outlooks: OutlookPart | None = None
         if outlook is not None:
@@ -92,7 +93,6 @@ class HorizonForecaster:
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the night's refit, by device.
         self.forests = HouseForests(panel.context, self.horizon_min, zone)
-        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self.has_path else 1, members, self._range)
 
@@ -153,8 +153,9 @@ class HorizonForecaster:
             windows = self._powers(measured, n_required)
             published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self.has_path else None, published.replaced
-            powers_kw = self._published_powers.of(published.kw, path_kw)
-            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, powers_kw)
+            weights = published.shares.reshape(len(rows), -1) if self._published_powers.n_weights else None
+            numbers = self._published_powers.of(published.kw, path_kw, weights)
+            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, numbers)
         if unusable or replaced:
             models = (self.model,) if self.ensemble is None else self.ensemble.models
             combines = self.ensemble is not None and self.ensemble.options.combines

@@ -156,7 +156,9 @@ class Plans:
             if path_kw is not None:
                 path_kw[i] = [total_kw(kw, added) for kw, added in zip(path_kw[i].tolist(), part.added_kw, strict=True)]
             self._record_issued(forecasts.devices[i], forecasts.observed_minutes[i], part)
-        return replace(forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw)
+        return replace(
+            forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw, numbers=None
+        )
 
     def _record_issued(self, device: str, minute: int, part: PlannedPart) -> None:
         tracker = self.trackers.get(device)
