@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.forecast_fields import FIELDS
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32
-
-F64 = NDArray[np.float64]
+from gapcast.core.window import F32, F64
 
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
@@ -76,11 +73,12 @@ class Forecast:
         return {field.name: value for field, value in values if value is not None or not field.is_optional}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shares:
     """Ensemble weights in the forecasts of a batch, of E members called ``names``.
 
-    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``.
+    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``. Not to be
+    changed; it is not frozen for the reason of :class:`Forecasts`.
     """
 
     names: tuple[str, ...]
@@ -108,8 +106,8 @@ class HorizonParts:
 class Forecasts:
     """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
-    ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order of
-    the document, where forecasts have all of them (a path only if the model has one); None where they do not.
+    ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order
+    of the document, where forecasts have all of them (a path only if the model has one); None where they do not.
     ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
     nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
     of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several: then

@@ -11,11 +11,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.forecast import DECIMALS, F64, Forecast, Forecasts, Shares
+from gapcast.core.forecast import DECIMALS, Forecast, Forecasts, Shares
 from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16

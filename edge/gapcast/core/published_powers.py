@@ -99,9 +99,7 @@ class PublishedPowers:
         self._kw, self._weights = np.zeros((capacity, N_POWERS)), np.zeros((capacity, self.n_weights))
         self._path_kw = np.zeros((capacity, n_leads), dtype=np.float32)
         self._numbers = np.zeros((capacity, N_POWERS + n_leads + self.n_weights))
-        set_pointers(
-            self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, numbers=self._numbers
-        )
+        set_pointers(self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, numbers=self._numbers)
 
 
 def rounded(power_kw: F32) -> F64:

@@ -25,6 +25,7 @@ from gapcast.service.ports import IncomingMessage
 
 #: Size of the cache from topics to devices.
 _MAX_CACHED = 131_072
+_new_tuple = tuple.__new__
 #: Characters of a topic in the log.
 _SHOWN = 120
 
@@ -183,7 +184,8 @@ class MessageReader:
             return self._failed(received, error)
         if publication.redelivered:
             reading = reading._replace(redelivered=True)
-        return IncomingMessage(reading, None, received_s, publication)
+        # As IncomingMessage(...), in half the time: there is one for each reading.
+        return _new_tuple(IncomingMessage, (reading, None, received_s, publication))
 
     def _failed(self, received: ReceivedMessage, error: BaseException) -> IncomingMessage:
         """Return a message that raised ``error``, to be acknowledged and rejected so that it is not delivered again."""

@@ -27,6 +27,7 @@ from gapcast.mqtt.frames import (
 )
 
 log = structlog.get_logger(__name__)
+_new_tuple = tuple.__new__
 
 #: Maximum queue length: beyond it, QoS 0 messages are dropped; QoS 1 messages are always queued.
 _MAX_QUEUED = 20_000
@@ -222,7 +223,8 @@ class Session:
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
             )
             return
-        self._queue.append(ReceivedMessage(publication, *self._connection.now))
+        # As ReceivedMessage(...), in half the time: there is one for each reading.
+        self._queue.append(_new_tuple(ReceivedMessage, (publication, *self._connection.now)))
 
     def _confirmed(self, acknowledgement: Acknowledgement) -> None:
         if acknowledgement.reason >= REFUSED_FROM:

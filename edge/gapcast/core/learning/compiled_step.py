@@ -206,9 +206,9 @@ class CompiledStep:
     def _write_members(self, members_kw: F64, predictions: Sequence[Prediction], forests_kw: F64 | None) -> None:
         """Write the models' predictions to ``members_kw`` ``[N, 2, E]``, and those of the forests."""
         for i, (prediction, median) in enumerate(zip(predictions, self._inputs.medians, strict=True)):
-            members_kw[:, 0, i] = members_kw[:, 1, i] = prediction.mean[:, -1]
-            if prediction.quantiles is not None and median is not None:
-                members_kw[:, 1, i] = prediction.quantiles[:, -1, median]
+            means_kw, quantiles = prediction.mean[:, -1], prediction.quantiles
+            members_kw[:, 0, i] = means_kw
+            members_kw[:, 1, i] = means_kw if quantiles is None or median is None else quantiles[:, -1, median]
         if self._inputs.refit is not None:
             members_kw[:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
 
