@@ -107,7 +107,8 @@ class Forecasts:
     """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
     ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order
-    of the document, where forecasts have all of them (a path only if the model has one); None where they do not.
+    of the document, where forecasts have all of them (a path only if the model has one); None where they do not. All
+    forecasts of one ``model``, the same object, have the same members and lead times then.
     ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
     nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
     of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several: then

@@ -83,7 +83,7 @@ class MessageReader:
         """Whether a minute is to be closed by the clock."""
         return self._sources is not None and self._sources.is_due()
 
-    def read(self, received: Sequence[ReceivedMessage], n_at_most: int) -> list[IncomingMessage]:
+    def read(self, received: Sequence[ReceivedMessage], n_at_most: int = 0) -> list[IncomingMessage]:
         """Return what the ``received`` messages hold, and up to ``n_at_most`` minutes that the clock closed."""
         sources, submeters = self._sources, self._submeters
         if submeters is not None:

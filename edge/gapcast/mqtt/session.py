@@ -69,6 +69,11 @@ class Session:
         return "5" if self._connection.mqtt5 else "3.1.1"
 
     @property
+    def has_properties(self) -> bool:
+        """Whether messages have properties: those of MQTT 5 do."""
+        return self._connection.mqtt5
+
+    @property
     def connected(self) -> bool:
         """Whether the broker is connected and has granted the subscriptions."""
         return self._connection.connected
@@ -106,7 +111,7 @@ class Session:
     @property
     def is_backlogged(self) -> bool:
         """Whether so much is unconfirmed that nothing more should be sent and nothing is taken."""
-        return len(self._delivery) >= _MAX_UNCONFIRMED
+        return len(self._delivery.unconfirmed) >= _MAX_UNCONFIRMED
 
     @property
     def newest_unconfirmed(self) -> int:
@@ -159,7 +164,8 @@ class Session:
     def send_packets(self, packets: memoryview, messages: dict[int, Outgoing]) -> None:
         """Send encoded PUBLISH packets; at QoS 1 they are those of ``messages`` by the ids of :meth:`next_ids`."""
         self._connection.write(packets)
-        self._delivery.add_sent(messages)
+        if messages:
+            self._delivery.add_sent(messages)
 
     def expires_s(self, expiry_s: int) -> float:
         """Return when a message that is sent now expires, as :class:`.Outgoing` has it."""
