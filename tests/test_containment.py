@@ -165,9 +165,9 @@ class Raising(Engine):
         self._step("forecast")
         return super().forecast(accepted, issued_at_ms)
 
-    def learn(self) -> Any:
+    def learn(self, *, copied: bool = True) -> Any:
         self._step("learn")
-        return super().learn()
+        return super().learn(copied=copied)
 
 
 @pytest.mark.parametrize(

@@ -243,3 +243,16 @@ def test_encoder_holds_the_layouts_of_some_forms() -> None:
     assert len(encoder._of_forms) == _N_FORMS
     assert layouts[-1] is layouts[-3] is layouts[2 * _N_FORMS - 2]
     assert layouts[-2] is not layouts[0]
+
+
+def test_encoder_writes_the_members_of_each_models_forecasts() -> None:
+    encoder = ForecastEncoder()
+    for names in (("a", "b"), ("a", "c"), ("a", "b")):
+        model = PublishedModel("blend", "1", WindowSpec(180), (1, 5), (0.05, 0.5, 0.95))
+        numbers = np.array([[2.5, 2.0, 1.0, 3.0, 1.5, 2.5, 0.25, 0.75, 0.5, 0.5]] * 2)
+        mean_kw, median_kw, lower_kw, upper_kw = numbers[:, :4].T.tolist()
+        columns = Forecasts(
+            model, 946_684_800_000, ["x", "y"], [1, 2], [3, 4], mean_kw, median_kw, lower_kw, upper_kw,
+            numbers[:, 4:6], Shares(names, numbers[:, 6:]),
+        )  # fmt: skip
+        assert [*encoder.encode(replace(columns, numbers=numbers))] == [*ForecastEncoder().encode(columns)]

@@ -16,6 +16,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32
 from gapcast_trainer.errors import ExportError
+from gapcast_trainer.fixed_shapes import fix_shapes
 
 #: Maximum difference from Keras, kW.
 PARITY_KW = 1e-5
@@ -38,14 +39,18 @@ def convert(model: keras.Model) -> bytes:
     except ConverterError as error:
         msg = f"model {model.name} does not convert to builtins alone: {str(error).splitlines()[0]}"
         raise ExportError(msg) from error
-    content = _without_tensor_names(content)
+    content = simplified(content)
     check_builtins(content)
     return content
 
 
-def _without_tensor_names(content: bytes) -> bytes:
-    """Return the file without the names of its tensors, which no runtime needs: its signature has names of its own."""
+def simplified(content: bytes) -> bytes:
+    """Return the file with constant shapes, and without the names of its tensors: its signature has names of its own.
+
+    The outputs are the same, bit by bit.
+    """
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    fix_shapes(graph)
     for subgraph in graph.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = b""

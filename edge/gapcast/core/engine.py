@@ -19,6 +19,7 @@ from gapcast.core.horizons import Horizons
 from gapcast.core.learning.drift import ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.newest_forecasts import NewestForecasts
@@ -161,15 +162,17 @@ class Engine:
         forecaster = self.forecaster_of(accepted.devices[0])
         return forecaster.predict(accepted, self._measured_in(accepted), self.buffers).predictions
 
-    def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
+    def learn(self, *, copied: bool = True) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors. The
         outcomes are of the ensemble members of all horizons, NaN for those that a device's horizon does not have.
+        Unless they are ``copied``, the next :meth:`forecast` overwrites them.
         """
         self.horizons.learn_outlooks()
         self.demands.learn()
-        return self.horizons.learn(self.plans, self.buffers)
+        outcomes, changes = self.horizons.learn(self.plans, self.buffers)
+        return outcomes.copied() if copied and isinstance(outcomes, StepOutcomes) else outcomes, changes
 
     # --- single devices ---------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     each window's last minute, and ``zone`` the local time zone. Padded minutes have the time of their position
     in the window.
     """
-    derived = tuple(name for name in names if name in _TABLES)
+    derived = _derived_in(tuple(names))
     if not derived:
         return measured
     n, context, n_measured = measured.shape
@@ -92,6 +92,11 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
         _write_columns(inputs[:, :, n_measured:], newest, derived, zone)
     inputs[:, :, :n_measured] = measured
     return inputs
+
+
+@functools.lru_cache(maxsize=64)
+def _derived_in(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in _TABLES)
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.forecast_fields import FIELDS
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
@@ -74,15 +73,16 @@ class Forecast:
         return {field.name: value for field, value in values if value is not None or not field.is_optional}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shares:
     """Ensemble weights in the forecasts of a batch, of E members called ``names``.
 
-    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``.
+    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``. Not to be
+    changed; it is not frozen for the reason of :class:`Forecasts`.
     """
 
     names: tuple[str, ...]
-    weights: F32
+    weights: F32 | F64
 
     def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
         """Return the weights of the mean and of the median in the ``i``-th forecast, by member."""
@@ -106,6 +106,9 @@ class HorizonParts:
 class Forecasts:
     """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
+    ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order
+    of the document, where forecasts have all of them (a path only if the model has one); None where they do not. All
+    forecasts of one ``model``, the same object, have the same members and lead times then.
     ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
     nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
     of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several: then
@@ -122,12 +125,13 @@ class Forecasts:
     median_kw: list[float] | None = None
     lower_kw: list[float] | None = None
     upper_kw: list[float] | None = None
-    path_kw: NDArray[np.float64] | None = None
+    path_kw: F64 | None = None
     shares: Shares | None = None
     repairs: Repairs | None = None
     uncontrolled_kw: list[float | None] | None = None
     planned_kw: list[float | None] | None = None
     parts: HorizonParts | None = None
+    numbers: F64 | None = None
 
     def __len__(self) -> int:
         """Return the number of forecasts."""
@@ -188,4 +192,4 @@ def joined(parts: Sequence[Forecasts]) -> Forecasts:
     path_kw = np.concatenate(paths_kw) if paths_kw else None
     repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
     columns = {name: column(name) for name in _COLUMNS} | {name: sparse_column(name) for name in _SPARSE_COLUMNS}
-    return replace(first, path_kw=path_kw, shares=shares, repairs=repairs, **columns)
+    return replace(first, path_kw=path_kw, shares=shares, repairs=repairs, numbers=None, **columns)

@@ -9,7 +9,6 @@ import numpy as np
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER, Forecasts, Shares
 from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.member_combination import EnsembleForecasts
 from gapcast.core.predictor import ModelIdentity, Prediction, PublishedModel
 from gapcast.core.published_powers import F64, N_POWERS, rounded
 from gapcast.core.window import WindowSpec
@@ -66,19 +65,16 @@ def from_ensemble(
     published_model: ModelIdentity,
     keys: BatchKeys,
     issued_at_ms: int,
-    published: EnsembleForecasts,
-    powers_kw: F64,
+    numbers: F64,
 ) -> Forecasts:
-    """Return the forecasts ``published`` by ``ensemble`` under the identity of ``published_model``.
+    """Return the forecasts of ``ensemble`` under the identity of ``published_model``.
 
-    ``powers_kw`` ``[N, 4 + K]`` are its published powers: see :class:`.PublishedPowers`.
+    ``numbers`` ``[N, 4 + K + W]`` are what is published: see :class:`.PublishedPowers`.
     """
     levels = published_model.quantile_levels or ()
-    mean_kw, median_kw, lower_kw, upper_kw = powers_kw[:, :N_POWERS].T.tolist()
-    shares = None
-    if ensemble.options.combines:
-        weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
-        shares = Shares(ensemble.members, weights)
+    mean_kw, median_kw, lower_kw, upper_kw = numbers[:, :N_POWERS].T.tolist()
+    n_weights = 2 * len(ensemble.members) if ensemble.options.combines else 0
+    n_powers = numbers.shape[1] - n_weights
     return Forecasts(
         published_model,
         issued_at_ms,
@@ -87,8 +83,9 @@ def from_ensemble(
         median_kw=median_kw if MEDIAN in levels else None,
         lower_kw=lower_kw if LOWER in levels else None,
         upper_kw=upper_kw if UPPER in levels else None,
-        path_kw=powers_kw[:, N_POWERS:] if powers_kw.shape[1] > N_POWERS else None,
-        shares=shares,
+        path_kw=numbers[:, N_POWERS:n_powers] if n_powers > N_POWERS else None,
+        shares=Shares(ensemble.members, numbers[:, n_powers:]) if n_weights else None,
+        numbers=numbers if n_weights and ensemble.options.calibrates else None,
     )
 
 

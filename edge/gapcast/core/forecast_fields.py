@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from gapcast.core.grid import instant_label, minute_label
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 if TYPE_CHECKING:
     from gapcast.core.forecast import Forecast, Forecasts
@@ -69,7 +69,7 @@ def _labels(forecasts: Forecasts, ahead_min: int) -> list[str]:
     return [labels[minute] for minute in minutes]
 
 
-def _weights(forecasts: Forecasts, *, of_median: bool) -> F32 | None:
+def _weights(forecasts: Forecasts, *, of_median: bool) -> F32 | F64 | None:
     """Return the weights of the mean or of the median of each forecast, ``[N, E]``."""
     shares = forecasts.shares
     if shares is None:

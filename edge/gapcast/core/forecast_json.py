@@ -10,6 +10,7 @@ from gapcast.compiled.functions import load_function
 from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast_layout import ForecastLayout, form_of, layout_of
 from gapcast.core.json_rows import JsonRows, Packets, WrittenRows
+from gapcast.core.predictor import ModelIdentity
 
 #: Forms whose layouts an encoder holds.
 _N_FORMS = 16
@@ -30,6 +31,8 @@ class ForecastEncoder:
         self._form: tuple[object, ...] = ()
         self._layout: ForecastLayout | None = None
         self._rows: dict[bool, JsonRows] = {}
+        #: The model of the last forecasts if they had :attr:`.Forecasts.numbers`: then it has one form.
+        self._model: ModelIdentity | None = None
         #: These two of the last forms: those of several horizons alternate.
         self._of_forms: dict[tuple[object, ...], tuple[ForecastLayout, dict[bool, JsonRows]]] = {}
 
@@ -72,6 +75,10 @@ class ForecastEncoder:
         return self._written(self._layout_of(forecasts), forecasts, expiry_s, packet_ids, are_packets=True)
 
     def _layout_of(self, forecasts: Forecasts) -> ForecastLayout:
+        model = forecasts.model if forecasts.numbers is not None else None
+        if self._layout is not None and model is not None and model is self._model:
+            return self._layout
+        self._model = model
         form = form_of(forecasts)
         if self._layout is None or form != self._form:
             if form not in self._of_forms:
@@ -91,7 +98,7 @@ class ForecastEncoder:
         are_packets: bool,
     ) -> WrittenRows | None:
         """Return ``forecasts`` as the compiled library writes them; None if there is none, or if it cannot."""
-        if self._function is None or not layout.is_dense(forecasts):
+        if self._function is None or (forecasts.numbers is None and not layout.is_dense(forecasts)):
             return None
         rows = self._rows.get(are_packets)
         if rows is None:
@@ -102,13 +109,11 @@ class ForecastEncoder:
         for column in layout.texts:
             texts += column(forecasts)
         values = rows.values(n)
-        if n == 1:  # one assignment takes less time than one for each column
-            numbers: list[float] = []
-            for column in layout.numbers:
-                numbers += column(forecasts)
-            for column in layout.compounds:
-                numbers += column(forecasts)[0].tolist()
-            values[0] = numbers
+        if forecasts.numbers is not None:
+            at = layout.n_observed_at
+            values[:, :at] = forecasts.numbers[:, :at]
+            values[:, at] = forecasts.n_observed
+            values[:, at + 1 :] = forecasts.numbers[:, at:]
         else:
             at = 0
             for column in layout.numbers:

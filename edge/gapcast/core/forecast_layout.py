@@ -26,7 +26,8 @@ class ForecastLayout:
     """A form, the same as a template for Python, and the columns that fill both.
 
     ``scalars`` have one value in each forecast; they are ``texts`` and ``numbers``. ``compounds``, which follow, have
-    several. ``sparse`` are fields that follow in some of the forecasts, by name.
+    several. ``sparse`` are fields that follow in some of the forecasts, by name. ``n_observed_at`` is the place of the
+    number of readings among :attr:`.Forecasts.numbers`, which are the others in their order.
     """
 
     form: JsonForm
@@ -36,6 +37,7 @@ class ForecastLayout:
     numbers: tuple[Column, ...]
     compounds: tuple[Column, ...]
     sparse: tuple[tuple[str, Column], ...]
+    n_observed_at: int
 
     def is_dense(self, forecasts: Forecasts) -> bool:
         """Return whether none of ``forecasts`` has a field that others of this form lack."""
@@ -82,7 +84,8 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
     sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
     form = JsonForm(tuple(constants), tuple(kinds))
     columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
-    return ForecastLayout(form, form.template, *columns, sparse)
+    names = [field.name for field in FIELDS if field.column in numbers]
+    return ForecastLayout(form, form.template, *columns, sparse, names.index("n_observed"))
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:

@@ -15,7 +15,6 @@ import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
-from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import ForecastRange
@@ -83,7 +82,8 @@ class HorizonForecaster:
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.has_path = includes_path and len(model.lead_times_min) > 1
         leads_min = self.published_model.lead_times_min if self.has_path else ()
-        self._published_powers = PublishedPowers(leads_min, self._range)
+        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
+        self._published_powers = PublishedPowers(leads_min, self._range, 2 * len(members))
         #: The outlook; None without one.
         self.outlooks: OutlookPart | None = None
         if outlook is not None:
@@ -94,7 +94,6 @@ class HorizonForecaster:
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The trees of the night's refit, by device.
         self.forests = HouseForests(panel.context, self.horizon_min, zone)
-        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self.has_path else 1, members, self._range)
 
@@ -148,14 +147,16 @@ class HorizonForecaster:
             forecasts = from_single_model(model, keys, issued_at_ms, predictions[0], includes_path=includes_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
-            with np.errstate(**DAMAGED):
-                windows = self._powers(measured, n_required)
+            forests_kw = None
+            if len(self.forests):
                 submeters_kw = measured[:, :, n_required:]
                 forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
-                published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
+            windows = self._powers(measured, n_required)
+            published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self.has_path else None, published.replaced
-            powers_kw = self._published_powers.of(published.kw, path_kw)
-            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, powers_kw)
+            weights = published.shares.reshape(len(rows), -1) if self._published_powers.n_weights else None
+            numbers = self._published_powers.of(published.kw, path_kw, weights)
+            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, numbers)
         if unusable or replaced:
             models = (self.model,) if self.ensemble is None else self.ensemble.models
             combines = self.ensemble is not None and self.ensemble.options.combines
@@ -177,15 +178,14 @@ class HorizonForecaster:
         """Learn from the outcomes of the newest readings; see :meth:`gapcast.core.engine.Engine.learn`."""
         if self.ensemble is None:
             return None, []
-        with np.errstate(**DAMAGED):
-            parts = self.ensemble.learn()
-            if not parts:
-                return None, []
-            outcomes = Outcomes.joined(parts)
-            if plans.trackers:
-                outcomes = plans.totals_of(outcomes, device_of, self._range)
-            self.scores.add(outcomes)
-            return outcomes, self.drift.add(outcomes)
+        parts = self.ensemble.learn()
+        if not parts:
+            return None, []
+        outcomes = Outcomes.joined(parts)
+        if plans.trackers:
+            outcomes = plans.totals_of(outcomes, device_of, self._range)
+        self.scores.add(outcomes)
+        return outcomes, self.drift.add(outcomes)
 
     def latest_of(self, row: int, device: str) -> Forecast | None:
         """Return the newest forecast of ``device``, which has ``row``; None if there is none."""

@@ -126,7 +126,8 @@ def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) ->
     for at, name in enumerate(wanted):
         if name in own:
             members_kw[:, :, at] = outcomes.members_kw[:, :, own.index(name)]
-    return replace(outcomes, members_kw=members_kw)
+    of_all = outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.last_kw
+    return Outcomes(*of_all, members_kw, outcomes.published_kw)
 
 
 def score_columns(

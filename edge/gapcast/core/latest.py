@@ -15,7 +15,7 @@ from gapcast.core.forecast import DECIMALS, Forecast, Forecasts, Shares
 from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16
@@ -56,34 +56,36 @@ class Latest:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)
-        if len(rows) == 1:
-            self._store_one(rows[0], forecasts)
+        at = rows[0] if len(rows) == 1 else np.asarray(rows)
+        if forecasts.numbers is None or forecasts.path_kw is None:
+            self._store_columns(np.asarray(rows), forecasts)
         else:
-            self._store_many(np.asarray(rows), forecasts)
+            self._store_numbers(at, forecasts.numbers)
+        minutes, n_observed = forecasts.observed_minutes, forecasts.n_observed
+        if isinstance(at, int):  # with scalars, which is faster for one
+            self._when[at] = minutes[0], forecasts.issued_at_ms
+            self._n_observed[at] = n_observed[0]
+        else:
+            self._when[at, 0], self._when[at, 1] = minutes, forecasts.issued_at_ms
+            self._n_observed[at] = n_observed
         if self.planned or forecasts.planned_kw is not None:
             self._store_planned(rows, forecasts)
         self.n_steps += 1
 
-    def _store_one(self, row: int, forecasts: Forecasts) -> None:
-        """Store the only one of ``forecasts``: with scalars, which is faster for one."""
-        quantiles_kw = (forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
-        means_kw = forecasts.gap_kw if forecasts.path_kw is None else forecasts.path_kw[0].tolist()
-        self._kw[row] = [*(math.nan if values is None else values[0] for values in quantiles_kw), *means_kw]
-        self._when[row] = forecasts.observed_minutes[0], forecasts.issued_at_ms
-        self._n_observed[row] = forecasts.n_observed[0]
-        if forecasts.shares is not None:
-            self._shares[row] = forecasts.shares.weights[0]
+    def _store_numbers(self, at: int | I64, numbers: F64) -> None:
+        """Store :attr:`Forecasts.numbers` with a path: the mean, which is the path's last, is left out."""
+        n_powers = 1 + self._kw.shape[1]
+        of_rows = numbers[0] if isinstance(at, int) else numbers
+        self._kw[at] = of_rows[..., 1:n_powers]
+        self._shares[at] = of_rows[..., n_powers:]
 
-    def _store_many(self, at: I64, forecasts: Forecasts) -> None:
+    def _store_columns(self, at: I64, forecasts: Forecasts) -> None:
         for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):
             self._kw[at, column] = np.nan if values is None else values
         if forecasts.path_kw is None:
             self._kw[at, _N_QUANTILES] = forecasts.gap_kw
         else:
             self._kw[at, _N_QUANTILES:] = forecasts.path_kw
-        self._when[at, 0] = forecasts.observed_minutes
-        self._when[at, 1] = forecasts.issued_at_ms
-        self._n_observed[at] = forecasts.n_observed
         if forecasts.shares is not None:
             self._shares[at] = forecasts.shares.weights
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.forecast_range import ForecastRange
@@ -155,13 +156,16 @@ class Plans:
             if path_kw is not None:
                 path_kw[i] = [total_kw(kw, added) for kw, added in zip(path_kw[i].tolist(), part.added_kw, strict=True)]
             self._record_issued(forecasts.devices[i], forecasts.observed_minutes[i], part)
-        return replace(forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw)
+        return replace(
+            forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw, numbers=None
+        )
 
     def _record_issued(self, device: str, minute: int, part: PlannedPart) -> None:
         tracker = self.trackers.get(device)
         if tracker is not None and self._has_outcomes:
             tracker.issued[minute] = part.subtracted_kw, part.added_kw[-1]
 
+    @np.errstate(**DAMAGED)
     def totals_of(self, outcomes: Outcomes, device_of: Callable[[int], str], forecast_range: ForecastRange) -> Outcomes:
         """Return ``outcomes`` of uncontrolled parts as outcomes of the total; ``device_of`` maps rows to devices.
 

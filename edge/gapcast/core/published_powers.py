@@ -1,4 +1,4 @@
-"""The powers of an ensemble's forecasts as they are published: its path follows its mean, and all are rounded.
+"""The numbers of an ensemble's forecasts as they are published: its path follows its mean, and all are rounded.
 
 By the compiled library where there is one: ``edge/native/published.c``.
 """
@@ -28,48 +28,58 @@ class PublishedStruct(ctypes.Structure):
 
     _fields_ = [
         ("n_leads", ctypes.c_int64),
+        ("n_weights", ctypes.c_int64),
         ("low_kw", ctypes.c_double),
         ("high_kw", ctypes.c_double),
         ("leads", ctypes.POINTER(ctypes.c_double)),
         ("kw", ctypes.POINTER(ctypes.c_double)),
+        ("weights", ctypes.POINTER(ctypes.c_double)),
         ("path_kw", ctypes.POINTER(ctypes.c_float)),
-        ("powers_kw", ctypes.POINTER(ctypes.c_double)),
+        ("numbers", ctypes.POINTER(ctypes.c_double)),
     ]
 
 
 class PublishedPowers:
-    """Computes published powers, batch by batch. For one thread."""
+    """Computes published powers and weights, batch by batch. For one thread."""
 
-    def __init__(self, lead_times_min: Sequence[int], forecast_range: ForecastRange) -> None:
-        """The path has these lead times, at least one, or there is none; its powers are in ``forecast_range``."""
+    def __init__(self, lead_times_min: Sequence[int], forecast_range: ForecastRange, n_weights: int = 0) -> None:
+        """The path has these lead times, at least one, or there is none; its powers are in ``forecast_range``.
+
+        A forecast has ``n_weights`` beside its powers.
+        """
+        self.n_weights = n_weights
         self._range = forecast_range
         leads_min = np.asarray(lead_times_min, dtype=np.float64)
         self._leads: F64 = leads_min / leads_min[-1:]
         self._function = load_function("gapcast_published_powers")
         self._struct = struct = PublishedStruct()
         self._address = ctypes.addressof(struct)
-        struct.n_leads, struct.low_kw, struct.high_kw = len(leads_min), forecast_range.low_kw, forecast_range.high_kw
+        struct.n_leads, struct.n_weights = len(leads_min), n_weights
+        struct.low_kw, struct.high_kw = forecast_range.low_kw, forecast_range.high_kw
         set_pointers(struct, leads=self._leads)
         self._allocate(1)
 
-    def of(self, kw: F64, path_kw: F32 | None) -> F64:
-        """Return the powers ``[N, 4 + K]`` for the ensemble's forecasts ``kw`` ``[N, 4]``: the same, and the path.
+    def of(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
+        """Return the numbers ``[N, 4 + K + W]`` of the ensemble's forecasts ``kw`` ``[N, 4]``: these, path and weights.
 
         ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None without a path). The ensemble's
-        correction at the horizon is applied to it in proportion to the lead time. All are rounded from float32.
+        correction at the horizon is applied to it in proportion to the lead time. All are rounded from float32, and
+        the ``weights`` ``[N, W]``, which must be there if W is not 0, are rounded to it.
         """
         if self._function is None:
-            return self.by_numpy(kw, path_kw)
+            return self.by_numpy(kw, path_kw, weights)
         n = len(kw)
         if n > len(self._kw):
             self._allocate(n)
         self._kw[:n] = kw
         if path_kw is not None:
             self._path_kw[:n] = path_kw
+        if weights is not None:
+            self._weights[:n] = weights
         self._function(self._address, n)
-        return self._powers_kw[:n].copy()
+        return self._numbers[:n].copy()
 
-    def by_numpy(self, kw: F64, path_kw: F32 | None) -> F64:
+    def by_numpy(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
         """Return what :meth:`of` returns, without the library: the definition of the result."""
         powers_kw = kw
         if path_kw is not None:
@@ -80,13 +90,16 @@ class PublishedPowers:
         powers_kw = rounded(powers_kw.astype(np.float32))
         if path_kw is not None:
             powers_kw[:, -1] = powers_kw[:, 0]
-        return powers_kw
+        if weights is None:
+            return powers_kw
+        return np.concatenate((powers_kw, weights.astype(np.float32)), axis=1)
 
     def _allocate(self, capacity: int) -> None:
         n_leads = len(self._leads)
-        self._kw, self._powers_kw = np.zeros((capacity, N_POWERS)), np.zeros((capacity, N_POWERS + n_leads))
+        self._kw, self._weights = np.zeros((capacity, N_POWERS)), np.zeros((capacity, self.n_weights))
         self._path_kw = np.zeros((capacity, n_leads), dtype=np.float32)
-        set_pointers(self._struct, kw=self._kw, path_kw=self._path_kw, powers_kw=self._powers_kw)
+        self._numbers = np.zeros((capacity, N_POWERS + n_leads + self.n_weights))
+        set_pointers(self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, numbers=self._numbers)
 
 
 def rounded(power_kw: F32) -> F64:

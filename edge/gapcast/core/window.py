@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Padding = Literal["oldest", "zero"]
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Values = TypeVar("Values")
 

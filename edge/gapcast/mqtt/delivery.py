@@ -39,7 +39,8 @@ class Delivery:
         self.max_in_flight = LAST_ID - FIRST_ID
         self._online = False
         self._last_id = FIRST_ID - 1
-        self._unconfirmed: dict[int, Outgoing] = {}
+        #: The unconfirmed messages by packet identifier; to be changed by this class alone.
+        self.unconfirmed: dict[int, Outgoing] = {}
         self._sent: set[int] = set()  # the unconfirmed that were sent, on this connection or an earlier one
         self._waiting: deque[int] = deque()
         self._unacknowledged: deque[tuple[int, int, int]] = deque()  # reading, message, batch
@@ -47,18 +48,18 @@ class Delivery:
 
     def __len__(self) -> int:
         """Return the number of unconfirmed messages."""
-        return len(self._unconfirmed)
+        return len(self.unconfirmed)
 
     @property
     def newest(self) -> int:
         """The identifier of the newest unconfirmed message; 0 if all are confirmed."""
-        return next(reversed(self._unconfirmed), 0)
+        return next(reversed(self.unconfirmed), 0)
 
     def send(self, message: Outgoing) -> int:
         """Send ``message`` as soon as :attr:`max_in_flight` allows; return its packet identifier."""
         packet_id = self._next_id()
-        self._unconfirmed[packet_id] = message
-        if self._online and not self._waiting and len(self._unconfirmed) <= self.max_in_flight:
+        self.unconfirmed[packet_id] = message
+        if self._online and not self._waiting and len(self.unconfirmed) <= self.max_in_flight:
             self._put(packet_id)
         else:
             self._waiting.append(packet_id)
@@ -66,7 +67,7 @@ class Delivery:
 
     def sends_at_once(self, n: int) -> bool:
         """Return whether the next ``n`` messages would be sent at once."""
-        return self._online and not self._waiting and len(self._unconfirmed) + n <= self.max_in_flight
+        return self._online and not self._waiting and len(self.unconfirmed) + n <= self.max_in_flight
 
     def next_ids(self, n: int) -> list[int]:
         """Return the packet identifiers that the next ``n`` messages will have."""
@@ -76,17 +77,16 @@ class Delivery:
         return ids
 
     def add_sent(self, messages: dict[int, Outgoing]) -> None:
-        """Wait for the confirmations of ``messages``, which the caller sends, by their :meth:`next_ids`."""
-        self._unconfirmed.update(messages)
+        """Wait for the confirmations of ``messages``, at least one, sent by the caller, by their :meth:`next_ids`."""
+        self.unconfirmed.update(messages)
         self._sent.update(messages)
-        if messages:
-            self._last_id = next(reversed(messages))
+        self._last_id = next(reversed(messages))
 
     def confirm(self, acknowledgement: Acknowledgement) -> None:
         """Record a confirmation, send the next messages, and acknowledge the readings that waited for it."""
-        if acknowledgement.packet_id not in self._unconfirmed:
+        if acknowledgement.packet_id not in self.unconfirmed:
             return
-        del self._unconfirmed[acknowledgement.packet_id]
+        del self.unconfirmed[acknowledgement.packet_id]
         self._sent.discard(acknowledgement.packet_id)
         self._send_waiting()
         self._acknowledge_ready()
@@ -98,7 +98,7 @@ class Delivery:
 
     def has_confirmed(self, message_ids: Sequence[int]) -> bool:
         """Return whether all of ``message_ids``, in the order they were sent, are confirmed (0 always is)."""
-        unconfirmed = self._unconfirmed
+        unconfirmed = self.unconfirmed
         if not message_ids or not unconfirmed:
             return True
         return message_ids[-1] not in unconfirmed and unconfirmed.keys().isdisjoint(message_ids)
@@ -113,32 +113,32 @@ class Delivery:
         self.max_in_flight = max_in_flight
         self._online = True
         self._unacknowledged.clear()
-        self._waiting = deque(self._unconfirmed)
+        self._waiting = deque(self.unconfirmed)
         self._send_waiting()
 
     def disconnected(self) -> None:
         """End the connection: keep the unconfirmed messages and clear the acknowledgements."""
         self._online = False
         self._unacknowledged.clear()
-        self._waiting = deque(self._unconfirmed)
+        self._waiting = deque(self.unconfirmed)
 
     def _next_id(self) -> int:
         for _ in range(LAST_ID - FIRST_ID + 1):
             self._last_id = FIRST_ID if self._last_id >= LAST_ID else self._last_id + 1
-            if self._last_id not in self._unconfirmed:
+            if self._last_id not in self.unconfirmed:
                 return self._last_id
         msg = "32,768 messages are not confirmed"
         raise OverflowError(msg)
 
     def _send_waiting(self) -> None:
-        while self._online and self._waiting and len(self._unconfirmed) - len(self._waiting) < self.max_in_flight:
+        while self._online and self._waiting and len(self.unconfirmed) - len(self._waiting) < self.max_in_flight:
             self._put(self._waiting.popleft())
 
     def _put(self, packet_id: int) -> None:
-        self._write(self._encode(packet_id, self._unconfirmed[packet_id], packet_id in self._sent))
+        self._write(self._encode(packet_id, self.unconfirmed[packet_id], packet_id in self._sent))
         self._sent.add(packet_id)
 
     def _acknowledge_ready(self) -> None:
-        waiting, unconfirmed, persisted = self._unacknowledged, self._unconfirmed, self._last_persisted
+        waiting, unconfirmed, persisted = self._unacknowledged, self.unconfirmed, self._last_persisted
         while waiting and waiting[0][2] <= persisted and waiting[0][1] not in unconfirmed:
             self._write(encode_puback(waiting.popleft()[0]))

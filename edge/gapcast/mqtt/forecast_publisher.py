@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.json_rows import Packets
+from gapcast.core.json_rows import Packets, WrittenRows
 from gapcast.core.reading import Reading
 from gapcast.mqtt.delivery import Outgoing
 from gapcast.mqtt.frames import PUBLISH, RETAIN, Publication
@@ -73,20 +73,29 @@ class ForecastPublisher:
 
     def _publish_at_once(self, forecasts: Forecasts, ids: Sequence[int]) -> bool:
         """Send all ``forecasts`` in one piece, as the messages ``ids`` (none: QoS 0); return whether they were sent."""
-        session, before, after = self._session, self._before, self._after
-        has_properties = session.protocol == "5"
+        session = self._session
+        has_properties = session.has_properties
         expiries_s = _expiries_of(forecasts) if ids or has_properties else []
         packets = self._encoder.write_packets(forecasts, expiries_s if has_properties else (), ids)
         if packets is None:
             return False
-        messages: dict[int, Outgoing] = {}
-        for packet_id, device, (begin, end), expiry_s in zip(
-            ids, forecasts.devices, packets.bounds.tolist() if ids else (), expiries_s, strict=bool(ids)
-        ):
-            topic, payload = b"%b%b%b" % (before, device.encode(), after), bytes(packets.content[begin:end])
-            messages[packet_id] = Outgoing(topic, payload, self._retain, session.expires_s(expiry_s))
-        session.send_packets(packets.content, messages)
+        session.send_packets(packets.content, self._messages_of(forecasts, ids, packets, expiries_s) if ids else {})
         return True
+
+    def _messages_of(
+        self, forecasts: Forecasts, ids: Sequence[int], packets: WrittenRows, expiries_s: Sequence[int]
+    ) -> dict[int, Outgoing]:
+        """Return the messages ``ids`` of ``packets``, as they are sent again."""
+        before, after, retain, now_s = self._before, self._after, self._retain, self._session.expires_s(0)
+        content, bounds = packets.content, packets.bounds.tolist()
+        return {
+            packet_id: Outgoing(
+                b"%b%b%b" % (before, device.encode(), after), bytes(content[begin:end]), retain, now_s + expiry_s
+            )
+            for packet_id, device, (begin, end), expiry_s in zip(
+                ids, forecasts.devices, bounds, expiries_s, strict=True
+            )
+        }
 
 
 def _expiries_of(forecasts: Forecasts) -> list[int]:

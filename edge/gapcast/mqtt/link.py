@@ -101,8 +101,9 @@ class MqttLink:
         is_due = n_at_most > 0 and reader.is_due and not session.is_backlogged
         received = session.receive_messages(n_at_most, 0.0 if is_due or reader.has_pending_requests else timeout_s)
         self._forecast_publisher.begin_batch()
-        closes_none = self._sources is None or session.is_backlogged
-        return reader.read(received, 0 if closes_none else n_at_most)
+        if self._sources is None:
+            return reader.read(received)
+        return reader.read(received, 0 if session.is_backlogged else n_at_most)
 
     def listen(self, topic: str, request_topic: RequestTopic) -> None:
         """Route messages on ``topic``, which the session is subscribed to, to ``request_topic``."""

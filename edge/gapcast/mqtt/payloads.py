@@ -13,6 +13,7 @@ from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power
 from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD
 
+_new_tuple = tuple.__new__
 _REJECTED_BYTES = 1_024
 #: Most readings have no keys but ts and gap_kw.
 _N_PLAIN_KEYS = 2
@@ -66,7 +67,8 @@ def decode(
     if instant_ms is None:
         detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
         raise PayloadError("unknown_age", detail)
-    return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured, is_filled)
+    # As Reading(...), in half the time: there is one for each message.
+    return _new_tuple(Reading, (device, minute_of(instant_ms), power_of(value, limits), False, measured, is_filled))
 
 
 def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits) -> LoadPlan:

@@ -50,7 +50,7 @@ class BatchMetrics:
         self, messages: Sequence[IncomingMessage], accepted: AcceptedBatch, forecasts: Forecasts, inference_s: float
     ) -> None:
         statistics = self._statistics
-        for _, of_horizon in forecasts.by_horizon():
+        for of_horizon in (forecasts,) if forecasts.parts is None else [part for _, part in forecasts.parts.parts]:
             model = of_horizon.model.name
             statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(of_horizon)
         statistics.inference_s.observe(inference_s)

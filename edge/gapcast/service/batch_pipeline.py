@@ -69,14 +69,20 @@ class BatchPipeline:
             ("learning", self._learn),
             ("learning", self._forget_again),
         )
-        self._reporting: _Steps = (
+        self._publishing_outlooks: _Steps = (  # only if there are any
             ("outlook", self._publish_outlooks),
             ("demand", self._publish_demands),
+        )
+        self._settling: _Steps = (
             ("persistence", persistence.add_batch),
             ("stream", self._acknowledge),
+        )
+        self._feeding: _Steps = (  # only with a listener
             ("http", self._feed_batch),
             ("http", self._feed_outlooks),
             ("http", self._feed_demands),
+        )
+        self._reporting: _Steps = (
             ("stream", self._record_failures),
             ("persistence", lambda _: persistence.persist_confirmed()),  # batches without a forecast
             ("publish", self._publish_reports),
@@ -91,6 +97,11 @@ class BatchPipeline:
         run_steps(self._publishing, batch)
         with lock:
             run_steps(self._learning, batch)
+        if batch.outlooks is not None or batch.demands is not None:
+            run_steps(self._publishing_outlooks, batch)
+        run_steps(self._settling, batch)
+        if self._feed.has_listener:
+            run_steps(self._feeding, batch)
         run_steps(self._reporting, batch)
 
     # --- with the engine's lock -----------------------------------------------------------------
@@ -124,7 +135,7 @@ class BatchPipeline:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
 
     def _learn(self, _: ServedBatch) -> None:
-        self._reports.scores.record_outcomes(*self._running.engine.learn())
+        self._reports.scores.record_outcomes(*self._running.engine.learn(copied=False))
 
     def _forget_again(self, batch: ServedBatch) -> None:
         """Discard what was made of devices forgotten since their forecast: the next new device gets their row."""
@@ -163,8 +174,7 @@ class BatchPipeline:
         )
 
     def _feed_batch(self, batch: ServedBatch) -> None:
-        if self._feed.has_listener:
-            self._feed.publish_batch(batch.readings, batch.accepted, batch.forecasts)
+        self._feed.publish_batch(batch.readings, batch.accepted, batch.forecasts)
 
     def _feed_outlooks(self, batch: ServedBatch) -> None:
         if batch.outlooks is not None:

@@ -143,6 +143,11 @@ class StatePersistence:
         paused_s = self._paused_since_s
         return paused_s < math.inf and paused_s <= time.monotonic() < paused_s + _PAUSE_S
 
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are batches or changes that are not persisted."""
+        return bool(self._pending)
+
     def add_batch(
         self,
         readings: Sequence[Reading],

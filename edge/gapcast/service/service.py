@@ -181,7 +181,8 @@ class Service:
             self._attempt("models", self._swap_engine)
         messages = self._link.receive_messages(0 if persistence.state.pauses_intake else MAX_BATCH, timeout_s)
         if messages:
-            self._attempt("persistence", persistence.persist_confirmed, between_batches=False)
+            if persistence.state.has_pending:
+                self._attempt("persistence", persistence.persist_confirmed, between_batches=False)
             readings = [message.reading for message in messages if message.reading is not None]
             self._pipeline.process(ServedBatch(messages, readings))
         else:

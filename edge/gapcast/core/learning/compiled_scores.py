@@ -1,7 +1,7 @@
 """The sums of scores and drift, added by the compiled library: the same digits in a tenth of the time.
 
-A batch is copied to arrays that stay at their addresses: numpy takes ten times as long to return an address as to copy
-a few numbers. The copy converts types and strides, too.
+Outcomes of a compiled step are read where they are. Others are copied to arrays that stay at their addresses: numpy
+takes ten times as long to return an address as to copy a few numbers. The copy converts types and strides, too.
 """
 
 from __future__ import annotations
@@ -18,19 +18,11 @@ from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.core.learning.drift_state import DriftState, EndedDays
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.score_sums import ScoreSums
+from gapcast.core.learning.step_outcomes import KINDS, OutcomesStruct, StepOutcomes
 
 _Integers, _Doubles = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_double)
 _Floats, _Shorts = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
 _FIRST_SIZE = 16
-
-
-class _OutcomesStruct(ctypes.Structure):
-    """``struct outcomes`` of ``outcomes.h``."""
-
-    _fields_ = (
-        ("rows", _Integers), ("minutes", _Integers), ("actual_kw", _Doubles), ("last_kw", _Doubles),
-        ("members_kw", _Doubles), ("published_kw", _Doubles),
-    )  # fmt: skip
 
 
 class _ScoreSumsStruct(ctypes.Structure):
@@ -75,15 +67,15 @@ class CompiledScoreSums(ScoreSums):
             rows=(), minutes=(), actual_kw=(), last_kw=(), members_kw=(2, len(members)), published_kw=(4,)
         )
         self._struct = _ScoreSumsStruct(
-            outcomes=self._batch.address, max_devices=max_devices, n_members=len(members),
-            n_sources=len(self.sources), n_sums=self.n_sums,
-        )  # fmt: skip
+            max_devices=max_devices, n_members=len(members), n_sources=len(self.sources), n_sums=self.n_sums
+        )
         self._function, self._address = add, ctypes.addressof(self._struct)
         self._set_pointers()
 
     def add(self, outcomes: Outcomes) -> None:
         """Add outcomes, those of one device in order; those of untracked rows are left out."""
-        n = self._batch.copy(outcomes)
+        n = len(outcomes.rows)
+        self._struct.outcomes = self._batch.address_of(outcomes)
         n_rows = self._function(self._address, n)
         if n_rows:
             self.grow(n_rows)
@@ -108,9 +100,7 @@ class CompiledDriftState(DriftState):
         """Add by the function ``add``."""
         super().__init__(max_devices, min_outcomes)
         self._batch = _BatchCopy(rows=(), minutes=(), actual_kw=(), published_kw=(4,))
-        self._struct = _DriftStateStruct(
-            outcomes=self._batch.address, max_devices=max_devices, min_outcomes=min_outcomes
-        )
+        self._struct = _DriftStateStruct(max_devices=max_devices, min_outcomes=min_outcomes)
         self._function, self._address = add, ctypes.addressof(self._struct)
         self._ended_at, self._totals = np.empty(0, dtype=np.int64), np.empty((0, 2))
         self._set_pointers()
@@ -120,7 +110,8 @@ class CompiledDriftState(DriftState):
 
         Outcomes of untracked rows are left out.
         """
-        n = self._batch.copy(outcomes)
+        n = len(outcomes.rows)
+        self._struct.outcomes = self._batch.address_of(outcomes)
         if n > len(self._ended_at):
             self._ended_at, self._totals = np.empty(n, dtype=np.int64), np.empty((n, 2))
             self._set_pointers()
@@ -145,20 +136,27 @@ class _BatchCopy:
 
     def __init__(self, **shapes: tuple[int, ...]) -> None:
         """Copy the arrays of ``shapes``, which are without the number of outcomes."""
-        self._struct = _OutcomesStruct()
-        self.address = ctypes.addressof(self._struct)
+        self._struct = OutcomesStruct()
+        self._address = ctypes.addressof(self._struct)
         self._shapes: Mapping[str, tuple[int, ...]] = shapes
         self._of = attrgetter(*shapes)
         self._allocate(_FIRST_SIZE)
 
-    def copy(self, outcomes: Outcomes) -> int:
-        """Copy ``outcomes``; return their number. Raises :class:`ValueError` if an array has another shape."""
+    def address_of(self, outcomes: Outcomes) -> int:
+        """Return the address of the structure of ``outcomes``, or of their copy.
+
+        Raises :class:`ValueError` if an array has another shape.
+        """
+        if isinstance(outcomes, StepOutcomes):
+            n_members = self._shapes.get("members_kw")
+            if n_members is None or outcomes.members_kw.shape[1:] == n_members:
+                return outcomes.address
         n = len(outcomes.rows)
         if n != self._n:
             self._resize(n)
         for place, array in zip(self._places, self._of(outcomes), strict=True):
             place[...] = array
-        return n
+        return self._address
 
     def _resize(self, n: int) -> None:
         if n > self._size:
@@ -168,8 +166,7 @@ class _BatchCopy:
     def _allocate(self, size: int) -> None:
         self._size, self._n = size, 0
         self._arrays: dict[str, NDArray[Any]] = {
-            name: np.empty((size, *shape), np.int64 if name in ("rows", "minutes") else np.float64)
-            for name, shape in self._shapes.items()
+            name: np.empty((size, *shape), KINDS[name]) for name, shape in self._shapes.items()
         }
         self._places = [array[:0] for array in self._arrays.values()]
         set_pointers(self._struct, **self._arrays)

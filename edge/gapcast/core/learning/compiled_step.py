@@ -21,8 +21,9 @@ from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble_state import EnsembleState
 from gapcast.core.learning.member_combination import EnsembleForecasts, MemberCombination
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.pending_forecasts import IssuedForecasts
+from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.step_struct import BATCH, MAX_MEMBERS, MAX_WIDTH, OUTCOMES, STATE, TABLES, StepStruct
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, I64
@@ -49,6 +50,8 @@ class CompiledStep:
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
         self._views: dict[str, NDArray[Any]] = {}
+        #: The outcomes of a batch, in its arrays.
+        self._outcomes: StepOutcomes
         self._allocate(1)
         #: Whether the last batch may have windows that were not learned from.
         self._is_pending = False
@@ -107,17 +110,22 @@ class CompiledStep:
             self._step.first = entry + 1
         return EnsembleForecasts(batch["kw"].copy(), batch["shares"].copy(), replaced)
 
-    def learn(self) -> Outcomes | None:
+    def learn(self) -> StepOutcomes | None:
         """Learn from the readings of the last batch; return the outcomes since then, None if there are none.
 
-        Those of one device are in order. Those of different devices are in another order than numpy's.
+        They are valid until the next :meth:`forecast`. Those of one device are in order. Those of different devices
+        are in another order than numpy's.
         """
         if not self._is_pending:
             return None
         self._bind()
         n = self._learn(self._address, self._n)
         self._is_pending = False
-        return Outcomes(*(self._batch[name][:n].copy() for name in OUTCOMES)) if n else None
+        if not n:
+            return None
+        if len(self._outcomes) != n:
+            self._outcomes = StepOutcomes.of(self._outcome_arrays, n)
+        return self._outcomes
 
     # --- arguments --------------------------------------------------------------------------------
 
@@ -160,6 +168,8 @@ class CompiledStep:
         """Allocate the batch's arrays for ``capacity`` windows."""
         self._batch = allocate_batch(self._step, BATCH, capacity)
         self._capacity, self._n = capacity, 0
+        self._outcome_arrays = {name: self._batch[field] for name, field in OUTCOMES.items()}
+        self._outcomes = StepOutcomes.of(self._outcome_arrays, 0)
 
     def _resize(self, n: int) -> None:
         """Take batches of ``n`` windows from now on."""
@@ -190,9 +200,9 @@ class CompiledStep:
     def _write_members(self, members_kw: F64, predictions: Sequence[Prediction], forests_kw: F64 | None) -> None:
         """Write the models' predictions to ``members_kw`` ``[N, 2, E]``, and those of the forests."""
         for i, (prediction, median) in enumerate(zip(predictions, self._inputs.medians, strict=True)):
-            members_kw[:, 0, i] = members_kw[:, 1, i] = prediction.mean[:, -1]
-            if prediction.quantiles is not None and median is not None:
-                members_kw[:, 1, i] = prediction.quantiles[:, -1, median]
+            means_kw, quantiles = prediction.mean[:, -1], prediction.quantiles
+            members_kw[:, 0, i] = means_kw
+            members_kw[:, 1, i] = means_kw if quantiles is None or median is None else quantiles[:, -1, median]
         if self._inputs.refit is not None:
             members_kw[:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
 

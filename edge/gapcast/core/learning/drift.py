@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.columns import Columns, check_columns
 from gapcast.core.learning.compiled_scores import new_drift_state
 from gapcast.core.learning.drift_state import DOWN, MEAN, N_DAYS, UP, VARIANCE, EndedDays, initial_cusum
@@ -74,6 +75,7 @@ class Drift:
             return self._update_cusum(ended)
         return [change for group in groups for change in self._update_cusum(ended.select(group))]
 
+    @np.errstate(**DAMAGED)
     def _update_cusum(self, ended: EndedDays) -> list[ErrorChange]:
         """Update the CUSUM with the logarithms of the mean absolute errors of ``ended``, each row once."""
         rows, minutes = ended.rows, ended.minutes

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.device_rows import grown_size
 from gapcast.core.learning.outcomes import F64, Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.window import I64
@@ -58,6 +59,7 @@ class DriftState:
         """Return the number of allocated rows."""
         return len(self.day)
 
+    @np.errstate(**DAMAGED)
     def add(self, outcomes: Outcomes) -> EndedDays | None:
         """Add outcomes, those of one device in order; return the complete days that ended, None if there are none.
 

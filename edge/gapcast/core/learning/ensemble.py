@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.learning.compiled_step import CompiledStep
 from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
@@ -28,6 +29,7 @@ from gapcast.core.learning.member_combination import EnsembleForecasts, MemberCo
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.rls_prior import RlsPrior
+from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.submeter_features import load_features
 from gapcast.core.learning.submetered_model import SubmeteredModel
 from gapcast.core.predictor import Prediction, Predictor
@@ -108,7 +110,22 @@ class Ensemble:
         """
         if self.compiled_step is not None:
             self._learn_pending()
+            if self._outcomes:  # of several batches: the step writes the next ones over its own
+                self._outcomes = [one.copied() if isinstance(one, StepOutcomes) else one for one in self._outcomes]
             return self.compiled_step.forecast(rows, minutes, windows, predictions, filled, forests_kw)
+        return self._forecast_by_numpy(rows, minutes, windows, predictions, filled, forests_kw)
+
+    @np.errstate(**DAMAGED)
+    def _forecast_by_numpy(
+        self,
+        rows: I64,
+        minutes: I64,
+        windows: F32,
+        predictions: Sequence[Prediction],
+        filled: Sequence[int],
+        forests_kw: F64 | None,
+    ) -> EnsembleForecasts:
+        """Return what :meth:`forecast` does, without the compiled step: the definition of its results."""
         if self.submetered is None:
             inputs = self._inputs.collect(rows, minutes, windows, predictions, forests_kw)
         else:
@@ -129,7 +146,10 @@ class Ensemble:
         return published
 
     def learn(self) -> list[Outcomes]:
-        """Learn from the outcomes of the newest readings; return all outcomes since the last call."""
+        """Learn from the outcomes of the newest readings; return all outcomes since the last call.
+
+        They are valid until the next forecast, like :class:`StepOutcomes`.
+        """
         self._learn_pending()
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
@@ -175,7 +195,7 @@ class Ensemble:
         does so for the rounds of a batch, and leaves the last one of each device.
         """
         if self.compiled_step is not None:
-            outcomes = self.compiled_step.learn()
+            outcomes: Outcomes | None = self.compiled_step.learn()
         else:
             unlearned, self._unlearned = self._unlearned, None
             outcomes = None if unlearned is None else self._update.learn(unlearned)

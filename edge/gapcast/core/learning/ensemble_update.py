@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning import boa_weights, conformal_interval, daily_profile, error_scale, rls_model, situations
 from gapcast.core.learning.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble_state import LOG_WIDTH, LOWEST, N_OUTCOMES, SCALE, SPECIALISTS, EnsembleState
@@ -22,6 +23,7 @@ class EnsembleUpdate:
         self._state = state
         self._options = state.options
 
+    @np.errstate(**DAMAGED)
     def learn(self, unlearned: UnlearnedForecasts) -> Outcomes | None:
         """Store the forecasts ``unlearned``, and learn from what their newest readings are the outcomes of.
 

@@ -7,6 +7,7 @@ from datetime import tzinfo
 
 import numpy as np
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.errors import StateError
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
@@ -77,6 +78,7 @@ class HouseForests:
     def _takes(self, device: str, forest: Forest) -> bool:
         return self.features_of(device).begins_with(forest.features) and len(forest.first_trees) == len(OUTPUTS)
 
+    @np.errstate(**DAMAGED)
     def predict(
         self, devices: Sequence[str], minutes: I64, windows: F32, submeters_kw: F32 | None = None
     ) -> F64 | None:

@@ -22,12 +22,13 @@ from gapcast.core.window import I64
 _FEEDS_IN_KW = -0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EnsembleForecasts:
     """Forecasts of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN if there is none).
 
     ``shares`` ``[N, 2, E]`` are the weights of the members, for the mean and for the median. ``replaced`` are the
-    indices of impossible forecasts that were replaced by persistence, each with its impossible value.
+    indices of impossible forecasts that were replaced by persistence, each with its impossible value. Not to be
+    changed; it is not frozen for the reason of :class:`~gapcast.core.forecast.Forecasts`.
     """
 
     kw: F64

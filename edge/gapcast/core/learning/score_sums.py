@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.device_rows import grown_size
 from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.window import F32, I64
@@ -61,6 +62,7 @@ class ScoreSums:
         """Return the number of allocated rows."""
         return len(self.newest_minute)
 
+    @np.errstate(**DAMAGED)
     def add(self, outcomes: Outcomes) -> None:
         """Add outcomes, those of one device in order; those of untracked rows are left out."""
         outcomes, n_rows = tracked_outcomes(outcomes, self.max_devices)

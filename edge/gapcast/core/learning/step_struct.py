@@ -47,7 +47,11 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "outcome_members_kw": ("f8", (2, "n_members")),
     "published_kw": ("f8", (4,)),
 }
-OUTCOMES = ("outcome_rows", "outcome_minutes", "actual_kw", "last_kw", "outcome_members_kw", "published_kw")
+#: Those of the outcomes, by their names in :class:`~gapcast.core.learning.outcomes.Outcomes`.
+OUTCOMES = {
+    "rows": "outcome_rows", "minutes": "outcome_minutes", "actual_kw": "actual_kw", "last_kw": "last_kw",
+    "members_kw": "outcome_members_kw", "published_kw": "published_kw",
+}  # fmt: skip
 
 
 class StepStruct(ctypes.Structure):

@@ -1,0 +1,95 @@
+"""Constant shapes in a TFLite graph, where Keras computes them from the batch size.
+
+A layer that reshapes ``[N, *]`` becomes four operators: three read N and build the shape, the last one reshapes. With
+``-1`` in place of N the shape is constant. The outputs stay the same, bit by bit, but the runtime neither runs the
+three operators nor allocates the result anew at each call, and its delegates take longer parts of the graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+_Operator = schema.BuiltinOperator
+#: The inputs of the operator that takes N from a shape, after the shape: from the first place to before the second.
+_OF_BATCH = ([0], [1], [1])
+
+
+def fix_shapes(graph: Any) -> int:
+    """Make the shapes that ``graph``, a ``ModelT`` of one subgraph, reshapes to constant; return how many."""
+    subgraph = graph.subgraphs[0]
+    makers = {int(place): operator for operator in subgraph.operators for place in operator.outputs}
+    constants: dict[tuple[int, ...], int] = {}
+    n_fixed = 0
+    for operator in subgraph.operators:
+        shape = _shape_of(graph, operator, makers)
+        if shape is not None:
+            if shape not in constants:
+                constants[shape] = _add_constant(graph, shape)
+            operator.inputs = [int(operator.inputs[0]), constants[shape]]
+            n_fixed += 1
+    _remove_unused(subgraph)
+    return n_fixed
+
+
+def _shape_of(graph: Any, operator: Any, makers: dict[int, Any]) -> tuple[int, ...] | None:
+    """Return the shape that ``operator`` reshapes to, -1 for N; None if it does not, or N is not its only variable."""
+    if not _is(graph, operator, _Operator.RESHAPE):
+        return None
+    pack = makers.get(int(operator.inputs[1]))
+    if pack is None or not _is(graph, pack, _Operator.PACK):
+        return None
+    sizes = []
+    for place in map(int, pack.inputs):
+        constant = _constant_of(graph, place)
+        if constant is not None:
+            sizes += constant
+        elif _is_batch_size(graph, makers.get(place), makers):
+            sizes.append(-1)
+        else:
+            return None
+    return tuple(sizes) if sizes.count(-1) == 1 and sizes[0] == -1 else None
+
+
+def _is_batch_size(graph: Any, operator: Any, makers: dict[int, Any]) -> bool:
+    """Return whether ``operator`` takes the first size of the shape of a tensor."""
+    if not _is(graph, operator, _Operator.STRIDED_SLICE):
+        return False
+    shape, *slice_of = map(int, operator.inputs)
+    return _is(graph, makers.get(shape), _Operator.SHAPE) and all(
+        _constant_of(graph, place) == expected for place, expected in zip(slice_of, _OF_BATCH, strict=True)
+    )
+
+
+def _is(graph: Any, operator: Any, code: int) -> bool:
+    return operator is not None and graph.operatorCodes[operator.opcodeIndex].builtinCode == code
+
+
+def _constant_of(graph: Any, place: int) -> list[int] | None:
+    """Return the values of a constant tensor of integers; None if it is not constant."""
+    content = graph.buffers[graph.subgraphs[0].tensors[place].buffer].data
+    return None if content is None or not len(content) else np.frombuffer(bytes(content), dtype=np.int32).tolist()
+
+
+def _add_constant(graph: Any, shape: tuple[int, ...]) -> int:
+    """Add a constant tensor with the values of ``shape``; return its place."""
+    buffer, tensor = schema.BufferT(), schema.TensorT()
+    buffer.data = np.frombuffer(np.array(shape, dtype=np.int32).tobytes(), dtype=np.uint8)
+    graph.buffers.append(buffer)
+    tensor.shape, tensor.type, tensor.buffer = [len(shape)], schema.TensorType.INT32, len(graph.buffers) - 1
+    tensor.hasRank, tensor.name = True, b""
+    tensors = graph.subgraphs[0].tensors
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def _remove_unused(subgraph: Any) -> None:
+    """Remove the operators of whose outputs none is used."""
+    n_before = -1
+    while n_before != len(subgraph.operators):
+        n_before = len(subgraph.operators)
+        used = {int(place) for operator in subgraph.operators for place in operator.inputs}
+        used |= set(map(int, subgraph.outputs))
+        subgraph.operators = [one for one in subgraph.operators if not used.isdisjoint(map(int, one.outputs))]
