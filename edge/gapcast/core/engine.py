@@ -234,8 +234,7 @@ class Engine:
         """
         if self.demands is None:
             return None
-        with np.errstate(**DAMAGED):
-            return self.demands.make(accepted, self._measured_in(accepted)[:, :, 0], outlooks)
+        return self.demands.make(accepted, self._measured_in(accepted)[:, :, 0], outlooks)
 
     def demand_of(self, device: str) -> Demand | None:
         """Return the newest demand of ``device``, or None if the device is unknown or has none."""
