@@ -28,7 +28,7 @@ def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, found in scores.items():
         columns = [
-            " / ".join(_figure(one[figure]) for one in found["elapsed"])
+            " / ".join(shown(one[figure]) for one in found["elapsed"])
             for figure in ("held_brier", "so_far_brier", "brier", "log_score")
         ]
         yield f"| {name} | {found['n_windows']:,}, {found['n_events']:,} | {' | '.join(columns)} |"
@@ -42,8 +42,8 @@ def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
         for one in found["elapsed"]:
             bins = [each for each in one["reliability"] if each["n"] >= LEAST_N]
             outside = [each for each in bins if not is_within(each)]
-            shown = "; ".join(f"{each['mean_p']:.3f}, {each['share']:.3f}, {each['n']:,}" for each in outside)
-            yield f"| {name} | {one['elapsed_min']} | {len(bins) - len(outside)} of {len(bins)} | {shown or '-'} |"
+            bad = "; ".join(f"{each['mean_p']:.3f}, {each['share']:.3f}, {each['n']:,}" for each in outside)
+            yield f"| {name} | {one['elapsed_min']} | {len(bins) - len(outside)} of {len(bins)} | {bad or '-'} |"
 
 
 def is_within(one: dict[str, Any]) -> bool:
@@ -109,7 +109,8 @@ def _loads(loads: dict[str, Any] | None) -> str:
     return f"{loads['missing_kwh'] / n:.2f} | {loads['n_short']} of {n} | {loads['delay_min'] / n:.0f} min"
 
 
-def _figure(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """Return a score as it is in the tables."""
     return "-" if value is None else f"{value:.4f}"
 
 

@@ -10,11 +10,12 @@
 
 #include "gapcast.h"
 
-/* Levels of a table of quantiles, points of a calibrated curve, features, regressions of a device, limits that each of
-   them learns from, compared powers, and spans of minutes that are compared one by one. */
+/* Levels of a table of quantiles, points of a calibrated curve, features, those of the model's log-odds, regressions of a
+   device, limits that each of them learns from, compared powers, and spans of minutes that are compared one by one. */
 #define N_LEVELS_OF_TABLE 17
 #define N_NODES 19
-#define N_FEATURES 23
+#define N_FEATURES 24
+#define N_LINES 5
 #define N_PARTS 3
 #define N_DUE 4
 #define N_POWERS 8
@@ -49,13 +50,13 @@ struct demand_step {
     double highest_kw, first_tail, last_tail, most_z, one_kw_z, z_bound;
     /* tables: steps of the model's quantiles [Q], log-odds of its curve's points [Q + 2], what they weigh in the nodes
        [Q + 2, 19] and in the prior's quantiles [Q + 2, 17], energies by minute [121, K], sine and cosine of each minute of
-       the day [1440, 2], log-odds of the nodes [19], of the levels of a table [17], the prior [23], shares of the lead
+       the day [1440, 2], log-odds of the nodes [19], of the levels of a table [17], the prior [24], shares of the lead
        times in the minutes ahead [n_minutes_ahead, K], bounds and lengths of the spans [3, n_spans] */
     const double *steps, *curve_log_odds, *to_nodes, *of_prior, *energy, *on_circle, *node_log_odds, *log_odds, *prior;
     const double *minute_weights;
     const int64_t *spans;
-    /* state: coefficients [R, 3, 23], information [R, 3, 276], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
-       due_kw [R, 3, 4], due_features [R, 3, 4, 23], newest means [R, K, Q], [R, K] and [R, 1], the newest demand [R, 32],
+    /* state: coefficients [R, 3, 24], information [R, 3, 300], newest_minute [R], due_minute [R, 3], n_minutes [R, 3],
+       due_kw [R, 3, 4], due_features [R, 3, 4, 24], newest means [R, K, Q], [R, K] and [R, 1], the newest demand [R, 32],
        and of the live scores: what waits [R, 60, 4], the window's start [R], and the sums [R, n_sums] */
     double *coefficients;
     float *information;

@@ -5,6 +5,7 @@
 #include "demand.h"
 
 #define MIDDLE 3.0
+#define REACH 2.0
 #define FARTHEST_BELOW (-2.0)
 #define FARTHEST_ABOVE 1.0
 #define HINGE (-0.3)
@@ -51,13 +52,14 @@ struct situation situation_of(const struct demand_step *step, int64_t entry, dou
 void features_at(const struct demand_step *step, const struct situation *situation, double log_odds, double z,
                  double *features)
 {
-    double *above = features + 6, *hinged = above + N_POWERS;
+    double *time = features + N_LINES, *above = time + 2, *hinged = above + N_POWERS;
     features[0] = 1.0;
     features[1] = within(log_odds, MIDDLE);
     features[2] = max_of(log_odds - MIDDLE, 0.0);
     features[3] = min_of(log_odds + MIDDLE, 0.0);
-    features[4] = situation->time[0];
-    features[5] = situation->time[1];
+    features[4] = max_of(1.0 - fabs(log_odds) / REACH, 0.0);
+    time[0] = situation->time[0];
+    time[1] = situation->time[1];
     for (int64_t i = 0; i < N_POWERS; i++) {
         const double distance = min_of(max_of(situation->powers[i] - z, FARTHEST_BELOW), FARTHEST_ABOVE);
         hinged[i] = max_of(distance - HINGE, 0.0);
@@ -98,7 +100,7 @@ static void solve(double matrix[N_FEATURES][N_FEATURES], double *right)
     }
 }
 
-/* features [4, 23], exceeded [4] and weights [4] are of the limits that one outcome decides. */
+/* features [4, 24], exceeded [4] and weights [4] are of the limits that one outcome decides. */
 void update_regression(const struct demand_step *step, double *coefficients, float *information, const float *features,
                        const double *exceeded, const double *weights)
 {

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "gapcast.h"
+#include "json_rows.h"
 
 enum { TEXT, INTEGER, NUMBER, WEIGHT, NULLABLE };
 
@@ -24,10 +24,8 @@ enum { TEXT, INTEGER, NUMBER, WEIGHT, NULLABLE };
 #define WITH_EXPONENT 100
 #define MAX_DIGITS 32
 #define MAX_TEXTS 16
-/* Of a packet: the largest head, before the topic, the largest length, and the flag of QoS 1. */
-#define MAX_HEAD 5
+/* The largest length of a packet. */
 #define MAX_REMAINING 268435455
-#define AT_LEAST_ONCE 0x02
 
 struct json_rows {
     /* sizes: values and texts of a row, bytes of the texts and of the result */
@@ -49,11 +47,7 @@ struct json_rows {
     int64_t *bounds;
 };
 
-struct writer {
-    uint8_t *at, *end;
-};
-
-static int put(struct writer *writer, const uint8_t *bytes, int64_t n)
+int put(struct writer *writer, const uint8_t *bytes, int64_t n)
 {
     if (n > writer->end - writer->at)
         return 0;
@@ -76,7 +70,7 @@ static int64_t write_digits(uint8_t *digits, uint64_t magnitude, int64_t n_decim
     return MAX_DIGITS - at;
 }
 
-static int put_integer(struct writer *writer, double value)
+int put_integer(struct writer *writer, double value)
 {
     uint8_t digits[MAX_DIGITS];
     if (!(fabs(value) < INTEGER_LIMIT) || value != floor(value))
@@ -98,7 +92,7 @@ static int put_weight(struct writer *writer, double value)
 }
 
 /* As repr. A decimal number of 15 digits at most is the shortest that is read as its double, without its last zeros. */
-static int put_number(struct writer *writer, double value)
+int put_number(struct writer *writer, double value)
 {
     uint8_t digits[MAX_DIGITS];
     if (!(value > -NUMBER_LIMIT && value < NUMBER_LIMIT))
@@ -181,7 +175,7 @@ static int put_variable_header(struct writer *writer, const struct json_rows *ro
 }
 
 /* Completes the packet whose variable header begins at `body`, MAX_HEAD bytes after it: moves it to its head. */
-static int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head)
+int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head)
 {
     uint8_t first[MAX_HEAD];
     int64_t n_body = writer->at - body, left = n_body, n = 0;

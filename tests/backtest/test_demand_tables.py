@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench import demand_scores
+from bench import demand_numbers, demand_scores
 from gapcast.backtest.demand_file import DemandFile
 from gapcast.core.demand.scores import initial_sums, scores_of
 from gapcast.core.demand.scores_document import demand_scores_document
@@ -18,7 +19,7 @@ def bin_of(n: int, mean_p: float, share: float) -> dict[str, float]:
     return {"n": n, "mean_p": mean_p, "share": share}
 
 
-def document() -> dict[str, object]:
+def document() -> dict[str, Any]:
     """The scores of windows of 15 minutes, with two bins, one of them outside its band."""
     found = demand_scores_document(scores_of(initial_sums(), 15))
     found["elapsed"][0] |= {"brier": 0.02, "reliability": [bin_of(400, 0.05, 0.06), bin_of(100, 0.5, 0.7)]}
@@ -67,3 +68,34 @@ def test_command_prints_every_table(
     assert "| house | gapcast | 2.0 | 25% | 75% | - |" in lines
     assert "| a | 0 | 2 | 50.0% |" in lines
     assert lines[-1] == "| a | gapcast | 3.00 kW | 150 | 0.50 | 1 of 2 | 15 min |"
+
+
+def test_numbers_are_shown_beside_models_that_know_the_house() -> None:
+    house = demand_numbers.HOUSES[0]
+    scores = document() | {"n_windows": 1_300, "n_events": 40}
+    for one in scores["elapsed"]:
+        one.update(brier=0.01, held_brier=0.04)
+    _, _, row = demand_numbers.lines([(house, scores, {0: (200, 10), 5: (100, 4)})])
+    assert row == (
+        "| REFIT 2, 2.5 kW | 1,300, 40 | 0.0400 / 0.0400 / 0.0400 | 0.0249 / 0.0151 / 0.0053 "
+        "| 0.0211 / 0.0150 / 0.0065 | 0.0220 / 0.0150 / 0.0054 | **0.0100 / 0.0100 / 0.0100** | 5.0 / 4.0 % | 1 of 2 |"
+    )
+
+
+def test_numbers_are_of_back_tests_that_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = list[list[str]]()
+
+    def write(command: list[str], *, check: bool) -> None:
+        assert check
+        commands.append(command)
+        Path(command[-1]).write_text(json.dumps({"demand": document()}))
+        demand_file(Path(command[-3]))
+
+    monkeypatch.setattr("bench.demand_numbers.subprocess.run", write)
+    arguments = ["demand_numbers", str(tmp_path), "--work", str(tmp_path / "work"), "--set", "forecast.experts="]
+    monkeypatch.setattr(sys, "argv", arguments)
+    for _ in range(2):
+        demand_numbers.main()
+    assert len(commands) == len(demand_numbers.HOUSES)
+    assert commands[3][4:6] == [str(tmp_path / "household_power_consumption.zip"), "--start"]
+    assert commands[3][-8:-4] == ["--set", "demand.limit_kw=4.0", "--set", "forecast.experts="]

@@ -117,9 +117,40 @@ def test_silence_brings_back_the_limit_of_evcc() -> None:
     assert Circuit(FALLBACK_W, Topic(120)).limit_w(0) == FALLBACK_W
 
 
-@pytest.mark.parametrize("payload", [b"", b"none", b"nan", b"inf"])
+@pytest.mark.parametrize("payload", [b"", b"none", b"nan", b"inf", b" 9000", b"9000\n", b"ErrNotAvailable"])
 def test_payload_that_is_no_number_brings_back_the_limit_of_evcc(payload: bytes) -> None:
     assert limit_with(payload).limit_w(0) == FALLBACK_W
+
+
+@pytest.mark.parametrize("made", [MadeWindow(5, 1.0, 0.75, 0.5), MadeWindow(10, 50.0, 0.0, 0.5)])
+def test_payload_of_gapcast_is_the_number_that_evcc_reads(made: MadeWindow) -> None:
+    number = max_power_w(made)
+    assert limit_with(b"%d" % number).limit_w(0) == number > 0
+
+
+def test_without_a_timeout_a_number_is_used_for_ever() -> None:
+    """Why the page demands one."""
+    topic = Topic(timeout_s=0)
+    topic.receive(b"9000", 0.0)
+    assert Circuit(FALLBACK_W, topic).limit_w(86_400) == 9_000
+
+
+def test_silence_without_a_limit_of_evcc_is_no_limit() -> None:
+    """Why the page demands ``maxPower``."""
+    assert Circuit(0.0, Topic(timeout_s=120)).allowed_w(300, 0, CAR_W, 121) == CAR_W
+
+
+@pytest.mark.parametrize(("payload", "limit_w"), [(b"2750", 2_750), (b"9000", 4_200), (b"0", 4_200)])
+def test_limit_of_the_grid_operator_applies_beside_the_number(payload: bytes, limit_w: float) -> None:
+    topic = Topic(timeout_s=120)
+    topic.receive(payload, 0.0)
+    assert Circuit(FALLBACK_W, topic, hems_w=4_200.0).limit_w(0) == limit_w
+
+
+def test_circuit_whose_meter_fails_stops_the_charger_after_a_minute() -> None:
+    limit = limit_with(b"2750")
+    powers_w = [limit.allowed_w(2_650 if now_s == 0 else None, 1_900, CAR_W, now_s) for now_s in (0, 60, 61)]
+    assert powers_w == [2_000, 2_000, 0]
 
 
 def test_last_number_of_a_window_is_safe_in_the_next() -> None:

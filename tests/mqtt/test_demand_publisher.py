@@ -8,21 +8,47 @@ from typing import cast
 import numpy as np
 import pytest
 
-from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand import HEADROOM, Demands
+from gapcast.core.demand.demand_json import DemandEncoder
 from gapcast.core.demand.document import demand_document
 from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.demand.options import LimitSource
 from gapcast.core.demand.window_demands import SOURCES, WindowDemands
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.demand_publisher import DemandPublisher
+from gapcast.mqtt.frames import Acknowledgement
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
+from tests.mqtt.test_forecast_publisher import Protocol, RecordingConnection
 from tests.mqtt.test_outlook_publisher import Sent
 from tests.support.outlook_model import OutlookModel
 
 MINUTE = 28_000_000
+DAMAGED_KW = 1.1e9
 NAMES = ("demand", "headroom_w", "max_power_w", "demand/limit", "peak")
 TOPICS = DemandTopics(*(DeviceTopic.parse(name, f"gap/{{device}}/{name}") for name in NAMES))
+
+
+class SentAlone(Sent):
+    """A session that takes messages one by one."""
+
+    def next_ids(self, _n: int) -> None:
+        return None
+
+
+class Sender:
+    """A publisher, its session, and the connection that records."""
+
+    def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
+        options = SessionOptions("bench", "status", (), qos=qos, protocol=protocol, announce=False)
+        self.session = Session(options)
+        self.session._connection = self.connection = RecordingConnection(options)
+        self.session._delivery._write = self.connection.write
+        self.session._delivery.connected(max_in_flight)
+        self.publisher = DemandPublisher(self.session, TOPICS, retain=True)
+        if not compiled:
+            self.publisher._messages, self.publisher._encoder = None, DemandEncoder(compiled=False)
 
 
 def columns(start: int, headroom_kw: float) -> WindowDemands:
@@ -67,7 +93,7 @@ def publish(sent: Sent, made: Demands, *, retain: bool = False) -> None:
 
 
 def test_demands_are_sent_as_documents_and_their_headroom_as_a_number() -> None:
-    sent, made = Sent(), demands(4.5)
+    sent, made = SentAlone(), demands(4.5)
     publish(sent, made)
     assert [topic for topic, _, _ in sent.messages] == [
         b"gap/home/demand", b"gap/home/headroom_w", b"gap/home/max_power_w",
@@ -80,7 +106,7 @@ def test_demands_are_sent_as_documents_and_their_headroom_as_a_number() -> None:
 
 @pytest.mark.parametrize(("left_min", "expiry_s"), [(4.5, 270), (0.01, 1), (5.0, 300), (60.0, 300), (-90_000.0, 300)])
 def test_demand_expires_when_it_is_no_longer_valid(left_min: float, expiry_s: int) -> None:
-    sent = Sent()
+    sent = SentAlone()
     publish(sent, demands(left_min), retain=True)
     expected = [{"retain": retain, "expiry_s": expiry_s} for retain in (True, False, False)]
     assert [options for _, _, options in sent.messages] == expected * 2
@@ -88,12 +114,59 @@ def test_demand_expires_when_it_is_no_longer_valid(left_min: float, expiry_s: in
 
 @pytest.mark.parametrize("left_min", [0.0, -1.0, -DAY_MIN])
 def test_headroom_of_a_late_reading_is_not_sent_as_a_number(left_min: float) -> None:
-    sent = Sent()
+    sent = SentAlone()
     publish(sent, demands(left_min))
     assert [topic for topic, _, _ in sent.messages] == [b"gap/home/demand", b"gap/a.b/demand"]
 
 
-@pytest.mark.parametrize("sent", [Sent(connected=False), Sent(is_backlogged=True)])
+@pytest.mark.parametrize("sent", [SentAlone(connected=False), SentAlone(is_backlogged=True)])
 def test_demands_are_not_sent_while_the_broker_takes_nothing(sent: Sent) -> None:
     publish(sent, demands(4.5))
     assert sent.messages == []
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_demands_in_one_piece_have_the_bytes_of_single_messages(qos: int, protocol: Protocol) -> None:
+    at_once, single = Sender(qos, protocol), Sender(qos, protocol, compiled=False)
+    for left_min, n_messages in ((4.5, 6), (0.01, 6), (0.0, 2), (-1.0, 2), (-90_000.0, 6)):
+        for sender in (at_once, single):
+            sender.connection.pieces.clear()
+            sender.publisher.publish(demands(left_min))
+            for one in sender.connection.publications:
+                sender.session._delivery.confirm(Acknowledgement(one.packet_id, 0))
+        assert (len(at_once.connection.pieces), len(single.connection.pieces)) == (1, n_messages)
+        assert b"".join(at_once.connection.pieces) == b"".join(single.connection.pieces)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("left_min", [4.5, -1.0])
+def test_demands_in_one_piece_are_sent_again_as_single_messages_are(left_min: float, protocol: Protocol) -> None:
+    at_once, single = Sender(1, protocol), Sender(1, protocol, compiled=False)
+    for sender in (at_once, single):
+        sender.publisher.publish(demands(left_min))
+        first, *others = (one.packet_id for one in sender.connection.publications)
+        sender.session._delivery.confirm(Acknowledgement(first, 0))
+        sender.connection.pieces.clear()
+        sender.connection.now = (130.0, 0)
+        sender.session._delivery.connected(20)
+        assert [one.packet_id for one in sender.connection.publications] == others
+    assert at_once.connection.pieces == single.connection.pieces
+
+
+@pytest.mark.parametrize("max_in_flight", [2, 5])
+def test_demands_beyond_what_may_be_in_flight_wait(max_in_flight: int) -> None:
+    sender = Sender(1, "5", max_in_flight=max_in_flight)
+    sender.publisher.publish(demands(4.5))
+    assert len(sender.connection.publications) == max_in_flight
+    assert sender.session.n_unconfirmed == 6
+
+
+def test_demands_with_unusual_numbers_are_sent_one_by_one() -> None:
+    sender, made = Sender(0, "3.1.1"), demands(4.5)
+    made.columns[0, HEADROOM] = 1e3 * DAMAGED_KW
+    made.columns[0, HEADROOM - 1] = DAMAGED_KW
+    sender.publisher.publish(made)
+    assert len(sender.connection.pieces) == 6
+    assert json.loads(sender.connection.publications[0].payload) == demand_document(made[0])

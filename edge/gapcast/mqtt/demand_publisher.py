@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 from gapcast.core.demand.demand import VALID_MIN, Demands
 from gapcast.core.demand.demand_json import DemandEncoder
+from gapcast.core.demand.demand_messages import N_MESSAGES, DemandMessages, DemandPackets
 from gapcast.core.demand.max_power import headrooms_w, max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.mqtt.delivery import Outgoing
+from gapcast.mqtt.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
 
@@ -28,6 +32,9 @@ class DemandPublisher:
         self._topics_of = lru_cache(_N_REMEMBERED)(partial(_topics_of, topics))
         self._retain = retain
         self._encoder = DemandEncoder()
+        patterns = topics.demand, topics.headroom_w, topics.max_power_w
+        of_topics = [(one.before.encode(), one.after.encode()) for one in patterns]
+        self._messages = DemandMessages.of(DemandPackets(of_topics, PUBLISH | (retain and RETAIN), PUBLISH))
 
     def publish(self, demands: Demands) -> None:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
@@ -36,10 +43,36 @@ class DemandPublisher:
         forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained.
         Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
         """
-        session, publish, retain = self._session, self._session.publish, self._retain
+        session = self._session
         if not session.connected or session.is_backlogged:
             return
-        now_min = demands.issued_at_ms / MINUTE_MS
+        ids = None if self._messages is None else session.next_ids(N_MESSAGES * len(demands))
+        if self._messages is None or ids is None or not self._publish_at_once(self._messages, demands, ids):
+            self._publish_each(demands)
+
+    def _publish_at_once(self, writer: DemandMessages, demands: Demands, ids: Sequence[int]) -> bool:
+        """Send all ``demands`` in one piece, as messages with ``ids`` (none: QoS 0); return whether they were sent."""
+        session = self._session
+        written = writer.write(demands, has_properties=session.protocol == "5", packet_ids=ids)
+        if written is None:
+            return False
+        messages: dict[int, Outgoing] = {}
+        if ids:
+            content, next_id, now_min = bytes(written.content), iter(ids), demands.issued_at_ms / MINUTE_MS
+            columns = demands.devices, demands.valid_until_minutes.tolist(), written.bounds.tolist()
+            for device, until, bounds in zip(*columns, strict=True):
+                expires_s = session.expires_s(_expiry_of(until - now_min))
+                retain = self._retain
+                for topic, (begin, end) in zip(self._topics_of(device), bounds, strict=True):
+                    if end:
+                        messages[next(next_id)] = Outgoing(topic, content[begin:end], retain, expires_s)
+                    retain = False
+        session.send_packets(written.content, messages)
+        return True
+
+    def _publish_each(self, demands: Demands) -> None:
+        """Send each message alone."""
+        publish, retain, now_min = self._session.publish, self._retain, demands.issued_at_ms / MINUTE_MS
         powers_w = headrooms_w(demands), max_powers_w(demands)
         columns = self._encoder.encode(demands), demands.devices, demands.valid_until_minutes.tolist(), *powers_w
         for document, device, until, headroom_w, power_w in zip(*columns, strict=True):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 from gapcast.core.demand import (
     demand,
+    demand_form,
+    demand_messages,
     demand_struct,
     distribution,
+    document,
     exceedance_features,
     exceedance_model,
     exceedances,
     fuse,
+    max_power,
     mean_shares,
     model_quantiles,
     power_scale,
@@ -23,14 +28,17 @@ from gapcast.core.demand import (
     window_powers,
 )
 from gapcast.core.demand.running_windows import WindowState
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.forecast import DECIMALS
+from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.core.window import MAX_FILL_MIN
+from gapcast.mqtt import demand_publisher
 
 N_WAITING = scores.initial_demands().shape[1]
 ORIGINALS: dict[tuple[str, str], object] = {
     ("demand.h", "N_LEVELS_OF_TABLE"): len(distribution.LEVELS),
     ("demand.h", "N_NODES"): len(model_quantiles.NODES),
     ("demand.h", "N_FEATURES"): exceedance_features.WIDTH,
+    ("demand.h", "N_LINES"): exceedance_features.N_LINES,
     ("demand.h", "N_PARTS"): remaining._N_PARTS,
     ("demand.h", "N_DUE"): len(remaining._WEIGHTS),
     ("demand.h", "N_POWERS"): exceedance_features._N_POWERS,
@@ -46,6 +54,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand.h", "N_ENTRY"): demand_struct.N_ENTRY,
     ("demand.h", "N_CLOSED"): demand_struct.N_CLOSED,
     ("demand_features.c", "MIDDLE"): exceedance_features._MIDDLE,
+    ("demand_features.c", "REACH"): exceedance_features._REACH,
     ("demand_features.c", "FARTHEST_BELOW"): exceedance_features._FARTHEST_BELOW,
     ("demand_features.c", "FARTHEST_ABOVE"): exceedance_features._FARTHEST_ABOVE,
     ("demand_features.c", "HINGE"): exceedance_features._HINGE,
@@ -94,6 +103,17 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_scores.c", "ALARMS"): scores.ALARMS,
     ("demand_scores.c", "N_OF_ALARMS"): scores.N_OF_ALARMS,
     ("demand_scores.c", "ANNOUNCED_MIN"): list(scores.ANNOUNCED_MIN),
+    ("demand_messages.c", "DECIMAL_SCALE"): 10.0**DECIMALS,
+    ("demand_messages.c", "W_PER_KW"): document.W_PER_KW,
+    ("demand_messages.c", "VALID_MIN"): demand.VALID_MIN,
+    ("demand_messages.c", "HOLD_MIN"): max_power.HOLD_MIN,
+    ("demand_messages.c", "LOWEST_W"): max_power.LOWEST_W,
+    ("demand_messages.c", "N_MESSAGES"): demand_messages.N_MESSAGES,
+    ("demand_messages.c", "N_LIMIT_SOURCES"): len(demand_form.SOURCE_NAMES),
+    ("demand_messages.c", "REPLAY_MIN"): demand_publisher._REPLAY_MIN,
+    ("demand_messages.c", "MINUTE_MS"): MINUTE_MS,
+    ("demand_messages.c", "S_PER_MIN"): demand_publisher._S_PER_MIN,
+    ("demand_messages.c", "MAX_DAY"): (date.max - date(1970, 1, 1)).days,
 }  # fmt: skip
 #: The enums of the C files, one for each list of columns.
 _ENUM_OF = {
@@ -114,5 +134,6 @@ ENUMS = [
     "OBSERVED, ISSUED, FIRST_WINDOW",
     ", ".join(_WINDOW[name] for name in window_demands.WINDOW_COLUMNS),
     "THIRD_N, EVENTS, BRIER, LOG_SCORE, HELD_BRIER, SO_FAR_N, SO_FAR_BRIER",
+    ", ".join(f"{slot.name}_SLOT" for slot in demand_form.DemandSlot),
     "WAITS_P, WAITS_LIMIT, WAITS_HELD, WAITS_SO_FAR",
 ]

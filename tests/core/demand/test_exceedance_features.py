@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.demand.exceedance_features import NODE_LINES, WIDTH, features_of, log_odds_of, situations_of
+from gapcast.core.demand.exceedance_features import (
+    N_LINES,
+    NODE_LINES,
+    WIDTH,
+    features_of,
+    lines_of,
+    log_odds_of,
+    situations_of,
+)
 from gapcast.core.demand.model_quantiles import NODES
 from gapcast.core.demand.power_scale import scaled, unscaled
 
@@ -32,8 +40,10 @@ def test_features_of_a_limit_rise_with_the_powers_and_fall_with_it() -> None:
     assert features.shape == (2, WIDTH, len(NODES))
     assert (features[:, 0] == 1.0).all()
     assert features[:, 1:4].sum(axis=1) == pytest.approx(np.tile(NODES, (2, 1)))
-    assert features[:, 4] == pytest.approx(np.sin([[np.pi * 600 / 720], [np.pi * 90 / 720]]).repeat(len(NODES), axis=1))
-    assert (np.diff(features[:, 6:-1], axis=2) <= 0).all()
+    assert features[:, N_LINES] == pytest.approx(
+        np.sin([[np.pi * 600 / 720], [np.pi * 90 / 720]]).repeat(len(NODES), axis=1)
+    )
+    assert (np.diff(features[:, N_LINES + 2 : -1], axis=2) <= 0).all()
     assert (np.diff(features[:, -1], axis=1) >= 0).all()
 
 
@@ -41,3 +51,8 @@ def test_log_odds_are_the_features_times_the_coefficients() -> None:
     rng = np.random.default_rng(2)
     features, coefficients = rng.normal(size=(3, WIDTH, 5)), rng.normal(size=(3, WIDTH))
     np.testing.assert_allclose(log_odds_of(features, coefficients), np.einsum("ndm,nd->nm", features, coefficients))
+
+
+def test_triangle_is_highest_at_even_odds() -> None:
+    triangle = lines_of(np.array([[-9.0, -2.0, -1.0, 0.0, 0.5, 2.0, 9.0]]))[0, N_LINES - 1]
+    np.testing.assert_allclose(triangle, [0.0, 0.0, 0.5, 1.0, 0.75, 0.0, 0.0])

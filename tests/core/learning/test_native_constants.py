@@ -10,6 +10,7 @@ import pytest
 
 from gapcast.compiled.library import load_library
 from gapcast.core import forecast, forecast_range, json_rows, published_powers, window
+from gapcast.core.demand.demand_messages import DemandMessagesStruct
 from gapcast.core.demand.demand_struct import DemandStruct
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import (
@@ -57,7 +58,7 @@ def bucket_numbers(period: int) -> list[int]:
 OF_C_ALONE = {
     "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
-    "FLOATS_OF_LINE",
+    "N_OF_MINUTE", "FLOATS_OF_LINE",
 }  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
@@ -183,7 +184,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("json_rows.c", "WEIGHT_SCALE"): 10.0**forecast.SHARE_DECIMALS,
     ("json_rows.c", "WEIGHT_DECIMALS"): forecast.SHARE_DECIMALS,
     ("json_rows.c", "MAX_TEXTS"): json_rows.MAX_TEXTS,
-    ("json_rows.c", "AT_LEAST_ONCE"): AT_LEAST_ONCE,
+    ("json_rows.h", "AT_LEAST_ONCE"): AT_LEAST_ONCE,
 } | of_demands.ORIGINALS  # fmt: skip
 _DEFINE = re.compile(r"^#define +([A-Z_]+)(?: +(.+))?$", re.MULTILINE)
 _STATIC = re.compile(r"^static const [^;]+;", re.MULTILINE)
@@ -248,6 +249,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
     [
         ("gapcast_step_bytes", step_struct.StepStruct),
         ("gapcast_demand_step_bytes", DemandStruct),
+        ("gapcast_demand_messages_bytes", DemandMessagesStruct),
         ("gapcast_outlook_step_bytes", outlook_struct.OutlookStruct),
         ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct),
         ("gapcast_published_bytes", published_powers.PublishedStruct),

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gapcast.core.demand.demand import N_COLUMNS, NAMES, NEXT, OBSERVED, RISK, RUNNING, VALID_MIN, Demands
-from gapcast.core.demand.document import (
-    DEMAND_FIELDS,
-    DEMAND_SCHEMA,
-    W_PER_KW,
-    WINDOW_FIELDS,
-    DemandField,
-    WindowField,
-)
-from gapcast.core.demand.document import (
-    NEXT as NEXT_FIELD,
-)
-from gapcast.core.demand.window_demands import SOURCES, WINDOW_COLUMNS
+from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand_form import SOURCE_NAMES, DemandSlot, demand_form
+from gapcast.core.demand.demand_messages import DemandMessages
+from gapcast.core.demand.document import W_PER_KW
+from gapcast.core.demand.window_demands import F64, none_for_nan
 from gapcast.core.forecast import DECIMALS
-from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
-from gapcast.core.json_documents import JsonDocuments
-from gapcast.core.json_rows import JsonForm, SlotKind
-from gapcast.core.predictor import ModelIdentity
 
-_Fields = Sequence[DemandField | WindowField]
-_SOURCE_NAMES: Final = [source.value for source in SOURCES]
-#: Numbers of a document that are the same in all, or written as a text, with all digits.
-_NO_VALUES: Final = ("v", "risk")
+#: How Python writes a value; the others are texts.
+_CONVERSIONS: Final = {
+    DemandSlot.INTEGER: "%d", DemandSlot.NUMBER: "%r", DemandSlot.EXACT: "%r", DemandSlot.WATTS: "%d",
+}  # fmt: skip
 
 
 class DemandEncoder:
@@ -39,93 +27,65 @@ class DemandEncoder:
 
     def __init__(self, *, compiled: bool = True) -> None:
         """``compiled``: write them in C where that is possible; the bytes are the same."""
-        self._compiled = compiled
-        self._model: tuple[str, str] | None = None
-        self._documents: JsonDocuments | None = None
+        self._messages = DemandMessages.of() if compiled else None
 
     def encode(self, demands: Demands) -> list[bytes]:
         """Return the JSON of each of ``demands``, in order."""
-        n, columns = len(demands), demands.columns
-        documents = self._documents_of(demands.model)
-        values = documents.values(n)
-        columns.take(_VALUES, axis=1, out=values, mode="clip").round(DECIMALS, out=values)
-        np.floor(columns[:, _HEADROOM_COLUMNS] * W_PER_KW, out=values[:, _HEADROOMS])
-        of_text = columns.take(_OF_TEXT, axis=1).T.astype(np.int64).tolist()
-        observed, start, end, source, next_start, next_end, next_source = of_text
-        until = [min(window_end, minute + VALID_MIN) for window_end, minute in zip(end, observed, strict=True)]
-        texts = [
-            *demands.devices, *map(minute_label, observed), *[instant_label(demands.issued_at_ms)] * n,
-            *map(minute_label, start), *map(minute_label, end), *map(_SOURCE_NAMES.__getitem__, source),
-            *map(repr, columns[:, RISK].tolist()), *map(minute_label, until),
-            *map(minute_label, next_start), *map(minute_label, next_end), *map(_SOURCE_NAMES.__getitem__, next_source),
-        ]  # fmt: skip
-        return documents.write(texts, values)
-
-    def _documents_of(self, model: ModelIdentity) -> JsonDocuments:
-        found = model.name, model.version
-        if self._documents is None or found != self._model:
-            form = JsonForm.of(_parts_of(*found))
-            self._model, self._documents = found, JsonDocuments(form, compiled=self._compiled)
-        return self._documents
+        written = None if self._messages is None else self._messages.write(demands)
+        if written is None:
+            return _encoded(demands)
+        content = bytes(written.content)
+        return [content[begin:end] for begin, end in written.bounds[:, 0].tolist()]
 
 
-def _parts_of(name: str, version: str) -> Iterator[str | SlotKind]:
-    """Yield the parts of the form of a model's demands."""
-    constants = {"v": DEMAND_SCHEMA, "model": name, "model_version": version}
-    yield "{"
-    for field in DEMAND_FIELDS:
-        yield f'"{field.name}":'
-        yield from (json.dumps(constants[field.name]),) if field.name in constants else _slot_of(field)
-        yield ","
-    for i, field in enumerate(WINDOW_FIELDS):
-        yield f'{"," if i else f"{json.dumps(NEXT_FIELD)}:{{"}"{field.name}":'
-        yield from _slot_of(field)
-    yield "}}"
+def _encoded(demands: Demands) -> list[bytes]:
+    """Return the JSON of each of ``demands``, as Python writes it."""
+    form = demand_form(demands.model.name, demands.model.version)
+    constants = [constant.replace("%", "%%") for constant in form.constants]
+    parts = [before + _CONVERSIONS.get(kind, "%s") for before, kind in zip(constants, form.kinds, strict=False)]
+    template = "".join(parts) + constants[-1]
+    columns = [_values_of(demands, kind, column) for kind, column in zip(form.kinds, form.columns, strict=True)]
+    return [(template % row).encode() for row in zip(*columns, strict=True)]
 
 
-def _slot_of(field: DemandField | WindowField) -> tuple[str | SlotKind, ...]:
-    """Return the slot of a field's value, with quotes around a text."""
-    if field.type is FieldType.INTEGER:
-        return (SlotKind.INTEGER,)
-    if field.name in _NO_VALUES:
-        return (SlotKind.TEXT,)
-    if field.type is FieldType.NUMBER:
-        return (SlotKind.NULLABLE if field.is_nullable else SlotKind.NUMBER,)
-    return ('"', SlotKind.TEXT, '"')
+def _values_of(demands: Demands, kind: DemandSlot, column: int) -> list[Any]:
+    """Return the values of a slot of each of ``demands``."""
+    if kind is DemandSlot.NAME:
+        return list(demands.devices)
+    if kind is DemandSlot.ISSUED:
+        return [instant_label(demands.issued_at_ms)] * len(demands)
+    if kind is DemandSlot.UNTIL:
+        return _labels_of(demands.valid_until_minutes)
+    return _OF_COLUMN[kind](demands.columns[:, column])
 
 
-def _column_of(field: DemandField | WindowField, window: slice) -> int:
-    """Return the column of a demand that has the number of a field; that of the headroom is in kW."""
-    if isinstance(field, DemandField):
-        return NAMES.index(field.name)
-    column: int = window.start + WINDOW_COLUMNS.index("headroom_kw" if field.name == "headroom_w" else field.name)
-    return column
+def _labels_of(minutes: NDArray[Any]) -> list[str]:
+    return list(map(minute_label, minutes.astype(np.int64).tolist()))
 
 
-def _values_of(fields: _Fields, window: slice) -> list[int]:
-    """Return the columns of the numbers among ``fields``."""
-    numbers = FieldType.INTEGER, FieldType.NUMBER
-    return [_column_of(one, window) for one in fields if one.type in numbers and one.name not in _NO_VALUES]
+def _sources_of(codes: F64) -> list[str]:
+    return [SOURCE_NAMES[code] for code in codes.astype(np.int64).tolist()]
 
 
-def _slice_of(pair: Sequence[int]) -> slice:
-    """Return the slice of two indices, which numpy takes faster than a list."""
-    first, second = pair
-    return slice(first, second + 1, second - first)
+def _rounded(values: F64) -> list[float]:
+    return list(values.round(DECIMALS).tolist())
 
 
-#: Columns of the values of a document, those of both headrooms, and the places of these among the values.
-_VALUES: Final = np.array([*_values_of(DEMAND_FIELDS, RUNNING), *_values_of(WINDOW_FIELDS, NEXT)])
-_HEADROOM_COLUMNS: Final = _slice_of([window.start + WINDOW_COLUMNS.index("headroom_kw") for window in (RUNNING, NEXT)])
-_HEADROOMS: Final = _slice_of(np.flatnonzero(np.isin(_VALUES, range(N_COLUMNS)[_HEADROOM_COLUMNS])).tolist())
-#: Columns of integers that are written as a text: the observed minute, and of each window start, end and source.
-_OF_TEXT: Final = np.array(
-    [
-        OBSERVED,
-        *(
-            window.start + WINDOW_COLUMNS.index(name)
-            for window in (RUNNING, NEXT)
-            for name in ("start_minutes", "end_minutes", "sources")
-        ),
-    ]
-)
+def _rounded_or_null(values: F64) -> list[str]:
+    return ["null" if number is None else repr(number) for number in none_for_nan(values.round(DECIMALS))]
+
+
+def _watts(values: F64) -> list[float]:
+    return list(np.floor(values * W_PER_KW).tolist())
+
+
+#: What the numbers of a column are in a document, by slot.
+_OF_COLUMN: Final[dict[DemandSlot, Callable[[F64], list[Any]]]] = {
+    DemandSlot.INTEGER: list,
+    DemandSlot.NUMBER: _rounded,
+    DemandSlot.NULLABLE: _rounded_or_null,
+    DemandSlot.EXACT: lambda values: list(values.tolist()),
+    DemandSlot.WATTS: _watts,
+    DemandSlot.MINUTE: _labels_of,
+    DemandSlot.SOURCE: _sources_of,
+}

@@ -48,8 +48,7 @@ class DeviceDemands:
         """
         if self.part is None:
             return None
-        with np.errstate(**DAMAGED):
-            return self.part.make(accepted, measured[:, :, 0], outlooks)
+        return self.part.make(accepted, measured[:, :, 0], outlooks)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""

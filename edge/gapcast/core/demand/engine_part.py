@@ -14,6 +14,7 @@ from gapcast.core.demand.compiled_demands import CompiledDemands
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
+from gapcast.core.demand.exceedance_features import WIDTH
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
@@ -153,8 +154,8 @@ class DemandPart:
 
     @property
     def signature(self) -> str:
-        """What must be equal for what was learned to be valid: the outlook's model and its lead times."""
-        return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))}"
+        """What must be equal for what was learned to be valid: the outlook's model, its lead times, the features."""
+        return f"{self.model.name} {self.model.version} {','.join(map(str, self._leads_min))} {WIDTH}"
 
     @property
     def power(self) -> RemainingPower:

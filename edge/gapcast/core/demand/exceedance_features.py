@@ -1,8 +1,9 @@
 """What the log-odds of an exceedance depend on, beside the outlook model's: recent powers, and the time of day.
 
 Features are a function of the power that may be exceeded. The first four make a monotone line of three parts of the
-model's log-odds. Each of the powers that a window shows is compared with the limit by two features: their distance on
-:mod:`the scale of powers <.power_scale>`, and how far it is above :data:`_HINGE`.
+model's log-odds. The fifth is a triangle around even odds: by it a device learns that the model is too sure of itself
+on both sides, or not sure enough. Each of the powers that a window shows is compared with the limit by two features:
+their distance on :mod:`the scale of powers <.power_scale>`, and how far it is above :data:`_HINGE`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from gapcast.core.window import F32, I64
 F64 = NDArray[np.float64]
 #: Log-odds at which the line's outer parts begin.
 _MIDDLE: Final = 3.0
+#: Log-odds at which the triangle around even odds ends.
+_REACH: Final = 2.0
 #: Distances on the scale: the closest and the farthest that count, and where the second feature begins.
 _FARTHEST_BELOW, _FARTHEST_ABOVE, _HINGE = -2.0, 1.0, -0.3
 #: Spans of the means that are compared, minutes ago: from (exclusive) and to.
@@ -31,8 +34,10 @@ _SPAN_MIN, _HIGHEST_OF_MIN = 15, 180
 _BEFORE_LAST_MIN: Final = 3
 #: Powers that are compared: the newest one, the one two minutes before, the spans, the highest, and the model's median.
 _N_POWERS: Final = 2 + len(_SPANS) + 2
-_LINE, _TIME, _POWER = slice(0, 4), slice(4, 6), slice(6, 6 + _N_POWERS)
-_HINGED, _LIMIT = slice(6 + _N_POWERS, 6 + 2 * _N_POWERS), 6 + 2 * _N_POWERS
+#: Features of the model's log-odds alone.
+N_LINES: Final = 5
+_LINE, _TIME, _POWER = slice(0, N_LINES), slice(N_LINES, N_LINES + 2), slice(N_LINES + 2, N_LINES + 2 + _N_POWERS)
+_HINGED, _LIMIT = slice(_POWER.stop, _POWER.stop + _N_POWERS), _POWER.stop + _N_POWERS
 #: Number of features.
 WIDTH: Final = _LIMIT + 1
 ONE_KW: Final = float(scaled(np.array([1.0]))[0])
@@ -89,12 +94,13 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
 
 
 def lines_of(log_odds: F64) -> F64:
-    """Return the parts of ``log_odds`` ``[..., M]`` by the model that make a monotone line, ``[..., 4, M]``."""
-    found = np.empty((*log_odds.shape[:-1], 4, log_odds.shape[-1]))
+    """Return the line's parts and the triangle of ``log_odds`` ``[..., M]`` by the model, ``[..., N_LINES, M]``."""
+    found = np.empty((*log_odds.shape[:-1], N_LINES, log_odds.shape[-1]))
     found[..., 0, :] = 1.0
     found[..., 1, :] = np.minimum(np.maximum(log_odds, -_MIDDLE), _MIDDLE)
     found[..., 2, :] = np.maximum(log_odds - _MIDDLE, 0.0)
     found[..., 3, :] = np.minimum(log_odds + _MIDDLE, 0.0)
+    found[..., 4, :] = np.maximum(1.0 - np.abs(log_odds) / _REACH, 0.0)
     return found
 
 
@@ -103,7 +109,7 @@ NODE_LINES: Final = lines_of(np.array(NODES))
 
 
 def features_of(situations: Situations, lines: F64, z: F64) -> F64:
-    """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, with the ``lines`` ``[N, 4, M]`` of log-odds."""
+    """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, by ``lines`` ``[N, N_LINES, M]`` of log-odds."""
     found = np.empty((z.shape[0], WIDTH, z.shape[1]))
     found[:, _LINE] = lines
     found[:, _TIME] = situations.time[:, :, np.newaxis]

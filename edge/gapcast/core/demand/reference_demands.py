@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.demand.demand import FUSE as FUSE_COLUMN
 from gapcast.core.demand.demand import (
     HEADROOM,
@@ -34,6 +35,7 @@ class ReferenceDemands:
         self._state, self._fuse, self._highest_kw = state, fuse, highest_kw
         self._powers = WindowPowers(state.power)
 
+    @np.errstate(**DAMAGED)
     def make(self, batch: DemandBatch) -> F64:
         """Return the demands of ``batch`` ``[N, 32]``."""
         state, power, n = self._state, self._state.power, len(batch.rows)

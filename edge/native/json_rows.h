@@ -1,0 +1,24 @@
+/* How numbers are written as JSON, and packets around them: json_rows.c. Each function returns whether it has written. */
+
+#ifndef GAPCAST_JSON_ROWS_H
+#define GAPCAST_JSON_ROWS_H
+
+#include "gapcast.h"
+
+/* Of a packet: the largest head, before the topic, and the flag of QoS 1. */
+#define MAX_HEAD 5
+#define AT_LEAST_ONCE 0x02
+
+struct writer {
+    uint8_t *at, *end;
+};
+
+int put(struct writer *writer, const uint8_t *bytes, int64_t n);
+/* A whole number below 1e15, and a number of NUMBER_DECIMALS decimals as Python's repr writes it. */
+int put_integer(struct writer *writer, double value);
+int put_number(struct writer *writer, double value);
+/* Completes the packet whose variable header begins at `body`, MAX_HEAD bytes after it: moves it to its head, and returns
+   by how many bytes. */
+int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head);
+
+#endif
