@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,13 +85,34 @@ def test_forecaster_without_readings_has_no_scores() -> None:
         (1.0, datetime(2026, 1, 1, 1), "the time has no time zone"),  # noqa: DTZ001 - what is tested
         (230.0, START + timedelta(minutes=1), "230 kW is outside -100 to 100 kW; convert watts to kW"),
         (float("nan"), START + timedelta(minutes=1), "nan kW is outside"),
+        (float("nan"), START + timedelta(minutes=1), "leave out minutes without a value"),
+        ("much", START + timedelta(minutes=1), "power_kw='much': must be a number, kW"),
+        (None, START + timedelta(minutes=1), "power_kw=None: must be a number, kW"),
+        (1.0, "2026-01-01T01:00Z", "at='2026-01-01T01:00Z': must be a datetime with a time zone"),
     ],
 )
-def test_reading_that_cannot_be_used_is_a_value_error(
-    house: Forecaster, power_kw: float, at: datetime, problem: str
-) -> None:
+def test_reading_that_cannot_be_used_is_a_value_error(house: Forecaster, power_kw: Any, at: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=re.escape(problem)):
         house.add(power_kw, at)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"time_zone": "Berlin"}, 'time_zone: there is no time zone "Berlin": did you mean Europe/Berlin?'),
+        ({"time_zone": UTC}, "time_zone=datetime.timezone.utc: must be an IANA name, such as 'Europe/Berlin'"),
+        ({"models": "no/such/folder"}, "models='no/such/folder': is not a folder"),
+    ],
+)
+def test_forecaster_of_an_unusable_argument_is_a_value_error(arguments: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        Forecaster(**arguments)
+
+
+def test_forecaster_takes_the_path_of_a_folder_as_text() -> None:
+    house = Forecaster(models=str(models_path()))
+    house.add(1.0, START)
+    assert house.add(1.0, START + timedelta(minutes=1)) is not None
 
 
 def test_reading_of_a_later_day_waits_for_the_next_one() -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -147,6 +148,25 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
     assert made(before + gap + newest).gap_kw > alone.gap_kw + 0.5
     assert figures(made(before + long_gap + newest)) == figures(alone)
     assert made([*[3.0] * 9 * 24 * 60, *newest]).n_observed == 30
+
+
+@pytest.mark.parametrize(
+    ("readings", "arguments", "problem"),
+    [
+        (0.3, {}, "readings_kw=0.3: must be a list, an array or a Series of the powers of minutes, kW"),
+        (READINGS, {"at": "2026-01-15"}, "at='2026-01-15': must be a datetime with a time zone, such as datetime."),
+        (
+            READINGS,
+            {"models": "no/such/folder"},
+            "models='no/such/folder': is not a folder; it needs a folder for each",
+        ),
+    ],
+)
+def test_forecast_of_an_unusable_argument_is_a_value_error(
+    readings: Any, arguments: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        gapcast.forecast(readings, **arguments)
 
 
 def test_forecast_time_without_a_zone_is_rejected() -> None:

@@ -62,6 +62,16 @@ def test_recording_states_what_was_understood(tmp_path: Path) -> None:
         assert part in text
 
 
+def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> None:
+    path = local_samples(tmp_path / "plug.csv", AUTUMN_S, n=3 * 360)
+    with pytest.raises(SourceError) as caught:
+        read_recording(path, FileFormat(Layout("time", "power_w", zone=UTC)))
+    assert str(caught.value).endswith(
+        "plug.csv, line 362: 2025-10-26T02:00:00Z is earlier than the row before it: rows must be in order of time; "
+        "each timestamp is a time without an offset, in UTC: is that the meter's clock? (--timezone)"
+    )
+
+
 def test_unit_that_nothing_states_is_named_as_assumed(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text("t,power\n2025-01-01T00:00Z,1\n2025-01-01T00:01Z,2\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -45,6 +46,16 @@ def test_report_without_gaps(tmp_path: Path) -> None:
     _, report = checked(tmp_path, rows([1.0, 2.0]))
     assert (report.n_gaps, report.longest_gap_min, report.longest_gap_from) == (0, 0, None)
     assert "longest" not in "\n".join(report.lines())
+
+
+def test_report_lines_have_the_local_time_too(tmp_path: Path) -> None:
+    _, report = checked(tmp_path, rows([1.0, 2.0]))
+    (span,) = (line for line in report.lines(ZoneInfo("Asia/Kolkata")) if "minutes from" in line)
+    assert span == (
+        "2 minutes from 2020-01-01T00:00:00Z to 2020-01-01T00:01:00Z "
+        "(2020-01-01 05:30 to 2020-01-01 05:31 in Asia/Kolkata)"
+    )
+    assert "2 minutes from 2020-01-01T00:00:00Z to 2020-01-01T00:01:00Z" in report.lines()
 
 
 @pytest.mark.parametrize(

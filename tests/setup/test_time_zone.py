@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from zoneinfo import available_timezones
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.setup.time_zone import similar_time_zones, system_time_zone, time_zone_problem
+from gapcast.config.loader import load
+from gapcast.core.errors import SettingsError
+from gapcast.recordings.options import Zone
+from gapcast.setup.time_zone import system_time_zone
+from gapcast.time_zone_names import similar_time_zones, time_zone_problem, zone_of
 
 
 def test_system_time_zone_is_found(tmp_path: Path) -> None:
@@ -45,6 +51,32 @@ def test_time_zone_problem_without_a_suggestion_names_the_form(entered: str) -> 
     assert problem is not None
     assert problem.endswith("use an IANA name, such as Europe/Paris or UTC")
     assert len(problem) < 200
+
+
+@pytest.mark.parametrize(
+    ("entered", "problem"),
+    [
+        ("Berlin", "there is no such time zone: use an IANA name; did you mean Europe/Berlin?"),
+        ("Mars", "there is no such time zone: use an IANA name, such as Europe/Paris"),
+    ],
+)
+def test_setting_of_no_time_zone_names_what_was_meant(entered: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"site.timezone: {problem}")):
+        load(None, {}, {"site": {"timezone": entered}})
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        zone_of(entered)
+
+
+@pytest.mark.parametrize(
+    ("entered", "problem"),
+    [
+        ("Paris", "'Paris' is not an IANA time zone; did you mean Europe/Paris?"),
+        ("Mars", "'Mars' is not an IANA time zone, such as Europe/London or UTC"),
+    ],
+)
+def test_option_of_no_time_zone_names_what_was_meant(entered: str, problem: str) -> None:
+    with pytest.raises(click.BadParameter, match=re.escape(problem)):
+        Zone().convert(entered, None, None)
 
 
 @given(st.text(max_size=40))

@@ -107,7 +107,9 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
     found = run("prepare", "meter.csv", *COLUMNS, *options)
     assert found.exit_code == 0, found.output
     assert "17,280 rows, a sample every 10 s, averaged over each minute" in found.output
+    assert "source: meter.csv, column Power (W); each timestamp is a time without an offset, in Europe/" in found.output
     assert "2,880 minutes from 2019-12-31T23:00:00Z to 2020-01-02T22:59:00Z" in found.output
+    assert "(2020-01-01 00:00 to 2020-01-02 23:59 in Europe/Berlin)" in found.output
     assert found.output.splitlines()[-1] == "wrote house.parquet and house.html"
     assert files(at_home) == {"meter.csv", "house.parquet", "house.html"}
     series = clean_file.read(at_home / "house.parquet").series

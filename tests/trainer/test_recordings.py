@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_clean_file_has_the_minutes_of_its_csv(prepared: tuple[Path, Path]) -> N
     assert from_parquet.report.n_missing == 7
     with pytest.raises(SourceError, match=r"plug\.parquet: is Parquet of .*needs no --time-column"):
         read_recording(clean, form)
+
+
+def test_clean_file_for_another_clock_names_the_setting(prepared: tuple[Path, Path]) -> None:
+    recording, remark = read_recording(prepared[1]), "prepared for the clock of Europe/Berlin: set site.timezone to it"
+    assert remark in "\n".join(recording.lines(UTC))
+    assert remark not in "\n".join(recording.lines(BERLIN))
 
 
 def test_backtest_of_a_clean_file_equals_that_of_its_csv(prepared: tuple[Path, Path]) -> None:

@@ -15,6 +15,7 @@ from gapcast.commands.options import (
     settings_options,
     show_file,
     submeter_options,
+    with_zone,
 )
 
 
@@ -129,6 +130,7 @@ def backtest(
     configure_logs("auto", "warning")
     settings = read_settings(config, assignments)
     form, zone = read_format(of_file, settings)
+    settings = with_zone(settings, zone)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
     if json_file is not None:
         check_writable("--json", json_file)

@@ -101,6 +101,13 @@ def read_format(options: dict[str, Any], settings: Settings) -> tuple[FileFormat
     return file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW"), zone
 
 
+def with_zone(settings: Settings, zone: tzinfo) -> Settings:
+    """Return ``settings`` with the zone of the files' times as that of the house, unless ``site.timezone`` is set."""
+    if "timezone" in settings.site.model_fields_set:
+        return settings
+    return settings.model_copy(update={"site": settings.site.model_copy(update={"timezone": str(zone)})})
+
+
 def show_file(line: str) -> None:
     """Print what was understood of a file, apart from the result."""
     click.echo(line, err=True)

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +19,7 @@ from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
 from gapcast.config.topic_use import meter_filters, published_topics, topic_problems
+from gapcast.time_zone_names import zone_of
 
 
 class GatewaySettings(SettingsSection):
@@ -106,21 +106,13 @@ class SiteSettings(SettingsSection):
     @field_validator("timezone")
     @classmethod
     def _known(cls, name: str) -> str:
-        try:
-            _ = ZoneInfo(name) if name != "UTC" else UTC
-        except (
-            ValueError,
-            OSError,
-            LookupError,
-        ) as error:  # also for a name that is a path, or a folder of the database
-            msg = "there is no such time zone: use an IANA name, such as Europe/Paris"
-            raise ValueError(msg) from error
+        zone_of(name)
         return name
 
     @property
     def zone(self) -> tzinfo:
-        """The zone of that name; UTC needs no database."""
-        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+        """The zone of that name."""
+        return zone_of(self.timezone)
 
 
 class LogSettings(SettingsSection):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +12,7 @@ from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum
 from gapcast.presets import presets
+from gapcast.time_zone_names import zone_of
 
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
 
@@ -85,11 +85,8 @@ class SourceSettings(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _known(cls, name: str) -> str:
-        try:
-            _ = ZoneInfo(name) if name not in {"", "UTC"} else UTC
-        except (ValueError, OSError, LookupError) as error:
-            msg = "there is no such time zone: use an IANA name, such as Europe/Paris"
-            raise ValueError(msg) from error
+        if name:
+            zone_of(name)
         return name
 
     @model_validator(mode="after")
@@ -163,7 +160,7 @@ class SourceSettings(BaseModel):
             path = getattr(self, key)
             if path is not None:
                 features.append(FeaturePath(name, path, parse_path(path), per_unit))
-        zone = site_zone if not self.timezone else UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+        zone = zone_of(self.timezone) if self.timezone else site_zone
         return Source(
             name=self.preset or self.topic,
             format=self.format,

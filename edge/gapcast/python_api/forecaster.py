@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 
 from gapcast.app.models import engine_of, load_models
-from gapcast.bundled import models_path
 from gapcast.config.settings import ModelSettings, Settings, SiteSettings
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.errors import StateError
@@ -19,6 +18,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.predictors.library import Library
+from gapcast.python_api.arguments import checked_power_kw, checked_time, checked_time_zone, folder_of_models
 
 _HOUSE = "house"
 _REJECTED = {
@@ -32,7 +32,8 @@ class Forecaster:
     """Forecasts one house and learns from its outcomes, with the rules and the ensemble of the service.
 
     ``time_zone`` (IANA) is that of the house's daily habits, ``models`` a folder of models instead of the bundled ones.
-    Not thread-safe. Raises :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
+    Not thread-safe. Raises :class:`ValueError` for a time zone or a folder that does not exist, and
+    :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
 
     >>> from datetime import UTC, datetime, timedelta
     >>> house, start = Forecaster(), datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,9 +44,11 @@ class Forecaster:
     (5, True)
     """
 
-    def __init__(self, *, time_zone: str = "UTC", models: Path | None = None) -> None:
-        settings = Settings(site=SiteSettings(timezone=time_zone), models=ModelSettings(path=models))
-        loaded = load_models(settings, Library((models or models_path(),)))
+    def __init__(self, *, time_zone: str = "UTC", models: Path | str | None = None) -> None:
+        own, folder = folder_of_models(models)
+        site = SiteSettings(timezone=checked_time_zone(time_zone))
+        settings = Settings(site=site, models=ModelSettings(path=own))
+        loaded = load_models(settings, Library((folder,)))
         self._limits = settings.limits
         self._engine = engine_of(settings, loaded)
 
@@ -54,17 +57,16 @@ class Forecaster:
 
         ``at`` is any instant within the minute, with a time zone. Returns None after the first reading, and after one
         that is more than a day ahead, which the next one confirms. Raises :class:`ValueError` for a reading that is not
-        newer than the last one, is out of range, or has no time zone.
+        newer than the last one, is no number or out of range, or has no time zone.
         """
-        if at.tzinfo is None:
-            msg = f"{at.isoformat()}: the time has no time zone; use datetime(..., tzinfo=UTC), for instance"
-            raise ValueError(msg)
-        low_kw, high_kw = self._limits.min_kw, self._limits.max_kw
-        if not low_kw <= power_kw <= high_kw:
-            msg = f"{at.isoformat()}: {power_kw:g} kW is outside {low_kw:g} to {high_kw:g} kW; convert watts to kW"
-            raise ValueError(msg)
+        at = checked_time(at)
+        try:
+            number_kw = checked_power_kw(power_kw, self._limits.min_kw, self._limits.max_kw)
+        except ValueError as error:
+            msg = f"{at.isoformat()}: {error}"
+            raise ValueError(msg) from error
         minute = int(at.timestamp() * 1_000) // MINUTE_MS
-        accepted = self._engine.accept([Reading(_HOUSE, minute, float(power_kw))])
+        accepted = self._engine.accept([Reading(_HOUSE, minute, number_kw)])
         accepted.raise_failure()
         if (problem := _REJECTED.get(accepted.statuses[0])) is not None:
             msg = f"{at.isoformat()}: {problem}"
@@ -85,7 +87,7 @@ class Forecaster:
         replace_file(path, path.with_name(f"{path.name}.part"), capture_snapshot(self._engine, copies=False))
 
     @classmethod
-    def load(cls, path: Path | str, *, models: Path | None = None) -> Forecaster:
+    def load(cls, path: Path | str, *, models: Path | str | None = None) -> Forecaster:
         """Return the forecaster that was saved at ``path``, with its time zone; its next forecasts are the same.
 
         With other ``models`` than before, the weights of those that are new start again. Raises

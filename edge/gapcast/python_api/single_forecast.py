@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 
 from gapcast.app.horizon import possible_horizons
 from gapcast.app.models import Models, load_models
-from gapcast.bundled import models_path
 from gapcast.config.forecast import ForecastSettings
 from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.errors import RequestError
@@ -26,6 +25,7 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.core.series import forecast_series
 from gapcast.core.window import I64, MAX_FILL_MIN, MIN_OBSERVED
 from gapcast.predictors.library import Library, Stamp
+from gapcast.python_api.arguments import checked_time, folder_of_models
 from gapcast.recordings.minute_means import sampling_of
 from gapcast.recordings.table import F64
 
@@ -33,7 +33,11 @@ _LIMITS = Limits()
 
 
 def forecast(
-    readings_kw: Iterable[float | None], minutes: int = 5, *, at: datetime | None = None, models: Path | None = None
+    readings_kw: Iterable[float | None],
+    minutes: int = 5,
+    *,
+    at: datetime | None = None,
+    models: Path | str | None = None,
 ) -> Forecast:
     """Return the forecast ``minutes`` after the newest of ``readings_kw``, mean powers of minutes (kW), oldest first.
 
@@ -42,7 +46,7 @@ def forecast(
     machine's clock); a Series with a DatetimeIndex has its own times and time zone. ``models`` is a folder of models
     instead of the bundled ones. Nothing is stored or learned.
 
-    Raises :class:`ValueError`, with the value, for readings that cannot be used, and for ``minutes`` that no model
+    Raises :class:`ValueError`, with the value, for arguments that cannot be used, such as ``minutes`` that no model
     forecasts; :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
 
     >>> made = forecast([0.3] * 55 + [2.4] * 5)
@@ -51,7 +55,8 @@ def forecast(
     """
     minute, power_kw, zone = _minutes_of(readings_kw, at)
     _check_range(power_kw)
-    loaded = _load(library := Library((models or models_path(),)), library.stamp())
+    _, folder = folder_of_models(models)
+    loaded = _load(library := Library((folder,)), library.stamp())
     model = _model_for(minutes, loaded)
     history_min = history_steps_of(model) * STEP_MIN
     minute, power_kw = _newest(minute, power_kw, model.spec.context, history_min)
@@ -73,6 +78,9 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
         index = readings_kw.index
         readings_kw = readings_kw.to_numpy(dtype=np.float64, na_value=np.nan)
     elif not isinstance(readings_kw, np.ndarray):
+        if not isinstance(readings_kw, Iterable):
+            msg = f"readings_kw={readings_kw!r}: must be a list, an array or a Series of the powers of minutes, kW"
+            raise ValueError(msg)
         readings_kw = list(readings_kw)
     try:
         power_kw: F64 = np.asarray(readings_kw, dtype=np.float64)
@@ -87,12 +95,9 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
             msg = f"at={at.isoformat()}: the index of the Series has the times already; omit one of them"
             raise ValueError(msg)
         return _minutes_of_index(index), power_kw, index.tz
-    at = datetime.now().astimezone() if at is None else at
-    if at.tzinfo is None:
-        msg = f"at={at.isoformat()}: the time has no time zone; use datetime(..., tzinfo=ZoneInfo('Europe/Berlin'))"
-        raise ValueError(msg)
+    at = datetime.now().astimezone() if at is None else checked_time(at)
     newest = int(at.timestamp() * 1_000) // MINUTE_MS
-    return newest - np.arange(power_kw.size - 1, -1, -1, dtype=np.int64), power_kw, at.tzinfo
+    return newest - np.arange(power_kw.size - 1, -1, -1, dtype=np.int64), power_kw, at.tzinfo or UTC
 
 
 def _minutes_of_index(index: Any) -> I64:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import click
+
+from gapcast.time_zone_names import suggestion, zone_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,9 +23,10 @@ class Zone(click.ParamType[tzinfo]):
         if isinstance(value, tzinfo):
             return value
         try:
-            return UTC if value == "UTC" else ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            self.fail(f"{value!r} is not an IANA time zone, such as Europe/London or UTC", param, ctx)
+            return zone_of(value)
+        except ValueError:
+            meant = suggestion(value, ", such as Europe/London or UTC")
+            self.fail(f"{value!r} is not an IANA time zone{meant}", param, ctx)
 
 
 class Separator(click.ParamType[str]):

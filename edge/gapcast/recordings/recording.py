@@ -117,8 +117,15 @@ class Recording:
             + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
             f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
             *([f"  submeters: {', '.join(self.submeters)}"] if self.submeters else []),
-            *(f"  {line}" for line in (*report.duplicate_lines(), *self.remarks)),
+            *(f"  {line}" for line in (*report.duplicate_lines(), *self.remarks, *self._zone_remarks(zone))),
         ]
+
+    def _zone_remarks(self, zone: tzinfo) -> list[str]:
+        """Return a sentence if the file was prepared for the clock of another zone than ``zone``."""
+        prepared = str(self.series.zone)
+        if prepared in {str(UTC), str(zone)}:
+            return []
+        return [f"prepared for the clock of {prepared}: set site.timezone to it, for models that use the time of day"]
 
 
 def read_recording(

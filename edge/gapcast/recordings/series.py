@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +19,7 @@ from gapcast.core.window import I64, MAX_FILL_MIN
 from gapcast.core.wording import counted
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
 from gapcast.recordings.table import F64, Table
+from gapcast.recordings.timestamps import LOCAL
 
 #: The longest recording: each minute of it takes memory.
 _MAX_YEARS = 20
@@ -83,18 +84,25 @@ class Report:
     features: tuple[str, ...] = ()
     n_duplicates: int = 0
 
-    def lines(self) -> list[str]:
-        """Return the report as sentences for a terminal."""
+    def lines(self, zone: tzinfo = UTC) -> list[str]:
+        """Return the report as sentences for a terminal; first and last minute in ``zone`` as well."""
         longest = f"; the longest is {self.longest_gap_min:,} min from {self.longest_gap_from}" if self.n_gaps else ""
         measured = f"; with {', '.join(self.features)}" if self.features else ""
         return [
             f"{self.n_rows:,} rows, {self.sampling}{measured}",
-            f"{self.n_minutes:,} minutes from {self.first} to {self.last}",
+            f"{self.n_minutes:,} minutes from {self.first} to {self.last}{self._local_span(zone)}",
             f"{self.n_readings:,} readings, {self.min_kw:g} to {self.max_kw:g} kW, mean {self.mean_kw:.10f} kW",
             f"{self.n_missing:,} minutes missing ({self.n_missing_rows:,} of them have no row at all) "
             f"in {counted(self.n_gaps, 'gap')}{longest}",
             *self.duplicate_lines(),
         ]
+
+    def _local_span(self, zone: tzinfo) -> str:
+        """Return first and last minute by the clock of ``zone``, to append; nothing for UTC."""
+        if str(zone) == str(UTC):
+            return ""
+        first, last = (datetime.fromisoformat(when).astimezone(zone) for when in (self.first, self.last))
+        return f" ({first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} in {zone})"
 
     def duplicate_lines(self) -> list[str]:
         """Return a sentence on ignored rows, if there are any."""
@@ -154,7 +162,10 @@ def _reject_bad_times(table: Table) -> None:
         _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
     _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is no possible time")
     is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
-    _reject_rows(table, is_earlier, "{time} is earlier than the row before it: rows must be in order of time")
+    is_local = table.time_kind.startswith(LOCAL)
+    cure = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
+    problem = f"{{time}} is earlier than the row before it: rows must be in order of time{cure}"
+    _reject_rows(table, is_earlier, problem)
     if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:
         first, last = instant_label(int(instant_ms[0])), instant_label(int(instant_ms[-1]))
         raise SourceError(table.path, f"spans {first} to {last}, more than {_MAX_YEARS} years: is a time wrong?")

@@ -12,8 +12,8 @@ from gapcast.core.reading import is_device_id
 from gapcast.mqtt.routes import PART
 from gapcast.presets import presets
 from gapcast.setup.broker_access import BrokerAccess
-from gapcast.setup.time_zone import time_zone_problem
 from gapcast.setup.topics import EVERYTHING, topic_problem
+from gapcast.time_zone_names import time_zone_problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from gapcast.setup.preset_answers import PresetAnswers
 from gapcast.setup.prompts import Prompts
 from gapcast.setup.source_preview import preview
 from gapcast.setup.source_questions import UNITS, SourceQuestions
-from gapcast.setup.time_zone import similar_time_zones, system_time_zone, time_zone_problem
+from gapcast.setup.time_zone import system_time_zone
+from gapcast.time_zone_names import similar_time_zones, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
 

@@ -82,7 +82,9 @@ def prepare(
     content, findings = data_report(series, report, horizon_min, zone, out.name)
     n_without_value = report.n_missing - report.n_missing_rows
     remarks = [uci.completeness(report.n_rows, n_without_value)] if recording.time_kind == uci.TIME_KIND else []
-    for line in (*report.lines(), *recording.remarks, *remarks, *findings):
+    rows, *about = report.lines(zone)
+    source = f"source: {report.source}; each timestamp is {recording.time_kind}"
+    for line in (rows, source, *about, *recording.remarks, *remarks, *findings):
         click.echo(line)
     clean_file_writer.write(series, report, out)
     with clean_file_writer.writing(page) as temporary:

@@ -1,0 +1,70 @@
+"""Checks of the library's arguments: a value that cannot be used is named, with what is expected."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gapcast.bundled import models_path
+from gapcast.time_zone_names import time_zone_problem
+
+
+def checked_time(at: Any, name: str = "at") -> datetime:
+    """Return ``at`` if it is a time with a time zone.
+
+    Raises :class:`ValueError` otherwise.
+    """
+    if not isinstance(at, datetime):
+        msg = f"{name}={at!r}: must be a datetime with a time zone, such as datetime.fromisoformat('2026-01-15T12:00Z')"
+        raise ValueError(msg)
+    if at.tzinfo is None:
+        msg = f"{name}={at.isoformat()}: the time has no time zone; use datetime(..., tzinfo=ZoneInfo('Europe/Berlin'))"
+        raise ValueError(msg)
+    return at
+
+
+def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
+    """Return the power as a number within the limits.
+
+    Raises :class:`ValueError` otherwise.
+    """
+    try:
+        number = float(power_kw)
+    except (TypeError, ValueError) as error:
+        msg = f"power_kw={power_kw!r}: must be a number, kW"
+        raise ValueError(msg) from error
+    if not low_kw <= number <= high_kw:
+        fix = "leave out minutes without a value" if math.isnan(number) else "convert watts to kW"
+        msg = f"{number:g} kW is outside {low_kw:g} to {high_kw:g} kW; {fix}"
+        raise ValueError(msg)
+    return number
+
+
+def checked_time_zone(name: Any) -> str:
+    """Return the name of a time zone.
+
+    Raises :class:`ValueError` for one that is none, with the likeliest ones.
+    """
+    if not isinstance(name, str):
+        msg = f"time_zone={name!r}: must be an IANA name, such as 'Europe/Berlin'"
+        raise ValueError(msg)
+    if (problem := time_zone_problem(name)) is not None:
+        msg = f"time_zone: {problem}"
+        raise ValueError(msg)
+    return name
+
+
+def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
+    """Return the folder of models of the user's own (None: they are the bundled ones), and the folder to load.
+
+    Raises :class:`ValueError` if it is no folder.
+    """
+    if models is None:
+        return None, models_path()
+    folder = Path(models)
+    if not folder.is_dir():
+        msg = f"models={str(models)!r}: is not a folder; it needs a folder for each model, with its model.tflite"
+        raise ValueError(msg)
+    return folder, folder
