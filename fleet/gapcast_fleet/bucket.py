@@ -94,11 +94,11 @@ def _rejections(
     engine: Engine, readings: Sequence[Reading], statuses: list[ReadingStatus], disproved: list[Reading]
 ) -> Iterator[RejectedMessage]:
     if ReadingStatus.FULL in statuses or ReadingStatus.INCOMPLETE in statuses:
-        for reading, verdict in zip(readings, statuses, strict=True):
-            if verdict is ReadingStatus.FULL:
+        for reading, status in zip(readings, statuses, strict=True):
+            if status is ReadingStatus.FULL:
                 detail = f"{engine.buffers.max_devices} devices are tracked in this bucket, the maximum of devices.max"
                 yield RejectedMessage(reading.device, b"", PayloadError("too_many_devices", detail))
-            elif verdict is ReadingStatus.INCOMPLETE:
+            elif status is ReadingStatus.INCOMPLETE:
                 yield RejectedMessage(
                     reading.device, b"", PayloadError("missing_feature", engine.explain_incomplete(reading))
                 )

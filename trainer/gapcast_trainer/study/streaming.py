@@ -123,9 +123,9 @@ def _windows(spec: WindowSpec, readings: list[Reading], restart_min: int | None)
         now = None if restart_min is None else reading.minute // restart_min
         if now != run:
             buffers, seen, run = Buffers(spec, 1), 0, now
-        verdict = buffers.accept(reading)
-        seen = 1 if verdict is ReadingStatus.FIRST else seen + 1
-        if verdict is not ReadingStatus.READY:
+        status = buffers.accept(reading)
+        seen = 1 if status is ReadingStatus.FIRST else seen + 1
+        if status is not ReadingStatus.READY:
             continue
         block[n] = buffers.window(reading.device)
         minute[n], counts[n] = reading.minute, seen
