@@ -14,7 +14,7 @@ from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
-from gapcast_trainer.scores.lead_table import SKILL_REFERENCES, in_words
+from gapcast_trainer.scores.lead_table import SKILL_REFERENCES, display_name
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE)
 _MODEL, _PEER, _REFERENCE = "-", ":", "--"
@@ -49,7 +49,7 @@ def draw_lead_skill(found: LeadEvaluation) -> Figure:
                 (other,) = (name for name in SKILL_REFERENCES if name != reference)
                 other_row = found.row(other)
                 points = {lead: found.skill(other_row, kind, lead, reference) for lead in found.lead_times_min}
-                _draw_points(axis, points, color=GREY, linestyle=_REFERENCE, linewidth=1.2, label=in_words(other))
+                _draw_points(axis, points, color=GREY, linestyle=_REFERENCE, linewidth=1.2, label=display_name(other))
         _share_legend(figure, axes)
     return figure
 
@@ -133,7 +133,7 @@ def _prepare_skill(axes: Any, leads_min: Sequence[int]) -> None:
         axis.set_ylim(*axis.get_ylim())
         _tick(axis, leads_min)
     for axis, reference in zip(axes[0], SKILL_REFERENCES, strict=False):
-        axis.set_title(f"against {in_words(reference)}")
+        axis.set_title(f"against {display_name(reference)}")
     for axis, kind in zip(axes[:, 0], KINDS, strict=True):
         axis.set_ylabel(f"skill, {_KINDS[kind]}, %")
     for axis in axes[-1]:

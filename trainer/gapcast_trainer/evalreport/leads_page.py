@@ -14,8 +14,8 @@ from gapcast_trainer.scores.lead_result import LeadEvaluation
 from gapcast_trainer.scores.lead_table import (
     KIND_TITLES,
     SKILL_REFERENCES,
+    display_name,
     figure_cells,
-    in_words,
     introduction,
     skill_cells,
 )
@@ -84,7 +84,7 @@ def _kind_tables(found: LeadEvaluation, kind: str) -> list[dict[str, Any]]:
     """Return the tables of ``kind`` that have a figure: a row for each lead time, a column for each forecaster."""
     tables = {title: figure_cells(found, kind, _cell(figure)) for title, figure in _FIGURES.items()}
     for reference in SKILL_REFERENCES:
-        tables[f"Skill against {in_words(reference)}: 1 − MSE / its MSE"] = skill_cells(found, kind, reference)
+        tables[f"Skill against {display_name(reference)}: 1 − MSE / its MSE"] = skill_cells(found, kind, reference)
     tables["Coverage and mean width of the 90 % interval; mean pinball loss over the quantiles"] = [
         (f"{name}: {head}", texts)
         for head, figure in _INTERVAL_FIGURES.items()
@@ -94,7 +94,7 @@ def _kind_tables(found: LeadEvaluation, kind: str) -> list[dict[str, Any]]:
     return [
         {
             "title": title,
-            "head": ["minutes ahead", *(in_words(name) for name, _ in cells)],
+            "head": ["minutes ahead", *(display_name(name) for name, _ in cells)],
             "rows": [[lead, *(texts[at] for _, texts in cells)] for at, lead in enumerate(leads)],
         }
         for title, cells in tables.items()

@@ -10,7 +10,7 @@ from statistics import median
 from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.table import percent
-from gapcast_trainer.scores.lead_table import COVERAGE_TITLE, KIND_TITLES, SKILL_REFERENCES, in_words, introduction
+from gapcast_trainer.scores.lead_table import COVERAGE_TITLE, KIND_TITLES, SKILL_REFERENCES, display_name, introduction
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.table import NONE, shown, table
 
@@ -31,7 +31,7 @@ def kind_tables(found: HousesLeadEvaluation, kind: str) -> list[HousesTable]:
 def _tables(found: HousesLeadEvaluation, kind: str) -> Iterator[HousesTable]:
     for name in found.model_names:
         for reference in SKILL_REFERENCES:
-            title = f"{name}: MSE skill against {in_words(reference)}, %"
+            title = f"{name}: MSE skill against {display_name(reference)}, %"
             yield HousesTable(title, _skill_rows(found, name, kind, reference))
         title = f"{name}: {COVERAGE_TITLE[0].lower()}{COVERAGE_TITLE[1:]}"
         yield HousesTable(title, _record_rows(found, name, kind, lambda record: shown(record.coverage, 3)))
@@ -41,7 +41,7 @@ def _tables(found: HousesLeadEvaluation, kind: str) -> Iterator[HousesTable]:
     )
     for title, of_model, figure in figures:
         for name in (*SKILL_REFERENCES, *found.model_names):
-            shown_title = f"{in_words(name)}: {title}" + (of_model if name in found.model_names else "")
+            shown_title = f"{display_name(name)}: {title}" + (of_model if name in found.model_names else "")
             yield HousesTable(shown_title, _record_rows(found, name, kind, _cell(figure)))
 
 

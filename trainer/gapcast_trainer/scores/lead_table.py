@@ -39,7 +39,7 @@ def lead_lines(found: LeadEvaluation) -> Iterator[str]:
         yield f"{KIND_TITLES[kind]}: MSE kW² / MAE kW (of the median where there is one) by minutes ahead"
         yield from _table(found, figure_cells(found, kind, both_errors))
         for reference in SKILL_REFERENCES:
-            yield f"Skill against {in_words(reference)}"
+            yield f"Skill against {display_name(reference)}"
             yield from _table(found, skill_cells(found, kind, reference))
         yield COVERAGE_TITLE
         yield from _table(found, figure_cells(found, kind, lambda record: shown(record.coverage)))
@@ -50,10 +50,10 @@ def both_errors(record: ScoreRecord) -> str:
     return f"{shown(record.mse_kw2)} / {shown(record.best_mae_kw)}"
 
 
-def in_words(reference: str) -> str:
+def display_name(reference: str) -> str:
     """Return the name of a reference forecast in a sentence.
 
-    >>> in_words("last_window")
+    >>> display_name("last_window")
     'last window'
     """
     return reference.replace("_", " ")
