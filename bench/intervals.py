@@ -48,11 +48,11 @@ def main() -> None:
     chosen = parser.parse_args()
     numbers, targets = read(chosen.file, chosen.first)
     actual_kw = numbers["came_kw"]
-    within = (numbers["lower_kw"] <= actual_kw) & (actual_kw <= numbers["upper_kw"])
-    coverage, width_kw = float(within.mean()), float((numbers["upper_kw"] - numbers["lower_kw"]).mean())
+    inside = (numbers["lower_kw"] <= actual_kw) & (actual_kw <= numbers["upper_kw"])
+    coverage, width_kw = float(inside.mean()), float((numbers["upper_kw"] - numbers["lower_kw"]).mean())
     weeks, at = np.unique(targets.astype("datetime64[W]"), return_inverse=True)
     n_each = np.bincount(at)
-    by_week = (np.bincount(at, within) / n_each)[n_each >= MIN_WEEK]
+    by_week = (np.bincount(at, inside) / n_each)[n_each >= MIN_WEEK]
     constant_kw = {name: narrowest_kw(actual_kw - numbers[name], coverage) for name in ("gap_kw", "median_kw")}
     print(f"{len(actual_kw)} forecasts, {len(weeks)} weeks: coverage {coverage:.4f}, by week", end=" ")
     print(f"{by_week.min():.3f} to {by_week.max():.3f}" if by_week.size else "-", end="; ")

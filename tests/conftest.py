@@ -18,6 +18,7 @@ from tests.support.optional_tools import (
     pytest_collection_modifyitems,
     pytest_sessionfinish,
     pytest_terminal_summary,
+    register_markers,
     whole_set_path,
 )
 
@@ -31,8 +32,9 @@ settings.register_profile("explore", _UNTIMED, max_examples=3_000)
 settings.load_profile("steady")
 
 
-def pytest_configure() -> None:
-    """Let commands be interrupted: a shell's background jobs, and all that they start, ignore SIGINT otherwise."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers, and let commands be interrupted: a shell's background jobs ignore SIGINT otherwise."""
+    register_markers(config)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

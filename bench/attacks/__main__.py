@@ -19,7 +19,7 @@ from bench.attacks.trial import MAX_LIVEZ_MS, MAX_RSS_MB, NAMES, QUICK_NAMES, Re
 
 _OWN_FILES = 8_192
 _PROBLEMS_SHOWN = 5
-_HEAD = ("attack", "sent", "longest /livez, ms", "RSS growth, MB", "children, MB", "lost", "verdict")
+_HEAD = ("attack", "sent", "longest /livez, ms", "RSS growth, MB", "children, MB", "lost", "result")
 
 
 def main() -> int:

@@ -82,7 +82,7 @@ def widen_tolerance(victim: Victim) -> Report:
 
 
 def _offer(victim: Victim, report: Report, name: str, model: bytes, **fields: object) -> str:
-    """Put a model into the live folder, wait for the verdict, remove the model; return the verdict."""
+    """Put a model into the live folder, wait for the result, remove the model; return the result."""
     if not victim.target.is_alive:
         return "ended"
     # Written elsewhere on the same disk, then renamed, so that the gateway never sees a partial model.
@@ -92,29 +92,29 @@ def _offer(victim: Victim, report: Report, name: str, model: bytes, **fields: ob
     write_model(staging, model, **fields)
     before = _reloads(victim)
     staging.rename(target)
-    verdict = _wait_for_verdict(victim, report, name, before)
+    result = _wait_for_result(victim, report, name, before)
     before = _reloads(victim)
     shutil.rmtree(target)
-    if verdict == "swapped":
-        _wait_for_verdict(victim, report, f"the removal after {name}", before)
-    return verdict
+    if result == "swapped":
+        _wait_for_result(victim, report, f"the removal after {name}", before)
+    return result
 
 
-def _wait_for_verdict(victim: Victim, report: Report, name: str, before: dict[str, float]) -> str:
+def _wait_for_result(victim: Victim, report: Report, name: str, before: dict[str, float]) -> str:
     with suppress(FaultError):
         wait_until(
             lambda: not victim.target.is_alive or any(_reloads(victim)[key] > before[key] for key in before),
-            f"a verdict on {name}",
+            f"a result for {name}",
             _RELOAD_TIMEOUT_S,
         )
     if not victim.target.is_alive:
         report.problems.append(f"{name} ended the gateway")
         return "ended"
     now = _reloads(victim)
-    verdict = next((key for key in before if now[key] > before[key]), "")
-    if not verdict:
-        report.problems.append(f"no verdict on {name} within {_RELOAD_TIMEOUT_S:g} s")
-    return verdict
+    result = next((key for key in before if now[key] > before[key]), "")
+    if not result:
+        report.problems.append(f"no result for {name} within {_RELOAD_TIMEOUT_S:g} s")
+    return result
 
 
 def _reloads(victim: Victim) -> dict[str, float]:

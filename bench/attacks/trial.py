@@ -57,7 +57,7 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
-        return asdict(self) | {"verdict": "pass" if self.is_good else "fail"}
+        return asdict(self) | {"result": "pass" if self.is_good else "fail"}
 
 
 class Trial:

@@ -19,7 +19,7 @@ KEYS = {
 
 
 class LearningStream(Stream):
-    """A stream whose forecasts are compared with an engine that learnt from every reading exactly once."""
+    """A stream whose forecasts are compared with an engine that learned from every reading exactly once."""
 
     #: Learning accumulates the rounding differences of many kernel calls.
     same_kw = 1e-5

@@ -129,8 +129,8 @@ def test_backtest_scores_equal_the_written_outcomes(tmp_path: Path) -> None:
     assert found.scored.mse_kw2 == pytest.approx((error**2).mean(), abs=1e-6)
     assert found.scored.mae_kw == pytest.approx(np.abs(median).mean(), abs=1e-6)
     assert found.scored.persistence_mse_kw2 == pytest.approx((base**2).mean(), abs=1e-6)
-    within = [float(row["lower_kw"]) <= float(row["came_kw"]) <= float(row["upper_kw"]) for row in actual]
-    assert found.scored.coverage == pytest.approx(np.mean(within), abs=0.005)
+    inside = [float(row["lower_kw"]) <= float(row["came_kw"]) <= float(row["upper_kw"]) for row in actual]
+    assert found.scored.coverage == pytest.approx(np.mean(inside), abs=0.005)
     assert [one.name for one in found.houses] == ["a", "b"]
     assert found.n_readings == 700
 

@@ -57,11 +57,11 @@ def test_runs_have_the_results_of_readings(tmp_path: Path, monkeypatch: pytest.M
 def test_backtest_of_files_feeds_runs_and_keeps_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines: list[Engine] = []
 
-    def noted(*arguments: Any, **options: Any) -> Engine:
+    def recorded(*arguments: Any, **options: Any) -> Engine:
         engines.append(engine_of(*arguments, **options))
         return engines[-1]
 
-    monkeypatch.setattr(run_module, "engine_of", noted)
+    monkeypatch.setattr(run_module, "engine_of", recorded)
     monkeypatch.setattr(run_module, "side_by_side", None)
     files = [house(tmp_path / f"{name}.csv", 40) for name in "ab"]
     assert run_backtest(settings(), files, COLUMNS, HouseFile()).n_readings == 80

@@ -75,8 +75,8 @@ def test_scores_equal_the_outcome_lines(tmp_path: Path) -> None:
     assert summary.mse_kw2 == pytest.approx(
         sum((one["gap_kw"] - one["came_kw"]) ** 2 for one in scored) / 194, abs=1e-5
     )
-    within = [one["lower_kw"] <= one["came_kw"] <= one["upper_kw"] for one in scored]
-    assert summary.coverage == pytest.approx(sum(within) / 194, abs=0.011)
+    inside = [one["lower_kw"] <= one["came_kw"] <= one["upper_kw"] for one in scored]
+    assert summary.coverage == pytest.approx(sum(inside) / 194, abs=0.011)
 
 
 def test_outcome_file_unwritable_is_named(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_accept_reading_that_raises_leaves_the_others_accepted() -> None:
     warm(engine, ["a", "b", "c"])
     batch = readings({"a": 1.0, "b": NO_NUMBER, "c": 2.0})
     accepted = engine.accept([*batch, Reading("b", NOON + 2, 3.0), Reading("a", NOON + 2, 4.0)])
-    assert [verdict.value for verdict in accepted.statuses] == ["ready", "failed", "ready", "failed", "ready"]
+    assert [status.value for status in accepted.statuses] == ["ready", "failed", "ready", "failed", "ready"]
     assert (accepted.forecast_indices, accepted.devices) == ([0, -1, 1, -1, 2], ["a", "c", "a"])
     assert [i for i, _ in accepted.failures] == [1, 3]
     assert accepted.counts == {"accepted": 3, "rejected": 2}

@@ -38,7 +38,7 @@ class Simple:
             if self.seen_s[row] < now_s - STALE_S:
                 self.there[row] = False
 
-    def seen(self, rows: list[int], now_s: float) -> None:
+    def record_readings(self, rows: list[int], now_s: float) -> None:
         for row in rows:
             self.seen_s[row], self.there[row] = now_s, True
 
@@ -55,7 +55,7 @@ def test_presence_matches_the_simple_reference(steps: list[tuple[str, object]]) 
         match step, value:
             case "seen", list(rows):
                 presence.record_seen(rows, now_s)
-                simple.seen(rows, now_s)
+                simple.record_readings(rows, now_s)
             case "wait", float(seconds):
                 now_s += seconds
             case "look", int(n_rows):

@@ -35,12 +35,12 @@ class Command:
 
     def kill_when(self, happened: Callable[[], bool]) -> None:
         """SIGKILL the driver, Java and all their children, as soon as it ``happened``."""
-        wait_until(lambda: happened() or self.process.poll() is not None, self._said, _LONGEST_S)
-        assert self.process.poll() is None, self._said()
+        wait_until(lambda: happened() or self.process.poll() is not None, self._output, _LONGEST_S)
+        assert self.process.poll() is None, self._output()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 

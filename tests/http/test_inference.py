@@ -39,7 +39,7 @@ def windows_of(rest: Rest, name: str, n: int) -> F32:
     return np.random.default_rng(n).uniform(0.1, 3.0, shape).astype(np.float32)
 
 
-def asked(windows: F32, *, binary: bool) -> triton.InferInput:
+def tensor_of(windows: F32, *, binary: bool) -> triton.InferInput:
     made = triton.InferInput("window", list(windows.shape), "FP32")
     made.set_data_from_numpy(windows, binary_data=binary)
     return made
@@ -53,7 +53,7 @@ def history_of(rest: Rest, name: str, windows: F32) -> F32 | None:
 
 def inputs_of(rest: Rest, name: str, windows: F32, *, binary: bool) -> list[triton.InferInput]:
     history = history_of(rest, name, windows)
-    return [asked(windows, binary=binary)] if history is None else both_inputs(windows, history, binary=binary)
+    return [tensor_of(windows, binary=binary)] if history is None else both_inputs(windows, history, binary=binary)
 
 
 def wanted(rest: Rest, name: str, windows: F32) -> dict[str, F32]:
@@ -106,14 +106,14 @@ def test_inference_matches_the_model(
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 64, 300])
 def test_inference_any_batch_matches_the_model(rest: Rest, client: triton.InferenceServerClient, n: int) -> None:
     windows = windows_of(rest, NAME, n)
-    answer = client.infer(NAME, [asked(windows, binary=True)])
+    answer = client.infer(NAME, [tensor_of(windows, binary=True)])
     for output, tensor in wanted(rest, NAME, windows).items():
         np.testing.assert_allclose(answer.as_numpy(output), tensor, rtol=1e-5, atol=1e-6)
 
 
 def test_inference_returns_selected_output(rest: Rest, client: triton.InferenceServerClient) -> None:
     answer = client.infer(
-        NAME, [asked(windows_of(rest, NAME, 1), binary=False)], outputs=[triton.InferRequestedOutput("mean")]
+        NAME, [tensor_of(windows_of(rest, NAME, 1), binary=False)], outputs=[triton.InferRequestedOutput("mean")]
     )
     assert answer.as_numpy("quantiles") is None
     assert answer.as_numpy("mean") is not None
@@ -137,21 +137,21 @@ def test_inference_errors_reach_the_client(rest: Rest, client: triton.InferenceS
     windows = windows_of(rest, NAME, 1)
     too_many = windows_of(rest, NAME, MAX_TENSOR_BYTES // windows.nbytes + 1)
     with pytest.raises(InferenceServerException, match="there is no model 'nothing'"):
-        client.infer("nothing", [asked(windows, binary=True)])
+        client.infer("nothing", [tensor_of(windows, binary=True)])
     with pytest.raises(InferenceServerException, match=r"is loaded in version .*, not '99'"):
-        client.infer(NAME, [asked(windows, binary=True)], model_version="99")
+        client.infer(NAME, [tensor_of(windows, binary=True)], model_version="99")
     with pytest.raises(InferenceServerException, match=r"inputs: window \[N, .*\] is required, not window \[1, "):
-        client.infer(NAME, [asked(windows[:, 1:], binary=True)])
+        client.infer(NAME, [tensor_of(windows[:, 1:], binary=True)])
     with pytest.raises(InferenceServerException, match=r"is required, not window \[0, "):
-        client.infer(NAME, [asked(windows[:0], binary=True)])
+        client.infer(NAME, [tensor_of(windows[:0], binary=True)])
     with pytest.raises(InferenceServerException, match="there is no 'median'"):
-        client.infer(NAME, [asked(windows, binary=True)], outputs=[triton.InferRequestedOutput("median")])
+        client.infer(NAME, [tensor_of(windows, binary=True)], outputs=[triton.InferRequestedOutput("median")])
     with pytest.raises(InferenceServerException, match="content-encoding: 'gzip' is not supported"):
-        client.infer(NAME, [asked(windows, binary=True)], request_compression_algorithm="gzip")
+        client.infer(NAME, [tensor_of(windows, binary=True)], request_compression_algorithm="gzip")
     with pytest.raises(InferenceServerException, match=f"more than {MAX_TENSOR_BYTES} bytes"):
-        client.infer(NAME, [asked(too_many, binary=True)])
+        client.infer(NAME, [tensor_of(too_many, binary=True)])
     with pytest.raises(InferenceServerException, match="must be a finite number"):
-        client.infer(NAME, [asked(np.full_like(windows, np.nan), binary=True)])
+        client.infer(NAME, [tensor_of(np.full_like(windows, np.nan), binary=True)])
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def histories(n: int, steps: int = 672) -> F32:
 def both_inputs(windows: F32, history: F32, *, binary: bool) -> list[triton.InferInput]:
     made = triton.InferInput("history", list(history.shape), "FP32")
     made.set_data_from_numpy(history, binary_data=binary)
-    return [made, asked(windows, binary=binary)]
+    return [made, tensor_of(windows, binary=binary)]
 
 
 def test_inference_metadata_has_both_inputs_and_all_outputs(history_client: triton.InferenceServerClient) -> None:
@@ -292,13 +292,13 @@ def test_inference_with_a_wrong_history_is_rejected(
         with pytest.raises(InferenceServerException, match=problem):
             history_client.infer(HISTORY, both_inputs(windows, history, binary=True))
     with pytest.raises(InferenceServerException, match="inputs: window and history are required, not 1"):
-        history_client.infer(HISTORY, [asked(windows, binary=True)])
+        history_client.infer(HISTORY, [tensor_of(windows, binary=True)])
     with pytest.raises(InferenceServerException, match="inputs: window is there twice"):
-        history_client.infer(HISTORY, [asked(windows, binary=True)] * 2)
+        history_client.infer(HISTORY, [tensor_of(windows, binary=True)] * 2)
     other = triton.InferInput("past", [2, 672], "FP32")
     other.set_data_from_numpy(histories(2))
     with pytest.raises(InferenceServerException, match=r"history \[N, 672\] is required, not past \[2, 672\]"):
-        history_client.infer(HISTORY, [asked(windows, binary=True), other])
+        history_client.infer(HISTORY, [tensor_of(windows, binary=True), other])
 
 
 def test_inference_bytes_of_all_inputs_are_counted(history_rest: Rest) -> None:

@@ -25,7 +25,7 @@ from tests.support.peers import Peer
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 
-#: Half a day: enough for a verdict, and the weights and the interval have moved.
+#: Half a day: enough outcomes for scores, and the weights and the interval have moved.
 N = 800
 POWERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.mosquitto, pytest.mark.prometheus]
 MONITORING = ROOT / "monitoring"
 ALERTS, DASHBOARD = MONITORING / "alerts.yml", MONITORING / "grafana" / "gapcast.json"
-#: Enough for a verdict, of devices that live through the same hours.
+#: Enough outcomes for scores, of devices that live through the same hours.
 N_MINUTES = MIN_OUTCOMES + 10
 DEVICES = ("attic", "cellar", "home")
 SHOWN = 2

@@ -40,7 +40,7 @@ class Plain:
 
 @contextmanager
 def secured(tmp_path: Path, authority: Authority, identity: Identity, *extra: str) -> Iterator[tuple[int, Plain]]:
-    """A mosquitto that speaks TLS with ``identity``; yields its port, and a plain one for the test's clients."""
+    """A mosquitto with TLS and ``identity``; yields its port, and a plain one for the test's clients."""
     plain = Plain(free_port())
     door = (f"cafile {authority.certificate}", f"certfile {identity.certificate}", f"keyfile {identity.key}", *extra)
     broker = MosquittoBroker(tmp_path / "mosquitto", (*door, f"listener {plain.port} {LOOPBACK}"))
@@ -160,20 +160,20 @@ def test_tls_expired_certificate_mentions_the_clock(
 def test_tls_unknown_authority_is_not_trusted(
     tmp_path: Path, authority: Authority, start_gateway: StartGateway
 ) -> None:
-    stranger = Authority(tmp_path / "stranger", "Stranger")
+    unknown = Authority(tmp_path / "unknown", "Unknown")
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
-        for gateway_id, mqtt in (("one", tls(stranger)), ("two", {"tls": {"enabled": True}})):
+        for gateway_id, mqtt in (("one", tls(unknown)), ("two", {"tls": {"enabled": True}})):
             gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
             assert "its issuer is not trusted here: set mqtt.tls.ca_path" in refusal(gateway)
 
 
 def test_tls_client_certificate_is_sent(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:
     ours = authority.issue("gateway", alternative="DNS:gateway")
-    stranger = Authority(tmp_path / "stranger", "Stranger").issue("gateway", alternative="DNS:gateway")
+    unknown = Authority(tmp_path / "unknown", "Unknown").issue("gateway", alternative="DNS:gateway")
     identity = authority.issue("broker", alternative=HERE)
     with secured(tmp_path, authority, identity, "require_certificate true") as (port, _):
-        wrong = {"certificate_path": stranger.certificate, "key_path": stranger.key}
-        for gateway_id, keys in (("without", {}), ("stranger", wrong)):
+        wrong = {"certificate_path": unknown.certificate, "key_path": unknown.key}
+        for gateway_id, keys in (("without", {}), ("unknown", wrong)):
             mqtt = tls(authority, **keys)
             gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
             assert "set mqtt.tls.certificate_path and key_path" in refusal(gateway)
@@ -208,11 +208,11 @@ def test_tls_lasting_problem_is_logged_once(tmp_path: Path, authority: Authority
 
 
 def test_tls_check_explains_an_untrusted_broker(tmp_path: Path, authority: Authority) -> None:
-    stranger = Authority(tmp_path / "stranger", "Stranger")
+    unknown = Authority(tmp_path / "unknown", "Unknown")
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
         for mqtt, code, words in (
             (tls(authority), 0, "ok   broker"),
-            (tls(stranger), 1, "FAIL broker: 127.0.0.1 port .*: unreachable: the broker's certificate is not valid"),
+            (tls(unknown), 1, "FAIL broker: 127.0.0.1 port .*: unreachable: the broker's certificate is not valid"),
         ):
             shown: list[str] = []
             assert run_checks(gateway_settings(port, tmp_path / "state", mqtt=mqtt), {}, shown.append) == code

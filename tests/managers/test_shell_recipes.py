@@ -38,14 +38,14 @@ class SwitchedLoad:
                 env=os.environ | {"SILENCE_S": f"{silence_s:g}"}, stdout=out, stderr=out,
             )  # fmt: skip
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self._out.read_text(encoding="utf-8")
 
     def states(self) -> list[str]:
         return self._file.read_text(encoding="utf-8").split()
 
     def wait_states(self, *expected: str) -> None:
-        wait_until(lambda: self.states() == list(expected), lambda: f"{expected}, not {self.states()}: {self.said()}")
+        wait_until(lambda: self.states() == list(expected), lambda: f"{expected}, not {self.states()}: {self.output()}")
 
 
 @contextmanager
@@ -82,7 +82,7 @@ class TestSwitchByHeadroom:
             for number in (str(NEED_W - 1), "0", "nonsense", "", str(NEED_W + 1)):
                 peer.publish(TOPIC, number)
             load.wait_states("off", "on", "off", "on")
-            assert "not a number of watts: nonsense" in load.said()
+            assert "not a number of watts: nonsense" in load.output()
         assert load.states()[-1] == "off"  # at its end
 
     def test_load_is_switched_off_when_nothing_arrives(
@@ -90,7 +90,7 @@ class TestSwitchByHeadroom:
     ) -> None:
         peer.publish(TOPIC, "5000", retain=True)
         with switched_load(mosquitto, tmp_path, "off", "on", "off", silence_s=1) as load:
-            assert "off: no number for 1 s" in load.said()
+            assert "off: no number for 1 s" in load.output()
 
     def test_load_is_switched_off_when_its_client_ends(self, tmp_path: Path) -> None:
         nobody = MosquittoBroker(tmp_path / "never-started")

@@ -28,7 +28,7 @@ class Broker(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.delivery = Delivery(self.hear, encode)
+        self.delivery = Delivery(self.receive, encode)
         self.online = False
         self.max_in_flight = 0
         self.unconfirmed: dict[int, bytes] = {}  # identifier -> payload, in the order sent
@@ -40,7 +40,7 @@ class Broker(RuleBasedStateMachine):
         self.acknowledged: list[int] = []
         self.n_readings = self.n_forecasts = 0
 
-    def hear(self, packet: bytes) -> None:
+    def receive(self, packet: bytes) -> None:
         splitter = Splitter(mqtt5=False)
         splitter.feed(packet)
         (found,) = splitter.packets()
@@ -75,7 +75,7 @@ class Broker(RuleBasedStateMachine):
         for packet_id in self.delivery.next_ids(n):
             self.n_forecasts += 1
             messages[packet_id] = forecast(self.n_forecasts)
-            self.hear(encode(packet_id, messages[packet_id], again=False))
+            self.receive(encode(packet_id, messages[packet_id], again=False))
         self.delivery.add_sent(messages)
         self.unconfirmed |= {packet_id: message.payload for packet_id, message in messages.items()}
 
@@ -104,7 +104,7 @@ class Broker(RuleBasedStateMachine):
 
     @precondition(lambda self: self.online)
     @rule()
-    def go_away(self) -> None:
+    def disconnect(self) -> None:
         self.online = False
         self.end_connection()
         self.delivery.disconnected()
@@ -142,7 +142,7 @@ class Broker(RuleBasedStateMachine):
         assert list(self.on_wire.items()) == list(self.unconfirmed.items())[: len(self.on_wire)]
 
     @invariant()
-    def knows_what_is_unconfirmed(self) -> None:
+    def tracks_unconfirmed_publications(self) -> None:
         assert len(self.delivery) == len(self.unconfirmed)
         assert self.delivery.newest == next(reversed(self.unconfirmed), 0)
 

@@ -58,7 +58,7 @@ class JournaledFeed(SourceFeed):
         with self.path.open("ab") as file:
             file.write(journal.encode(readings, self.now_ms, self.reader.meters.take_samples()))
 
-    def say(self, message: tuple[int, int, str], i: int) -> None:
+    def publish(self, message: tuple[int, int, str], i: int) -> None:
         """Send the i-th message, then let the clock close what is due; journal both."""
         wait_s, early_s, what = message
         at_ms = self.now_ms + wait_s * SECOND + 1
@@ -113,12 +113,12 @@ def test_open_minute_restart_keeps_the_mean(
     (folder / "after").mkdir(exist_ok=True)
     life = undisturbed = begun(name, folder)
     for i, message in enumerate(messages[:cut]):
-        life.say(message, i)
+        life.publish(message, i)
     before = list(life.readings)
     after = end(life, name, folder / "after")
     for i, message in enumerate(messages[cut:], cut):
-        undisturbed.say(message, i)
-        after.say(message, i)
+        undisturbed.publish(message, i)
+        after.publish(message, i)
     for process in (undisturbed, after):  # after a restart, the clock waits for what the broker may have
         process.wait()
     assert [*before, *after.readings] == undisturbed.readings

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 Look = Callable[..., Window]
-#: A day and a bit: enough outcomes for a verdict.
+#: A day and a bit: enough outcomes for scores.
 N_MINUTES = DAY_MIN + 60
 #: What a cold load may weigh, all that comes for it counted.
 MOST_BYTES = 300_000

@@ -39,8 +39,8 @@ def check_both_ways(read: Read, path: Path, monkeypatch: pytest.MonkeyPatch, *, 
     """Check that ``read`` returns the same in blocks as line by line; ``is_plain``: no block is read by lines."""
     by_lines: list[bool] = []
     with monkeypatch.context() as watched:
-        watched.setattr(meter_csv._Rows, "add_lines", _noted(meter_csv._Rows.add_lines, by_lines))
-        watched.setattr(uci._Rows, "add_lines", _noted(uci._Rows.add_lines, by_lines))
+        watched.setattr(meter_csv._Rows, "add_lines", _recorded(meter_csv._Rows.add_lines, by_lines))
+        watched.setattr(uci._Rows, "add_lines", _recorded(uci._Rows.add_lines, by_lines))
         in_blocks = result(read, path)
     with monkeypatch.context() as slow:
         slow.setattr(FieldBlock, "of", lambda *_: None)
@@ -48,7 +48,7 @@ def check_both_ways(read: Read, path: Path, monkeypatch: pytest.MonkeyPatch, *, 
     assert is_plain is None or is_plain is not bool(by_lines)
 
 
-def _noted(add_lines: Callable[..., None], calls: list[bool]) -> Callable[..., None]:
+def _recorded(add_lines: Callable[..., None], calls: list[bool]) -> Callable[..., None]:
     def add(*arguments: object) -> None:
         calls.append(True)
         add_lines(*arguments)

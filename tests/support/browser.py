@@ -52,11 +52,11 @@ class Window:
         self.urls: list[str] = []
         self.is_disturbed = False
         page.set_default_timeout(WAIT_MS)
-        page.on("console", self._said)
+        page.on("console", self._record)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("response", self._answered)
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _record(self, message: ConsoleMessage) -> None:
         if _OF_THE_MACHINE in message.text:
             self.is_disturbed = True
         elif message.type in {"error", "warning"}:

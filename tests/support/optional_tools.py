@@ -1,8 +1,6 @@
 """Deselects the tests whose tools are not installed.
 
-A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
-``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``lightgbm``, ``homeassistant``, ``nodered``,
-``emhass``, ``compiled``, ``mosquitto_sub`` or ``curl``.
+A test names the tool that it needs by a marker of :data:`TOOLS`; some are set by its fixtures, folder or name.
 Without the tool the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an
 error.
 ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
@@ -12,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -65,43 +64,42 @@ def emhass_command() -> str | None:
     return os.environ.get("GAPCAST_EMHASS")
 
 
-def _missing_libraries() -> dict[str, str]:
-    missing = {}
-    if load_library() is None:
-        missing["compiled"] = "the compiled steps are not built for this machine (edge/native/build.py)"
-    if find_spec("lightgbm") is None:
-        missing["lightgbm"] = "LightGBM is not installed (requirements/trainer-test.txt)"
-    return missing
+def _needs(why: str, is_there: Callable[[], object]) -> Callable[[], str | None]:
+    return lambda: None if is_there() else why
+
+
+#: By marker: returns why its tests cannot run here, None if they can.
+TOOLS: dict[str, Callable[[], str | None]] = {
+    "apparmor": _needs("apparmor_parser is not installed", apparmor_command),
+    "chromium": _needs(
+        "chromium is not installed, or Playwright is not (requirements/test.txt)",
+        lambda: chromium_command() and find_spec("playwright"),
+    ),
+    "compiled": _needs("the compiled steps are not built for this machine (edge/native/build.py)", load_library),
+    "curl": _needs("the command curl is not installed", lambda: shutil.which("curl")),
+    "emhass": _needs("they need an EMHASS (scripts/try-emhass)", emhass_command),
+    "homeassistant": _needs("they need a Home Assistant (scripts/try-home-assistant)", home_assistant_command),
+    "lightgbm": _needs("LightGBM is not installed (requirements/trainer-test.txt)", lambda: find_spec("lightgbm")),
+    "mosquitto": _needs("mosquitto is not installed", mosquitto_command),
+    "mosquitto_sub": _needs("the command mosquitto_sub is not installed", lambda: shutil.which("mosquitto_sub")),
+    "nodered": _needs("they need a Node-RED (scripts/try-node-red)", node_red_command),
+    "openssl": _needs("the command openssl is not installed", openssl_command),
+    "prometheus": _needs("prometheus and promtool are not installed", prometheus_command),
+    "root": _needs("not run as root", lambda: os.geteuid() == 0),
+    "systemd": systemd_missing,
+    "wholeset": _needs(f"{WHOLE_SET} is not available (GAPCAST_WHOLESET names it)", whole_set_path),
+}
+
+
+def register_markers(config: pytest.Config) -> None:
+    """Declare the markers of :data:`TOOLS` to pytest."""
+    for marker in TOOLS:
+        config.addinivalue_line("markers", f"{marker}: left out without the tool (tests/support/optional_tools.py)")
 
 
 def _missing() -> dict[str, str]:
     """Return, by marker, why its tests cannot run here."""
-    commands = [command for command in ("mosquitto_sub", "curl") if shutil.which(command) is None]
-    missing = {command: f"the command {command} is not installed" for command in commands}
-    if mosquitto_command() is None:
-        missing["mosquitto"] = "mosquitto is not installed"
-    if prometheus_command() is None:
-        missing["prometheus"] = "prometheus and promtool are not installed"
-    if why := systemd_missing():
-        missing["systemd"] = why
-    if os.geteuid() != 0:
-        missing["root"] = "not run as root"
-    if chromium_command() is None or find_spec("playwright") is None:
-        missing["chromium"] = "chromium is not installed, or Playwright is not (requirements/test.txt)"
-    if openssl_command() is None:
-        missing["openssl"] = "the command openssl is not installed"
-    if apparmor_command() is None:
-        missing["apparmor"] = "apparmor_parser is not installed"
-    if home_assistant_command() is None:
-        missing["homeassistant"] = "they need a Home Assistant (scripts/try-home-assistant)"
-    if node_red_command() is None:
-        missing["nodered"] = "they need a Node-RED (scripts/try-node-red)"
-    if emhass_command() is None:
-        missing["emhass"] = "they need an EMHASS (scripts/try-emhass)"
-    missing |= _missing_libraries()
-    if whole_set_path() is None:
-        missing["wholeset"] = f"{WHOLE_SET} is not available (GAPCAST_WHOLESET names it)"
-    return missing
+    return {marker: why for marker, missing in TOOLS.items() if (why := missing())}
 
 
 @pytest.hookimpl(tryfirst=True)

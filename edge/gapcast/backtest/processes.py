@@ -149,7 +149,7 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
     start_s = time.perf_counter()
     first, *others = groups
     with _pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
-        waiting = [pool.submit(_run_group, group.portable(), place) for place, group in enumerate(others, 1)]
+        waiting = [pool.submit(_run_group, group.portable(), index) for index, group in enumerate(others, 1)]
         try:
             found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]
             found += [future.result() for future in waiting]
@@ -170,9 +170,9 @@ class _Shared:
         """Share ``numbers``, a raw array: one for each process, and one more."""
         self.numbers = numbers
 
-    def add(self, place: int, n: int) -> int:
-        """Add ``n`` readings of the process ``place``; return the number of those of all processes."""
-        self.numbers[place] += n
+    def add(self, index: int, n: int) -> int:
+        """Add ``n`` readings of the process ``index``; return the number of those of all processes."""
+        self.numbers[index] += n
         return sum(self.numbers[:-1])
 
     def stop(self) -> None:
@@ -207,11 +207,11 @@ def _begin(numbers: Any) -> None:  # pragma: no cover - runs in a process of its
     _shared_here.append(_Shared(numbers))
 
 
-def _run_group(group: HouseGroup, place: int) -> Backtest:  # pragma: no cover - runs in a process of its own
+def _run_group(group: HouseGroup, index: int) -> Backtest:  # pragma: no cover - runs in a process of its own
     shared = _shared_here[0]
 
     def advance(n: int) -> None:
-        shared.add(place, n)
+        shared.add(index, n)
         if shared.is_stopping:
             msg = "the back-test was stopped"
             raise GapcastError(msg)

@@ -60,7 +60,7 @@ class ForecastSettings(SettingsSection):
 class LearningSettings(SettingsSection):
     """``[learning]``: online learning from each device's outcomes."""
 
-    #: Maximum number of tracked devices, which are scored and learnt from; further ones are forecast as untracked.
+    #: Maximum number of tracked devices, which are scored and learned from; further ones are forecast as untracked.
     max_devices: int = Field(default=1_500, ge=0)
     #: Forgetting factor of the online model per minute; 1: no forgetting.
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)

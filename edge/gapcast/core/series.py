@@ -18,7 +18,7 @@ from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import MAX_FILL_MIN, MIN_OBSERVED
 
-#: A single outlook, of which nothing is learnt.
+#: A single outlook, of which nothing is learned.
 _OUTLOOK = OutlookOptions(max_devices=1, learns=False, calibrates=False)
 
 

@@ -11,10 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
 
-from gapcast.core.demand.document import DemandField, WindowField
-from gapcast.core.demand.headroom_document import HeadroomField, HeadroomWindowField
+from gapcast.core.document_field import DocumentField
 from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
-from gapcast.core.outlook.document import OUTLOOK_FIELDS, OutlookField
+from gapcast.core.outlook.document import OUTLOOK_FIELDS
 
 _EXAMPLE: JsonDict = {
     "v": 1,
@@ -35,7 +34,7 @@ _EXAMPLE: JsonDict = {
 }
 
 #: A field of any document, by the declaration that it follows.
-AnyField = ForecastField | OutlookField | DemandField | WindowField | HeadroomField | HeadroomWindowField
+AnyField = ForecastField | DocumentField[Any]
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.INTEGER: int,

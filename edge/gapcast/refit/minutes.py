@@ -40,9 +40,9 @@ class RecordedMinutes:
         if not len(self):
             return self
         last = self.minutes[-1]
-        within = np.flatnonzero((self.minutes > last - MAX_MINUTES) & (self.minutes <= last))[::-1]
-        _, first = np.unique(self.minutes[within], return_index=True)  # the last one of each minute
-        chosen = within[first]
+        recent = np.flatnonzero((self.minutes > last - MAX_MINUTES) & (self.minutes <= last))[::-1]
+        _, first = np.unique(self.minutes[recent], return_index=True)  # the last one of each minute
+        chosen = recent[first]
         return RecordedMinutes(
             self.minutes[chosen],
             self.gap_kw[chosen],

@@ -93,11 +93,11 @@ class SourceQuestions:
                 )
                 raise SettingsError(msg)
             for name in names:
-                self._take(name)
+                self._reserve(name)
             return source
         (received,) = names
         name = given or self._ask_name(received)
-        self._take(name)
+        self._reserve(name)
         if name == received:
             return source
         alone = next(iter(single_meters(candidate, recording, timezone)), None)
@@ -111,8 +111,8 @@ class SourceQuestions:
             lambda name: device_problem(name, self._taken),
         )  # fmt: skip
 
-    def _take(self, name: str) -> None:
-        """Note a name; two meters with one name would be read as one."""
+    def _reserve(self, name: str) -> None:
+        """Reserve the name of a device; two meters with one name would be read as one."""
         if (problem := device_problem(name, self._taken)) is not None:
             msg = f"--device: {problem}"
             raise SettingsError(msg)
@@ -128,7 +128,7 @@ class SourceQuestions:
         if preset is None and (topic is None or (meter.value is None and self._prompts.is_interactive)):
             preset = self._prompts.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
         if given is not None:
-            self._take(given)
+            self._reserve(given)
         if preset is not None:
             own = {"topic": topic, "device": given, "value": meter.value, "unit": meter.unit}
             return {"preset": preset} | {key: value for key, value in own.items() if value is not None}

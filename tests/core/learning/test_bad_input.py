@@ -73,11 +73,11 @@ def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float,
     which = (minutes >= over + DAY_MIN) & (minutes < over + 2 * DAY_MIN)
     published_kw, actual_kw = run.outcome("published_kw", device)[which], run.outcome("actual_kw", device)[which]
     assert len(actual_kw) > 0.95 * DAY_MIN
-    within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
+    inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     return (
         float(np.mean((published_kw[:, 0] - actual_kw) ** 2)),
         float(np.mean(np.abs(published_kw[:, 1] - actual_kw))),
-        float(within.mean()),
+        float(inside.mean()),
     )
 
 

@@ -141,9 +141,9 @@ def test_scores_expired_bucket_starts_at_zero_whatever_it_contains(compiled: boo
     scores.add(outcomes([0], START, 1.0))
     scores._sums.buckets[:] = NAN
     scores.add(outcomes([0], START + 9 * 1440, 2.0))
-    told = scores.columns([0])["told buckets"]
-    assert np.isfinite(told[0]).all(axis=1).sum() == 2  # one of the day and one of the week
-    assert np.nansum(told[0, :, 1]) == 2.0
+    published = scores.columns([0])["told buckets"]
+    assert np.isfinite(published[0]).all(axis=1).sum() == 2  # one of the day and one of the week
+    assert np.nansum(published[0, :, 1]) == 2.0
 
 
 def test_compiled_scores_convert_types_and_strides() -> None:

@@ -42,14 +42,14 @@ def test_interval_long_run_coverage_is_90_percent(make: Callable[[np.random.Gene
     errors_kw = make(np.random.default_rng(1))
     log_width, n_learnt, floor_kw = np.array([np.log(0.1)]), np.zeros(1), np.array([-100.0])
     roots, median_kw = conformal_interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
-    within = np.empty(N)
+    inside = np.empty(N)
     for i, error_kw in enumerate(errors_kw):
         lower_kw, upper_kw = conformal_interval.bounds(log_width, median_kw, roots, floor_kw)
-        within[i] = lower_kw[0] <= error_kw <= upper_kw[0]
-        log_width = conformal_interval.updated_log_width(log_width, n_learnt, 1 - within[i : i + 1])
+        inside[i] = lower_kw[0] <= error_kw <= upper_kw[0]
+        log_width = conformal_interval.updated_log_width(log_width, n_learnt, 1 - inside[i : i + 1])
         n_learnt = n_learnt + 1
-    assert within.mean() == pytest.approx(0.9, abs=0.01)
-    weeks = within[: N // 10_080 * 10_080].reshape(-1, 10_080).mean(1)
+    assert inside.mean() == pytest.approx(0.9, abs=0.01)
+    weeks = inside[: N // 10_080 * 10_080].reshape(-1, 10_080).mean(1)
     assert weeks == pytest.approx(np.full(len(weeks), 0.9), abs=0.05), "in every week"
 
 
@@ -139,8 +139,8 @@ def test_forecast_range_ignores_noise_around_zero() -> None:
 def test_interval_of_persistence_alone_exists() -> None:
     run = Run(ensemble_engine(Persistence(name="same"), learns=False)).process(stream(house_kw(3_000)), at_a_time=50)
     published_kw, actual_kw = run.outcome("published_kw")[300:], run.outcome("actual_kw")[300:]
-    within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
-    assert within.mean() == pytest.approx(0.9, abs=0.03)
+    inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
+    assert inside.mean() == pytest.approx(0.9, abs=0.03)
 
 
 def test_forecast_range_allows_feed_in_from_the_first_forecast() -> None:

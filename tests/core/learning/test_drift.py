@@ -55,12 +55,12 @@ class Slow:
         day = minute // DAY_MIN
         if day != self.day:
             if day > self.day and len(self.today) >= N:
-                changes = self.judge(row, minute, math.log(max(sum(self.today) / len(self.today), 0.005)))
+                changes = self.add_day(row, minute, math.log(max(sum(self.today) / len(self.today), 0.005)))
             self.day, self.today = day, []
         self.today.append(error_kw)
         return changes
 
-    def judge(self, row: int, minute: int, level: float) -> list[ErrorChange]:
+    def add_day(self, row: int, minute: int, level: float) -> list[ErrorChange]:
         changes: list[ErrorChange] = []
         deviation, far = max(math.sqrt(self.variance), 0.15), level - self.mean
         within = min(max(far, -3 * deviation), 3 * deviation)

@@ -179,11 +179,11 @@ def test_ensemble_leaves_out_a_member_with_nan() -> None:
 
 def test_ensemble_state_of_a_device_is_at_most_24_kb() -> None:
     models = [load_model(shipped_models() / name) for name in shipped_names()]
-    blend = Ensemble([model for model in models if not model.history_steps], EnsembleOptions())
-    scores = Scores(blend.members, 1).columns([0])
-    n_bytes = blend.n_bytes_per_device + sum(array.nbytes for array in scores.values())
+    ensemble = Ensemble([model for model in models if not model.history_steps], EnsembleOptions())
+    scores = Scores(ensemble.members, 1).columns([0])
+    n_bytes = ensemble.n_bytes_per_device + sum(array.nbytes for array in scores.values())
     assert n_bytes <= 24_000
-    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < blend.n_bytes_per_device
+    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < ensemble.n_bytes_per_device
 
 
 # --- tracked devices --------------------------------------------------------------------------------
@@ -386,8 +386,8 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "devices": ("followed", None),
     "columns": ("columns", None),
     "a device twice": ("followed", np.zeros_like),
-    "a device that cannot be": ("followed", lambda followed: followed - 1),
-    "devices of another kind": ("followed", lambda followed: followed.astype(float)),
+    "a device that cannot be": ("followed", lambda tracked: tracked - 1),
+    "devices of another kind": ("followed", lambda tracked: tracked.astype(float)),
     "fewer rows": ("seen", lambda seen: seen[:-1]),
     "no rows": ("seen", lambda seen: seen[0, 0]),
     "another shape": ("due", lambda due: due[:, :, :-1]),

@@ -38,8 +38,8 @@ def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
 
 def test_interval_covers_90_percent_of_outcomes(week: Run) -> None:
     published_kw, actual_kw = week.outcome("published_kw"), week.outcome("actual_kw")
-    within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
-    assert within.mean() == pytest.approx(0.9, abs=0.03)
+    inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
+    assert inside.mean() == pytest.approx(0.9, abs=0.03)
     assert (published_kw[:, 2] >= 0).all()
 
 

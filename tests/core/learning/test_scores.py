@@ -16,11 +16,11 @@ from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
 
-FEW = 5  # devices that are followed: rows 0 to 4
+FEW = 5  # tracked devices: rows 0 to 4
 
 
 class Slow:
-    """Keeps every outcome, and sums when asked. Of buckets it knows what is promised of them."""
+    """Keeps every outcome, and sums when asked. Buckets are as coarse as documented."""
 
     def __init__(self) -> None:
         self.kept: dict[int, list[tuple[int, Outcomes, int]]] = {}

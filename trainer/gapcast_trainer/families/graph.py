@@ -83,7 +83,7 @@ def beside(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
 
 @dataclass(frozen=True, slots=True)
 class RelativeExpert:
-    """A second opinion in units of the window's own spread: ``features`` ``[N, A]`` and ``spread_kw`` ``[N, 1]``."""
+    """A second prediction in units of the window's own spread: ``features`` ``[N, A]`` and ``spread_kw`` ``[N, 1]``."""
 
     features: keras.KerasTensor
     spread_kw: keras.KerasTensor

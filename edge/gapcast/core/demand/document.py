@@ -8,12 +8,12 @@ From :data:`DEMAND_FIELDS` follow the document on the demand topic and in REST, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.window_demands import WindowDemand
+from gapcast.core.document_field import DocumentField
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
@@ -27,29 +27,14 @@ _SCALE = 10.0**DECIMALS
 
 
 @dataclass(frozen=True, slots=True)
-class WindowField:
-    """One field of a window: its name (with its unit), type and description, and how its value follows from it.
+class WindowField(DocumentField[WindowDemand]):
+    """One field of a window. ``is_of_next``: the next window, of which nothing is over, has it too."""
 
-    ``is_nullable``: the value may be null. ``is_of_next``: the next window, of which nothing is over, has it too.
-    """
-
-    name: str
-    type: FieldType
-    description: str
-    value: Callable[[WindowDemand], Any]
-    is_nullable: bool = False
     is_of_next: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class DemandField:
-    """One field of a demand that is not of its running window, as in :class:`WindowField`."""
-
-    name: str
-    type: FieldType
-    description: str
-    value: Callable[[Demand], Any]
-    is_nullable: bool = False
+class DemandField(DocumentField[Demand]):
+    """One field of a demand that is not of its running window."""
 
 
 def demand_document(demand: Demand) -> dict[str, Any]:

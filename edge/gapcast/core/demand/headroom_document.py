@@ -7,11 +7,10 @@ document and of docs/mqtt-and-http.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.demand.headroom import Headroom, HeadroomWindow
+from gapcast.core.document_field import DocumentField
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
@@ -20,31 +19,6 @@ from gapcast.core.grid import instant_label, minute_label
 HEADROOM_SCHEMA = 1
 #: The field that is a list of objects with :data:`HEADROOM_WINDOW_FIELDS`.
 WINDOWS = "windows"
-
-
-@dataclass(frozen=True, slots=True)
-class HeadroomField:
-    """One field: its name (with its unit), type and description, and how its value follows from an answer.
-
-    ``is_nullable``: the value may be null.
-    """
-
-    name: str
-    type: FieldType
-    description: str
-    value: Callable[[Headroom], Any]
-    is_nullable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HeadroomWindowField:
-    """One field of a window that the load touches, as in :class:`HeadroomField`."""
-
-    name: str
-    type: FieldType
-    description: str
-    value: Callable[[HeadroomWindow], Any]
-    is_nullable: bool = False
 
 
 def headroom_document(headroom: Headroom) -> dict[str, Any]:
@@ -64,78 +38,78 @@ def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, DECIMALS)
 
 
-HEADROOM_FIELDS: tuple[HeadroomField, ...] = (
-    HeadroomField("v", FieldType.INTEGER, "version of this schema", lambda one: HEADROOM_SCHEMA),
-    HeadroomField("device", FieldType.TEXT, "device id", lambda one: one.demand.device),
-    HeadroomField(
+HEADROOM_FIELDS: tuple[DocumentField[Headroom], ...] = (
+    DocumentField("v", FieldType.INTEGER, "version of this schema", lambda one: HEADROOM_SCHEMA),
+    DocumentField("device", FieldType.TEXT, "device id", lambda one: one.demand.device),
+    DocumentField(
         "observed_at",
         FieldType.MINUTE,
         "minute of the newest reading used, as in the demand",
         lambda one: minute_label(one.demand.observed_minute),
     ),
-    HeadroomField(
+    DocumentField(
         "issued_at",
         FieldType.INSTANT,
         "when the demand was issued, by the gateway's clock",
         lambda one: instant_label(one.demand.issued_at_ms),
     ),
-    HeadroomField("kw", FieldType.NUMBER, "requested power, kW", lambda one: _rounded(one.request.kw)),
-    HeadroomField("minutes", FieldType.INTEGER, "requested duration, minutes", lambda one: one.request.minutes),
-    HeadroomField(
+    DocumentField("kw", FieldType.NUMBER, "requested power, kW", lambda one: _rounded(one.request.kw)),
+    DocumentField("minutes", FieldType.INTEGER, "requested duration, minutes", lambda one: one.request.minutes),
+    DocumentField(
         "start",
         FieldType.MINUTE,
         "first minute of the load if it starts now: the one after `observed_at`",
         lambda one: minute_label(one.start_minute),
     ),
-    HeadroomField(
+    DocumentField(
         "allowed",
         FieldType.BOOLEAN,
         "whether neither `p_exceed` nor `p_fuse` is above `risk`",
         lambda one: one.is_allowed,
     ),
-    HeadroomField(
+    DocumentField(
         "p_exceed",
         FieldType.NUMBER,
         "probability that any window which the load touches exceeds its limit",
         lambda one: _rounded(one.p_exceed),
     ),
-    HeadroomField(
+    DocumentField(
         "p_exceed_without",
         FieldType.NUMBER,
         "the same probability without the load",
         lambda one: _rounded(one.p_exceed_without),
     ),
-    HeadroomField(
+    DocumentField(
         "fuse_kw",
         FieldType.NUMBER,
         "limit of each single minute, kW; null without one",
         lambda one: _rounded(one.demand.fuse_kw),
         is_nullable=True,
     ),
-    HeadroomField(
+    DocumentField(
         "p_fuse",
         FieldType.NUMBER,
         "probability that any minute while the load runs is above `fuse_kw`; null without one",
         lambda one: _rounded(one.p_fuse),
         is_nullable=True,
     ),
-    HeadroomField(
+    DocumentField(
         "risk", FieldType.NUMBER, "accepted probability of an exceedance", lambda one: _rounded(one.demand.risk)
     ),
-    HeadroomField(
+    DocumentField(
         "max_kw",
         FieldType.NUMBER,
         "largest power that may be drawn for so long from now on at `risk`, kW in whole watts; 0: none",
         lambda one: _rounded(one.max_kw),
     ),
-    HeadroomField(
+    DocumentField(
         "earliest_start",
         FieldType.MINUTE,
         "first minute within an hour at which the requested power may be drawn for so long; null: none",
         lambda one: _label(one.earliest_start_minute),
         is_nullable=True,
     ),
-    HeadroomField(
+    DocumentField(
         "valid_until",
         FieldType.MINUTE,
         "time from which on the answer must not be used: as of the demand",
@@ -143,36 +117,34 @@ HEADROOM_FIELDS: tuple[HeadroomField, ...] = (
     ),
 )
 
-HEADROOM_WINDOW_FIELDS: tuple[HeadroomWindowField, ...] = (
-    HeadroomWindowField(
+HEADROOM_WINDOW_FIELDS: tuple[DocumentField[HeadroomWindow], ...] = (
+    DocumentField(
         "window_start", FieldType.MINUTE, "first minute of the window", lambda one: minute_label(one.start_minute)
     ),
-    HeadroomWindowField(
+    DocumentField(
         "window_end", FieldType.MINUTE, "minute after its last one", lambda one: minute_label(one.end_minute)
     ),
-    HeadroomWindowField(
-        "load_min", FieldType.INTEGER, "minutes of it in which the load runs", lambda one: one.load_min
-    ),
-    HeadroomWindowField(
+    DocumentField("load_min", FieldType.INTEGER, "minutes of it in which the load runs", lambda one: one.load_min),
+    DocumentField(
         "limit_kw",
         FieldType.NUMBER,
         "limit of the window's mean, kW; null if none applies",
         lambda one: _rounded(one.limit_kw),
         is_nullable=True,
     ),
-    HeadroomWindowField(
+    DocumentField(
         "median_kw",
         FieldType.NUMBER,
         "median of the mean of the whole window with the load, kW",
         lambda one: _rounded(one.median_kw),
     ),
-    HeadroomWindowField(
+    DocumentField(
         "p_exceed",
         FieldType.NUMBER,
         "probability that the window exceeds its limit with the load",
         lambda one: _rounded(one.p_exceed),
     ),
-    HeadroomWindowField(
+    DocumentField(
         "approximate",
         FieldType.BOOLEAN,
         "whether the window ends after the outlook, and has the power of the end of its hour",

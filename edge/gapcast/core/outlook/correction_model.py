@@ -42,8 +42,8 @@ def initial_covariance(n_columns: int) -> F64:
 
 def predict(coefficients: F32, columns: F32) -> F64:
     """Return the corrections ``[N, J]`` in units of the scale, for ``coefficients`` ``[N, J, D]``."""
-    within: F64 = np.minimum(np.maximum(_sums_of_products(coefficients, columns[:, np.newaxis]), -LIMIT), LIMIT)
-    return within
+    corrections: F64 = np.minimum(np.maximum(_sums_of_products(coefficients, columns[:, np.newaxis]), -LIMIT), LIMIT)
+    return corrections
 
 
 def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:

@@ -6,10 +6,9 @@ From :data:`OUTLOOK_FIELDS` follow the document on the outlook topic and in REST
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from gapcast.core.document_field import DocumentField
 from gapcast.core.forecast import DECIMALS, LEVEL
 from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
@@ -17,20 +16,6 @@ from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER, Outloo
 
 #: Version of the outlook's schema, ``v`` in its document.
 OUTLOOK_SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class OutlookField:
-    """One field: its name (with its unit), type and description, and how its value follows from an outlook.
-
-    Lists have one value for each of the K lead times. ``is_nullable``: the value may be null.
-    """
-
-    name: str
-    type: FieldType
-    description: str
-    value: Callable[[Outlook], Any]
-    is_nullable: bool = False
 
 
 def outlook_document(outlook: Outlook) -> dict[str, Any]:
@@ -47,76 +32,77 @@ def _rounded(column_kw: F64) -> list[float]:
     return values_kw
 
 
-OUTLOOK_FIELDS: tuple[OutlookField, ...] = (
-    OutlookField("v", FieldType.INTEGER, "version of this schema", lambda one: OUTLOOK_SCHEMA),
-    OutlookField(
+#: Lists have one value for each of the lead times.
+OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
+    DocumentField("v", FieldType.INTEGER, "version of this schema", lambda one: OUTLOOK_SCHEMA),
+    DocumentField(
         "device",
         FieldType.TEXT,
         "device id; null for readings sent with the request",
         lambda one: one.device,
         is_nullable=True,
     ),
-    OutlookField(
+    DocumentField(
         "observed_at",
         FieldType.MINUTE,
         "minute of the newest reading used, as in the forecast",
         lambda one: minute_label(one.observed_minute),
     ),
-    OutlookField(
+    DocumentField(
         "issued_at",
         FieldType.INSTANT,
         "when the forecast that it belongs to was issued, by the gateway's clock",
         lambda one: instant_label(one.issued_at_ms),
     ),
-    OutlookField("model", FieldType.TEXT, "name of the outlook model", lambda one: one.model),
-    OutlookField("model_version", FieldType.TEXT, "version of the outlook model", lambda one: one.model_version),
-    OutlookField("level", FieldType.NUMBER, "nominal coverage of both prediction intervals: 0.9", lambda one: LEVEL),
-    OutlookField(
+    DocumentField("model", FieldType.TEXT, "name of the outlook model", lambda one: one.model),
+    DocumentField("model_version", FieldType.TEXT, "version of the outlook model", lambda one: one.model_version),
+    DocumentField("level", FieldType.NUMBER, "nominal coverage of both prediction intervals: 0.9", lambda one: LEVEL),
+    DocumentField(
         "lead_min",
         FieldType.INTEGERS,
         "lead times in minutes, rising; all lists below have one value for each",
         lambda one: list(one.lead_times_min),
     ),
-    OutlookField(
+    DocumentField(
         "target_at", FieldType.MINUTES, "the minute at each lead time: `lead_min` after `observed_at`", _target_labels
     ),
-    OutlookField(
+    DocumentField(
         "mean_kw", FieldType.NUMBERS, "mean of the single minute, kW", lambda one: _rounded(one.point_kw[:, MEAN])
     ),
-    OutlookField(
+    DocumentField(
         "lower_kw",
         FieldType.NUMBERS,
         "lower bound of the single minute, kW",
         lambda one: _rounded(one.point_kw[:, LOWER]),
     ),
-    OutlookField(
+    DocumentField(
         "median_kw", FieldType.NUMBERS, "median of the single minute, kW", lambda one: _rounded(one.point_kw[:, MEDIAN])
     ),
-    OutlookField(
+    DocumentField(
         "upper_kw",
         FieldType.NUMBERS,
         "upper bound of the single minute, kW",
         lambda one: _rounded(one.point_kw[:, UPPER]),
     ),
-    OutlookField(
+    DocumentField(
         "mean_to_kw",
         FieldType.NUMBERS,
         "mean of all minutes from the next one to the lead time, kW",
         lambda one: _rounded(one.mean_kw[:, MEAN]),
     ),
-    OutlookField(
+    DocumentField(
         "mean_to_lower_kw",
         FieldType.NUMBERS,
         "lower bound of the mean of these minutes, kW",
         lambda one: _rounded(one.mean_kw[:, LOWER]),
     ),
-    OutlookField(
+    DocumentField(
         "mean_to_median_kw",
         FieldType.NUMBERS,
         "median of the mean of these minutes, kW",
         lambda one: _rounded(one.mean_kw[:, MEDIAN]),
     ),
-    OutlookField(
+    DocumentField(
         "mean_to_upper_kw",
         FieldType.NUMBERS,
         "upper bound of the mean of these minutes, kW",
