@@ -28,14 +28,16 @@
 enum { SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN };
 struct step {
     /* sizes and indices */
-    int64_t context, n_models, n_medians, n_members, refit, has_bounds;
+    int64_t context, n_models, n_medians, n_members, n_outputs, refit, has_bounds;
     int64_t n_columns, width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
     /* options */
     double min_kw, low_kw, high_kw, forgetting;
-    /* tables: members with a median [n_medians], edges of the stretches [n_stretches, 2], of the hidden features
+    /* tables: where each model's mean and median, and the outer quantiles of the first, are among the outputs
+       [n_models], [n_models], [2], members with a median [n_medians], edges of the stretches [n_stretches, 2], of the
+       hidden features
        places and weights [4, n_hidden], offsets [n_hidden], means and spreads [n_inputs]; sine and cosine of each minute
        of the day [1440, 2], weights of the last steps [60], logarithms of the prior weights [E] */
-    const int64_t *medians, *edges, *places;
+    const int64_t *means_at, *medians_at, *outer_at, *medians, *edges, *places;
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
     /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], coefficients [R, 2, D],
@@ -50,12 +52,12 @@ struct step {
     /* newest_entry [R]: the entry of the batch that a device has not learned from yet, or -1 */
     int32_t *newest_entry;
     /* batch: rows of the state, minutes, local minutes of the day of the target, half hours of the day now and at the
-       target [N, 2], whether the newest minute was measured, windows [N, context], outer quantiles of the first model
-       [N, 2], mean and median of each member [N, 2, E] */
+       target [N, 2], whether the newest minute was measured, windows [N, context], outputs of the models at the horizon
+       [N, n_outputs], mean and median of each member [N, 2, E], of which the forests' are set */
     int64_t *rows, *minutes, *target_of_day, *bins;
     uint8_t *is_measured;
-    float *windows;
-    double *outer_kw, *members_kw;
+    float *windows, *outputs;
+    double *members_kw;
     /* results: feature columns [N, D], published [N, 4], shares [N, 2, E], scale and log(width) [N], levels [N, 3] */
     float *columns;
     double *kw, *shares, *scale_kw, *log_width, *levels;

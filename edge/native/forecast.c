@@ -15,9 +15,10 @@ static void write_bounds(const struct step *step, int64_t entry, double scale_kw
     double *kw = step->kw + entry * N_PUBLISHED, log_width = step->log_width[entry];
     double down = root_of(2.0 * scale_kw), up = down;
     if (step->has_bounds) {
+        const float *outputs = step->outputs + entry * step->n_outputs;
         double inner_kw = step->members_kw[(entry * 2 + 1) * step->n_members];
-        down = root_of(fabs(step->outer_kw[2 * entry] - inner_kw));
-        up = root_of(fabs(step->outer_kw[2 * entry + 1] - inner_kw));
+        down = root_of(fabs((double)outputs[step->outer_at[0]] - inner_kw));
+        up = root_of(fabs((double)outputs[step->outer_at[1]] - inner_kw));
     }
     if (isnan(log_width))
         step->log_width[entry] = log_width = log((down * down + up * up) / (down + up));
@@ -38,6 +39,15 @@ static int is_possible(const struct step *step, int64_t entry)
     return possible;
 }
 
+/* The members that are models; one without a median has its mean there. */
+static void write_models(const struct step *step, const float *outputs, double *members_kw)
+{
+    for (int64_t i = 0; i < step->n_models; i++) {
+        members_kw[i] = (double)outputs[step->means_at[i]];
+        members_kw[step->n_members + i] = (double)outputs[step->medians_at[i]];
+    }
+}
+
 static int forecast_entry(const struct step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n_members = step->n_members, width = step->width, learned = step->n_models;
@@ -52,6 +62,7 @@ static int forecast_entry(const struct step *step, int64_t entry)
     int64_t bin = step->bins[2 * entry + 1];
     step->scale_kw[entry] = scale_kw;
     step->log_width[entry] = seen[LOG_WIDTH];
+    write_models(step, step->outputs + entry * step->n_outputs, members_kw);
     write_columns(step, entry, scale_kw, usual[N_BINS + bin] > 0.0f ? (double)usual[bin] : last_kw);
     for (int64_t side = 0; side < 2; side++) {
         double *own_kw = members_kw + side * n_members;

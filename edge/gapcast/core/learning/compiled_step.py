@@ -45,6 +45,13 @@ class CompiledStep:
         self._max_devices = state.options.max_devices
         self._step = step = StepStruct()
         self._address = ctypes.addressof(step)
+        #: Where the mean of each model is among the outputs, and its quantiles; None if it has none.
+        self._means_at: list[int] = []
+        self._quantiles_at: list[slice | None] = []
+        for n_quantiles in inputs.n_quantiles:
+            self._means_at.append(step.n_outputs)
+            step.n_outputs += 1 + n_quantiles
+            self._quantiles_at.append(slice(self._means_at[-1] + 1, step.n_outputs) if n_quantiles else None)
         self._fill_sizes()
         self._tables = self._tables_of()
         set_pointers(step, **self._tables)
@@ -98,10 +105,10 @@ class CompiledStep:
         if filled:
             batch["is_measured"][np.asarray(filled)] = 0
         self._write_local_times(minutes)
-        self._write_members(batch["members_kw"], predictions, forests_kw)
+        self._write_outputs(batch["outputs"], predictions)
+        if self._inputs.refit is not None:
+            batch["members_kw"][:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
         self._step.has_bounds = self._inputs.outer is not None and predictions[0].quantiles is not None
-        if predictions[0].quantiles is not None and self._inputs.outer is not None:
-            batch["outer_kw"][...] = predictions[0].quantiles[:, -1, self._inputs.outer]
         replaced: list[tuple[int, float]] = []
         self._step.n_outcomes = self._step.first = 0
         self._is_pending = True
@@ -150,7 +157,16 @@ class CompiledStep:
         context, hidden = inputs.context, features.hidden
         edges = [(context - end, context - begin) for begin, end in features.stretches[::-1]]
         with_median = [i for i, median in enumerate(inputs.medians) if median is not None]
+        medians_at = [
+            mean_at if median is None or quantiles is None else quantiles.start + median
+            for mean_at, quantiles, median in zip(self._means_at, self._quantiles_at, inputs.medians, strict=True)
+        ]
+        of_first = range(1, 1 + inputs.n_quantiles[0])
+        outer_at = () if inputs.outer is None else of_first[inputs.outer]
         tables: tuple[NDArray[Any], ...] = (
+            np.array(self._means_at, dtype=np.int64),
+            np.array(medians_at, dtype=np.int64),
+            np.array(outer_at, dtype=np.int64),
             np.array(with_median, dtype=np.int64),
             np.array(edges, dtype=np.int64),
             hidden.places,
@@ -197,14 +213,13 @@ class CompiledStep:
         batch["bins"][...] = local.T // rls_features.BIN_MIN
         batch["target_of_day"][...] = local[1]
 
-    def _write_members(self, members_kw: F64, predictions: Sequence[Prediction], forests_kw: F64 | None) -> None:
-        """Write the models' predictions to ``members_kw`` ``[N, 2, E]``, and those of the forests."""
-        for i, (prediction, median) in enumerate(zip(predictions, self._inputs.medians, strict=True)):
-            means_kw, quantiles = prediction.mean[:, -1], prediction.quantiles
-            members_kw[:, 0, i] = means_kw
-            members_kw[:, 1, i] = means_kw if quantiles is None or median is None else quantiles[:, -1, median]
-        if self._inputs.refit is not None:
-            members_kw[:, :, self._inputs.refit] = np.nan if forests_kw is None else forests_kw[:, :2]
+    def _write_outputs(self, outputs: F32, predictions: Sequence[Prediction]) -> None:
+        """Write the models' predictions at the horizon to ``outputs`` ``[N, n_outputs]``: means and quantiles."""
+        for mean_at, quantiles_at, prediction in zip(self._means_at, self._quantiles_at, predictions, strict=True):
+            outputs[:, mean_at] = prediction.mean[:, -1]
+            if quantiles_at is not None:  # a model that left them out: its mean is in place of the median
+                quantiles = prediction.quantiles
+                outputs[:, quantiles_at] = prediction.mean[:, -1:] if quantiles is None else quantiles[:, -1]
 
     def _replace_impossible(self, entry: int) -> list[tuple[int, float]]:
         """Replace the forecast of ``entry`` by persistence; see :meth:`.MemberCombination.replace_impossible`."""

@@ -103,6 +103,8 @@ class EnsembleInputs:
         self.horizon_min = models[0].lead_times_min[-1]
         self._now_and_target = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
+        #: How many quantiles each model has.
+        self.n_quantiles = [len(own) for own in levels]
         #: Index of each model's median among its quantiles, None if it has none; and of the first one's outer two.
         self.medians = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
         self.outer = _pair_slice(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None

@@ -10,13 +10,14 @@ from gapcast.core.learning.situations import N_QUANTITIES
 #: Largest numbers of members and of feature columns that the library takes.
 MAX_MEMBERS, MAX_WIDTH = 64, 320
 SIZES = (
-    "context", "n_models", "n_medians", "n_members", "refit", "has_bounds",
+    "context", "n_models", "n_medians", "n_members", "n_outputs", "refit", "has_bounds",
     "n_columns", "width", "n_lags", "n_stretches", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
     "horizon_min",
 )  # fmt: skip
 OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting")
 #: Tables and arrays of the state, with the types of their values.
 TABLES = {
+    "means_at": "i8", "medians_at": "i8", "outer_at": "i8",
     "medians": "i8", "edges": "i8", "places": "i8", "weights": "f4", "offsets": "f4", "means": "f4", "spreads": "f4",
     "on_circle": "f4", "recent": "f8", "log_prior": "f8",
 }  # fmt: skip
@@ -32,7 +33,7 @@ BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "bins": ("i8", (2,)),
     "is_measured": ("u1", ()),
     "windows": ("f4", ("context",)),
-    "outer_kw": ("f8", (2,)),
+    "outputs": ("f4", ("n_outputs",)),
     "members_kw": ("f8", (2, "n_members")),
     "columns": ("f4", ("width",)),
     "kw": ("f8", (4,)),
