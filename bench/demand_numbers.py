@@ -69,7 +69,8 @@ def run(house: House, data: Path, work: Path, changes: Sequence[str] = ()) -> tu
         command = [sys.executable, "-m", "gapcast", "backtest", str(data / house.file), *house.options]
         for change in (f"demand.limit_kw={house.limit_kw}", *changes):
             command += ["--set", change]
-        subprocess.run([*command, "--demand-out", str(demands), "--json", str(scores)], check=True)
+        # The report goes to stderr: the table alone is the output.
+        subprocess.run([*command, "--demand-out", str(demands), "--json", str(scores)], check=True, stdout=sys.stderr)
     return scores, demands
 
 

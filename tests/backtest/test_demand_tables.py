@@ -85,8 +85,8 @@ def test_numbers_are_shown_beside_models_that_know_the_house() -> None:
 def test_numbers_are_of_back_tests_that_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = list[list[str]]()
 
-    def write(command: list[str], *, check: bool) -> None:
-        assert check
+    def write(command: list[str], *, check: bool, stdout: object) -> None:
+        assert (check, stdout) == (True, sys.stderr)
         commands.append(command)
         Path(command[-1]).write_text(json.dumps({"demand": document()}))
         demand_file(Path(command[-3]))
