@@ -64,6 +64,7 @@ def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
     return {
         "device": name,
         "last_reading": {"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.234},
+        "last_reading_filled": False,
         "forecast": forecast,
         "scores": {"last_day": {"enough": enough, "skill": 0.12, "coverage": 0.89}},
     }
@@ -114,6 +115,12 @@ def test_status_unknown_values_are_blank() -> None:
     bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", enough=False)
     lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
     assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s +1\.310 kW +– +12:05 +– +–$", lines[-1])
+
+
+def test_status_marks_a_filled_reading() -> None:
+    lines = draw(picture(device("home"), device("silent") | {"last_reading_filled": True}), None, NOW, PLAIN)
+    assert re.search(r"^home +1\.234 kW +12:00 ", lines[-2])
+    assert re.search(r"^silent +1\.234 kW \(filled\) +12:00 ", lines[-1])
 
 
 def test_status_counts_devices_that_do_not_fit() -> None:

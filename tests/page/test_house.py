@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from gapcast.core.learning.summary import MIN_OUTCOMES
-from tests.page.conftest import House, Look
+from tests.page.conftest import House, Look, payload
 from tests.support.browser import PHONE, Window
 from tests.support.waiting import wait_until
 
@@ -43,6 +44,18 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
         by_mean = sorted(published["experts"], key=lambda name: -published["experts"][name])
         assert weights == [[published["experts"][name], published["median_experts"][name]] for name in by_mean]
     assert window.text("#device") == "home"
+
+
+def test_house_says_that_its_newest_minute_is_filled(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    n, minute = house.gateway.n_taken, next(house.later)
+    house.peer.publish("gap/home/reading", json.dumps(json.loads(payload(minute)) | {"filled": True}))
+    house.gateway.wait_taken(n + 1)
+    window.see("#when", "(filled: the meter sends nothing, its last value is held)")
+    again = look(house.url + AT.format("home"))  # by GET /devices instead of an event
+    again.see("#when", "(filled: the meter sends nothing, its last value is held)")
+    house.read_next()
+    window.wait("() => !document.querySelector('#when').innerText.includes('filled')")
 
 
 def test_house_shows_planned_power_while_there_is_some(house: House, look: Look) -> None:

@@ -119,6 +119,8 @@ def test_setup_unattended_without_messages_writes_nothing(
     done = script(*arguments, "--wait", "0.2")
     assert done.returncode == 1
     assert "--wait 0 writes without waiting for a meter" in done.stderr
+    assert "no meter was detected for --preset dsmr-reader within 0.2 s" in done.stderr
+    assert "listen longer, such as --wait 700 for a meter that sends every 5 minutes" in done.stderr
     assert not list(folder.iterdir())
     assert script(*arguments, "--wait", "0").returncode == 0
     assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]

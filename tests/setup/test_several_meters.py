@@ -156,6 +156,18 @@ def test_setup_gives_no_name_twice(setup: Setup, mosquitto: MosquittoBroker) -> 
         person.wait_for("Do they measure whole houses or single plugs?")
 
 
+def test_setup_takes_a_house_and_a_plug_together(setup: Setup, mosquitto: MosquittoBroker) -> None:
+    messages = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
+    with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
+        stop_when_heard(person, 2)
+        person.answer("Which of them?", "1, 2")
+        person.answer("Time zone")
+        person.answer("Name of this device [")
+        person.answer("Name of this device [")
+        person.answer("Do they measure whole houses or single plugs? (house, plug, both) [both]")
+        person.wait_for("For a single plug, the online model adapts to its readings")
+
+
 # --- a script -----------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,8 @@ from gapcast.setup.sending_interval import is_interval_known
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
 
 _SHOWN = 12
+#: A wait that is long enough for three messages of a meter that sends every five minutes, s.
+_LONG_WAIT_S = 700
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +119,9 @@ class MeterSearch:
                 self._show(f"  {name}  {payload}")
         if not self._prompts.is_interactive:
             what = f" for {meter.title}" if meter.is_given else ""
-            msg = f"no meter was detected{what}, nothing was written (--wait 0 writes without waiting for a meter)"
+            msg = (
+                f"no meter was detected{what} within {self._answers.wait_s:g} s, nothing was written: "
+                f"listen longer, such as --wait {_LONG_WAIT_S} for a meter that sends every 5 minutes "
+                "(--wait 0 writes without waiting for a meter)"
+            )
             raise BrokerError(msg)

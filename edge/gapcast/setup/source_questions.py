@@ -20,7 +20,7 @@ from gapcast.setup.sending_interval import with_interval
 from gapcast.setup.topics import has_wildcard
 
 UNITS = ("W", "kW")
-_MEASURED = ("house", "plug")
+_MEASURED, _BOTH = ("house", "plug"), "both"
 _PLUG = re.compile(r"plug|steckdose|socket|prise", re.IGNORECASE)
 _ABOUT_PLUGS = (
     "  The models are trained on whole houses. For a single plug, the online model adapts to its readings; the page "
@@ -148,10 +148,17 @@ class SourceQuestions:
         """Ask whether the meters measure whole houses, and say what that means for the forecasts."""
         if not self._prompts.is_interactive:
             return
-        question = "Does it measure the whole house or a single plug?"
+        question, choices = "Does it measure the whole house or a single plug?", _MEASURED
         if len(self._taken) > 1:
-            question = "Do they measure whole houses or single plugs?"
-        titles = [one.candidate.title if one.candidate is not None else one.answer.title for one in chosen]
-        likely = _MEASURED[any(_PLUG.search(text) for text in (*titles, *self._taken))]
-        if self._prompts.text(question, likely, "", _MEASURED) == "plug":
+            question, choices = "Do they measure whole houses or single plugs?", (*_MEASURED, _BOTH)
+        are_plugs = {bool(_PLUG.search(_description(one))) for one in chosen}
+        likely = _BOTH if len(are_plugs) > 1 else _MEASURED[any(map(_PLUG.search, self._taken)) or are_plugs == {True}]
+        if self._prompts.text(question, likely, "", choices) != _MEASURED[0]:
             self._show(_ABOUT_PLUGS)
+
+
+def _description(meter: ChosenMeter) -> str:
+    """Return what the messages of a meter say that it is."""
+    if meter.candidate is None:
+        return meter.answer.title
+    return " ".join((meter.candidate.title, *meter.candidate.devices))

@@ -157,7 +157,7 @@ def _row(line: DeviceLine, now: datetime) -> tuple[str, ...]:
         interval = f"{line.lower_kw:.3f} to {line.upper_kw:.3f}"
     return (
         line.device,
-        f"{line.reading_kw:.3f} kW",
+        f"{line.reading_kw:.3f} kW{' (filled)' if line.is_filled else ''}",
         _moment(line.observed_at, now),
         _duration((now - line.issued_at).total_seconds()),
         f"{line.gap_kw:.3f} kW",

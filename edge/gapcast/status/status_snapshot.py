@@ -49,6 +49,8 @@ class DeviceLine:
     model: str
     skill: float | None
     coverage: float | None
+    #: Whether the newest reading is a filled minute: the meter sent nothing for most of it.
+    is_filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
             model=printable(str(forecast["model"])),
             skill=_number(scores["skill"]) if scores["enough"] else None,
             coverage=_number(scores["coverage"]) if scores["enough"] else None,
+            is_filled=bool(device["last_reading_filled"]),
         )
 
 

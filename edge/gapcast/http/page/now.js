@@ -11,7 +11,8 @@ export function showNow(store) {
   const { last_reading: reading, forecast } = device;
   write(byId("device"), store.selected ?? "");
   showState(store.device);
-  write(byId("when"), reading ? `Last reading ${moment(reading.ts)}` : "");
+  const filled = device.last_reading_filled ? " (filled: the meter sends nothing, its last value is held)" : "";
+  write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${filled}` : "");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
   showHorizon(forecast, store.series.outlook);

@@ -105,7 +105,10 @@ export class Store {
     }
     const device = this.devices.get(name) ?? this._add(name);
     if (kind === "device") device.online = document.state === "online";
-    if (kind === "reading") device.last_reading = { ts: document.ts, gap_kw: document.gap_kw };
+    if (kind === "reading") {
+      device.last_reading = { ts: document.ts, gap_kw: document.gap_kw };
+      device.last_reading_filled = document.filled === true;
+    }
     if (kind === "forecast") Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
     this.changed("devices");
     if (this.selected === null && this.isLoaded) this.select(name).catch(() => {}); // the event stream reports the lost connection
