@@ -61,6 +61,6 @@ def main() -> None:
 
 for command in (
     data.fetch, data.prepare, data.learning_prior, synthesis.synthesize, training.train, training.sweep,
-    training.export, scoring.evaluate, scoring.models_page, scoring.weeks, study.reproduce,
+    training.export, training.share_body, scoring.evaluate, scoring.models_page, scoring.weeks, study.reproduce,
 ):  # fmt: skip
     main.add_command(command)

@@ -128,13 +128,20 @@ class Horizons:
         """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`."""
         if not self.others:
             maker = self.main.outlooks
-            return None if maker is None else maker.make(accepted, measured, forecasts, planned_kw, week)
+            if maker is None:
+                return None
+            body = self.main.take_body(accepted)
+            return maker.make(accepted, measured, forecasts, planned_kw, week, body)
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
-            places, maker = [*indices], self.of(of_horizon.devices[0]).outlooks
+            places, one = [*indices], self.of(of_horizon.devices[0])
+            maker = one.outlooks
+            if maker is None:
+                continue
             part, of_part = part_of(accepted, measured, places)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            if maker is not None and (outlooks := maker.make(part, of_part, of_horizon, planned, week)) is not None:
+            outlooks = maker.make(part, of_part, of_horizon, planned, week, one.take_body(part))
+            if outlooks is not None:
                 made.append(([i for i in places if accepted.rows[i] < maker.options.max_devices], outlooks))
         return joined_outlooks(made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
@@ -22,6 +23,10 @@ class Prediction(NamedTuple):
     quantiles: NDArray[np.float32] | None = None
     mean_to: F32 | None = None
     quantiles_to: F32 | None = None
+
+
+#: What the layers that two models share compute of N windows, by name, each ``[N, ...]``.
+Body = Mapping[str, F32]
 
 
 class ModelIdentity(Protocol):
@@ -91,6 +96,35 @@ class HistoryPredictor(Predictor, Protocol):
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]`` with their ``history`` ``[N, history_steps]``, kW."""
         ...
+
+
+class BodyModel(HistoryPredictor, Protocol):
+    """A predictor whose first layers, its body, may be those of another one: their values are computed once then."""
+
+    @property
+    def body(self) -> str | None:
+        """The digest of the body; None if it is not shared. Models with the same digest have the same body."""
+        ...
+
+    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
+        """Forecast ``windows`` as :meth:`predict`, and return the values of the body too."""
+        ...
+
+    def predict_after(self, body: Body, windows: F32, history: F32 | None = None) -> Prediction:
+        """Forecast at most 32 ``windows`` as :meth:`predict`, from the values of the ``body`` that another computed."""
+        ...
+
+
+def body_of(model: Predictor) -> str | None:
+    """Return the digest of the body that ``model`` may share; None if it has none."""
+    digest: str | None = getattr(model, "body", None)
+    return digest
+
+
+def continues_from(model: Predictor, first: Predictor) -> bool:
+    """Return whether ``model`` can forecast from the values of the body of ``first``, which takes no history."""
+    digest = body_of(model)
+    return digest is not None and digest == body_of(first) and not history_steps_of(first)
 
 
 def history_steps_of(model: Predictor) -> int:
