@@ -10,7 +10,7 @@ import pytest
 from gapcast.app.shared_body import check_body, shares_body
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Prediction, body_of, continues_from
+from gapcast.core.predictor import Body, Prediction, body_of, continues_from
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.continuation import Continuation
@@ -55,7 +55,7 @@ def test_continued_outlook_equals_the_whole_one(lstm: TflitePredictor, outlook: 
     prediction, body = lstm.predict_with_body(windows)
     for name in OUTPUTS[:2]:
         np.testing.assert_array_equal(getattr(prediction, name), getattr(lstm.predict(windows), name))
-    continued, whole = outlook.predict_after(body, windows, history), outlook.predict(windows, history)
+    continued, whole = outlook.predict_after(body, history), outlook.predict(windows, history)
     for name in OUTPUTS:
         np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name))
 
@@ -64,18 +64,18 @@ def test_body_of_a_large_batch_equals_that_of_its_parts(lstm: TflitePredictor) -
     windows, _ = inputs(70)
     _, whole = lstm.predict_with_body(windows)
     parts = [lstm.predict_with_body(windows[i : i + 1])[1] for i in range(70)]
-    assert len(whole) == 4
-    for name, values in whole.items():
-        rows = np.concatenate([part[name] for part in parts])
+    assert len(whole.values) == 4
+    for name, values in whole.values.items():
+        rows = np.concatenate([part.values[name] for part in parts])
         np.testing.assert_allclose(values, rows, rtol=0, atol=1e-5)
 
 
 def test_continuation_keeps_no_rows_of_a_larger_batch(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
     (windows, history), (fewer, its_history) = inputs(8), inputs(5)
-    outlook.predict_after(lstm.predict_with_body(windows)[1], windows, history)
-    found = outlook.predict_after(lstm.predict_with_body(fewer)[1], fewer, its_history)
+    outlook.predict_after(lstm.predict_with_body(windows)[1], history)
+    found = outlook.predict_after(lstm.predict_with_body(fewer)[1], its_history)
     outlook.release_interpreters()
-    again = outlook.predict_after(lstm.predict_with_body(fewer)[1], fewer, its_history)
+    again = outlook.predict_after(lstm.predict_with_body(fewer)[1], its_history)
     assert found.mean.shape == (5, 11)
     np.testing.assert_array_equal(found.mean, again.mean)
 
@@ -100,35 +100,33 @@ def test_body_check_rejects_another_body(
 ) -> None:
     plain = lstm.predict_with_body
 
-    def disturbed(windows: F32) -> tuple[Prediction, dict[str, F32]]:
+    def disturbed(windows: F32) -> tuple[Prediction, Body]:
         prediction, body = plain(windows)
-        return prediction, {name: values + 1 for name, values in body.items()}
+        return prediction, Body(windows, {name: values + 1 for name, values in body.values.items()})
 
     monkeypatch.setattr(lstm, "predict_with_body", disturbed)
     with pytest.raises(ModelError, match=r"continued from the body of lstm, the golden example differs by"):
         check_body(lstm, outlook)
 
 
-def test_body_check_rejects_other_inputs(outlook: TflitePredictor) -> None:
-    with pytest.raises(ModelError, match=r"it has other inputs than lstm-16-8"):
-        check_body(load_model(shipped_models() / "lstm-16-8"), outlook)
-
-
 def test_file_without_a_continuation_cannot_continue(lstm: TflitePredictor) -> None:
     windows, _ = inputs(1)
     _, body = lstm.predict_with_body(windows)
     with pytest.raises(ModelError, match="model lstm: the runtime cannot continue the file: it has no signature"):
-        lstm.predict_after(body, windows)
-    assert lstm.empty_body(2) is None
-    assert load_model(history_model()).empty_body(2) is None
+        lstm.predict_after(body)
+    assert lstm.empty_body(windows) is None
+    assert load_model(history_model()).empty_body(windows) is None
 
 
 def test_outlook_rejects_a_body_with_other_names(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
     windows, history = inputs(1)
     _, body = lstm.predict_with_body(windows)
-    body = {name: values for name, values in body.items() if name != "body_0"}
-    with pytest.raises(ModelError, match="model outlook: the runtime cannot continue the file"):
-        outlook.predict_after(body, windows, history)
+    values = {name: rows for name, rows in body.values.items() if name != "body_0"}
+    for wrong in (values, values | {"body_9": body.values["body_0"]}):
+        with pytest.raises(
+            ModelError, match=r"model outlook: the runtime cannot continue the file: it takes \['body_0'"
+        ):
+            outlook.predict_after(body._replace(values=wrong), history)
 
 
 def test_continuation_with_other_inputs_is_rejected(outlook: TflitePredictor) -> None:
@@ -136,7 +134,7 @@ def test_continuation_with_other_inputs_is_rejected(outlook: TflitePredictor) ->
     continuation = Continuation(content, {"window": (180, 3)}, outlook.card.outputs)
     windows, _ = inputs(1)
     with pytest.raises(ValueError, match=r"its signature after_body takes .*, or lacks outputs"):
-        continuation.run(1, {"window": windows}, {})
+        continuation.run(1, [windows], {})
 
 
 def test_trial_runs_the_continuation(outlook: TflitePredictor, monkeypatch: pytest.MonkeyPatch) -> None:

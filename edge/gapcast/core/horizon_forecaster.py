@@ -88,9 +88,9 @@ class HorizonForecaster:
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
             self.outlooks = OutlookPart(outlook.model, outlook.options, zone, limits, published_min, panel.channels)
-        #: Whether the outlook's model continues from the values of the primary model's body.
+        #: Whether the outlook's model continues from the body of the primary model.
         self._shares_body = outlook is not None and continues_from(outlook.model, model)
-        #: These of the last batch, with its rows and minutes; None if they cannot be used.
+        #: That of the last batch, with its rows and minutes; None if it cannot be used.
         self._last_body: tuple[Sequence[int], Sequence[int], Body] | None = None
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
@@ -174,9 +174,9 @@ class HorizonForecaster:
         return forecasts
 
     def take_body(self, accepted: AcceptedBatch) -> Body | None:
-        """Return the values of the primary model's body for ``accepted``, whose windows were the last to be forecast.
+        """Return what the primary model's body computed of ``accepted``, whose windows were the last to be forecast.
 
-        None if there are none: then the outlook's model computes them. They are returned once.
+        None if there is none: then the outlook's model computes it. It is returned once.
         """
         last, self._last_body = self._last_body, None
         if last is None or last[0] != accepted.rows or last[1] != accepted.minutes:

@@ -25,7 +25,7 @@ class Unusable(NamedTuple):
 class PanelPredictions(NamedTuple):
     """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced.
 
-    ``body`` has the values of the first model's body if they were asked for.
+    ``body`` is that of the first model if it was asked for.
     """
 
     predictions: list[Prediction]
@@ -63,7 +63,7 @@ class Panel:
         Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
         If a model returns a value for a window that is not finite or out of range, its whole prediction for that
         window is replaced by persistence. ``with_body``: the first model is a :class:`BodyModel` without history, and
-        returns the values of its body too.
+        returns its body too.
         """
         inputs = assemble(measured, minutes, self._features, self._zone)
         body, models, predictions = None, self._models, []

@@ -25,8 +25,18 @@ class Prediction(NamedTuple):
     quantiles_to: F32 | None = None
 
 
-#: What the layers that two models share compute of N windows, by name, each ``[N, ...]``.
-Body = Mapping[str, F32]
+class Body(NamedTuple):
+    """What the layers that two models share have computed of N windows.
+
+    ``inputs`` ``[N, context, features]`` are those of both models; the ``values``, by name, are each ``[N, ...]``.
+    """
+
+    inputs: F32
+    values: Mapping[str, F32]
+
+    def select(self, which: NDArray[np.int64] | slice) -> Body:
+        """Return that of the windows ``which``."""
+        return Body(self.inputs[which], {name: values[which] for name, values in self.values.items()})
 
 
 class ModelIdentity(Protocol):
@@ -107,11 +117,11 @@ class BodyModel(HistoryPredictor, Protocol):
         ...
 
     def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
-        """Forecast ``windows`` as :meth:`predict`, and return the values of the body too."""
+        """Forecast ``windows`` as :meth:`predict`, and return what the body computed of them too."""
         ...
 
-    def predict_after(self, body: Body, windows: F32, history: F32 | None = None) -> Prediction:
-        """Forecast at most 32 ``windows`` as :meth:`predict`, from the values of the ``body`` that another computed."""
+    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
+        """Forecast the at most 32 windows of a ``body`` that another model computed, as :meth:`predict`."""
         ...
 
 
@@ -122,9 +132,10 @@ def body_of(model: Predictor) -> str | None:
 
 
 def continues_from(model: Predictor, first: Predictor) -> bool:
-    """Return whether ``model`` can forecast from the values of the body of ``first``, which takes no history."""
+    """Return whether ``model`` can forecast from the body of ``first``, which has the same inputs but no history."""
     digest = body_of(model)
-    return digest is not None and digest == body_of(first) and not history_steps_of(first)
+    has_same = digest is not None and digest == body_of(first) and not history_steps_of(first)
+    return has_same and (model.features, model.spec.context) == (first.features, first.spec.context)
 
 
 def history_steps_of(model: Predictor) -> int:

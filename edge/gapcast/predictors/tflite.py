@@ -187,30 +187,33 @@ class TflitePredictor:
         return self._prediction_of(self._outputs_of(self._checked(windows, history)))
 
     def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
-        """Forecast as :meth:`predict`, and return the values of the body, which another model may continue from."""
+        """Forecast as :meth:`predict`, and return the body, which another model may continue from."""
         outputs = self._outputs_of(self._checked(windows, None), with_body=True)
-        body = {name: outputs[place] for name, place in self._body.items()}
-        return self._prediction_of(outputs[: len(self._outputs)]), body
+        values = {name: outputs[place] for name, place in self._body.items()}
+        return self._prediction_of(outputs[: len(self._outputs)]), Body(windows, values)
 
-    def predict_after(self, body: Body, windows: F32, history: F32 | None = None) -> Prediction:
-        """Forecast as :meth:`predict` at most 32 windows, from the values of a ``body`` like this.
+    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
+        """Forecast as :meth:`predict` the windows of a ``body``, at most 32, from its values.
 
         Raises :class:`ModelError` in the same cases, and if the file cannot continue from a body.
         """
-        inputs = self._checked(windows, history)
-        size = next(size for size in BATCH_SIZES if len(windows) <= size)
+        inputs = self._checked(body.inputs, history)
+        size = next(size for size in BATCH_SIZES if len(body.inputs) <= size)
         try:
             with self._lock:
-                outputs = self._continuation.run(size, dict(zip(self._shapes, inputs, strict=True)), body)
+                outputs = self._continuation.run(size, inputs, body.values)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise self._runtime_error("continue", error) from error
         return self._prediction_of(outputs)
 
-    def empty_body(self, n: int) -> Body | None:
-        """Return a body of zeros for ``n`` windows; None if the model cannot continue from one."""
+    def empty_body(self, windows: F32) -> Body | None:
+        """Return a body of ``windows`` whose values are zeros; None if the model cannot continue from one."""
         with self._lock:
             shapes = None if self.body is None else self._continuation.body_shapes()
-        return None if shapes is None else {name: np.zeros((n, *one), dtype=np.float32) for name, one in shapes.items()}
+        if shapes is None:
+            return None
+        n = len(windows)
+        return Body(windows, {name: np.zeros((n, *shape), dtype=np.float32) for name, shape in shapes.items()})
 
     def _checked(self, windows: F32, history: F32 | None) -> list[F32]:
         """Return the inputs of the model; raise :class:`ModelError` if their shapes are wrong."""

@@ -112,9 +112,9 @@ def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], floa
     if took_s > MAX_BATCH_S:
         msg = f"model {model.name}: a batch of {len(windows)} windows takes {took_s:.1f} s, more than {MAX_BATCH_S:g} s"
         raise ModelError(msg)
-    body = model.empty_body(len(windows))
+    body = model.empty_body(windows)
     if body is not None:
-        model.predict_after(body, windows, history)
+        model.predict_after(body, history)
     of_mean = (len(windows), len(model.lead_times_min))
     of_quantiles = (*of_mean, len(model.quantile_levels or ()))
     expected = [of_quantiles if name.startswith("quantiles") else of_mean for name in model.card.outputs]

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
+from gapcast.core.features import GAP
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.predictor import Body, Prediction, Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.window import F32
+from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Trend
 from tests.core.outlook.runs import LEADS_MIN, process
 from tests.support.houses import Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel
 
 DIGEST = "f" * 64
+#: The inputs of the outlook's model.
+INPUTS: dict[str, Any] = {"spec": WindowSpec(180), "features": (GAP, "tod_sin", "tod_cos")}
 
 
 class BodySmooth(Smooth):
@@ -29,7 +33,8 @@ class BodySmooth(Smooth):
     body = DIGEST
 
     def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
-        return self.predict(windows), {"body_0": windows[:, -1, 0].copy(), "body_1": windows[:, -1:, 0].copy()}
+        values = {"body_0": windows[:, -1, 0].copy(), "body_1": windows[:, -1:, 0].copy()}
+        return self.predict(windows), Body(windows, values)
 
 
 class NanSmooth(BodySmooth):
@@ -48,9 +53,10 @@ class BodyOutlook(OutlookModel):
     body: str | None = DIGEST
     n_continued: list[int] = field(default_factory=list)
 
-    def predict_after(self, body: Body, windows: F32, history: F32 | None = None) -> Prediction:
-        np.testing.assert_array_equal(body["body_0"], windows[:, -1, 0])
-        assert body["body_1"].shape == (len(windows), 1)
+    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
+        windows, values = body
+        np.testing.assert_array_equal(values["body_0"], windows[:, -1, 0])
+        assert values["body_1"].shape == (len(windows), 1)
         self.n_continued.append(len(windows))
         return self.predict(windows, history)
 
@@ -59,7 +65,11 @@ def engine_of(
     model: Predictor, outlook: Predictor, max_devices: int = 20, *, trend: bool = True, horizons: bool = False
 ) -> Engine:
     models = (model, Trend(lead_times_min=model.lead_times_min)) if trend else (model,)
-    own = DeviceHorizons({"house 1": 3}, [HorizonModels(BodySmooth(lead_times_min=(1, 2, 3)))]) if horizons else None
+    own = (
+        DeviceHorizons({"house 1": 3}, [HorizonModels(BodySmooth(lead_times_min=(1, 2, 3), **INPUTS))])
+        if horizons
+        else None
+    )
     return Engine(
         model,
         ensemble=Ensemble(models, EnsembleOptions()),
@@ -83,21 +93,28 @@ def outlooks_of(engine: Engine, readings: list[Reading], at_a_time: int) -> list
 @pytest.mark.parametrize("max_devices", [4, 20])
 def test_engine_passes_the_body_of_tracked_devices_on(at_a_time: int, max_devices: int) -> None:
     readings, outlook = readings_of(11), BodyOutlook()
-    shared = outlooks_of(engine_of(BodySmooth(lead_times_min=LEADS_MIN), outlook, max_devices), readings, at_a_time)
-    alone = engine_of(Smooth(lead_times_min=LEADS_MIN), OutlookModel(), max_devices)
+    shared = outlooks_of(
+        engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, max_devices), readings, at_a_time
+    )
+    alone = engine_of(Smooth(lead_times_min=LEADS_MIN, **INPUTS), OutlookModel(), max_devices)
     assert shared == outlooks_of(alone, readings, at_a_time)
     assert sum(outlook.n_continued) == len(shared) == 7 * min(11, max_devices)  # the first minute has no forecast
 
 
 def test_engine_passes_the_body_on_beside_horizons_of_devices() -> None:
     readings, outlook = readings_of(3), BodyOutlook()
-    engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN), outlook, horizons=True)
+    engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, horizons=True)
     assert len(outlooks_of(engine, readings, 3)) == sum(outlook.n_continued) == 21
 
 
 def test_engine_without_the_same_body_runs_the_whole_model() -> None:
     readings = readings_of(3)
-    for model, body in ((Smooth(lead_times_min=LEADS_MIN), DIGEST), (BodySmooth(lead_times_min=LEADS_MIN), "0" * 64)):
+    others = (
+        (Smooth(lead_times_min=LEADS_MIN, **INPUTS), DIGEST),
+        (BodySmooth(lead_times_min=LEADS_MIN), DIGEST),  # it has other inputs
+        (BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), "0" * 64),
+    )
+    for model, body in others:
         outlook = BodyOutlook(body=body)
         assert len(outlooks_of(engine_of(model, outlook), readings, 3)) == 21
         assert not outlook.n_continued
@@ -105,14 +122,14 @@ def test_engine_without_the_same_body_runs_the_whole_model() -> None:
 
 def test_engine_does_not_pass_the_body_of_repaired_windows_on() -> None:
     outlook = BodyOutlook()
-    engine = engine_of(NanSmooth(lead_times_min=LEADS_MIN), outlook, trend=False)
+    engine = engine_of(NanSmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, trend=False)
     process(engine, stream([1.0, 2.0, 9.0, 1.0]))
     assert sum(outlook.n_continued) == 2  # of the second and the fourth minute
 
 
 def test_engine_does_not_pass_the_body_of_another_batch_on() -> None:
     outlook = BodyOutlook()
-    engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN), outlook)
+    engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook)
     _, first, second = (engine.accept([one]) for one in stream([1.0, 2.0, 3.0]))
     forecasts = engine.forecast(first, 7)
     engine.forecast(second, 7)

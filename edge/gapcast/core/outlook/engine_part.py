@@ -83,7 +83,7 @@ class OutlookPart:
         """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None if there are none.
 
         ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices, and
-        ``body`` the values of the model's body, if the forecasts' model has computed them for these windows.
+        ``body`` what the forecasts' model has computed of these windows for the outlook's, None if it has not.
         """
         limit = self.options.max_devices
         which: Sequence[int] = range(len(accepted.rows))
@@ -97,7 +97,7 @@ class OutlookPart:
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
         if body is not None and of is not ALL:
-            body = {name: values[of] for name, values in body.items()}
+            body = body.select(of)
         batch = self._batch_of(accepted, windows[of], of, uncontrolled, week, forecasts.issued_at_ms, body)
         made = self._step.make(batch)
         kw = made.kw

@@ -52,13 +52,16 @@ class ModelOutlooks:
     def predict(self, windows: F32, minutes: I64, history: F32 | None, body: Body | None = None) -> Prediction:
         """Return what the model forecasts for ``windows`` ``[N, context, channels]`` that end at ``minutes`` ``[N]``.
 
-        ``history`` ``[N, steps]`` is the model's second input, None if it has none. ``body`` has the values of its
-        body, if another model has computed them; None: it computes them. Raises :class:`ModelError` if it
+        ``history`` ``[N, steps]`` is the model's second input, None if it has none. ``body`` is what
+        another model has computed of the windows; None: it computes all of them. Raises :class:`ModelError` if it
         does not forecast single minutes and means, both with quantiles.
         """
         model, n = self._model, len(windows)
-        measured = windows[:, -model.spec.context :, : self._n_measured]
-        inputs = assemble(measured, minutes, model.features, self._zone)
+        if body is None:
+            measured = windows[:, -model.spec.context :, : self._n_measured]
+            inputs = assemble(measured, minutes, model.features, self._zone)
+        else:
+            inputs = body.inputs
         if n == 1 or _FEW < n <= _N_ROWS:
             return self._run(inputs, history, body)
         n_together = n if n % _N_ROWS > _FEW else n - n % _N_ROWS
@@ -68,7 +71,7 @@ class ModelOutlooks:
             self._run(
                 inputs[part],
                 None if history is None else history[part],
-                None if body is None else {name: values[part] for name, values in body.items()},
+                None if body is None else body.select(part),
             )
             for part in parts
         ]
@@ -78,7 +81,7 @@ class ModelOutlooks:
         if body is None:
             prediction = run_model(self._model, inputs, history)
         else:
-            prediction = cast("BodyModel", self._model).predict_after(body, inputs, history)
+            prediction = cast("BodyModel", self._model).predict_after(body, history)
         if prediction.quantiles is None or prediction.mean_to is None or prediction.quantiles_to is None:
             msg = f"model {self._model.name} does not forecast both minutes and means with quantiles"
             raise ModelError(msg)
