@@ -61,6 +61,7 @@ def main() -> None:
 
 for command in (
     data.fetch, data.prepare, data.learning_prior, synthesis.synthesize, training.train, training.sweep,
-    training.export, scoring.evaluate, score_pages.models_page, score_pages.weeks, study.reproduce,
+    training.export, training.share_body, scoring.evaluate, score_pages.models_page, score_pages.weeks,
+    study.reproduce,
 ):  # fmt: skip
     main.add_command(command)

@@ -12,6 +12,7 @@ from gapcast.app.ensemble_members import member_names
 from gapcast.app.horizon import SETTING_OF_DEVICES, primaries_of_devices, primary_for
 from gapcast.app.installed_models import InstalledModelError, default_model, error_of, optional_models
 from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
+from gapcast.app.shared_body import check_body, shares_body
 from gapcast.bundled import models_path
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
@@ -196,9 +197,19 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
         members = member_names(settings, by_name, by_name[name], optional, own_min, of_devices=True)
         of_horizons[own_min] = tuple(by_name[member] for member in (name, *members))
     models = Models(by_name, by_name[primary], others, horizon_min, outlook, devices_min, of_horizons)
-    for model in models.active:
-        model.warm_up()
+    _warm_up(models)
     return models
+
+
+def _warm_up(models: Models) -> None:
+    """Create the interpreters of the active models; raise :class:`ModelError` if the outlook cannot share a body."""
+    primary, outlook = models.primary, models.outlook
+    is_shared = models.members[0] is primary and shares_body(primary, outlook)
+    for model in models.active:
+        if not (is_shared and model is outlook):  # it continues from the primary one: all of it is not needed
+            model.warm_up()
+    if is_shared and outlook is not None:
+        check_body(primary, outlook)
 
 
 def engine_of(

@@ -145,6 +145,10 @@ class ModelCard(_Frozen):
     lead_times_min: list[int] = Field(min_length=1, max_length=MAX_HORIZON_MIN)
     features: list[Feature] = Field(min_length=1, max_length=len(UNITS))
     history: CompactHistory | None = None
+    body: Sha256 | None = Field(
+        default=None,
+        description="Digest of the layers that two models share: the one passes their values on, the other continues",
+    )
     quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=_MAX_LEVELS)
     hyper_parameters: Made = Field(default_factory=dict)
     experiment: Made | None = Field(default=None, description="The complete experiment that the model was trained by")

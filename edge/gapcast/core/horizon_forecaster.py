@@ -29,7 +29,7 @@ from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.panel import Panel, PanelPredictions
 from gapcast.core.plans import Plans
-from gapcast.core.predictor import ModelIdentity, Predictor, PublishedModel
+from gapcast.core.predictor import Body, ModelIdentity, Predictor, PublishedModel, continues_from
 from gapcast.core.published_powers import PublishedPowers
 from gapcast.core.reading import Limits
 from gapcast.core.repairs import repair_windows, repairs_of
@@ -89,6 +89,10 @@ class HorizonForecaster:
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
             self.outlooks = OutlookPart(outlook.model, outlook.options, zone, limits, published_min, panel.channels)
+        #: Whether the outlook's model continues from the body of the primary model.
+        self._shares_body = outlook is not None and continues_from(outlook.model, model)
+        #: That of the last batch, with its rows and minutes; None if it cannot be used.
+        self._last_body: tuple[Sequence[int], Sequence[int], Body] | None = None
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
@@ -121,7 +125,8 @@ class HorizonForecaster:
         """
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         required = measured[:, -self.panel.context :, : buffers.n_required]
-        return self.panel.predict(required, minutes, accepted.rows, buffers.week)
+        with_body = self._shares_body and self.outlooks is not None and self.outlooks.has_any(accepted.rows)
+        return self.panel.predict(required, minutes, accepted.rows, buffers.week, with_body=with_body)
 
     def forecast(
         self,
@@ -140,7 +145,7 @@ class HorizonForecaster:
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = measured[:, -self.panel.context :]
         n_required = buffers.n_required
-        predictions, unusable = predicted
+        predictions, unusable, body = predicted
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
             model, includes_path = self.published_model, self.has_path
@@ -157,7 +162,9 @@ class HorizonForecaster:
             weights = published.shares.reshape(len(rows), -1) if self._published_powers.n_weights else None
             numbers = self._published_powers.of(published.kw, path_kw, weights)
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, numbers)
-        if unusable or replaced:
+        is_repaired = bool(unusable or replaced)
+        self._last_body = None if body is None or is_repaired else (accepted.rows, accepted.minutes, body)
+        if is_repaired:
             models = (self.model,) if self.ensemble is None else self.ensemble.models
             combines = self.ensemble is not None and self.ensemble.options.combines
             repairs = repairs_of(accepted, models, unusable, replaced, combines=combines)
@@ -167,6 +174,16 @@ class HorizonForecaster:
             forecasts = plans.add_to(forecasts, accepted.planned, self._range)
         self.newest.store_forecasts(accepted.rows, forecasts)
         return forecasts
+
+    def take_body(self, accepted: AcceptedBatch) -> Body | None:
+        """Return what the primary model's body computed of ``accepted``, whose windows were the last to be forecast.
+
+        None if there is none: then the outlook's model computes it. It is returned once.
+        """
+        last, self._last_body = self._last_body, None
+        if last is None or last[0] != accepted.rows or last[1] != accepted.minutes:
+            return None
+        return last[2]
 
     def _powers(self, measured: F32, n_required: int) -> F32:
         """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""

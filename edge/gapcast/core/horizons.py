@@ -162,13 +162,17 @@ class Horizons:
         if plans.trackers:
             planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, maker.model.lead_times_min[-1])
         if not self.others:
-            return maker.make(accepted, measured, forecasts, planned_kw, week)
+            return maker.make(accepted, measured, forecasts, planned_kw, week, self.main.take_body(accepted))
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
-            places, own = [*indices], self.of(of_horizon.devices[0]).outlooks
+            places, one = [*indices], self.of(of_horizon.devices[0])
+            own = one.outlooks
+            if own is None:
+                continue
             part, of_part = part_of(accepted, measured, places)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week)) is not None:
+            outlooks = own.make(part, of_part, of_horizon, planned, week, one.take_body(part))
+            if outlooks is not None:
                 made.append(([i for i in places if accepted.rows[i] < own.options.max_devices], outlooks))
         return joined_outlooks(made)
 

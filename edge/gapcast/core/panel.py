@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from gapcast.core.features import DERIVED, assemble, measured_in
 from gapcast.core.forecast_range import Flags, ForecastRange, replace_windows
 from gapcast.core.outlook.week import WeekHistory, history_of
-from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 
 
@@ -23,10 +23,14 @@ class Unusable(NamedTuple):
 
 
 class PanelPredictions(NamedTuple):
-    """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced."""
+    """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced.
+
+    ``body`` is that of the first model if it was asked for.
+    """
 
     predictions: list[Prediction]
     unusable: dict[int, Unusable]
+    body: Body | None = None
 
 
 class Panel:
@@ -46,23 +50,34 @@ class Panel:
         self._models = [(model, np.s_[:, -model.spec.context :, self._columns(model)]) for model in models]
 
     def predict(
-        self, measured: F32, minutes: I64, rows: Sequence[int] = (), week: WeekHistory | None = None
+        self,
+        measured: F32,
+        minutes: I64,
+        rows: Sequence[int] = (),
+        week: WeekHistory | None = None,
+        *,
+        with_body: bool = False,
     ) -> PanelPredictions:
         """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
 
         Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
         If a model returns a value for a window that is not finite or out of range, its whole prediction for that
-        window is replaced by persistence.
+        window is replaced by persistence. ``with_body``: the first model is a :class:`BodyModel` without history, and
+        returns its body too.
         """
         inputs = assemble(measured, minutes, self._features, self._zone)
+        body, models, predictions = None, self._models, []
+        if with_body:
+            (first, view), *models = models
+            prediction, body = cast("BodyModel", first).predict_with_body(inputs[view])
+            predictions.append(prediction)
         if self.takes_history:
-            histories = [history_of(model, week, rows, minutes, measured[:, :, 0]) for model, _ in self._models]
-            predictions = [
-                run_model(model, inputs[view], history)
-                for (model, view), history in zip(self._models, histories, strict=True)
+            predictions += [
+                run_model(model, inputs[view], history_of(model, week, rows, minutes, measured[:, :, 0]))
+                for model, view in models
             ]
         else:
-            predictions = [model.predict(inputs[view]) for model, view in self._models]
+            predictions += [model.predict(inputs[view]) for model, view in models]
         unusable: dict[int, Unusable] = {}
         for i, prediction in enumerate(predictions):
             which = self._forecast_range.unusable(prediction)
@@ -70,7 +85,7 @@ class Panel:
                 unusable[i] = Unusable(which, prediction.mean[:, -1])
                 last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
                 predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
-        return PanelPredictions(predictions, unusable)
+        return PanelPredictions(predictions, unusable, body)
 
     def _columns(self, model: Predictor) -> slice | list[int]:
         """Return the model's columns, as a slice if they are adjacent, which avoids a copy."""

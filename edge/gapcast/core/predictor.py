@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
@@ -22,6 +23,20 @@ class Prediction(NamedTuple):
     quantiles: NDArray[np.float32] | None = None
     mean_to: F32 | None = None
     quantiles_to: F32 | None = None
+
+
+class Body(NamedTuple):
+    """What the layers that two models share have computed of N windows.
+
+    ``inputs`` ``[N, context, features]`` are those of both models; the ``values``, by name, are each ``[N, ...]``.
+    """
+
+    inputs: F32
+    values: Mapping[str, F32]
+
+    def select(self, which: NDArray[np.int64] | slice) -> Body:
+        """Return that of the windows ``which``."""
+        return Body(self.inputs[which], {name: values[which] for name, values in self.values.items()})
 
 
 class ModelIdentity(Protocol):
@@ -91,6 +106,36 @@ class HistoryPredictor(Predictor, Protocol):
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]`` with their ``history`` ``[N, history_steps]``, kW."""
         ...
+
+
+class BodyModel(HistoryPredictor, Protocol):
+    """A predictor whose first layers, its body, may be those of another one: their values are computed once then."""
+
+    @property
+    def body(self) -> str | None:
+        """The digest of the body; None if it is not shared. Models with the same digest have the same body."""
+        ...
+
+    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
+        """Forecast ``windows`` as :meth:`predict`, and return what the body computed of them too."""
+        ...
+
+    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
+        """Forecast the at most 32 windows of a ``body`` that another model computed, as :meth:`predict`."""
+        ...
+
+
+def body_of(model: Predictor) -> str | None:
+    """Return the digest of the body that ``model`` may share; None if it has none."""
+    digest: str | None = getattr(model, "body", None)
+    return digest
+
+
+def continues_from(model: Predictor, first: Predictor) -> bool:
+    """Return whether ``model`` can forecast from the body of ``first``, which has the same inputs but no history."""
+    digest = body_of(model)
+    has_same = digest is not None and digest == body_of(first) and not history_steps_of(first)
+    return has_same and (model.features, model.spec.context) == (first.features, first.spec.context)
 
 
 def history_steps_of(model: Predictor) -> int:

@@ -11,11 +11,12 @@ import numpy as np
 
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Prediction
+from gapcast.core.predictor import Body, Prediction
 from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.continuation import Continuation
+from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
 from gapcast.predictors.runtime import load_interpreter
 
-INPUT, HISTORY = "window", "history"
 #: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
 #: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
 #: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. So what fits into
@@ -39,11 +40,11 @@ class _BatchInterpreter:
         """Allocate it for inputs of ``shapes``, a row of each by its name."""
         interpreter_class, _ = load_interpreter()
         self._interpreter: Any = interpreter_class(model_content=content, num_threads=1)
-        signatures = self._interpreter.get_signature_list()
+        signatures = [name for name in self._interpreter.get_signature_list() if name != CONTINUATION]
         if len(signatures) != 1:
             msg = f"the file has {len(signatures)} signatures, not one"
             raise ModelError(msg)
-        runner = self._interpreter.get_signature_runner()
+        runner = self._interpreter.get_signature_runner(signatures[0])
         found_in, found_out = runner.get_input_details(), runner.get_output_details()
         if set(found_in) != set(shapes) or not set(outputs) <= set(found_out):
             msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[*shapes]} -> {[*outputs]}"
@@ -56,6 +57,10 @@ class _BatchInterpreter:
         self.batch_size = batch_size
         self._inputs = tuple(found_in[name]["index"] for name in shapes)
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
+        of_body = {name: one["index"] for name, one in found_out.items() if name.startswith(BODY_PREFIX)}
+        all_outputs = [*dict.fromkeys((*self._outputs, *of_body.values()))]
+        #: The values of the body by name: their places among all outputs.
+        self.body = {name: all_outputs.index(index) for name, index in of_body.items()}
         del runner  # it references the interpreter's memory, which is reallocated next
         for index, shape in zip(self._inputs, shapes.values(), strict=True):
             self._interpreter.resize_tensor_input(index, (batch_size, *shape))
@@ -65,9 +70,13 @@ class _BatchInterpreter:
         self._invoke = self._interpreter.invoke
         self._set = [partial(set_tensor, index) for index in self._inputs]
         self._get = [partial(get_tensor, index) for index in self._outputs]
+        self._get_all = [partial(get_tensor, index) for index in all_outputs]
 
-    def run(self, inputs: Sequence[F32]) -> list[F32]:
-        """Run rows of each input (at most the batch size); the remaining rows of the batch are stale and dropped."""
+    def run(self, inputs: Sequence[F32], *, with_body: bool = False) -> list[F32]:
+        """Run rows of each input (at most the batch size); the remaining rows of the batch are stale and dropped.
+
+        ``with_body``: those of the body, but for those that are outputs too, follow the others.
+        """
         n = len(inputs[0])
         for set_tensor, batch, rows in zip(self._set, self._batches, inputs, strict=True):
             if n == self.batch_size and rows.dtype is _FLOAT32:
@@ -76,9 +85,10 @@ class _BatchInterpreter:
                 batch[:n] = rows
                 set_tensor(batch)
         self._invoke()
+        get = self._get_all if with_body else self._get
         if n == self.batch_size:
-            return [get_tensor() for get_tensor in self._get]
-        return [get_tensor()[:n] for get_tensor in self._get]
+            return [get_tensor() for get_tensor in get]
+        return [get_tensor()[:n] for get_tensor in get]
 
 
 class TflitePredictor:
@@ -104,7 +114,8 @@ class TflitePredictor:
         self._has_plain_outputs = self._outputs == Prediction._fields[: len(self._outputs)]
         self._lock = Lock()
         self._interpreters: dict[int, _BatchInterpreter] = {}
-        self._interpreter_of_size(BATCH_SIZES[0])
+        self._continuation = Continuation(content, self._shapes, self._outputs)
+        self._body = self._interpreter_of_size(BATCH_SIZES[0]).body
 
     @property
     def name(self) -> str:
@@ -147,6 +158,11 @@ class TflitePredictor:
         return self.card.forecasts_means
 
     @property
+    def body(self) -> str | None:
+        """The card's digest of the body that the model may share."""
+        return self.card.body
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes of the existing interpreters."""
         return tuple(sorted(self._interpreters))
@@ -161,24 +177,65 @@ class TflitePredictor:
         """Release the interpreters and their memory; the next prediction creates the one that it needs."""
         with self._lock:
             self._interpreters.clear()
+            self._continuation.release()
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, any N >= 1, with ``history`` ``[N, steps]`` if it takes one.
 
         Raises :class:`ModelError` if they have another shape, the runtime fails, or memory is too short.
         """
+        return self._prediction_of(self._outputs_of(self._checked(windows, history)))
+
+    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
+        """Forecast as :meth:`predict`, and return the body, which another model may continue from."""
+        outputs = self._outputs_of(self._checked(windows, None), with_body=True)
+        values = {name: outputs[place] for name, place in self._body.items()}
+        return self._prediction_of(outputs[: len(self._outputs)]), Body(windows, values)
+
+    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
+        """Forecast as :meth:`predict` the windows of a ``body``, at most 32, from its values.
+
+        Raises :class:`ModelError` in the same cases, and if the file cannot continue from a body.
+        """
+        inputs = self._checked(body.inputs, history)
+        size = next(size for size in BATCH_SIZES if len(body.inputs) <= size)
+        try:
+            with self._lock:
+                outputs = self._continuation.run(size, inputs, body.values)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise self._runtime_error("continue", error) from error
+        return self._prediction_of(outputs)
+
+    def empty_body(self, windows: F32) -> Body | None:
+        """Return a body of ``windows`` whose values are zeros; None if the model cannot continue from one."""
+        with self._lock:
+            shapes = None if self.body is None else self._continuation.body_shapes()
+        if shapes is None:
+            return None
+        n = len(windows)
+        return Body(windows, {name: np.zeros((n, *shape), dtype=np.float32) for name, shape in shapes.items()})
+
+    def _checked(self, windows: F32, history: F32 | None) -> list[F32]:
+        """Return the inputs of the model; raise :class:`ModelError` if their shapes are wrong."""
         n = len(windows)
         if windows.shape[1:] != self._shape or n == 0:
             msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
             raise ModelError(msg)
-        inputs = [windows] if history is None and not self._history_steps else self._with_history(windows, history)
+        return [windows] if history is None and not self._history_steps else self._with_history(windows, history)
+
+    def _outputs_of(self, inputs: list[F32], *, with_body: bool = False) -> list[F32]:
+        n = len(inputs[0])
         try:
             with self._lock:
                 interpreter = self._interpreters.get(n)
-                outputs = self._run_parts(inputs) if interpreter is None else self._run(interpreter, inputs)
+                if interpreter is not None:
+                    return self._run(interpreter, inputs, with_body=with_body)
+                return self._run_parts(inputs, with_body=with_body)
         except MemoryError as error:
             msg = f"model {self.name}: memory is too short for {n} windows"
             raise ModelError(msg) from error
+
+    def _prediction_of(self, outputs: list[F32]) -> Prediction:
         if self._has_plain_outputs:
             return Prediction(*outputs)
         return Prediction(**dict(zip(self._outputs, outputs, strict=True)))
@@ -195,7 +252,7 @@ class TflitePredictor:
             raise ModelError(msg)
         return [windows, history]
 
-    def _run_parts(self, inputs: Sequence[F32]) -> list[F32]:
+    def _run_parts(self, inputs: Sequence[F32], *, with_body: bool) -> list[F32]:
         """Return the outputs for a batch of any size, which may be split."""
         parts: list[list[F32]] = []
         first, n = 0, len(inputs[0])
@@ -203,12 +260,12 @@ class TflitePredictor:
             interpreter = self._interpreter_for(n - first)
             rows = [values[first : first + interpreter.batch_size] for values in inputs]
             first += len(rows[0])
-            parts.append(self._run(interpreter, rows))
+            parts.append(self._run(interpreter, rows, with_body=with_body))
         return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _run(self, interpreter: _BatchInterpreter, inputs: Sequence[F32]) -> list[F32]:
+    def _run(self, interpreter: _BatchInterpreter, inputs: Sequence[F32], *, with_body: bool) -> list[F32]:
         try:
-            return interpreter.run(inputs)
+            return interpreter.run(inputs, with_body=with_body)
         except (ValueError, RuntimeError) as error:
             raise self._runtime_error("compute", error) from error
 

@@ -122,6 +122,24 @@ def export(
     click.echo(f"the default model is {choose_default(models, default)}")
 
 
+@click.command(short_help="Let an outlook continue from the layers of another model.")
+@click.argument("first")
+@click.argument("outlook")
+@models_option
+def share_body(first: str, outlook: str, models: Path | None) -> None:
+    """Let the model OUTLOOK continue from the layers that it has in common with FIRST, the model that it extends.
+
+    Both files and cards are rewritten; weights and forecasts stay as they are. A gateway whose primary model is FIRST
+    computes these layers once for both models. Do this after `export`.
+    """
+    models = own_models(models)
+    import_tensorflow()
+    from gapcast_trainer.share import share
+
+    for exported in share(models, first, outlook):
+        click.echo(f"wrote {exported.folder}: {exported.card.bytes:,} bytes, body {(exported.card.body or '')[:12]}")
+
+
 @click.command(short_help="Search the hyperparameters of an experiment.")
 @click.argument("space", type=FILE)
 @clean_option

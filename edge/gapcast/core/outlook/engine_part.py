@@ -26,7 +26,7 @@ from gapcast.core.outlook.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory, history_of
-from gapcast.core.predictor import Predictor
+from gapcast.core.predictor import Body, Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32
 
@@ -78,10 +78,12 @@ class OutlookPart:
         forecasts: Forecasts,
         planned_kw: PlannedMinutes,
         week: WeekHistory | None,
+        body: Body | None = None,
     ) -> Outlooks | None:
         """Return the outlooks of the tracked devices of ``accepted``, with its ``forecasts``; None if there are none.
 
-        ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices.
+        ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices, and
+        ``body`` what the forecasts' model has computed of these windows for the outlook's, None if it has not.
         """
         limit = self.options.max_devices
         which: Sequence[int] = range(len(accepted.rows))
@@ -94,7 +96,9 @@ class OutlookPart:
         published = self._agreement.published(forecasts, of)
         added_kw = self._added(which, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
-        batch = self._batch_of(accepted, windows[of], of, uncontrolled, week, forecasts.issued_at_ms)
+        if body is not None and of is not ALL:
+            body = body.select(of)
+        batch = self._batch_of(accepted, windows[of], of, uncontrolled, week, forecasts.issued_at_ms, body)
         made = self._step.make(batch)
         kw = made.kw
         if added_kw is not None:
@@ -125,7 +129,11 @@ class OutlookPart:
                 added_kw[i, :, 1] = np.cumsum(minutes_kw)[leads - 1] / leads
         return added_kw
 
-    def _batch_of(
+    def has_any(self, rows: Sequence[int]) -> bool:
+        """Return whether one of the devices of ``rows``, at least one, has an outlook."""
+        return min(rows) < self.options.max_devices
+
+    def _batch_of(  # noqa: PLR0913, PLR0917 - what a batch is made from
         self,
         accepted: AcceptedBatch,
         windows: F32,
@@ -133,6 +141,7 @@ class OutlookPart:
         published: PublishedValues,
         week: WeekHistory | None,
         issued_at_ms: int,
+        body: Body | None,
     ) -> OutlookBatch:
         """Run the model for the ``windows`` ``of`` the batch; return all that their outlooks are made from."""
         minutes, rows = (np.array(column, dtype=np.int64)[of] for column in (accepted.minutes, accepted.rows))
@@ -141,7 +150,7 @@ class OutlookPart:
             is_measured[accepted.filled] = False
         powers_kw = windows[:, :, 0]
         history = history_of(self.model, week, rows.tolist(), minutes, powers_kw)
-        prediction = self._predictions.predict(windows, minutes, history)
+        prediction = self._predictions.predict(windows, minutes, history, body)
         return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[of], history, prediction, published, issued_at_ms)
 
     def learn(self) -> None:

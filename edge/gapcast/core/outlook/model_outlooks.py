@@ -14,7 +14,7 @@ from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, N_COLUMNS
-from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 
 #: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
@@ -49,26 +49,39 @@ class ModelOutlooks:
         self.n_levels = len(levels)
         self.levels = np.array([levels.index(one) for one in (LOWER_LEVEL, MEDIAN_LEVEL, UPPER_LEVEL)])
 
-    def predict(self, windows: F32, minutes: I64, history: F32 | None) -> Prediction:
+    def predict(self, windows: F32, minutes: I64, history: F32 | None, body: Body | None = None) -> Prediction:
         """Return what the model forecasts for ``windows`` ``[N, context, channels]`` that end at ``minutes`` ``[N]``.
 
-        ``history`` ``[N, steps]`` is the model's second input, None if it has none. Raises :class:`ModelError` if it
+        ``history`` ``[N, steps]`` is the model's second input, None if it has none. ``body`` is what
+        another model has computed of the windows; None: it computes all of them. Raises :class:`ModelError` if it
         does not forecast single minutes and means, both with quantiles.
         """
         model, n = self._model, len(windows)
-        measured = windows[:, -model.spec.context :, : self._n_measured]
-        inputs = assemble(measured, minutes, model.features, self._zone)
+        if body is None:
+            measured = windows[:, -model.spec.context :, : self._n_measured]
+            inputs = assemble(measured, minutes, model.features, self._zone)
+        else:
+            inputs = body.inputs
         if n == 1 or _FEW < n <= _N_ROWS:
-            return self._checked(run_model(model, inputs, history))
+            return self._run(inputs, history, body)
         n_together = n if n % _N_ROWS > _FEW else n - n % _N_ROWS
         parts = [slice(first, first + _N_ROWS) for first in range(0, n_together, _N_ROWS)]
         parts += [slice(i, i + 1) for i in range(n_together, n)]
         predictions = [
-            self._checked(run_model(model, inputs[part], None if history is None else history[part])) for part in parts
+            self._run(
+                inputs[part],
+                None if history is None else history[part],
+                None if body is None else body.select(part),
+            )
+            for part in parts
         ]
         return Prediction(*map(np.concatenate, zip(*predictions, strict=True)))
 
-    def _checked(self, prediction: Prediction) -> Prediction:
+    def _run(self, inputs: F32, history: F32 | None, body: Body | None) -> Prediction:
+        if body is None:
+            prediction = run_model(self._model, inputs, history)
+        else:
+            prediction = cast("BodyModel", self._model).predict_after(body, history)
         if prediction.quantiles is None or prediction.mean_to is None or prediction.quantiles_to is None:
             msg = f"model {self._model.name} does not forecast both minutes and means with quantiles"
             raise ModelError(msg)

@@ -1,0 +1,37 @@
+"""The body that the outlook's model shares with the primary one: its values are computed once for both."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.errors import ModelError
+from gapcast.core.predictor import Prediction, continues_from
+from gapcast.predictors.tflite import TflitePredictor
+
+
+def shares_body(primary: TflitePredictor, outlook: TflitePredictor | None) -> bool:
+    """Return whether ``outlook`` continues from the body of ``primary``, by their cards."""
+    return outlook is not None and continues_from(outlook, primary)
+
+
+def check_body(primary: TflitePredictor, outlook: TflitePredictor) -> None:
+    """Compute the golden example of ``outlook`` from the body of ``primary``, which its card says is its own.
+
+    This also creates what the first reading needs. Raises :class:`ModelError` if the forecasts differ.
+    """
+    golden = outlook.card.golden
+    windows, history = (np.asarray(values, dtype=np.float32) for values in (golden.window, golden.history))
+    for i in range(len(windows)):
+        _, body = primary.predict_with_body(windows[i : i + 1])
+        found = outlook.predict_after(body, history[i : i + 1])
+        error_kw = max(_difference_kw(found, name, getattr(golden, name)[i]) for name in outlook.card.outputs)
+        if not error_kw <= golden.tolerance_kw:
+            msg = (
+                f"model {outlook.name}: continued from the body of {primary.name}, the golden example differs by "
+                f"{error_kw:.3g} kW (at most {golden.tolerance_kw:g} is allowed): install both models again"
+            )
+            raise ModelError(msg)
+
+
+def _difference_kw(found: Prediction, name: str, expected: list[float]) -> float:
+    return float(np.max(np.abs(getattr(found, name)[0] - np.asarray(expected, dtype=np.float32))))

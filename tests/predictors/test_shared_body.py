@@ -1,0 +1,155 @@
+"""The outlook's file continues from the body that the primary model has computed: the same forecasts, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gapcast.app.shared_body import check_body, shares_body
+from gapcast.core.card import ModelCard
+from gapcast.core.errors import ModelError
+from gapcast.core.predictor import Body, Prediction, body_of, continues_from
+from gapcast.core.window import F32
+from gapcast.predictors.baselines import Persistence
+from gapcast.predictors.continuation import Continuation
+from gapcast.predictors.files import read_model_files
+from gapcast.predictors.store import load_model
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.trial import check_batch, try_model
+from tests.support.models import ModelCopy, history_model, shipped_models
+
+OUTPUTS = ("mean", "quantiles", "mean_to", "quantiles_to")
+
+
+@pytest.fixture(scope="module")
+def lstm() -> TflitePredictor:
+    return load_model(shipped_models() / "lstm")
+
+
+@pytest.fixture(scope="module")
+def outlook() -> TflitePredictor:
+    return load_model(shipped_models() / "outlook")
+
+
+def inputs(n: int) -> tuple[F32, F32]:
+    draw = np.random.default_rng(n)
+    windows, angle = draw.gamma(0.6, 1.0, (n, 180, 3)), draw.uniform(0, 2 * np.pi, (n, 1))
+    windows[:, :, 1], windows[:, :, 2] = np.sin(angle), np.cos(angle)
+    return windows.astype(np.float32), draw.gamma(0.6, 1.0, (n, 672)).astype(np.float32)
+
+
+def changed(card: ModelCard, **values: object) -> ModelCard:
+    return ModelCard.model_validate(card.model_dump() | values)
+
+
+def with_card(model: TflitePredictor, **values: object) -> TflitePredictor:
+    files = read_model_files(shipped_models() / model.name)
+    return TflitePredictor(files.model, changed(model.card, **values))
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 20])
+def test_continued_outlook_equals_the_whole_one(lstm: TflitePredictor, outlook: TflitePredictor, n: int) -> None:
+    windows, history = inputs(n)
+    prediction, body = lstm.predict_with_body(windows)
+    for name in OUTPUTS[:2]:
+        np.testing.assert_array_equal(getattr(prediction, name), getattr(lstm.predict(windows), name))
+    continued, whole = outlook.predict_after(body, history), outlook.predict(windows, history)
+    for name in OUTPUTS:
+        np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name))
+
+
+def test_body_of_a_large_batch_equals_that_of_its_parts(lstm: TflitePredictor) -> None:
+    windows, _ = inputs(70)
+    _, whole = lstm.predict_with_body(windows)
+    parts = [lstm.predict_with_body(windows[i : i + 1])[1] for i in range(70)]
+    assert len(whole.values) == 4
+    for name, values in whole.values.items():
+        rows = np.concatenate([part.values[name] for part in parts])
+        np.testing.assert_allclose(values, rows, rtol=0, atol=1e-5)
+
+
+def test_continuation_keeps_no_rows_of_a_larger_batch(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
+    (windows, history), (fewer, its_history) = inputs(8), inputs(5)
+    outlook.predict_after(lstm.predict_with_body(windows)[1], history)
+    found = outlook.predict_after(lstm.predict_with_body(fewer)[1], its_history)
+    outlook.release_interpreters()
+    again = outlook.predict_after(lstm.predict_with_body(fewer)[1], its_history)
+    assert found.mean.shape == (5, 11)
+    np.testing.assert_array_equal(found.mean, again.mean)
+
+
+def test_cards_say_which_body_is_shared(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
+    assert lstm.body == outlook.body
+    assert shares_body(lstm, outlook)
+    other = with_card(lstm, body="0" * 64)
+    assert not shares_body(other, outlook)
+    assert not shares_body(lstm, None)
+    assert not continues_from(outlook, outlook)  # a body of a model with a history is none of the windows alone
+    assert not continues_from(Persistence(), lstm)
+    assert body_of(Persistence()) is None
+
+
+def test_body_check_accepts_the_shipped_models(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
+    check_body(lstm, outlook)
+
+
+def test_body_check_rejects_another_body(
+    lstm: TflitePredictor, outlook: TflitePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = lstm.predict_with_body
+
+    def disturbed(windows: F32) -> tuple[Prediction, Body]:
+        prediction, body = plain(windows)
+        return prediction, Body(windows, {name: values + 1 for name, values in body.values.items()})
+
+    monkeypatch.setattr(lstm, "predict_with_body", disturbed)
+    with pytest.raises(ModelError, match=r"continued from the body of lstm, the golden example differs by"):
+        check_body(lstm, outlook)
+
+
+def test_file_without_a_continuation_cannot_continue(lstm: TflitePredictor) -> None:
+    windows, _ = inputs(1)
+    _, body = lstm.predict_with_body(windows)
+    with pytest.raises(ModelError, match="model lstm: the runtime cannot continue the file: it has no signature"):
+        lstm.predict_after(body)
+    assert lstm.empty_body(windows) is None
+    assert load_model(history_model()).empty_body(windows) is None
+
+
+def test_outlook_rejects_a_body_with_other_names(lstm: TflitePredictor, outlook: TflitePredictor) -> None:
+    windows, history = inputs(1)
+    _, body = lstm.predict_with_body(windows)
+    values = {name: rows for name, rows in body.values.items() if name != "body_0"}
+    for wrong in (values, values | {"body_9": body.values["body_0"]}):
+        with pytest.raises(
+            ModelError, match=r"model outlook: the runtime cannot continue the file: it takes \['body_0'"
+        ):
+            outlook.predict_after(body._replace(values=wrong), history)
+
+
+def test_continuation_with_other_inputs_is_rejected(outlook: TflitePredictor) -> None:
+    content = read_model_files(shipped_models() / "outlook").model
+    continuation = Continuation(content, {"window": (180, 3)}, outlook.card.outputs)
+    windows, _ = inputs(1)
+    with pytest.raises(ValueError, match=r"its signature after_body takes .*, or lacks outputs"):
+        continuation.run(1, [windows], {})
+
+
+def test_trial_runs_the_continuation(outlook: TflitePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows, history = inputs(8)
+    check_batch(outlook, windows, lambda: 0.0, history)
+
+    def broken(*_: object) -> Prediction:
+        msg = "model outlook: the runtime cannot continue the file"
+        raise ModelError(msg)
+
+    monkeypatch.setattr(outlook, "predict_after", broken)
+    with pytest.raises(ModelError, match="cannot continue"):
+        check_batch(outlook, windows, lambda: 0.0, history)
+
+
+def test_installed_copy_of_the_outlook_passes_its_trial(tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "models", "outlook")
+    try_model(read_model_files(copy.folder), copy.folder)

@@ -1,0 +1,150 @@
+"""An outlook file that continues from the body of the model that it extends: the same weights and forecasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from gapcast.core.features import assemble
+from gapcast.core.outlook.quarters import STEPS
+from gapcast.core.window import F32
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.store import load_model
+from gapcast_trainer.errors import ExportError
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.base import Design, Scale
+from tests.support.models import ModelCopy, shipped_models
+from tests.trainer.outlook.small_outlook import CONTEXT, LEVELS, body_plan, outlook_plan
+
+
+class Files(NamedTuple):
+    """The files of a small body and of the outlook around it, and of another body."""
+
+    body: bytes
+    outlook: bytes
+    other: bytes
+
+
+def converted(plan: Any, seed: int) -> tuple[Any, bytes]:
+    """A model with random weights, and its file."""
+    import keras
+
+    from gapcast_trainer.convert import convert
+
+    family, hyper = find_family(plan.family, plan.hyper)
+    model = family.build(Design(plan.task(), LEVELS, Scale(1.0, 0.8)), hyper)
+    keras.utils.set_random_seed(seed)
+    draw = np.random.default_rng(seed)
+    model.set_weights([draw.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    return model, convert(model)
+
+
+@pytest.fixture(scope="module")
+def files() -> Files:
+    from gapcast_trainer.convert import convert
+    from gapcast_trainer.families.outlook import parts
+
+    plan = outlook_plan()
+    body, content = converted(body_plan(), 1)
+    whole = parts(Design(plan.task(), LEVELS, Scale(1.0, 0.8)), find_family(plan.family, plan.hyper)[1])
+    whole.body.set_weights(body.get_weights())
+    draw = np.random.default_rng(3)
+    whole.head.set_weights([weight + draw.normal(0, 0.3, weight.shape) for weight in whole.head.get_weights()])
+    return Files(content, convert(whole.whole), converted(body_plan(), 2)[1])
+
+
+def run(content: bytes, signature: str, **inputs: F32) -> dict[str, F32]:
+    interpreter: Any = load_interpreter()[0](model_content=content)
+    return dict(interpreter.get_signature_runner(signature)(**inputs))
+
+
+@pytest.mark.parametrize("n", [1, 8])
+def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
+    from gapcast_trainer.shared_body import share_body
+
+    shared = share_body(files.body, files.outlook)
+    draw = np.random.default_rng(n)
+    kw = draw.gamma(1.0, 1.0, (n, CONTEXT, 1)).astype(np.float32)
+    windows = assemble(kw, np.arange(n) * 7 + 1_000, outlook_plan().task().features)
+    history = draw.gamma(1.0, 1.0, (n, STEPS)).astype(np.float32)
+    before, after = (
+        run(files.body, "serving_default", window=windows),
+        run(shared.first, "serving_default", window=windows),
+    )
+    whole = run(files.outlook, "serving_default", window=windows, history=history)
+    again = run(shared.outlook, "serving_default", window=windows, history=history)
+    body = {name: values for name, values in after.items() if name.startswith("body_")}
+    continued = run(shared.outlook, "after_body", window=windows, history=history, **body)
+    assert {name: after[name].tobytes() for name in before} == {name: kw.tobytes() for name, kw in before.items()}
+    for found in (again, continued):
+        assert {name: kw.tobytes() for name, kw in found.items()} == {name: kw.tobytes() for name, kw in whole.items()}
+
+
+def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files) -> None:
+    from gapcast_trainer.shared_body import share_body
+
+    shared = share_body(files.body, files.outlook)
+    assert shared == share_body(files.body, files.outlook)
+    assert len(shared.first) < len(files.body)
+
+
+def test_shared_body_keeps_the_weights_readable(files: Files) -> None:
+    """A retrained outlook begins with the weights in the file of the model that it extends."""
+    from gapcast_trainer.file_weights import set_file_weights
+    from gapcast_trainer.shared_body import share_body
+
+    model, _ = converted(body_plan(), 4)
+    expected, _ = converted(body_plan(), 1)
+    set_file_weights(model, share_body(files.body, files.outlook).first)
+    for found, weight in zip(model.get_weights(), expected.get_weights(), strict=True):
+        assert found == pytest.approx(weight, rel=1e-5, abs=1e-7)
+
+
+def test_shared_body_of_another_model_is_rejected(files: Files) -> None:
+    from gapcast_trainer.shared_body import share_body
+
+    with pytest.raises(ExportError, match="does not contain the whole other model: its body is another one"):
+        share_body(files.other, files.outlook)
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """Copies of the shipped models, as they were before they shared a body."""
+    for name in ("lstm", "outlook"):
+        ModelCopy(tmp_path, name).alter_card(lambda card: card.pop("body"))
+    return tmp_path
+
+
+def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:
+    """Sharing again what is shared finds the same body, and writes cards that the loader accepts."""
+    from gapcast_trainer.share import share
+
+    shipped = [load_model(shipped_models() / name).card for name in ("lstm", "outlook")]
+    found = share(copies, "lstm", "outlook")
+    assert [one.card.body for one in found] == [card.body for card in shipped]
+    for one, card in zip(found, shipped, strict=True):
+        assert load_model(one.folder).card == one.card
+        assert one.card.bytes == pytest.approx(card.bytes, rel=1e-3)
+
+
+def test_share_rejects_a_changed_forecast(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gapcast_trainer import share as module
+    from gapcast_trainer import shared_body
+    from gapcast_trainer.shared_body import SharedBody
+
+    plain = shared_body.share_body
+
+    def swapped(first: bytes, outlook: bytes) -> SharedBody:
+        found = plain(first, outlook)
+        data = bytearray(found.outlook)
+        weights = np.frombuffer(data, dtype=np.float32)
+        largest = int(np.argmax(np.where(np.abs(weights) < 2, np.abs(weights), 0)))
+        weights[largest] *= -1
+        return found._replace(outlook=bytes(data))
+
+    monkeypatch.setattr(shared_body, "share_body", swapped)
+    with pytest.raises(ExportError, match=r"of the golden example changes by"):
+        module.share(copies, "lstm", "outlook")
