@@ -78,8 +78,6 @@ class Engine:
         #: Announced loads.
         self.plans = self.horizons.plans()
 
-    # --- horizons ---------------------------------------------------------------------------------
-
     def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""
         return self.horizons.of(device)
@@ -243,10 +241,8 @@ class Engine:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
         self.plans.forget(device)
-        for forecaster in self.horizons.all:
-            forecaster.forests.forget(device)
+        self.horizons.forget_device(row, device)
         if row is not None:
-            self.horizons.forget(row)
             self.history.forget(row)
         self.demands.forget(row, device)
         return row

@@ -213,6 +213,13 @@ class Horizons:
         for one in self.all:
             one.forget(row)
 
+    def forget_device(self, row: int | None, device: str) -> None:
+        """Remove all state of ``device``, which has ``row`` (None: no readings), and its forests."""
+        for one in self.all:
+            one.forests.forget(device)
+        if row is not None:
+            self.forget(row)
+
     def score_columns(self, buffers: Buffers, rows: Sequence[int]) -> dict[str, Any]:
         """Return the columns of the scores of :attr:`members` for ``rows``, each device's at its own horizon."""
         others = {buffers.row(device): self.of(device).scores for device in self.own_min if device in buffers}
