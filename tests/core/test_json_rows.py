@@ -256,3 +256,8 @@ def test_encoder_writes_the_members_of_each_models_forecasts() -> None:
             numbers[:, 4:6], Shares(names, numbers[:, 6:]),
         )  # fmt: skip
         assert [*encoder.encode(replace(columns, numbers=numbers))] == [*ForecastEncoder().encode(columns)]
+        one = Forecasts(
+            model, 946_684_800_000, ["x"], [1], [3], mean_kw[:1], median_kw[:1], lower_kw[:1], upper_kw[:1],
+            numbers[:1, 4:6], Shares(names, numbers[:1, 6:]),
+        )  # fmt: skip
+        assert [*encoder.encode(replace(one, numbers=numbers[:1]))] == [*ForecastEncoder().encode(one)]

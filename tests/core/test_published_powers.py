@@ -33,12 +33,15 @@ def batches(draw: st.DrawFn, n_leads: int) -> tuple[F64, F32]:
 @pytest.mark.compiled
 @given(st.data(), st.sampled_from([(), (5,), (1, 2, 3, 4, 5), (1, 15, 60)]))
 def test_library_computes_the_powers_of_numpy(data: st.DataObject, leads_min: tuple[int, ...]) -> None:
-    powers = PublishedPowers(leads_min, RANGE)
+    n_weights = data.draw(st.sampled_from([0, 6]))
+    powers = PublishedPowers(leads_min, RANGE, n_weights)
     for _ in range(3):
         kw, path_kw = data.draw(batches(len(leads_min)))
         path = path_kw if leads_min else None
+        shares = data.draw(st.lists(st.floats(0, 1), min_size=n_weights, max_size=n_weights))
+        weights = np.array([shares] * len(kw)) if n_weights else None
         with np.errstate(all="ignore"):
-            assert bits(powers.of(kw, path)) == bits(powers.by_numpy(kw, path))
+            assert bits(powers.of(kw, path, weights)) == bits(powers.by_numpy(kw, path, weights))
 
 
 @pytest.mark.parametrize("with_library", [True, False])

@@ -80,9 +80,9 @@ def test_forecast_is_sent_before_learning(
 ) -> None:
     learn, has_come, in_time = Engine.learn, Event(), []
 
-    def once_it_has_come(engine: Engine) -> Any:
+    def once_it_has_come(engine: Engine, **options: bool) -> Any:
         in_time.append(has_come.wait(GUARD_S))
-        return learn(engine)
+        return learn(engine, **options)
 
     monkeypatch.setattr(Engine, "learn", once_it_has_come)
     gateway = start_gateway(mosquitto)

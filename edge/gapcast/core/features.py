@@ -84,9 +84,13 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     if not derived:
         return measured
     n, context, n_measured = measured.shape
-    inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
     newest = np.asarray(newest_minute, dtype=np.int64)
-    if n == 1 or (n and (newest == newest[0]).all()):  # in a stream nearly all windows end in the same minute
+    if n == 1:
+        one = _columns_of(int(newest[0]), derived, n_measured, context, zone).copy()
+        one[:, :n_measured] = measured[0]
+        return one[np.newaxis]
+    inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
+    if n and (newest == newest[0]).all():  # in a stream nearly all windows end in the same minute
         inputs[...] = _columns_of(int(newest[0]), derived, n_measured, context, zone)
     else:
         _write_columns(inputs[:, :, n_measured:], newest, derived, zone)

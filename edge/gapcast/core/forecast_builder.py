@@ -71,9 +71,9 @@ def from_ensemble(
 
     ``numbers`` ``[N, 4 + K + W]`` are what is published: see :class:`.PublishedPowers`.
     """
-    levels = published_model.quantile_levels or ()
+    levels, options = published_model.quantile_levels or (), ensemble.options
     mean_kw, median_kw, lower_kw, upper_kw = numbers[:, :N_POWERS].T.tolist()
-    n_weights = 2 * len(ensemble.members) if ensemble.options.combines else 0
+    n_weights = 2 * len(ensemble.members) if options.combines else 0
     n_powers = numbers.shape[1] - n_weights
     return Forecasts(
         published_model,
@@ -85,7 +85,7 @@ def from_ensemble(
         upper_kw=upper_kw if UPPER in levels else None,
         path_kw=numbers[:, N_POWERS:n_powers] if n_powers > N_POWERS else None,
         shares=Shares(ensemble.members, numbers[:, n_powers:]) if n_weights else None,
-        numbers=numbers if n_weights and ensemble.options.calibrates else None,
+        numbers=numbers if n_weights and options.calibrates else None,
     )
 
 

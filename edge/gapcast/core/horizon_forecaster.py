@@ -83,6 +83,7 @@ class HorizonForecaster:
         self.has_path = includes_path and len(model.lead_times_min) > 1
         leads_min = self.published_model.lead_times_min if self.has_path else ()
         members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
+        self._has_submeters = ensemble is not None and ensemble.submetered is not None
         self._published_powers = PublishedPowers(leads_min, self._range, 2 * len(members))
         #: The outlook; None without one.
         self.outlooks: OutlookPart | None = None
@@ -144,7 +145,6 @@ class HorizonForecaster:
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = measured[:, -self.panel.context :]
-        n_required = buffers.n_required
         predictions, unusable, body = predicted
         replaced: list[tuple[int, float]] = []
         if self.ensemble is None:
@@ -154,9 +154,9 @@ class HorizonForecaster:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             forests_kw = None
             if len(self.forests):
-                submeters_kw = measured[:, :, n_required:]
+                submeters_kw = measured[:, :, buffers.n_required :]
                 forests_kw = self.forests.predict(accepted.devices, minutes, measured[:, :, 0], submeters_kw)
-            windows = self._powers(measured, n_required)
+            windows = self._powers(measured, buffers.n_required) if self._has_submeters else measured[:, :, 0]
             published = self.ensemble.forecast(rows, minutes, windows, predictions, accepted.filled, forests_kw)
             path_kw, replaced = predictions[0].mean if self.has_path else None, published.replaced
             weights = published.shares.reshape(len(rows), -1) if self._published_powers.n_weights else None
@@ -185,10 +185,9 @@ class HorizonForecaster:
             return None
         return last[2]
 
-    def _powers(self, measured: F32, n_required: int) -> F32:
-        """Return the powers in ``measured`` ``[N, context, C]`` as the ensemble takes them: without other features."""
-        if self.ensemble is None or self.ensemble.submetered is None:
-            return measured[:, :, 0]
+    @staticmethod
+    def _powers(measured: F32, n_required: int) -> F32:
+        """Return mains and submeters in ``measured`` ``[N, context, C]``, without the models' other features."""
         return measured if n_required == 1 else np.delete(measured, np.s_[1:n_required], axis=2)
 
     def learn(self, plans: Plans, device_of: Callable[[int], str]) -> tuple[Outcomes | None, list[ErrorChange]]:

@@ -56,28 +56,30 @@ class Latest:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)
-        at = rows[0] if len(rows) == 1 else np.asarray(rows)
-        if forecasts.numbers is None or forecasts.path_kw is None:
-            self._store_columns(np.asarray(rows), forecasts)
+        numbers = None if forecasts.path_kw is None else forecasts.numbers
+        if numbers is not None and len(rows) == 1:
+            self._store_one(rows[0], forecasts, numbers[0])
         else:
-            self._store_numbers(at, forecasts.numbers)
-        minutes, n_observed = forecasts.observed_minutes, forecasts.n_observed
-        if isinstance(at, int):  # with scalars, which is faster for one
-            self._when[at] = minutes[0], forecasts.issued_at_ms
-            self._n_observed[at] = n_observed[0]
-        else:
-            self._when[at, 0], self._when[at, 1] = minutes, forecasts.issued_at_ms
-            self._n_observed[at] = n_observed
+            self._store_many(np.asarray(rows), forecasts, numbers)
         if self.planned or forecasts.planned_kw is not None:
             self._store_planned(rows, forecasts)
         self.n_steps += 1
 
-    def _store_numbers(self, at: int | I64, numbers: F64) -> None:
-        """Store :attr:`Forecasts.numbers` with a path: the mean, which is the path's last, is left out."""
+    def _store_one(self, row: int, forecasts: Forecasts, numbers: F64) -> None:
+        """Store the only one of ``forecasts``, whose ``numbers`` have a path, which ends with the mean before it."""
         n_powers = 1 + self._kw.shape[1]
-        of_rows = numbers[0] if isinstance(at, int) else numbers
-        self._kw[at] = of_rows[..., 1:n_powers]
-        self._shares[at] = of_rows[..., n_powers:]
+        self._kw[row], self._shares[row] = numbers[1:n_powers], numbers[n_powers:]
+        self._when[row] = forecasts.observed_minutes[0], forecasts.issued_at_ms
+        self._n_observed[row] = forecasts.n_observed[0]
+
+    def _store_many(self, at: I64, forecasts: Forecasts, numbers: F64 | None) -> None:
+        if numbers is None:
+            self._store_columns(at, forecasts)
+        else:
+            n_powers = 1 + self._kw.shape[1]
+            self._kw[at], self._shares[at] = numbers[:, 1:n_powers], numbers[:, n_powers:]
+        self._when[at, 0], self._when[at, 1] = forecasts.observed_minutes, forecasts.issued_at_ms
+        self._n_observed[at] = forecasts.n_observed
 
     def _store_columns(self, at: I64, forecasts: Forecasts) -> None:
         for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):

@@ -52,7 +52,7 @@ class BatchMetrics:
         statistics = self._statistics
         for of_horizon in (forecasts,) if forecasts.parts is None else [part for _, part in forecasts.parts.parts]:
             model = of_horizon.model.name
-            statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(of_horizon)
+            statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(of_horizon.devices)
         statistics.inference_s.observe(inference_s)
         if len(messages) == 1:
             statistics.latency_s.observe(time.perf_counter() - messages[0].received_s)

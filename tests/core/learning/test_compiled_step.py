@@ -15,6 +15,8 @@ from gapcast.core.learning import compiled_step, device_rows
 from gapcast.core.learning.device_rows import extended
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.step_outcomes import KINDS
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.window import WindowSpec
@@ -118,6 +120,10 @@ def test_compiled_step_forests_are_those_of_numpy() -> None:
         )
         np.testing.assert_allclose(found.kw, expected.kw, rtol=ROUNDING)
         np.testing.assert_allclose(found.shares, expected.shares, rtol=ROUNDING)
+    outcomes, of_numpy = (Outcomes.joined(one.learn()) for one in (compiled, numpy))  # those of all minutes
+    assert len(outcomes) == len(of_numpy) > 60
+    for name in KINDS:
+        np.testing.assert_allclose(getattr(outcomes, name), getattr(of_numpy, name), rtol=ROUNDING)
 
 
 @pytest.mark.long

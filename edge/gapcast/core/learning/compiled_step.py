@@ -59,6 +59,8 @@ class CompiledStep:
         self._views: dict[str, NDArray[Any]] = {}
         #: The outcomes of a batch, in its arrays.
         self._outcomes: StepOutcomes
+        #: Whether ``is_measured`` is unset for any window of the last batch, and for all of new arrays.
+        self._was_filled: bool
         self._allocate(1)
         #: Whether the last batch may have windows that were not learned from.
         self._is_pending = False
@@ -101,9 +103,10 @@ class CompiledStep:
         self._bind()
         batch["minutes"][...] = minutes
         batch["windows"][...] = windows
-        batch["is_measured"][...] = 1
-        if filled:
-            batch["is_measured"][np.asarray(filled)] = 0
+        if filled or self._was_filled:
+            self._batch["is_measured"][...] = 1
+            self._batch["is_measured"][np.asarray(filled, dtype=np.int64)] = 0
+            self._was_filled = bool(filled)
         self._write_local_times(minutes)
         self._write_outputs(batch["outputs"], predictions)
         if self._inputs.refit is not None:
@@ -183,7 +186,7 @@ class CompiledStep:
     def _allocate(self, capacity: int) -> None:
         """Allocate the batch's arrays for ``capacity`` windows."""
         self._batch = allocate_batch(self._step, BATCH, capacity)
-        self._capacity, self._n = capacity, 0
+        self._capacity, self._n, self._was_filled = capacity, 0, True
         self._outcome_arrays = {name: self._batch[field] for name, field in OUTCOMES.items()}
         self._outcomes = StepOutcomes.of(self._outcome_arrays, 0)
 
