@@ -18,8 +18,11 @@ from typing import Any
 
 from gapcast.core.demand.scores import thirds_of
 
-#: Cases that a bin needs to be compared with its binomial band, and the band's half-width in standard deviations.
-LEAST_N, BAND = 50, 1.96
+#: Cases that a bin needs to be compared with its binomial band, what is beyond the band on each side, and the smallest
+#: probability.
+LEAST_N, TAIL, LEAST_P = 50, 0.025, 1e-9
+#: The band's half-width in standard deviations, in the picture.
+BAND = 1.96
 
 
 def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -48,8 +51,16 @@ def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def is_within(one: dict[str, Any]) -> bool:
     """Return whether the share of a bin is within the 95 % band of a binomial with its mean probability."""
-    p, n = one["mean_p"], one["n"]
-    return bool(abs(one["share"] - p) <= BAND * math.sqrt(max(p * (1 - p), 1 / n) / n))
+    n, p = int(one["n"]), min(max(float(one["mean_p"]), LEAST_P), 1 - LEAST_P)
+    n_above = round(one["share"] * n)
+    below = sum(math.exp(_log_probability(n, p, k)) for k in range(n_above))
+    up_to = below + math.exp(_log_probability(n, p, n_above))
+    return up_to >= TAIL and below < 1 - TAIL
+
+
+def _log_probability(n: int, p: float, k: int) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return ways + k * math.log(p) + (n - k) * math.log1p(-p)
 
 
 def alarm_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:

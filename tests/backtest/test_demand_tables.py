@@ -40,6 +40,13 @@ def test_bin_is_compared_with_its_binomial_band() -> None:
     assert demand_scores.is_within(bin_of(400, 0.05, 0.06))
     assert not demand_scores.is_within(bin_of(100, 0.5, 0.7))
     assert demand_scores.is_within(bin_of(1_000, 0.0, 0.0))
+    assert demand_scores.is_within(bin_of(50, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(("n_above", "is_within"), [(4, False), (5, True), (16, True), (17, False)])
+def test_band_of_100_cases_at_a_tenth_is_exact(n_above: int, is_within: bool) -> None:
+    """The quantiles of the binomial at 2.5 and 97.5 % are 5 and 16; 4 or fewer have 2.4 %."""
+    assert demand_scores.is_within(bin_of(100, 0.1, n_above / 100)) is is_within
 
 
 def test_headroom_is_added_for_the_rest_of_the_window(tmp_path: Path) -> None:
