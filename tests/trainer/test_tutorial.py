@@ -107,13 +107,13 @@ class Home:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=GUARD_S).status_code == 200
         except httpx.TransportError:
             return False
 
     def has_outcomes_until(self, ts: str) -> bool:
         """Whether the device home has forecast its reading of ``ts``, the last one."""
-        answer = httpx.get(f"{self.url}/devices/home")
+        answer = httpx.get(f"{self.url}/devices/home", timeout=GUARD_S)
         forecast = answer.json().get("forecast") or {} if answer.status_code == 200 else {}
         return bool(forecast.get("observed_at") == ts)
 
@@ -250,4 +250,4 @@ def test_whole_file_has_the_same_figures_in_the_gateway(
 
 
 def live(home: Home) -> Figures:
-    return of_scores(httpx.get(f"{home.url}/devices/home").json()["scores"]["ever"])
+    return of_scores(httpx.get(f"{home.url}/devices/home", timeout=GUARD_S).json()["scores"]["ever"])

@@ -148,9 +148,11 @@ class SourceQuestions:
         """Ask whether the meters measure whole houses, and say what that means for the forecasts."""
         if not self._prompts.is_interactive:
             return
-        question, choices = "Does it measure the whole house or a single plug?", _MEASURED
-        if len(self._taken) > 1:
-            question, choices = "Do they measure whole houses or single plugs?", (*_MEASURED, _BOTH)
+        are_several = len(self._taken) > 1
+        question = "Does it measure the whole house or a single plug?"
+        if are_several:
+            question = "Do they measure whole houses or single plugs?"
+        choices: Sequence[str] = (*_MEASURED, _BOTH) if are_several else _MEASURED
         are_plugs = {bool(_PLUG.search(_description(one))) for one in chosen}
         likely = _BOTH if len(are_plugs) > 1 else _MEASURED[any(map(_PLUG.search, self._taken)) or are_plugs == {True}]
         if self._prompts.text(question, likely, "", choices) != _MEASURED[0]:
