@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning import packed_covariance
+from gapcast.core.learning import boa_weights, hidden_features, packed_covariance, rls_features
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
@@ -23,6 +23,15 @@ from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_o
 FOLDER = Path(__file__).parents[2] / "fixtures" / "state-v2" / "blocks"
 N_BEFORE, N_AFTER = 300, 60
 DEVICES = ("home", "barn")
+
+
+@pytest.fixture(autouse=True)
+def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The random functions and the initial weights of the version that stored the state: its layout is the point."""
+    monkeypatch.setattr(hidden_features, "UNITS", tuple(range(44)))
+    monkeypatch.setattr(rls_features, "UNITS", tuple(range(44)))
+    monkeypatch.setattr(hidden_features, "drawn", hidden_features.drawn.__wrapped__)
+    monkeypatch.setattr(boa_weights, "CHAMPION_SHARE", 0.35)
 
 
 def readings_of(first: int, end: int) -> list[Reading]:

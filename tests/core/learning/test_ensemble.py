@@ -23,6 +23,7 @@ from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.learning.removed_columns import without_columns
 from gapcast.core.learning.scores import Scores
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
@@ -296,11 +297,16 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
     columns, old_columns = list(new._inputs.rls_features.names), list(old._inputs.rls_features.names)
     at, was = columns.index("lag 1"), old_columns.index("lag 1")
     coefficients = new.state.arrays["coefficients"][1:4]
-    assert np.array_equal(coefficients[..., at], old.state.arrays["coefficients"][1:4, ..., was])
     covariance, old_covariance = (
         packed_covariance.to_matrices(one.state.arrays["covariance"][1:4]) for one in (new, old)
     )
-    assert np.array_equal(covariance[:, at, at], old_covariance[:, was, was])
+    kept = np.array([i for i, name in enumerate(old_columns) if name in columns])
+    assert len(kept) == len(old_columns) - 1, "one model has gone"
+    old_coefficients = old.state.arrays["coefficients"][1:4, :, : len(old_columns)]
+    expected, expected_covariance = without_columns(old_coefficients, old_covariance, kept)
+    place = kept.tolist().index(was)
+    assert np.array_equal(coefficients[..., at], expected[..., place])
+    assert np.array_equal(covariance[:, at, at], expected_covariance[:, place, place])
     assert (coefficients[..., columns.index("same mean")] == 0).all(), "the learned ones together are the forecast"
     for name in ("seen", "usual"):
         assert np.array_equal(new.state.arrays[name][1:4], old.state.arrays[name][1:4], equal_nan=True)
@@ -327,10 +333,13 @@ def test_restore_of_two_float64_covariances_takes_the_means() -> None:
     own = list(new._inputs.rls_features.names)
     places = [own.index(name) for name in names[:4]]
     restored_coefficients = new.state.arrays["coefficients"][1:4]
-    assert restored_coefficients[..., places] == pytest.approx(coefficients[..., :4])
+    expected, expected_covariance = without_columns(
+        coefficients.astype(np.float32), old[:, 0].astype(np.float32), np.arange(4)
+    )
+    assert restored_coefficients[..., places] == pytest.approx(expected)
     assert np.count_nonzero(restored_coefficients[0, 0]) == 4
     matrices = packed_covariance.to_matrices(new.state.arrays["covariance"][1:4])
-    assert matrices[:, places][:, :, places] == pytest.approx(old[:, 0, :4, :4])
+    assert matrices[:, places][:, :, places] == pytest.approx(expected_covariance)
     assert matrices[:, own.index("lag 2"), own.index("lag 2")] == pytest.approx(rls_model.PRIOR)
     assert (new.state.arrays["due_minute"][1:4] == -1).all()
 

@@ -30,7 +30,7 @@ HALF_LIFE_MIN = 14 * 1_440
 #: Part of the total weight that is distributed evenly.
 SHARE = 0.001
 #: Initial weights of the primary model and of persistence, which is the safe choice in an unknown house.
-CHAMPION_SHARE, PERSISTENCE_SHARE = 0.35, 0.5
+CHAMPION_SHARE, PERSISTENCE_SHARE = 0.25, 0.5
 #: Errors are clipped to this many scales of the device. A tighter limit hides what the members differ in: half of the
 #: squared error of a house can be in errors beyond fifteen scales.
 LIMIT = 50.0
@@ -79,7 +79,7 @@ def prior_weights(n_members: int) -> F64:
     """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
 
     >>> prior_weights(4).round(3).tolist()
-    [0.35, 0.075, 0.075, 0.5]
+    [0.25, 0.125, 0.125, 0.5]
     """
     if n_members <= 2:  # noqa: PLR2004 - no member but the two, or one that is both
         return np.full(n_members, 1 / n_members)

@@ -17,6 +17,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning import boa_weights, packed_covariance, rls_model
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.pending_forecasts import PENDING, in_slots_of
+from gapcast.core.learning.removed_columns import without_columns
 
 Places = NDArray[np.int64]
 Saved = Mapping[str, NDArray[Any]]
@@ -78,6 +79,8 @@ def restore_for_members(
     try:
         if is_same:
             saved = {**saved, **in_slots_of(state, saved)}
+        elif len(common_features.old) < len(saved[COLUMNS]):
+            saved = {**saved, **_without_removed(saved, n_devices, common_features.old)}
         for name in state.arrays:
             initial = state.initial(name)
             if name in saved:
@@ -138,20 +141,36 @@ def _restored_covariance(
     initial: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common
 ) -> NDArray[np.float32]:
     """Return ``initial`` covariances with those of the common features, which were saved with ``n_columns``."""
-    if array.ndim == _N_DIM_OF_TRIANGLES:
-        old = np.empty((len(array), n_columns, n_columns), dtype=array.dtype)
-        upper = np.triu_indices(n_columns)
-        old[:, *upper] = old[:, *upper[::-1]] = array[:, 0]
-    else:
-        packed = packed_of(array, n_columns)
-        if features.is_same:
-            return packed
-        old = packed_covariance.to_matrices(packed)
+    if array.ndim != _N_DIM_OF_TRIANGLES and features.is_same:
+        return packed_of(array, n_columns)
+    old = _matrices_of(array, n_columns)
     whole = packed_covariance.to_matrices(initial)
     whole[:, features.new] = 0.0  # nothing is known of how the new columns vary with the others
     whole[:, :, features.new] = 0.0
     whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
     return packed_covariance.from_matrices(whole)
+
+
+def _without_removed(saved: Saved, n_devices: int, kept: Places) -> dict[str, NDArray[Any]]:
+    """Return coefficients and covariance of ``saved``, where those of the columns ``kept`` do without the others."""
+    coefficients, covariance = saved["coefficients"].copy(), saved["covariance"]
+    for name, array in (("coefficients", coefficients), ("covariance", covariance)):
+        _check_array(name, array, n_devices)
+    matrices = _matrices_of(covariance, len(saved[COLUMNS])).astype(np.float32)
+    coefficients[..., kept], matrices[:, kept[:, np.newaxis], kept] = without_columns(
+        coefficients[..., : len(saved[COLUMNS])], matrices, kept
+    )
+    return {"coefficients": coefficients, "covariance": packed_covariance.from_matrices(matrices)}
+
+
+def _matrices_of(covariance: NDArray[Any], n_columns: int) -> NDArray[np.floating]:
+    """Return a saved ``covariance`` of N devices as ``[N, D, D]``; raise ValueError if it has another shape."""
+    if covariance.ndim != _N_DIM_OF_TRIANGLES:
+        return packed_covariance.to_matrices(packed_of(covariance, n_columns))
+    matrices = np.empty((len(covariance), n_columns, n_columns), dtype=covariance.dtype)
+    upper = np.triu_indices(n_columns)
+    matrices[:, *upper] = matrices[:, *upper[::-1]] = covariance[:, 0]
+    return matrices
 
 
 def packed_of(covariance: NDArray[Any], n_columns: int) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ import numpy as np
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import packed_covariance, step_features
-from gapcast.core.learning.hidden_features import N_HIDDEN, HiddenFeatures
+from gapcast.core.learning.hidden_features import N_HIDDEN, UNITS, HiddenFeatures
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.window import F32, I64
 
@@ -72,7 +72,7 @@ class RlsFeatures:
         #: Column of the typical power at the target, and the first column of the hidden features.
         self.typical = in_kw.index("usual")
         self.first_hidden = self.n_kw + len(others)
-        self.names = (*in_kw, *others, *(f"hidden {i}" for i in range(N_HIDDEN)))
+        self.names = (*in_kw, *others, *(f"hidden {unit}" for unit in UNITS))
         columns = {name: i for i, name in enumerate(self.names) if name in _INPUTS}
         columns |= {f"minutes from {begin}": in_kw.index(f"minutes {begin} to {end}") for begin, end in backwards}
         #: The random functions of the other columns.
