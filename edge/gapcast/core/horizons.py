@@ -136,12 +136,11 @@ class Horizons:
         for indices, of_horizon in forecasts.by_horizon():
             places, one = [*indices], self.of(of_horizon.devices[0])
             maker = one.outlooks
-            if maker is None:
-                continue
             part, of_part = part_of(accepted, measured, places)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            outlooks = maker.make(part, of_part, of_horizon, planned, week, one.take_body(part))
-            if outlooks is not None:
+            body = one.take_body(part)
+            outlooks = None if maker is None else maker.make(part, of_part, of_horizon, planned, week, body)
+            if maker is not None and outlooks is not None:
                 made.append(([i for i in places if accepted.rows[i] < maker.options.max_devices], outlooks))
         return joined_outlooks(made)
 
