@@ -128,10 +128,8 @@ class Horizons:
         """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`."""
         if not self.others:
             maker = self.main.outlooks
-            if maker is None:
-                return None
             body = self.main.take_body(accepted)
-            return maker.make(accepted, measured, forecasts, planned_kw, week, body)
+            return None if maker is None else maker.make(accepted, measured, forecasts, planned_kw, week, body)
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
             places, one = [*indices], self.of(of_horizon.devices[0])
