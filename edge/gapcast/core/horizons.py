@@ -166,13 +166,10 @@ class Horizons:
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
             places, one = [*indices], self.of(of_horizon.devices[0])
-            own = one.outlooks
-            if own is None:
-                continue
             part, of_part = part_of(accepted, measured, places)
+            own, body = one.outlooks, one.take_body(part)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
-            outlooks = own.make(part, of_part, of_horizon, planned, week, one.take_body(part))
-            if outlooks is not None:
+            if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week, body)) is not None:
                 made.append(([i for i in places if accepted.rows[i] < own.options.max_devices], outlooks))
         return joined_outlooks(made)
 
