@@ -9,12 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import MIN_OUTCOMES
-from tests.page.conftest import House, Look, payload
+from tests.page.conftest import House, Look
 from tests.support.browser import PHONE, Window
 from tests.support.waiting import wait_until
 
 AT = "#device={}"
+#: A minute of 2026.
+FIRST = 29_500_000
 
 
 def shown(window: Window) -> dict[str, Any]:
@@ -47,15 +50,24 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
 
 
 def test_house_says_that_its_newest_minute_is_filled(house: House, look: Look) -> None:
-    window = look(house.url + AT.format("home"))
-    n, minute = house.gateway.n_taken, next(house.later)
-    house.peer.publish("gap/home/reading", json.dumps(json.loads(payload(minute)) | {"filled": True}))
-    house.gateway.wait_taken(n + 1)
-    window.see("#when", "(filled: the meter sends nothing, its last value is held)")
-    again = look(house.url + AT.format("home"))  # by GET /devices instead of an event
-    again.see("#when", "(filled: the meter sends nothing, its last value is held)")
-    house.read_next()
+    said = "(filled: the meter sends nothing, its last value is held)"
+
+    def publish(minute: int, **more: bool) -> None:
+        n = house.gateway.n_taken
+        document = {"ts": minute_label(FIRST + minute), "gap_kw": 0.4} | more
+        house.peer.publish("gap/silent/reading", json.dumps(document))
+        house.gateway.wait_taken(n + 1)
+
+    for minute in range(3):
+        publish(minute, filled=minute == 2)
+    window = look(house.url + AT.format("silent"))  # by GET /devices
+    window.see("#when", said)
+    publish(3)  # by events from here on
     window.wait("() => !document.querySelector('#when').innerText.includes('filled')")
+    publish(4, filled=True)
+    window.see("#when", said)
+    window.page.close()
+    assert httpx.delete(f"{house.url}devices/silent").status_code == 204
 
 
 def test_house_shows_planned_power_while_there_is_some(house: House, look: Look) -> None:
