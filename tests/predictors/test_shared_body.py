@@ -129,6 +129,19 @@ def test_outlook_rejects_a_body_with_other_names(lstm: TflitePredictor, outlook:
             outlook.predict_after(body._replace(values=wrong), history)
 
 
+def test_memory_that_runs_out_in_a_continuation_is_a_model_error(
+    lstm: TflitePredictor, outlook: TflitePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows, history = inputs(1)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Continuation, "run", fail)
+    with pytest.raises(ModelError, match="model outlook: memory is too short for 1 windows"):
+        outlook.predict_after(lstm.predict_with_body(windows)[1], history)
+
+
 def test_continuation_with_other_inputs_is_rejected(outlook: TflitePredictor) -> None:
     content = read_model_files(shipped_models() / "outlook").model
     continuation = Continuation(content, {"window": (180, 3)}, outlook.card.outputs)

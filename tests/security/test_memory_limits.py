@@ -319,7 +319,7 @@ def test_model_without_any_interpreter_is_an_error_that_names_it(
 def test_memory_that_runs_out_in_a_forecast_is_a_model_error(monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model(shipped_models() / "linear")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(TflitePredictor, "_run_parts", fail)

@@ -202,8 +202,10 @@ class TflitePredictor:
         try:
             with self._lock:
                 outputs = self._continuation.run(size, inputs, body.values)
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except (ValueError, RuntimeError) as error:
             raise self._runtime_error("continue", error) from error
+        except MemoryError as error:
+            raise self._memory_error(len(body.inputs)) from error
         return self._prediction_of(outputs)
 
     def empty_body(self, windows: F32) -> Body | None:
@@ -232,8 +234,7 @@ class TflitePredictor:
                     return self._run(interpreter, inputs, with_body=with_body)
                 return self._run_parts(inputs, with_body=with_body)
         except MemoryError as error:
-            msg = f"model {self.name}: memory is too short for {n} windows"
-            raise ModelError(msg) from error
+            raise self._memory_error(n) from error
 
     def _prediction_of(self, outputs: list[F32]) -> Prediction:
         if self._has_plain_outputs:
@@ -290,6 +291,9 @@ class TflitePredictor:
                 msg = f"model {self.name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
                 raise ModelError(msg) from error
         return self._interpreters[size]
+
+    def _memory_error(self, n: int) -> ModelError:
+        return ModelError(f"model {self.name}: memory is too short for {n} windows")
 
     def _runtime_error(self, what: str, error: Exception) -> ModelError:
         return ModelError(f"model {self.name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")
