@@ -24,6 +24,9 @@ from gapcast.predictors.baselines import Persistence
 from tests.core.horizon_runs import DEVICES, HORIZONS, LEADS_MIN, Run, engine_of, models_of, readings_of
 from tests.support.houses import FIRST, Smooth
 
+#: Columns of outcomes.
+COLUMNS = ("rows", "minutes", "actual_kw", "last_kw", "published_kw")
+
 
 @pytest.mark.parametrize("at_a_time", [1, 4, 20])
 @pytest.mark.parametrize("has_ensemble", [True, False])
@@ -93,6 +96,19 @@ def test_outcomes_are_of_the_main_horizons_members() -> None:
     trend = engine.horizons.main.scores.members.index("trend")
     assert np.isnan(outcomes.members_kw[:, :, trend]).all()
     assert np.isfinite(np.delete(outcomes.members_kw, trend, axis=2)).all()
+
+
+def test_outcomes_of_another_horizon_stay_as_they_are() -> None:
+    engine = engine_of(5, {"pump": 15})
+    *readings, last, next_one = [one for one in readings_of(30) if one.device == "pump"]
+    Run(engine).process(readings, 1)
+    engine.forecast(engine.accept([last]), 7)
+    outcomes, _ = engine.learn()
+    assert outcomes is not None
+    found = [getattr(outcomes, name).tolist() for name in COLUMNS]
+    engine.forecast(engine.accept([next_one]), 7)
+    assert engine.learn()[0] is not None
+    assert [getattr(outcomes, name).tolist() for name in COLUMNS] == found
 
 
 @pytest.mark.parametrize(("main_min", "own"), [(5, HORIZONS), (15, {"home": 5, "barn": 5})])

@@ -119,15 +119,18 @@ def members_of_all(ensembles: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) -> Outcomes:
-    """Return ``outcomes`` of the ensemble members ``own`` as those of the members ``wanted``, NaN for missing ones."""
+    """Return ``outcomes`` of the ensemble members ``own`` as those of the members ``wanted``, NaN for missing ones.
+
+    They are ``outcomes`` themselves, or a copy if the members differ.
+    """
     if tuple(own) == tuple(wanted):
         return outcomes
     members_kw = np.full((*outcomes.members_kw.shape[:2], len(wanted)), np.nan)
     for at, name in enumerate(wanted):
         if name in own:
             members_kw[:, :, at] = outcomes.members_kw[:, :, own.index(name)]
-    of_all = outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.last_kw
-    return Outcomes(*of_all, members_kw, outcomes.published_kw)
+    of_all = (one.copy() for one in (outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.last_kw))
+    return Outcomes(*of_all, members_kw, outcomes.published_kw.copy())
 
 
 def score_columns(
