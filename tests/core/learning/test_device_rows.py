@@ -10,6 +10,10 @@ from gapcast.core.learning.device_rows import DeviceRows, extended
 MORE = np.array([200])
 
 
+def no_memory(*_: object) -> None:
+    raise MemoryError
+
+
 def rows_of(n: int) -> DeviceRows:
     rows = DeviceRows({"kw": np.array([1.0, 2.0]), "n": np.array(7)}, n)
     rows.arrays["kw"][1:] = 5.0
@@ -39,10 +43,6 @@ def test_device_rows_with_a_view_are_copied() -> None:
 def test_device_rows_short_of_memory_keep_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(4)
     view = rows.arrays["n"][:]
-
-    def no_memory(*_: object) -> None:
-        raise MemoryError
-
     with monkeypatch.context() as patch:
         patch.setattr(np, "empty", no_memory)  # the array with a view is copied
         with pytest.raises(MemoryError):
@@ -54,6 +54,21 @@ def test_device_rows_short_of_memory_keep_their_rows(monkeypatch: pytest.MonkeyP
     rows.index(MORE)
     assert rows.arrays["kw"][[3, 4, 200]].tolist() == [[5, 5], [1, 2], [1, 2]]
     assert len(rows) == 201
+
+
+def test_device_rows_grow_by_less_than_memory_was_too_short_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(4)
+    view = rows.arrays["n"][:]
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "empty", no_memory)
+        with pytest.raises(MemoryError):
+            rows.index(MORE)
+    longer = rows.arrays["kw"][2:]  # with a view it is copied, to fewer rows than it has by now
+    assert len(longer) > 100
+    rows.index(np.array([9]))
+    assert {name: len(array) for name, array in rows.arrays.items()} == {"kw": 10, "n": 10}
+    assert rows.arrays["kw"][2:5].tolist() == [[5, 5], [5, 5], [1, 2]]
+    assert view.tolist() == [7, 7, 7, 7]
 
 
 def test_extended_memory_too_short_to_resize_keeps_the_array() -> None:

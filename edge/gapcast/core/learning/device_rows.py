@@ -36,7 +36,7 @@ def grown_size(n_rows: int, n_wanted: int, *, in_place: bool = False) -> int:
 
 
 def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray[Any]:
-    """Remove an array from ``arrays`` and return it with ``n_rows``, at least as many; the new rows are undefined.
+    """Remove an array from ``arrays`` and return it with ``n_rows``, which are usually more; new rows are undefined.
 
     It is extended by the C library, which moves a large block to other addresses without a copy (``mremap``). An array
     that has views is copied, so that these remain valid.
@@ -48,7 +48,7 @@ def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray
             array.resize(shape)  # numpy checks that nothing else refers to it
         except ValueError:
             before, array = array, np.empty(shape, array.dtype)
-            array[: len(before)] = before
+            array[: len(before)] = before[:n_rows]  # fewer, after an attempt for which memory was too short
     except MemoryError:
         arrays[name] = array
         raise
