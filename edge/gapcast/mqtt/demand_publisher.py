@@ -53,7 +53,7 @@ class DemandPublisher:
     def _publish_at_once(self, writer: DemandMessages, demands: Demands, ids: Sequence[int]) -> bool:
         """Send all ``demands`` in one piece, as messages with ``ids`` (none: QoS 0); return whether they were sent."""
         session = self._session
-        written = writer.write(demands, has_properties=session.protocol == "5", packet_ids=ids)
+        written = writer.write(demands, has_properties=session.has_properties, packet_ids=ids)
         if written is None:
             return False
         messages: dict[int, Outgoing] = {}
