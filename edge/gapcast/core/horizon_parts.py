@@ -129,8 +129,14 @@ def as_members(outcomes: Outcomes, own: Sequence[str], wanted: Sequence[str]) ->
     for at, name in enumerate(wanted):
         if name in own:
             members_kw[:, :, at] = outcomes.members_kw[:, :, own.index(name)]
-    of_all = (one.copy() for one in (outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.last_kw))
-    return Outcomes(*of_all, members_kw, outcomes.published_kw.copy())
+    return Outcomes(
+        outcomes.rows.copy(),
+        outcomes.minutes.copy(),
+        outcomes.actual_kw.copy(),
+        outcomes.last_kw.copy(),
+        members_kw,
+        outcomes.published_kw.copy(),
+    )
 
 
 def score_columns(
