@@ -316,6 +316,29 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
     assert len(after.forecasts) == 180
 
 
+def test_restore_of_many_devices_is_that_of_each() -> None:
+    """Covariances are converted some devices at a time."""
+    before = Run(ensemble_engine(Smooth(), Trend())).process(readings_of(100), at_a_time=9)
+    saved = ensemble_of(before.engine).columns([0, 1, 2])
+    of_each = {name for name, array in saved.items() if name not in {"experts", "columns", "horizon_min"}}
+    many = {name: array[np.arange(130) % 3] if name in of_each else array for name, array in saved.items()}
+    many["followed"] = np.arange(130)
+    new = Ensemble((Smooth(),), EnsembleOptions())
+    new.restore_columns(130, many)
+    for name, array in new.state.arrays.items():
+        np.testing.assert_array_equal(array[1:131], array[1:4][np.arange(130) % 3], err_msg=name)
+    assert np.count_nonzero(new.state.arrays["coefficients"][130]) > 10
+
+
+def test_restore_with_other_models_without_an_online_model_keeps_weights() -> None:
+    options = EnsembleOptions(learns=False)
+    before = Run(Engine(Smooth(), ensemble=Ensemble((Smooth(), Trend()), options))).process(readings_of(100))
+    saved = ensemble_of(before.engine).columns([0, 1, 2])
+    new = Ensemble((Smooth(),), options)
+    new.restore_columns(3, saved)
+    np.testing.assert_array_equal(new.state.arrays["memory"][1:4, ..., 0], saved["memory"][..., 0])
+
+
 def test_restore_of_two_float64_covariances_takes_the_means() -> None:
     """Learning state of version 0.1: other features, a covariance each for mean and median, upper triangles alone."""
     before = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)

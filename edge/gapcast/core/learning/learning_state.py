@@ -6,7 +6,7 @@ horizon is of no use: its outcomes are other minutes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ _FINITE = ("memory", *rls_model.STATE, "usual")
 _NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.
 _N_DIM_OF_TRIANGLES, _N_DIM_OF_BLOCKS = 3, 4
+#: Devices whose covariances are converted at once.
+_CHUNK = 64
 
 
 def horizon_of(saved: Saved) -> int:
@@ -79,7 +81,7 @@ def restore_for_members(
     try:
         if is_same:
             saved = {**saved, **in_slots_of(state, saved)}
-        elif len(common_features.old) < len(saved[COLUMNS]):
+        elif len(common_features.old) < len(saved[COLUMNS]) and "coefficients" in saved:
             saved = {**saved, **_without_removed(saved, n_devices, common_features.old)}
         for name in state.arrays:
             initial = state.initial(name)
@@ -131,24 +133,24 @@ def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Comm
         target[...] = 0.0  # the learned coefficients together are the forecast: new columns add nothing to it yet
         target[..., features.new] = array[..., features.old]
     elif name == "covariance":
-        target[...] = _restored_covariance(target, array, len(saved[COLUMNS]), features)
+        _restore_covariance(target, array, len(saved[COLUMNS]), features)
     elif name not in PENDING or (members.is_same and features.is_same):
         # pending forecasts have a column for each member and feature
         target[...] = array
 
 
-def _restored_covariance(
-    initial: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common
-) -> NDArray[np.float32]:
-    """Return ``initial`` covariances with those of the common features, which were saved with ``n_columns``."""
-    if array.ndim != _N_DIM_OF_TRIANGLES and features.is_same:
-        return packed_of(array, n_columns)
-    old = _matrices_of(array, n_columns)
-    whole = packed_covariance.to_matrices(initial)
-    whole[:, features.new] = 0.0  # nothing is known of how the new columns vary with the others
-    whole[:, :, features.new] = 0.0
-    whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
-    return packed_covariance.from_matrices(whole)
+def _restore_covariance(target: NDArray[Any], array: NDArray[Any], n_columns: int, features: _Common) -> None:
+    """Write the covariances of the common features, which were saved with ``n_columns``, to ``target``, in place."""
+    for some in _chunks(len(array)):
+        if array.ndim != _N_DIM_OF_TRIANGLES and features.is_same:
+            target[some] = packed_of(array[some], n_columns)
+            continue
+        old = _matrices_of(array[some], n_columns)
+        whole = packed_covariance.to_matrices(target[some])
+        whole[:, features.new] = 0.0  # nothing is known of how the new columns vary with the others
+        whole[:, :, features.new] = 0.0
+        whole[:, features.new[:, np.newaxis], features.new] = old[:, features.old[:, np.newaxis], features.old]
+        target[some] = packed_covariance.from_matrices(whole)
 
 
 def _without_removed(saved: Saved, n_devices: int, kept: Places) -> dict[str, NDArray[Any]]:
@@ -156,11 +158,21 @@ def _without_removed(saved: Saved, n_devices: int, kept: Places) -> dict[str, ND
     coefficients, covariance = saved["coefficients"].copy(), saved["covariance"]
     for name, array in (("coefficients", coefficients), ("covariance", covariance)):
         _check_array(name, array, n_devices)
-    matrices = _matrices_of(covariance, len(saved[COLUMNS])).astype(np.float32)
-    coefficients[..., kept], matrices[:, kept[:, np.newaxis], kept] = without_columns(
-        coefficients[..., : len(saved[COLUMNS])], matrices, kept
-    )
-    return {"coefficients": coefficients, "covariance": packed_covariance.from_matrices(matrices)}
+    n_columns = len(saved[COLUMNS])
+    packed = np.empty((n_devices, packed_covariance.packed_size(n_columns)), dtype=np.float32)
+    for some in _chunks(n_devices):
+        matrices = _matrices_of(covariance[some], n_columns).astype(np.float32, copy=False)
+        coefficients[some, ..., kept], matrices[:, kept[:, np.newaxis], kept] = without_columns(
+            coefficients[some, ..., :n_columns], matrices, kept
+        )
+        packed[some] = packed_covariance.from_matrices(matrices)
+    return {"coefficients": coefficients, "covariance": packed}
+
+
+def _chunks(n_devices: int) -> Iterator[slice]:
+    """Yield slices of some devices, whose matrices are in memory at once: those of all are ten times their state."""
+    for first in range(0, n_devices, _CHUNK):
+        yield slice(first, first + _CHUNK)
 
 
 def _matrices_of(covariance: NDArray[Any], n_columns: int) -> NDArray[np.floating]:

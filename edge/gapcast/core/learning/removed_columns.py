@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from gapcast.core.window import F32
 
 Places = NDArray[np.int64]
-#: Devices computed at once, which bounds the memory.
-_CHUNK = 64
 #: Directions of the removed columns whose variance is below this part of the largest are no information.
 _TOLERANCE = 1e-9
 
@@ -29,17 +27,15 @@ def without_columns(coefficients: F32, covariance: F32, kept: Places) -> tuple[F
     new_coefficients, new_covariance = coefficients[..., kept].copy(), covariance[:, kept[:, np.newaxis], kept]
     if not removed.size:
         return new_coefficients, new_covariance
-    for first in range(0, len(covariance), _CHUNK):
-        chunk = slice(first, first + _CHUNK)
-        whole, values = covariance[chunk].astype(np.float64), coefficients[chunk].astype(np.float64)
-        between = whole[:, kept[:, np.newaxis], removed]
-        inverse = np.linalg.pinv(whole[:, removed[:, np.newaxis], removed], rcond=_TOLERANCE, hermitian=True)
-        share = between @ inverse
-        with np.errstate(over="ignore", invalid="ignore"):
-            own = (values[..., kept] - values[..., removed] @ share.swapaxes(1, 2)).astype(np.float32)
-            spread = whole[:, kept[:, np.newaxis], kept] - share @ between.swapaxes(1, 2)
-            spread = ((spread + spread.swapaxes(1, 2)) / 2).astype(np.float32)
-        sound = np.isfinite(own).all((1, 2)) & np.isfinite(spread).all((1, 2))
-        sound &= (np.diagonal(spread, axis1=1, axis2=2) >= 0).all(1)
-        new_coefficients[chunk][sound], new_covariance[chunk][sound] = own[sound], spread[sound]
+    whole, values = covariance.astype(np.float64), coefficients.astype(np.float64)
+    between = whole[:, kept[:, np.newaxis], removed]
+    inverse = np.linalg.pinv(whole[:, removed[:, np.newaxis], removed], rcond=_TOLERANCE, hermitian=True)
+    share = between @ inverse
+    with np.errstate(over="ignore", invalid="ignore"):
+        own = (values[..., kept] - values[..., removed] @ share.swapaxes(1, 2)).astype(np.float32)
+        spread = whole[:, kept[:, np.newaxis], kept] - share @ between.swapaxes(1, 2)
+        spread = ((spread + spread.swapaxes(1, 2)) / 2).astype(np.float32)
+    sound = np.isfinite(own).all((1, 2)) & np.isfinite(spread).all((1, 2))
+    sound &= (np.diagonal(spread, axis1=1, axis2=2) >= 0).all(1)
+    new_coefficients[sound], new_covariance[sound] = own[sound], spread[sound]
     return new_coefficients, new_covariance
