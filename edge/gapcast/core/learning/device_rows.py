@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ _FIRST_ROWS = 4
 #: a growing fleet are copied seventeen times in all. Those that are extended in place grow more often: a row may have
 #: tens of kilobytes.
 _GROWTH, _GROWTH_IN_PLACE = 1 / 16, 1 / 64
+
+#: References to an array that a dictionary alone has, with the argument of the function that counts them.
+_IN_DICTIONARY = 2
 
 #: The index of all entries; it makes views.
 ALL = slice(None)
@@ -39,19 +43,16 @@ def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray
     """Remove an array from ``arrays`` and return it with ``n_rows``, which are usually more; new rows are undefined.
 
     It is extended by the C library, which moves a large block to other addresses without a copy (``mremap``). An array
-    that has views is copied, so that these remain valid.
+    that has views is copied, so that these remain valid. If memory is too short, ``arrays`` stay as they are.
     """
-    array = arrays.pop(name)
-    shape = (n_rows, *array.shape[1:])
-    try:
-        try:
-            array.resize(shape)  # numpy checks that nothing else refers to it
-        except ValueError:
-            before, array = array, np.empty(shape, array.dtype)
-            array[: len(before)] = before[:n_rows]  # fewer, after an attempt for which memory was too short
-    except MemoryError:
-        arrays[name] = array
-        raise
+    shape = (n_rows, *arrays[name].shape[1:])
+    # numpy would check the references too, but it counts that of a tracer, such as one that measures coverage.
+    if sys.getrefcount(arrays[name]) <= _IN_DICTIONARY and arrays[name].flags.owndata:
+        arrays[name].resize(shape, refcheck=False)
+        return arrays.pop(name)
+    array = np.empty(shape, arrays[name].dtype)
+    before = arrays.pop(name)
+    array[: len(before)] = before[:n_rows]  # fewer, after an attempt for which memory was too short
     return array
 
 
