@@ -205,7 +205,7 @@ class Store:
             self._checkpointing = self._writer.submit(
                 complete_checkpoint, self._folder, generation, begun, self._clean_from
             )
-        del snapshot  # the task alone holds it
+        del snapshot  # the task alone holds it, once the caller, which waits for nothing more, has returned
         self._writer.submit(release_freed_memory)  # a task of its own: when it runs, the snapshot is freed
 
     def catch_up(self) -> None:
