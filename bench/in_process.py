@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.fleet import Fleet
 from gapcast.app.broker import session_options
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.app.topics import topics_of
 from gapcast.config.loader import load
 from gapcast.core.presence import Presence

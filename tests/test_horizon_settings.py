@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from gapcast.app.device_limit import device_cost
+from gapcast.app.engine import engine_of
 from gapcast.app.horizon import primaries_of_devices
 from gapcast.app.installed_models import InstalledModelError, error_of
-from gapcast.app.models import Models, engine_of, load_models
+from gapcast.app.models import Models, load_models
 from gapcast.check.finding import Situation
 from gapcast.check.models import check_models
 from gapcast.config.loader import load

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bench.faults.stream import Stream
 from bench.subject import MODELS
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 

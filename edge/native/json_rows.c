@@ -1,15 +1,15 @@
 /* JSON documents of one form, a batch at a time, alone or each in the MQTT packet that publishes it.
 
    The bytes are those of JsonForm in gapcast/core/json_rows.py: numbers as Python's repr writes a float rounded to
-   NUMBER_DECIMALS, weights as "%.3f" does, and where a number may be missing, null for NaN. A value that is not such a
-   number cannot be written here: the function returns -1 then, and Python writes the batch. */
+   NUMBER_DECIMALS, weights as "%.3f" does. A value that is not such a number cannot be written here: the function
+   returns -1 then, and Python writes the batch. */
 
 #include <math.h>
 #include <string.h>
 
 #include "json_rows.h"
 
-enum { TEXT, INTEGER, NUMBER, WEIGHT, NULLABLE };
+enum { TEXT, INTEGER, NUMBER, WEIGHT };
 
 #define NUMBER_SCALE 1e6
 #define NUMBER_DECIMALS 6
@@ -146,10 +146,6 @@ static int put_document(struct writer *writer, const struct json_rows *rows, int
             break;
         case NUMBER:
             is_written = put_number(writer, *value++);
-            break;
-        case NULLABLE:
-            is_written = isnan(*value) ? put(writer, (const uint8_t *)"null", 4) : put_number(writer, *value);
-            value++;
             break;
         default:
             is_written = put_weight(writer, *value++);

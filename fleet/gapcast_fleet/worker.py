@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from gapcast.app.models import Models, engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import Models, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError

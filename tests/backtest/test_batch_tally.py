@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.app.models import engine_of
+from gapcast.app.engine import engine_of
 from gapcast.backtest import run as run_module
 from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.houses import HouseFile, runs_side_by_side, side_by_side

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.backtest.outcomes_file import HEADER
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.run import run_houses

@@ -95,15 +95,6 @@ def test_integer_is_written_as_it_is(number: int) -> None:
     assert written(SlotKind.INTEGER, number) == str(number)
 
 
-@given(POWERS)
-def test_nullable_number_is_written_as_repr(power_kw: float) -> None:
-    assert written(SlotKind.NULLABLE, power_kw) == repr(power_kw)
-
-
-def test_nullable_number_is_null_for_nan() -> None:
-    assert written(SlotKind.NULLABLE, np.nan) == "null"
-
-
 @pytest.mark.parametrize("value", UNUSUAL)
 @pytest.mark.parametrize("kind", [SlotKind.INTEGER, SlotKind.NUMBER, SlotKind.WEIGHT])
 def test_value_of_another_form_is_left_to_python(kind: SlotKind, value: float) -> None:
@@ -112,7 +103,7 @@ def test_value_of_another_form_is_left_to_python(kind: SlotKind, value: float) -
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(SlotKind.INTEGER, -0.5), (SlotKind.WEIGHT, -1.0), (SlotKind.WEIGHT, -0.5), (SlotKind.NULLABLE, np.inf)],
+    [(SlotKind.INTEGER, -0.5), (SlotKind.WEIGHT, -1.0), (SlotKind.WEIGHT, -0.5)],
 )
 def test_value_that_its_kind_lacks_is_left_to_python(kind: SlotKind, value: float) -> None:
     assert written(kind, value) is None
@@ -194,7 +185,6 @@ def test_packet_with_a_topic_that_mqtt_cannot_have_is_left_to_python() -> None:
 def test_form_is_filled_as_by_the_library(data: st.DataObject, kinds: list[SlotKind], n: int) -> None:
     strategies = {
         SlotKind.INTEGER: st.integers(-(10**14), 10**14), SlotKind.NUMBER: POWERS, SlotKind.WEIGHT: WEIGHTS,
-        SlotKind.NULLABLE: st.just(np.nan) | POWERS,
     }  # fmt: skip
     constants = [f"{i} %" for i in range(len(kinds) + 1)]
     form = JsonForm(tuple(constants), tuple(kinds))

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.recordings.recording import Minute

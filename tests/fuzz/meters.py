@@ -22,7 +22,7 @@ from gapcast.core.reading import Limits, Reading, instant_of, is_device_id
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.payloads import decode, encode_rejection
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
 from gapcast.recordings.recording import minute_at

@@ -12,7 +12,7 @@ from gapcast.core.reading import Limits
 from gapcast.mqtt.commands import Commands
 from gapcast.mqtt.demand_commands import limit_command, month_peak_command
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 
 NOW_MS = 1_767_268_800_000

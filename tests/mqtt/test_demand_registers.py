@@ -11,7 +11,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.reading import Limits
 from gapcast.mqtt.demand_registers import RegisterReader, RegisterSource
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports import IncomingMessage
 

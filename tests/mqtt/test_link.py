@@ -15,7 +15,8 @@ from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
-from gapcast.mqtt.session import ReceivedMessage, Session
+from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000

@@ -15,7 +15,7 @@ import pytest
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
 from gapcast.core.predictor import run_model
-from gapcast.predictors import runtime, tflite
+from gapcast.predictors import batch_interpreter, runtime
 from gapcast.predictors.registry import read_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import default_model, load_model, model_names
@@ -229,7 +229,7 @@ def test_interpreter_is_created_for_its_first_batch(model: TflitePredictor, monk
         made.append(load_interpreter())
         return made[-1]
 
-    monkeypatch.setattr(tflite, "load_interpreter", counted)
+    monkeypatch.setattr(batch_interpreter, "load_interpreter", counted)
     again = TflitePredictor((shipped_models() / model.name / "model.tflite").read_bytes(), model.card)
     windows = np.ones((300, model.spec.context, len(model.features)), dtype=np.float32)
     n_made = []

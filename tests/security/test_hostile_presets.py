@@ -18,7 +18,7 @@ from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed

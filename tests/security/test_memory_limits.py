@@ -17,7 +17,8 @@ import pytest
 import structlog
 
 from gapcast.app.device_limit import device_cost, limit_devices
-from gapcast.app.models import Models, engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import Models, load_models
 from gapcast.check.finding import Mark, Situation
 from gapcast.check.memory import check_memory
 from gapcast.config.memory_limit import (
@@ -310,7 +311,7 @@ def test_model_without_any_interpreter_is_an_error_that_names_it(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr("gapcast.predictors.tflite.load_interpreter", fail)
+        patched.setattr("gapcast.predictors.batch_interpreter.load_interpreter", fail)
         with pytest.raises(ModelError, match=r"^model linear: no interpreter for 1 rows: "):
             model.predict(windows)
     assert len(model.predict(windows).mean) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.setup.config_file import toml_of, write
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_candidates import candidates

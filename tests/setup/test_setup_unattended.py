@@ -57,7 +57,7 @@ def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: P
         (["--password-file", "/nowhere"], 2, "--password-file: cannot read /nowhere"),
         (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
         (["--broker", "house:70000"], 2, "'house:70000' is not a broker address"),
-        (["--broker", "no-such-host.invalid"], 1, 'cannot resolve "no-such-host.invalid"'),
+        (["--broker", "no-such-host.invalid"], 1, "host not found: no-such-host.invalid"),
         (["--timezone", "Berlin"], 2, '--timezone: there is no time zone "Berlin": did you mean Europe/Berlin?'),
         (["--device", "my meter"], 2, "--device: 'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."),
         (["--topic", "tele/#/SENSOR"], 2, "--topic: 'tele/#/SENSOR' is not a topic: # is the last level only"),

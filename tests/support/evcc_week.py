@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.max_power import max_powers_w

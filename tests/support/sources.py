@@ -10,7 +10,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.service.ports import IncomingMessage
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.run import run_backtest
 from gapcast.config.settings import Settings

@@ -17,11 +17,12 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.app.broker import session_options, wait_for_topic_affinity
 from gapcast.app.demand import connect_demand
 from gapcast.app.device_limit import limit_devices_here
+from gapcast.app.engine import engine_of
 from gapcast.app.http_server import bound_socket, connection_limits_of, http_options
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.link import connect_discovery, connect_predict, limits_of, link_of
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
-from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
+from gapcast.app.models import Models, admission_of, library_of, load_usable_models
 from gapcast.config.refit_choice import refits
 from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.settings import Settings

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import structlog
 
-from gapcast.app.models import Models, admission_of, engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import Models, admission_of, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.state_transfer import reserve_rows

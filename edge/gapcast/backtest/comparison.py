@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapcast.app.engine import engine_of
 from gapcast.app.horizon import lead_times_text
-from gapcast.app.models import Models, engine_of, load_models
+from gapcast.app.models import Models, load_models
 from gapcast.backtest.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.houses import HouseFile, minutes_of
 from gapcast.backtest.report import HEAD, row

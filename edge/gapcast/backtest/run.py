@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.demand_tally import DemandRequest
 from gapcast.backtest.engine_settings import with_outlooks, without_queries

@@ -9,7 +9,6 @@ from dataclasses import replace
 from gapcast.app.broker import measure_distribution, session_options
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.broker_problem import without_errno
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.session import Session
 
@@ -18,13 +17,12 @@ _NO_ANSWER = "the broker does not answer"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
 #: Text in a connection problem -> remedy.
 _CURES = {
-    "Connection refused": "nothing listens at this address: start the broker, or correct mqtt.host and mqtt.port",
-    "Name or service not known": "cannot resolve mqtt.host: check the spelling, or use the IP address",
-    "No address associated": "cannot resolve mqtt.host: check the spelling, or use the IP address",
-    "Temporary failure in name": "name resolution fails: check the network and the DNS server, or use the IP address",
-    "timed out": "no response from this address: check mqtt.host and firewalls",
-    "No route to host": "no route to this address: check mqtt.host and the network",
-    "Network is unreachable": "the network is unreachable: check the network connection of this machine",
+    "connection refused": "nothing listens at this address: start the broker, or correct mqtt.host and mqtt.port",
+    "name resolution fails": "check the network and the DNS server, or use the IP address",
+    "host not found": "cannot resolve mqtt.host: check the spelling, or use the IP address",
+    "no response": "no response from this address: check mqtt.host and firewalls",
+    "no route to host": "no route to this address: check mqtt.host and the network",
+    "network is unreachable": "the network is unreachable: check the network connection of this machine",
     _NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
     "disconnected": "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true",
     "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
@@ -56,7 +54,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{address}: {without_errno(problem) or 'no answer'}", cure_of(problem), BROKER_FAILS)
+        yield fail("broker", f"{address}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
         return
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcast.app.device_limit import CURE, device_cost
-from gapcast.app.models import engine_of
+from gapcast.app.engine import engine_of
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 

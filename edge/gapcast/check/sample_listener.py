@@ -15,7 +15,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.payloads import decode
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, internal_problem

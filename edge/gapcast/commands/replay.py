@@ -20,7 +20,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits, is_device_id
 from gapcast.core.submeters import measured_name
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.mqtt.transport import Transport
 from gapcast.recordings.layout import FileFormat

@@ -34,22 +34,17 @@ I64 = NDArray[np.int64]
 
 
 class SlotKind(IntEnum):
-    """What a value is: text without escapes, an integer, a number as ``repr`` or as ``%.3f`` writes it.
-
-    A nullable number is as ``repr`` writes it, and ``null`` for NaN.
-    """
+    """What a value is: text without escapes, an integer, a number as ``repr`` or as ``%.3f`` writes it."""
 
     TEXT = 0
     INTEGER = 1
     NUMBER = 2
     WEIGHT = 3
-    NULLABLE = 4
 
 
 #: How Python writes a value of a kind.
 _CONVERSIONS = {
     SlotKind.TEXT: "%s", SlotKind.INTEGER: "%d", SlotKind.NUMBER: "%r", SlotKind.WEIGHT: f"%.{SHARE_DECIMALS}f",
-    SlotKind.NULLABLE: "%s",
 }  # fmt: skip
 
 
@@ -90,12 +85,7 @@ class JsonForm(NamedTuple):
         n, template = len(values), self.template
         of_texts = iter([texts[begin : begin + n] for begin in range(0, len(texts), n)] if n else ())
         of_values = iter(values.T.tolist())
-        columns = [
-            next(of_texts) if kind is SlotKind.TEXT
-            else _null_for_nan(next(of_values)) if kind is SlotKind.NULLABLE
-            else next(of_values)
-            for kind in (self.kinds if n else ())
-        ]  # fmt: skip
+        columns = [next(of_texts if kind is SlotKind.TEXT else of_values) for kind in (self.kinds if n else ())]
         return [(template % row).encode() for row in zip(*columns, strict=True)]
 
 
@@ -104,10 +94,6 @@ def _template_of(form: JsonForm) -> str:
     constants = [constant.replace("%", "%%") for constant in form.constants]
     parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, form.kinds, strict=False))
     return "".join(parts) + constants[-1]
-
-
-def _null_for_nan(values: Iterable[float]) -> list[str]:
-    return [repr(value) if value == value else "null" for value in values]  # noqa: PLR0124 - NaN differs from itself
 
 
 class Packets(NamedTuple):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gapcast.app.broker import sources_of
 from gapcast.app.device_limit import limit_devices_here
-from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import Models, admission_of, library_of, load_usable_models
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from gapcast.mqtt.plain_reasons import uncapitalized
 
 _NO_CONNECTION_YET, _NO_ANSWER = "not connected yet", "the broker does not answer"
-_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 #: How a connection's problem begins -> the sentence, with the broker's address and the reason.
 _SENTENCES = {
     "unreachable: ": "Broker not reachable at {address}: {reason}",
@@ -28,7 +27,7 @@ def broker_address(host: str, port: int) -> str:
 def broker_problem(problem: str, host: str, port: int) -> str:
     """Return the sentence for the ``problem`` of a connection to ``host``; empty if there is none.
 
-    >>> broker_problem("unreachable: [Errno 111] Connection refused", "broker", 1883)
+    >>> broker_problem("unreachable: connection refused", "broker", 1883)
     'Broker not reachable at broker:1883: connection refused'
     >>> broker_problem("refused: Not authorized: check mqtt.username and mqtt.password", "broker", 1883)
     'Broker at broker:1883 refuses the connection: not authorized: check mqtt.username and mqtt.password'
@@ -37,24 +36,6 @@ def broker_problem(problem: str, host: str, port: int) -> str:
     """
     for begins, sentence in _SENTENCES.items():
         if problem.startswith(begins):
-            reason = _uncapitalized(without_errno(problem.removeprefix(begins)))
+            reason = uncapitalized(problem.removeprefix(begins))
             return sentence.format(address=broker_address(host, port), reason=reason)
     return problem[:1].upper() + problem[1:]
-
-
-def without_errno(problem: str) -> str:
-    """Return ``problem`` without the number of the operating system's error, whose text follows it.
-
-    >>> without_errno("unreachable: [Errno 111] Connection refused")
-    'unreachable: Connection refused'
-    """
-    return _ERRNO.sub("", problem)
-
-
-def _uncapitalized(text: str) -> str:
-    """Return ``text`` as the rest of a sentence; an abbreviation such as TLS stays.
-
-    >>> _uncapitalized("Connection refused"), _uncapitalized("TLS failed")
-    ('connection refused', 'TLS failed')
-    """
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -10,7 +10,7 @@ import structlog
 from gapcast.core.clocks import Clock, Clocks, clock_fix
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.statistics import Statistics
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.service.ports import IncomingMessage
 
 log = structlog.get_logger(__name__)

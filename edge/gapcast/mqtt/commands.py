@@ -8,7 +8,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Limits
 from gapcast.mqtt.payloads import decode_plan
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports import IncomingMessage
 

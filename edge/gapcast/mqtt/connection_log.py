@@ -11,6 +11,7 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.mqtt.client import CONNECT_TIMEOUT_S, SessionOptions
+from gapcast.mqtt.plain_reasons import broker_reason
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +65,10 @@ class ConnectionLog:
     def refused(self, reason: ReasonCode) -> None:
         """Record that the broker refused the client."""
         cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
-        is_new = self._replace(f"{_REFUSED}: {reason}{cure}")
+        why = broker_reason(reason)
+        is_new = self._replace(f"{_REFUSED}: {why}{cure}")
         log_it = log.error if is_new else log.debug
-        log_it("mqtt.refused", host=self._options.host, port=self._options.port, reason=str(reason))
+        log_it("mqtt.refused", host=self._options.host, port=self._options.port, reason=why)
 
     def failed(self, error: BaseException) -> None:
         """Record that the connection raised ``error``."""
@@ -79,9 +81,10 @@ class ConnectionLog:
 
     def disconnected(self, reason: ReasonCode, *, is_logged: bool) -> None:
         """Record that a connection ended with ``reason``."""
-        self.problem = f"disconnected: {reason}"
+        why = broker_reason(reason)
+        self.problem = f"disconnected: {why}"
         if is_logged:
-            log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
+            log.warning("mqtt.disconnected", host=self._options.host, reason=why)
 
     def taken_over(self, n_in_a_row: int) -> None:
         """Record that another client uses the client id."""

@@ -10,7 +10,7 @@ from gapcast.core.reading import Limits
 from gapcast.mqtt.commands import Command, arrival_ms_of
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode_document
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 
 
 class DemandChanges(Protocol):

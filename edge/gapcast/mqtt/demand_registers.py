@@ -12,7 +12,7 @@ from gapcast.core.meters.values import look_up, number_of
 from gapcast.core.reading import Limits
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode_document
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports import IncomingMessage
 

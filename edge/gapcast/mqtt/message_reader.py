@@ -13,8 +13,8 @@ from gapcast.mqtt.commands import Commands
 from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.payloads import decode
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.request_topics import RequestTopic
-from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic

@@ -7,9 +7,7 @@ There is no network thread: :meth:`Session.receive_messages` does all network wo
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import structlog
 
@@ -25,22 +23,12 @@ from gapcast.mqtt.frames import (
     encode_properties,
     encode_publish,
 )
+from gapcast.mqtt.received_messages import ReceivedMessage, ReceivedMessages
 
 log = structlog.get_logger(__name__)
-_new_tuple = tuple.__new__
 
-#: Maximum queue length: beyond it, QoS 0 messages are dropped; QoS 1 messages are always queued.
-_MAX_QUEUED = 20_000
 #: Unconfirmed messages at which no more readings are taken, until the broker confirms some.
 _MAX_UNCONFIRMED = 16_384
-
-
-class ReceivedMessage(NamedTuple):
-    """A publication, and when it was read from the network (``time.perf_counter`` and epoch ms)."""
-
-    publication: Publication
-    received_s: float
-    received_ms: int
 
 
 class Session:
@@ -50,11 +38,9 @@ class Session:
         self._options = options
         callbacks = ConnectionCallbacks(self._opened, self._subscribing, self._lost, self._enqueue, self._confirmed)
         self._connection = Connection(options, callbacks)
-        self._queue: deque[ReceivedMessage] = deque()
+        self._received = ReceivedMessages()
         self._delivery = Delivery(self._connection.write, self._encode)
         self._warned: set[str] = set()
-        self.n_taken = 0
-        self.n_dropped = 0
 
     # --- public methods -----------------------------------------------------------------------
 
@@ -101,7 +87,17 @@ class Session:
     @property
     def n_queued(self) -> int:
         """Received messages that have not been taken."""
-        return len(self._queue)
+        return len(self._received.queue)
+
+    @property
+    def n_taken(self) -> int:
+        """Received messages that have been taken."""
+        return self._received.n_taken
+
+    @property
+    def n_dropped(self) -> int:
+        """Messages at QoS 0 that were dropped, because too many were queued."""
+        return self._received.n_dropped
 
     @property
     def n_unconfirmed(self) -> int:
@@ -124,18 +120,12 @@ class Session:
         Waits up to ``timeout_s`` for network traffic if nothing is queued or ``n_at_most`` is 0.
         """
         is_paused = self.is_backlogged or not n_at_most
-        if is_paused or len(self._queue) < n_at_most:
-            self._connection.serve(timeout_s if is_paused or not self._queue else 0.0)
+        queue = self._received.queue
+        if is_paused or len(queue) < n_at_most:
+            self._connection.serve(timeout_s if is_paused or not queue else 0.0)
         if self.is_backlogged:
             return []
-        queue = self._queue
-        if len(queue) <= n_at_most:
-            taken = list(queue)
-            queue.clear()
-        else:
-            taken = [queue.popleft() for _ in range(n_at_most)]
-        self.n_taken += len(taken)
-        return taken
+        return self._received.take(n_at_most)
 
     def publish(
         self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
@@ -218,19 +208,14 @@ class Session:
 
     def _lost(self) -> None:
         self._delivery.disconnected()
-        # Unacknowledged messages are delivered again if the broker resumes the session; else only these copies remain.
-        self._queue = deque(one._replace(publication=one.publication._replace(packet_id=0)) for one in self._queue)
+        self._received.disconnected()
 
     def _enqueue(self, publication: Publication) -> None:
-        if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
-            self.n_dropped += 1
+        if not self._received.add(publication, self._connection.now):
             self._warn_once(
                 "mqtt.messages_dropped",
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
             )
-            return
-        # As ReceivedMessage(...), in half the time: there is one for each reading.
-        self._queue.append(_new_tuple(ReceivedMessage, (publication, *self._connection.now)))
 
     def _confirmed(self, acknowledgement: Acknowledgement) -> None:
         if acknowledgement.reason >= REFUSED_FROM:

@@ -20,9 +20,9 @@ from gapcast.mqtt.meter import Meter
 from gapcast.mqtt.meter_messages import MeterMessage, as_publication, parse_message
 from gapcast.mqtt.meter_registry import ActiveSource, MeterRegistry, Route
 from gapcast.mqtt.payloads import decode
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.sample_aggregator import SampleAggregator
-from gapcast.mqtt.session import ReceivedMessage
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS
 from gapcast.service.ports import IncomingMessage
 

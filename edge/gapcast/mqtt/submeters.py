@@ -10,8 +10,8 @@ from gapcast.core.meters.source import Source
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.core.submeters import measured_name
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.routes import SourceTopic
-from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.service.ports import IncomingMessage
 

@@ -9,6 +9,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gapcast.mqtt.client import Client, SessionOptions
+from gapcast.mqtt.plain_reasons import broker_reason
 
 
 class BrokerSubscriptions:
@@ -28,7 +29,7 @@ class BrokerSubscriptions:
     def refused(self, reasons: Sequence[ReasonCode], *, mqtt5: bool) -> dict[str, str]:
         """Return why topics are refused, by topic, from the ``reasons`` of the SUBACK."""
         answers = zip(self._topics(mqtt5=mqtt5), reasons, strict=False)
-        return {topic: str(reason) for topic, reason in answers if reason.is_failure}
+        return {topic: broker_reason(reason) for topic, reason in answers if reason.is_failure}
 
     def _topics(self, *, mqtt5: bool) -> tuple[str, ...]:
         """Return the subscribed topics, readings first."""

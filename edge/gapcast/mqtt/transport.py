@@ -11,6 +11,7 @@ from typing import Any, Literal
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from gapcast.mqtt.plain_reasons import network_reason
 from gapcast.mqtt.tcp_options import set_tcp_options
 from gapcast.mqtt.tls import Tls
 from gapcast.mqtt.websocket import Websocket
@@ -118,7 +119,7 @@ def connection_error(error: BaseException, host: str, transport: Transport) -> s
         location = f"on this port under {transport.websocket_path}"
         cure = "check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
         return f"the broker does not support WebSocket {location}: {cure}"
-    return str(error)
+    return network_reason(error, host)
 
 
 def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +11,9 @@ from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
 from gapcast.core.predictor import Body, Prediction
 from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.batch_interpreter import BatchInterpreter
 from gapcast.predictors.continuation import Continuation
-from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.model_file import HISTORY, INPUT
 
 #: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
 #: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
@@ -25,70 +23,6 @@ from gapcast.predictors.runtime import load_interpreter
 #: bundled models for 8 and 32 rows take 23 MB, and a house sends one row at a time. If memory is too short for a larger
 #: one, an existing smaller one runs the rows.
 BATCH_SIZES = (1, 8, 32)
-#: By name of an input, the shape of one row.
-Shapes = Mapping[str, tuple[int, ...]]
-#: numpy has one object for this type, as for all of its own: comparing it takes less time than equality.
-_FLOAT32 = np.dtype(np.float32)
-#: The rows of each input, in errors.
-_ROWS_OF = {INPUT: "windows of {} (context, features)", HISTORY: "histories of {} (steps)"}
-
-
-class _BatchInterpreter:
-    """An interpreter allocated for one batch size."""
-
-    def __init__(self, content: bytes, batch_size: int, shapes: Shapes, outputs: tuple[str, ...]) -> None:
-        """Allocate it for inputs of ``shapes``, a row of each by its name."""
-        interpreter_class, _ = load_interpreter()
-        self._interpreter: Any = interpreter_class(model_content=content, num_threads=1)
-        signatures = [name for name in self._interpreter.get_signature_list() if name != CONTINUATION]
-        if len(signatures) != 1:
-            msg = f"the file has {len(signatures)} signatures, not one"
-            raise ModelError(msg)
-        runner = self._interpreter.get_signature_runner(signatures[0])
-        found_in, found_out = runner.get_input_details(), runner.get_output_details()
-        if set(found_in) != set(shapes) or not set(outputs) <= set(found_out):
-            msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[*shapes]} -> {[*outputs]}"
-            raise ModelError(msg)
-        for name, shape in shapes.items():
-            found_shape = [int(size) for size in found_in[name]["shape_signature"][1:]]
-            if found_shape != list(shape):
-                msg = f"the file takes {_ROWS_OF[name].format(found_shape)}, not {list(shape)} as its card says"
-                raise ValueError(msg)
-        self.batch_size = batch_size
-        self._inputs = tuple(found_in[name]["index"] for name in shapes)
-        self._outputs = tuple(found_out[name]["index"] for name in outputs)
-        of_body = {name: one["index"] for name, one in found_out.items() if name.startswith(BODY_PREFIX)}
-        all_outputs = [*dict.fromkeys((*self._outputs, *of_body.values()))]
-        #: The values of the body by name: their places among all outputs.
-        self.body = {name: all_outputs.index(index) for name, index in of_body.items()}
-        del runner  # it references the interpreter's memory, which is reallocated next
-        for index, shape in zip(self._inputs, shapes.values(), strict=True):
-            self._interpreter.resize_tensor_input(index, (batch_size, *shape))
-        self._interpreter.allocate_tensors()
-        self._batches = [np.zeros((batch_size, *shape), dtype=np.float32) for shape in shapes.values()]
-        set_tensor, get_tensor = self._interpreter.set_tensor, self._interpreter.get_tensor
-        self._invoke = self._interpreter.invoke
-        self._set = [partial(set_tensor, index) for index in self._inputs]
-        self._get = [partial(get_tensor, index) for index in self._outputs]
-        self._get_all = [partial(get_tensor, index) for index in all_outputs]
-
-    def run(self, inputs: Sequence[F32], *, with_body: bool = False) -> list[F32]:
-        """Run rows of each input (at most the batch size); the remaining rows of the batch are stale and dropped.
-
-        ``with_body``: those of the body, but for those that are outputs too, follow the others.
-        """
-        n = len(inputs[0])
-        for set_tensor, batch, rows in zip(self._set, self._batches, inputs, strict=True):
-            if n == self.batch_size and rows.dtype is _FLOAT32:
-                set_tensor(rows)  # which copies it
-            else:
-                batch[:n] = rows
-                set_tensor(batch)
-        self._invoke()
-        get = self._get_all if with_body else self._get
-        if n == self.batch_size:
-            return [get_tensor() for get_tensor in get]
-        return [get_tensor()[:n] for get_tensor in get]
 
 
 class TflitePredictor:
@@ -113,7 +47,7 @@ class TflitePredictor:
         self._outputs = card.outputs
         self._has_plain_outputs = self._outputs == Prediction._fields[: len(self._outputs)]
         self._lock = Lock()
-        self._interpreters: dict[int, _BatchInterpreter] = {}
+        self._interpreters: dict[int, BatchInterpreter] = {}
         self._continuation = Continuation(content, self._shapes, self._outputs)
         self._body = self._interpreter_of_size(BATCH_SIZES[0]).body
 
@@ -264,13 +198,13 @@ class TflitePredictor:
             parts.append(self._run(interpreter, rows, with_body=with_body))
         return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _run(self, interpreter: _BatchInterpreter, inputs: Sequence[F32], *, with_body: bool) -> list[F32]:
+    def _run(self, interpreter: BatchInterpreter, inputs: Sequence[F32], *, with_body: bool) -> list[F32]:
         try:
             return interpreter.run(inputs, with_body=with_body)
         except (ValueError, RuntimeError) as error:
             raise self._runtime_error("compute", error) from error
 
-    def _interpreter_for(self, n_rows: int) -> _BatchInterpreter:
+    def _interpreter_for(self, n_rows: int) -> BatchInterpreter:
         """Return the interpreter for the first of ``n_rows``, or an existing smaller one if it cannot be created."""
         size = next((size for size in BATCH_SIZES if n_rows <= 2 * size), BATCH_SIZES[-1])
         try:
@@ -281,10 +215,10 @@ class TflitePredictor:
                 raise
             return self._interpreters[max(smaller)]
 
-    def _interpreter_of_size(self, size: int) -> _BatchInterpreter:
+    def _interpreter_of_size(self, size: int) -> BatchInterpreter:
         if size not in self._interpreters:
             try:
-                self._interpreters[size] = _BatchInterpreter(self._content, size, self._shapes, self._outputs)
+                self._interpreters[size] = BatchInterpreter(self._content, size, self._shapes, self._outputs)
             except (ValueError, RuntimeError) as error:
                 raise self._runtime_error("load", error) from error
             except (MemoryError, OSError) as error:

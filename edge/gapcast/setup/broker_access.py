@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.core.errors import SettingsError
+from gapcast.mqtt.plain_reasons import network_reason
 
 _TLS_PORT, _PLAIN_PORT, _MAX_PORT = 8_883, 1_883, 65_535
 _SCHEMES = {"mqtt://": None, "mqtts://": True}
@@ -69,17 +70,17 @@ class BrokerAccess:
                 cure = "check the spelling, the network and the DNS server, or use the IP address"
             else:
                 cure = "check the spelling, or use the IP address"
-            return f'cannot resolve "{self.host}"', cure
+            return network_reason(error, self.host), cure
         try:
             with socket.create_connection((self.host, self.port), _REACH_S):
                 return None
-        except ConnectionRefusedError:
+        except ConnectionRefusedError as error:
             cure = f"nothing listens at this address: start the broker, or correct address or port ({_PORTS})"
-            return "connection refused", cure
-        except TimeoutError:
-            return "no response", "check the address, that the machine is on, and firewalls"
+            return network_reason(error, self.host), cure
+        except TimeoutError as error:
+            return network_reason(error, self.host), "check the address, that the machine is on, and firewalls"
         except OSError as error:
-            return (error.strerror or str(error)).lower(), "check the address and the network of this machine"
+            return network_reason(error, self.host), "check the address and the network of this machine"
 
 
 def protocol_cure(problem: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gapcast.core.wording import counted
 from gapcast.mqtt.frames import MAX_PAYLOAD
-from gapcast.mqtt.session import ReceivedMessage
+from gapcast.mqtt.received_messages import ReceivedMessage
 
 #: Maximum number of messages per topic, and of topics.
 _MAX_PER_TOPIC, _MAX_TOPICS = 16, 5_000

@@ -12,21 +12,18 @@ import os
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from gapcast.core.errors import StateError
-from gapcast.core.meters.samples import MeterState
-from gapcast.core.plan_tracker import TrackerState
-from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, check_shapes
 from gapcast.core.state_limits import is_plausible_meter
-from gapcast.core.window import Padding, WindowSpec
+from gapcast.core.window import WindowSpec
 from gapcast.json_input import decode_json
 from gapcast.private_files import create_private
 from gapcast.storage.archive import read_arrays, write_arrays
+from gapcast.storage.checkpoint_header import CheckpointHeader
 from gapcast.storage.journal import VERSION, check_version
 
 #: The line at the end: this label and the hexadecimal digest of everything before it.
@@ -52,46 +49,6 @@ _WITH_PREFIX = ("learnt", "scores", "drift", "week", "outlook", "demand", "horiz
 
 class DamagedError(StateError):
     """A damaged checkpoint; the message says how."""
-
-
-def _reading_members(reading: Reading) -> tuple[object, ...]:
-    return reading if reading.is_filled else reading[:-1]
-
-
-def _meter_members(meter: MeterState) -> tuple[object, ...]:
-    return meter._replace(open_minute=meter.open_minute[:-1])  # type: ignore[arg-type]  # to be written only
-
-
-#: As versions that know no filled minute can read them: the members that they have, with the rest in other keys.
-StoredReading = Annotated[Reading, PlainSerializer(_reading_members)]
-StoredMeter = Annotated[MeterState, PlainSerializer(_meter_members)]
-
-
-class CheckpointHeader(BaseModel):
-    """The JSON part of a checkpoint; ``filled_ms`` is that of the open minute of meters, by topic, if it is not 0."""
-
-    model_config = ConfigDict(defer_build=True)
-
-    version: int
-    context: int
-    padding: Padding
-    channels: tuple[str, ...]
-    model: str
-    devices: list[str]
-    held: list[StoredReading]
-    late_runs: list[list[StoredReading]]
-    meters: list[StoredMeter] = []
-    filled_ms: dict[str, int] = {}
-    time_zone: str = ""
-    more: list[str] = []
-    submeters: dict[str, tuple[str, ...]] = {}
-    plans: list[TrackerState] = []
-    latest_planned: list[tuple[int, float, float]] = []
-
-    def with_filled(self, meter: MeterState) -> MeterState:
-        """Return ``meter`` with the filled time of its open minute."""
-        filled_ms = self.filled_ms.get(meter.topic, 0)
-        return meter._replace(open_minute=meter.open_minute._replace(filled_ms=filled_ms))
 
 
 def encode(snapshot: Snapshot) -> bytes:

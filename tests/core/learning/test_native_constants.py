@@ -227,7 +227,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
         [
             "SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN",
             "MEAN, MEDIAN, LOWER, UPPER, N_PUBLISHED",
-            "TEXT, INTEGER, NUMBER, WEIGHT, NULLABLE",
+            "TEXT, INTEGER, NUMBER, WEIGHT",
             "BIAS, BOUNDS_N, PINBALL, HITS, WIDTH, N_INTERVAL_SUMS",
             "OF_MEAN, OF_LOWER, OF_MEDIAN, OF_UPPER, N_OF_OUTLOOK",
             "SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN",
@@ -239,7 +239,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
     columns = outlook.MEAN, outlook.LOWER, outlook.MEDIAN, outlook.UPPER, outlook.N_COLUMNS
     assert columns == (0, 1, 2, 3, 4)
     assert [online._SCALE, online._N_READINGS, online._LOWEST, online._NEWEST] == [0, 1, 2, 3]
-    assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT", "NULLABLE"]
+    assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT"]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.app.models import engine_of, load_models
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.backtest.control.billing import billed_windows, month_peaks, months_of
 from gapcast.backtest.control.controlled_house import F64, NONE, ControlledHouse
 from gapcast.backtest.control.engine_runs import run_engine

@@ -1,0 +1,65 @@
+"""A new engine with loaded models, as the settings define it."""
+
+from __future__ import annotations
+
+from gapcast.app.models import Models
+from gapcast.bundled.learning_prior import bundled_prior
+from gapcast.config.settings import Settings
+from gapcast.config.submeters import names_of
+from gapcast.core.engine import Engine
+from gapcast.core.history import History
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.predictor import Predictor
+from gapcast.core.reading import Limits
+from gapcast.core.submeters import Submeters, channels_of
+
+
+def engine_of(
+    settings: Settings, models: Models, submeters: Submeters | None = None, *, refits: bool = False
+) -> Engine:
+    """Return a new engine with ``models``, as ``settings`` define.
+
+    ``submeters`` are those of the devices; None: those of the settings. ``refits``: its ensemble has a member
+    ``refit``.
+    """
+    submeters = names_of(settings.submeters) if submeters is None else submeters
+    forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
+    history = History(settings.history.minutes, settings.history.max_devices)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+
+    def with_ensemble(members: tuple[Predictor, ...]) -> HorizonModels:
+        if not (forecast.blend or forecast.calibrate or learning.max_devices):
+            return HorizonModels(members[0])
+        options = EnsembleOptions(
+            combines=forecast.blend,
+            learns=forecast.learn and forecast.blend,
+            refits=refits,
+            calibrates=forecast.calibrate,
+            max_devices=learning.max_devices,
+            forgetting=learning.forgetting,
+            min_kw=limits.min_kw,
+            max_kw=limits.max_kw,
+            n_submeters=len(channels_of(submeters)),
+        )
+        return HorizonModels(members[0], Ensemble(members, options, zone, prior=bundled_prior()))
+
+    model, ensemble = with_ensemble(models.members)
+    return Engine(
+        model,
+        settings.devices.max,
+        zone,
+        includes_path=forecast.path,
+        ensemble=ensemble,
+        history=history,
+        limits=limits,
+        submeters=submeters,
+        outlook_model=models.outlook,
+        outlook=OutlookOptions(
+            max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
+        ),
+        demand=settings.demand.plan(zone),
+        horizons=DeviceHorizons(models.devices_min, [*map(with_ensemble, models.members_of_horizons)]),
+    )

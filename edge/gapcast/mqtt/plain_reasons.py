@@ -1,0 +1,47 @@
+"""Why there is no connection, in plain words: reasons of the operating system and of the broker, without their numbers.
+
+Logs, the page, ``gapcast check``, ``setup`` and ``replay`` all say these.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+_NOT_GIVEN = "no reason given"
+#: "Unspecified error" of MQTT: the other side does not say why, or the connection was cut without a word.
+_UNSPECIFIED = 0x80
+
+
+def network_reason(error: BaseException, host: str) -> str:
+    """Return why ``host`` cannot be reached, from the ``error`` that an attempt raised.
+
+    >>> network_reason(ConnectionRefusedError(111, "Connection refused"), "broker")
+    'connection refused'
+    >>> network_reason(socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "broker")
+    'host not found: broker'
+    >>> network_reason(TimeoutError("timed out"), "broker"), network_reason(OSError(113, "No route to host"), "broker")
+    ('no response', 'no route to host')
+    """
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return f"host not found: {host} (name resolution fails)"
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: a part of the name is empty, or too long
+        return f"host not found: {host}"
+    if isinstance(error, TimeoutError):
+        return "no response"
+    return uncapitalized(getattr(error, "strerror", None) or str(error))
+
+
+def broker_reason(code: ReasonCode) -> str:
+    """Return the reason that the broker gave by ``code``; if it gave none, that."""
+    return _NOT_GIVEN if code.value == _UNSPECIFIED else str(code)
+
+
+def uncapitalized(text: str) -> str:
+    """Return ``text`` as the rest of a sentence; an abbreviation such as TLS stays.
+
+    >>> uncapitalized("Connection refused"), uncapitalized("TLS failed")
+    ('connection refused', 'TLS failed')
+    """
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -1,0 +1,52 @@
+"""The JSON part of a checkpoint, and how readings and meters are written there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
+from gapcast.core.meters.samples import MeterState
+from gapcast.core.plan_tracker import TrackerState
+from gapcast.core.reading import Reading
+from gapcast.core.window import Padding
+
+
+def _reading_members(reading: Reading) -> tuple[object, ...]:
+    return reading if reading.is_filled else reading[:-1]
+
+
+def _meter_members(meter: MeterState) -> tuple[object, ...]:
+    return meter._replace(open_minute=meter.open_minute[:-1])  # type: ignore[arg-type]  # to be written only
+
+
+#: As versions that know no filled minute can read them: the members that they have, with the rest in other keys.
+StoredReading = Annotated[Reading, PlainSerializer(_reading_members)]
+StoredMeter = Annotated[MeterState, PlainSerializer(_meter_members)]
+
+
+class CheckpointHeader(BaseModel):
+    """The JSON part of a checkpoint; ``filled_ms`` is that of the open minute of meters, by topic, if it is not 0."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    version: int
+    context: int
+    padding: Padding
+    channels: tuple[str, ...]
+    model: str
+    devices: list[str]
+    held: list[StoredReading]
+    late_runs: list[list[StoredReading]]
+    meters: list[StoredMeter] = []
+    filled_ms: dict[str, int] = {}
+    time_zone: str = ""
+    more: list[str] = []
+    submeters: dict[str, tuple[str, ...]] = {}
+    plans: list[TrackerState] = []
+    latest_planned: list[tuple[int, float, float]] = []
+
+    def with_filled(self, meter: MeterState) -> MeterState:
+        """Return ``meter`` with the filled time of its open minute."""
+        filled_ms = self.filled_ms.get(meter.topic, 0)
+        return meter._replace(open_minute=meter.open_minute._replace(filled_ms=filled_ms))
