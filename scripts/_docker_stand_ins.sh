@@ -91,7 +91,7 @@ ln -s dist-packages $local/lib/python3.13/site-packages
 python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl $local/lib/python3.13/dist-packages
 ln -s ../../bin/python3 $local/bin/python3
 rm -f $1/usr/lib/python3.13/EXTERNALLY-MANAGED'
-# It has the one library that the image with the night's refit installs, and no packages can be installed in it.
+# It has the one library that the image with the nightly refit installs, and no packages can be installed in it.
 apt_get_of_nothing='printf "#!/bin/sh\n" >$1/usr/bin/apt-get; chmod 755 $1/usr/bin/apt-get'
 
 publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-trixie, one tag for all architectures

@@ -193,7 +193,7 @@ figures_table() { # as docs/docker.md has it
         "own layers of the edge, linux/arm64" "${figures[layers_arm64]} MB" "150 MB"
     ((quick)) || printf '| %s | %s | %s |\n' \
         "own layers of the edge, linux/arm/v7, Debian's Python and numpy among them" "${figures[layers_arm]} MB" "150 MB" \
-        "own layers of the image with the night's refit, linux/amd64" "${figures[refit]} MB" "" \
+        "own layers of the image with the nightly refit, linux/amd64" "${figures[refit]} MB" "" \
         "own layers of the trainer, linux/amd64" "${figures[trainer]} MB" ""
     printf '| %s | %s | %s |\n' \
         'from `docker compose up` to *healthy*, linux/amd64, the first time' "${figures[healthy]} s" "15 s" \

@@ -44,7 +44,7 @@ def test_model_install_list_and_remove(invoke: Invoke, download: Path, tmp_path:
     installing = invoke("models", "install", download)
     assert (installing.wait(), installing.out) == (
         0,
-        f"{default_name()} new passed its self-test and is installed in {place}\n",
+        f"{default_name()}, version new, passed its self-test and is installed in {place}\n",
     )
     assert sorted(path.name for path in place.iterdir()) == ["card.json", "model.tflite"]
     listing = invoke("models")

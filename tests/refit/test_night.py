@@ -76,7 +76,7 @@ def test_night_refits_and_restart_keeps_the_trees(
         assert not has_forest(gateway)
         assert metric(gateway, "gapcast_refit_devices") == 0
         clock.now_s += max(DAY_MIN * 60, START_DELAY_S)
-        wait_until(lambda: has_forest(gateway), "the trees of the night's refit")
+        wait_until(lambda: has_forest(gateway), "the trees of the nightly refit")
         wait_until(lambda: metric(gateway, "gapcast_refit_devices") == 1, "the metrics of the refit")
         assert metric(gateway, "gapcast_refit_last_run_timestamp_seconds") == clock.now_s
         publish(N_READINGS + 5, 5, 5)

@@ -1,4 +1,4 @@
-"""The night's refit is given the submeters of each device, also of the plugs that were read meanwhile."""
+"""The nightly refit is given the submeters of each device, also of the plugs that were read meanwhile."""
 
 from __future__ import annotations
 

@@ -109,7 +109,8 @@ def install(
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
     card = install_model(file, library, admission, default=default, taken=RESERVED_NAMES)
-    click.echo(f"{card.name} {card.version} passed its self-test and is installed in {library.own / card.name}")
+    place = library.own / card.name
+    click.echo(f"{card.name}, version {card.version}, passed its self-test and is installed in {place}")
 
 
 @models.command(short_help="Remove an installed model.")

@@ -97,7 +97,7 @@ class HorizonForecaster:
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
-        #: The trees of the night's refit, by device.
+        #: The trees of the nightly refit, by device.
         self.forests = HouseForests(panel.context, self.horizon_min, zone)
         #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self.has_path else 1, members, self._range)

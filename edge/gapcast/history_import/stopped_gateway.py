@@ -64,7 +64,7 @@ class StoppedGateway:
         self._forgets = True
 
     def record(self, readings: Sequence[Reading]) -> None:
-        """Record ``readings`` that entered a window for the night's refit, if any; :meth:`write` stores them."""
+        """Record ``readings`` that entered a window for the nightly refit, if any; :meth:`write` stores them."""
         if self._nights is not None:
             self._nights.record(readings)
 

@@ -132,7 +132,7 @@ def _gateway(queries: ServiceQueries) -> Iterator[Metric]:
 
 
 def _refits(queries: ServiceQueries) -> Iterator[Metric]:
-    """Yield the night's refits, if this gateway refits."""
+    """Yield the nightly refits, if this gateway refits."""
     status = queries.refit_status
     if status is None:
         return

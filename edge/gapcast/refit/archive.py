@@ -1,4 +1,4 @@
-"""The last weeks of minutes of some devices, in one append-only file each: what the night's refit learns from.
+"""The last weeks of minutes of some devices, in one append-only file each: what the nightly refit learns from.
 
 Readings are collected in memory and appended once an hour, so that a memory card is written rarely; a killed process
 loses at most that hour. Each append is a block with a CRC-32 (:mod:`.minutes_file`). A block that was only partly

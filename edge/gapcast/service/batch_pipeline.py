@@ -122,7 +122,7 @@ class BatchPipeline:
         batch.inference_s = time.perf_counter() - began_s
 
     def _record(self, batch: ServedBatch) -> None:
-        """Record readings for the night's refit, but for devices forgotten since their forecast was published."""
+        """Record readings for the nightly refit, but for devices forgotten since their forecast was published."""
         running, entered = self._running, batch.accepted.uncontrolled(batch.readings)
         running.recorder.record([reading for reading in entered if reading.device in running.engine.buffers])
 

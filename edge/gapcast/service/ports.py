@@ -210,7 +210,7 @@ class RefitStatus:
 
 
 class MinuteRecorder(Protocol):
-    """Records readings for the night's refit. :meth:`record` is called by the stream, the others by any thread."""
+    """Records readings for the nightly refit. :meth:`record` is called by the stream, the others by any thread."""
 
     @property
     def status(self) -> RefitStatus | None:

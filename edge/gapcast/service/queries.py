@@ -82,7 +82,7 @@ class ServiceQueries:
 
     @property
     def refit_status(self) -> RefitStatus | None:
-        """The night's refits so far; None if this gateway does not refit."""
+        """The nightly refits so far; None if this gateway does not refit."""
         return self._running.recorder.status
 
     @property

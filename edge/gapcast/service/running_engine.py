@@ -22,5 +22,5 @@ class RunningEngine:
     engine: Engine
     models: Mapping[str, Predictor]
     lock: Lock = field(default_factory=Lock)
-    #: Records readings for the night's refit.
+    #: Records readings for the nightly refit.
     recorder: MinuteRecorder = field(default_factory=NoMinuteRecorder)

@@ -67,7 +67,7 @@ class Service:
 
         ``statistics`` may be shared with the link, which counts messages that do not reach the service. ``reports``
         selects what is published beside forecasts (None: nothing). ``state_store`` persists state (None: not), and
-        ``recorder`` records readings for the night's refit (None: there is none).
+        ``recorder`` records readings for the nightly refit (None: there is none).
         """
         self.statistics = statistics or Statistics()
         self._link = link

@@ -55,7 +55,7 @@ class DeviceLine:
 
 @dataclass(frozen=True, slots=True)
 class RefitLine:
-    """The night's refits: devices with trees in use, when and for how long it last ran, and skill (None: not yet)."""
+    """The nightly refits: devices with trees in use, when and for how long it last ran, and skill (None: not yet)."""
 
     n_devices: int
     last_ran_s: float | None
@@ -92,7 +92,7 @@ class StatusSnapshot:
     #: Before the first forecast: what is listened to and what has been received, and when a forecast is expected.
     intake: str = ""
     first_forecast_at: datetime | None = None
-    #: The night's refits; None if the service does not refit.
+    #: The nightly refits; None if the service does not refit.
     refit: RefitLine | None = None
     #: Outlooks and demands of the first devices that have one, and the number of devices that have no line of these.
     outlooks: tuple[OutlookLine, ...] = ()

@@ -1,6 +1,6 @@
 """The ensemble: combines the forecasts of its members per device, and learns from outcomes.
 
-The members are the models, an RLS model that learns online, the trees of the night's refit where they are used, an RLS
+The members are the models, an RLS model that learns online, the trees of the nightly refit where they are used, an RLS
 model that also learns from submeters if there are any, and persistence. Their weighted mean and median form the
 forecast, with a calibrated interval around the median. When the reading of the target minute arrives, the RLS models,
 weights and interval learn from it, separately for each device. The devices of a batch are computed together, in C where

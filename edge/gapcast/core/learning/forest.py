@@ -1,4 +1,4 @@
-"""Evaluates ensembles of regression trees (gradient boosting) in numpy: the forecasts of the night's refit.
+"""Evaluates ensembles of regression trees (gradient boosting) in numpy: the forecasts of the nightly refit.
 
 The trees are fitted elsewhere (:mod:`gapcast.refit`, with LightGBM); here they are flat arrays, so that the running
 gateway needs no tree library. The result equals that of the library that fitted them, up to the order of summation.

@@ -1,4 +1,4 @@
-"""The inputs of the night's refit (:mod:`.forest`): shape of the window, its last steps, time of day, submeters.
+"""The inputs of the nightly refit (:mod:`.forest`): shape of the window, its last steps, time of day, submeters.
 
 All powers are changes from the last reading, kW, except the last reading itself. The last twenty minutes are separate
 features, older ones five-minute means: trees cut a day into kinds of situation, and need the exact minute only of what

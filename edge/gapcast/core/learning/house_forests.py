@@ -1,4 +1,4 @@
-"""The forests of the night's refit in use, by device: each predicts the windows of its own house."""
+"""The forests of the nightly refit in use, by device: each predicts the windows of its own house."""
 
 from __future__ import annotations
 

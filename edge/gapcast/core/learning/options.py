@@ -10,7 +10,7 @@ class EnsembleOptions:
     """How to combine and learn.
 
     ``combines``: publish the weighted combination of all members, else the first model alone. ``learns``: include an
-    RLS model per device; ``refits``: and, if it learns, the forest of each device that the night's refit fitted.
+    RLS model per device; ``refits``: and, if it learns, the forest of each device that the nightly refit fitted.
     ``calibrates``: calibrate the bounds by the device's own hits and misses. ``max_devices`` are
     tracked; untracked devices get the forecasts of a new device. ``forgetting`` is the factor by which an outcome's
     weight decays per outcome. No bound is below ``min_kw``, nor below 0 if a house has never fed in. Readings are

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gapcast.core.window import I64
 
 F64 = NDArray[np.float64]
-#: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the night's refit,
+#: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the nightly refit,
 #: if there is one, and the model of devices with submeters, if any are configured.
 PERSISTENCE, LEARNED, REFIT, SUBMETERED = "persistence", "learned", "refit", "submetered"
 
