@@ -77,7 +77,7 @@ def test_source_time_zone_defaults_to_the_site() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({}, r"sources\.0\.topic: Field required"),
+        ({}, r"sources\.0\.topic: is missing"),
         ({"preset": "sonoff"}, r"sources\.0: there is no preset 'sonoff'; there are .*tasmota"),
         ({"preset": 5}, r"there is no preset 5"),
         (JSON | {"colour": 1}, r"sources\.0\.colour: there is no such key"),
