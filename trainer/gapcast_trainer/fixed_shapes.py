@@ -2,7 +2,7 @@
 
 A layer that reshapes ``[N, *]`` becomes four operators: three read N and build the shape, the last one reshapes. With
 ``-1`` in place of N the shape is constant. The outputs stay the same, bit by bit, but the runtime neither runs the
-three operators nor allocates the result anew at each call, and its delegates take longer parts of the graph.
+three operators nor allocates the result again at each call, and its delegates take longer parts of the graph.
 """
 
 from __future__ import annotations
