@@ -25,7 +25,7 @@ from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
-from gapcast.storage.recovery import write_checkpoint
+from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.store import Store
 from tests.backtest.test_backtest import house, run
 from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of

@@ -36,7 +36,8 @@ from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
-from gapcast.storage.recovery import checkpoint_path, journal_path, recover
+from gapcast.storage.generations import checkpoint_path, journal_path
+from gapcast.storage.recovery import recover
 from gapcast.storage.store import Store
 
 _N_DEVICES, _N_RECORDS = 20, 200

@@ -20,7 +20,8 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.service.ports import NoMeters
 from gapcast.storage import checkpoint, journal
-from gapcast.storage.recovery import checkpoint_path, journal_path, recover
+from gapcast.storage.generations import checkpoint_path, journal_path
+from gapcast.storage.recovery import recover
 from gapcast.storage.store import Store
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import PART, Target, scratch_folder

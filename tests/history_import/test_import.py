@@ -26,7 +26,7 @@ from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
 from gapcast.storage import checkpoint
-from gapcast.storage.recovery import files_of
+from gapcast.storage.generations import files_of
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from tests.support.models import ModelCopy, every_feature_model, models_with_outlook, shipped_models

@@ -21,7 +21,7 @@ from gapcast.predictors.install import install
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
 from gapcast.predictors.store import load_model
-from gapcast.storage.recovery import files_of
+from gapcast.storage.generations import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_restart import forecasts_of, metric
 from tests.integration.test_stream import FIRST, assert_same, power, reading, without_issue

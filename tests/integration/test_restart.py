@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.storage.recovery import checkpoint_path, files_of
+from gapcast.storage.generations import checkpoint_path, files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
 from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker

@@ -30,8 +30,8 @@ from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
 from gapcast.storage import checkpoint, journal, journal_reader
+from gapcast.storage.generations import checkpoint_path, journal_path
 from gapcast.storage.record_lines import salt_of
-from gapcast.storage.recovery import checkpoint_path, journal_path
 from gapcast.storage.store import Store
 from tests.support.houses import Smooth, ensemble_engine, house_kw, stream
 

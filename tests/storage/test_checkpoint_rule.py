@@ -8,7 +8,7 @@ import pytest
 
 from gapcast.storage import checkpoint_rule
 from gapcast.storage.checkpoint_rule import LEAST_JOURNAL_BYTES, MOST_READINGS, MOST_READINGS_EACH, CheckpointRule
-from gapcast.storage.recovery import files_of
+from gapcast.storage.generations import files_of
 from tests.storage.test_store import ProcessRun, assert_continues, minutes
 
 FEW, EACH = 60, 3

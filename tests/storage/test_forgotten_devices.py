@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
-from gapcast.storage.recovery import files_of
+from gapcast.storage.generations import files_of
 from tests.storage.test_store import ProcessRun, minutes
 from tests.support.disks import no_room_beyond
 

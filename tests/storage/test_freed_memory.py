@@ -11,7 +11,7 @@ import pytest
 from gapcast.core.engine import Engine
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import store as store_module
+from gapcast.storage import disk_writer
 from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.store import Store
 
@@ -36,7 +36,7 @@ def test_release_freed_memory_without_malloc_trim_does_nothing(monkeypatch: pyte
 def test_store_releases_memory_after_each_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[list[str]] = []
     monkeypatch.setattr(
-        store_module, "release_freed_memory", lambda: written.append(sorted(path.name for path in tmp_path.iterdir()))
+        disk_writer, "release_freed_memory", lambda: written.append(sorted(path.name for path in tmp_path.iterdir()))
     )
     engine, store = Engine(Trend()), Store(tmp_path)
     store.restore(engine)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError
 from gapcast.predictors.baselines import Trend
-from gapcast.storage.recovery import journal_path
+from gapcast.storage.generations import journal_path
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from tests.support.disks import unprivileged

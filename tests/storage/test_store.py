@@ -18,10 +18,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import checkpoint, checkpoint_rule, journal
-from gapcast.storage import store as store_module
+from gapcast.storage import checkpoint, checkpoint_rule, disk_writer, journal
+from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.record_lines import encode_line_v1
-from gapcast.storage.recovery import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.store import Store
 from tests.core.test_snapshot import STREAMS, Electric, Recorder
 from tests.support.disks import no_room_beyond, open_folder, unprivileged
@@ -401,7 +400,7 @@ def test_store_resumes_after_a_full_disk_during_a_checkpoint(tmp_path: Path, mon
         assert may_write.wait(GUARD_S)
         return write_checkpoint(*arguments)
 
-    monkeypatch.setattr(store_module, "write_checkpoint", write_when_allowed)
+    monkeypatch.setattr(disk_writer, "write_checkpoint", write_when_allowed)
     process.store.write_snapshot(capture_snapshot(process.recorder.engine))
     try:
         with capture_logs(), no_room_beyond(journal_path(tmp_path, 2).stat().st_size + 30):

@@ -15,7 +15,7 @@ from gapcast.service import batch_persistence
 from gapcast.service.batch_persistence import BatchPersistence
 from gapcast.service.running_engine import RunningEngine
 from gapcast.storage import checkpoint
-from gapcast.storage.recovery import checkpoint_path
+from gapcast.storage.generations import checkpoint_path
 from gapcast.storage.store import Store
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
 from tests.test_persistence import ConfirmingLink, MemoryStateStore

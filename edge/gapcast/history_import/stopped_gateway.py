@@ -28,7 +28,8 @@ from gapcast.refit.nights import REFIT_FOLDER, RefitNights
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.folder_lock import lock_folder
-from gapcast.storage.recovery import Recovered, recover, write_checkpoint
+from gapcast.storage.generations import write_checkpoint
+from gapcast.storage.recovery import Recovered, recover
 from gapcast.storage.shard_lock import ShardLock
 
 _STOP = "`sudo systemctl stop gapcast`, `docker compose stop edge`, or Ctrl-C where it runs"

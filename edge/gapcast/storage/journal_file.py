@@ -11,8 +11,9 @@ from gapcast.core.meters.samples import Sample
 from gapcast.core.reading import Reading
 from gapcast.private_files import open_private
 from gapcast.storage import journal
+from gapcast.storage.generations import journal_path
 from gapcast.storage.record_lines import salt_of
-from gapcast.storage.recovery import Recovered, journal_path
+from gapcast.storage.recovery import Recovered
 
 
 class JournalFile:

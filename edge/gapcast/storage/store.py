@@ -1,8 +1,8 @@
 """Persists readings in a folder: each batch as a line of the journal, the whole state in checkpoints.
 
 A line reaches the operating system before :meth:`Store.append_batch` returns, so that a killed process loses
-nothing; it is on the disk after :data:`SYNC_S` at most, so that a power failure loses no more than that. A separate
-thread waits for the disk. A disk error stops the persistence, never the service.
+nothing; it is on the disk after :data:`SYNC_S` at most, so that a power failure loses no more than that. A
+:class:`.DiskWriter` waits for the disk. A disk error stops the persistence, never the service.
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-
-import structlog
 
 from gapcast.core.demand.changes import DemandChange
 from gapcast.core.engine import Engine
@@ -28,12 +25,12 @@ from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage import journal
 from gapcast.storage.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_errors import disk_error_fix
+from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.folder_lock import lock_folder
-from gapcast.storage.freed_memory import release_freed_memory
+from gapcast.storage.generations import files_of, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
-from gapcast.storage.recovery import begin_checkpoint, complete_checkpoint, files_of, recover, write_checkpoint
-
-log = structlog.get_logger(__name__)
+from gapcast.storage.persistence_problem import PersistenceProblem
+from gapcast.storage.recovery import recover
 
 #: Interval between syncs of the journal to the disk.
 SYNC_S = 30.0
@@ -53,9 +50,7 @@ class Store:
         self._folder = folder
         self._of_shard = of_shard
         self._clock_s = clock_s
-        self._writer = ThreadPoolExecutor(1, "storage")
-        self._checkpointing: Future[int] | None = None
-        self._syncing: Future[None] | None = None
+        self._writer = DiskWriter(folder)
         self._folder_lock: int | None = None
         self._journal: JournalFile | None = None
         self._rule = CheckpointRule()
@@ -67,9 +62,14 @@ class Store:
         self._disabled = False
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
-        self.problem = ""
+        self._problem = PersistenceProblem(folder)
         #: What was damaged when the state was restored, and what was used instead; empty if nothing was.
         self.damage = ""
+
+    @property
+    def problem(self) -> str:
+        """Why readings are currently not persisted, in a sentence; empty while they are."""
+        return self._problem.text
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -115,9 +115,9 @@ class Store:
         if snapshot is not None and self._journal is not None and self._journal.n_bytes:
             self.write_snapshot(snapshot)
         if self._journal is not None:
-            self._writer.submit(self._journal.sync_and_close)
+            self._writer.close_journal(self._journal)
             self._journal = None
-        self._writer.shutdown(wait=True)
+        self._writer.close()
         self._collect_results()
         if self._folder_lock is not None:
             os.close(self._folder_lock)
@@ -127,32 +127,27 @@ class Store:
 
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Add a batch to the journal."""
-        if self._journal is None:
-            return
-        try:
-            self.n_bytes_written += self._journal.append_batch(readings, issued_at_ms, samples)
-        except OSError as error:
-            self._suspend(error)
+        self._append(lambda file: file.append_batch(readings, issued_at_ms, samples))
 
     def forget(self, device: str) -> None:
         """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
         self._forgets = True
-        self._append_record(partial(journal.encode_forgotten, device))
+        self._append(lambda file: file.append(partial(journal.encode_forgotten, device)))
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Add to the journal that the plan of ``device`` was replaced."""
-        self._append_record(partial(journal.encode_plan, device, plan))
+        self._append(lambda file: file.append(partial(journal.encode_plan, device, plan)))
 
     def change_demand(self, change: DemandChange) -> None:
         """Add to the journal that a device's limit or month's peak was changed."""
-        self._append_record(partial(journal.encode_demand, change))
+        self._append(lambda file: file.append(partial(journal.encode_demand, change)))
 
-    def _append_record(self, encode: Callable[..., bytes]) -> None:
-        """Add the record that ``encode`` returns for a number ``n`` and a ``salt``."""
+    def _append(self, append: Callable[[JournalFile], int]) -> None:
+        """Let ``append`` add to the journal and return the number of bytes, unless there is no journal."""
         if self._journal is None:
             return
         try:
-            self.n_bytes_written += self._journal.append(encode)
+            self.n_bytes_written += append(self._journal)
         except OSError as error:
             self._suspend(error)
 
@@ -164,24 +159,23 @@ class Store:
         """Sync the journal to the disk when that is due; return whether a checkpoint is due."""
         if self._disabled:
             return False
-        if self._syncing is not None or self._checkpointing is not None:
-            self._collect_results()
+        self._collect_results()
         now_s, current = self._clock_s(), self._journal
-        if current is not None and current.is_dirty and self._syncing is None and now_s >= self._sync_due_s:
-            self._syncing = self._writer.submit(current.sync)
+        if current is not None and current.is_dirty and not self._writer.is_syncing and now_s >= self._sync_due_s:
+            self._writer.sync(current)
             current.is_dirty, self._sync_due_s = False, now_s + SYNC_S
-        if self._checkpointing is not None or now_s < self._retry_due_s:
+        if self._writer.is_checkpointing or now_s < self._retry_due_s:
             return False
         if self._owes_checkpoint or self._forgets or self._outdated:
             return True
         return current is not None and self._rule.is_due(current.n_bytes, current.n_readings)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Begin a new journal, and write ``snapshot`` as the checkpoint before it, in the other thread.
+        """Begin a new journal, and to write ``snapshot`` as the checkpoint before it.
 
-        If it is not a copy, its columns are written before this returns, and only the disk is waited for there.
+        If it is not a copy, its columns are written before this returns.
         """
-        if not snapshot.is_copy and self._checkpointing is not None:
+        if not snapshot.is_copy and self._writer.is_checkpointing:
             self.catch_up()  # the checkpoint before is in the same file
         before = self._journal
         self._rule.set_devices(len(snapshot.devices))
@@ -191,29 +185,22 @@ class Store:
             self._suspend(error)
             return
         if before is not None:
-            self._writer.submit(before.sync_and_close)
-        if snapshot.is_copy:
-            self._checkpointing = self._writer.submit(
-                write_checkpoint, self._folder, generation, snapshot, self._clean_from
-            )
-        else:
-            try:
-                begun = begin_checkpoint(self._folder, snapshot)
-            except (OSError, MemoryError) as error:
-                self._defer_error(error)
-                return
-            self._checkpointing = self._writer.submit(
-                complete_checkpoint, self._folder, generation, begun, self._clean_from
-            )
+            self._writer.close_journal(before)
+        try:
+            self._writer.write_checkpoint(generation, snapshot, self._clean_from)
+        except (OSError, MemoryError) as error:
+            self._defer_error(error)
+            return
         del snapshot  # the task alone holds it, once the caller, which waits for nothing more, has returned
-        self._writer.submit(release_freed_memory)  # a task of its own: when it runs, the snapshot is freed
+        self._writer.release_memory()
 
     def catch_up(self) -> None:
         """Wait until everything is written to the disk."""
-        self._writer.submit(int).result()
+        self._writer.wait()
         self._collect_results()
 
     def _begin_generation(self) -> int:
+        """Begin a new journal; return its generation. Raises OSError if that fails."""
         make_private_folder(self._folder)
         generation = max(files_of(self._folder).values(), default=0) + 1
         self._journal = JournalFile.create(self._folder, generation)
@@ -226,17 +213,14 @@ class Store:
     # --- errors ---------------------------------------------------------------------------------
 
     def _collect_results(self) -> None:
-        """Handle the results of finished tasks of the other thread."""
-        if self._syncing is not None and self._syncing.done():
-            syncing, self._syncing = self._syncing, None
-            if (error := syncing.exception()) is not None:
-                self._log_problem(error)
-        if self._checkpointing is not None and self._checkpointing.done():
-            checkpointing, self._checkpointing = self._checkpointing, None
-            if (error := checkpointing.exception()) is not None:
-                self._defer_error(error)
-            else:
-                self._checkpointed(checkpointing.result())
+        """Handle what the writer has completed."""
+        if (error := self._writer.collect_sync()) is not None:
+            self._problem.begin(str(error), disk_error_fix(error))
+        ended = self._writer.collect_checkpoint()
+        if isinstance(ended, int):
+            self._checkpointed(ended)
+        elif ended is not None:
+            self._defer_error(ended)
 
     def _checkpointed(self, n_bytes: int) -> None:
         self._rule.set_checkpoint(n_bytes)
@@ -244,31 +228,23 @@ class Store:
         if self._suspended:  # since this checkpoint was begun: it does not have the batches in between
             return
         self._owes_checkpoint = False
-        if self.problem:
-            self.problem = ""
-            log.info("state.persisted_again", path=str(self._folder))
+        self._problem.end()
 
     def _suspend(self, error: OSError) -> None:
         """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
         if self._journal is not None:
-            self._writer.submit(self._journal.close)
+            self._writer.close_journal(self._journal, syncs=False)
             self._journal = None
         self._suspended = True
         self._defer_error(error)
 
     def _defer_error(self, error: BaseException) -> None:
         self._owes_checkpoint, self._retry_due_s = True, self._clock_s() + RETRY_S
-        self._log_problem(error)
-
-    def _log_problem(self, error: BaseException) -> None:
-        if not self.problem:  # once per problem, not per retry
-            log.warning("state.not_persisted", path=str(self._folder), problem=str(error), cure=disk_error_fix(error))
-        self.problem = f"readings are not persisted across a restart: {error}"
+        self._problem.begin(str(error), disk_error_fix(error))
 
     def _disable(self, problem: str, fix: str) -> None:
+        """End the persistence for good; raises :class:`ShardError` for a shard."""
         if self._of_shard:
-            msg = f"{problem}: {fix}"
-            raise ShardError(msg)
+            raise ShardError(f"{problem}: {fix}")
         self._disabled = True
-        self.problem = f"readings are not persisted across a restart: {problem}"
-        log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
+        self._problem.begin(problem, fix)

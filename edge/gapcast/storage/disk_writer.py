@@ -1,0 +1,79 @@
+"""The thread that waits for the disk: syncs of the journal and checkpoints, one of each at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from gapcast.core.snapshot import Snapshot
+from gapcast.storage.freed_memory import release_freed_memory
+from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, write_checkpoint
+from gapcast.storage.journal_file import JournalFile
+
+
+class DiskWriter:
+    """Writes to the disk in a thread of its own, in the order of the calls. The results are collected by the caller."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write checkpoints to ``folder``."""
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, "storage")
+        self._sync: Future[None] | None = None
+        self._checkpoint: Future[int] | None = None
+
+    @property
+    def is_syncing(self) -> bool:
+        """Whether the result of a sync was not collected yet."""
+        return self._sync is not None
+
+    @property
+    def is_checkpointing(self) -> bool:
+        """Whether the result of a checkpoint was not collected yet."""
+        return self._checkpoint is not None
+
+    def sync(self, journal: JournalFile) -> None:
+        """Begin to sync ``journal`` to the disk."""
+        self._sync = self._thread.submit(journal.sync)
+
+    def close_journal(self, journal: JournalFile, *, syncs: bool = True) -> None:
+        """Close ``journal`` after what was begun before; ``syncs`` to the disk first."""
+        self._thread.submit(journal.sync_and_close if syncs else journal.close)
+
+    def write_checkpoint(self, generation: int, snapshot: Snapshot, clean_from: int) -> None:
+        """Begin to write ``snapshot`` as the checkpoint of ``generation``; see :func:`.write_checkpoint`.
+
+        If it is not a copy, its columns are written before this returns, and only the disk is waited for in the thread;
+        then this raises OSError and MemoryError.
+        """
+        folder = self._folder
+        if snapshot.is_copy:
+            self._checkpoint = self._thread.submit(write_checkpoint, folder, generation, snapshot, clean_from)
+        else:
+            begun = begin_checkpoint(folder, snapshot)
+            self._checkpoint = self._thread.submit(complete_checkpoint, folder, generation, begun, clean_from)
+
+    def release_memory(self) -> None:
+        """Release what the checkpoint before has freed: when this task runs, the snapshot is freed."""
+        self._thread.submit(release_freed_memory)
+
+    def collect_sync(self) -> BaseException | None:
+        """Return the error of a sync that has ended, once; None if there is none."""
+        if self._sync is None or not self._sync.done():
+            return None
+        ended, self._sync = self._sync, None
+        return ended.exception()
+
+    def collect_checkpoint(self) -> int | BaseException | None:
+        """Return the bytes of a checkpoint that has ended, or its error, once; None if none has ended."""
+        if self._checkpoint is None or not self._checkpoint.done():
+            return None
+        ended, self._checkpoint = self._checkpoint, None
+        return ended.exception() or ended.result()
+
+    def wait(self) -> None:
+        """Wait until everything begun is done."""
+        self._thread.submit(int).result()
+
+    def close(self) -> None:
+        """Wait until everything begun is done, and end the thread."""
+        self._thread.shutdown(wait=True)

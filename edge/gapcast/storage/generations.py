@@ -1,0 +1,74 @@
+"""Generations of state files: ``checkpoint-00000007.npz`` has the state before ``readings-00000007.jsonl`` begins.
+
+Each checkpoint begins a generation. Its file is written under another name first, so that it is there as a whole or not
+at all; then the generations that it supersedes are removed.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from gapcast.core.snapshot import Snapshot
+from gapcast.storage import checkpoint
+
+_JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"
+_NAME = re.compile(r"(?:readings-(\d{8})\.jsonl|checkpoint-(\d{8})\.npz)")
+#: A checkpoint that is being written.
+_PART = "checkpoint.part"
+
+
+def journal_path(folder: Path, generation: int) -> Path:
+    """Return the path of a generation's journal."""
+    return folder / _JOURNAL.format(generation)
+
+
+def checkpoint_path(folder: Path, generation: int) -> Path:
+    """Return the path of a generation's checkpoint."""
+    return folder / _CHECKPOINT.format(generation)
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    """Return the state files in ``folder`` with their generations."""
+    found = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())
+    return {path: int(match[1] or match[2]) for path, match in found if match}
+
+
+def remove_old(folder: Path, clean_from: int = 0) -> None:
+    """Remove files that the newest two checkpoints supersede: if the newest is damaged, the other one is used.
+
+    Files before generation ``clean_from`` contain a forgotten device: all are removed once there is a checkpoint of
+    that generation or a later one.
+    """
+    files = files_of(folder)
+    checkpoints = sorted(generation for path, generation in files.items() if path.suffix == ".npz")
+    oldest = checkpoints[-2] if len(checkpoints) > 1 else 0
+    if checkpoints and checkpoints[-1] >= clean_from:
+        oldest = max(oldest, clean_from)
+    for path, generation in files.items():
+        if generation < oldest:
+            path.unlink()
+
+
+def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_from: int) -> int:
+    """Write a checkpoint atomically, then remove the files it supersedes; return its size in bytes.
+
+    ``clean_from`` as for :func:`remove_old`.
+    """
+    return complete_checkpoint(folder, generation, begin_checkpoint(folder, snapshot), clean_from)
+
+
+def begin_checkpoint(folder: Path, snapshot: Snapshot) -> BinaryIO:
+    """Write the columns of ``snapshot``, without waiting for the disk, for :func:`complete_checkpoint`."""
+    return checkpoint.create_file(folder / _PART, snapshot)
+
+
+def complete_checkpoint(folder: Path, generation: int, begun: BinaryIO, clean_from: int) -> int:
+    """Complete a checkpoint atomically, then remove the files it supersedes; return its size in bytes.
+
+    ``clean_from`` as for :func:`remove_old`.
+    """
+    n_bytes = checkpoint.complete_file(begun, folder / _PART, checkpoint_path(folder, generation))
+    remove_old(folder, clean_from)
+    return n_bytes

@@ -1,0 +1,30 @@
+"""Why readings are not persisted: logged when it begins and when it is over, not at each retry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class PersistenceProblem:
+    """The present problem in a sentence, ``text``; empty while readings are persisted."""
+
+    def __init__(self, folder: Path) -> None:
+        """Log ``folder`` with each problem."""
+        self._folder = folder
+        self.text = ""
+
+    def begin(self, problem: str, fix: str) -> None:
+        """Set the problem, and log it with its fix if there was none before."""
+        if not self.text:
+            log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
+        self.text = f"readings are not persisted across a restart: {problem}"
+
+    def end(self) -> None:
+        """Log that readings are persisted again, if there was a problem."""
+        if self.text:
+            self.text = ""
+            log.info("state.persisted_again", path=str(self._folder))
