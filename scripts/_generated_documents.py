@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, NEXT, WINDOW_FIELDS
 from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_SCHEMA, HEADROOM_WINDOW_FIELDS, WINDOWS
+from gapcast.core.document_field import DocumentField, FieldType
 from gapcast.core.engine import Engine
-from gapcast.core.forecast_fields import FIELDS, FORECAST_SCHEMA, FieldType
+from gapcast.core.forecast_fields import FIELDS, FORECAST_SCHEMA
 from gapcast.core.outlook.document import OUTLOOK_FIELDS, OUTLOOK_SCHEMA
 from gapcast.core.reading import Limits
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
-from gapcast.http.schemas import AnyField
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
@@ -72,7 +72,7 @@ def asyncapi(text: str) -> str:
     return _with_windows(text, _HEADROOM, of_headroom, HEADROOM_WINDOW_FIELDS)
 
 
-def _with_windows(text: str, source: str, whole: Mapping[str, Any], fields: Sequence[AnyField]) -> str:
+def _with_windows(text: str, source: str, whole: Mapping[str, Any], fields: Sequence[DocumentField[Any]]) -> str:
     """Return the AsyncAPI document with the schema ``whole`` of ``source``, and that of its windows' ``fields``."""
     text = _replaced(text, "      # ", _object([*whole], whole), "", source)
     of_window = {field.name: _schema(field, 1) for field in fields}
@@ -94,7 +94,7 @@ def field_tables(text: str) -> str:
     return _replaced(text, "<!-- ", of_window, " -->", _HEADROOM)
 
 
-def _table(fields: Sequence[AnyField]) -> list[str]:
+def _table(fields: Sequence[DocumentField[Any]]) -> list[str]:
     lines = ["", "| field | type | description |", "| --- | --- | --- |"]
     for field in fields:
         kind = field.type.value + (", or null" if field.is_nullable else "")
@@ -130,7 +130,7 @@ def main() -> None:
         print(name, "unchanged" if after == before else "written")
 
 
-def _schema(field: AnyField, version: int) -> dict[str, Any]:
+def _schema(field: DocumentField[Any], version: int) -> dict[str, Any]:
     schema = dict(_SCHEMAS[field.type])
     if field.name == "v":
         schema["const"] = version

@@ -9,7 +9,8 @@ from typing import Literal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from gapcast.core.forecast_fields import FIELDS, FieldType
+from gapcast.core.document_field import FieldType
+from gapcast.core.forecast_fields import FIELDS
 from gapcast_fleet.bucket import COUNTED, FORECAST
 from gapcast_fleet.failures import worker_error
 

@@ -10,8 +10,9 @@ import pytest
 
 import gapcast.core.forecast
 import gapcast.core.forecast_layout
+from gapcast.core.document_field import FieldType
 from gapcast.core.forecast import DECIMALS, Forecasts, Shares
-from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
+from gapcast.core.forecast_fields import FIELDS, ForecastField
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.window import WindowSpec

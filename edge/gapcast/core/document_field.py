@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from gapcast.core.forecast_fields import FieldType
-
 Owner = TypeVar("Owner")
+
+
+class FieldType(Enum):
+    """JSON types of fields, by the minutes, instants and maps that they hold."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "true or false"
+    TEXT = "text"
+    MINUTE = "minute, RFC 3339"
+    INSTANT = "instant with milliseconds, RFC 3339"
+    NUMBERS = "list of numbers"
+    INTEGERS = "list of integers"
+    MINUTES = "list of minutes, RFC 3339"
+    WEIGHTS = "weights by name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +36,4 @@ class DocumentField(Generic[Owner]):
     type: FieldType
     description: str
     value: Callable[[Owner], Any]
-    is_nullable: bool = False
+    is_nullable: bool = field(default=False, kw_only=True)

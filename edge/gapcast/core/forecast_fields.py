@@ -9,53 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from gapcast.core.document_field import DocumentField, FieldType
 from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.window import F32, F64
 
 if TYPE_CHECKING:
-    from gapcast.core.forecast import Forecast, Forecasts
+    from gapcast.core.forecast import Forecast, Forecasts  # noqa: F401 - ruff overlooks the string below
 
 #: Version of the forecast's schema, ``v`` in its document.
 FORECAST_SCHEMA = 1
 
 
-class FieldType(Enum):
-    """JSON types of fields, by the minutes, instants and maps that they hold."""
-
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "true or false"
-    TEXT = "text"
-    MINUTE = "minute, RFC 3339"
-    INSTANT = "instant with milliseconds, RFC 3339"
-    NUMBERS = "list of numbers"
-    INTEGERS = "list of integers"
-    MINUTES = "list of minutes, RFC 3339"
-    WEIGHTS = "weights by name"
-
-
 @dataclass(frozen=True, slots=True)
-class ForecastField:
-    """One field: its name (with its unit), type and description, and where its value comes from.
+class ForecastField(DocumentField["Forecast"]):
+    """One field of a forecast; a batch of forecasts has it as a column.
 
-    ``value`` takes it from one forecast, ``column`` from a batch, ``[N]``; of lists and maps an array ``[N, K]``. A
-    field without ``column``, or whose ``column`` returns None, is the same in all forecasts of one model. Lists and
-    maps stand after all other fields. ``is_nullable``: the value may be null. ``is_optional``: the field is absent if
-    its value is None, in all forecasts of a batch or in none. ``is_sparse``: it may be absent in some forecasts of a
-    batch only; such fields are optional numbers, and the last ones.
+    ``column`` takes it from a batch, ``[N]``; of lists and maps an array ``[N, K]``. A field without ``column``, or
+    whose ``column`` returns None, is the same in all forecasts of one model. Lists and maps stand after all other
+    fields. ``is_optional``: the field is absent if its value is None, in all forecasts of a batch or in none.
+    ``is_sparse``: it may be absent in some forecasts of a batch only; such fields are optional numbers, and the last
+    ones.
     """
 
-    name: str
-    type: FieldType
-    description: str
-    value: Callable[[Forecast], Any]
     column: Callable[[Forecasts], Sequence[Any] | NDArray[Any] | None] | None = None
-    is_nullable: bool = False
     is_optional: bool = False
     is_sparse: bool = False
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gapcast.core.document_field import FieldType
 from gapcast.core.forecast import Forecasts
-from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
+from gapcast.core.forecast_fields import FIELDS, ForecastField
 from gapcast.core.json_rows import JsonForm, SlotKind
 
 #: Returns a column of a batch that has it: a list, or an array of the values of a list or map.

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
 
-from gapcast.core.document_field import DocumentField
-from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
+from gapcast.core.document_field import DocumentField, FieldType
+from gapcast.core.forecast_fields import FIELDS, ForecastField
 from gapcast.core.outlook.document import OUTLOOK_FIELDS
 
 _EXAMPLE: JsonDict = {
@@ -33,9 +33,6 @@ _EXAMPLE: JsonDict = {
     "context": 30,
 }
 
-#: A field of any document, by the declaration that it follows.
-AnyField = ForecastField | DocumentField[Any]
-
 _TYPES: dict[FieldType, Any] = {
     FieldType.INTEGER: int,
     FieldType.NUMBER: float,
@@ -50,7 +47,7 @@ _TYPES: dict[FieldType, Any] = {
 }
 
 
-def definition_of(field: AnyField) -> tuple[Any, Any]:
+def definition_of(field: DocumentField[Any]) -> tuple[Any, Any]:
     """Return the type of a field in a model of pydantic, with its description."""
     kind = _TYPES[field.type]
     description = field.description[0].upper() + field.description[1:]

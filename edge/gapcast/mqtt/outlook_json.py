@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gapcast.core.document_field import FieldType
 from gapcast.core.forecast import DECIMALS
-from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.json_documents import JsonDocuments
 from gapcast.core.json_rows import JsonForm, SlotKind

@@ -12,7 +12,7 @@ from gapcast.core.demand.demand import NAMES, NEXT, OBSERVED, RISK, RUNNING
 from gapcast.core.demand.document import DEMAND_FIELDS, DEMAND_SCHEMA, WINDOW_FIELDS, DemandField, WindowField
 from gapcast.core.demand.document import NEXT as NEXT_FIELD
 from gapcast.core.demand.window_demands import SOURCES, WINDOW_COLUMNS
-from gapcast.core.forecast_fields import FieldType
+from gapcast.core.document_field import FieldType
 
 #: What a document has for the index of a limit's source.
 SOURCE_NAMES: Final = [source.value for source in SOURCES]

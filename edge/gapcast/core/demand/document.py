@@ -13,9 +13,8 @@ from typing import Any
 
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.window_demands import WindowDemand
-from gapcast.core.document_field import DocumentField
+from gapcast.core.document_field import DocumentField, FieldType
 from gapcast.core.forecast import DECIMALS
-from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
 
 #: Version of the demand's schema, ``v`` in its document.

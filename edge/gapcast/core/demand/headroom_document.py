@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from gapcast.core.demand.headroom import Headroom, HeadroomWindow
-from gapcast.core.document_field import DocumentField
+from gapcast.core.document_field import DocumentField, FieldType
 from gapcast.core.forecast import DECIMALS
-from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
 
 #: Version of the answer's schema, ``v`` in its document.

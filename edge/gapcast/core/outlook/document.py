@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gapcast.core.document_field import DocumentField
+from gapcast.core.document_field import DocumentField, FieldType
 from gapcast.core.forecast import DECIMALS, LEVEL
-from gapcast.core.forecast_fields import FieldType
 from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER, Outlook
 
