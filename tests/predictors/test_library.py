@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.core.card import MAX_MODEL_BYTES
+from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.install import _replace_model, install, remove

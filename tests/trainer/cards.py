@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from gapcast.core.card import Feature, Golden, ModelCard, ModelScore, ModelScores, TrainedOn
+from gapcast.core.card import Feature, ModelCard
+from gapcast.core.card_provenance import ModelScore, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
+from gapcast.core.golden_example import Golden
 from gapcast_trainer.split import MinuteSplit
 from gapcast_trainer.windows import WindowTask
 

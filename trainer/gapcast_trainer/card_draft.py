@@ -7,8 +7,10 @@ from hashlib import sha256
 
 import numpy as np
 
-from gapcast.core.card import CompactHistory, Feature, Golden, ModelCard, ModelScore, ModelScores, TrainedOn
+from gapcast.core.card import CompactHistory, Feature, ModelCard
+from gapcast.core.card_provenance import ModelScore, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
+from gapcast.core.golden_example import Golden
 from gapcast.core.window import F32
 from gapcast_trainer.exported import shortest_decimals, training_record
 from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, utc_now

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from gapcast.core.card import MAX_HORIZON_MIN, Name
+from gapcast.core.card_types import MAX_HORIZON_MIN, Name
 from gapcast.core.features import problem_with
 from gapcast.core.window import WindowSpec
 from gapcast.recordings import uci

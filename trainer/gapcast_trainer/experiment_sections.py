@@ -17,7 +17,7 @@ from pydantic import (
     PositiveInt,
 )
 
-from gapcast.core.card import Name
+from gapcast.core.card_types import Name
 from gapcast.core.window import I64, MIN_OBSERVED, Padding
 from gapcast.recordings.table import F64
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.core.card import Golden, ModelCard, ModelScores
+from gapcast.core.card import ModelCard
+from gapcast.core.card_provenance import ModelScores
+from gapcast.core.golden_example import Golden
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.files import REGISTRY_FILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from gapcast.core.card import TrainedOnHouse
+from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.grid import minute_label
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from gapcast.core.card import TrainedOnHouse
+from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.window import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core import card
+from gapcast.core import card_provenance
 from gapcast.core.predictor import Predictor
 from gapcast_trainer.scores.measures import measure
 from gapcast_trainer.scores.model_outputs import predict_windows
@@ -42,9 +42,9 @@ class EvaluationScore:
         """Return 1 - MSE / MSE of persistence on the same forecasts."""
         return 1 - self.mse_kw2 / persistence.mse_kw2
 
-    def for_card(self) -> card.ModelScore:
+    def for_card(self) -> card_provenance.ModelScore:
         """Return the score as a model's card states it."""
-        return card.ModelScore(
+        return card_provenance.ModelScore(
             n=self.n,
             mse_kw2=round(self.mse_kw2, _DECIMALS),
             mae_kw=round(self.mae_kw, _DECIMALS),

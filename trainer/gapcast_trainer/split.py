@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core import card
+from gapcast.core import card_provenance
 from gapcast.core.window import I64
 from gapcast_trainer.split_dates import label
 
@@ -67,9 +67,9 @@ class MinuteSplit:
         inside = observed_minute < until
         return inside if first is None else inside & (observed_minute >= first)
 
-    def for_card(self) -> card.DateSplit:
+    def for_card(self) -> card_provenance.DateSplit:
         """Return the split as a model's card states it."""
-        return card.DateSplit(
+        return card_provenance.DateSplit(
             train_until=self.train_until,
             validate_until=self.validate_until,
             test_until=self.test_until,

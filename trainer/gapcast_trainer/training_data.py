@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gapcast.core.card import TrainedOnHouse
+from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.grid import minute_label
 from gapcast.core.training_set import Manifest
 from gapcast.recordings.clean_file import Clean

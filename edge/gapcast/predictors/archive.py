@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from gapcast.core.card import MAX_MODEL_BYTES
+from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
 from gapcast.predictors.files import CARD_FILE, MAX_CARD_BYTES, MODEL_FILE, ModelFiles, read_limited
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from gapcast.core.card import MAX_MODEL_BYTES
+from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
 
 MODEL_FILE, CARD_FILE, REGISTRY_FILE = "model.tflite", "card.json", "registry.json"

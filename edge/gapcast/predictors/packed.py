@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 from typing import IO
 
-from gapcast.core.card import MAX_MODEL_BYTES
+from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
 from gapcast.predictors.archive import read_archive
 from gapcast.predictors.confinement import ChildLimits, run_confined

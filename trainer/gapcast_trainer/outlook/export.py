@@ -8,8 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from gapcast.core.card import Golden, ModelCard, ModelScores
+from gapcast.core.card import ModelCard
+from gapcast.core.card_provenance import ModelScores
 from gapcast.core.features import assemble
+from gapcast.core.golden_example import Golden
 from gapcast.core.outlook.quarters import STEPS, fill_unknown
 from gapcast.core.window import F32, I64
 from gapcast.predictors.tflite import TflitePredictor

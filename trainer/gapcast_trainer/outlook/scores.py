@@ -8,7 +8,7 @@ from datetime import tzinfo
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.card import ModelScore
+from gapcast.core.card_provenance import ModelScore
 from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import F32, I64
