@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
+from gapcast.compiled.batch import Batch
+from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
@@ -56,12 +57,12 @@ class CompiledStep:
         self._tables = self._tables_of()
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
-        self._views: dict[str, NDArray[Any]] = {}
+        self._batch = Batch(step, BATCH)
         #: The outcomes of a batch, in its arrays.
         self._outcomes: StepOutcomes
         #: Whether ``is_measured`` is unset for any window of the last batch, and for all of new arrays.
         self._was_filled: bool
-        self._allocate(1)
+        self._use_new_arrays()
         #: Whether the last batch may have windows that were not learned from.
         self._is_pending = False
         #: The last minute of a batch of one, with the half hours of the local day and the target's minute of the day.
@@ -92,9 +93,9 @@ class CompiledStep:
         ``rows`` are at least 0. :meth:`learn` must have been called since the last batch.
         """
         n = len(rows)
-        if n != self._n:
-            self._resize(n)
-        batch = self._views
+        if n != self._batch.n and self._batch.resize(n):
+            self._use_new_arrays()
+        batch = self._batch.views
         if n == 1:
             row = int(rows[0])
             batch["rows"][0] = row + 1 if row < self._max_devices else 0
@@ -104,8 +105,8 @@ class CompiledStep:
         batch["minutes"][...] = minutes
         batch["windows"][...] = windows
         if filled or self._was_filled:
-            self._batch["is_measured"][...] = 1
-            self._batch["is_measured"][np.asarray(filled, dtype=np.int64)] = 0
+            self._batch.arrays["is_measured"][...] = 1
+            self._batch.arrays["is_measured"][np.asarray(filled, dtype=np.int64)] = 0
             self._was_filled = bool(filled)
         self._write_local_times(minutes)
         self._write_outputs(batch["outputs"], predictions)
@@ -129,7 +130,7 @@ class CompiledStep:
         if not self._is_pending:
             return None
         self._bind()
-        n = self._learn(self._address, self._n)
+        n = self._learn(self._address, self._batch.n)
         self._is_pending = False
         if not n:
             return None
@@ -183,28 +184,21 @@ class CompiledStep:
         )
         return dict(zip(TABLES, map(_own, tables), strict=True))
 
-    def _allocate(self, capacity: int) -> None:
-        """Allocate the batch's arrays for ``capacity`` windows."""
-        self._batch = allocate_batch(self._step, BATCH, capacity)
-        self._capacity, self._n, self._was_filled = capacity, 0, True
-        self._outcome_arrays = {name: self._batch[field] for name, field in OUTCOMES.items()}
+    def _use_new_arrays(self) -> None:
+        """Take outcomes from the batch's arrays, which are new."""
+        self._was_filled = True
+        self._outcome_arrays = {name: self._batch.arrays[field] for name, field in OUTCOMES.items()}
         self._outcomes = StepOutcomes.of(self._outcome_arrays, 0)
-
-    def _resize(self, n: int) -> None:
-        """Take batches of ``n`` windows from now on."""
-        if n > self._capacity:
-            self._allocate(n)
-        self._n, self._views = n, {name: array[:n] for name, array in self._batch.items()}
 
     def _bind(self) -> None:
         """Allocate the rows of the batch in the state, and pass its arrays if they have changed."""
         state = self._state.rows
-        state.index(self._views["rows"])
+        state.index(self._batch.views["rows"])
         self._state_pointers.update(state)
 
     def _write_local_times(self, minutes: I64) -> None:
         """Write the local times of ``minutes``, and of their targets."""
-        batch, inputs = self._views, self._inputs
+        batch, inputs = self._batch.views, self._inputs
         if len(minutes) == 1:
             minute = int(minutes[0])
             if self._local[0] != minute:
@@ -228,7 +222,7 @@ class CompiledStep:
         """Replace the forecast of ``entry`` by persistence; see :meth:`.MemberCombination.replace_impossible`."""
         part = slice(entry, entry + 1)
         rows, columns, members_kw, kw, shares, scale_kw, log_width, levels, windows = (
-            self._batch[name][part]
+            self._batch.arrays[name][part]
             for name in ("rows", "columns", "members_kw", "kw", "shares", "scale_kw", "log_width", "levels", "windows")
         )
         made = IssuedForecasts(columns, members_kw, kw, windows[:, -1].astype(np.float64), scale_kw, levels)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, allocate_batch, load_function, set_pointers
+from gapcast.compiled.batch import Batch
+from gapcast.compiled.functions import Function, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.outlook.agreement import Agreement
 from gapcast.core.outlook.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
@@ -52,8 +53,7 @@ class CompiledOutlooks:
         self._tables = self._tables_of(predictions, agreement)
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
-        self._views: dict[str, NDArray[Any]] = {}
-        self._allocate(1)
+        self._batch = Batch(step, BATCH)
         #: Whether the last batch has windows that were not learned from.
         self._is_pending = False
         #: The last minute of a batch, and its minute of the local day.
@@ -76,9 +76,9 @@ class CompiledOutlooks:
         """Return the outlooks of ``batch``, and store the newest of each device."""
         self.learn()
         n = len(batch.rows)
-        if n != self._n:
-            self._resize(n)
-        views, step, prediction = self._views, self._step, batch.prediction
+        if n != self._batch.n:
+            self._batch.resize(n)
+        views, step, prediction = self._batch.views, self._step, batch.prediction
         views["rows"][...] = batch.rows
         self._online.state.index(batch.rows)
         self._state_pointers.update(self._online.state)
@@ -101,7 +101,7 @@ class CompiledOutlooks:
         if self._is_pending:
             self._state_pointers.update(self._online.state)
             self._is_pending = False
-            self._learn(self._address, self._n)
+            self._learn(self._address, self._batch.n)
 
     # --- arguments --------------------------------------------------------------------------------
 
@@ -128,17 +128,6 @@ class CompiledOutlooks:
             ON_CIRCLE,
         )
         return {name: np.array(table, TABLES[name], order="C") for name, table in zip(TABLES, tables, strict=True)}
-
-    def _allocate(self, capacity: int) -> None:
-        """Allocate the batch's arrays for ``capacity`` windows."""
-        self._batch = allocate_batch(self._step, BATCH, capacity)
-        self._capacity, self._n = capacity, 0
-
-    def _resize(self, n: int) -> None:
-        """Take batches of ``n`` windows from now on."""
-        if n > self._capacity:
-            self._allocate(n)
-        self._n, self._views = n, {name: array[:n] for name, array in self._batch.items()}
 
     def _local_minutes(self, minutes: I64) -> I64 | int:
         """Return the local minutes of ``minutes``: in a stream nearly all are the last one or the next."""
