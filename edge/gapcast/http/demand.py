@@ -23,20 +23,15 @@ from gapcast.http.demand_schemas import (
     MonthPeakDocument,
     SetLimitDocument,
 )
+from gapcast.http.route_inputs import N_PER_PAGE, After, PageSize, body_of, json_body
 from gapcast.service.service import Service
 
-#: Page size: largest, and default.
-MAX_DEMANDS, _N_DEMANDS = 1_000, 100
 _UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 _CHANGE = problems.answers(*_UNUSABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _KW = {"type": "number", "description": "kW"}
 
 
-def _body(schema: dict[str, Any], example: object) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
-
-
-_LIMIT_BODY = _body(
+_LIMIT_BODY = json_body(
     {
         "description": "The limit in kW, or null for the configured one",
         "oneOf": [
@@ -52,7 +47,7 @@ _LIMIT_BODY = _body(
     },
     2.5,
 )
-_PEAK_BODY = _body(
+_PEAK_BODY = json_body(
     {
         "description": "The mean of the month's highest window in kW, with a minute of it if it is known",
         "oneOf": [
@@ -83,8 +78,8 @@ def demand_router(service: Service) -> APIRouter:
     )
     def demand_latest(
         device: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_DEMANDS, description="Page size")] = _N_DEMANDS,
-        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
+        limit: PageSize = N_PER_PAGE,
+        after: After = "",
     ) -> Any:
         """Return the newest demand of one device, with the month's highest windows, or of all devices by id, paged."""
         if device is None:
@@ -121,8 +116,7 @@ def demand_router(service: Service) -> APIRouter:
     )
     async def set_limit(device: str, request: Request) -> Any:
         """Set the limit of a device from its next reading on; null restores the configured one."""
-        body: bytes = (await request.receive())["body"]  # BodyLimit has read it
-        return JSONResponse(await run_in_threadpool(changes.set_limit, device, body))
+        return JSONResponse(await run_in_threadpool(changes.set_limit, device, await body_of(request)))
 
     @router.put(
         "/demand/month_peak",
@@ -133,7 +127,6 @@ def demand_router(service: Service) -> APIRouter:
     )
     async def correct_month_peak(device: str, request: Request) -> Any:
         """Correct the highest window of the running month of a device, from its next reading on."""
-        body: bytes = (await request.receive())["body"]  # BodyLimit has read it
-        return JSONResponse(await run_in_threadpool(changes.correct_month_peak, device, body))
+        return JSONResponse(await run_in_threadpool(changes.correct_month_peak, device, await body_of(request)))
 
     return router

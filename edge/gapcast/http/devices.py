@@ -15,23 +15,14 @@ from gapcast.api.devices import Devices
 from gapcast.api.predict_request import PLAN_SCHEMA
 from gapcast.http import problems
 from gapcast.http.device_schemas import DeviceDocument, DevicePage, HistoryDocument, PlanDocument
+from gapcast.http.route_inputs import N_PER_PAGE, After, PageSize, body_of, json_body
 from gapcast.service.service import Service
 
-#: Largest page, and longest history that may be requested, which is also the longest that can be configured.
-MAX_PAGE, MAX_MINUTES = 1_000, 10_080
+#: Longest history that may be requested, which is also the longest that can be configured.
+MAX_MINUTES = 10_080
 
 _PATH = "/devices"
-_PLAN_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": PLAN_SCHEMA,
-                "example": [{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}],
-            }
-        },
-    }
-}
+_PLAN_BODY = json_body(PLAN_SCHEMA, [{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}])
 
 
 class PackedDevices:
@@ -59,8 +50,8 @@ def devices_router(service: Service) -> APIRouter:
         responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY),
     )
     def page(
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size")] = 100,
-        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
+        limit: PageSize = N_PER_PAGE,
+        after: After = "",
     ) -> Any:
         """Return the state of all devices, sorted by id and paged."""
         return JSONResponse(devices.page(limit, after))
@@ -73,8 +64,7 @@ def devices_router(service: Service) -> APIRouter:
     )
     def one(device: str) -> Any:
         """Return the state of a device, with its outlook and its scores of the last day, the last week and all time."""
-        document = devices.one(device)
-        return _unknown(device) if document is None else JSONResponse(document)
+        return _answer(device, devices.one(device))
 
     @router.get(
         "/{device}/history",
@@ -87,8 +77,7 @@ def devices_router(service: Service) -> APIRouter:
         minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES, description="Length of the history in minutes")] = 180,
     ) -> Any:
         """Return recent readings of a device, and forecasts with their actual values."""
-        document = devices.history(device, minutes)
-        return _unknown(device) if document is None else JSONResponse(document)
+        return _answer(device, devices.history(device, minutes))
 
     @router.get(
         "/{device}/plan",
@@ -98,8 +87,7 @@ def devices_router(service: Service) -> APIRouter:
     )
     def plan(device: str) -> Any:
         """Return the announced loads of a device that have not ended."""
-        document = devices.plan(device)
-        return _unknown(device) if document is None else JSONResponse(document)
+        return _answer(device, devices.plan(device))
 
     @router.put(
         "/{device}/plan",
@@ -110,8 +98,7 @@ def devices_router(service: Service) -> APIRouter:
     )
     async def replace_plan(device: str, request: Request) -> Any:
         """Replace the announced loads of a device, also before its first reading; an empty list clears them."""
-        body: bytes = (await request.receive())["body"]  # BodyLimit has read it
-        return JSONResponse(await run_in_threadpool(devices.replace_plan, device, body))
+        return JSONResponse(await run_in_threadpool(devices.replace_plan, device, await body_of(request)))
 
     @router.delete(
         "/{device}/plan",
@@ -121,18 +108,26 @@ def devices_router(service: Service) -> APIRouter:
     )
     def clear_plan(device: str) -> Response:
         """Remove the announced loads of a device."""
-        return Response(status_code=HTTPStatus.NO_CONTENT) if devices.clear_plan(device) else _unknown(device)
+        return _removed(device, devices.clear_plan(device))
 
     @router.delete(
         "/{device}", summary="Delete a device", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND)
     )
     def forget(device: str) -> Response:
         """Delete a device with its state and its retained messages, until its next reading."""
-        if not service.forget(device):
-            return _unknown(device)
-        return Response(status_code=HTTPStatus.NO_CONTENT)
+        return _removed(device, service.forget(device))
 
     return router
+
+
+def _answer(device: str, document: Any | None) -> JSONResponse:
+    """Return ``document``, or 404 if there is none because the device is unknown."""
+    return _unknown(device) if document is None else JSONResponse(document)
+
+
+def _removed(device: str, was_known: bool) -> Response:
+    """Return 204, or 404 if there was nothing to remove because the device is unknown."""
+    return Response(status_code=HTTPStatus.NO_CONTENT) if was_known else _unknown(device)
 
 
 def _unknown(device: str) -> JSONResponse:

@@ -19,20 +19,35 @@ from gapcast.core.window import F32
 from gapcast.http import problems, tensors
 from gapcast.http.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from gapcast.http.request_bodies import BINARY_TYPE, JSON_LENGTH
+from gapcast.http.route_inputs import body_of
 from gapcast.service.queries import ServiceQueries
 
 #: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
 _N_PER_CALL = 8
 _PAUSE_S = 0.000_5
 _UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
+_BINARY = {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+#: Descriptions of routes, each with and without a version.
+_METADATA: dict[str, Any] = {"summary": "Model metadata", "response_model": ModelMetadata, "responses": _UNKNOWN}
+_READY: dict[str, Any] = {"summary": "Model readiness", "response_model": ModelReady, "responses": _UNKNOWN}
 _INFER: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": tensors.request_schema()},
-            BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
+    "summary": "Run a model",
+    "response_model": InferResponse,
+    "responses": problems.answers(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+    | {200: {"content": _BINARY}},
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": tensors.request_schema()}} | _BINARY,
+        }
+    },
 }
 
 
@@ -55,51 +70,20 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
         """Readiness: return 200 once models are loaded, with or without a broker."""
         return JSONResponse({"ready": True})
 
-    @router.get(
-        "/models/{model}/versions/{version}", summary="Model metadata", response_model=ModelMetadata, responses=_UNKNOWN
-    )
-    @router.get("/models/{model}", summary="Model metadata", response_model=ModelMetadata, responses=_UNKNOWN)
+    @router.get("/models/{model}/versions/{version}", **_METADATA)
+    @router.get("/models/{model}", **_METADATA)
     async def metadata(model: str, version: str | None = None) -> Any:
         """Return the inputs and outputs of a model; -1 is any number of windows."""
         return JSONResponse(_metadata(_model(queries, model, version)))
 
-    @router.get(
-        "/models/{model}/versions/{version}/ready",
-        summary="Model readiness",
-        response_model=ModelReady,
-        responses=_UNKNOWN,
-    )
-    @router.get("/models/{model}/ready", summary="Model readiness", response_model=ModelReady, responses=_UNKNOWN)
+    @router.get("/models/{model}/versions/{version}/ready", **_READY)
+    @router.get("/models/{model}/ready", **_READY)
     async def model_ready(model: str, version: str | None = None) -> Any:
         """Return whether a model is ready for inference: all loaded models are."""
         return JSONResponse({"name": _model(queries, model, version).name, "ready": True})
 
-    answers = problems.answers(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
-    binary: dict[int | str, dict[str, Any]] = {
-        200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
-    }
-
-    @router.post(
-        "/models/{model}/versions/{version}/infer",
-        summary="Run a model",
-        response_model=InferResponse,
-        responses={**answers, **binary},
-        openapi_extra=_INFER,
-    )
-    @router.post(
-        "/models/{model}/infer",
-        summary="Run a model",
-        response_model=InferResponse,
-        responses={**answers, **binary},
-        openapi_extra=_INFER,
-    )
+    @router.post("/models/{model}/versions/{version}/infer", **_INFER)
+    @router.post("/models/{model}/infer", **_INFER)
     async def infer(
         request: Request,
         model: str,
@@ -118,8 +102,7 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
             raise tensors.unusable(
                 f"content-encoding: {content_encoding!r} is not supported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             )
-        body = (await request.receive())["body"]  # BodyLimit has read it; request.body() would copy it
-        return await run_in_threadpool(_infer, predictor, body, inference_header_content_length)
+        return await run_in_threadpool(_infer, predictor, await body_of(request), inference_header_content_length)
 
     return router
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from gapcast.core.outlook.document import outlook_document
 from gapcast.http import problems
+from gapcast.http.route_inputs import N_PER_PAGE, After, PageSize
 from gapcast.http.schemas import OutlookDocument, OutlookList
 from gapcast.service.outlook_queries import OutlookQueries
-
-#: Page size: largest, and default.
-MAX_OUTLOOKS, _N_OUTLOOKS = 1_000, 100
 
 
 def outlook_router(outlooks: OutlookQueries) -> APIRouter:
@@ -29,8 +27,8 @@ def outlook_router(outlooks: OutlookQueries) -> APIRouter:
     )
     def outlook_latest(
         device: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_OUTLOOKS, description="Page size")] = _N_OUTLOOKS,
-        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
+        limit: PageSize = N_PER_PAGE,
+        after: After = "",
     ) -> Any:
         """Return the newest outlook of one device, or of all devices that have one, sorted by id and paged."""
         if device is None:

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gapcast.api.predict_answer import JSON_TYPE, PredictHandler
 from gapcast.http import problems
+from gapcast.http.route_inputs import After, body_of
 from gapcast.http.schemas import ForecastDocument, ForecastList, PredictDocument
 from gapcast.service.queries import ServiceQueries
 
@@ -37,7 +38,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
     async def predict_latest(
         device: str | None = None,
         limit: Annotated[int, Query(ge=1, le=MAX_FORECASTS, description="Page size")] = _N_FORECASTS,
-        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
+        after: After = "",
     ) -> Any:
         """Return the latest forecast of one device, or of all devices, sorted by id and paged."""
         if device is None:
@@ -62,7 +63,7 @@ def predict_router(queries: ServiceQueries, handler: PredictHandler) -> APIRoute
     )
     async def predict(request: Request) -> Any:
         """Forecast from the readings in the request; the state of devices does not change."""
-        body: bytes = (await request.receive())["body"]  # BodyLimit has read it; request.body() would copy it
+        body = await body_of(request)
         answer = await run_in_threadpool(handler.answer, body, len(body))
         return Response(answer.document, answer.status, media_type=answer.media_type)
 

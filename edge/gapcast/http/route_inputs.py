@@ -1,0 +1,23 @@
+"""What several routes take: parameters of a page, and a body of JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+
+#: Page size: largest, and default.
+MAX_PAGE, N_PER_PAGE = 1_000, 100
+PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size")]
+After = Annotated[str, Query(description="Start after this device id: `next` of the previous page")]
+
+
+def json_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
+    """Return the part of the OpenAPI document that describes a required body of JSON."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the body of ``request``, which :class:`.BodyLimit` has read; ``request.body()`` would copy it."""
+    body: bytes = (await request.receive())["body"]
+    return body
