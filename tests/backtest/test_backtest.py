@@ -15,9 +15,10 @@ import pytest
 
 from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
-from gapcast.backtest.run import run_backtest
 from gapcast.backtest.weeks import Weeks
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
@@ -50,7 +51,7 @@ def settings(**sections: Any) -> Settings:
 
 
 def run(files: list[Path], part: HouseFile | None = None, out: Path | None = None, **sections: Any) -> Backtest:
-    return run_backtest(settings(**sections), files, COLUMNS, part or HouseFile(), out=out)
+    return run_files(settings(**sections), files, COLUMNS, part or HouseFile(), BacktestRequest(out=out))
 
 
 def test_house_with_its_own_horizon_is_scored_as_at_this_one(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_backtest_with_submeters_scores_their_member(tmp_path: Path) -> None:
     rows = [f"{minute_label(FIRST + i)},{kw_of(i)},{(i % 23 < 4) * 1.5}" for i in range(90)]
     path.write_text("\n".join(["time,kw,oven", *rows]) + "\n", encoding="utf-8")
     form = with_submeters(COLUMNS, ["oven"], of_uci=False)
-    with_oven = run_backtest(settings(), [path], form, HouseFile())
+    with_oven = run_files(settings(), [path], form, HouseFile())
     assert [*with_oven.scored.members][-3:] == ["learned", "submetered", "persistence"]
     assert "submetered" not in run([path]).scored.members
 

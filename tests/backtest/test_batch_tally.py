@@ -13,8 +13,10 @@ from gapcast.backtest import run as run_module
 from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.houses import HouseFile, runs_side_by_side, side_by_side
 from gapcast.backtest.outlook_tally import OutlookTally
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document
-from gapcast.backtest.run import run_backtest, run_houses
+from gapcast.backtest.request import BacktestRequest
+from gapcast.backtest.run import run_houses
 from gapcast.backtest.tally import Tally
 from gapcast.core.engine import Engine
 from gapcast.recordings.recording import RecordingMinutes
@@ -47,7 +49,7 @@ def test_runs_have_the_results_of_readings(tmp_path: Path, monkeypatch: pytest.M
     found: list[Any] = []
     for name, of_run in (("runs", houses()), ("readings", {name: iter(list(one)) for name, one in houses().items()})):
         out = tmp_path / f"{name}.csv"
-        result = document(run_houses(ensemble_engine(), of_run, FIRST + 30, out=out))
+        result = document(run_houses(ensemble_engine(), of_run, FIRST + 30, request=BacktestRequest(out=out)))
         del result["took_s"]
         found.append((result, out.read_text(encoding="utf-8")))
     assert found[0] == found[1]
@@ -64,7 +66,7 @@ def test_backtest_of_files_feeds_runs_and_keeps_no_history(tmp_path: Path, monke
     monkeypatch.setattr(run_module, "engine_of", recorded)
     monkeypatch.setattr(run_module, "side_by_side", None)
     files = [house(tmp_path / f"{name}.csv", 40) for name in "ab"]
-    assert run_backtest(settings(), files, COLUMNS, HouseFile()).n_readings == 80
+    assert run_files(settings(), files, COLUMNS, HouseFile()).n_readings == 80
     assert engines[0].history.max_devices == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
 from gapcast.backtest.houses import HouseFile
-from gapcast.backtest.run import run_backtest
+from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from tests.backtest.test_backtest import COLUMNS, FIRST, house
 from tests.support.models import every_feature_model, history_model, shipped_models, shipped_names
@@ -38,7 +38,7 @@ def test_comparison_scores_are_those_of_each_model_alone(tmp_path: Path, models:
     assert [result.name for result in found.results] == shipped_names()
     for result in found.results:
         chosen = {"model": result.name, "blend": False, "horizon_min": result.horizon_min}
-        alone = run_backtest(settings(models, **chosen), files, COLUMNS, part)
+        alone = run_files(settings(models, **chosen), files, COLUMNS, part)
         for figure in ("n", "mse_kw2", "mae_kw", "skill", "coverage", "persistence_mse_kw2", "persistence_mae_kw"):
             assert getattr(result.scored, figure) == pytest.approx(getattr(alone.scored, figure)), figure
     assert len({result.scored.n for result in found.results}) == 1

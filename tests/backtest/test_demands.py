@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from gapcast.backtest.demand_tally import DemandRequest
 from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
-from gapcast.backtest.run import run_backtest, run_houses
+from gapcast.backtest.run import run_houses
 from gapcast.cli import main
 from gapcast.config.demand import DemandSettings
 from gapcast.core.demand.demand import Demand
@@ -54,7 +56,7 @@ def house(n: int, seed: int) -> list[Minute]:
 
 def run(houses: dict[str, list[Minute]], out: Path | None = None, scored_from: int | None = None) -> Backtest:
     of_each = {name: iter(minutes) for name, minutes in houses.items()}
-    return run_houses(engine(), of_each, scored_from, demand=DemandRequest(out))
+    return run_houses(engine(), of_each, scored_from, request=BacktestRequest(demand=DemandRequest(out)))
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -132,7 +134,9 @@ def test_house_without_window_has_no_scores() -> None:
 def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 120, 1), FileFormat(Layout("time", "kw", unit="kW"))
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=LIMIT_KW))
-    found = run_backtest(settings, [file], form, HouseFile(), demand=DemandRequest(tmp_path / "demand.csv"))
+    found = run_files(
+        settings, [file], form, HouseFile(), BacktestRequest(demand=DemandRequest(tmp_path / "demand.csv"))
+    )
     assert found.outlooks is None
     assert len(read(tmp_path / "demand.csv")) > 90
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
-from gapcast.backtest.run import run_backtest
 from gapcast.backtest.weeks import WEEK_MIN, Weeks
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
@@ -116,16 +116,16 @@ def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
     for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
         with pytest.raises(SettingsError, match="2 houses exceed the number of tracked devices; raise them"):
-            run_backtest(settings(**section), files, COLUMNS, HouseFile())
+            run_files(settings(**section), files, COLUMNS, HouseFile())
 
 
 def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
-    both = run_backtest(settings(), files, COLUMNS, HouseFile())
+    both = run_files(settings(), files, COLUMNS, HouseFile())
     assert both.n_readings == 420
     assert both.scored.n == sum(found.scored.n for found in both.houses) == 294 + 114
     for found, file in zip(both.houses, files, strict=True):
-        alone = run_backtest(settings(), [file], COLUMNS, HouseFile()).houses[0]
+        alone = run_files(settings(), [file], COLUMNS, HouseFile()).houses[0]
         assert (found.name, found.scored.n) == (alone.name, alone.scored.n)
         assert found.scored.mse_kw2 == pytest.approx(alone.scored.mse_kw2, abs=1e-5)
         assert found.scored.width_kw == pytest.approx(alone.scored.width_kw, abs=1e-5)
@@ -133,18 +133,18 @@ def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
 
 def test_scored_from_excludes_earlier_forecasts(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 200)
-    whole = run_backtest(settings(), [file], COLUMNS, HouseFile()).houses[0]
-    late = run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="2010-11-01T03:00"))
+    whole = run_files(settings(), [file], COLUMNS, HouseFile()).houses[0]
+    late = run_files(settings(), [file], COLUMNS, HouseFile(score_from="2010-11-01T03:00"))
     assert (whole.scored.n, late.scored.n, late.houses[0].scored.n) == (194, 15, 15)
     assert late.houses[0].live == whole.live
     assert sum(week.n for week in late.houses[0].weeks) == 15
     with pytest.raises(SettingsError, match="--score-from 'late'"):
-        run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="late"))
+        run_files(settings(), [file], COLUMNS, HouseFile(score_from="late"))
 
 
 def test_report_without_outcomes(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
-    found = run_backtest(settings(), files, COLUMNS, HouseFile())
+    found = run_files(settings(), files, COLUMNS, HouseFile())
     text = list(lines(found))
     assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has a reading at its target minute"]
     assert text[4].startswith("all 2 houses: 0")
@@ -154,7 +154,7 @@ def test_report_without_outcomes(tmp_path: Path) -> None:
 
 
 def test_report_has_a_line_for_each_member_and_the_interval(tmp_path: Path) -> None:
-    found = run_backtest(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, HouseFile())
+    found = run_files(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, HouseFile())
     text = list(lines(found))
     assert text[0] == "home: 194 forecasts scored"
     assert [line.split()[0] for line in text[2:-3]] == list(found.scored.members)

@@ -18,9 +18,11 @@ from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.lead_scores import LeadComparison
 from gapcast.backtest.outlook_file import HEADER
 from gapcast.backtest.outlook_tally import OutlookRequest
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
-from gapcast.backtest.run import run_backtest, run_houses
+from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
@@ -57,7 +59,7 @@ def house(n: int, seed: int) -> list[Minute]:
 
 def run(houses: dict[str, list[Minute]], out: Path | None = None, scored_from: int | None = None) -> Backtest:
     of_each = {name: iter(minutes) for name, minutes in houses.items()}
-    return run_houses(engine(), of_each, scored_from, outlook=OutlookRequest(LEADS, out))
+    return run_houses(engine(), of_each, scored_from, request=BacktestRequest(outlook=OutlookRequest(LEADS, out)))
 
 
 def read(path: Path) -> dict[tuple[str, str, str, int], list[float]]:
@@ -154,7 +156,9 @@ def test_backtest_outlook_scores_equal_the_live_scores() -> None:
     """Those of the service at the end of the run, of a house without holes."""
     minutes = [Minute(FIRST + i, float(kw)) for i, kw in enumerate(house_kw(600, 4))]
     own = engine()
-    found = run_houses(own, {"a": iter(minutes)}, outlook=OutlookRequest(OutlookModel().lead_times_min)).outlooks
+    found = run_houses(
+        own, {"a": iter(minutes)}, request=BacktestRequest(outlook=OutlookRequest(OutlookModel().lead_times_min))
+    ).outlooks
     live = own.outlook_scores_of("a")[EVER]
     assert found is not None
     for score, its in zip(found.of("a"), (*live.point, *live.mean), strict=True):
@@ -239,7 +243,7 @@ def test_backtest_files_have_outlooks_for_all_houses(tmp_path: Path) -> None:
     files = [csv_file(tmp_path / f"{name}.csv", 120, seed) for seed, name in enumerate("ab")]
     form, out = FileFormat(Layout("time", "kw", unit="kW")), tmp_path / "outlook.csv"
     request = OutlookRequest((15, 60), out)
-    found = run_backtest(settings_with(tmp_path / "models"), files, form, HouseFile(), outlook=request)
+    found = run_files(settings_with(tmp_path / "models"), files, form, HouseFile(), BacktestRequest(outlook=request))
     assert found.outlooks is not None
     assert [found.outlooks.of(name)[0].n for name in "ab"] == [120 - 1 - 15] * 2
     assert len(read(out)) == 2 * 119 * len(KINDS) * 2
@@ -247,7 +251,7 @@ def test_backtest_files_have_outlooks_for_all_houses(tmp_path: Path) -> None:
 
 def test_backtest_without_horizons_makes_no_outlooks(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 60, 1), FileFormat(Layout("time", "kw", unit="kW"))
-    assert run_backtest(settings_with(tmp_path / "models"), [file], form, HouseFile()).outlooks is None
+    assert run_files(settings_with(tmp_path / "models"), [file], form, HouseFile()).outlooks is None
     assert with_outlooks(settings_with(tmp_path / "models"), 0).outlook.is_wanted is False
 
 
@@ -255,4 +259,4 @@ def test_backtest_with_horizons_needs_the_outlook_model(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 60, 1), FileFormat(Layout("time", "kw", unit="kW"))
     chosen = settings_with(tmp_path / "models", outlook={"model": "missing"})
     with pytest.raises(ModelError, match=r"outlook\.model: there is no model 'missing' in .*; there are: lstm-5-3"):
-        run_backtest(chosen, [file], form, HouseFile(), outlook=OutlookRequest((15,)))
+        run_files(chosen, [file], form, HouseFile(), BacktestRequest(outlook=OutlookRequest((15,))))

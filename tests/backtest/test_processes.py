@@ -15,8 +15,8 @@ from gapcast.backtest.houses import HouseFile, shares_of, side_by_side
 from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.processes import HouseGroup, n_processes_for, run_files, split_houses
 from gapcast.backtest.report import document
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
-from gapcast.backtest.run import run_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.recordings.recording import Minute
@@ -29,8 +29,10 @@ def results(backtest: Backtest) -> dict[str, Any]:
     return found
 
 
-def in_processes(files: list[Path], jobs: int, configured: Settings | None = None, **requests: Any) -> Backtest:
-    return run_files(configured or settings(), files, COLUMNS, HouseFile(), jobs=jobs, **requests)
+def in_processes(
+    files: list[Path], jobs: int, configured: Settings | None = None, request: BacktestRequest | None = None
+) -> Backtest:
+    return run_files(configured or settings(), files, COLUMNS, HouseFile(), request, jobs=jobs)
 
 
 def test_processes_have_the_results_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +40,7 @@ def test_processes_have_the_results_of_one(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(run_module, "BATCH_READINGS", 48)
     lengths = {"a": 70, "b": 150, "c": 40}
     files = [house(tmp_path / f"{name}.csv", n, FIRST + i) for i, (name, n) in enumerate(lengths.items())]
-    alone, together = run_backtest(settings(), files, COLUMNS, HouseFile()), in_processes(files, 2)
+    alone, together = in_processes(files, 1), in_processes(files, 2)
     assert [one.name for one in together.houses] == ["a", "b", "c"]
     assert results(together) == results(alone)
     assert together.n_readings == 260
@@ -47,9 +49,9 @@ def test_processes_have_the_results_of_one(tmp_path: Path, monkeypatch: pytest.M
 def test_processes_join_outlooks_and_demands(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 90) for name in "ba"]
     configured = settings(demand={"limit_kw": 1.0})
-    requests: dict[str, Any] = {"outlook": OutlookRequest((5, 15)), "demand": DemandRequest()}
-    alone = run_backtest(configured, files, COLUMNS, HouseFile(), **requests)
-    together = in_processes(files, 2, configured, **requests)
+    request = BacktestRequest(outlook=OutlookRequest((5, 15)), demand=DemandRequest())
+    alone = in_processes(files, 1, configured, request)
+    together = in_processes(files, 2, configured, request)
     assert together.demands is not None
     assert [*together.demands.houses] == ["b", "a"]
     assert results(together) == results(alone)
@@ -58,7 +60,7 @@ def test_processes_join_outlooks_and_demands(tmp_path: Path) -> None:
 def test_processes_join_houses_with_their_own_horizons(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 90) for name in "abc"]
     configured = settings(forecast={"model": "lstm", "experts": None, "devices": {"b": {"horizon_min": 15}}})
-    alone, together = run_backtest(configured, files, COLUMNS, HouseFile()), in_processes(files, 3, configured)
+    alone, together = in_processes(files, 1, configured), in_processes(files, 3, configured)
     assert results(together) == results(alone)
     assert [*together.scored.members] == [*alone.scored.members]
     assert together.scored.members["outlook"] == together.houses[1].scored.members["outlook"]
@@ -67,7 +69,7 @@ def test_processes_join_houses_with_their_own_horizons(tmp_path: Path) -> None:
 def test_written_files_are_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "run_groups", None)
     files = [house(tmp_path / f"{name}.csv", 20) for name in "ab"]
-    in_processes(files, 2, out=tmp_path / "out.csv")
+    in_processes(files, 2, request=BacktestRequest(out=tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").is_file()
 
 

@@ -10,6 +10,7 @@ import pytest
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.outcomes_file import HEADER
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
@@ -28,7 +29,9 @@ def lines_of(folder: Path, minutes: list[int], **forecast: object) -> tuple[Back
     """Run over a house of readings at ``minutes`` after FIRST; return what was found and written."""
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "forecast": ALONE | forecast})
     out, home = folder / "out.csv", [Minute(FIRST + minute, (7 * i) % 11 / 10) for i, minute in enumerate(minutes)]
-    found = run_houses(engine_of(settings, load_models(settings)), {"home": iter(home)}, out=out)
+    found = run_houses(
+        engine_of(settings, load_models(settings)), {"home": iter(home)}, request=BacktestRequest(out=out)
+    )
     with out.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         lines = list(reader)

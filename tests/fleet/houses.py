@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.recordings.recording import Minute
@@ -100,7 +101,7 @@ def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **s
     folder.mkdir()
     out, chosen = folder / "out.csv", settings(**sections)
     readings = {name: (Minute(*one) for one in minutes) for name, minutes in sorted(houses.items())}
-    run_houses(engine_of(chosen, load_models(chosen)), readings, out=out)
+    run_houses(engine_of(chosen, load_models(chosen)), readings, request=BacktestRequest(out=out))
     with out.open(newline="", encoding="utf-8") as lines_of:
         return {
             (row["device"], row["observed_at"]): ForecastKw(*(float(row[name]) for name in ForecastKw._fields))

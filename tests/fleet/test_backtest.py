@@ -22,8 +22,9 @@ from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.outlook_file import HEADER
 from gapcast.backtest.outlook_tally import OutlookRequest
+from gapcast.backtest.processes import run_files as run_of_the_edge
 from gapcast.backtest.report import document
-from gapcast.backtest.run import run_backtest as run_of_the_edge
+from gapcast.backtest.request import BacktestRequest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.summary import EVER
@@ -220,7 +221,7 @@ def test_fleet_backtest_outlooks_equal_gapcast_backtest(
     chosen, leads = outlook_settings(tmp_path / "models"), (5, 12)
     form, out = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), tmp_path / "outlook.csv"
     files = write_csv(tmp_path)
-    edge = run_of_the_edge(chosen, files, form, PART, outlook=OutlookRequest(leads, out))
+    edge = run_of_the_edge(chosen, files, form, PART, BacktestRequest(outlook=OutlookRequest(leads, out)))
     question = replace(question, outlook=GroupOutlook(leads, is_written=True))
     found = run_backtest(spark, chosen, question, tmp_path / "results", quiet=True)
     assert flat(document(found) | {"took_s": 0}) == pytest.approx(

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gapcast.backtest.houses import HouseFile
-from gapcast.backtest.run import run_backtest
+from gapcast.backtest.processes import run_files
+from gapcast.backtest.request import BacktestRequest
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER, LAST_DAY, Summary
 from gapcast.recordings.layout import FileFormat, Layout
@@ -73,7 +74,7 @@ def test_backtest_equals_the_live_service(
     files = [written(tmp_path / f"{device}.csv", minutes) for device, minutes in houses.items()]
     out = tmp_path / "out.csv"
     settings = gateway_settings(broker.port, tmp_path / "other")
-    found = run_backtest(settings, files, FileFormat(Layout("time", "kw")), HouseFile(), out=out)
+    found = run_files(settings, files, FileFormat(Layout("time", "kw")), HouseFile(), BacktestRequest(out=out))
 
     live, _ = gateway.service.queries.live_scores()
     assert live[EVER].n == n_houses * (N - 6)

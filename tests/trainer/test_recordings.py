@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.houses import HouseFile
-from gapcast.backtest.run import run_backtest
+from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
 from gapcast.recordings.layout import FileFormat, Layout
@@ -57,7 +57,7 @@ def test_backtest_of_a_clean_file_equals_that_of_its_csv(prepared: tuple[Path, P
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "site": {"timezone": "Europe/Berlin"}})
     assert engine_of(settings, load_models(settings)).zone == BERLIN
     part = HouseFile(zone=BERLIN)
-    from_csv = run_backtest(settings, [raw], FileFormat(Layout("time", "power_w", zone=BERLIN)), part)
-    from_parquet = run_backtest(settings, [clean], FileFormat(), part)
+    from_csv = run_files(settings, [raw], FileFormat(Layout("time", "power_w", zone=BERLIN)), part)
+    from_parquet = run_files(settings, [clean], FileFormat(), part)
     assert from_csv.scored == from_parquet.scored
     assert from_csv.scored.n > 300

@@ -42,6 +42,11 @@ class HouseFile:
         """The minute of ``score_from``; raises :class:`SettingsError` if it is no time."""
         return None if self.score_from is None else minute_at("--score-from", self.score_from, self.zone)
 
+    def require_times(self) -> None:
+        """Raise :class:`SettingsError` if ``start`` or ``score_from`` is no time."""
+        for _ in (self.first_minute, self.first_scored_minute):
+            pass
+
 
 def name_houses(files: Sequence[Path]) -> list[str]:
     """Return a device name for each file, from its file name; raise :class:`SettingsError` if two are equal.

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.backtest.demand_tally import DemandRequest, DemandTallies
+from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.houses import HouseFile, minutes_of, shares_of
 from gapcast.backtest.lead_scores import LeadScores
-from gapcast.backtest.outlook_tally import OutlookRequest
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
@@ -51,17 +51,14 @@ class HouseGroup:
     settings: Settings
     recordings: Mapping[str, Recording]
     part: HouseFile
-    scored_from: int | None
+    request: BacktestRequest
     shares: tuple[int, ...]
-    outlook: OutlookRequest | None
-    demand: DemandRequest | None
 
     def run(self, advance: Callable[[int], object]) -> Backtest:
         """Run the engine over the houses of the group; call ``advance`` with the number of readings of each batch."""
         return run_recordings(
-            self.settings, self.recordings, self.part, self.scored_from, outlook=self.outlook, demand=self.demand,
-            shares=self.shares, advance=advance,
-        )  # fmt: skip
+            self.settings, self.recordings, self.part, self.request, shares=self.shares, advance=advance
+        )
 
     def portable(self) -> HouseGroup:
         """Return the group in a form that another process can get: without read-only views of dictionaries."""
@@ -106,45 +103,38 @@ def run_files(  # noqa: PLR0913 - the last ones by keyword
     files: Sequence[Path],
     form: FileFormat,
     part: HouseFile,
+    request: BacktestRequest | None = None,
     *,
     jobs: int | None = None,
-    out: Path | None = None,
-    outlook: OutlookRequest | None = None,
-    demand: DemandRequest | None = None,
     show: Callable[[str], object] | None = None,
 ) -> Backtest:
-    """Like :func:`~gapcast.backtest.run.run_backtest`, in at most ``jobs`` processes; see :func:`n_processes_for`.
+    """Run the engine configured by ``settings`` over ``files``, one house each, in at most ``jobs`` processes.
 
-    If houses are refitted or differ in their submeters, or a file of all forecasts, outlooks or demands is written, it
-    is one process.
+    If houses are refitted or differ in their submeters, or ``request`` writes a file, it is one process; see
+    :func:`n_processes_for`. ``show`` is called with what was understood of each file; without it there is no progress
+    bar either. Raises :class:`SourceError` for a bad file, :class:`SettingsError` for a bad option, or if a process
+    ends without a result, and :class:`ModelError` for a bad model.
     """
-    scored_from = part.first_scored_minute
+    request = request or BacktestRequest()
     recordings = read_houses(settings, files, form, part, show)
     lengths = {name: len(minutes_of(recording, part)) for name, recording in recordings.items()}
-    is_written = any((out, outlook and outlook.out, demand and demand.out))
     is_mixed = len({one.submeters for one in recordings.values()}) > 1
-    is_single = is_written or is_mixed or refits_in_backtest(settings)
+    is_single = request.writes_files or is_mixed or refits_in_backtest(settings)
     n_processes = 1 if is_single else n_processes_for(jobs, [*lengths.values()])
     if n_processes == 1:
-        return run_recordings(
-            settings, recordings, part, scored_from, out=out, outlook=outlook, demand=demand, quiet=show is None
-        )
+        return run_recordings(settings, recordings, part, request, quiet=show is None)
     shares = tuple(shares_of(lengths.values(), BATCH_READINGS))
     groups = [
-        HouseGroup(
-            settings, {name: recordings[name] for name in names}, part, scored_from, shares, outlook,
-            demand,
-        )
+        HouseGroup(settings, {name: recordings[name] for name in names}, part, request, shares)
         for names in split_houses(lengths, n_processes)
-    ]  # fmt: skip
+    ]
     return run_groups(groups, [*recordings], quiet=show is None)
 
 
 def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: bool = True) -> Backtest:
     """Run each of ``groups`` in a process, the first in this one; return the results in the order of the ``names``.
 
-    Raises the errors of :func:`~gapcast.backtest.run.run_backtest`, and :class:`SettingsError` if a process ends
-    without a result.
+    Raises the errors of :func:`run_files`.
     """
     start_s = time.perf_counter()
     first, *others = groups

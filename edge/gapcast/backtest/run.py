@@ -13,12 +13,11 @@ from tqdm import tqdm
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.demand_tally import DemandRequest
 from gapcast.backtest.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
 from gapcast.backtest.outcomes_file import OutcomesFile
-from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
+from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest, HouseResult
 from gapcast.backtest.tally import Tally
 from gapcast.config.refit_choice import refits_in_backtest
@@ -35,60 +34,32 @@ from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, re
 BATCH_READINGS = 2_048
 
 
-def run_backtest(  # noqa: PLR0913 - the last ones by keyword
-    settings: Settings,
-    files: Sequence[Path],
-    form: FileFormat,
-    part: HouseFile,
-    *,
-    out: Path | None = None,
-    outlook: OutlookRequest | None = None,
-    demand: DemandRequest | None = None,
-    show: Callable[[str], object] | None = None,
-) -> Backtest:
-    """Run the engine configured by ``settings`` over ``files``, one house each.
-
-    The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
-    outcomes. ``outlook`` are the outlooks to score, ``demand`` the demands (None: there are none). ``show`` is called
-    with what was understood of each file; without it there are no progress bars either. Raises :class:`SourceError`
-    for a bad file, :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
-    """
-    scored_from = part.first_scored_minute
-    recordings = read_houses(settings, files, form, part, show)
-    return run_recordings(
-        settings, recordings, part, scored_from, out=out, outlook=outlook, demand=demand, quiet=show is None
-    )
-
-
 def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     settings: Settings,
     recordings: Mapping[str, Recording],
     part: HouseFile,
-    scored_from: int | None,
+    request: BacktestRequest,
     *,
-    out: Path | None = None,
-    outlook: OutlookRequest | None = None,
-    demand: DemandRequest | None = None,
     quiet: bool = True,
     shares: Iterable[int] | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Backtest:
     """Run the engine configured by ``settings`` over ``part`` of ``recordings``, by the names of their houses.
 
-    See :func:`run_backtest` and :func:`run_houses`.
+    The engine also learns from readings before the scoring period. See :func:`run_houses`. Raises
+    :class:`SettingsError` for a bad option and :class:`ModelError` for a bad model.
     """
     submeters = {name: one.submeters for name, one in recordings.items() if one.submeters}
     is_refitted = refits_in_backtest(settings)
-    makes_outlooks = outlook is not None or demand is not None
-    settings = without_queries(settings, has_path=settings.forecast.path and makes_outlooks)
-    settings = with_outlooks(settings, len(recordings) if makes_outlooks else 0)
+    settings = without_queries(settings, has_path=settings.forecast.path and request.needs_outlooks)
+    settings = with_outlooks(settings, len(recordings) if request.needs_outlooks else 0)
     engine = engine_of(settings, load_models(settings), submeters, refits=is_refitted)
     houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
     measured = {name: recordings[name].submeters_kw for name in submeters}
     simulated = SimulatedRefits(engine, settings.learning.refit_every_days) if is_refitted else None
     return run_houses(
-        engine, houses, scored_from, out=out, quiet=quiet, submeters=measured, simulated=simulated,
-        outlook=outlook, demand=demand, shares=shares, advance=advance,
+        engine, houses, part.first_scored_minute, request, quiet=quiet, submeters=measured, simulated=simulated,
+        shares=shares, advance=advance,
     )  # fmt: skip
 
 
@@ -101,8 +72,10 @@ def read_houses(
 ) -> dict[str, Recording]:
     """Return the recording of each of ``files`` by the name of its house; ``show`` what was understood of each.
 
-    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for too many files or two of one name.
+    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for a bad time, too many files or two of one
+    name.
     """
+    part.require_times()
     names = name_houses(files)
     if len(files) > min(settings.learning.max_devices, settings.devices.max):
         msg = f"learning.max_devices, devices.max: {len(files)} houses exceed the number of tracked devices; raise them"
@@ -121,29 +94,28 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
     engine: Engine,
     houses: Mapping[str, Iterator[Minute]],
     scored_from: int | None = None,
+    request: BacktestRequest | None = None,
     *,
-    out: Path | None = None,
     quiet: bool = True,
     submeters: Mapping[str, MeasuredAt] | None = None,
     simulated: SimulatedRefits | None = None,
-    outlook: OutlookRequest | None = None,
-    demand: DemandRequest | None = None,
     shares: Iterable[int] | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Backtest:
     """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on.
 
-    ``submeters`` are the powers of the houses' submeters. ``simulated`` refits the forests of ``engine`` at the
-    simulated nights (None: they are not refitted). ``outlook`` and ``demand`` are the outlooks and demands to score, if
-    ``engine`` makes any. ``shares`` are those of :func:`~gapcast.backtest.houses.side_by_side`. ``advance`` is called
-    with the number of readings of each batch after it was processed.
+    ``request`` is what to make beside the scores, as far as ``engine`` makes it. ``submeters`` are the powers of the
+    houses' submeters. ``simulated`` refits the forests of ``engine`` at the simulated nights (None: they are not
+    refitted). ``shares`` are those of :func:`~gapcast.backtest.houses.side_by_side`. ``advance`` is called with the
+    number of readings of each batch after it was processed; without it there is a progress bar, unless ``quiet``.
     """
+    request = request or BacktestRequest()
     n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
-        outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
-        outlooks = None if outlook is None else outlook.tally(scored_from, stack)
-        demands = None if demand is None else demand.tally(scored_from, stack)
+        outcomes_file = None if request.out is None else stack.enter_context(OutcomesFile(request.out))
+        outlooks = None if request.outlook is None else request.outlook.tally(scored_from, stack)
+        demands = None if request.demand is None else request.demand.tally(scored_from, stack)
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         advance = progress.update if advance is None else advance
         batches = BatchTally(engine, tally, outcomes_file, simulated, outlooks, demands)

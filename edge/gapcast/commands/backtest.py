@@ -119,6 +119,7 @@ def backtest(
     from gapcast.backtest.outlook_tally import OutlookRequest
     from gapcast.backtest.processes import run_files
     from gapcast.backtest.report import check_writable, document, lines
+    from gapcast.backtest.request import BacktestRequest
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
 
@@ -146,9 +147,8 @@ def backtest(
         shown, found = comparison_lines(compared), comparison_document(compared)
     else:
         demand = DemandRequest(demand_out) if has_limit(settings.demand) else None
-        result = run_files(
-            settings, files, form, part, jobs=jobs, out=out, outlook=outlook, demand=demand, show=show_file
-        )
+        request = BacktestRequest(out, outlook, demand)
+        result = run_files(settings, files, form, part, request, jobs=jobs, show=show_file)
         shown, found = lines(result), document(result)
     for line in shown:
         click.echo(line)

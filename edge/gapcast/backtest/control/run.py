@@ -95,7 +95,7 @@ def run_control(
 ) -> LoadControl:
     """Add a car and a dishwasher to each of ``files``, and drive them by each strategy from ``part.score_from`` on.
 
-    Raises the errors of :func:`~gapcast.backtest.run.run_backtest`, and :class:`SettingsError` without a limit.
+    Raises the errors of :func:`~gapcast.backtest.processes.run_files`, and :class:`SettingsError` without a limit.
     """
     require_limit(settings.demand, "--control")
     loads_from = part.first_scored_minute
