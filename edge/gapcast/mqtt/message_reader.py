@@ -171,9 +171,14 @@ class MessageReader:
             if not device:
                 self._statistics.n_not_readings += 1
                 return IncomingMessage(None, None, received_s, publication)
-            arrival_ms = None if publication.retained or publication.redelivered else received_ms
-            n_bytes = publication.n_bytes
-            reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
+            minute, gap_kw = publication.minute, publication.gap_kw
+            if minute and self._limits.min_kw <= gap_kw <= self._limits.max_kw and not self._extras:
+                # As Reading(...), in half the time: there is one for each message.
+                reading = _new_tuple(Reading, (device, minute, gap_kw, False, None, False))
+            else:
+                arrival_ms = None if publication.retained or publication.redelivered else received_ms
+                n_bytes = publication.n_bytes
+                reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
             if publication.properties:
                 self._attach_properties(reading, publication)
         except PayloadError as problem:

@@ -210,8 +210,8 @@ class Session:
         self._delivery.disconnected()
         self._received.disconnected()
 
-    def _enqueue(self, publication: Publication) -> None:
-        if not self._received.add(publication, self._connection.now):
+    def _enqueue(self, publications: list[Publication]) -> None:
+        if not self._received.add(publications, self._connection.now):
             self._warn_once(
                 "mqtt.messages_dropped",
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
