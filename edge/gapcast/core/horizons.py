@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
-from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.forecast import Forecasts
 from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
@@ -187,10 +184,9 @@ class Horizons:
 
     def learn_outlooks(self) -> None:
         """Learn from the outcomes of the newest readings for the outlooks of all horizons."""
-        if self.main.outlooks is not None:
-            with np.errstate(**DAMAGED):
-                for maker in self.outlooks:
-                    maker.learn()
+        for one in self.all:
+            if one.outlooks is not None:
+                one.outlooks.learn()
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int], buffers: Buffers) -> None:
         """Set the time of issue of the newest forecasts and outlooks of ``rows``."""

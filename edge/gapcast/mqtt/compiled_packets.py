@@ -43,7 +43,7 @@ class CompiledPackets:
         self._struct = PacketsStruct(has_properties=mqtt5)
         self._address = ctypes.addressof(self._struct)
         self._array = np.zeros(MAX_PACKETS * _PACKET.size, dtype=np.uint8)
-        self._found = memoryview(self._array)
+        self._found = self._array.data
         set_pointers(self._struct, found=self._array)
         self._mqtt5 = mqtt5
 
