@@ -140,6 +140,11 @@ class Horizons:
             places.setdefault(self.own_min.get(device, self.main.horizon_min), []).append(i)
         return [(self.others.get(horizon_min, self.main), found) for horizon_min, found in places.items()]
 
+    def have_outlooks(self, rows: Sequence[int]) -> bool:
+        """Return whether one of the devices of ``rows``, at least one, has an outlook."""
+        outlooks = self.main.outlooks
+        return outlooks is not None and outlooks.has_any(rows)
+
     def outlook(
         self,
         accepted: AcceptedBatch,
@@ -150,11 +155,9 @@ class Horizons:
     ) -> Outlooks | None:
         """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`.
 
-        Announced loads of ``plans`` are added. None without outlooks.
+        One of the devices has an outlook. Announced loads of ``plans`` are added.
         """
-        maker = self.main.outlooks
-        if maker is None:
-            return None
+        maker = self.outlooks[0]
         planned_kw: dict[int, F64] = {}
         if plans.trackers:
             planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, maker.model.lead_times_min[-1])
