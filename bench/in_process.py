@@ -44,7 +44,7 @@ class MemoryConnection(Connection):
 
     def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
         super().__init__(options, callbacks)
-        self._on_publication = callbacks.publication
+        self._on_publications = callbacks.publications
         self._splitter = Splitter(mqtt5=False)
         self.mqtt5, self.connected, self.is_open, self.now = False, True, True, _NOON
         self.received = b""
@@ -55,9 +55,7 @@ class MemoryConnection(Connection):
         if self.received:
             self._splitter.feed(self.received)
             self.received = b""
-            for packet in self._splitter.packets():
-                if isinstance(packet, Publication):
-                    self._on_publication(packet)
+            self._on_publications([one for one in self._splitter.packets() if isinstance(one, Publication)])
 
     def write(self, packet: bytes | memoryview) -> None:
         """Count the bytes of a packet."""

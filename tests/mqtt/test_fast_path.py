@@ -28,7 +28,7 @@ class Ends:
         self.fast_path = FastPathSocket(
             ours,
             mqtt5=False,
-            on_publication=self.publications.append,
+            on_publications=self.publications.extend,
             on_acknowledgement=self.acknowledgements.append,
         )
 

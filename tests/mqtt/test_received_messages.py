@@ -18,7 +18,7 @@ def publication(n: int, *, packet_id: int = 0) -> Publication:
 def test_messages_are_taken_in_order_of_arrival() -> None:
     received = ReceivedMessages()
     sent = [publication(n) for n in range(5)]
-    assert all(received.add(one, NOW) for one in sent)
+    assert received.add(sent, NOW)
     taken = [received.take(2), received.take(9), received.take(1)]
     assert taken == [[ReceivedMessage(one, *NOW) for one in part] for part in (sent[:2], sent[2:], [])]
     assert received.n_taken == 5
@@ -27,14 +27,22 @@ def test_messages_are_taken_in_order_of_arrival() -> None:
 def test_full_queue_drops_what_the_broker_sends_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(received_messages, "_MAX_QUEUED", 2)
     received = ReceivedMessages()
-    added = [received.add(publication(n, packet_id=n * (n == 3)), NOW) for n in range(5)]
+    added = [received.add([publication(n, packet_id=n * (n == 3))], NOW) for n in range(5)]
     assert added == [True, True, False, True, False]
+    assert [one.publication.packet_id for one in received.take(9)] == [0, 0, 3]
+    assert (received.n_taken, received.n_dropped) == (3, 2)
+
+
+def test_full_queue_drops_the_same_of_messages_that_arrive_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(received_messages, "_MAX_QUEUED", 2)
+    received = ReceivedMessages()
+    assert not received.add([publication(n, packet_id=n * (n == 3)) for n in range(5)], NOW)
     assert [one.publication.packet_id for one in received.take(9)] == [0, 0, 3]
     assert (received.n_taken, received.n_dropped) == (3, 2)
 
 
 def test_lost_connection_leaves_messages_without_their_packet_ids() -> None:
     received = ReceivedMessages()
-    received.add(publication(1, packet_id=7), NOW)
+    received.add([publication(1, packet_id=7)], NOW)
     received.disconnected()
     assert received.take(1) == [ReceivedMessage(publication(1), *NOW)]

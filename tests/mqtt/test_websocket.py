@@ -68,7 +68,7 @@ class Connection:
         upgrading.join(GUARD_S)
         self.taken: list[Publication] = []
         self.fast_path = FastPathSocket(
-            websocket, mqtt5=False, on_publication=self.taken.append, on_acknowledgement=lambda _acknowledgement: None
+            websocket, mqtt5=False, on_publications=self.taken.extend, on_acknowledgement=lambda _acknowledgement: None
         )
         self.fast_path.setblocking(False)
 

@@ -134,7 +134,7 @@ def test_connection_any_error_ends_it_and_reconnects(broker: WireBroker) -> None
     """Any error while bytes are handled; here by the callback that takes the messages."""
     lost: list[bool] = []
 
-    def raise_error(_publication: Publication) -> None:
+    def raise_error(_publications: list[Publication]) -> None:
         raise RecursionError
 
     def has_lost(n: int) -> bool:

@@ -35,31 +35,32 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
     trackers, billed, n_kept = plans.trackers, buffers.billing, history.max_devices
     # Looked up once: in Python 3.11 a member of an enumeration takes as long as a small call.
     ready, first, failed = ReadingStatus.READY, ReadingStatus.FIRST, ReadingStatus.FAILED
-    accept, stream_of, copy_stream = buffers.accept, buffers.stream, buffers.copy_stream
+    accept, count_observed, streams = buffers.accept, buffers.count_observed, buffers.streams
     for reading in readings:
         try:
             if failures:
                 require_sound(reading.device, readings, failures)
             status = accept(reading)
             if status is ready or status is first:
-                row = (stream := stream_of(reading.device)).row
+                device = reading.device
+                row = (stream := streams[device]).row
                 if row < n_kept:
                     history.record_reading(stream)
                 if status is ready:
+                    index = len(devices)
                     if reading.is_filled:
-                        filled.append(len(devices))
-                    n_real = copy_stream(stream, windows[len(devices)])
-                    if trackers and reading.device in trackers:
-                        window_kw = power_of_window(windows[len(devices)])
-                        part = plans.observe(reading.device, reading.minute, window_kw)
+                        filled.append(index)
+                    windows[index] = stream.block[stream.at, stream.end - buffers.spec.context : stream.end]
+                    if trackers and device in trackers:
+                        part = plans.observe(device, reading.minute, power_of_window(windows[index]))
                         if part is not None:
-                            planned[len(devices)] = part
+                            planned[index] = part
                     if billed is not None and (state := billed.state(row)) is not None:
-                        billing[len(devices)] = state
-                    n_observed.append(n_real)
+                        billing[index] = state
+                    n_observed.append(count_observed(stream))
                     statuses.append(status)
-                    forecast_indices.append(len(devices))
-                    devices.append(reading.device)
+                    forecast_indices.append(index)
+                    devices.append(device)
                     rows.append(row)
                     minutes.append(reading.minute)
                     continue
@@ -70,9 +71,8 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
             failures.append((len(forecast_indices), error))
             statuses.append(failed)
             forecast_indices.append(-1)
-    windows = windows[: len(devices)]
     return AcceptedBatch(
-        statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed,
+        statuses, forecast_indices, windows[: len(devices)], devices, rows, first_rows, minutes, n_observed,
         *count_results(statuses, buffers), failures, filled, planned, billing,
         [] if billed is None else billed.take_closed(),
     )  # fmt: skip

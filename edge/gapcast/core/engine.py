@@ -136,7 +136,7 @@ class Engine:
         the forecasts and do not change them. None without an outlook model, or if none of the devices has an outlook.
         Raises :class:`ModelError` if the model cannot be run.
         """
-        if not accepted.devices:
+        if not accepted.devices or not self.horizons.have_outlooks(accepted.rows):
             return None
         measured = self._measured_in(accepted)
         return self.horizons.outlook(accepted, measured, forecasts, self.plans, self.buffers.week)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
-from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.forecast import Forecasts
 from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
@@ -143,6 +140,11 @@ class Horizons:
             places.setdefault(self.own_min.get(device, self.main.horizon_min), []).append(i)
         return [(self.others.get(horizon_min, self.main), found) for horizon_min, found in places.items()]
 
+    def have_outlooks(self, rows: Sequence[int]) -> bool:
+        """Return whether one of the devices of ``rows``, at least one, has an outlook."""
+        outlooks = self.main.outlooks
+        return outlooks is not None and outlooks.has_any(rows)
+
     def outlook(
         self,
         accepted: AcceptedBatch,
@@ -153,11 +155,9 @@ class Horizons:
     ) -> Outlooks | None:
         """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`.
 
-        Announced loads of ``plans`` are added. None without outlooks.
+        One of the devices has an outlook. Announced loads of ``plans`` are added.
         """
-        maker = self.main.outlooks
-        if maker is None:
-            return None
+        maker = self.outlooks[0]
         planned_kw: dict[int, F64] = {}
         if plans.trackers:
             planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, maker.model.lead_times_min[-1])
@@ -187,10 +187,9 @@ class Horizons:
 
     def learn_outlooks(self) -> None:
         """Learn from the outcomes of the newest readings for the outlooks of all horizons."""
-        if self.main.outlooks is not None:
-            with np.errstate(**DAMAGED):
-                for maker in self.outlooks:
-                    maker.learn()
+        for one in self.all:
+            if one.outlooks is not None:
+                one.outlooks.learn()
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int], buffers: Buffers) -> None:
         """Set the time of issue of the newest forecasts and outlooks of ``rows``."""

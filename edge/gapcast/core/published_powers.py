@@ -58,6 +58,7 @@ class PublishedPowers:
         struct.low_kw, struct.high_kw = forecast_range.low_kw, forecast_range.high_kw
         set_pointers(struct, leads=self._leads)
         self._allocate(1)
+        self._resize(1)
 
     def of(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
         """Return the numbers ``[N, 4 + K + W]`` of the ensemble's forecasts ``kw`` ``[N, 4]``: these, path and weights.
@@ -69,15 +70,16 @@ class PublishedPowers:
         if self._function is None:
             return self.by_numpy(kw, path_kw, weights)
         n = len(kw)
-        if n > len(self._kw):
-            self._allocate(n)
-        self._kw[:n] = kw
+        if n != self._n:
+            self._resize(n)
+        of_kw, of_weights, of_path_kw, numbers = self._views
+        of_kw[...] = kw
         if path_kw is not None:
-            self._path_kw[:n] = path_kw
+            of_path_kw[...] = path_kw
         if weights is not None:
-            self._weights[:n] = weights
+            of_weights[...] = weights
         self._function(self._address, n)
-        return self._numbers[:n].copy()
+        return numbers.copy()
 
     def by_numpy(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
         """Return what :meth:`of` returns, without the library: the definition of the result."""
@@ -93,6 +95,12 @@ class PublishedPowers:
         if weights is None:
             return powers_kw
         return np.concatenate((powers_kw, weights.astype(np.float32)), axis=1)
+
+    def _resize(self, n: int) -> None:
+        """Take batches of ``n`` from now on."""
+        if n > len(self._kw):
+            self._allocate(n)
+        self._n, self._views = n, (self._kw[:n], self._weights[:n], self._path_kw[:n], self._numbers[:n])
 
     def _allocate(self, capacity: int) -> None:
         n_leads = len(self._leads)

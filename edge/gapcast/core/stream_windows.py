@@ -58,7 +58,8 @@ class StreamWindows:
         self.n_confirmed = 0
         self._width = spec.context + _SLACK
         self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
-        self._streams = self._devices.streams
+        #: The devices' streams, in the order of their first readings; to be changed by this class alone.
+        self.streams = self._devices.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = tuple(channels[1:])
         self._no_submeters = (math.nan,) * len(of_submeters)
@@ -75,24 +76,24 @@ class StreamWindows:
 
     def __len__(self) -> int:
         """Return the number of devices."""
-        return len(self._streams)
+        return len(self.streams)
 
     @property
     def n_held(self) -> int:
         """Number of readings held until the next reading of their device confirms them."""
-        return sum(stream.held is not None for stream in self._streams.values())
+        return sum(stream.held is not None for stream in self.streams.values())
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the devices, in the order of their first readings."""
-        return iter(self._streams)
+        return iter(self.streams)
 
     def __contains__(self, device: str) -> bool:
         """Return whether the device is known."""
-        return device in self._streams
+        return device in self.streams
 
     def row(self, device: str) -> int:
         """Return the device's row: its index in every array that has one row per device."""
-        return self._streams[device].row
+        return self.streams[device].row
 
     def device(self, row: int) -> str:
         """Return the device of ``row``."""
@@ -100,11 +101,11 @@ class StreamWindows:
 
     def stream(self, device: str) -> Stream:
         """Return the state of the device's stream."""
-        return self._streams[device]
+        return self.streams[device]
 
     def newest(self, device: str) -> tuple[int, float]:
         """Return the device's newest minute and its power (kW)."""
-        stream = self._streams[device]
+        stream = self.streams[device]
         return stream.last_minute, float(stream.block[stream.at, stream.end - 1].flat[0])
 
     def window(self, device: str) -> F32:
@@ -115,14 +116,9 @@ class StreamWindows:
 
     def copy_window(self, device: str, out: F32) -> int:
         """Copy the device's window into ``out``, which has its shape; return the number of real readings in it."""
-        return self.copy_stream(self._streams[device], out)
-
-    def copy_stream(self, stream: Stream, out: F32) -> int:
-        """Copy the window of ``stream``, as :meth:`copy_window` does."""
+        stream = self.streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
-        if stream.filled:
-            return self.count_observed(stream)
-        return (stream.observed & self._counted_bits).bit_count()
+        return self.count_observed(stream)
 
     def count_observed(self, stream: Stream) -> int:
         """Return the number of real readings in the window of ``stream``."""
@@ -130,7 +126,7 @@ class StreamWindows:
 
     def repair_window(self, device: str, forecast_range: ForecastRange) -> None:
         """Replace values that no reading can have by the device's newest reading."""
-        stream = self._streams[device]
+        stream = self.streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)
         usable = forecast_range.usable_windows(values)
         required = values[:, : self.n_required]
@@ -140,14 +136,14 @@ class StreamWindows:
     def add_windows_to_week(self) -> None:
         """Begin the quarter-hours of the devices that have none with the readings of their windows."""
         if self.week is not None:
-            for stream in self._streams.values():
+            for stream in self.streams.values():
                 if stream.n_seen and not self.week.has(stream.row):
                     self.week.add_window(stream, self.spec.context)
 
     def begin_billing(self, billing: RunningWindows) -> None:
         """Feed ``billing`` from now on; begin the windows of the devices that have none with their known minutes."""
         self.billing = billing
-        for device, stream in self._streams.items():
+        for device, stream in self.streams.items():
             if stream.n_seen and billing.of(stream.row) is None:
                 n_known = stream.observed.bit_length()
                 known = stream.block[stream.at, stream.end - n_known : stream.end].reshape(n_known, -1)

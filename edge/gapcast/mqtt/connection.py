@@ -38,7 +38,7 @@ class ConnectionCallbacks(NamedTuple):
     #: The SUBSCRIBE was sent.
     subscribing: Callable[[], None]
     lost: Callable[[], None]
-    publication: Callable[[Publication], None]
+    publications: Callable[[list[Publication]], None]
     acknowledgement: Callable[[Acknowledgement], None]
 
 
@@ -153,7 +153,7 @@ class Connection:
         """Wrap the socket that paho has just connected."""
         callbacks = self._callbacks
         self._socket = FastPathSocket(
-            sock, mqtt5=self.mqtt5, on_publication=callbacks.publication, on_acknowledgement=callbacks.acknowledgement
+            sock, mqtt5=self.mqtt5, on_publications=callbacks.publications, on_acknowledgement=callbacks.acknowledgement
         )
         return self._socket
 

@@ -32,14 +32,14 @@ class FastPathSocket:
         sock: Any,
         *,
         mqtt5: bool,
-        on_publication: Callable[[Publication], None],
+        on_publications: Callable[[list[Publication]], None],
         on_acknowledgement: Callable[[Acknowledgement], None],
     ) -> None:
         self._sock = sock
         # A short read means that a plain socket is empty. Over TLS or WebSocket it is one record or frame.
         self._is_plain = not hasattr(sock, "pending")
         self._splitter = Splitter(mqtt5=mqtt5)
-        self._on_publication = on_publication
+        self._on_publications = on_publications
         self._on_acknowledgement = on_acknowledgement
         self._poll, self._polled_events = select.poll(), 0
         self._for_paho = bytearray()
@@ -86,16 +86,20 @@ class FastPathSocket:
         self.has_more = True
 
     def _dispatch(self, packets: Iterable[Publication | Acknowledgement | Other]) -> None:
+        publications: list[Publication] = []
         try:
             for packet in packets:
                 if isinstance(packet, Publication):
-                    self._on_publication(packet)
+                    publications.append(packet)
                 elif isinstance(packet, Acknowledgement):
                     self._on_acknowledgement(packet)
                 else:
                     self._for_paho += packet.raw
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True
+        finally:
+            if publications:
+                self._on_publications(publications)
 
     def write(self, packet: bytes | memoryview) -> None:
         """Buffer a packet for :meth:`flush`."""

@@ -23,7 +23,8 @@ MAX_PAYLOAD = 65_536
 class Publication(NamedTuple):
     """A received PUBLISH. ``packet_id`` is 0 at QoS 0; ``properties`` are undecoded (MQTT 5).
 
-    ``n_bytes`` is the payload's length as sent; ``payload`` is truncated to MAX_PAYLOAD.
+    ``n_bytes`` is the payload's length as sent; ``payload`` is truncated to MAX_PAYLOAD. If the compiled library has
+    read it as an object of ``ts`` and ``gap_kw`` alone, these are ``minute`` and ``gap_kw``; 0 otherwise.
     """
 
     topic: str
@@ -33,6 +34,8 @@ class Publication(NamedTuple):
     retained: bool
     properties: bytes
     n_bytes: int
+    minute: int = 0
+    gap_kw: float = 0.0
 
 
 class Acknowledgement(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gapcast.mqtt.frames import Publication
@@ -41,14 +42,17 @@ class ReceivedMessages:
         self.n_taken += len(taken)
         return taken
 
-    def add(self, publication: Publication, now: tuple[float, int]) -> bool:
-        """Append ``publication``, received ``now``; return False if it is dropped, at QoS 0 from a full queue."""
-        if len(self.queue) >= _MAX_QUEUED and not publication.packet_id:
-            self.n_dropped += 1
-            return False
+    def add(self, publications: Sequence[Publication], now: tuple[float, int]) -> bool:
+        """Append ``publications``, received ``now``; return False if any is dropped, at QoS 0 from a full queue."""
+        received_s, received_ms = now
+        taken = publications
+        n_free = _MAX_QUEUED - len(self.queue)
+        if len(publications) > n_free:
+            taken = [one for i, one in enumerate(publications) if i < n_free or one.packet_id]
+            self.n_dropped += len(publications) - len(taken)
         # As ReceivedMessage(...), in half the time: there is one for each reading.
-        self.queue.append(_new_tuple(ReceivedMessage, (publication, *now)))
-        return True
+        self.queue.extend([_new_tuple(ReceivedMessage, (one, received_s, received_ms)) for one in taken])
+        return len(taken) == len(publications)
 
     def disconnected(self) -> None:
         """Forget the packet identifiers, which are those of the lost connection."""

@@ -40,6 +40,11 @@ class Session:
         self._connection = Connection(options, callbacks)
         self._received = ReceivedMessages()
         self._delivery = Delivery(self._connection.write, self._encode)
+        # Not methods that call these: they are called for each reading that arrives alone.
+        #: Return whether the broker has confirmed all messages with these ids.
+        self.has_confirmed: Callable[[Sequence[int]], bool] = self._delivery.has_confirmed
+        #: Acknowledge the messages that waited for a batch, or an earlier one, to be persisted.
+        self.mark_persisted: Callable[[int], None] = self._delivery.mark_persisted
         self._warned: set[str] = set()
 
     # --- public methods -----------------------------------------------------------------------
@@ -166,14 +171,6 @@ class Session:
         if publication.packet_id and self._connection.has_socket:
             self._delivery.acknowledge_after(publication.packet_id, message_id, batch)
 
-    def has_confirmed(self, message_ids: Sequence[int]) -> bool:
-        """Return whether the broker has confirmed all messages with these ``message_ids``."""
-        return self._delivery.has_confirmed(message_ids)
-
-    def mark_persisted(self, batch: int) -> None:
-        """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""
-        self._delivery.mark_persisted(batch)
-
     def flush(self) -> None:
         """Write all buffered packets to the network."""
         self._connection.flush()
@@ -210,8 +207,8 @@ class Session:
         self._delivery.disconnected()
         self._received.disconnected()
 
-    def _enqueue(self, publication: Publication) -> None:
-        if not self._received.add(publication, self._connection.now):
+    def _enqueue(self, publications: list[Publication]) -> None:
+        if not self._received.add(publications, self._connection.now):
             self._warn_once(
                 "mqtt.messages_dropped",
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",

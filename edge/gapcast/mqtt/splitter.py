@@ -1,6 +1,7 @@
 """Splits the bytes of a connection into packets, and decodes PUBLISH and PUBACK (MQTT 3.1.1 and 5.0, 3.3 and 3.4).
 
-A property test compares this decoder with paho's.
+The compiled library splits what it can (:mod:`.compiled_packets`), and Python the rest, with the same result. Property
+tests compare the two, and this decoder with paho's.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from gapcast.mqtt.compiled_packets import CompiledPackets
 from gapcast.mqtt.frames import DUP, MAX_PAYLOAD, PUBACK, PUBLISH, RETAIN, Acknowledgement, Other, Publication
 
 _U16 = struct.Struct("!H")
@@ -15,6 +17,8 @@ _MAX_LENGTH_BYTES = 4
 _SHORT = "it ends within its own header"
 #: Properties longer than this are discarded; no other packet type is this long.
 _MAX_HEAD = 16 * MAX_PAYLOAD
+#: Bytes of a packet that is not complete, at most, that are copied to what arrives next, for the compiled library.
+_MAX_REST = 4_096
 _new_tuple = tuple.__new__
 
 
@@ -27,13 +31,15 @@ class Splitter:
 
     def __init__(self, *, mqtt5: bool) -> None:
         self._mqtt5 = mqtt5
+        self._compiled = CompiledPackets.of(mqtt5=mqtt5)
+        self._received = b""  # not split yet, for the compiled library; what it leaves is in the buffer
         self._buffer = bytearray()
         self._skip = 0  # bytes of an oversized payload still to be received
         self._truncated: Publication | None = None
 
     def __len__(self) -> int:
         """Return the number of buffered bytes."""
-        return len(self._buffer)
+        return len(self._received) + len(self._buffer)
 
     def feed(self, received: bytes) -> None:
         """Add received bytes."""
@@ -41,14 +47,25 @@ class Splitter:
             n_skipped = min(self._skip, len(received))
             self._skip -= n_skipped
             received = received[n_skipped:]
-        self._buffer += received
+        if self._compiled is None or self._truncated is not None or len(self._buffer) > _MAX_REST:
+            self._buffer += received
+        elif self._buffer or self._received:
+            self._received = bytes(self._buffer or self._received) + received  # one of the two is empty
+            self._buffer.clear()
+        else:
+            self._received = received
 
     def packets(self) -> Iterator[Publication | Acknowledgement | Other]:
         """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT."""
         buffer = self._buffer
+        if self._received and self._compiled is not None:
+            received, self._received = self._received, b""
+            packets, n_split = self._compiled.split(received)
+            buffer += received[n_split:]
+            yield from packets
         at = 0
         try:
-            while True:
+            while buffer or self._truncated is not None:
                 if self._truncated is not None:
                     if self._skip:
                         return
@@ -125,7 +142,9 @@ class Splitter:
         payload = bytes(buffer[at : end if n_payload <= MAX_PAYLOAD else min(end, at + MAX_PAYLOAD)])
         is_resent, is_retained = head & DUP != 0, head & RETAIN != 0
         # As Publication(...), in half the time: there is one for each reading.
-        return _new_tuple(Publication, (topic, payload, packet_id, is_resent, is_retained, properties, n_payload))
+        return _new_tuple(
+            Publication, (topic, payload, packet_id, is_resent, is_retained, properties, n_payload, 0, 0.0)
+        )
 
     def _without_properties(self, head: int, body: int, n_body: int) -> Publication:
         """Return a PUBLISH with oversized properties, without them and without its payload."""

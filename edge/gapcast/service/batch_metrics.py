@@ -63,7 +63,10 @@ class BatchMetrics:
             ready = (message for message in messages if message.reading is not None)
             indices = accepted.forecast_indices
             forecast_messages = [message for message, index in zip(ready, indices, strict=True) if index >= 0]
-        now_s = time.perf_counter()
+        now_s, first_s = time.perf_counter(), forecast_messages[0].received_s
+        if first_s == forecast_messages[-1].received_s:  # in order of arrival: all came with one read
+            statistics.latency_s.observe(now_s - first_s, len(forecast_messages))
+            return
         for received, n in Counter(map(_RECEIVED_S, forecast_messages)).items():
             statistics.latency_s.observe(now_s - received, n)
 

@@ -27,7 +27,8 @@ class BatchPersistence:
         """Persist in ``store`` the batches of ``link`` and the ``changes`` that other threads append."""
         self._link = link
         self._running = running
-        self._changes = changes
+        #: Those that other threads made since :meth:`add_changes`.
+        self.changes = changes
         #: The batches that are not persisted yet, and the store.
         self.state = StatePersistence(store, self._snapshot)
         self._last_persisted = 0
@@ -42,15 +43,10 @@ class BatchPersistence:
         if samples := self._link.meters.take_samples():
             self.state.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
-    @property
-    def has_changes(self) -> bool:
-        """Whether other threads changed something since :meth:`add_changes`."""
-        return bool(self._changes)
-
     def add_changes(self) -> None:
         """Track the changes by other threads, between the batches before and after."""
-        while self._changes:
-            change = self._changes.popleft()
+        while self.changes:
+            change = self.changes.popleft()
             if isinstance(change, ForgottenDevice):
                 self._link.meters.forget(change.device)
             self.state.add_change(change)

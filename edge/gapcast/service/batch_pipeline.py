@@ -51,14 +51,14 @@ class BatchPipeline:
         self._acknowledgement = BatchAcknowledgement(link, containment)
         self._metrics = BatchMetrics(containment.statistics)
         recording: _Steps = (("refit", self._record),)
+        self._changing: _Steps = (("persistence", lambda _: persistence.add_changes()),)  # only if there are any
         self._forecasting: _Steps = (  # these and ``_learning`` with the engine's lock
-            ("persistence", lambda _: persistence.add_changes()),
             ("stream", self._accept),
             ("publish", self._record_seen),
             ("forecast", self._forecast),
         )
+        self._repairing: _Steps = (("forecast", self._record_repairs),)  # only if there are any
         self._publishing: _Steps = (
-            ("forecast", self._record_repairs),
             ("publish", self._publish),
             ("publish", self._publish_measured),
         )
@@ -67,8 +67,8 @@ class BatchPipeline:
             ("outlook", self._make_outlooks),
             ("demand", self._make_demands),
             ("learning", self._learn),
-            ("learning", self._forget_again),
         )
+        self._forgetting: _Steps = (("learning", self._forget_again),)  # only with changes
         self._publishing_outlooks: _Steps = (  # only if there are any
             ("outlook", self._publish_outlooks),
             ("demand", self._publish_demands),
@@ -82,8 +82,8 @@ class BatchPipeline:
             ("http", self._feed_outlooks),
             ("http", self._feed_demands),
         )
+        self._failing: _Steps = (("stream", self._record_failures),)  # only with failures
         self._reporting: _Steps = (
-            ("stream", self._record_failures),
             ("persistence", lambda _: persistence.persist_confirmed()),  # batches without a forecast
             ("publish", self._publish_reports),
             ("stream", self._count),
@@ -91,17 +91,25 @@ class BatchPipeline:
 
     def process(self, batch: ServedBatch) -> None:
         """Take ``batch`` through all steps."""
-        run_steps, lock = self._containment.run_steps, self._running.lock
+        run_steps, lock, persistence = self._containment.run_steps, self._running.lock, self._persistence
         with lock:
+            if persistence.changes:
+                run_steps(self._changing, batch)
             run_steps(self._forecasting, batch)
+        if batch.forecasts.repairs is not None:
+            run_steps(self._repairing, batch)
         run_steps(self._publishing, batch)
         with lock:
             run_steps(self._learning, batch)
+            if persistence.changes:
+                run_steps(self._forgetting, batch)
         if batch.outlooks is not None or batch.demands is not None:
             run_steps(self._publishing_outlooks, batch)
         run_steps(self._settling, batch)
         if self._feed.has_listener:
             run_steps(self._feeding, batch)
+        if batch.accepted.failures:
+            run_steps(self._failing, batch)
         run_steps(self._reporting, batch)
 
     # --- with the engine's lock -----------------------------------------------------------------
@@ -139,11 +147,10 @@ class BatchPipeline:
 
     def _forget_again(self, batch: ServedBatch) -> None:
         """Discard what was made of devices forgotten since their forecast: the next new device gets their row."""
-        if self._persistence.has_changes:
-            engine, accepted = self._running.engine, batch.accepted
-            for device, row in zip(accepted.devices, accepted.rows, strict=True):
-                if device not in engine.buffers:
-                    engine.horizons.forget(row)
+        engine, accepted = self._running.engine, batch.accepted
+        for device, row in zip(accepted.devices, accepted.rows, strict=True):
+            if device not in engine.buffers:
+                engine.horizons.forget(row)
 
     # --- without it -----------------------------------------------------------------------------
 

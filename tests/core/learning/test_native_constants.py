@@ -42,8 +42,10 @@ from gapcast.core.outlook import (
     reference_forecasts,
     scores,
 )
+from gapcast.mqtt.compiled_packets import PacketsStruct
 from gapcast.mqtt.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
+from tests.mqtt import native_constants as of_packets
 
 NATIVE = Path(compiled_step.__file__).parents[3] / "native"
 
@@ -59,7 +61,7 @@ OF_C_ALONE = {
     "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
     "N_OF_MINUTE", "FLOATS_OF_LINE",
-}  # fmt: skip
+} | of_packets.OF_C_ALONE  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
     ("ensemble.h", "N_BINS"): rls_features.N_BINS,
@@ -185,7 +187,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("json_rows.c", "WEIGHT_DECIMALS"): forecast.SHARE_DECIMALS,
     ("json_rows.c", "MAX_TEXTS"): json_rows.MAX_TEXTS,
     ("json_rows.h", "AT_LEAST_ONCE"): AT_LEAST_ONCE,
-} | of_demands.ORIGINALS  # fmt: skip
+} | of_demands.ORIGINALS | of_packets.ORIGINALS  # fmt: skip
 _DEFINE = re.compile(r"^#define +([A-Z_]+)(?: +(.+))?$", re.MULTILINE)
 _STATIC = re.compile(r"^static const [^;]+;", re.MULTILINE)
 _VALUE = re.compile(r"([A-Z_]+)(?:\[\w+\])? = (\{[^}]+\}|[^,;{]+)")
@@ -253,6 +255,7 @@ def test_native_enums_are_the_indices_of_python() -> None:
         ("gapcast_outlook_step_bytes", outlook_struct.OutlookStruct),
         ("gapcast_json_rows_bytes", json_rows.JsonRowsStruct),
         ("gapcast_published_bytes", published_powers.PublishedStruct),
+        ("gapcast_packets_bytes", PacketsStruct),
     ],
 )
 def test_struct_is_as_long_as_that_of_the_library(function: str, structure: type[ctypes.Structure]) -> None:

@@ -37,6 +37,7 @@ class NumpyStep:
         self._online.store_newest(inputs.rows, inputs.minutes, batch.issued_at_ms, kw)
         return MadeOutlooks(kw, floor_kw, inputs.quantiles_kw)
 
+    @np.errstate(**DAMAGED)
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last round bring."""
         unlearned, self._unlearned = self._unlearned, None
