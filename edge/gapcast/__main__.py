@@ -1,5 +1,5 @@
 """``python -m gapcast`` is ``gapcast``."""
 
-from gapcast.cli import main
+from gapcast.entry import main
 
-main(prog_name="gapcast")
+main()

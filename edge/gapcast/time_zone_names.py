@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, tzinfo
-from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
 #: Parts of the database that are no places: ``Etc/GMT+2`` is two hours behind UTC, not ahead.
@@ -72,5 +71,7 @@ def similar_time_zones(name: str) -> list[str]:
     for zone in zones:
         by_name.setdefault(zone.casefold(), zone)
         by_name.setdefault(zone.casefold().rpartition("/")[2], zone)
+    from difflib import get_close_matches  # noqa: PLC0415 - few names are misspelt
+
     close = get_close_matches(wanted, by_name, _N_SUGGESTED, _CUTOFF)
     return list(dict.fromkeys(by_name[one] for one in close))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -23,6 +22,8 @@ def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str])
     """
     *above, key = location
     names = _keys_of(section, above)
+    from difflib import get_close_matches  # noqa: PLC0415 - few keys are misspelt
+
     if similar := get_close_matches(str(key), names, n=1):
         return f"there is no such key; did you mean {similar[0]}?"
     if 0 < len(names) <= _MAX_LISTED:

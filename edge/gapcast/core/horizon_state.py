@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.distinct_values import are_distinct
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.horizon_forecaster import HorizonForecaster
@@ -83,7 +84,7 @@ def stored_horizons(columns: Columns, n_devices: int) -> Iterator[StoredHorizon]
         if part != _PLACES:
             continue
         places = columns[name]
-        is_index = places.ndim == 1 and places.dtype.kind == "i" and np.unique(places).size == len(places)
+        is_index = places.ndim == 1 and places.dtype.kind == "i" and are_distinct(places)
         if not horizon.isdecimal() or not is_index or not ((places >= 0) & (places < n_devices)).all():
             msg = f"the stored state of the horizon {horizon!r} names a device twice, or one that does not exist"
             raise StateError(msg)

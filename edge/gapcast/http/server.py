@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from threading import Event, Thread
 from typing import Literal
 
-import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from gapcast.core.statistics import Statistics
 from gapcast.http.bounded_protocol import BoundedProtocol
@@ -28,10 +29,10 @@ _GRACE_S = 2
 _RESTART_DELAY_S = 1.0
 
 
-def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Implementation = "auto") -> uvicorn.Server:
+def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Implementation = "auto") -> Server:
     """Return a server of ``app``; ``auto`` is httptools if installed, else h11."""
     protocol = type("Protocol", (protocol_class(implementation),), {"pool": ConnectionPool(limits)})
-    config = uvicorn.Config(
+    config = Config(
         app,
         http=protocol,
         ws="none",
@@ -57,7 +58,7 @@ def protocol_class(implementation: Implementation) -> type[BoundedProtocol]:
     return BoundedHttpToolsProtocol
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections, with a longer queue than are accepted at a time."""
         await super().startup(sockets)
@@ -68,7 +69,7 @@ class _Server(uvicorn.Server):
 class HttpServerThread:
     """Serves on a listening socket until it is stopped; an error that ends the server is recorded, and it restarts."""
 
-    def __init__(self, build: Callable[[], uvicorn.Server], listening: socket.socket, statistics: Statistics) -> None:
+    def __init__(self, build: Callable[[], Server], listening: socket.socket, statistics: Statistics) -> None:
         """Prepare; ``build`` returns a server, which lives as long as one event loop."""
         self._build, self._listening, self._statistics = build, listening, statistics
         self._server = build()

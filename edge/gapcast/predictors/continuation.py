@@ -15,6 +15,7 @@ import numpy as np
 from gapcast.core.window import F32
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION
 from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.single_signature import with_signature_alone
 
 #: numpy has one object for this type: comparing it takes less time than equality.
 _FLOAT32 = np.dtype(np.float32)
@@ -29,6 +30,8 @@ class Continuation:
         Nothing is loaded before the first run.
         """
         self._content = content
+        #: The file without the whole model, which would take twice the memory of the continuation in each interpreter.
+        self._alone: bytes | None = None
         self._shapes = shapes
         self._outputs = outputs
         self._runs: dict[int, _Run] = {}
@@ -36,11 +39,11 @@ class Continuation:
     def release(self) -> None:
         """Release the interpreters and their memory."""
         self._runs.clear()
+        self._alone = None
 
     def body_shapes(self) -> dict[str, tuple[int, ...]] | None:
         """Return the shapes of the body, a row of each value by its name; None if the file has no continuation."""
-        interpreter_class, _ = load_interpreter()
-        interpreter: Any = interpreter_class(model_content=self._content, num_threads=1)
+        interpreter = self._interpreter()
         if CONTINUATION not in interpreter.get_signature_list():
             return None
         shapes = _shapes_of(interpreter.get_signature_runner(CONTINUATION))
@@ -57,9 +60,14 @@ class Continuation:
             found = self._runs[size] = self._load(size)
         return found.outputs_of(inputs, values)
 
-    def _load(self, size: int) -> _Run:
+    def _interpreter(self) -> Any:
+        if self._alone is None:
+            self._alone = with_signature_alone(self._content, CONTINUATION)
         interpreter_class, _ = load_interpreter()
-        interpreter: Any = interpreter_class(model_content=self._content, num_threads=1)
+        return interpreter_class(model_content=self._alone, num_threads=1)
+
+    def _load(self, size: int) -> _Run:
+        interpreter = self._interpreter()
         if CONTINUATION not in interpreter.get_signature_list():
             msg = f"it has no signature {CONTINUATION}"
             raise ValueError(msg)

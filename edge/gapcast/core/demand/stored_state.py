@@ -17,6 +17,7 @@ from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.newest_demands import NEWEST, is_sound_newest
 from gapcast.core.demand.options import WINDOW_MINUTES
 from gapcast.core.demand.running_windows import DeviceWindows, RunningWindows
+from gapcast.core.distinct_values import are_distinct
 from gapcast.core.errors import StateError
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.reading import is_device_id
@@ -112,7 +113,7 @@ def check_columns(columns: Columns) -> I64:
     named twice.
     """
     tracked = columns.get(TRACKED)
-    if tracked is None or tracked.ndim != 1 or tracked.dtype.kind != "i" or np.unique(tracked).size != len(tracked):
+    if tracked is None or tracked.ndim != 1 or tracked.dtype.kind != "i" or not are_distinct(tracked):
         msg = "the stored demands name no devices, or one twice"
         raise StateError(msg)
     for name, (kind, shape, _, _) in _COLUMNS.items():

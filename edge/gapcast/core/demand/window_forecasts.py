@@ -110,7 +110,7 @@ def _quantiles(powers: PowerDistributions, levels: F64) -> F64:
     if is_every(levels == first):
         return powers.quantile(float(first))
     found, of = np.empty(len(powers)), np.resize(levels, len(powers))
-    for level in np.unique(levels).tolist():
+    for level in sorted(set(levels.tolist())):
         which = of == level
         found[which] = PowerDistributions(powers.kw[which]).quantile(level)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.distinct_values import are_distinct
 from gapcast.core.window import I64
 
 #: Row 0 holds the initial state. It is read for untracked devices, which are beyond the limit, and never written.
@@ -59,7 +60,7 @@ def extended(arrays: dict[str, NDArray[Any]], name: str, n_rows: int) -> NDArray
 def rounds_of(rows: I64) -> Iterator[slice | I64]:
     """Yield indices of ``rows`` ``[N]``, N >= 1, in rounds: no row twice in a round, and each row's in order."""
     n = len(rows)
-    if n == 1 or np.unique(rows).size == n:
+    if n == 1 or are_distinct(rows):
         yield ALL
     elif rows.min() == rows.max():
         for i in range(n):

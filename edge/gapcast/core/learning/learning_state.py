@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.distinct_values import are_distinct
 from gapcast.core.errors import StateError
 from gapcast.core.learning import boa_weights, packed_covariance, rls_model
 from gapcast.core.learning.device_rows import DeviceRows
@@ -106,7 +107,7 @@ def _check_header(saved: Saved) -> int:
         msg = f"the learned state has no list of its {missing[0]}"
         raise StateError(msg)
     tracked = saved[TRACKED]
-    if tracked.dtype.kind != "i" or np.unique(tracked).size != len(tracked) or (tracked < 0).any():
+    if tracked.dtype.kind != "i" or not are_distinct(tracked) or (tracked < 0).any():
         msg = "the learned state names a device twice, or one that does not exist"
         raise StateError(msg)
     return len(tracked)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.distinct_values import are_distinct
 from gapcast.core.window import I64
 
 F64 = NDArray[np.float64]
@@ -63,7 +64,7 @@ def groups_in_order(rows: I64, keys: I64) -> list[NDArray[np.intp]] | None:
 
     ``rows`` and ``keys`` are ``[N]``. In a group, each row has one key, and the outcomes are in order.
     """
-    if len(rows) == 1 or np.unique(rows).size == len(rows):
+    if len(rows) == 1 or are_distinct(rows):
         return None
     order = np.argsort(rows, kind="stable")
     other_row = np.diff(rows[order], prepend=-1) != 0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.distinct_values import are_distinct
 from gapcast.core.errors import StateError
 from gapcast.core.grid import LATEST_MS
 from gapcast.core.learning.device_rows import DeviceRows
@@ -48,7 +49,7 @@ def check_columns(columns: Mapping[str, NDArray[Any]], state: DeviceRows) -> I64
         msg = f"the stored state of outlooks has no {missing[0]}"
         raise StateError(msg)
     tracked = columns[TRACKED]
-    if tracked.ndim != 1 or tracked.dtype.kind != "i" or np.unique(tracked).size != len(tracked) or (tracked < 0).any():
+    if tracked.ndim != 1 or tracked.dtype.kind != "i" or not are_distinct(tracked) or (tracked < 0).any():
         msg = "the stored state of outlooks names a device twice, or one that does not exist"
         raise StateError(msg)
     for name, array in state.arrays.items():

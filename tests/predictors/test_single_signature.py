@@ -1,0 +1,62 @@
+"""A file reduced to one signature has that one alone; a file that cannot be reduced stays as it is."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapcast.predictors.model_file import CONTINUATION
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.single_signature import with_signature_alone
+from tests.support.models import shipped_models
+
+WHOLE = "serving_default"
+OUTLOOK = (shipped_models() / "outlook" / "model.tflite").read_bytes()
+
+
+def inputs_of(content: bytes) -> dict[str, set[str]]:
+    interpreter_class, _ = load_interpreter()
+    interpreter = interpreter_class(model_content=content, num_threads=1)
+    signatures = interpreter.get_signature_list()
+    return {key: set(interpreter.get_signature_runner(key).get_input_details()) for key in signatures}
+
+
+@pytest.mark.parametrize("key", [WHOLE, CONTINUATION])
+def test_reduced_file_has_one_signature_with_its_inputs(key: str) -> None:
+    reduced = with_signature_alone(OUTLOOK, key)
+    assert len(reduced) == len(OUTLOOK)
+    assert inputs_of(reduced) == {key: inputs_of(OUTLOOK)[key]}
+
+
+def test_file_without_the_signature_is_unchanged() -> None:
+    assert with_signature_alone(OUTLOOK, "another") is OUTLOOK
+
+
+def test_file_with_a_subgraph_of_no_signature_is_unchanged() -> None:
+    subgraphs_alone = bytearray(with_signature_alone(OUTLOOK, WHOLE))
+    changed = [i for i, (one, other) in enumerate(zip(subgraphs_alone, OUTLOOK, strict=True)) if one != other]
+    # The first of the two lengths that were set to 1 is that of one vector: set it back to 2.
+    struct.pack_into("<I", subgraphs_alone, changed[0], 2)
+    content = bytes(subgraphs_alone)
+    assert with_signature_alone(content, WHOLE) is content
+
+
+def test_truncated_file_is_unchanged() -> None:
+    for n in (0, 3, 4, 40, 600, len(OUTLOOK) // 2):
+        content = OUTLOOK[:n]
+        assert with_signature_alone(content, CONTINUATION) is content
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_returned_as_they_are(content: bytes) -> None:
+    assert with_signature_alone(content, CONTINUATION) is content
+
+
+@given(st.integers(0, 1_999), st.integers(0, 255))
+def test_changed_byte_raises_nothing(place: int, value: int) -> None:
+    changed = bytearray(OUTLOOK)
+    changed[place] = value
+    assert len(with_signature_alone(bytes(changed), CONTINUATION)) == len(OUTLOOK)

@@ -1,0 +1,112 @@
+"""A deferred module runs when a name in it is used, once, whoever uses it first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from gapcast.deferred_modules import UNUSED, defer_modules
+
+PACKAGE = "deferred_of_a_test"
+MODULE = f"{PACKAGE}.part"
+_LOADED = """
+import sys
+from gapcast.deferred_modules import UNUSED, defer_modules
+defer_modules()
+import gapcast.app.application, gapcast.cli
+from gapcast.http.server import build_server
+from gapcast.http.connection_limits import ConnectionLimits
+build_server(None, ConnectionLimits(1, 1)).config.load()
+print(*(name for name in UNUSED if type(sys.modules[name]).__name__ != "_DeferredModule"))
+import uvicorn
+print(uvicorn.run.__name__, uvicorn.Config.__name__, type(uvicorn).__name__)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package with a module that adds to ``runs`` of its package when it runs."""
+    folder = tmp_path / PACKAGE
+    folder.mkdir()
+    (folder / "__init__.py").write_text("runs = []\n", encoding="utf-8")
+    (folder / "part.py").write_text(
+        f"from {PACKAGE} import runs\nruns.append(1)\nvalue = 7\ndef doubled(): return 2 * value\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield folder
+    for name in (PACKAGE, MODULE):
+        sys.modules.pop(name, None)
+
+
+def n_runs() -> int:
+    return len(import_module(PACKAGE).runs)
+
+
+def test_deferred_module_runs_at_first_use() -> None:
+    defer_modules([MODULE])
+    part = import_module(MODULE)
+    assert n_runs() == 0
+    assert part.value == 7
+    assert part.doubled() == 14
+    assert n_runs() == 1
+    assert import_module(PACKAGE).part is part
+    assert import_module(MODULE) is part
+
+
+def test_deferred_module_without_the_name_raises_attribute_error() -> None:
+    defer_modules([MODULE])
+    with pytest.raises(AttributeError, match="missing"):
+        _ = import_module(MODULE).missing
+    assert n_runs() == 1
+
+
+def test_deferred_module_that_uses_itself_runs_once(folder: Path) -> None:
+    text = f"import {MODULE} as me\nfound = hasattr(me, 'value')\nvalue = 7\n"
+    (folder / "part.py").write_text(text, encoding="utf-8")
+    defer_modules([MODULE])
+    assert import_module(MODULE).value == 7
+    assert import_module(MODULE).found is False
+
+
+def test_deferred_module_that_fails_is_tried_again(folder: Path) -> None:
+    works = (folder / "part.py").read_text(encoding="utf-8")
+    (folder / "part.py").write_text("import no_such_module\n", encoding="utf-8")
+    defer_modules([MODULE])
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        _ = import_module(MODULE).value
+    (folder / "part.py").write_text(works, encoding="utf-8")
+    assert import_module(MODULE).value == 7
+
+
+def test_deferred_module_is_run_by_one_of_several_threads() -> None:
+    defer_modules([MODULE])
+    part, together = import_module(MODULE), Barrier(8)
+
+    def use(_: int) -> int:
+        together.wait()
+        return int(part.value)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(use, range(8))) == [7] * 8
+    assert n_runs() == 1
+
+
+def test_imported_and_missing_modules_are_left_alone() -> None:
+    part = import_module(MODULE)
+    defer_modules([MODULE, f"{PACKAGE}.missing", "no_such_package"])
+    assert sys.modules[MODULE] is part
+    assert f"{PACKAGE}.missing" not in sys.modules
+    assert "no_such_package" not in sys.modules
+
+
+def test_gateway_runs_none_of_the_deferred_modules() -> None:
+    done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["", "run Config module"]
+    assert len(set(UNUSED)) == len(UNUSED)
