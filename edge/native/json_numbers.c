@@ -16,6 +16,8 @@
 #define INTEGER_LIMIT 1e15
 /* Smaller integers of NUMBER_SCALE have an exponent: Python's repr uses it below 1e-4. */
 #define WITH_EXPONENT 100
+/* Smaller integers of NUMBER_SCALE have one digit before the point. */
+#define LIMIT_OF_DIGIT 10000000
 #define MAX_DIGITS 32
 
 /* Writes `magnitude` with `n_decimals` of its digits after the point into the end of `digits`; returns how many. */
@@ -53,46 +55,24 @@ int put_weight(struct writer *writer, double value)
     return put(writer, digits + MAX_DIGITS - n, n);
 }
 
-static void write_pair(uint8_t *text, uint32_t pair)
+/* Two digits each of 0 to 99. */
+static const uint8_t PAIRS[] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+    "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+/* Writes six digits. */
+static inline void write_decimals(uint8_t *text, uint32_t decimals)
 {
-    text[0] = (uint8_t)('0' + pair / 10);
-    text[1] = (uint8_t)('0' + pair % 10);
+    memcpy(text, PAIRS + 2 * (decimals / 10000), 2);
+    memcpy(text + 2, PAIRS + 2 * (decimals / 100 % 100), 2);
+    memcpy(text + 4, PAIRS + 2 * (decimals % 100), 2);
 }
 
-/* Writes a number of NUMBER_DECIMALS decimals to `text`, without its last zeros but one; returns how many bytes. */
-static int64_t write_decimals(uint8_t *text, uint64_t magnitude)
+/* Writes a number of any magnitude, at any place. */
+static int put_any_number(struct writer *writer, uint64_t magnitude, int is_negative)
 {
-    const uint64_t whole = magnitude / (uint64_t)NUMBER_SCALE;
-    const uint32_t decimals = (uint32_t)(magnitude - whole * (uint64_t)NUMBER_SCALE);
     uint8_t digits[MAX_DIGITS];
-    int64_t n = 0;
-    if (whole < 10) {
-        text[n++] = (uint8_t)('0' + whole);
-    } else {
-        n = write_digits(digits, whole, 0);
-        memcpy(text, digits + MAX_DIGITS - n, (size_t)n);
-    }
-    text[n++] = '.';
-    write_pair(text + n, decimals / 10000);
-    write_pair(text + n + 2, decimals / 100 % 100);
-    write_pair(text + n + 4, decimals % 100);
-    int64_t end = n + NUMBER_DECIMALS;
-    while (end > n + 1 && text[end - 1] == '0')
-        end--;
-    return end;
-}
-
-/* As repr. A decimal number of 15 digits at most is the shortest that is read as its double, without its last zeros. */
-int put_number(struct writer *writer, double value)
-{
-    uint8_t text[MAX_DIGITS];
-    if (!(value > -NUMBER_LIMIT && value < NUMBER_LIMIT))
-        return 0;
-    const double scaled = rint(value * NUMBER_SCALE);
-    if (scaled / NUMBER_SCALE != value)
-        return 0;
-    uint64_t magnitude = (uint64_t)fabs(scaled);
-    if (signbit(value) && !put(writer, (const uint8_t *)"-", 1))
+    if (is_negative && !put(writer, (const uint8_t *)"-", 1))
         return 0;
     if (magnitude && magnitude < WITH_EXPONENT) {
         uint8_t small[] = "0.0e-06";
@@ -103,10 +83,38 @@ int put_number(struct writer *writer, double value)
             return put(writer, small, 7);
         return put(writer, small, 1) && put(writer, small + 3, 4);
     }
-    const int64_t n = write_decimals(text, magnitude);
-    if (writer->end - writer->at < MAX_DIGITS)
-        return put(writer, text, n);
-    memcpy(writer->at, text, MAX_DIGITS); /* of a fixed length: the bytes after the number are written next */
-    writer->at += n;
+    int64_t n_decimals = NUMBER_DECIMALS;
+    while (n_decimals > 1 && magnitude % 10 == 0) {
+        magnitude /= 10;
+        n_decimals--;
+    }
+    const int64_t n = write_digits(digits, magnitude, n_decimals);
+    return put(writer, digits + MAX_DIGITS - n, n);
+}
+
+/* As repr. A decimal number of 15 digits at most is the shortest that is read as its double, without its last zeros. */
+int put_number(struct writer *writer, double value)
+{
+    if (!(value > -NUMBER_LIMIT && value < NUMBER_LIMIT))
+        return 0;
+    const double scaled = rint(value * NUMBER_SCALE);
+    if (scaled / NUMBER_SCALE != value)
+        return 0;
+    const uint64_t magnitude = (uint64_t)fabs(scaled);
+    const int is_negative = signbit(value) != 0;
+    if (magnitude < WITH_EXPONENT || magnitude >= LIMIT_OF_DIGIT || writer->end - writer->at < MAX_DIGITS)
+        return put_any_number(writer, magnitude, is_negative);
+    /* One digit before the point: most powers of a house, in a quarter of the instructions. */
+    uint8_t *at = writer->at;
+    const uint32_t whole = (uint32_t)magnitude / (uint32_t)NUMBER_SCALE;
+    *at = '-';
+    at += is_negative;
+    at[0] = (uint8_t)('0' + whole);
+    at[1] = '.';
+    write_decimals(at + 2, (uint32_t)magnitude - whole * (uint32_t)NUMBER_SCALE);
+    uint8_t *end = at + 2 + NUMBER_DECIMALS;
+    while (end > at + 3 && end[-1] == '0')
+        end--;
+    writer->at = end;
     return 1;
 }
