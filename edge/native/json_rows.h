@@ -1,7 +1,10 @@
-/* How numbers are written as JSON, and packets around them: json_rows.c. Each function returns whether it has written. */
+/* How numbers are written as JSON, and packets around them: json_numbers.c and json_rows.c. Each function returns whether
+   it has written. */
 
 #ifndef GAPCAST_JSON_ROWS_H
 #define GAPCAST_JSON_ROWS_H
+
+#include <string.h>
 
 #include "gapcast.h"
 
@@ -13,10 +16,23 @@ struct writer {
     uint8_t *at, *end;
 };
 
-int put(struct writer *writer, const uint8_t *bytes, int64_t n);
+static inline int put(struct writer *writer, const uint8_t *bytes, int64_t n)
+{
+    if (n > writer->end - writer->at)
+        return 0;
+    if (n == 1)
+        *writer->at = *bytes;
+    else
+        memcpy(writer->at, bytes, (size_t)n);
+    writer->at += n;
+    return 1;
+}
+
 /* A whole number below 1e15, and a number of NUMBER_DECIMALS decimals as Python's repr writes it. */
 int put_integer(struct writer *writer, double value);
 int put_number(struct writer *writer, double value);
+/* A float32 from 0 to below 1000 with three decimals. */
+int put_weight(struct writer *writer, double value);
 /* Completes the packet whose variable header begins at `body`, MAX_HEAD bytes after it: moves it to its head, and returns
    by how many bytes. */
 int64_t close_packet(struct writer *writer, uint8_t *body, int64_t head);

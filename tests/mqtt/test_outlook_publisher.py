@@ -12,9 +12,12 @@ import pytest
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
+from gapcast.mqtt.outlook_json import OutlookEncoder
 from gapcast.mqtt.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
+from tests.mqtt.test_forecast_publisher import Protocol
+from tests.mqtt.test_forecast_publisher import Sender as ForecastSender
 from tests.support.outlook_model import OutlookModel
 
 MINUTE = 28_000_000
@@ -28,6 +31,9 @@ class Sent:
     connected: bool = True
     is_backlogged: bool = False
     messages: list[tuple[bytes, bytes, dict[str, Any]]] = field(default_factory=list)
+
+    def next_ids(self, _: int) -> None:
+        """None: messages are sent one by one."""
 
     def publish(self, topic: bytes, payload: bytes, **options: Any) -> int:
         self.messages.append((topic, payload, options))
@@ -63,3 +69,37 @@ def test_outlook_expires_at_its_last_minute(age_min: float, expiry_s: float) -> 
 def test_outlooks_are_not_sent_while_the_broker_takes_nothing(sent: Sent) -> None:
     publish(sent, outlooks())
     assert sent.messages == []
+
+
+class Recording(ForecastSender):
+    """A session that publishes outlooks, with the connection that records."""
+
+    def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True) -> None:
+        super().__init__(qos, protocol)
+        topic = DeviceTopic.parse("topics.outlook", "gap/{device}/outlook")
+        self.outlooks = OutlookPublisher(self.session, topic, retain=False)
+        if not compiled:
+            self.outlooks._encoder = OutlookEncoder(compiled=False)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_outlooks_in_one_piece_have_the_bytes_of_single_ones(qos: int, protocol: Protocol) -> None:
+    at_once, single = (Recording(qos, protocol, compiled=compiled) for compiled in (True, False))
+    for age_min in (0.5, 59.999, 9_000.0):
+        for one in (at_once, single):
+            one.outlooks.publish(outlooks(age_min))
+    assert (len(at_once.connection.pieces), len(single.connection.pieces)) == (3, 6)
+    assert b"".join(at_once.connection.pieces) == b"".join(single.connection.pieces)
+    unconfirmed = [[*one.session._delivery.unconfirmed.items()] for one in (at_once, single)]
+    assert unconfirmed[0] == unconfirmed[1]
+    assert len(unconfirmed[0]) == 6 * qos
+
+
+def test_outlooks_that_would_wait_are_sent_one_by_one() -> None:
+    waiting = Recording(1, "5")
+    waiting.session._delivery.connected(1)
+    waiting.outlooks.publish(outlooks())
+    assert [one.topic for one in waiting.connection.publications] == ["gap/home/outlook"]
+    assert len(waiting.session._delivery.unconfirmed) == 2

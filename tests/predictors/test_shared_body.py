@@ -147,7 +147,7 @@ def test_continuation_with_other_inputs_is_rejected(outlook: TflitePredictor) ->
     continuation = Continuation(content, {"window": (180, 3)}, outlook.card.outputs)
     windows, _ = inputs(1)
     with pytest.raises(ValueError, match=r"its signature after_body takes .*, or lacks outputs"):
-        continuation.run(1, [windows], {})
+        continuation.run(1, {"window": windows})
 
 
 def test_trial_runs_the_continuation(outlook: TflitePredictor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def fix_shapes(graph: Any) -> int:
         shape = _shape_of(graph, operator, makers)
         if shape is not None:
             if shape not in constants:
-                constants[shape] = _add_constant(graph, shape)
+                constants[shape] = add_constant(graph, shape)
             operator.inputs = [int(operator.inputs[0]), constants[shape]]
             n_fixed += 1
     _remove_unused(subgraph)
@@ -36,14 +36,14 @@ def fix_shapes(graph: Any) -> int:
 
 def _shape_of(graph: Any, operator: Any, makers: dict[int, Any]) -> tuple[int, ...] | None:
     """Return the shape that ``operator`` reshapes to, -1 for N; None if it does not, or N is not its only variable."""
-    if not _is(graph, operator, _Operator.RESHAPE):
+    if not is_operator(graph, operator, _Operator.RESHAPE):
         return None
     pack = makers.get(int(operator.inputs[1]))
-    if pack is None or not _is(graph, pack, _Operator.PACK):
+    if pack is None or not is_operator(graph, pack, _Operator.PACK):
         return None
     sizes = []
     for place in map(int, pack.inputs):
-        constant = _constant_of(graph, place)
+        constant = constant_of(graph, place)
         if constant is not None:
             sizes += constant
         elif _is_batch_size(graph, makers.get(place), makers):
@@ -55,25 +55,26 @@ def _shape_of(graph: Any, operator: Any, makers: dict[int, Any]) -> tuple[int, .
 
 def _is_batch_size(graph: Any, operator: Any, makers: dict[int, Any]) -> bool:
     """Return whether ``operator`` takes the first size of the shape of a tensor."""
-    if not _is(graph, operator, _Operator.STRIDED_SLICE):
+    if not is_operator(graph, operator, _Operator.STRIDED_SLICE):
         return False
     shape, *slice_of = map(int, operator.inputs)
-    return _is(graph, makers.get(shape), _Operator.SHAPE) and all(
-        _constant_of(graph, place) == expected for place, expected in zip(slice_of, _OF_BATCH, strict=True)
+    return is_operator(graph, makers.get(shape), _Operator.SHAPE) and all(
+        constant_of(graph, place) == expected for place, expected in zip(slice_of, _OF_BATCH, strict=True)
     )
 
 
-def _is(graph: Any, operator: Any, code: int) -> bool:
+def is_operator(graph: Any, operator: Any, code: int) -> bool:
+    """Return whether ``operator`` of ``graph`` is a builtin of this ``code``; None is not."""
     return operator is not None and graph.operatorCodes[operator.opcodeIndex].builtinCode == code
 
 
-def _constant_of(graph: Any, place: int) -> list[int] | None:
+def constant_of(graph: Any, place: int) -> list[int] | None:
     """Return the values of a constant tensor of integers; None if it is not constant."""
     content = graph.buffers[graph.subgraphs[0].tensors[place].buffer].data
     return None if content is None or not len(content) else np.frombuffer(bytes(content), dtype=np.int32).tolist()
 
 
-def _add_constant(graph: Any, shape: tuple[int, ...]) -> int:
+def add_constant(graph: Any, shape: tuple[int, ...]) -> int:
     """Add a constant tensor with the values of ``shape``; return its place."""
     buffer, tensor = schema.BufferT(), schema.TensorT()
     buffer.data = np.frombuffer(np.array(shape, dtype=np.int32).tobytes(), dtype=np.uint8)

@@ -17,6 +17,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION
+from gapcast_trainer.delegated_operators import write_delegated
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.fixed_shapes import fix_shapes
 
@@ -63,6 +64,7 @@ class _Graph:
         self._signature = self.model.signatureDefs[0]
         self._remove_sharing()
         fix_shapes(self.model)
+        write_delegated(self.model)
 
     def _remove_sharing(self) -> None:
         """Remove what an earlier call has added."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.json_rows import Packets, WrittenRows
 from gapcast.core.reading import Reading
-from gapcast.mqtt.delivery import Outgoing
-from gapcast.mqtt.frames import PUBLISH, RETAIN, Publication
+from gapcast.mqtt.batch_sender import BatchSender
+from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.properties import forwarded_properties
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -26,8 +26,8 @@ class ForecastPublisher:
         """Publish over ``session`` on each device's ``topic``."""
         self._session = session
         self._retain = retain
-        self._before, self._after = topic.before.encode(), topic.after.encode()
-        self._encoder = ForecastEncoder(Packets(self._before, self._after, PUBLISH | (retain and RETAIN)))
+        self._sender = BatchSender(session, topic, retain=retain)
+        self._encoder = ForecastEncoder(self._sender.packets)
         #: Device and minute -> properties of their forecast, encoded.
         self._forwarded: dict[tuple[str, int], bytes] = {}
 
@@ -55,15 +55,14 @@ class ForecastPublisher:
             return ids or [0] * len(forecasts)
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
-        publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
+        publish, topic_of, retain = self._session.publish, self._sender.topic_of, self._retain
         forecast_ids, forwarded = [], self._forwarded
         for device, minute, payload in zip(
             forecasts.devices, forecasts.observed_minutes, self._encoder.encode(forecasts), strict=True
         ):
-            topic = b"%b%b%b" % (before, device.encode(), after)
             extra = forwarded.get((device, minute), b"") if forwarded else b""
             expiry_s = expiry_of(minute, horizon_min, now_min)
-            forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s, extra=extra))
+            forecast_ids.append(publish(topic_of(device), payload, retain=retain, expiry_s=expiry_s, extra=extra))
         return forecast_ids
 
     def _publish_horizons(self, parts: HorizonParts) -> list[int]:
@@ -73,36 +72,21 @@ class ForecastPublisher:
 
     def _publish_at_once(self, forecasts: Forecasts, ids: Sequence[int]) -> bool:
         """Send all ``forecasts`` in one piece, as the messages ``ids`` (none: QoS 0); return whether they were sent."""
-        session = self._session
-        has_properties = session.has_properties
-        expiries_s = _expiries_of(forecasts) if ids or has_properties else []
-        packets = self._encoder.write_packets(forecasts, expiries_s if has_properties else (), ids)
-        if packets is None:
-            return False
-        session.send_packets(packets.content, self._messages_of(forecasts, ids, packets, expiries_s) if ids else {})
-        return True
-
-    def _messages_of(
-        self, forecasts: Forecasts, ids: Sequence[int], packets: WrittenRows, expiries_s: Sequence[int]
-    ) -> dict[int, Outgoing]:
-        """Return the messages ``ids`` of ``packets``, as they are sent again."""
-        before, after, retain, now_s = self._before, self._after, self._retain, self._session.expires_s(0)
-        content, bounds = packets.content, packets.bounds.tolist()
-        return {
-            packet_id: Outgoing(
-                b"%b%b%b" % (before, device.encode(), after), bytes(content[begin:end]), retain, now_s + expiry_s
-            )
-            for packet_id, device, (begin, end), expiry_s in zip(
-                ids, forecasts.devices, bounds, expiries_s, strict=True
-            )
-        }
+        expiries_s: list[int] = []
+        if ids or self._session.has_properties:
+            last_min = forecasts.model.lead_times_min[-1]
+            expiries_s = expiries_of(forecasts.observed_minutes, last_min, forecasts.issued_at_ms)
+        write_packets = partial(self._encoder.write_packets, forecasts)
+        return self._sender.send(forecasts.devices, expiries_s, ids, write_packets)
 
 
-def _expiries_of(forecasts: Forecasts) -> list[int]:
-    """Return the message expiry of each of ``forecasts``, s; most are of the same minute."""
-    horizon_min, now_min = forecasts.model.lead_times_min[-1], forecasts.issued_at_ms / MINUTE_MS
-    expiries_s = {minute: expiry_of(minute, horizon_min, now_min) for minute in set(forecasts.observed_minutes)}
-    return [expiries_s[minute] for minute in forecasts.observed_minutes]
+def expiries_of(observed_minutes: Sequence[int], last_min: int, issued_at_ms: int) -> list[int]:
+    """Return the message expiry, s, of messages about the minutes until ``last_min``; most have the same one."""
+    now_min = issued_at_ms / MINUTE_MS
+    if len(observed_minutes) == 1:
+        return [expiry_of(observed_minutes[0], last_min, now_min)]
+    expiries_s = {minute: expiry_of(minute, last_min, now_min) for minute in set(observed_minutes)}
+    return [expiries_s[minute] for minute in observed_minutes]
 
 
 def expiry_of(observed_minute: int, horizon_min: int, now_min: float) -> int:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gapcast.compiled.functions import load_function
 from gapcast.core.document_field import FieldType
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.json_documents import JsonDocuments
-from gapcast.core.json_rows import JsonForm, SlotKind
+from gapcast.core.json_rows import JsonForm, JsonRows, Packets, SlotKind, WrittenRows
 from gapcast.core.outlook.document import OUTLOOK_FIELDS
-from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
+from gapcast.core.outlook.outlook import F64, N_COLUMNS, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
 
 #: Fields that differ between the outlooks of a model, in order; they need no escapes.
@@ -27,32 +28,67 @@ _SEPARATORS = (",", ":")
 
 
 class OutlookEncoder:
-    """Writes batches of outlooks."""
+    """Writes batches of outlooks, alone or each in the MQTT packet that publishes it."""
 
-    def __init__(self, *, compiled: bool = True) -> None:
-        """``compiled``: write them in C where that is possible; the bytes are the same."""
-        self._compiled = compiled
+    def __init__(self, packets: Packets | None = None, *, compiled: bool = True) -> None:
+        """``packets`` are how they are published; ``compiled``: write in C where that is possible, the same bytes."""
+        self._compiled, self._packets = compiled, packets
+        self._function = load_function("gapcast_json_rows") if compiled and packets is not None else None
         self._model: tuple[str, str, tuple[int, ...]] | None = None
         self._documents: JsonDocuments | None = None
+        self._packet_rows: JsonRows | None = None
 
     def encode(self, outlooks: Outlooks) -> list[bytes]:
         """Return the JSON of each of ``outlooks``, in order."""
-        n, leads_min = len(outlooks), outlooks.lead_times_min
         documents = self._documents_of(outlooks.model)
-        texts = [*outlooks.devices, *map(minute_label, outlooks.observed_minutes)]
-        texts += [instant_label(outlooks.issued_at_ms)] * n
-        texts += [_target_labels(minute, leads_min) for minute in outlooks.observed_minutes]
-        values = documents.values(n)
-        lists_kw = values.reshape(n, 2, N_COLUMNS, len(leads_min))
-        lists_kw[:, 0], lists_kw[:, 1] = outlooks.point_kw.transpose(0, 2, 1), outlooks.mean_kw.transpose(0, 2, 1)
-        return documents.write(texts, values.round(DECIMALS, out=values))
+        values = documents.values(len(outlooks))
+        _fill(values, outlooks)
+        return documents.write(_texts_of(outlooks), values)
+
+    def write_packets(
+        self, outlooks: Outlooks, expiry_s: Sequence[int], packet_ids: Sequence[int] = ()
+    ) -> WrittenRows | None:
+        """Return the packets that publish ``outlooks``, at least one: see :meth:`.JsonRows.write`.
+
+        None without the compiled library, and if it cannot write one of them.
+        """
+        if self._function is None:
+            return None
+        self._documents_of(outlooks.model)
+        rows, n = self._packet_rows, len(outlooks)
+        if rows is None:
+            form = JsonForm.of(_parts_of(*_identity_of(outlooks.model)))
+            rows = self._packet_rows = JsonRows(self._function, form, self._packets)
+        _fill(rows.values(n), outlooks)
+        return rows.write(_texts_of(outlooks), n, expiry_s, packet_ids)
 
     def _documents_of(self, model: ModelIdentity) -> JsonDocuments:
-        found = model.name, model.version, model.lead_times_min
+        found = _identity_of(model)
         if self._documents is None or found != self._model:
             form = JsonForm.of(_parts_of(*found))
-            self._model, self._documents = found, JsonDocuments(form, compiled=self._compiled)
+            self._model, self._packet_rows = found, None
+            self._documents = JsonDocuments(form, compiled=self._compiled)
         return self._documents
+
+
+def _identity_of(model: ModelIdentity) -> tuple[str, str, tuple[int, ...]]:
+    return model.name, model.version, model.lead_times_min
+
+
+def _fill(values: F64, outlooks: Outlooks) -> None:
+    """Write the rounded powers of ``outlooks`` to the ``values`` ``[N, V]`` of their documents."""
+    lists_kw = values.reshape(len(outlooks), 2, N_COLUMNS, -1)
+    lists_kw[:, 0], lists_kw[:, 1] = outlooks.point_kw.transpose(0, 2, 1), outlooks.mean_kw.transpose(0, 2, 1)
+    values.round(DECIMALS, out=values)
+
+
+def _texts_of(outlooks: Outlooks) -> list[str]:
+    """Return the texts of the documents: the first one of each, then the second."""
+    minutes, leads_min = outlooks.observed_minutes, outlooks.lead_times_min
+    texts = [*outlooks.devices, *map(minute_label, minutes)]
+    texts += [instant_label(outlooks.issued_at_ms)] * len(outlooks)
+    texts += [_target_labels(minute, leads_min) for minute in minutes]
+    return texts
 
 
 @functools.lru_cache(maxsize=16)  # the minutes of one batch are few

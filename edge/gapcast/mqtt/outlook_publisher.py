@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from gapcast.core.grid import MINUTE_MS
+from functools import partial
+
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.mqtt.forecast_publisher import expiry_of
+from gapcast.mqtt.batch_sender import BatchSender
+from gapcast.mqtt.forecast_publisher import expiries_of
 from gapcast.mqtt.outlook_json import OutlookEncoder
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -16,9 +18,9 @@ class OutlookPublisher:
     def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
         """Publish over ``session`` on each device's ``topic``."""
         self._session = session
-        self._topic = topic
         self._retain = retain
-        self._encoder = OutlookEncoder()
+        self._sender = BatchSender(session, topic, retain=retain)
+        self._encoder = OutlookEncoder(self._sender.packets)
 
     def publish(self, outlooks: Outlooks) -> None:
         """Send each outlook on its device's topic; with MQTT 5 it expires at its last minute.
@@ -26,11 +28,15 @@ class OutlookPublisher:
         None is sent while the broker is disconnected or confirms nothing: outlooks must not take the place of
         forecasts.
         """
-        session, now_min = self._session, outlooks.issued_at_ms / MINUTE_MS
+        session = self._session
         if not session.connected or session.is_backlogged:
             return
-        last_min = outlooks.lead_times_min[-1]
-        columns = outlooks.devices, outlooks.observed_minutes, self._encoder.encode(outlooks)
-        for device, minute, document in zip(*columns, strict=True):
-            expiry_s = expiry_of(minute, last_min, now_min)
-            session.publish(self._topic.of(device).encode(), document, retain=self._retain, expiry_s=expiry_s)
+        devices = outlooks.devices
+        expiries_s = expiries_of(outlooks.observed_minutes, outlooks.lead_times_min[-1], outlooks.issued_at_ms)
+        ids = session.next_ids(len(outlooks))
+        if ids is not None:
+            write_packets = partial(self._encoder.write_packets, outlooks)
+            if self._sender.send(devices, expiries_s, ids, write_packets):
+                return
+        for device, expiry_s, document in zip(devices, expiries_s, self._encoder.encode(outlooks), strict=True):
+            session.publish(self._sender.topic_of(device), document, retain=self._retain, expiry_s=expiry_s)

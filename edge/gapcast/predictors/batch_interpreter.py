@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from gapcast.core.errors import ModelError
 from gapcast.core.window import F32
+from gapcast.predictors.input_batch import InputBatch, Shapes
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
 from gapcast.predictors.runtime import load_interpreter
 
-#: By name of an input, the shape of one row.
-Shapes = Mapping[str, tuple[int, ...]]
-#: numpy has one object for this type, as for all of its own: comparing it takes less time than equality.
-_FLOAT32 = np.dtype(np.float32)
 #: The rows of each input, in errors.
 _ROWS_OF = {INPUT: "windows of {} (context, features)", HISTORY: "histories of {} (steps)"}
 
@@ -46,35 +41,29 @@ class BatchInterpreter:
                 msg = f"the file takes {_ROWS_OF[name].format(found_shape)}, not {list(shape)} as its card says"
                 raise ValueError(msg)
         self.batch_size = batch_size
-        self._inputs = tuple(found_in[name]["index"] for name in shapes)
+        inputs = {name: found_in[name]["index"] for name in shapes}
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
         of_body = {name: one["index"] for name, one in found_out.items() if name.startswith(BODY_PREFIX)}
         all_outputs = [*dict.fromkeys((*self._outputs, *of_body.values()))]
         #: The values of the body by name: their places among all outputs.
         self.body = {name: all_outputs.index(index) for name, index in of_body.items()}
         del runner  # it references the interpreter's memory, which is reallocated next
-        for index, shape in zip(self._inputs, shapes.values(), strict=True):
-            self._interpreter.resize_tensor_input(index, (batch_size, *shape))
+        for name, shape in shapes.items():
+            self._interpreter.resize_tensor_input(inputs[name], (batch_size, *shape))
         self._interpreter.allocate_tensors()
-        self._batches = [np.zeros((batch_size, *shape), dtype=np.float32) for shape in shapes.values()]
         set_tensor, get_tensor = self._interpreter.set_tensor, self._interpreter.get_tensor
         self._invoke = self._interpreter.invoke
-        self._set = [partial(set_tensor, index) for index in self._inputs]
+        setters = {name: partial(set_tensor, index) for name, index in inputs.items()}
+        self._batch = InputBatch(batch_size, shapes, setters)
         self._get = [partial(get_tensor, index) for index in self._outputs]
         self._get_all = [partial(get_tensor, index) for index in all_outputs]
 
-    def run(self, inputs: Sequence[F32], *, with_body: bool = False) -> list[F32]:
-        """Run rows of each input (at most the batch size); the remaining rows of the batch are stale and dropped.
+    def run(self, inputs: Mapping[str, F32], *, with_body: bool = False) -> list[F32]:
+        """Return the outputs for the rows of ``inputs``, by name, at most the batch size of each.
 
         ``with_body``: those of the body, but for those that are outputs too, follow the others.
         """
-        n = len(inputs[0])
-        for set_tensor, batch, rows in zip(self._set, self._batches, inputs, strict=True):
-            if n == self.batch_size and rows.dtype is _FLOAT32:
-                set_tensor(rows)  # which copies it
-            else:
-                batch[:n] = rows
-                set_tensor(batch)
+        n = self._batch.set_rows(inputs)
         self._invoke()
         get = self._get_all if with_body else self._get
         if n == self.batch_size:

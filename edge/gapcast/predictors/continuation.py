@@ -6,25 +6,21 @@ model alone has no continuation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from gapcast.core.window import F32
+from gapcast.predictors.input_batch import InputBatch, Setter, Shapes
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.single_signature import with_signature_alone
-
-#: numpy has one object for this type: comparing it takes less time than equality.
-_FLOAT32 = np.dtype(np.float32)
 
 
 class Continuation:
     """Runs the continuation of a file. One caller at a time."""
 
-    def __init__(self, content: bytes, shapes: Mapping[str, tuple[int, ...]], outputs: tuple[str, ...]) -> None:
+    def __init__(self, content: bytes, shapes: Shapes, outputs: tuple[str, ...]) -> None:
         """Continue the model ``content``, with inputs of ``shapes``, a row of each by its name, and its ``outputs``.
 
         Nothing is loaded before the first run.
@@ -49,8 +45,8 @@ class Continuation:
         shapes = _shapes_of(interpreter.get_signature_runner(CONTINUATION))
         return {name: shape for name, shape in shapes.items() if name.startswith(BODY_PREFIX)}
 
-    def run(self, size: int, inputs: Sequence[F32], values: Mapping[str, F32]) -> list[F32]:
-        """Return the outputs for at most ``size`` rows of ``inputs``, in the order of the shapes, and of ``values``.
+    def run(self, size: int, inputs: Mapping[str, F32]) -> list[F32]:
+        """Return the outputs for at most ``size`` rows of ``inputs``, by name: the model's own and those of the body.
 
         Raises :class:`ValueError` if the file has no continuation, or one with other inputs or outputs, and what the
         runtime raises.
@@ -58,7 +54,7 @@ class Continuation:
         found = self._runs.get(size)
         if found is None:
             found = self._runs[size] = self._load(size)
-        return found.outputs_of(inputs, values)
+        return found.outputs_of(inputs)
 
     def _interpreter(self) -> Any:
         if self._alone is None:
@@ -77,8 +73,7 @@ class Continuation:
         if own != dict(self._shapes) or not set(self._outputs) <= set(runner.get_output_details()):
             msg = f"its signature {CONTINUATION} takes {own}, not {dict(self._shapes)}, or lacks outputs"
             raise ValueError(msg)
-        names = dict.fromkeys((*self._shapes, *found))
-        return _Run(interpreter, runner, {name: (size, *found[name]) for name in names}, self._outputs)
+        return _Run(interpreter, runner, size, found, self._outputs)
 
 
 class _Run:
@@ -88,40 +83,36 @@ class _Run:
     alone.
     """
 
-    def __init__(
-        self, interpreter: Any, runner: Any, shapes: Mapping[str, tuple[int, ...]], outputs: tuple[str, ...]
-    ) -> None:
-        """Allocate the subgraph of ``runner`` for inputs of ``shapes``, whole batches by name, those of a body last."""
-        self._batch = {name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()}
-        self._size = next(iter(shapes.values()))[0]
-        runner(**self._batch)
+    def __init__(self, interpreter: Any, runner: Any, size: int, shapes: Shapes, outputs: tuple[str, ...]) -> None:
+        """Allocate the subgraph of ``runner`` for ``size`` rows of inputs of ``shapes``, by name."""
         wrapper, subgraph = interpreter._interpreter, runner._subgraph_index
         places = runner.get_input_details()
-        self._set = {name: partial(wrapper.SetTensor, places[name]["index"]) for name in shapes}
+        setters = {name: _setter(wrapper, places[name]["index"], subgraph) for name in shapes}
+        self._batch = InputBatch(size, shapes, setters)
+        runner(**self._batch.arrays())
         found = runner.get_output_details()
         self._get = [partial(wrapper.GetTensor, found[name]["index"], subgraph) for name in outputs]
         self._invoke = partial(wrapper.Invoke, subgraph)
-        self._subgraph = subgraph
 
-    def outputs_of(self, inputs: Sequence[F32], values: Mapping[str, F32]) -> list[F32]:
-        """Return the outputs for rows of the ``inputs`` and of the ``values`` of a body, at most the batch size.
+    def outputs_of(self, inputs: Mapping[str, F32]) -> list[F32]:
+        """Return the outputs for the rows of ``inputs``, at most the batch size.
 
-        Raises :class:`ValueError` if a value of the body is missing, or it has others.
+        Raises :class:`ValueError` if an input is missing, or there are others.
         """
-        n, subgraph = len(inputs[0]), self._subgraph
-        if len(inputs) + len(values) != len(self._set) or not values.keys() <= self._set.keys():
-            msg = f"it takes {sorted(self._set)}, and the body has {sorted(values)}"
-            raise ValueError(msg)
-        for name, rows in (*zip(self._set, inputs), *values.items()):  # noqa: B905 - the inputs come first
-            if n == self._size and rows.dtype is _FLOAT32:
-                self._set[name](rows, subgraph)
-            else:
-                batch = self._batch[name]
-                batch[:n] = rows
-                self._set[name](batch, subgraph)
+        n = self._batch.set_rows(inputs)
         self._invoke()
         found = [get_tensor() for get_tensor in self._get]
-        return found if n == self._size else [rows[:n] for rows in found]
+        return found if n == self._batch.size else [rows[:n] for rows in found]
+
+
+def _setter(wrapper: Any, index: int, subgraph: int) -> Setter:
+    """Return the function that sets an input of a subgraph. The runtime takes the subgraph fastest by its place."""
+    set_tensor = wrapper.SetTensor
+
+    def set_rows(rows: F32) -> None:
+        set_tensor(index, rows, subgraph)
+
+    return set_rows
 
 
 def _shapes_of(runner: Any) -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from threading import Lock
 
 import numpy as np
@@ -135,7 +135,7 @@ class TflitePredictor:
         size = next(size for size in BATCH_SIZES if len(body.inputs) <= size)
         try:
             with self._lock:
-                outputs = self._continuation.run(size, inputs, body.values)
+                outputs = self._continuation.run(size, {**inputs, **body.values})
         except (ValueError, RuntimeError) as error:
             raise self._runtime_error("continue", error) from error
         except MemoryError as error:
@@ -151,16 +151,18 @@ class TflitePredictor:
         n = len(windows)
         return Body(windows, {name: np.zeros((n, *shape), dtype=np.float32) for name, shape in shapes.items()})
 
-    def _checked(self, windows: F32, history: F32 | None) -> list[F32]:
-        """Return the inputs of the model; raise :class:`ModelError` if their shapes are wrong."""
+    def _checked(self, windows: F32, history: F32 | None) -> dict[str, F32]:
+        """Return the inputs of the model by name; raise :class:`ModelError` if their shapes are wrong."""
         n = len(windows)
         if windows.shape[1:] != self._shape or n == 0:
             msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
             raise ModelError(msg)
-        return [windows] if history is None and not self._history_steps else self._with_history(windows, history)
+        if history is None and not self._history_steps:
+            return {INPUT: windows}
+        return self._with_history(windows, history)
 
-    def _outputs_of(self, inputs: list[F32], *, with_body: bool = False) -> list[F32]:
-        n = len(inputs[0])
+    def _outputs_of(self, inputs: Mapping[str, F32], *, with_body: bool = False) -> list[F32]:
+        n = len(inputs[INPUT])
         try:
             with self._lock:
                 interpreter = self._interpreters.get(n)
@@ -175,7 +177,7 @@ class TflitePredictor:
             return Prediction(*outputs)
         return Prediction(**dict(zip(self._outputs, outputs, strict=True)))
 
-    def _with_history(self, windows: F32, history: F32 | None) -> list[F32]:
+    def _with_history(self, windows: F32, history: F32 | None) -> dict[str, F32]:
         """Return the inputs ``windows`` and ``history``; raise :class:`ModelError` if the history is wrong."""
         if not self._history_steps:
             msg = f"model {self.name} takes no history"
@@ -185,20 +187,20 @@ class TflitePredictor:
             found = "none" if history is None else list(history.shape)
             msg = f"model {self.name} takes a history of [{n}, {self._history_steps}] for {n} windows, not {found}"
             raise ModelError(msg)
-        return [windows, history]
+        return {INPUT: windows, HISTORY: history}
 
-    def _run_parts(self, inputs: Sequence[F32], *, with_body: bool) -> list[F32]:
+    def _run_parts(self, inputs: Mapping[str, F32], *, with_body: bool) -> list[F32]:
         """Return the outputs for a batch of any size, which may be split."""
         parts: list[list[F32]] = []
-        first, n = 0, len(inputs[0])
+        first, n = 0, len(inputs[INPUT])
         while first < n:
             interpreter = self._interpreter_for(n - first)
-            rows = [values[first : first + interpreter.batch_size] for values in inputs]
-            first += len(rows[0])
+            rows = {name: values[first : first + interpreter.batch_size] for name, values in inputs.items()}
+            first += len(rows[INPUT])
             parts.append(self._run(interpreter, rows, with_body=with_body))
         return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _run(self, interpreter: BatchInterpreter, inputs: Sequence[F32], *, with_body: bool) -> list[F32]:
+    def _run(self, interpreter: BatchInterpreter, inputs: Mapping[str, F32], *, with_body: bool) -> list[F32]:
         try:
             return interpreter.run(inputs, with_body=with_body)
         except (ValueError, RuntimeError) as error:

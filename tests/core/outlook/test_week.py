@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.errors import StateError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.outlook.model_history import history_of
 from gapcast.core.outlook.quarters import STEP_MIN, STEPS, fill_unknown, history_windows, quarter_means
-from gapcast.core.outlook.week import WIDTH, WeekHistory, history_of
+from gapcast.core.outlook.week import WIDTH, WeekHistory
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Persistence

@@ -17,6 +17,7 @@ from gapcast.core.learning.summary import Period
 from gapcast.core.outlook import scores
 from gapcast.core.outlook.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.compiled_outlooks import CompiledOutlooks
+from gapcast.core.outlook.model_history import history_of
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.numpy_step import NumpyStep
 from gapcast.core.outlook.online import OnlineOutlook
@@ -25,7 +26,7 @@ from gapcast.core.outlook.outlook import F64, ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
-from gapcast.core.outlook.week import WeekHistory, history_of
+from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.predictor import Body, Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32
@@ -149,7 +150,8 @@ class OutlookPart:
         if accepted.filled:
             is_measured[accepted.filled] = False
         powers_kw = windows[:, :, 0]
-        history = history_of(self.model, week, rows.tolist(), minutes, powers_kw)
+        of_rows, of_minutes = (accepted.rows, accepted.minutes) if of is ALL else (rows.tolist(), minutes.tolist())
+        history = history_of(self.model, week, of_rows, of_minutes, powers_kw)
         prediction = self._predictions.predict(windows, minutes, history, body)
         return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[of], history, prediction, published, issued_at_ms)
 

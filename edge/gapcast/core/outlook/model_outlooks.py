@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from typing import cast
 
@@ -21,6 +21,9 @@ from gapcast.core.window import F32, I64
 _N_ROWS = 8
 #: So few windows run one by one: that takes less time than eight at once.
 _FEW = 2
+#: Windows that it takes at a time after another one's body, which takes 4 MB, and the least number to do so: for fewer,
+#: eight at a time take less time.
+_N_CONTINUED, _LEAST_CONTINUED = 32, 25
 
 
 class ModelOutlooks:
@@ -62,11 +65,9 @@ class ModelOutlooks:
             inputs = assemble(measured, minutes, model.features, self._zone)
         else:
             inputs = body.inputs
-        if n == 1 or _FEW < n <= _N_ROWS:
+        parts = [*_parts_of(n, continues=body is not None)]
+        if len(parts) == 1:
             return self._run(inputs, history, body)
-        n_together = n if n % _N_ROWS > _FEW else n - n % _N_ROWS
-        parts = [slice(first, first + _N_ROWS) for first in range(0, n_together, _N_ROWS)]
-        parts += [slice(i, i + 1) for i in range(n_together, n)]
         predictions = [
             self._run(
                 inputs[part],
@@ -99,3 +100,15 @@ class ModelOutlooks:
         kw[..., MEAN] = np.stack(means, axis=-1)
         kw[..., LOWER:] = all_quantiles_kw.take(self.levels, axis=-1).transpose(1, 2, 0, 3)
         return kw, all_quantiles_kw[1]
+
+
+def _parts_of(n: int, *, continues: bool) -> Iterator[slice]:
+    """Yield the parts in which ``n`` windows run; ``continues``: after the body of another model."""
+    first = 0
+    while first < n:
+        n_left = n - first
+        size = _N_ROWS if n_left > _FEW else 1
+        if continues and n_left >= _LEAST_CONTINUED:
+            size = _N_CONTINUED
+        yield slice(first, min(first + size, n))
+        first += size

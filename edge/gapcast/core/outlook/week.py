@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from gapcast.core.device_streams import Stream
 from gapcast.core.errors import StateError
 from gapcast.core.outlook.quarters import STEP_MIN, STEPS, fill_unknown
-from gapcast.core.predictor import Predictor, history_steps_of
 from gapcast.core.state_limits import MOST
 from gapcast.core.window import F32, I64
 
 #: Quarters of a ring: a week, and two days for batches.
 WIDTH = STEPS + 2 * 24 * 60 // STEP_MIN
+_EMPTY: F32 = np.empty(0, dtype=np.float32)
 #: Memory of the objects of a device beside the values of its ring and of its last history. Measured.
 _OBJECT_BYTES = 400
 #: Columns of the state, with their kinds and numbers of dimensions: index of the device, quarters before the open one
@@ -46,7 +46,7 @@ class _DeviceWeek:
         self.sum_kw = 0.0
         self.n_known = 0
         #: The last history, and the quarter before which it ends; None if the ring has changed since.
-        self.history: F32 = np.empty(0, dtype=np.float32)
+        self.history: F32 = _EMPTY
         self.end: int | None = None
 
     def store_open(self) -> None:
@@ -146,21 +146,26 @@ class WeekHistory:
 
         ``fill_kw`` ``[N]`` is the mean power of each window, for devices of which no quarter is known.
         """
-        out, unknown = self.known_windows(rows, minutes, steps)
-        out[unknown] = fill_kw[unknown, np.newaxis]
-        return out
+        histories, unknown = self.known_windows(rows, minutes, steps)
+        for i in unknown:
+            histories[i] = np.full(steps, fill_kw[i], dtype=np.float32)
+        return stacked(histories)
 
-    def known_windows(self, rows: Sequence[int], minutes: Iterable[int], steps: int) -> tuple[F32, list[int]]:
-        """Return :meth:`windows`, and the indices of those without a known quarter, which are to be filled."""
-        out, unknown = np.empty((len(rows), steps), dtype=np.float32), []
+    def known_windows(self, rows: Sequence[int], minutes: Iterable[int], steps: int) -> tuple[list[F32], list[int]]:
+        """Return the histories ``[steps]`` of :meth:`windows`, and the indices of those without a known quarter.
+
+        These are empty. The caller must not change the others.
+        """
+        histories, unknown = [], []
+        weeks = self._weeks
         for i, (row, minute) in enumerate(zip(rows, minutes, strict=True)):
-            week = self._weeks.get(row)
+            week = weeks.get(row)
             history = None if week is None else week.history_before((minute + 1) // STEP_MIN, steps)
             if history is None:
                 unknown.append(i)
-            else:
-                out[i] = history
-        return out, unknown
+                history = _EMPTY
+            histories.append(history)
+        return histories, unknown
 
     def has(self, row: int) -> bool:
         """Return whether a minute of ``row`` is known."""
@@ -229,18 +234,6 @@ class WeekHistory:
             week.store_open()
 
 
-def history_of(model: Predictor, week: WeekHistory | None, rows: Sequence[int], minutes: I64, kw: F32) -> F32 | None:
-    """Return the history that ``model`` takes, ``[N, steps]``; None if it takes none.
-
-    ``rows`` and the observed ``minutes`` ``[N]`` are those of windows with the power ``kw`` ``[N, context]``. Without a
-    ``week`` all quarters are unknown.
-    """
-    steps = history_steps_of(model)
-    if not steps:
-        return None
-    found, unknown = (week or WeekHistory(0)).known_windows(rows, minutes.tolist(), steps)
-    if unknown:
-        context = model.spec.context
-        fill_kw = np.add.reduce(kw[unknown, -context:], axis=1, dtype=np.float64) / context
-        found[unknown] = fill_kw[:, np.newaxis]
-    return found
+def stacked(histories: Sequence[F32]) -> F32:
+    """Return ``histories``, each ``[steps]``, as ``[N, steps]``; that of a single one is a view."""
+    return histories[0][np.newaxis] if len(histories) == 1 else np.concatenate(histories).reshape(len(histories), -1)

@@ -1,0 +1,55 @@
+"""Sends the documents of a batch in one piece, each on its device's topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gapcast.core.json_rows import Packets, WrittenRows
+from gapcast.mqtt.delivery import Outgoing
+from gapcast.mqtt.frames import PUBLISH, RETAIN
+from gapcast.mqtt.session import Session
+from gapcast.mqtt.topics import DeviceTopic
+
+#: Writes the packets of a batch, from their expiries (none: MQTT 3.1.1) and ids (none: QoS 0); None if it cannot.
+PacketWriter = Callable[[Sequence[int], Sequence[int]], WrittenRows | None]
+
+
+class BatchSender:
+    """Sends batches of packets that were written at once."""
+
+    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
+        """Send over ``session`` on each device's ``topic``."""
+        self._session = session
+        self._retain = retain
+        self._before, self._after = topic.before.encode(), topic.after.encode()
+        #: How the documents are published.
+        self.packets = Packets(self._before, self._after, PUBLISH | (retain and RETAIN))
+
+    def topic_of(self, device: str) -> bytes:
+        """Return the topic of ``device``."""
+        return b"%b%b%b" % (self._before, device.encode(), self._after)
+
+    def send(
+        self, devices: Sequence[str], expiries_s: Sequence[int], ids: Sequence[int], write_packets: PacketWriter
+    ) -> bool:
+        """Send what ``write_packets`` writes for ``devices``, as the messages ``ids`` (none: QoS 0).
+
+        Return whether they were sent: False if nothing was written. Each expires after its ``expiries_s``.
+        """
+        session = self._session
+        packets = write_packets(expiries_s if session.has_properties else (), ids)
+        if packets is None:
+            return False
+        session.send_packets(packets.content, self._messages_of(packets, devices, expiries_s, ids) if ids else {})
+        return True
+
+    def _messages_of(
+        self, packets: WrittenRows, devices: Sequence[str], expiries_s: Sequence[int], ids: Sequence[int]
+    ) -> dict[int, Outgoing]:
+        """Return the messages ``ids`` of ``packets``, as they are sent again."""
+        retain, now_s, content = self._retain, self._session.expires_s(0), packets.content
+        columns = zip(ids, devices, packets.bounds.tolist(), expiries_s, strict=True)
+        return {
+            packet_id: Outgoing(self.topic_of(device), bytes(content[begin:end]), retain, now_s + expiry_s)
+            for packet_id, device, (begin, end), expiry_s in columns
+        }
