@@ -16,8 +16,8 @@ from bench.faults.samples import SampledStream
 from bench.faults.stage import WAIT_S
 
 pytestmark = pytest.mark.mosquitto
-#: Messages a second. A started gateway finds thousands, so that some are under way at each kill; a stream as fast as can
-#: be would take its time from the gateway, and last longer for it.
+#: Messages a second. A started gateway finds thousands, so that some are under way at each kill; a stream as fast as
+#: can be would take its time from the gateway, and last longer for it.
 PER_S = 2_000
 
 
