@@ -4,6 +4,9 @@
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 environments="${GAPCAST_VENVS:-$root/.venvs}"
 
+# Bytecode, written at the first import, spares each later start of a process most of its time.
+unset PYTHONDONTWRITEBYTECODE
+
 say() { # say WORD...: one line of progress, on standard error
     printf '%s\n' "$*" >&2
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tests.support.optional_tools import (
     register_markers,
     whole_set_path,
 )
+from tests.support.waiting import GUARD_S
 
 __all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_terminal_summary"]
 
@@ -36,6 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers, and let commands be interrupted: a shell's background jobs ignore SIGINT otherwise."""
     register_markers(config)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_requests() -> None:
+    """Let a request of httpx wait for as long as anything: its 5 s are little on a machine busy with other tests."""
+    httpx = sys.modules.get("httpx")  # imported by every module that makes requests
+    if httpx is not None:
+        timeout = inspect.signature(httpx.get).parameters["timeout"].default
+        timeout.connect = timeout.read = timeout.write = timeout.pool = GUARD_S
 
 
 @pytest.fixture

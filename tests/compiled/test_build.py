@@ -18,28 +18,40 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return library_path(tmp_path, machine_name())
 
 
-@pytest.mark.compiled
-def test_build_makes_a_library_that_loads(target: Path) -> None:
-    assert build.main([str(target.parent)]) == 0
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
-    assert build.is_current(target)
-    assert open_library(target.parent).library is not None
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the library, built once."""
+    folder = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CC", raising=False)
+        assert build.main([str(folder)]) == 0
+    return folder
 
 
 @pytest.mark.compiled
-def test_build_of_unchanged_sources_keeps_the_library(target: Path) -> None:
-    build.main([str(target.parent)])
-    before = target.stat()
-    assert build.main([str(target.parent)]) == 0
-    after = target.stat()
+def test_build_makes_a_library_that_loads(built: Path) -> None:
+    path = library_path(built, machine_name())
+    assert [*built.iterdir()] == [path]
+    assert build.is_current(path)
+    assert open_library(built).library is not None
+
+
+@pytest.mark.compiled
+def test_build_of_unchanged_sources_keeps_the_library(built: Path) -> None:
+    path = library_path(built, machine_name())
+    before = path.stat()
+    assert build.main([str(built)]) == 0
+    after = path.stat()
     assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
 
 
 @pytest.mark.compiled
-def test_build_replaces_an_outdated_library(target: Path) -> None:
+def test_build_replaces_an_outdated_library_by_the_same(target: Path, built: Path) -> None:
+    """In another folder the library is the same, byte by byte."""
     target.write_bytes(b"of other sources")
     assert build.main([str(target.parent)]) == 0
     assert build.is_current(target)
+    assert target.read_bytes() == library_path(built, machine_name()).read_bytes()
 
 
 @pytest.mark.compiled
@@ -60,15 +72,6 @@ def test_build_without_a_compiler_leaves_no_library(target: Path, monkeypatch: p
 def test_build_with_unknown_arguments_prints_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--help"]) == 2
     assert "--all FOLDER" in capsys.readouterr().err
-
-
-@pytest.mark.compiled
-def test_build_of_two_folders_is_the_same(target: Path) -> None:
-    for name in ("one", "another"):
-        (target.parent / name).mkdir()
-        build.main([str(target.parent / name)])
-    one, another = (library_path(target.parent / name, machine_name()) for name in ("one", "another"))
-    assert one.read_bytes() == another.read_bytes()
 
 
 def test_sources_state_the_interface_of_the_loader() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -143,6 +145,7 @@ class HashingBroker:
         self.broker = WireBroker(port)
         self.port = self.broker.port
         self.filters: list[bytes] = []
+        self.has_dealt = Event()
         self._n_dealt = n_dealt
         self._thread = Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -162,6 +165,7 @@ class HashingBroker:
             wires[0].puback(packet.packet_id)
             if n < self._n_dealt:
                 wires[1].publish(packet.topic, packet.payload.decode(), n + 1)
+        self.has_dealt.set()
         for wire in wires:  # whoever says goodbye waits for the end of the connection
             while wire.read().kind != DISCONNECT:
                 pass
@@ -186,8 +190,11 @@ def test_topic_affinity_is_measured(tmp_path: Path) -> None:
 
 
 def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_affinity, "_ANSWER_S", 3.0)  # of which the first three answers take milliseconds
+    """Time passes only once all has been sent, a second with each look at the clock."""
     broker = HashingBroker(n_dealt=3)
+    seconds = count()
+    clock = SimpleNamespace(monotonic=lambda: next(seconds) if broker.has_dealt.is_set() else 0)
+    monkeypatch.setattr(topic_affinity, "time", clock)
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
     found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
     broker.close()

@@ -46,3 +46,11 @@ def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "linear"
     fit(synthetic.plan("linear", "linear"), small, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(whole_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    """The clean file of the whole UCI set, read."""
+    path = tmp_path_factory.mktemp("whole") / "household.csv"
+    clean_file_writer.write(*minute_series(uci.read(whole_set)), path)
+    return clean_file.read(path)

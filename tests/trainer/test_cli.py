@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,25 +41,36 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_cli_from_raw_data_to_a_scored_model(at_home: Path) -> None:
-    write_zip(at_home / "raw.zip", rows(household().tolist()))
-    prepared = run("prepare", "raw.zip")
+STEPS = (
+    ("prepare", "raw.zip"), ("train", "linear", *PARTS), ("export", "runs/linear"),
+    ("evaluate", "--brief", "--json", "scores.json"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Result]]:
+    """A folder in which a raw file became a scored model, and what each step said."""
+    folder = tmp_path_factory.mktemp("scored")
+    write_zip(folder / "raw.zip", rows(household().tolist()))
+    with chdir(folder):
+        return folder, [run(*step) for step in STEPS]
+
+
+def test_cli_from_raw_data_to_a_scored_model(scored: tuple[Path, list[Result]]) -> None:
+    folder, (prepared, trained, exported, evaluated) = scored
     assert prepared.exit_code == 0
     assert "9,000 readings" in prepared.output
     assert "0 minutes missing" in prepared.output
     assert "not the whole set: 9,000 rows with 0 missing readings, of 2,075,259" in prepared.output
-    trained = run("train", "linear", *PARTS)
     assert (trained.exit_code, "linear: finished" in trained.output) == (0, True)
-    exported = run("export", "runs/linear")
     assert exported.exit_code == 0
     assert "the default model is linear" in exported.output
-    scored = run("evaluate", "--brief", "--json", "scores.json")
-    assert scored.exit_code == 0
-    assert [line.split()[0] for line in scored.stdout.splitlines()[2:5]] == ["persistence", "trend", "linear"]
-    content = json.loads((at_home / "scores.json").read_text())
-    card = json.loads((at_home / "models/linear/card.json").read_text())
+    assert evaluated.exit_code == 0
+    assert [line.split()[0] for line in evaluated.stdout.splitlines()[2:5]] == ["persistence", "trend", "linear"]
+    content = json.loads((folder / "scores.json").read_text())
+    card = json.loads((folder / "models/linear/card.json").read_text())
     assert content["models"][2]["headline"]["mse_kw2"] == pytest.approx(card["scores"]["model"]["mse_kw2"], abs=1e-6)
-    assert files(at_home) == {
+    assert files(folder) == {
         "raw.zip", "scores.json", "runs/household.parquet", "runs/household.html", "runs/linear/run.json",
         "runs/linear/weights.npz", "models/registry.json", "models/linear/card.json", "models/linear/model.tflite",
     }  # fmt: skip
@@ -219,10 +232,9 @@ def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
     assert files(prepared) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 
-def test_export_failed_check_has_its_own_exit_code(prepared: Path) -> None:
-    assert run("train", "linear", *PARTS).exit_code == 0
-    assert run("export", "runs/linear").exit_code == 0
-    model = prepared / "models/linear/model.tflite"
+def test_evaluate_failed_check_has_its_own_exit_code(scored: tuple[Path, list[Result]], at_home: Path) -> None:
+    shutil.copytree(scored[0], at_home, dirs_exist_ok=True)
+    model = at_home / "models/linear/model.tflite"
     model.write_bytes(model.read_bytes()[:-1])
     found = run("evaluate")
     assert found.exit_code == 3

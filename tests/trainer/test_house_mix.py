@@ -119,40 +119,52 @@ def test_mix_to_validate_on_is_the_same_each_time(small: Clean) -> None:
     np.testing.assert_array_equal(judged[0][0], first)
 
 
-def test_run_of_many_houses_exports_a_card_that_names_them(small: Clean, big: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
+@pytest.fixture(scope="module")
+def first(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on one house, without the relative expert."""
     from gapcast_trainer.fit import fit
 
-    fit(plan(), small, tmp_path / "run", houses={"big": big})
-    (house,) = load_run(tmp_path / "run")[0].others
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    fit(plan(houses=[], mixing={}, hyper=SMALL | {"relative": 0}), small, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def second(first: Path, small: Clean, big: Clean) -> Path:
+    """The folder of a run on two houses, with the expert, that started from the first and hardly moved."""
+    from gapcast_trainer.fit import fit
+
+    still = {"epochs": 1, "batch_size": 512, "learning_rate": 1e-9, "last_learning_rate": 1e-9}
+    folder = first.parent / "second"
+    fit(plan(descent=still), small, folder, houses={"big": big}, start=first)
+    return folder
+
+
+def test_run_of_many_houses_exports_a_card_that_names_them(second: Path, small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.export import export
+
+    (house,) = load_run(second)[0].others
     assert (house.name, house.weight, house.last.isoformat()) == ("big", 2.0, "2020-01-05T23:59:00+00:00")
-    export(tmp_path / "run", small, tmp_path / "models")
+    export(second, small, tmp_path / "models")
     assert load_model(tmp_path / "models" / "made-up").card.trained_on.houses == [house]
 
 
-def test_run_starts_from_the_weights_of_another(small: Clean, big: Clean, tmp_path: Path) -> None:
+def test_run_starts_from_the_weights_of_another(first: Path, second: Path) -> None:
     """Layers of the same name and shape start where the other run ended; its name is recorded."""
-    from gapcast_trainer.fit import fit
-
-    one_house = plan(houses=[], mixing={}, hyper=SMALL | {"relative": 0})
-    first = fit(one_house, small, tmp_path / "first")
-    still = {"epochs": 1, "batch_size": 512, "learning_rate": 1e-9, "last_learning_rate": 1e-9}
-    fit(plan(descent=still), small, tmp_path / "second", houses={"big": big}, start=tmp_path / "first")
-    second, weights = load_run(tmp_path / "second")
-    assert second.start == f"made-up 1 {first.weights_sha256}"
-    np.testing.assert_allclose(weights[0], load_run(tmp_path / "first")[1][0], atol=1e-5)
+    run, weights = load_run(second)
+    begun, of_first = load_run(first)
+    assert run.start == f"made-up 1 {begun.weights_sha256}"
+    np.testing.assert_allclose(weights[0], of_first[0], atol=1e-5)
 
 
-def test_run_ends_with_an_average_of_start_and_trained(small: Clean, tmp_path: Path) -> None:
+def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean, tmp_path: Path) -> None:
     """With a share of nearly 1 the start's layers stay where they were, whatever was learnt."""
     from gapcast_trainer.fit import fit
 
-    one_house = plan(houses=[], mixing={}, hyper=SMALL | {"relative": 0})
-    fit(one_house, small, tmp_path / "first")
     for share in (0.0, 0.999):
         mixing = {"share": 0.5, "n_each": 1, "start_share": share}
-        fit(plan(mixing=mixing), small, tmp_path / "second", start=tmp_path / "first")
-        moved = np.abs(load_run(tmp_path / "second")[1][0] - load_run(tmp_path / "first")[1][0]).max()
+        fit(plan(mixing=mixing), small, tmp_path, start=first)
+        moved = np.abs(load_run(tmp_path)[1][0] - load_run(first)[1][0]).max()
         assert (moved < 1e-3) == (share > 0)
 
 

@@ -19,7 +19,7 @@ from gapcast.json_input import decode_json
 
 #: Largest disk usage of a gateway, with the readings of 100,000 devices.
 _LEAST_FREE_BYTES = 100 << 20
-_TIMEOUT_S, _MAX_RESPONSE_BYTES = 2.0, 1 << 16
+_TIMEOUT_S, _MAX_RESPONSE_BYTES = 10.0, 1 << 16
 
 
 def check_clock(situation: Situation) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.outlook import series as made
 from gapcast_trainer.outlook.series import TrainingSeries, training_series
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES
@@ -22,7 +23,10 @@ PLAN = outlook_plan(
 
 @pytest.fixture(scope="module")
 def series(small: Clean) -> list[TrainingSeries]:
-    return training_series(small, [], PLAN)
+    """Simulated houses of a week, which mixtures repeat."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made, "_SIMULATED_DAYS", 7)
+        return training_series(small, [], PLAN)
 
 
 def test_training_series_are_house_simulations_and_mixtures(series: list[TrainingSeries]) -> None:

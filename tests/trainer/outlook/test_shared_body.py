@@ -15,45 +15,32 @@ from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import load_model
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.base import Design, Scale
+from gapcast_trainer.run import load_run
 from tests.support.models import ModelCopy, shipped_models
-from tests.trainer.outlook.small_outlook import CONTEXT, LEVELS, body_plan, outlook_plan
+from tests.trainer.outlook.small_outlook import CONTEXT, outlook_plan
 
 
 class Files(NamedTuple):
-    """The files of a small body and of the outlook around it, and of another body."""
+    """The files of a small body and of the outlook around it, and of the same body with another weight."""
 
     body: bytes
     outlook: bytes
     other: bytes
 
 
-def converted(plan: Any, seed: int) -> tuple[Any, bytes]:
-    """A model with random weights, and its file."""
-    import keras
-
-    from gapcast_trainer.convert import convert
-
-    family, hyper = find_family(plan.family, plan.hyper)
-    model = family.build(Design(plan.task(), LEVELS, Scale(1.0, 0.8)), hyper)
-    keras.utils.set_random_seed(seed)
-    draw = np.random.default_rng(seed)
-    model.set_weights([draw.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
-    return model, convert(model)
+def with_another_weight(content: bytes) -> bytes:
+    """The file with the other sign of the largest of its weights, which are below 2."""
+    data = bytearray(content)
+    weights = np.frombuffer(data, dtype=np.float32)
+    largest = int(np.argmax(np.where(np.abs(weights) < 2, np.abs(weights), 0)))
+    weights[largest] *= -1
+    return bytes(data)
 
 
 @pytest.fixture(scope="module")
-def files() -> Files:
-    from gapcast_trainer.convert import convert
-    from gapcast_trainer.families.outlook import parts
-
-    plan = outlook_plan()
-    body, content = converted(body_plan(), 1)
-    whole = parts(Design(plan.task(), LEVELS, Scale(1.0, 0.8)), find_family(plan.family, plan.hyper)[1])
-    whole.body.set_weights(body.get_weights())
-    draw = np.random.default_rng(3)
-    whole.head.set_weights([weight + draw.normal(0, 0.3, weight.shape) for weight in whole.head.get_weights()])
-    return Files(content, convert(whole.whole), converted(body_plan(), 2)[1])
+def files(models: Path, exported: Any) -> Files:
+    body, outlook = ((folder / "model.tflite").read_bytes() for folder in (models / "body", exported.folder))
+    return Files(body, outlook, with_another_weight(body))
 
 
 def run(content: bytes, signature: str, **inputs: F32) -> dict[str, F32]:
@@ -91,15 +78,16 @@ def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files) -> No
     assert len(shared.first) < len(files.body)
 
 
-def test_shared_body_keeps_the_weights_readable(files: Files) -> None:
+def test_shared_body_keeps_the_weights_readable(files: Files, models: Path) -> None:
     """A retrained outlook begins with the weights in the file of the model that it extends."""
     from gapcast_trainer.file_weights import set_file_weights
     from gapcast_trainer.shared_body import share_body
 
-    model, _ = converted(body_plan(), 4)
-    expected, _ = converted(body_plan(), 1)
+    run, weights = load_run(models.parent / "runs/body")
+    family, hyper = find_family(run.experiment.family, run.experiment.hyper)
+    model = family.build(run.design, hyper)
     set_file_weights(model, share_body(files.body, files.outlook).first)
-    for found, weight in zip(model.get_weights(), expected.get_weights(), strict=True):
+    for found, weight in zip(model.get_weights(), weights, strict=True):
         assert found == pytest.approx(weight, rel=1e-5, abs=1e-7)
 
 
@@ -139,11 +127,7 @@ def test_share_rejects_a_changed_forecast(copies: Path, monkeypatch: pytest.Monk
 
     def swapped(first: bytes, outlook: bytes) -> SharedBody:
         found = plain(first, outlook)
-        data = bytearray(found.outlook)
-        weights = np.frombuffer(data, dtype=np.float32)
-        largest = int(np.argmax(np.where(np.abs(weights) < 2, np.abs(weights), 0)))
-        weights[largest] *= -1
-        return found._replace(outlook=bytes(data))
+        return found._replace(outlook=with_another_weight(found.outlook))
 
     monkeypatch.setattr(shared_body, "share_body", swapped)
     with pytest.raises(ExportError, match=r"of the golden example changes by"):

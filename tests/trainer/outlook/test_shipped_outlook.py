@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,16 +92,11 @@ def test_shipped_outlook_beats_naive_forecasts_on_the_week(
 
 
 @pytest.mark.wholeset
-def test_whole_set_outlook_reaches_its_scores(
-    outlook: TflitePredictor, whole_set: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("whole") / "household.csv"
-    clean_file_writer.write(*minute_series(uci.read(whole_set)), path)
-    clean = clean_file.read(path)
-    house = HouseWindows.of(clean.series.first_minute, clean.series.gap_kw, outlook.spec)
+def test_whole_set_outlook_reaches_its_scores(outlook: TflitePredictor, whole: Clean) -> None:
+    house = HouseWindows.of(whole.series.first_minute, whole.series.gap_kw, outlook.spec)
     split = MinuteSplit(embargo_min=60)
     rows = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, house.observed_minute)).astype(np.int64))
-    found = score_outlook(outlook, house, rows, clean.series.zone)
+    found = score_outlook(outlook, house, rows, whole.series.zone)
     _check_bars(found)
     own, naive = found.point_at(60)
     stated = outlook.card.scores

@@ -15,38 +15,9 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.run import Run, load_run
 from gapcast_trainer.split import SplitPart
-from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, body_plan, outlook_plan
+from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_plan
 
 PLAN = outlook_plan()
-
-
-@pytest.fixture(scope="module")
-def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the body."""
-    from gapcast_trainer.export import export
-    from gapcast_trainer.fit import fit
-
-    folder = tmp_path_factory.mktemp("outlook")
-    fit(body_plan(), small, folder / "runs/body")
-    export(folder / "runs/body", small, folder / "models")
-    return folder / "models"
-
-
-@pytest.fixture(scope="module")
-def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
-    """A run of the outlook around the body."""
-    from gapcast_trainer.fit import fit
-
-    folder = models.parent / "runs/outlook"
-    return fit(PLAN, small, folder, start=models / "body"), folder
-
-
-@pytest.fixture(scope="module")
-def exported(small: Clean, models: Path, fitted: tuple[Run, Path]) -> Any:
-    """What the export returns."""
-    from gapcast_trainer.export import export
-
-    return export(fitted[1], small, models)
 
 
 def test_outlook_run_records_what_made_it(fitted: tuple[Run, Path], models: Path) -> None:

@@ -1,0 +1,41 @@
+"""What the tests of an outlook share: a small body and the outlook around it, trained and exported once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.run import Run
+from tests.trainer.outlook.small_outlook import body_plan, outlook_plan
+
+
+@pytest.fixture(scope="session")
+def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the body."""
+    from gapcast_trainer.export import export
+    from gapcast_trainer.fit import fit
+
+    folder = tmp_path_factory.mktemp("outlook")
+    fit(body_plan(), small, folder / "runs/body")
+    export(folder / "runs/body", small, folder / "models")
+    return folder / "models"
+
+
+@pytest.fixture(scope="session")
+def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
+    """A run of the outlook around the body."""
+    from gapcast_trainer.fit import fit
+
+    folder = models.parent / "runs/outlook"
+    return fit(outlook_plan(), small, folder, start=models / "body"), folder
+
+
+@pytest.fixture(scope="session")
+def exported(small: Clean, models: Path, fitted: tuple[Run, Path]) -> Any:
+    """What the export returns."""
+    from gapcast_trainer.export import export
+
+    return export(fitted[1], small, models)
