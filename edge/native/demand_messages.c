@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "demand.h"
-#include "json_rows.h"
+#include "demand_times.h"
 
 #define DECIMAL_SCALE 1e6
 #define W_PER_KW 1e3
@@ -18,11 +18,7 @@
 #define N_MESSAGES 3
 #define N_LIMIT_SOURCES 4
 #define REPLAY_MIN 1440.0
-#define MINUTE_MS 60000
 #define S_PER_MIN 60
-#define MAX_DAY 2932896
-/* Characters of a time to the minute. */
-#define N_OF_MINUTE 16
 
 /* What a slot of the document is: the device's name, a whole number, a number, one that may be missing, one that is not
    rounded, a power in whole W, a minute, the time of issue, the source of a limit, the minute that it is valid until. */
@@ -63,48 +59,6 @@ struct message {
     int64_t n_name;
     double until_minute, left_min;
 };
-
-static void write_two(uint8_t *text, int64_t number)
-{
-    text[0] = (uint8_t)('0' + number / 10);
-    text[1] = (uint8_t)('0' + number % 10);
-}
-
-/* Writes a minute as in RFC 3339; the date by "chrono-Compatible Low-Level Date Algorithms" (H. Hinnant, 2013). */
-static int put_time(struct writer *writer, int64_t minute)
-{
-    uint8_t text[] = "0000-00-00T00:00";
-    const int64_t day = floor_divide(minute, 1440), of_day = floor_modulo(minute, 1440);
-    if (day < 0 || day > MAX_DAY)
-        return 0;
-    const int64_t since = day + 719468, era = since / 146097, of_era = since - era * 146097;
-    const int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    const int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const int64_t from_march = (5 * of_year + 2) / 153, month = from_march + (from_march < 10 ? 3 : -9);
-    const int64_t year = year_of_era + era * 400 + (month <= 2);
-    write_two(text, year / 100);
-    write_two(text + 2, year % 100);
-    write_two(text + 5, month);
-    write_two(text + 8, of_year - (153 * from_march + 2) / 5 + 1);
-    write_two(text + 11, of_day / 60);
-    write_two(text + 14, of_day % 60);
-    return put(writer, text, N_OF_MINUTE);
-}
-
-static int put_minute(struct writer *writer, double minute)
-{
-    return put_time(writer, (int64_t)minute) && put(writer, (const uint8_t *)":00Z", 4);
-}
-
-static int put_instant(struct writer *writer, int64_t instant_ms)
-{
-    uint8_t text[] = ":00.000Z";
-    const int64_t of_minute_ms = floor_modulo(instant_ms, MINUTE_MS);
-    write_two(text + 1, of_minute_ms / 1000);
-    write_two(text + 4, of_minute_ms % 1000 / 10);
-    text[6] = (uint8_t)('0' + of_minute_ms % 10);
-    return put_time(writer, floor_divide(instant_ms, MINUTE_MS)) && put(writer, text, 8);
-}
 
 static int put_rounded(struct writer *writer, double value)
 {

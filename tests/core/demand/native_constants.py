@@ -111,9 +111,9 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("demand_messages.c", "N_MESSAGES"): demand_messages.N_MESSAGES,
     ("demand_messages.c", "N_LIMIT_SOURCES"): len(demand_form.SOURCE_NAMES),
     ("demand_messages.c", "REPLAY_MIN"): demand_publisher._REPLAY_MIN,
-    ("demand_messages.c", "MINUTE_MS"): MINUTE_MS,
+    ("demand_times.h", "MINUTE_MS"): MINUTE_MS,
     ("demand_messages.c", "S_PER_MIN"): demand_publisher._S_PER_MIN,
-    ("demand_messages.c", "MAX_DAY"): (date.max - date(1970, 1, 1)).days,
+    ("demand_times.c", "MAX_DAY"): (date.max - date(1970, 1, 1)).days,
 }  # fmt: skip
 #: The enums of the C files, one for each list of columns.
 _ENUM_OF = {
