@@ -38,23 +38,63 @@ def brier_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def reliability_table(scores: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield how many bins with enough cases have an observed share within their 95 % binomial band, and the others."""
-    yield "| | minutes elapsed | bins within their band | bins outside: mean probability, observed share, cases |"
-    yield "| --- | --- | --- | --- |"
+    """Yield how many bins with enough cases have an observed share within their 95 % binomial band, and the others.
+
+    Each file has a line for each of the three times, and one for the cases of all times together.
+    """
+    yield (
+        "| | minutes elapsed | bins within their band | expected outside "
+        "| bins outside: mean probability, observed share, cases |"
+    )
+    yield "| --- | --- | --- | --- | --- |"
     for name, found in scores.items():
-        for one in found["elapsed"]:
-            bins = [each for each in one["reliability"] if each["n"] >= LEAST_N]
+        times = [(str(one["elapsed_min"]), one["reliability"]) for one in found["elapsed"]]
+        for elapsed, all_bins in (*times, ("all", pooled([of_time for _, of_time in times]))):
+            bins = [each for each in all_bins if each["n"] >= LEAST_N]
             outside = [each for each in bins if not is_within(each)]
             bad = "; ".join(f"{each['mean_p']:.3f}, {each['share']:.3f}, {each['n']:,}" for each in outside)
-            yield f"| {name} | {one['elapsed_min']} | {len(bins) - len(outside)} of {len(bins)} | {bad or '-'} |"
+            n_within, expected = len(bins) - len(outside), sum(map(chance_outside, bins))
+            yield f"| {name} | {elapsed} | {n_within} of {len(bins)} | {expected:.1f} | {bad or '-'} |"
+
+
+def pooled(by_time: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the bins that hold the cases of several times together; those without a case are left out."""
+    found = []
+    for bins in zip(*by_time, strict=False):
+        filled = [one for one in bins if one["n"]]
+        n = sum(one["n"] for one in filled)
+        if n:
+            means = {key: sum(one["n"] * one[key] for one in filled) / n for key in ("mean_p", "share")}
+            found.append({"n": n, **means})
+    return found
+
+
+def chance_outside(one: dict[str, Any]) -> float:
+    """Return how likely a bin is outside its band if its mean probability is exactly right.
+
+    It is below 5 %, because counts are whole numbers.
+    """
+    n, p = int(one["n"]), _bounded(one["mean_p"])
+    outside = up_to = 0.0
+    for n_above in range(n + 1):
+        below, up_to = up_to, up_to + math.exp(_log_probability(n, p, n_above))
+        outside += 0.0 if _is_in_band(below, up_to) else up_to - below
+    return outside
 
 
 def is_within(one: dict[str, Any]) -> bool:
     """Return whether the share of a bin is within the 95 % band of a binomial with its mean probability."""
-    n, p = int(one["n"]), min(max(float(one["mean_p"]), LEAST_P), 1 - LEAST_P)
+    n, p = int(one["n"]), _bounded(one["mean_p"])
     n_above = round(one["share"] * n)
     below = sum(math.exp(_log_probability(n, p, k)) for k in range(n_above))
-    up_to = below + math.exp(_log_probability(n, p, n_above))
+    return _is_in_band(below, below + math.exp(_log_probability(n, p, n_above)))
+
+
+def _bounded(p: float) -> float:
+    return min(max(float(p), LEAST_P), 1 - LEAST_P)
+
+
+def _is_in_band(below: float, up_to: float) -> bool:
     return up_to >= TAIL and below < 1 - TAIL
 
 

@@ -49,6 +49,18 @@ def test_band_of_100_cases_at_a_tenth_is_exact(n_above: int, is_within: bool) ->
     assert demand_scores.is_within(bin_of(100, 0.1, n_above / 100)) is is_within
 
 
+def test_bin_with_exact_probabilities_is_rarely_outside() -> None:
+    """Of 100 cases at a tenth, 4 or fewer have 2.37 % and 17 or more 2.06 %."""
+    assert demand_scores.chance_outside(bin_of(100, 0.1, 0.0)) == pytest.approx(0.0443, abs=5e-5)
+
+
+def test_pooled_bins_hold_the_cases_of_every_time() -> None:
+    empty = {"n": 0, "mean_p": None, "share": None}
+    found = demand_scores.pooled([[bin_of(100, 0.04, 0.0), empty], [bin_of(300, 0.08, 0.1), empty]])
+    (only,) = found
+    assert only == {"n": 400, "mean_p": pytest.approx(0.07), "share": pytest.approx(0.075)}
+
+
 def test_headroom_is_added_for_the_rest_of_the_window(tmp_path: Path) -> None:
     assert demand_scores.headroom_shares(demand_file(tmp_path / "a.csv")) == {0: (2, 1)}
 
@@ -71,7 +83,8 @@ def test_command_prints_every_table(
     demand_scores.main()
     lines = capsys.readouterr().out.splitlines()
     assert "| house | 0, 0 | - / - / - | - / - / - | 0.0200 / - / - | - / - / - |" in lines
-    assert "| house | 0 | 1 of 2 | 0.500, 0.700, 100 |" in lines
+    assert "| house | 0 | 1 of 2 | 0.1 | 0.500, 0.700, 100 |" in lines
+    assert "| house | all | 1 of 2 | 0.1 | 0.500, 0.700, 100 |" in lines
     assert "| house | gapcast | 2.0 | 25% | 75% | - |" in lines
     assert "| a | 0 | 2 | 50.0% |" in lines
     assert lines[-1] == "| a | gapcast | 3.00 kW | 150 | 0.50 | 1 of 2 | 15 min |"

@@ -22,7 +22,7 @@ from tests.support.home_assistant import HomeAssistant
 from tests.support.models import every_feature_model, history_model
 from tests.support.optional_tools import home_assistant_command
 from tests.support.peers import Peer, peer_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 pytestmark = [pytest.mark.homeassistant, pytest.mark.mosquitto]
 CHANGE_S = 60.0
@@ -239,6 +239,6 @@ def test_entities_are_unavailable_without_the_gateway(beside: Beside, peer: Peer
 def test_forgotten_device_removes_its_entities(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "leaving")
     house.measure_until_shown()
-    assert httpx.delete(f"{beside.gateway.url}/devices/leaving").status_code == 204
+    assert httpx.delete(f"{beside.gateway.url}/devices/leaving", timeout=GUARD_S).status_code == 204
     house.wait_for(None)
     assert beside.home.complaints("gapcast") == []
