@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.faults.stage import Broker, FaultError, Gateway, wait_until
+from bench.faults.stage import WAIT_S, Broker, FaultError, Gateway, wait_until
 from bench.faults.trials import Rows
 from bench.fleet import Fleet
 from bench.load import Generator, connected, received
@@ -96,7 +96,7 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
             rss_mb.append(gateway.rss_mb)
             wait_until(lambda: _n_processed(gateway) > 0, "the backlog to be processed")
             time.sleep(0.1)
-            if time.monotonic() > begin_s + 60 + n_sent / 1_000:
+            if time.monotonic() > begin_s + WAIT_S + n_sent / 1_000:
                 msg = f"{_n_processed(gateway):g} of {n_sent} were processed"
                 raise FaultError(msg)
         took_s = time.monotonic() - begin_s
@@ -161,5 +161,5 @@ def _n_processed(gateway: Gateway) -> float:
 
 
 def _wait_processed(gateway: Gateway, n: int) -> float:
-    wait_until(lambda: _n_processed(gateway) >= n, f"{n} readings to be processed", 60 + n / 1_000)
+    wait_until(lambda: _n_processed(gateway) >= n, f"{n} readings to be processed", WAIT_S + n / 1_000)
     return _n_processed(gateway)
