@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_puback, encode_publish
+from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.properties import (
     MAX_FORWARDED_BYTES,
     content_type,
@@ -32,10 +34,19 @@ def _split(data: bytes, n_at_a_time: int, *, mqtt5: bool) -> tuple[list[Packet],
         splitter.feed(data[at : at + n_at_a_time])
         try:
             for packet in splitter.packets():
-                packets.append(packet)
+                packets.append(_without_reading(packet))
         except ProtocolError:
             return packets, True
     return packets, False
+
+
+def _without_reading(packet: Packet) -> Packet:
+    """Return ``packet`` without what the compiled library has read of its payload, which is what the decoder reads."""
+    if not isinstance(packet, Publication) or not packet.minute:
+        return packet
+    reading = decode("home", packet.payload, packet.n_bytes, None, Limits(-math.inf, math.inf))
+    assert (reading.minute, reading.gap_kw) == (packet.minute, packet.gap_kw)
+    return packet._replace(minute=0, gap_kw=0.0)
 
 
 def check_frames(data: bytes) -> None:
@@ -57,7 +68,7 @@ def frames_seeds() -> list[bytes]:
     """Return streams of PUBLISH, PUBACK and other packets, for both versions of MQTT."""
     extra = content_type("a/b") + bytes.fromhex("080003612f6209000201022600016b0001760b7f0101")
     properties = bytes((len(extra),)) + extra
-    topic, payload = b"gap/home/reading", b'{"gap_kw": 1.5}'
+    topic, payload = b"gap/home/reading", b'{"ts": "2010-11-01T00:29:00Z", "gap_kw": 1.5}'
     five = encode_publish(topic, payload, 7, retain=False, properties=properties) + encode_puback(3)
     three = encode_publish(topic, payload, 0, retain=True, properties=None) + bytes.fromhex("d0004003000310")
     giant = encode_publish(topic, b"0" * 200_000, 9, retain=False, properties=b"\x00")
