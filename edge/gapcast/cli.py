@@ -11,6 +11,7 @@ import click
 
 from gapcast.commands.addon import addon
 from gapcast.commands.backtest import backtest
+from gapcast.commands.exit_codes import exit_code_of
 from gapcast.commands.import_history import import_history
 from gapcast.commands.models import models
 from gapcast.commands.options import (
@@ -26,16 +27,7 @@ from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
 from gapcast.commands.status import status
 from gapcast.commands.systemd_unit import systemd_unit
-from gapcast.core.errors import GapcastError, ModelChoiceError, ModelError, ShardError
-
-EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 2, 3, 4
-#: By class of the error, or of the nearest base class.
-_EXIT_CODES: dict[type[BaseException], int] = {
-    GapcastError: EXIT_BAD_INPUT,
-    ModelError: EXIT_BAD_MODEL,
-    ModelChoiceError: EXIT_BAD_INPUT,
-    ShardError: EXIT_SHARD_LOCKED,
-}
+from gapcast.core.errors import GapcastError
 
 PORT = click.IntRange(1, 65_535)
 
@@ -68,7 +60,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except GapcastError as error:
             click.echo(f"gapcast: {error}", err=True)
-            sys.exit(next(_EXIT_CODES[kind] for kind in type(error).__mro__ if kind in _EXIT_CODES))
+            sys.exit(exit_code_of(error))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+from gapcast.commands.plain_run import serve_plainly
 from gapcast.deferred_modules import defer_modules
 
 
 def main() -> None:
-    """Run the command; modules that it may not need are loaded at first use."""
-    defer_modules()  # before the command line, which imports others that import these
-    from gapcast.cli import main as run_command  # noqa: PLC0415
+    """Run the command; what it may not need is loaded at first use."""
+    defer_modules()  # before others that import these are imported
+    if not serve_plainly(sys.argv[1:]):
+        from gapcast.cli import main as run_command  # noqa: PLC0415 - with the library of the command line
 
-    run_command(prog_name="gapcast")
+        run_command(prog_name="gapcast")

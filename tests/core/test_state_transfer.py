@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.learning_state import OF_ALL_DEVICES
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
@@ -183,6 +184,17 @@ def test_snapshot_of_another_horizon_restores_windows_but_no_learning() -> None:
     assert problems.devices == []
     assert list(after.buffers) == list("abc")
     assert all(summary.n == 0 for summary in after.scores_of("a").values())
+
+
+def test_restored_snapshot_that_releases_has_no_learned_columns() -> None:
+    before, after, alone = engine_of(far(5)), engine_of(far(5)), engine_of(far(5))
+    stream(before, range(40))
+    stream(alone, range(60))
+    snapshot = capture_snapshot(before)
+    assert restore_snapshot(after, snapshot, releases=True).learning == ""
+    assert set(snapshot.learnt) == OF_ALL_DEVICES
+    stream(after, range(40, 60))
+    assert after.latest() == alone.latest()
 
 
 def test_snapshot_without_a_horizon_is_of_five_minutes() -> None:

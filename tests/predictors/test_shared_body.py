@@ -15,6 +15,7 @@ from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.continuation import Continuation
 from gapcast.predictors.files import read_model_files
+from gapcast.predictors.model_content import ModelContent
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.predictors.trial import check_batch, try_model
@@ -144,7 +145,7 @@ def test_memory_that_runs_out_in_a_continuation_is_a_model_error(
 
 def test_continuation_with_other_inputs_is_rejected(outlook: TflitePredictor) -> None:
     content = read_model_files(shipped_models() / "outlook").model
-    continuation = Continuation(content, {"window": (180, 3)}, outlook.card.outputs)
+    continuation = Continuation(ModelContent(content), {"window": (180, 3)}, outlook.card.outputs)
     windows, _ = inputs(1)
     with pytest.raises(ValueError, match=r"its signature after_body takes .*, or lacks outputs"):
         continuation.run(1, {"window": windows})

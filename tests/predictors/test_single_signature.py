@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.predictors.model_file import CONTINUATION
 from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.single_signature import with_signature_alone
+from gapcast.predictors.single_signature import with_words, words_at, words_of_signature
 from tests.support.models import shipped_models
 
 WHOLE = "serving_default"
 OUTLOOK = (shipped_models() / "outlook" / "model.tflite").read_bytes()
+
+
+def with_signature_alone(content: bytes, key: str) -> bytes:
+    return with_words(content, words_of_signature(content, key))
 
 
 def inputs_of(content: bytes) -> dict[str, set[str]]:
@@ -36,12 +38,16 @@ def test_file_without_the_signature_is_unchanged() -> None:
 
 
 def test_file_with_a_subgraph_of_no_signature_is_unchanged() -> None:
-    subgraphs_alone = bytearray(with_signature_alone(OUTLOOK, WHOLE))
-    changed = [i for i, (one, other) in enumerate(zip(subgraphs_alone, OUTLOOK, strict=True)) if one != other]
-    # The first of the two lengths that were set to 1 is that of one vector: set it back to 2.
-    struct.pack_into("<I", subgraphs_alone, changed[0], 2)
-    content = bytes(subgraphs_alone)
+    reduced = words_of_signature(OUTLOOK, WHOLE)
+    signatures = next(position for position, word in reduced.items() if word == 1)  # that of subgraphs comes after it
+    content = with_words(OUTLOOK, {signatures: 1})
     assert with_signature_alone(content, WHOLE) is content
+
+
+def test_whole_file_is_restored_from_the_words_that_were_replaced() -> None:
+    words = words_of_signature(OUTLOOK, CONTINUATION)
+    assert len(words) <= 5
+    assert with_words(with_words(OUTLOOK, words), words_at(OUTLOOK, words)) == OUTLOOK
 
 
 def test_truncated_file_is_unchanged() -> None:

@@ -32,4 +32,4 @@ def test_archive_is_byte_for_byte_that_of_numpy() -> None:
 def test_archive_array_of_any_layout_is_restored(array: np.ndarray[Any, Any]) -> None:
     file = BytesIO()
     write_arrays(file, {"array": array})
-    assert np.array_equal(read_arrays(file.getvalue())["array"], array)
+    assert np.array_equal(read_arrays(file)["array"], array)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +238,7 @@ def test_checkpoint_reads_back_filled_minutes(tmp_path: Path) -> None:
 def test_checkpoint_meters_have_the_members_of_earlier_versions(tmp_path: Path) -> None:
     path = tmp_path / "c"
     path.write_bytes(checkpoint.encode(snapshot_with_filled_minutes()))
-    header = json.loads(read_arrays(path.read_bytes())["about"].tobytes())
+    header = json.loads(read_arrays(BytesIO(path.read_bytes()))["about"].tobytes())
     (meter,), (held,), ((late,),) = header["meters"], header["held"], header["late_runs"]
     assert (len(meter[5]), len(late), len(held)) == (8, 5, 6)
     assert header["filled_ms"] == {"plug": 20_000}

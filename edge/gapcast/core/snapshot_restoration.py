@@ -23,7 +23,7 @@ from gapcast.core.horizon_state import (
     restore_newest,
     stored_horizons,
 )
-from gapcast.core.learning.learning_state import horizon_of
+from gapcast.core.learning.learning_state import OF_ALL_DEVICES, horizon_of
 from gapcast.core.learning_restoration import restore_learning, restore_outlooks
 from gapcast.core.snapshot import Snapshot
 from gapcast.core.snapshot_checks import implausible_devices
@@ -43,8 +43,10 @@ class RestoreProblems(NamedTuple):
     devices: list[str]
 
 
-def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
+def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = False) -> RestoreProblems:
     """Restore ``snapshot`` into ``engine``, which must be new; return what was left out.
+
+    ``releases``: the columns of learned values, most of a snapshot, are removed from it as soon as they are restored.
 
     If the model has another context or padding, each window is cut, or padded again from its oldest reading; for
     another model the newest forecasts are left out. Values out of range (:mod:`.snapshot_checks`) are left out for
@@ -87,8 +89,12 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
         }
     engine.plans.restore(snapshot.plans)
     n_devices = len(buffers)
+    main = restore_learning(engine.horizons.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift)
+    if releases:
+        for name in snapshot.learnt.keys() - OF_ALL_DEVICES:
+            del snapshot.learnt[name]
     problems = (
-        restore_learning(engine.horizons.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift),
+        main,
         restore_outlooks(engine.horizons.main, n_devices, snapshot.outlook),
         _restore_horizons(engine, snapshot),
         _restore_demands(engine, snapshot),

@@ -12,22 +12,20 @@ from typing import Any
 
 from gapcast.core.window import F32
 from gapcast.predictors.input_batch import InputBatch, Setter, Shapes
+from gapcast.predictors.model_content import ModelContent
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION
 from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.single_signature import with_signature_alone
 
 
 class Continuation:
     """Runs the continuation of a file. One caller at a time."""
 
-    def __init__(self, content: bytes, shapes: Shapes, outputs: tuple[str, ...]) -> None:
+    def __init__(self, content: ModelContent, shapes: Shapes, outputs: tuple[str, ...]) -> None:
         """Continue the model ``content``, with inputs of ``shapes``, a row of each by its name, and its ``outputs``.
 
         Nothing is loaded before the first run.
         """
         self._content = content
-        #: The file without the whole model, which would take twice the memory of the continuation in each interpreter.
-        self._alone: bytes | None = None
         self._shapes = shapes
         self._outputs = outputs
         self._runs: dict[int, _Run] = {}
@@ -35,7 +33,6 @@ class Continuation:
     def release(self) -> None:
         """Release the interpreters and their memory."""
         self._runs.clear()
-        self._alone = None
 
     def body_shapes(self) -> dict[str, tuple[int, ...]] | None:
         """Return the shapes of the body, a row of each value by its name; None if the file has no continuation."""
@@ -57,10 +54,8 @@ class Continuation:
         return found.outputs_of(inputs)
 
     def _interpreter(self) -> Any:
-        if self._alone is None:
-            self._alone = with_signature_alone(self._content, CONTINUATION)
         interpreter_class, _ = load_interpreter()
-        return interpreter_class(model_content=self._alone, num_threads=1)
+        return interpreter_class(model_content=self._content.continuation, num_threads=1)
 
     def _load(self, size: int) -> _Run:
         interpreter = self._interpreter()

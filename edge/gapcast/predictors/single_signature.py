@@ -9,6 +9,7 @@ to one element, in a copy of the same size; weights and everything else stay whe
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Mapping
 
 #: Places of fields in the tables ``Model`` and ``SignatureDef`` of the schema.
 _SUBGRAPHS, _SIGNATURES = 2, 7
@@ -18,24 +19,38 @@ _N_BYTES = 4
 _N_VTABLE_HEAD_BYTES = 4
 
 
-def with_signature_alone(content: bytes, key: str) -> bytes:
-    """Return the file ``content`` with the signature ``key`` alone and its subgraph.
+def words_of_signature(content: bytes, key: str) -> dict[int, int]:
+    """Return the words of 32 bits, by position, that reduce the file ``content`` to the signature ``key``.
 
-    Returns ``content`` itself if it does not have the signature, or has subgraphs that belong to no signature: another
-    subgraph may refer to these by their number. A file that is not a FlatBuffer is returned as it is too.
+    Empty if the file does not have the signature, or has subgraphs that belong to no signature: another subgraph may
+    refer to these by their number. Empty also for a file that is not a FlatBuffer.
     """
     try:
-        return _reduced(content, key.encode())
-    except struct.error:  # an offset out of range: the runtime says what is wrong with it
+        return _words(_File(content), key.encode())
+    except struct.error:  # an offset out of range: the runtime says what is wrong with the file
+        return {}
+
+
+def words_at(content: bytes, positions: Iterable[int]) -> dict[int, int]:
+    """Return the words of 32 bits at ``positions`` of ``content``."""
+    return {position: struct.unpack_from("<I", content, position)[0] for position in positions}
+
+
+def with_words(content: bytes, words: Mapping[int, int]) -> bytes:
+    """Return ``content`` with other ``words`` of 32 bits, by position; ``content`` itself if there are none."""
+    if not words:
         return content
+    changed = bytearray(content)
+    for position, word in words.items():
+        struct.pack_into("<I", changed, position, word)
+    return bytes(changed)
 
 
-def _reduced(content: bytes, key: bytes) -> bytes:
-    file = _File(content)
+def _words(file: _File, key: bytes) -> dict[int, int]:
     root = file.number(0)
     subgraphs, signatures = file.vector(root, _SUBGRAPHS), file.vector(root, _SIGNATURES)
     if subgraphs is None or signatures is None or file.number(subgraphs) != file.number(signatures):
-        return content
+        return {}
     for i in range(file.number(signatures)):
         signature = file.element(signatures, i)
         name = file.vector(signature, _KEY)
@@ -43,13 +58,12 @@ def _reduced(content: bytes, key: bytes) -> bytes:
             continue
         place = file.field(signature, _SUBGRAPH_INDEX)  # None: the index is 0, the default
         subgraph = file.element(subgraphs, 0 if place is None else file.number(place))
-        reduced = bytearray(content)
+        words = {} if place is None else {place: 0}
         for vector, element in ((signatures, signature), (subgraphs, subgraph)):
-            struct.pack_into("<II", reduced, vector, 1, element - vector - _N_BYTES)
-        if place is not None:
-            struct.pack_into("<I", reduced, place, 0)
-        return bytes(reduced)
-    return content
+            first = vector + _N_BYTES
+            words |= {vector: 1, first: file.offset(first, element)}
+        return words
+    return {}
 
 
 class _File:
@@ -61,6 +75,13 @@ class _File:
     def number(self, position: int) -> int:
         """Return the unsigned integer of 32 bits at ``position``."""
         return int(struct.unpack_from("<I", self._content, position)[0])
+
+    def offset(self, position: int, target: int) -> int:
+        """Return the offset to ``target`` that may be stored at ``position``."""
+        if not position < target < len(self._content) or position + _N_BYTES > len(self._content):
+            msg = f"no offset from {position} to {target}"
+            raise struct.error(msg)
+        return target - position
 
     def field(self, table: int, place: int) -> int | None:
         """Return the position of the field at ``place`` in the schema of ``table``; None if it is not stored."""

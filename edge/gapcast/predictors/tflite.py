@@ -13,6 +13,7 @@ from gapcast.core.predictor import Body, Prediction
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.batch_interpreter import BatchInterpreter
 from gapcast.predictors.continuation import Continuation
+from gapcast.predictors.model_content import ModelContent
 from gapcast.predictors.model_file import HISTORY, INPUT
 
 #: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
@@ -37,7 +38,7 @@ class TflitePredictor:
         Raises :class:`ModelError` if the bytes are not a model or their signature is not the card's.
         """
         self.card = card
-        self._content = content
+        self._content = ModelContent(content)
         self._features = tuple(feature.name for feature in card.features)
         self._shape = (card.context, len(card.features))
         self._history_steps = card.history_steps
@@ -48,7 +49,7 @@ class TflitePredictor:
         self._has_plain_outputs = self._outputs == Prediction._fields[: len(self._outputs)]
         self._lock = Lock()
         self._interpreters: dict[int, BatchInterpreter] = {}
-        self._continuation = Continuation(content, self._shapes, self._outputs)
+        self._continuation = Continuation(self._content, self._shapes, self._outputs)
         self._body = self._interpreter_of_size(BATCH_SIZES[0]).body
 
     @property
@@ -112,6 +113,12 @@ class TflitePredictor:
         with self._lock:
             self._interpreters.clear()
             self._continuation.release()
+
+    def set_aside(self) -> None:
+        """Release the interpreters and compress the file: the model is not in use, though a request may name it."""
+        self.release_interpreters()
+        with self._lock:
+            self._content.pack()
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, any N >= 1, with ``history`` ``[N, steps]`` if it takes one.
@@ -220,7 +227,7 @@ class TflitePredictor:
     def _interpreter_of_size(self, size: int) -> BatchInterpreter:
         if size not in self._interpreters:
             try:
-                self._interpreters[size] = BatchInterpreter(self._content, size, self._shapes, self._outputs)
+                self._interpreters[size] = BatchInterpreter(self._content.whole, size, self._shapes, self._outputs)
             except (ValueError, RuntimeError) as error:
                 raise self._runtime_error("load", error) from error
             except (MemoryError, OSError) as error:

@@ -85,7 +85,7 @@ def encode_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
 def decode_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """Return the arrays of :func:`encode_arrays`; raise :class:`StateError` if they are damaged."""
     try:
-        return read_arrays(content)
+        return read_arrays(BytesIO(content))
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         msg = f"it is damaged: {error}"
         raise StateError(msg) from error

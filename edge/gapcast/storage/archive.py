@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Mapping
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -30,7 +30,7 @@ def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     >>> file = BytesIO()
     >>> write_arrays(file, {"a": np.arange(3)})
-    >>> read_arrays(file.getvalue())["a"]
+    >>> read_arrays(file)["a"]
     array([0, 1, 2])
     """
     with zipfile.ZipFile(file, "w") as archive:
@@ -42,15 +42,16 @@ def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
                     member.write(stored.reshape(-1).view(np.uint8).data)
 
 
-def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an archive by name, each a view of its member's bytes.
+def read_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the archive ``file`` by name, each a view of its member's bytes.
 
     Raises the errors of zipfile and numpy if it is damaged, and ValueError if a member is compressed, larger than the
     file, or of another size than its header declares.
     """
-    with zipfile.ZipFile(BytesIO(content)) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        if sum(member.file_size for member in members) > len(content) or any(m.compress_type for m in members):
+        n_bytes = file.seek(0, SEEK_END)
+        if sum(member.file_size for member in members) > n_bytes or any(m.compress_type for m in members):
             msg = "its members are compressed, or larger than the file"
             raise ValueError(msg)
         return {member.filename.removesuffix(_SUFFIX): _array_of(archive.read(member)) for member in members}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import ExitStack
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +31,8 @@ _LABEL = b"\ngapcast-sha256 "
 _DIGEST_DIGITS = 64
 _TRAILER_BYTES = len(_LABEL) + _DIGEST_DIGITS + 1
 _FIRST_WITH_DIGEST = 2
+#: Bytes of a file that are in memory at once while its digest is computed.
+_BLOCK_BYTES = 1 << 18
 
 _COLUMNS: dict[str, type[np.generic]] = {
     "values": np.float32,
@@ -145,7 +147,8 @@ def read(path: Path) -> Snapshot:
     Raises :class:`DamagedError` if it is damaged, :class:`StateError` if it is of a newer version, and OSError
     if it cannot be read at all.
     """
-    return decode(path, path.read_bytes())
+    with path.open("rb") as file:
+        return _decode(path, file)
 
 
 def decode(path: Path, content: bytes) -> Snapshot:
@@ -154,26 +157,39 @@ def decode(path: Path, content: bytes) -> Snapshot:
     Raises :class:`DamagedError` if it is damaged, whatever its bytes, and :class:`StateError` if it is of a newer
     version.
     """
-    trailer = content[-_TRAILER_BYTES:]
+    return _decode(path, BytesIO(content))
+
+
+def _decode(path: Path, file: BinaryIO) -> Snapshot:
+    """Decode the snapshot in ``file``, of which no more than its arrays is in memory; see :func:`read`."""
+    n_before_trailer = max(0, file.seek(0, SEEK_END) - _TRAILER_BYTES)
+    file.seek(n_before_trailer)
+    trailer = file.read()
     has_digest = trailer.startswith(_LABEL)
-    if has_digest and trailer[len(_LABEL) :] != _digest_of(content).encode() + b"\n":
+    if has_digest and trailer[len(_LABEL) :] != _digest_of(file, n_before_trailer).encode() + b"\n":
         msg = "its digest is wrong"
         raise DamagedError(msg)
     try:
-        return _parse(path, content, has_digest=has_digest)
-    except StateError:
+        return _parse(path, file, has_digest=has_digest)
+    except (StateError, OSError):
         raise
     except Exception as error:  # a crafted archive, or one without a digest, may raise any
         msg = f"it cannot be parsed ({type(error).__name__}: {str(error)[:200]})"
         raise DamagedError(msg) from error
 
 
-def _digest_of(content: bytes) -> str:
-    return hashlib.sha256(memoryview(content)[:-_TRAILER_BYTES]).hexdigest()
+def _digest_of(file: BinaryIO, n_bytes: int) -> str:
+    """Return the digest of the first ``n_bytes`` of ``file``."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while n_bytes > 0 and (block := file.read(min(n_bytes, _BLOCK_BYTES))):
+        digest.update(block)
+        n_bytes -= len(block)
+    return digest.hexdigest()
 
 
-def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
-    arrays = read_arrays(content)
+def _parse(path: Path, file: BinaryIO, *, has_digest: bool) -> Snapshot:
+    arrays = read_arrays(file)
     header = arrays["about"].tobytes()
     version = decode_json(header)["version"]
     check_version(path, version)

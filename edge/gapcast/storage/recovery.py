@@ -94,7 +94,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         damages.append(set_aside(path, str(error)))
         return False
     try:
-        problems = restore_snapshot(engine, snapshot)
+        problems = restore_snapshot(engine, snapshot, releases=True)
         if snapshot.channels == engine.buffers.channels:
             meters.resume(snapshot.meters)
     except StateError as error:

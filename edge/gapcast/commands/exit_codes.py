@@ -1,0 +1,23 @@
+"""The exit codes of ``gapcast`` for errors that it names in a message."""
+
+from __future__ import annotations
+
+from gapcast.core.errors import GapcastError, ModelChoiceError, ModelError, ShardError
+
+EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 2, 3, 4
+#: By class of the error, or of the nearest base class.
+_EXIT_CODES: dict[type[BaseException], int] = {
+    GapcastError: EXIT_BAD_INPUT,
+    ModelError: EXIT_BAD_MODEL,
+    ModelChoiceError: EXIT_BAD_INPUT,
+    ShardError: EXIT_SHARD_LOCKED,
+}
+
+
+def exit_code_of(error: GapcastError) -> int:
+    """Return the exit code for ``error``.
+
+    >>> exit_code_of(GapcastError()), exit_code_of(ModelError()), exit_code_of(ModelChoiceError())
+    (2, 3, 2)
+    """
+    return next(_EXIT_CODES[kind] for kind in type(error).__mro__ if kind in _EXIT_CODES)

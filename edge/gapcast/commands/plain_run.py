@@ -1,0 +1,47 @@
+"""``gapcast run`` and ``gapcast run --config FILE`` without the library of the command line.
+
+A gateway needs nothing of ``click``, which takes 1.3 MB as long as the process lives, because all of the service is
+called from it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gapcast.commands.exit_codes import exit_code_of
+from gapcast.core.errors import GapcastError
+
+#: Set by a shell that wants to complete a command.
+_COMPLETION = "_GAPCAST_COMPLETE"
+
+
+def serve_plainly(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
+    """Serve if ``arguments`` are those of a plain run of one shard; return whether they were.
+
+    Exits as ``gapcast run`` does if the configuration or the models are not usable.
+    """
+    if _COMPLETION in environment:
+        return False
+    match list(arguments):
+        case ["run"]:
+            config = None
+        case ["run", "--config", name] if not name.startswith("-"):
+            config = Path(name)
+        case _:
+            return False
+    from gapcast.commands.run import serve
+    from gapcast.config.loader import load
+    from gapcast.config.shards import each_of
+
+    try:
+        settings, *others = each_of(load(config, environment, {}))
+        if others:
+            return False
+        serve(settings)
+    except GapcastError as error:
+        print(f"gapcast: {error}", file=sys.stderr)
+        sys.exit(exit_code_of(error))
+    return True
