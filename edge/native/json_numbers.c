@@ -16,8 +16,6 @@
 #define INTEGER_LIMIT 1e15
 /* Smaller integers of NUMBER_SCALE have an exponent: Python's repr uses it below 1e-4. */
 #define WITH_EXPONENT 100
-/* Smaller integers of NUMBER_SCALE have one digit before the point. */
-#define LIMIT_OF_DIGIT 10000000
 #define MAX_DIGITS 32
 
 /* Writes `magnitude` with `n_decimals` of its digits after the point into the end of `digits`; returns how many. */
@@ -68,8 +66,8 @@ static inline void write_decimals(uint8_t *text, uint32_t decimals)
     memcpy(text + 4, PAIRS + 2 * (decimals % 100), 2);
 }
 
-/* Writes a number of any magnitude, at any place. */
-static int put_any_number(struct writer *writer, uint64_t magnitude, int is_negative)
+/* Writes a number of any magnitude, at any place. Apart from put_number, whose registers it would need. */
+static __attribute__((noinline)) int put_any_number(struct writer *writer, uint64_t magnitude, int is_negative)
 {
     uint8_t digits[MAX_DIGITS];
     if (is_negative && !put(writer, (const uint8_t *)"-", 1))
@@ -102,7 +100,7 @@ int put_number(struct writer *writer, double value)
         return 0;
     const uint64_t magnitude = (uint64_t)fabs(scaled);
     const int is_negative = signbit(value) != 0;
-    if (magnitude < WITH_EXPONENT || magnitude >= LIMIT_OF_DIGIT || writer->end - writer->at < MAX_DIGITS)
+    if (magnitude < WITH_EXPONENT || magnitude >= 10 * (uint64_t)NUMBER_SCALE || writer->end - writer->at < MAX_DIGITS)
         return put_any_number(writer, magnitude, is_negative);
     /* One digit before the point: most powers of a house, in a quarter of the instructions. */
     uint8_t *at = writer->at;

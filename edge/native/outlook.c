@@ -77,7 +77,7 @@ static void correct(const struct outlook_step *step, int64_t entry, const double
         double *one = kw + i * N_OF_OUTLOOK, centres_kw[N_STATISTICS];
         for (int64_t j = 0; j < N_STATISTICS; j++) {
             int64_t at = i * N_STATISTICS + j;
-            change[at] = min_of(max_of(change[at], -COLUMN_LIMIT), COLUMN_LIMIT);
+            change[at] = within(change[at], COLUMN_LIMIT);
             centres_kw[j] = base_kw[at] + shares[at] * change[at] * scale_kw;
         }
         one[OF_MEAN] = centres_kw[0];

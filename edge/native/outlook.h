@@ -41,8 +41,8 @@ struct outlook_step {
     double min_kw, low_kw, high_kw;
     /* tables: lead times [K], columns of the bounds and the median among the levels [3], places of columns in a flat
        outlook [10], lead times of the newest errors [2], lead times that are published [P] and the others [F], shifts by
-       what is published [K, 2, 2, P + 2], free minutes from all estimates [F, 2 K], means up to a lead time from minutes
-       [K, K], sine and cosine of each minute of the day and of half of it [1440, 4] */
+       what is published [P + 2, K, 2, 2], free minutes from all estimates [2 K, F], means up to a lead time from minutes
+       [K, K], all three by columns, sine and cosine of each minute of the day and of half of it [1440, 4] */
     const int64_t *leads, *levels, *places, *recent_leads, *fixed, *free;
     const double *shift, *free_of, *means_of, *on_circle;
     /* state: seen [R, 4], log_width [R, K, 2], n_outcomes [R, K], recent [R, 2], coefficients [R, K, 2, 2, D],
@@ -86,7 +86,7 @@ void write_outlook_columns(const struct outlook_step *step, int64_t entry, const
 void predict_changes(const float *coefficients, const float *columns, int64_t n, double *changes);
 void add_inputs(double *covariance, const float *columns, float *gains, float *spread);
 void best_shares(const struct outlook_step *step, int64_t row, double *shares);
-void update_shares(float *gains, const double *errors, const float *change, int64_t at, int64_t n);
+void update_shares(float *gains, const double *errors, const double *change, int64_t lead, int64_t n);
 void update_coefficients(float *coefficients, float *inside, const float *inputs, const double *errors,
                          double n_outcomes);
 

@@ -7,16 +7,32 @@
 
 #define INTERVAL_KW 0.4
 #define PERSISTENCE_FEEDS_IN_KW (-0.05)
+/* Rows of the largest matrix: mean and median of both kinds at each lead time. */
+#define MAX_ROWS (MAX_LEADS * N_KINDS * N_STATISTICS)
 
-/* The product of a matrix [n_rows, n] and a vector, the sums in numpy's order. */
-static void times(const double *matrix, const double *values, int64_t n_rows, int64_t n, double *product)
+/* The product of a matrix [n_rows, n], given by columns, and a vector: row by row, the sums in numpy's order. */
+WIDE static void times(const double *restrict columns, const double *restrict values, int64_t n_rows, int64_t n,
+                       double *restrict product)
 {
-    double parts[2 * MAX_LEADS] = {0.0};
-    for (int64_t row = 0; row < n_rows; row++) {
-        for (int64_t i = 0; i < n; i++)
-            parts[i] = values[i] * matrix[row * n + i];
-        product[row] = pairwise_sum(parts, n);
+    double lanes[SUM_LANES][MAX_ROWS];
+    int64_t i = 0;
+    for (int64_t row = 0; row < n_rows; row++)
+        product[row] = 0.0;
+    if (n >= SUM_LANES) {
+        for (; i < SUM_LANES; i++)
+            for (int64_t row = 0; row < n_rows; row++)
+                lanes[i][row] = values[i] * columns[i * n_rows + row];
+        for (; i + SUM_LANES <= n; i += SUM_LANES)
+            for (int64_t lane = 0; lane < SUM_LANES; lane++)
+                for (int64_t row = 0; row < n_rows; row++)
+                    lanes[lane][row] += values[i + lane] * columns[(i + lane) * n_rows + row];
+        for (int64_t row = 0; row < n_rows; row++)
+            product[row] = ((lanes[0][row] + lanes[1][row]) + (lanes[2][row] + lanes[3][row])) +
+                           ((lanes[4][row] + lanes[5][row]) + (lanes[6][row] + lanes[7][row]));
     }
+    for (; i < n; i++)
+        for (int64_t row = 0; row < n_rows; row++)
+            product[row] += values[i] * columns[i * n_rows + row];
 }
 
 /* Writes persistence to the outlook `kw` [K, 2, 4]. */

@@ -64,5 +64,5 @@ void write_outlook_columns(const struct outlook_step *step, int64_t entry, const
         columns[n++] = angles[i];
     columns[n] = BIAS;
     for (int64_t i = 0; i < N_INPUTS; i++)
-        step->columns[entry * N_INPUTS + i] = (float)min_of(max_of(columns[i], -COLUMN_LIMIT), COLUMN_LIMIT);
+        step->columns[entry * N_INPUTS + i] = (float)within(columns[i], COLUMN_LIMIT);
 }

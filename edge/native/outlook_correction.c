@@ -15,6 +15,9 @@
 #define MEDIAN_GAIN_N 2000.0
 #define DEVIATIONS 1.0
 #define HALF_LIFE_MIN 20160.0
+/* Of a lead time: corrections of both kinds, mean and median, and the gains of their shares. */
+#define N_OF_LEAD (N_KINDS * N_STATISTICS)
+#define N_GAINS (N_OF_LEAD * N_SHARES)
 
 static const double SHARES[N_SHARES] = {0.0, 0.25, 0.5, 0.75, 1.0};
 
@@ -89,58 +92,71 @@ WIDE void add_inputs(double *covariance, const float *columns, float *gains, flo
     limit_variance(covariance);
 }
 
+/* The index of the largest of the gains, as numpy finds it: the first, or the first that is not a number. */
+static inline int64_t best_of(const double *sure)
+{
+    double highest = sure[0];
+    int64_t best = 0;
+    for (int64_t share = 1; share < N_SHARES; share++)
+        if (!(sure[share] <= highest) && !isnan(highest)) {
+            highest = sure[share];
+            best = share;
+        }
+    return best;
+}
+
 /* The shares with the largest sure gains, [K, 2, 2]. */
-void best_shares(const struct outlook_step *step, int64_t row, double *shares)
+WIDE void best_shares(const struct outlook_step *step, int64_t row, double *shares)
 {
-    int64_t n = step->n_leads * N_KINDS * N_STATISTICS;
+    int64_t n = step->n_leads * N_OF_LEAD;
     const float *sums = step->share_gains + row * 2 * n * N_SHARES, *squares = sums + n * N_SHARES;
-    for (int64_t i = 0; i < n; i++) {
-        double lead = (double)step->leads[i / (N_KINDS * N_STATISTICS)], highest = 0.0;
-        int64_t best = 0;
-        for (int64_t share = 0; share < N_SHARES; share++) {
-            double deviation = sqrt((double)max_of_f(squares[i * N_SHARES + share], 0.0f) * lead);
-            double sure = (double)sums[i * N_SHARES + share] - DEVIATIONS * deviation;
-            if (share == 0 || sure > highest || (isnan(sure) && !isnan(highest))) {
-                highest = sure;
-                best = share;
-            }
-        }
-        shares[i] = SHARES[best];
+    for (int64_t lead = 0; lead < step->n_leads; lead++, sums += N_GAINS, squares += N_GAINS) {
+        double minutes = (double)step->leads[lead], sure[N_GAINS];
+        for (int64_t i = 0; i < N_GAINS; i++)
+            sure[i] = (double)sums[i] - DEVIATIONS * sqrt((double)not_below_f(squares[i], 0.0f) * minutes);
+        for (int64_t i = 0; i < N_OF_LEAD; i++)
+            *shares++ = SHARES[best_of(sure + i * N_SHARES)];
     }
 }
 
-/* Updates the gains [2, n, 2, shares] of the kind `at` of n by an outcome: `errors` and `change` are of mean and median. */
-void update_shares(float *gains, const double *errors, const float *change, int64_t at, int64_t n)
+/* Updates the gains [2, n, 2, 2, shares] of one of n lead times by its outcomes: `errors` and `change` [2, 2] are of both
+   kinds, mean and median. */
+WIDE void update_shares(float *gains, const double *errors, const double *change, int64_t lead, int64_t n)
 {
-    float decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
-    for (int64_t statistic = 0; statistic < N_STATISTICS; statistic++) {
-        float *sums = gains + (at * N_STATISTICS + statistic) * N_SHARES, *squares = sums + n * N_STATISTICS * N_SHARES;
-        double losses[N_SHARES];
+    const float decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
+    float *restrict sums = gains + lead * N_GAINS, *restrict squares = sums + n * N_GAINS;
+    double losses[N_OF_LEAD][N_SHARES];
+    float added[N_OF_LEAD][N_SHARES];
+    for (int64_t i = 0; i < N_OF_LEAD; i++)
+        for (int64_t share = 0; share < N_SHARES; share++)
+            losses[i][share] = errors[i] - change[i] * SHARES[share];
+    for (int64_t i = 0; i < N_OF_LEAD; i += N_STATISTICS)
         for (int64_t share = 0; share < N_SHARES; share++) {
-            double error = errors[statistic] - (double)change[statistic] * SHARES[share];
-            losses[share] = statistic == 0 ? error * error : fabs(error);
+            losses[i][share] *= losses[i][share];
+            losses[i + 1][share] = fabs(losses[i + 1][share]);
         }
-        for (int64_t share = 0; share < N_SHARES; share++) {
-            float gain = (float)(losses[0] - losses[share]);
-            sums[share] = sums[share] * decay + gain;
-            squares[share] = squares[share] * decay + gain * gain;
-        }
+    for (int64_t i = 0; i < N_OF_LEAD; i++)
+        for (int64_t share = 0; share < N_SHARES; share++)
+            added[i][share] = (float)(losses[i][0] - losses[i][share]);
+    const float *gain = added[0];
+    for (int64_t i = 0; i < N_GAINS; i++) {
+        sums[i] = sums[i] * decay + gain[i];
+        squares[i] = squares[i] * decay + gain[i] * gain[i];
     }
 }
 
-/* Learns from the outcome of one lead time and kind: `coefficients` [2, D] of mean and median, `inputs` the columns, gains
-   and spread of the outlook, `errors` [2] the deviations of the outcome. */
-WIDE void update_coefficients(float *coefficients, float *inside, const float *inputs, const double *errors,
-                              double n_outcomes)
+/* Learns from the outcome of one lead time and kind: `coefficients` [2, D] of mean and median, `columns` those of the
+   outlook, `gains` their gains and their spread, `errors` [2] the deviations of the outcome. */
+static inline __attribute__((always_inline)) void update_kind(float *restrict coefficients, float *inside,
+                                                              const double *columns, const float *restrict gains,
+                                                              const double *errors, double n_outcomes)
 {
-    double columns[N_INPUTS], apart[N_STATISTICS];
-    const float *gains = inputs + N_INPUTS;
-    float spread = inputs[2 * N_INPUTS];
-    as_doubles(inputs, columns);
+    double apart[N_STATISTICS];
+    float spread = gains[N_INPUTS];
     for (int64_t i = 0; i < N_STATISTICS; i++)
-        apart[i] = min_of(max_of(errors[i], -COLUMN_LIMIT), COLUMN_LIMIT) -
+        apart[i] = within(errors[i], COLUMN_LIMIT) -
                    sum_of_floats(coefficients + i * N_INPUTS, columns);
-    double small = min_of(max_of(apart[1], -SMALL_ERROR), SMALL_ERROR);
+    double small = within(apart[1], SMALL_ERROR);
     double share_step = 1.0 / min_of(n_outcomes + SHARE_FIRST_N, SHARE_N);
     *inside += (float)(share_step * (double)((small == apart[1] ? 1.0f : 0.0f) - *inside));
     double growth = 1.0 + (MEDIAN_GAIN - 1.0) * n_outcomes / (n_outcomes + MEDIAN_GAIN_N);
@@ -150,4 +166,16 @@ WIDE void update_coefficients(float *coefficients, float *inside, const float *i
     for (int64_t i = 0; i < N_STATISTICS; i++)
         for (int64_t j = 0; j < N_INPUTS; j++)
             coefficients[i * N_INPUTS + j] += steps[i] * gains[j];
+}
+
+/* Learns from the outcomes of a lead time: `coefficients` [2, 2, D] and `errors` [2, 2] of both kinds, mean and median,
+   `inputs` the columns, gains and spread of the outlook. */
+WIDE void update_coefficients(float *coefficients, float *inside, const float *inputs, const double *errors,
+                              double n_outcomes)
+{
+    double columns[N_INPUTS];
+    as_doubles(inputs, columns);
+    for (int64_t kind = 0; kind < N_KINDS; kind++)
+        update_kind(coefficients + kind * N_STATISTICS * N_INPUTS, inside + kind, columns, inputs + N_INPUTS,
+                    errors + kind * N_STATISTICS, n_outcomes);
 }

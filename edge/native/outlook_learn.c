@@ -34,29 +34,37 @@ static size_t bytes_of(int64_t n, size_t size) { return (size_t)n * size; }
 
 static void read_outcomes(const struct outlook_step *step, const float *last, struct outcome *outcome)
 {
-    double sums[2 * MAX_LEADS], sum = 0.0;
-    int64_t minute = 0;
-    for (int64_t i = 0; i < 2 * step->n_leads; i++) {
-        /* Lead times rise; after the last one the sums begin again. */
-        int64_t end = i < step->n_leads ? step->leads[i] : 2 * step->leads[i - step->n_leads];
-        if (end < minute) {
-            minute = 0;
-            sum = 0.0;
-        }
+    double sums[2][MAX_LEADS], sum = 0.0;
+    int64_t minute = 0, lead = 0, twice = 0;
+    /* Lead times rise: the sums of their minutes, and of twice as many, are parts of one sum. */
+    while (twice < step->n_leads) {
+        int64_t end = 2 * step->leads[twice];
+        if (lead < step->n_leads && step->leads[lead] < end)
+            end = step->leads[lead];
         for (; minute < end; minute++)
             sum += (double)last[-minute];
-        sums[i] = sum;
+        for (; lead < step->n_leads && step->leads[lead] == end; lead++)
+            sums[0][lead] = sum;
+        for (; twice < step->n_leads && 2 * step->leads[twice] == end; twice++)
+            sums[1][twice] = sum;
     }
-    for (int64_t lead = 0; lead < step->n_leads; lead++) {
+    for (lead = 0; lead < step->n_leads; lead++) {
         double length = (double)step->leads[lead];
         outcome->actual_kw[lead][0] = (double)last[0];
-        outcome->actual_kw[lead][1] = sums[lead] / length;
-        outcome->window_kw[lead] = (sums[step->n_leads + lead] - sums[lead]) / length;
+        outcome->actual_kw[lead][1] = sums[0][lead] / length;
+        outcome->window_kw[lead] = (sums[1][lead] - sums[0][lead]) / length;
     }
 }
 
-static void learn_outcome(const struct outlook_step *step, int64_t row, int64_t at, const float *inputs,
-                          const float *values, double actual_kw, double scale_kw, double *errors)
+/* The slot of the outlook that was issued `back` minutes, at most as many as there are slots, before that of `slot`. */
+static int64_t slot_before(const struct outlook_step *step, int64_t slot, int64_t back)
+{
+    return slot >= back ? slot - back : slot - back + step->n_slots;
+}
+
+/* Learns the width of the bounds of a lead time and kind; writes the errors [2] and the changes [2] of the outlook. */
+static void learn_width(const struct outlook_step *step, int64_t row, int64_t at, const float *values, double actual_kw,
+                        double scale_kw, double *errors, double *change)
 {
     int64_t n = step->n_leads * N_KINDS;
     double n_outcomes = step->n_outcomes[row * step->n_leads + at / N_KINDS];
@@ -65,11 +73,10 @@ static void learn_outcome(const struct outlook_step *step, int64_t row, int64_t 
     double missed = actual_kw < (double)kw[OF_LOWER] || actual_kw > (double)kw[OF_UPPER] ? 1.0 : 0.0;
     double moved = *log_width + max_of(FIRST_STEP / (n_outcomes + SOFT), SMALLEST_STEP) * (missed - MISSES);
     *log_width = max_of(min_of(moved, HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
-    for (int64_t i = 0; i < N_STATISTICS; i++)
+    for (int64_t i = 0; i < N_STATISTICS; i++) {
         errors[i] = (actual_kw - (double)values[i]) / scale_kw;
-    update_shares(step->share_gains + row * 2 * n * N_STATISTICS * N_SHARES, errors, values + N_STATISTICS, at, n);
-    update_coefficients(step->coefficients + (row * n + at) * N_STATISTICS * N_INPUTS, step->inside + row * n + at,
-                        inputs, errors, n_outcomes);
+        change[i] = (double)values[N_STATISTICS + i];
+    }
 }
 
 static void learn_outcomes(struct outlook_step *step, int64_t entry, const float *last)
@@ -79,9 +86,10 @@ static void learn_outcomes(struct outlook_step *step, int64_t entry, const float
     double newest[MAX_LEADS] = {0.0};
     int is_due[MAX_LEADS] = {0}, is_any = 0;
     struct outcome outcome;
+    int64_t newest_slot = floor_modulo(minute, step->n_slots), slots[MAX_LEADS] = {0};
     for (int64_t lead = 0; lead < k; lead++) {
-        int64_t issued = minute - step->leads[lead];
-        is_due[lead] = step->issued_minute[row * step->n_slots + floor_modulo(issued, step->n_slots)] == issued;
+        slots[lead] = row * step->n_slots + slot_before(step, newest_slot, step->leads[lead]);
+        is_due[lead] = step->issued_minute[slots[lead]] == minute - step->leads[lead];
         is_any |= is_due[lead];
     }
     if (!is_any)
@@ -90,17 +98,22 @@ static void learn_outcomes(struct outlook_step *step, int64_t entry, const float
     for (int64_t lead = 0; lead < k; lead++) {
         if (!is_due[lead])
             continue;
-        int64_t slot = row * step->n_slots + floor_modulo(minute - step->leads[lead], step->n_slots);
+        int64_t slot = slots[lead];
         const float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
-        double before_kw = (double)last[-step->leads[lead]], errors[N_KINDS][N_STATISTICS];
+        double before_kw = (double)last[-step->leads[lead]];
+        double errors[N_KINDS][N_STATISTICS], change[N_KINDS][N_STATISTICS];
         for (int64_t kind = 0; kind < N_KINDS; kind++) {
             int64_t at = lead * N_KINDS + kind;
             double actual_kw = outcome.actual_kw[lead][kind];
             const float *values = step->values + (slot * n + at) * N_PENDING;
             add_scores(step->sums + row * 2 * n * N_SUMS, at, n, values + 2 * N_STATISTICS, actual_kw, before_kw,
                        outcome.window_kw[lead]);
-            learn_outcome(step, row, at, inputs, values, actual_kw, scale_kw, errors[kind]);
+            learn_width(step, row, at, values, actual_kw, scale_kw, errors[kind], change[kind]);
         }
+        int64_t first = row * n + lead * N_KINDS;
+        update_coefficients(step->coefficients + first * N_STATISTICS * N_INPUTS, step->inside + first, inputs, errors[0],
+                            step->n_outcomes[row * k + lead]);
+        update_shares(step->share_gains + row * 2 * n * N_STATISTICS * N_SHARES, errors[0], change[0], lead, k);
         newest[lead] = errors[1][0];
         step->n_outcomes[row * k + lead] += 1.0;
     }
@@ -171,8 +184,9 @@ void learn_outlook(struct outlook_step *step, int64_t entry)
 static void prefetch_pending(const struct outlook_step *step, int64_t entry)
 {
     int64_t row = step->rows[entry], n = step->n_leads * N_KINDS;
+    int64_t newest_slot = floor_modulo(step->minutes[entry], step->n_slots);
     for (int64_t lead = 0; lead < step->n_leads; lead++) {
-        int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry] - step->leads[lead], step->n_slots);
+        int64_t slot = row * step->n_slots + slot_before(step, newest_slot, step->leads[lead]);
         const float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
         const float *values = step->values + (slot * n + lead * N_KINDS) * N_PENDING;
         for (int64_t i = 0; i <= 2 * N_INPUTS; i += FLOATS_OF_LINE)

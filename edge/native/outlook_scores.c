@@ -9,29 +9,25 @@
 #define LOWER_LEVEL 0.05
 #define UPPER_LEVEL 0.95
 
-static double error_of(double forecast_kw, double actual_kw)
-{
-    return min_of(max_of(forecast_kw - actual_kw, -LARGEST_KW), LARGEST_KW);
-}
-
 /* The sum of the errors' losses is one over three terms, as the numpy code's matrix has it. */
 static double pinball(double error, double level) { return (0.5 - level) * error + fabs(error) / 2; }
 
 /* Adds an outcome to the sums [2, n, sums] of a device, at the lead time and kind `at` of n. */
-void add_scores(double *sums, int64_t at, int64_t n, const float *kw, double actual_kw, double last_kw,
-                double window_kw)
+WIDE void add_scores(double *sums, int64_t at, int64_t n, const float *kw, double actual_kw, double last_kw,
+                     double window_kw)
 {
-    double errors[N_OF_OUTLOOK];
-    for (int64_t i = 0; i < N_OF_OUTLOOK; i++)
-        errors[i] = error_of((double)kw[i], actual_kw);
+    double errors[N_OF_OUTLOOK + 2] = {(double)kw[OF_MEAN], (double)kw[OF_LOWER], (double)kw[OF_MEDIAN],
+                                       (double)kw[OF_UPPER], last_kw, window_kw};
+    for (int64_t i = 0; i < N_OF_OUTLOOK + 2; i++)
+        errors[i] = within(errors[i] - actual_kw, LARGEST_KW);
     double mean = errors[OF_MEAN], lower = errors[OF_LOWER], median = errors[OF_MEDIAN], upper = errors[OF_UPPER];
-    double last = error_of(last_kw, actual_kw), window = error_of(window_kw, actual_kw);
+    double last = errors[N_OF_OUTLOOK], window = errors[N_OF_OUTLOOK + 1];
     double losses = pinball(lower, LOWER_LEVEL) + pinball(median, 0.5) + pinball(upper, UPPER_LEVEL);
     const double added[N_SUMS] = {
         1.0, mean * mean, fabs(median), mean, last * last, fabs(last), window * window, fabs(window),
         losses / 3, lower <= 0.0 && upper >= 0.0 ? 1.0 : 0.0, upper - lower,
     };
-    double *ever = sums + at * N_SUMS, *day = sums + (n + at) * N_SUMS;
+    double *restrict ever = sums + at * N_SUMS, *restrict day = sums + (n + at) * N_SUMS;
     for (int64_t i = 0; i < N_SUMS; i++) {
         ever[i] += added[i];
         day[i] = day[i] * KEPT + added[i];

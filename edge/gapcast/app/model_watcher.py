@@ -17,6 +17,7 @@ import structlog
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import Models, admission_of, load_models
+from gapcast.app.warm_up import warm_up_like
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.state_transfer import reserve_rows
@@ -116,7 +117,7 @@ class ModelWatcher:
     def _reload(self) -> None:
         admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._callbacks.loaded())
         models = load_models(self._settings, self._library, admission)
-        self._warm_up(models)
+        warm_up_like(models, self._service.queries.models.values())
         self._callbacks.before(models)
         pause_s = self._swap_engine(models)
         if pause_s is None:
@@ -137,13 +138,6 @@ class ModelWatcher:
         self._handled = stamp
         log.error("models.refused", path=str(self._library), problem=problem, cure=_CURE)
         self._service.statistics.model_reloads["refused"] += 1
-
-    def _warm_up(self, models: Models) -> None:
-        """Create the interpreters that the stream will need, for the same batch sizes as the models in use."""
-        in_use = self._service.queries.models.values()
-        sizes = sorted({size for model in in_use for size in getattr(model, "sizes", ())})
-        for model in models.active:
-            model.warm_up(sizes)
 
     def _swap_engine(self, models: Models) -> float | None:
         """Switch the stream to ``models``; return its pause, s, or None if the service stops before."""

@@ -79,6 +79,12 @@ class Models:
         return *more.values(), *models
 
     @property
+    def continued(self) -> TflitePredictor | None:
+        """The outlook's model if it continues from the body of the primary one; None if all of it runs, or none."""
+        continues = self.members[0] is self.primary and shares_body(self.primary, self.outlook)
+        return self.outlook if continues else None
+
+    @property
     def stamps(self) -> dict[str, str]:
         """Version and hash of each active model, by name: if they are the same, forecasts are the same.
 
@@ -196,10 +202,9 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
 
 def _warm_up(models: Models) -> None:
     """Create the interpreters of the active models; raise :class:`ModelError` if the outlook cannot share a body."""
-    primary, outlook = models.primary, models.outlook
-    is_shared = models.members[0] is primary and shares_body(primary, outlook)
+    continued = models.continued
     for model in models.active:
-        if not (is_shared and model is outlook):  # it continues from the primary one: all of it is not needed
+        if model is not continued:
             model.warm_up()
-    if is_shared and outlook is not None:
-        check_body(primary, outlook)
+    if continued is not None:
+        check_body(models.primary, continued)

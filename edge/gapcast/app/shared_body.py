@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from gapcast.core.errors import ModelError
@@ -31,6 +33,14 @@ def check_body(primary: TflitePredictor, outlook: TflitePredictor) -> None:
                 f"{error_kw:.3g} kW (at most {golden.tolerance_kw:g} is allowed): install both models again"
             )
             raise ModelError(msg)
+
+
+def warm_up_continuation(primary: TflitePredictor, outlook: TflitePredictor, sizes: Iterable[int]) -> None:
+    """Create what ``outlook`` needs to continue from the body of ``primary``, for batches of ``sizes``."""
+    for size in sizes:
+        windows = np.zeros((size, primary.spec.context, len(primary.features)), dtype=np.float32)
+        history = np.zeros((size, outlook.history_steps), dtype=np.float32) if outlook.history_steps else None
+        outlook.predict_after(primary.predict_with_body(windows)[1], history)
 
 
 def _difference_kw(found: Prediction, name: str, expected: list[float]) -> float:

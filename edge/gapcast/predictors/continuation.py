@@ -30,6 +30,11 @@ class Continuation:
         self._outputs = outputs
         self._runs: dict[int, _Run] = {}
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The batch sizes of the existing interpreters."""
+        return tuple(sorted(self._runs))
+
     def release(self) -> None:
         """Release the interpreters and their memory."""
         self._runs.clear()

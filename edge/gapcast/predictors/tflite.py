@@ -102,6 +102,11 @@ class TflitePredictor:
         """The batch sizes of the existing interpreters."""
         return tuple(sorted(self._interpreters))
 
+    @property
+    def continued_sizes(self) -> tuple[int, ...]:
+        """The batch sizes of the existing interpreters that continue from a body."""
+        return self._continuation.sizes
+
     def warm_up(self, sizes: Iterable[int] = BATCH_SIZES[:1]) -> None:
         """Create and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
         for size in sizes:

@@ -60,7 +60,7 @@ def bucket_numbers(period: int) -> list[int]:
 OF_C_ALONE = {
     "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
-    "N_OF_MINUTE", "FLOATS_OF_LINE",
+    "N_OF_MINUTE", "FLOATS_OF_LINE", "MAX_ROWS", "N_OF_LEAD", "N_GAINS",
 } | of_packets.OF_C_ALONE  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {

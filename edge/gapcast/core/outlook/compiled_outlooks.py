@@ -122,9 +122,9 @@ class CompiledOutlooks:
             online.recent,
             consistency.fixed,
             consistency.free,
-            agreement.shift,
-            consistency.free_of,
-            consistency.means_of,
+            agreement.shift.T,
+            consistency.free_of.T,
+            consistency.means_of.T,
             ON_CIRCLE,
         )
         return {name: np.array(table, TABLES[name], order="C") for name, table in zip(TABLES, tables, strict=True)}
