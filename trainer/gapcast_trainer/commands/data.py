@@ -27,7 +27,7 @@ FEATURES = tuple(name for name in MEASURED if name != GAP)
 
 @click.command(short_help="Download and verify the UCI household data set (20 MB).")
 @click.option("--out", type=OUT, default=RAW, show_default=True, help="File to write.")
-@click.option("--url", default=uci.URL, show_default="UCI's archive", help="URL of the archive.")
+@click.option("--url", metavar="URL", default=uci.URL, show_default="UCI's archive", help="URL of the archive.")
 def fetch(out: Path, url: str) -> None:
     """Download the UCI household data set (20 MB) and verify it.
 

@@ -1,11 +1,13 @@
-"""What is wrong with a value of the configuration, as a sentence for people in place of pydantic's."""
+"""What is wrong with a field of a file or a request, as a sentence for people in place of pydantic's."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic_core import ErrorDetails
+#: An entry of :meth:`pydantic.ValidationError.errors`.
+Error = Mapping[str, Any]
 
 _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "int_parsing": lambda _: "must be a whole number",
@@ -17,7 +19,11 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": lambda _: "must be true or false",
     "string_type": lambda _: "must be a text in quotes",
     "finite_number": lambda _: "must be a finite number",
+    "list_type": lambda _: "must be a list",
+    "dict_type": lambda _: "must be an object",
+    "model_type": lambda _: "must be an object",
     "missing": lambda _: "is missing",
+    "extra_forbidden": lambda _: "there is no such key",
     "literal_error": lambda limits: f"must be {limits['expected']}",
     "greater_than": lambda limits: f"must be greater than {limits['gt']}",
     "greater_than_equal": lambda limits: f"must be at least {limits['ge']}",
@@ -27,12 +33,34 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
     "ip_any_network": lambda _: "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24",
 }
+#: Types of errors that have no value to show.
+_WITHOUT_VALUE = frozenset({"missing", "extra_forbidden"})
+#: Shortens long values.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 #: Types of errors about the length of a text or of a list.
 _TOO_SHORT, _TOO_LONG = "too_short", "too_long"
 
 
-def value_problem(error: ErrorDetails) -> str:
-    """Return what is wrong with the value of ``error``, an entry of :meth:`pydantic.ValidationError.errors`.
+def field_problem(error: Error, whole: str = "the file") -> str:
+    """Return the field of ``error``, what is wrong with its value, and the value; ``whole`` is what has the fields.
+
+    >>> field_problem({"type": "int_parsing", "loc": ("window", "context"), "msg": "", "input": "much"})
+    "window.context: must be a whole number (it is 'much')"
+    >>> field_problem({"type": "missing", "loc": ("family",), "msg": "", "input": {}})
+    'family: is missing'
+    """
+    return f"{'.'.join(map(str, error['loc'])) or whole}: {value_problem(error)}{shown_value(error)}"
+
+
+def shown_value(error: Error) -> str:
+    """Return the value of ``error`` in parentheses; empty if it has keys of its own, or if there is none."""
+    value = error["input"]
+    return "" if error["type"] in _WITHOUT_VALUE or isinstance(value, Mapping) else f" (it is {_SHORT.repr(value)})"
+
+
+def value_problem(error: Error) -> str:
+    """Return what is wrong with the value of ``error``.
 
     >>> value_problem({"type": "less_than_equal", "loc": ("mqtt", "qos"), "msg": "", "input": 3, "ctx": {"le": 1}})
     'must be at most 1'
@@ -45,4 +73,5 @@ def value_problem(error: ErrorDetails) -> str:
         return f"must have at {bound} {unit}"
     if kind in _SENTENCES:
         return _SENTENCES[kind](limits)
-    return error["msg"].removeprefix("Value error, ")
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
