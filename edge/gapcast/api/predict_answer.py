@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gapcast.api.predict_request import KINDS, PredictRequest, request_of, requested_plan, series_of
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
-from gapcast.core.field_problem import shown_value, value_problem
+from gapcast.core.field_problem import problem_and_value
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
@@ -127,7 +127,7 @@ def validation_problem(first: Any) -> Problem:
 
 def request_problem(first: Any) -> str:
     """Return what is wrong with a field of a request, from pydantic's first error."""
-    return f"{location_path(first['loc'])}: {value_problem(first)}{shown_value(first)}"
+    return f"{location_path(first['loc'])}: {problem_and_value(first)}"
 
 
 def location_path(location: tuple[str | int, ...]) -> str:

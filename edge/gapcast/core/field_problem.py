@@ -33,6 +33,8 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
     "ip_any_network": lambda _: "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24",
 }
+#: Type of an error that gapcast's own validator raised.
+_OWN = "value_error"
 #: Types of errors that have no value to show.
 _WITHOUT_VALUE = frozenset({"missing", "extra_forbidden"})
 #: Shortens long values.
@@ -50,7 +52,15 @@ def field_problem(error: Error, whole: str = "the file") -> str:
     >>> field_problem({"type": "missing", "loc": ("family",), "msg": "", "input": {}})
     'family: is missing'
     """
-    return f"{'.'.join(map(str, error['loc'])) or whole}: {value_problem(error)}{shown_value(error)}"
+    return f"{'.'.join(map(str, error['loc'])) or whole}: {problem_and_value(error)}"
+
+
+def problem_and_value(error: Error) -> str:
+    """Return what is wrong with the value of ``error``, and the value, unless the problem is one of gapcast's own.
+
+    Those name the value where that helps.
+    """
+    return f"{value_problem(error)}{'' if error['type'] == _OWN else shown_value(error)}"
 
 
 def shown_value(error: Error) -> str:
@@ -68,9 +78,9 @@ def value_problem(error: Error) -> str:
     limits: Mapping[str, Any] = error.get("ctx", {})
     kind = error["type"]
     if kind in {_TOO_SHORT, _TOO_LONG}:
-        unit = "characters" if isinstance(error["input"], str) else "entries"
-        bound = f"least {limits['min_length']}" if kind == _TOO_SHORT else f"most {limits['max_length']}"
-        return f"must have at {bound} {unit}"
+        at, n = ("least", limits["min_length"]) if kind == _TOO_SHORT else ("most", limits["max_length"])
+        one, several = ("character", "characters") if isinstance(error["input"], str) else ("entry", "entries")
+        return f"must have at {at} {n} {one if n == 1 else several}"
     if kind in _SENTENCES:
         return _SENTENCES[kind](limits)
     message: str = error["msg"]
