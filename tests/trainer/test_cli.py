@@ -155,7 +155,7 @@ def test_prepare_incomplete_csv_is_named_and_writes_nothing(
 
 def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
-    for name in [name for name in sys.modules if name.startswith("gapcast_trainer.datareport.page")]:
+    for name in [name for name in sys.modules if name.startswith("gapcast_trainer.data_report.page")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "gapcast_trainer.report.page", raising=False)

@@ -69,7 +69,7 @@ def prepare(
     RAW is UCI's household set (its zip or txt), or the CSV of any meter (plain, .gz or .zip) whose columns
     are named. Rows at other times than once a minute are averaged over each minute.
     """
-    from gapcast_trainer.datareport.page import data_report
+    from gapcast_trainer.data_report.page import data_report
 
     page = page or out.with_suffix(".html")
     if len({path.resolve() for path in (raw, out, page)}) < 3:  # noqa: PLR2004 - all of them differ

@@ -28,7 +28,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 
 if TYPE_CHECKING:
-    from gapcast_trainer.evalreport.any_page import AnyEvaluation
+    from gapcast_trainer.evaluation_report.any_page import AnyEvaluation
     from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
     from gapcast_trainer.houses.result import HousesEvaluation
 
@@ -222,7 +222,7 @@ def _write(found: AnyEvaluation, json_path: Path | None, report_path: Path | Non
         write_atomically(json_path, json.dumps(found.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
     if report_path is not None:
-        from gapcast_trainer.evalreport.any_page import page_of
+        from gapcast_trainer.evaluation_report.any_page import page_of
 
         write_atomically(report_path, page_of(found))
         click.echo(f"\nwrote {report_path}")

@@ -26,7 +26,7 @@ from gapcast_trainer.commands.options import (
 )  # fmt: skip
 from gapcast_trainer.experiment import find
 from gapcast_trainer.tensorflow_import import import_tensorflow
-from gapcast_trainer.trainingset import TrainingSet
+from gapcast_trainer.training_set import TrainingSet
 
 
 @click.command(short_help="Train the model of an experiment.")

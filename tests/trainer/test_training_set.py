@@ -25,7 +25,7 @@ from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.run import load_run
 from gapcast_trainer.split import MinuteSplit, SplitPart
-from gapcast_trainer.trainingset import Streamed, TrainingSet, open_set
+from gapcast_trainer.training_set import Streamed, TrainingSet, open_set
 from gapcast_trainer.windows import WindowTask, examples
 from tests.support import uci_files
 from tests.trainer.training_sets import write_set
