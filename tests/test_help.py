@@ -23,3 +23,11 @@ def test_help_of_a_command_explains_each_option(name: str) -> None:
     options = [one for one in main.commands[name].params if isinstance(one, click.Option)]
 
     assert [one.opts for one in options if not one.help and not one.hidden] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_names_the_value_of_each_option(name: str) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"], terminal_width=120).output
+
+    assert " RANGE" not in shown
+    assert " TEXT" not in shown

@@ -106,10 +106,20 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
     help="Stop after this time (default: run until Ctrl-C).",
 )
 @click.option(
-    "--mqtt-port", type=PORT, default=1883, show_default=True, help="Port of the broker; if it is in use, a free one."
+    "--mqtt-port",
+    type=PORT,
+    metavar="PORT",
+    default=1883,
+    show_default=True,
+    help="Port of the broker; if it is in use, a free one.",
 )
 @click.option(
-    "--http-port", type=PORT, default=8080, show_default=True, help="Port of REST; if it is in use, a free one."
+    "--http-port",
+    type=PORT,
+    metavar="PORT",
+    default=8080,
+    show_default=True,
+    help="Port of REST; if it is in use, a free one.",
 )
 @click.option(
     "--log-level",
@@ -135,7 +145,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 @main.command(short_help="Publish a file of readings, or a bundled week, like a meter.")
 @settings_options
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--device", default="replay", show_default=True, help="Device id to publish as.")
+@click.option("--device", metavar="NAME", default="replay", show_default=True, help="Device id to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Multiple of real time, or max.")
 @click.option(
     "--start",

@@ -70,10 +70,19 @@ def main() -> None:
 )
 @click.option("--once", is_flag=True, help="Stop when all available readings are processed.")
 @click.option(
-    "--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Number of state buckets; fixed for a checkpoint."
+    "--buckets",
+    "n_buckets",
+    type=click.IntRange(1, 65_536),
+    metavar="N",
+    help="Number of state buckets; fixed for a checkpoint.",
 )
 @click.option(
-    "--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Files per micro-batch."
+    "--files-at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=16,
+    show_default=True,
+    help="Files per micro-batch.",
 )
 @click.option(
     "--cached-devices",
@@ -162,7 +171,14 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
 @click.option(
     "--score-from", metavar="ISO", help="Score only forecasts made from this time on; learn from the readings before."
 )
-@click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="Houses per engine.")
+@click.option(
+    "--houses-at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Houses per engine.",
+)
 @click.option(
     "--horizons",
     metavar="MINUTES",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Limits, Reading, is_device_id
+from gapcast.core.reading import Limits, Reading, device_id_problem, is_device_id
 from gapcast.mqtt.payloads import decode
 
 #: Columns of every source that give the order of messages, most significant first. Messages of one device are
@@ -56,8 +56,7 @@ def read_messages(
         content = payload.encode() if isinstance(payload, str) else payload or b""
         try:
             if not isinstance(device, str) or not is_device_id(device):
-                detail = f"{device!r:.80} is not a valid device name: use 1 to 64 of A-Z a-z 0-9 _ - ."
-                raise PayloadError("bad_device", detail)
+                raise PayloadError("bad_device", device_id_problem(str(device)))
             arrived_ms = None if received_ms is None or math.isnan(received_ms) else int(received_ms)
             reading = decode(device, content, len(content), arrived_ms, limits, extras)
             readings.append(reading._replace(redelivered=True) if redelivered else reading)

@@ -264,7 +264,7 @@ def test_replay_reads_any_csv_by_its_columns(
 BAD_REPLAYS: dict[str, tuple[tuple[str, ...], str]] = {
     "no such file": (("nowhere.csv",), "nowhere.csv"),
     "no such column": ((str(sample_path()), "--time-column", "when", "--value-column", "W"), "no column 'when'"),
-    "a name that names no device": ((str(sample_path()), "--device", "my house"), "--device 'my house'"),
+    "a name that names no device": ((str(sample_path()), "--device", "my house"), "--device: 'my house'"),
     "a start that is no time": ((str(sample_path()), "--start", "noon"), "--start 'noon'"),
     "a speed of nothing": ((str(sample_path()), "--speed", "0"), "--speed"),
 }

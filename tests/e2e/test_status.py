@@ -86,7 +86,7 @@ def test_status_without_an_answer(invoke: Invoke) -> None:
 def test_status_missing_token_file(invoke: Invoke) -> None:
     command = invoke("status", "--once", "--token-file", "/nowhere/token")
     assert command.wait() == 2
-    assert "--token-file: cannot read /nowhere/token" in command.err
+    assert "--token-file: /nowhere/token cannot be read (No such file or directory)" in command.err
 
 
 class Terminal(NamedTuple):

@@ -287,7 +287,7 @@ def test_import_beyond_the_devices_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_import_of_an_impossible_device_is_refused(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="--device 'my home' cannot name a device"):
+    with pytest.raises(SettingsError, match="--device: 'my home' cannot name a device"):
         run(settings, written(tmp_path / "a.csv"), device="my home")
 
 

@@ -84,7 +84,7 @@ def test_library_stamp_changes_with_every_file(shipped: Path, change: str) -> No
 
 
 def test_library_without_a_registry_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"registry\.json: cannot be read"):
+    with pytest.raises(ModelError, match=r"registry\.json: there is no such file"):
         Library((tmp_path, tmp_path / "none")).default()
 
 
@@ -202,7 +202,7 @@ def locked(path: Path) -> Path:
             r"or 256 MB",
         ),
         (lambda path: locked(path / "a.zip"), r"a\.zip: cannot be unpacked .*encrypted"),
-        (lambda path: archive_of(path / "a.zip", (MODEL, b""), (CARD, b"{}")), r"a\.zip: card\.json: name: Field requ"),
+        (lambda path: archive_of(path / "a.zip", (MODEL, b""), (CARD, b"{}")), r"a\.zip: card\.json: name: is missing"),
     ],
 )
 def test_install_invalid_archive_changes_nothing(
@@ -274,7 +274,9 @@ def test_remove_rejects_default_and_shipped_models(library: Library, newer: Mode
     install(newer.folder, library, ADMISSION)
     with pytest.raises(ModelError, match="mine is the primary model: make another"):
         remove("mine", library, "mine")
-    for name in ("lstm-5-3", "other", "../shipped/linear", ""):
+    with pytest.raises(ModelError, match="'lstm-5-3' comes with gapcast and cannot be removed"):
+        remove("lstm-5-3", library, "linear")
+    for name in ("other", "../shipped/linear", ""):
         with pytest.raises(ModelError, match=r"is not installed in .*; available models: linear, lstm-5-3, mine"):
             remove(name, library, "linear")
     assert not remove("mine", library, "linear")

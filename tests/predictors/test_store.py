@@ -132,7 +132,7 @@ def test_load_binary_card_is_rejected(copy: ModelCopy) -> None:
 @pytest.mark.parametrize("field", [name for name, field in ModelCard.model_fields.items() if field.is_required()])
 def test_load_card_without_a_required_field_names_it(copy: ModelCopy, field: str) -> None:
     copy.alter_card(lambda card: card.pop(field))
-    assert refusal(copy) == f"{copy.card}: {field}: Field required"
+    assert refusal(copy) == f"{copy.card}: {field}: is missing"
 
 
 def add_feature(card: Card, name: str) -> None:
@@ -275,7 +275,7 @@ def test_registry_names_the_optional_models(copy: ModelCopy) -> None:
 
 
 def test_registry_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'registry.json'}: cannot be read")):
+    with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'registry.json'}: there is no such file")):
         default_model(tmp_path)
 
 

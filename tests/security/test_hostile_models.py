@@ -208,7 +208,7 @@ def tolerant(models: Path) -> None:
     [
         (crashing, f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"),
         (greedy, "failed to prepare|used more than"),
-        (tolerant, r"golden\.tolerance_kw: Input should be less than or equal to 0\.01"),
+        (tolerant, r"golden\.tolerance_kw: must be at most 0\.01"),
     ],
 )
 def test_service_keeps_running_with_a_hostile_model_in_its_folder(

@@ -54,7 +54,7 @@ def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: P
     [
         ([], 1, "nothing listens at this address: start the broker"),
         (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: dsmr-reader, "),
-        (["--password-file", "/nowhere"], 2, "--password-file: cannot read /nowhere"),
+        (["--password-file", "/nowhere"], 2, "--password-file: /nowhere cannot be read (No such file or directory)"),
         (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
         (["--broker", "house:70000"], 2, "'house:70000' is not a broker address"),
         (["--broker", "no-such-host.invalid"], 1, "host not found: no-such-host.invalid"),

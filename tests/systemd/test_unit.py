@@ -57,9 +57,17 @@ def test_unit_has_the_paths_of_the_installation() -> None:
     assert "@" not in text.replace("@system-service", "").replace("@privileged", "").replace("@resources", "")
 
 
-@pytest.mark.parametrize("path", ["gapcast", "/opt/my gapcast/bin/gapcast", "/opt/100%/gapcast", "/opt/a;b/gapcast"])
-def test_unit_rejects_paths_with_special_characters(path: str) -> None:
-    with pytest.raises(SettingsError, match="must be an absolute path without"):
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("gapcast", "--command: gapcast must be an absolute path"),
+        ("/opt/my gapcast/bin/gapcast", "--command: /opt/my gapcast/bin/gapcast contains a blank, which"),
+        ("/opt/100%/gapcast", "contains '%', which systemd would interpret"),
+        ("/opt/a;b/gapcast", "contains ';', which systemd would interpret"),
+    ],
+)
+def test_unit_rejects_paths_that_systemd_would_interpret(path: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(problem)):
         unit(Path(path), CONFIG)
 
 

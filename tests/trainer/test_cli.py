@@ -168,7 +168,7 @@ def test_prepare_incomplete_csv_is_named_and_writes_nothing(
 
 def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
-    for name in [name for name in sys.modules if name.startswith("gapcast_trainer.datareport.page")]:
+    for name in [name for name in sys.modules if name.startswith("gapcast_trainer.data_report.page")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "gapcast_trainer.report.page", raising=False)
@@ -197,10 +197,10 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
             "data.train_until: must be a date or a time, as 2009-07-01",
         ),
         (("train", "linear", "--set", "epochs"), "--set epochs: must be KEY=VALUE, as descent.epochs=3"),
-        (("train", "linear", "--set", "speed=3"), "experiment linear: speed: Extra inputs are not permitted"),
+        (("train", "linear", "--set", "speed=3"), "experiment linear: speed: there is no such key"),
         (("train", "mine.toml"), "mine.toml: cannot be read"),
         (("train", "linear", "--set", "ridge"), "--set ridge: must be KEY=VALUE"),
-        (("train", "linear", "--set", "seed=much"), "experiment linear: seed: Input should be a valid integer"),
+        (("train", "linear", "--set", "seed=much"), "experiment linear: seed: must be a whole number (it is 'much')"),
     ],
 )
 def test_cli_errors_are_one_sentence(at_home: Path, words: tuple[str, ...], error: str) -> None:

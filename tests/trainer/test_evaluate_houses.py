@@ -16,7 +16,7 @@ from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.evalreport.houses_page import houses_page
+from gapcast_trainer.evaluation_report.houses_page import houses_page
 from gapcast_trainer.houses.evaluation import HousesPlan, evaluate_houses
 from gapcast_trainer.houses.files import read_houses
 from gapcast_trainer.houses.result import HousesEvaluation

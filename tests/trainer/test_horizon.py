@@ -10,11 +10,11 @@ import pytest
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.datareport.page import data_report
+from gapcast_trainer.data_report.page import data_report
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.evalreport.page import page
 from gapcast_trainer.evaluate import evaluate
-from gapcast_trainer.modelspage import models_page
+from gapcast_trainer.evaluation_report.page import page
+from gapcast_trainer.models_page import models_page
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
 from gapcast_trainer.study.contenders import load_models

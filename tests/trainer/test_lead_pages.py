@@ -18,8 +18,8 @@ from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.evalreport.any_page import page_of
-from gapcast_trainer.evalreport.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
+from gapcast_trainer.evaluation_report.any_page import page_of
+from gapcast_trainer.evaluation_report.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
 from gapcast_trainer.houses.evaluation import HousesPlan
 from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation

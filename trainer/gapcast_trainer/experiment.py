@@ -22,6 +22,7 @@ from pydantic import (
 
 from gapcast.core.card_types import MAX_HORIZON_MIN, Name
 from gapcast.core.features import problem_with
+from gapcast.core.field_problem import field_problem
 from gapcast.core.window import WindowSpec
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
@@ -180,9 +181,7 @@ def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = N
     try:
         plan = Experiment.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the experiment"
-        msg = f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}"
+        msg = f"{where}: {field_problem(error.errors()[0], 'the experiment')}"
         raise RunError(msg) from error
     stated = {key: end for key in ENDS if (end := getattr(plan.data, key)) is not None}
     plan._origins = {key: (origins or {}).get(key, where) for key in stated}

@@ -30,7 +30,7 @@ from gapcast_trainer.outlook.export import export_outlook
 from gapcast_trainer.run import load_run
 from gapcast_trainer.score import score
 from gapcast_trainer.split import SplitPart
-from gapcast_trainer.trainingset import Streamed, TrainingSet
+from gapcast_trainer.training_set import Streamed, TrainingSet
 from gapcast_trainer.windows import Examples, examples
 
 #: Numbers of readings in the windows of the golden example: short ones are padded, None means the whole window.

@@ -23,7 +23,7 @@ from gapcast_trainer.outlook.fit import fit_outlook
 from gapcast_trainer.run import Run, git_commit, save_run, save_weights, utc_now
 from gapcast_trainer.start_weights import set_start_weights
 from gapcast_trainer.training_data import training_data_of
-from gapcast_trainer.trainingset import TrainingSet
+from gapcast_trainer.training_set import TrainingSet
 
 
 def fit(  # noqa: PLR0913 - the last ones by keyword

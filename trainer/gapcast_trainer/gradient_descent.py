@@ -21,7 +21,7 @@ from gapcast_trainer.house_mix import HouseMix
 from gapcast_trainer.losses import Pinball, SquaredError, squared_error_at_horizon
 from gapcast_trainer.run import Epoch, Status
 from gapcast_trainer.streamed import StreamedBatches, batches_of
-from gapcast_trainer.trainingset import Streamed
+from gapcast_trainer.training_set import Streamed
 from gapcast_trainer.windows import Examples
 
 _VALIDATE_SIZE = 8192

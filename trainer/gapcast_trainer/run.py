@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from gapcast.core.card_provenance import TrainedOnHouse
+from gapcast.core.field_problem import field_problem
 from gapcast.core.window import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
@@ -117,8 +118,7 @@ def read_run(folder: Path) -> Run:
         msg = f"{folder}: contains no {RUN_FILE} of a training run: create it with `gapcast-trainer train`"
         raise RunError(msg) from error
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
-        msg = f"{folder / RUN_FILE}: {where}: {error.errors()[0]['msg']}"
+        msg = f"{folder / RUN_FILE}: {field_problem(error.errors()[0])}"
         raise RunError(msg) from error
 
 

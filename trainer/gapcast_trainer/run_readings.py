@@ -10,7 +10,7 @@ from gapcast.recordings import clean_file
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.run import RUN_FILE, Run, read_run
-from gapcast_trainer.trainingset import TrainingSet, open_set
+from gapcast_trainer.training_set import TrainingSet, open_set
 
 
 def readings_of(folder: Path) -> Clean | TrainingSet:

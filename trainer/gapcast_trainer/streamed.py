@@ -18,7 +18,7 @@ from gapcast_trainer.batches import Batches, PerOutput, draw_factors, scale_batc
 from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families.graph import MEAN
 from gapcast_trainer.house_mix import HouseMix, MixedBatches
-from gapcast_trainer.trainingset import Streamed
+from gapcast_trainer.training_set import Streamed
 from gapcast_trainer.windows import Examples
 
 #: Maximum size of a buffer, unless a single chunk is larger.

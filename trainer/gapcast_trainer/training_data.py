@@ -22,7 +22,7 @@ from gapcast_trainer.families.base import Scale
 from gapcast_trainer.house_mix import HouseMix
 from gapcast_trainer.other_houses import house_data, mixed, with_houses
 from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
-from gapcast_trainer.trainingset import Streamed, TrainingSet
+from gapcast_trainer.training_set import Streamed, TrainingSet
 from gapcast_trainer.windows import Examples, examples
 
 _MINUTE = timedelta(minutes=1)

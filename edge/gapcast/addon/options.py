@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
+from gapcast.core.field_problem import value_problem
 
 #: Source address of the Supervisor's ingress; other clients on its network are rejected.
 SUPERVISOR = "172.30.32.2"
@@ -57,7 +58,7 @@ def settings_of(
         return Settings.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
-        key, problem = _option_of(first["loc"]), first["msg"].removeprefix("Value error, ")
+        key, problem = _option_of(first["loc"]), value_problem(first)
         msg = f"option {key}: {problem}" if key else f"option {problem.removeprefix('demand.')}"
         raise SettingsError(msg) from error
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gapcast.api.device_body import decode_body
 from gapcast.core.demand.changes import limit_kw_of, month_peak_of
-from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Limits, is_device_id
-from gapcast.json_input import JsonError, decode_json
+from gapcast.core.reading import Limits
 from gapcast.service.service import Service
 
 
@@ -24,23 +23,14 @@ class DemandChangeHandler:
 
     def set_limit(self, device: str, body: bytes) -> dict[str, Any]:
         """Set the limit of ``device``; return it. Raises :class:`PayloadError`."""
-        document = _document_of(device, body)
+        document = decode_body(device, body)
         limit_kw = limit_kw_of(document, self._limits)
         self._service.demand_changes.set_demand_limit(device, limit_kw)
         return {"device": device, "kw": limit_kw}
 
     def correct_month_peak(self, device: str, body: bytes) -> dict[str, Any]:
         """Correct the month's peak of ``device``; return it. Raises :class:`PayloadError`."""
-        document = _document_of(device, body)
+        document = decode_body(device, body)
         peak = month_peak_of(document, self._limits)
         self._service.demand_changes.correct_month_peak(device, peak)
         return {"device": device, "kw": peak.kw, "at": None if peak.minute is None else minute_label(peak.minute)}
-
-
-def _document_of(device: str, body: bytes) -> object:
-    if not is_device_id(device):
-        raise PayloadError("bad_device", f"{device[:80]!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - .")
-    try:
-        return decode_json(body)
-    except JsonError as error:
-        raise PayloadError("not_json", f"the body is not JSON: {error}") from error

@@ -9,19 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from gapcast.api.device_body import decode_body
 from gapcast.core.buffer import Buffers
 from gapcast.core.demand.device_document import N_MONTH_PEAKS, device_demand_document
 from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
-from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.history import HistoryColumns
 from gapcast.core.learning.summary import LAST_DAY
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.scores_document import outlook_scores_document
 from gapcast.core.plan import LoadPlan, plan_of
-from gapcast.core.reading import is_device_id
-from gapcast.json_input import JsonError, decode_json
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.service import Service
 
@@ -72,12 +70,7 @@ class Devices:
 
         Return the plan as :meth:`plan` does. Raises :class:`PayloadError`.
         """
-        if not is_device_id(device):
-            raise PayloadError("bad_device", f"{device[:80]!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - .")
-        try:
-            document = decode_json(body)
-        except JsonError as error:
-            raise PayloadError("not_json", f"the body is not JSON: {error}") from error
+        document = decode_body(device, body)
         limits = self._service.queries.read(lambda engine, _availability: engine.limits)
         self._service.replace_plan(device, plan_of(document, limits, time.time_ns() // 1_000_000))
         return self.plan(device) or {"device": device, "plan": []}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gapcast.api.predict_request import KINDS, PredictRequest, request_of, requested_plan, series_of
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
+from gapcast.core.field_problem import problem_and_value
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
@@ -121,7 +122,12 @@ def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
 
 def validation_problem(first: Any) -> Problem:
     """Return the problem with a body that is not a request, from pydantic's first error."""
-    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{location_path(first['loc'])}: {first['msg']}")
+    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, request_problem(first))
+
+
+def request_problem(first: Any) -> str:
+    """Return what is wrong with a field of a request, from pydantic's first error."""
+    return f"{location_path(first['loc'])}: {problem_and_value(first)}"
 
 
 def location_path(location: tuple[str | int, ...]) -> str:

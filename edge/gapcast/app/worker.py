@@ -35,7 +35,7 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
     a systemd that expects notifications, which this process does not send.
     """
     if _NOTIFY_SOCKET in os.environ:
-        msg = "shards: systemd watches over one process: a unit for each shard, with that one alone in its shards"
+        msg = "shards: systemd supervises one process per unit: write a unit for each shard, with one number in shards"
         raise SettingsError(msg)
     stopping: list[int] = []
     shards: dict[int, subprocess.Popen[bytes]] = {}

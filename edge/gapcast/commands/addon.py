@@ -26,7 +26,8 @@ def addon(file: Path) -> None:
     try:
         options = decode_json(file.read_bytes())
     except (OSError, ValueError) as error:
-        msg = f"{file}: the add-on's options cannot be read ({error})"
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{file}: the add-on's options cannot be read ({reason})"
         raise SettingsError(msg) from error
     if not isinstance(options, dict):
         msg = f"{file}: the add-on's options must be a JSON object, not {type(options).__name__}"

@@ -21,7 +21,7 @@ from gapcast.commands.options import (
 @click.command(name="import", short_help="Let a stopped gateway learn from past readings.")
 @settings_options
 @click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--device", required=True, help="Device id, as in the topics of its forecasts.")
+@click.option("--device", metavar="NAME", required=True, help="Device id, as in the topics of its forecasts.")
 @click.option(
     "--start",
     metavar="ISO",

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gapcast.config.loader import DEFAULT_FILE
+from gapcast.config.secret_file import read_secret
 from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.terminal_text import printable
 
@@ -141,11 +142,7 @@ class _Output:
 
 
 def _password_in(file: Path) -> str:
-    try:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"--password-file: cannot read {file} ({error})"
-        raise SettingsError(msg) from error
+    password = read_secret("--password-file", file)
     if not password:
         msg = f"--password-file: {file} is empty"
         raise SettingsError(msg)

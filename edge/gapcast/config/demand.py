@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
 from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, DemandPlan
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.reading import is_device_id
+from gapcast.core.reading import DEVICE_ID_RULE, is_device_id
 
 #: Values of ``limit_kw`` that are no number.
 MONTH_PEAK, NO_LIMIT = "month_peak", "none"
@@ -117,7 +117,7 @@ class DemandDeviceSettings(DemandKeys):
     @classmethod
     def _is_device(cls, device: str) -> str:
         if not is_device_id(device):
-            msg = "cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+            msg = f"cannot name a device: {DEVICE_ID_RULE}"
             raise ValueError(msg)
         return device
 

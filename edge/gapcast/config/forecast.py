@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from gapcast.config.mqtt import SettingsSection
-from gapcast.core.reading import is_device_id
+from gapcast.core.reading import device_id_problem, is_device_id
 
 
 class ForecastDeviceSettings(SettingsSection):
@@ -47,8 +47,7 @@ class ForecastSettings(SettingsSection):
     def _are_devices(cls, devices: dict[str, ForecastDeviceSettings]) -> dict[str, ForecastDeviceSettings]:
         for device in devices:
             if not is_device_id(device):
-                msg = f"{device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
-                raise ValueError(msg)
+                raise ValueError(device_id_problem(device))
         return devices
 
     @property

@@ -15,10 +15,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gapcast.config.secret_file import read_secret
 from gapcast.config.settings import Settings
 from gapcast.config.unknown_keys import unknown_key_problem
-from gapcast.config.value_problem import value_problem
 from gapcast.core.errors import SettingsError
+from gapcast.core.field_problem import shown_value, value_problem
 
 FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
@@ -53,7 +54,7 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             problem = "is a section, not a value"
         # A misspelt or missing key may also contain a secret.
         may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, _NO_SECTION}
-        shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
+        shown = "" if may_be_secret else shown_value(first)
         prefix = f"configuration key {key}" if key else "configuration"
         msg = f"{prefix}: {problem}{shown}"
         raise SettingsError(msg) from error
@@ -78,7 +79,7 @@ class _Secret:
     path: Path
 
     def read(self) -> str:
-        return _read_secret(self.origin, self.path)
+        return read_secret(self.origin, self.path)
 
 
 def _read_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +111,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return _resolve_file_keys(tomllib.loads(path.read_text(encoding="utf-8")), path)
     except OSError as error:
-        msg = f"configuration file {path}: cannot be read ({error.strerror})"
+        fix = ": correct --config, or create the file by gapcast setup" if isinstance(error, FileNotFoundError) else ""
+        msg = f"configuration file {path}: cannot be read ({error.strerror}){fix}"
         raise SettingsError(msg) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"configuration file {path}: is not TOML: {error}"
@@ -130,7 +132,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         dotted = ".".join((section, *key))
         if name.endswith(ENV_FILE_SUFFIX):
-            secret = _read_secret(f"environment {name}", Path(value))
+            secret = read_secret(f"environment {name}", Path(value))
             merge_sections(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
         else:
             merge_sections(found, nested(dotted, value))
@@ -148,14 +150,6 @@ def _refuse_single_underscore(name: str) -> None:
         if name.startswith(start):
             msg = f"environment {name}: write two underscores: {start}_{name.removeprefix(start)}"
             raise SettingsError(msg)
-
-
-def _read_secret(origin: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{origin}: {path} cannot be read ({error})"
-        raise SettingsError(msg) from error
 
 
 def merge_sections(into: dict[str, Any], source: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import Field, field_validator, model_validator
 
 from gapcast.config.sources import SourceSettings
-from gapcast.core.reading import is_device_id
+from gapcast.core.reading import device_id_problem, is_device_id
 from gapcast.core.submeters import Submeters
 
 _PLACEHOLDERS = ("{device}", "{channel}", "{shard}")
@@ -27,8 +27,7 @@ class SubmeterSettings(SourceSettings):
     @classmethod
     def _is_device(cls, device: str) -> str:
         if not is_device_id(device):
-            msg = f"{device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
-            raise ValueError(msg)
+            raise ValueError(device_id_problem(device))
         return device
 
     @model_validator(mode="after")

@@ -25,6 +25,10 @@ _MAX_MEASURED = 1e6
 _SHOWN_CHARS = 40
 #: Neither ``.`` nor ``..``: in the path of a URL they would name another resource.
 _DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
+#: The rule of :func:`is_device_id`, to end an error message.
+DEVICE_ID_RULE = "use 1 to 64 of A-Z a-z 0-9 _ - ."
+#: Characters of a wrong device name that an error message shows.
+_SHOWN_NAME_CHARS = 80
 
 
 def is_device_id(name: str) -> bool:
@@ -34,6 +38,16 @@ def is_device_id(name: str) -> bool:
     (True, False, False, False)
     """
     return _DEVICE.fullmatch(name) is not None
+
+
+def device_id_problem(name: str) -> str:
+    """Return why ``name`` is not a valid device name, as a sentence with the rule.
+
+    >>> device_id_problem("my meter")
+    "'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+    """
+    shown = name if len(name) <= _SHOWN_NAME_CHARS else f"{name[:_SHOWN_NAME_CHARS]}…"
+    return f"{shown!r} cannot name a device: {DEVICE_ID_RULE}"
 
 
 class Reading(NamedTuple):

@@ -15,7 +15,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER, Summary
-from gapcast.core.reading import Limits, is_device_id
+from gapcast.core.reading import Limits, device_id_problem, is_device_id
 from gapcast.core.submeters import name_of
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.history_import.stopped_gateway import StoppedGateway, open_stopped
@@ -60,7 +60,7 @@ def import_past(
     errors of :func:`open_stopped`; the state is then as it was.
     """
     if not is_device_id(target.device):
-        msg = f"--device {target.device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+        msg = f"--device: {device_id_problem(target.device)}"
         raise SettingsError(msg)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     past = read_past(files, limits, now_ms(), show, progress=sys.stderr.isatty())

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from gapcast.api.predict_answer import location_path
+from gapcast.api.predict_answer import request_problem
 from gapcast.core.window import F32
 from gapcast.http.request_bodies import JSON_LENGTH
 from gapcast.json_input import JsonError, decode_json
@@ -130,8 +130,7 @@ def parse_request(
     try:
         request = InferRequest.model_validate(decode_json(body[:n_json]))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise unusable(f"{location_path(first['loc'])}: {first['msg']}") from error
+        raise unusable(request_problem(error.errors(include_url=False)[0])) from error
     except JsonError as error:
         raise unusable(f"the body: not the JSON object of an inference request ({error})") from error
     tensors = _tensors(request.inputs, memoryview(body)[n_json:], inputs)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.core.reading import is_device_id
+from gapcast.core.reading import DEVICE_ID_RULE, device_id_problem, is_device_id
 
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
 _MAX_TOPIC_BYTES = 65_535
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
-_SHOWN = 80
 
 
 class Match(NamedTuple):
@@ -50,7 +49,7 @@ class SourceTopic:
                 msg = f'{key}.topic: {pattern!r} has no {used}: give it one, or name the device, as device = "home"'
                 raise SettingsError(msg)
         if not is_device_id(name.replace(DEVICE, "x").replace(CHANNEL, "x")):
-            msg = f"{key}.device: {name!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - . and {DEVICE}"
+            msg = f"{key}.device: {name!r} cannot name a device: {DEVICE_ID_RULE} and {DEVICE}"
             raise SettingsError(msg)
         return cls(pattern, levels, name, tuple(parts))
 
@@ -83,7 +82,5 @@ class SourceTopic:
             elif of_pattern != of_topic:
                 return None
         if not is_device_id(device):
-            shown = device if len(device) <= _SHOWN else f"{device[:_SHOWN]}…"
-            detail = f"{shown!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
-            raise PayloadError("bad_device", detail)
+            raise PayloadError("bad_device", device_id_problem(device))
         return Match(device, part)

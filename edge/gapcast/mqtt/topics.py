@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.core.reading import is_device_id
+from gapcast.core.reading import device_id_problem, is_device_id
 
 _DEVICE = "{device}"
 _MAX_TOPIC_BYTES = 65_535
@@ -48,9 +48,7 @@ class DeviceTopic:
         """Return the device of a matching ``topic``; raise :class:`PayloadError` if its name is invalid."""
         device = topic[len(self.before) : len(topic) - len(self.after)]
         if not is_device_id(device):
-            shown = device if len(device) <= 80 else f"{device[:80]}…"  # noqa: PLR2004 - a line's worth
-            detail = f"{shown!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
-            raise PayloadError("bad_device", detail)
+            raise PayloadError("bad_device", device_id_problem(device))
         return device
 
 

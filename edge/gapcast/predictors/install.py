@@ -73,8 +73,11 @@ def remove(name: str, library: Library, published: str) -> bool:
     """
     own = library.own
     if not (own / name / CARD_FILE).exists() or name != Path(name).name:
-        available = ", ".join(sorted(library.models())) or "none"
-        msg = f"{name!r} is not installed in {own}; available models: {available}"
+        models = library.models()
+        if name in models:
+            msg = f"{name!r} comes with gapcast and cannot be removed; forecast.experts selects the models in use"
+            raise ModelError(msg)
+        msg = f"{name!r} is not installed in {own}; available models: {', '.join(sorted(models)) or 'none'}"
         raise ModelError(msg)
     remains = name in Library(library.folders[:-1]).models()
     if name == published and not remains:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
+from gapcast.core.field_problem import field_problem
 from gapcast.predictors.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
@@ -32,9 +33,7 @@ def parse_card(content: bytes, path: object) -> ModelCard:
     try:
         return ModelCard.model_validate_json(content)  # the decoder of decode_json; its error names the field of a NaN
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        msg = f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        msg = f"{path}: {field_problem(error.errors()[0])}"
         raise ModelError(msg) from error
 
 

@@ -52,7 +52,9 @@ def _unit() -> Any:
 
 def _times(zone_default: str) -> tuple[Any, ...]:
     return (
-        click.option("--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch]"),
+        click.option(
+            "--time-format", metavar="FORMAT", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch]"
+        ),
         click.option(
             "--timezone", "zone", type=Zone(), help=f"Zone of timestamps without an offset.  [default: {zone_default}]"
         ),

@@ -75,8 +75,8 @@ class RecordingMinutes(Iterator[Minute]):
 class Recording:
     """A file of one household: its minutes, its report, and the kind of its timestamps.
 
-    ``remarks`` are sentences on how it was read. ``holds_changes``: each value holds until the next one, by the format
-    or by the user's word.
+    ``remarks`` are sentences on how it was read. ``holds_changes``: each value holds until the next one, because the
+    format or ``--hold`` says so.
     """
 
     path: Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
-from gapcast.core.reading import is_device_id
+from gapcast.core.reading import device_id_problem, is_device_id
 from gapcast.mqtt.routes import PART
 from gapcast.presets import presets
 from gapcast.setup.broker_access import BrokerAccess
@@ -118,7 +118,7 @@ def device_problem(name: str, taken: Sequence[str] = ()) -> str | None:
     "'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
     """
     if not is_device_id(name):
-        return f"{name[:80]!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+        return device_id_problem(name)
     return f"{name!r} is the name of another device: choose another" if name in taken else None
 
 

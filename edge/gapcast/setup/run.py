@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gapcast.config.loader import load
 from gapcast.core.errors import SettingsError
+from gapcast.core.field_problem import field_problem
 from gapcast.presets import presets
 from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.broker_connection import BrokerConnection
@@ -144,9 +145,7 @@ class Setup:
                 self._show("gapcast reads with this configuration:")
             return preview(without_password, recording, self._show)
         except ValidationError as error:
-            first = error.errors()[0]
-            msg = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
-            raise SettingsError(msg) from error
+            raise SettingsError(field_problem(error.errors()[0])) from error
 
     # --- output -------------------------------------------------------------------------------
 

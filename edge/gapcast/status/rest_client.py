@@ -8,7 +8,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from gapcast.core.errors import StatusError
+from gapcast.config.secret_file import read_secret
+from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 
 _TIMEOUT_S = 5.0
@@ -20,10 +21,9 @@ _TEXT = "text/plain; version=0.0.4"
 def read_token(path: Path) -> str:
     """Return the token in a file; raise :class:`StatusError` if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"--token-file: cannot read {path} ({error})"
-        raise StatusError(msg) from error
+        return read_secret("--token-file", path).strip()
+    except SettingsError as error:
+        raise StatusError(str(error)) from error
 
 
 class RestClient:

@@ -19,17 +19,24 @@ _SYSTEM_INSTALL = "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx ins
 _SPECIAL_CHARACTERS = frozenset(" \t\n\"'\\%$;@:")
 
 
-def unit(command: Path, config: Path, password: Path | None = None) -> str:
-    """Return the unit that runs ``command`` with ``config``; ``password`` defaults to a file in the same folder.
+def unit(command: Path, config: Path) -> str:
+    """Return the unit that runs ``command`` with ``config``, and the password in the file beside it.
 
     Raises :class:`SettingsError` if a path cannot be used in a unit.
     """
-    password = password or config.parent / "mqtt-password"
     text = (Path(__file__).parent / "gapcast.service").read_text(encoding="utf-8")
-    for mark, path in (("@GAPCAST@", command), ("@CONFIG@", config), ("@PASSWORD@", password)):
-        if not path.is_absolute() or _SPECIAL_CHARACTERS & set(str(path)):
-            special = " ".join(sorted(_SPECIAL_CHARACTERS - set(" ")))
-            msg = f"{path}: must be an absolute path without blanks and {special!r}"
+    password = config.parent / "mqtt-password"
+    for mark, option, path in (
+        ("@GAPCAST@", "--command", command),
+        ("@CONFIG@", "--config", config),
+        ("@PASSWORD@", "--config", password),
+    ):
+        if not path.is_absolute():
+            msg = f"{option}: {path} must be an absolute path, such as /usr/local/bin/gapcast"
+            raise SettingsError(msg)
+        if special := _SPECIAL_CHARACTERS & set(str(path)):
+            named = " and ".join("a blank" if one == " " else repr(one) for one in sorted(special))
+            msg = f"{option}: {path} contains {named}, which systemd would interpret: use another path"
             raise SettingsError(msg)
         text = text.replace(mark, str(path))
     return text

@@ -27,7 +27,7 @@ FEATURES = tuple(name for name in MEASURED if name != GAP)
 
 @click.command(short_help="Download and verify the UCI household data set (20 MB).")
 @click.option("--out", type=OUT, default=RAW, show_default=True, help="File to write.")
-@click.option("--url", default=uci.URL, show_default="UCI's archive", help="URL of the archive.")
+@click.option("--url", metavar="URL", default=uci.URL, show_default="UCI's archive", help="URL of the archive.")
 def fetch(out: Path, url: str) -> None:
     """Download the UCI household data set (20 MB) and verify it.
 
@@ -69,7 +69,7 @@ def prepare(
     RAW is UCI's household set (its zip or txt), or the CSV of any meter (plain, .gz or .zip) whose columns
     are named. Rows at other times than once a minute are averaged over each minute.
     """
-    from gapcast_trainer.datareport.page import data_report
+    from gapcast_trainer.data_report.page import data_report
 
     page = page or out.with_suffix(".html")
     if len({path.resolve() for path in (raw, out, page)}) < 3:  # noqa: PLR2004 - all of them differ

@@ -14,7 +14,7 @@ from gapcast_trainer.errors import RunError
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
 def models_page(models: Path) -> None:
     """Regenerate README.md of the models folder from the model cards."""
-    from gapcast_trainer.modelspage import write_page
+    from gapcast_trainer.models_page import write_page
 
     click.echo(f"wrote {write_page(models)}")
 

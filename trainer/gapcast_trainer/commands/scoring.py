@@ -28,7 +28,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 
 if TYPE_CHECKING:
-    from gapcast_trainer.evalreport.any_page import AnyEvaluation
+    from gapcast_trainer.evaluation_report.any_page import AnyEvaluation
     from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
     from gapcast_trainer.houses.result import HousesEvaluation
 
@@ -38,9 +38,18 @@ if TYPE_CHECKING:
 @run_clean_option
 @models_option
 @click.option(
-    "--from", "first", type=TIME, help="First minute to score, UTC.  [default: the test part, or the whole file]"
+    "--from",
+    "first",
+    type=TIME,
+    metavar="ISO",
+    help="First minute to score, UTC.  [default: the test part, or the whole file]",
 )
-@click.option("--until", type=TIME, help="Last minute to score, exclusive, UTC.  [default: the end of the same part]")
+@click.option(
+    "--until",
+    type=TIME,
+    metavar="ISO",
+    help="Last minute to score, exclusive, UTC.  [default: the end of the same part]",
+)
 @click.option("--json", "json_path", type=OUT, help="Write all scores to this file as well.")
 @click.option("--report", "report_path", type=OUT, help="Write a page with pictures (HTML) to this file as well.")
 @click.option(
@@ -55,17 +64,20 @@ if TYPE_CHECKING:
 @click.option(
     "--fit-days",
     type=click.IntRange(min=1),
+    metavar="DAYS",
     help="With --houses: score after this many days of each.  [default: with --peers after 60 % of it]",
 )
 @click.option(
     "--scored-rows",
     type=click.IntRange(min=100),
+    metavar="N",
     help="With --houses: maximum number of scored windows of each, evenly spread.  [default: all]",
 )
 @click.option("--peers", is_flag=True, help="Also fit and score LightGBM and statsforecast models.")
 @click.option(
     "--peers-rows",
     type=click.IntRange(min=100),
+    metavar="N",
     help="Maximum number of training windows for LightGBM, evenly spread.  [default: all]",
 )
 @click.option(
@@ -74,6 +86,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=300,
     show_default=True,
+    metavar="N",
     help="Number of statsforecast forecasts; the other models are scored on the same ones.",
 )
 @click.option("--brief", is_flag=True, help="Omit the numbers of observed readings and the timings.")
@@ -112,7 +125,7 @@ def evaluate(
             msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
-        found = _score_houses(
+        by_house = _score_houses(
             [word for word in names if word not in files],
             own_models(models),
             [first_house, *map(Path, files)],
@@ -123,55 +136,35 @@ def evaluate(
             peers_rows=peers_rows,
             scored_rows=scored_rows,
         )
-        _write(found, json_path, report_path)
+        _write(by_house, json_path, report_path)
         return
     if any(value is not None and name != "decimal" for name, value in of_file.items()):
         msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
         raise click.UsageError(msg)
     lead_times_min = None if horizons is None else _lead_times(horizons)
     from gapcast_trainer.evaluate import evaluate as score_models
+    from gapcast_trainer.lead_evaluation import evaluate_leads
     from gapcast_trainer.run_readings import clean_path_of
     from gapcast_trainer.scored_models import load_scored
+    from gapcast_trainer.scores.lead_table import lead_lines
     from gapcast_trainer.scores.table import lines
 
-    own, shipped = load_scored(
-        names, own_models(models), lambda message: click.echo(message, err=True), lead_times_min=lead_times_min or ()
-    )
+    own, shipped = load_scored(names, own_models(models), _note, lead_times_min=lead_times_min or ())
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
-    if lead_times_min is not None:
-        from gapcast_trainer.lead_evaluation import evaluate_leads
-        from gapcast_trainer.scores.lead_table import lead_lines
-
-        by_lead = evaluate_leads(
-            [*own, *shipped],
-            clean_file.read(path),
-            lead_times_min,
-            first=_utc(first),
-            until=_utc(until),
-            peers=peers,
-            peers_rows=peers_rows,
-            progress=progress(),
-            note=lambda message: click.echo(message, err=True),
-        )
+    scored, readings = [*own, *shipped], clean_file.read(path)
+    options: dict[str, Any] = {
+        "first": _utc(first), "until": _utc(until), "peers": peers, "peers_rows": peers_rows,
+        "progress": progress(), "note": _note,
+    }  # fmt: skip
+    found: AnyEvaluation
+    if lead_times_min is None:
+        found = evaluation = score_models(scored, readings, n_sampled=n_sampled, brief=brief, **options)
+        click.echo("\n".join(lines(evaluation)))
+    else:
+        found = by_lead = evaluate_leads(scored, readings, lead_times_min, **options)
         click.echo("\n".join(lead_lines(by_lead)))
-        click.echo(f"\nscored on {_shown(path)}")
-        _write(by_lead, json_path, report_path)
-        return
-    evaluation = score_models(
-        [*own, *shipped],
-        clean_file.read(path),
-        first=_utc(first),
-        until=_utc(until),
-        peers=peers,
-        peers_rows=peers_rows,
-        n_sampled=n_sampled,
-        brief=brief,
-        progress=progress(),
-        note=lambda message: click.echo(message, err=True),
-    )
-    click.echo("\n".join(lines(evaluation)))
     click.echo(f"\nscored on {_shown(path)}")
-    _write(evaluation, json_path, report_path)
+    _write(found, json_path, report_path)
 
 
 def _score_houses(
@@ -193,17 +186,14 @@ def _score_houses(
     from gapcast_trainer.houses.table import lines
     from gapcast_trainer.scored_models import load_scored
 
-    def note(message: str) -> None:
-        click.echo(message, err=True)
-
-    own, shipped = load_scored(names, models, note, lead_times_min=lead_times_min or ())
+    own, shipped = load_scored(names, models, _note, lead_times_min=lead_times_min or ())
     plan = HousesPlan(peers, fit_days, scored_rows=scored_rows)
     plan = plan if peers_rows is None else replace(plan, fit_rows=peers_rows)
     if lead_times_min is not None:
-        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, plan, note)
+        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, plan, _note)
         click.echo("\n".join(house_lead_lines(by_lead)))
         return by_lead
-    found = evaluate_houses([*own, *shipped], read_houses(files, form), plan, note)
+    found = evaluate_houses([*own, *shipped], read_houses(files, form), plan, _note)
     click.echo("\n".join(lines(found)))
     return found
 
@@ -219,6 +209,10 @@ def _lead_times(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
+def _note(message: str) -> None:
+    click.echo(message, err=True)
+
+
 def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
@@ -228,7 +222,7 @@ def _write(found: AnyEvaluation, json_path: Path | None, report_path: Path | Non
         write_atomically(json_path, json.dumps(found.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
     if report_path is not None:
-        from gapcast_trainer.evalreport.any_page import page_of
+        from gapcast_trainer.evaluation_report.any_page import page_of
 
         write_atomically(report_path, page_of(found))
         click.echo(f"\nwrote {report_path}")

@@ -20,7 +20,7 @@ _OUT = Path("runs/study")
 @click.option("--only", metavar="PARTS", help="Parts to run, separated by commas.  [default: all]")
 @click.option("--again", is_flag=True, help="Run parts again that already have a result.")
 @click.option("--quick", is_flag=True, help="Smoke test with a few epochs and windows; its results mean nothing.")
-@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.01, show_default=True,
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.01, show_default=True, metavar="SHARE",
               help="Share of the rows that is sampled.")  # fmt: skip
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Models to choose from.")
 @click.option("--pictures", type=FOLDER, help="Folder of the pictures.  [default: OUT/pictures]")

@@ -12,8 +12,12 @@ from gapcast_trainer.files import write_atomically
 
 @click.command(short_help="Simulate an American house as a CSV of minutes.")
 @click.option("--family", required=True, metavar="NAME", help="Kind of house; `list` shows the names.")
-@click.option("--days", "n_days", type=click.IntRange(1, 1_000), default=70, show_default=True, help="Length, days.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Each seed is another house.")
+@click.option(
+    "--days", "n_days", type=click.IntRange(1, 1_000), default=70, show_default=True, metavar="N", help="Length, days."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Each seed is another house."
+)
 @click.option("--out", type=OUT, help="CSV file to write.  [default: synthetic-FAMILY-SEED.csv]")
 def synthesize(family: str, n_days: int, seed: int, out: Path | None) -> None:
     """Simulate an American house and write its power per minute as CSV, for training and design.

@@ -26,7 +26,7 @@ from gapcast_trainer.commands.options import (
 )  # fmt: skip
 from gapcast_trainer.experiment import find
 from gapcast_trainer.tensorflow_import import import_tensorflow
-from gapcast_trainer.trainingset import TrainingSet
+from gapcast_trainer.training_set import TrainingSet
 
 
 @click.command(short_help="Train the model of an experiment.")
@@ -149,9 +149,10 @@ def share_body(first: str, outlook: str, models: Path | None) -> None:
     type=click.FloatRange(min=0, min_open=True),
     default=30.0,
     show_default=True,
+    metavar="MINUTES",
     help="How long to search.",
 )
-@click.option("--trials", "n_trials", type=click.IntRange(min=1), help="Maximum number of trials.")
+@click.option("--trials", "n_trials", type=click.IntRange(min=1), metavar="N", help="Maximum number of trials.")
 def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:
     """Search hyperparameters of the experiment in SPACE, a TOML file with a [search] table.
 

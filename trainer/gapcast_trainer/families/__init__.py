@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gapcast.core.field_problem import field_problem
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.base import Family, Hyper
 
@@ -34,6 +35,5 @@ def find_family(name: str, hyper: dict[str, Any]) -> tuple[Family, Hyper]:
     try:
         return known[name], known[name].hyper.model_validate(hyper)
     except ValidationError as error:
-        first = error.errors()[0]
-        msg = f"hyper.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        msg = f"hyper.{field_problem(error.errors()[0])}"
         raise RunError(msg) from error

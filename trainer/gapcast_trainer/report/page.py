@@ -25,7 +25,7 @@ _SALT = "gapcast"  # makes element ids deterministic: the same figure, the same 
 def render(template_name: str, **values: object) -> str:
     """Render a template of this package with ``values``.
 
-    ``template_name`` is a path within the package, such as ``datareport/page.html``; it begins with
+    ``template_name`` is a path within the package, such as ``data_report/page.html``; it begins with
     ``{% extends "report/base.html" %}``, and ``report/parts.html`` has its pieces. Values are escaped,
     and an undefined name is an error (:class:`jinja2.UndefinedError`).
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from gapcast.core.field_problem import value_problem
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment, find, parse
 
@@ -100,7 +101,7 @@ def read(path: Path) -> Space:
         ranges = _SPACE.validate_python(search)
     except ValidationError as error:
         first = error.errors()[0]
-        msg = f"{path}: {_SEARCH}.{first['loc'][0]}: give low and high (and log), or choices: {first['msg']}"
+        msg = f"{path}: {_SEARCH}.{first['loc'][0]}: give low and high (and log), or choices: {value_problem(first)}"
         raise RunError(msg) from error
     return Space(plan, ranges)
 

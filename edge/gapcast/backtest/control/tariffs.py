@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -16,6 +15,7 @@ from gapcast.backtest.control.controlled_house import F64
 from gapcast.config.demand import DemandKeys
 from gapcast.config.mqtt import SettingsSection
 from gapcast.core.errors import SettingsError
+from gapcast.core.field_problem import field_problem
 from gapcast.core.window import I64
 
 _MONTHS = 12
@@ -81,9 +81,7 @@ def read_tariff(path: Path) -> Tariff:
         msg = f"--tariff {path}: cannot be read ({reason})"
         raise SettingsError(msg) from error
     except ValidationError as error:
-        first: Any = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        msg = f"--tariff {path}: {where}: {first['msg']}"
+        msg = f"--tariff {path}: {field_problem(error.errors()[0])}"
         raise SettingsError(msg) from error
 
 

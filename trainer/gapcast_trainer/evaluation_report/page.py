@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from gapcast_trainer.evalreport.figures import (
+from gapcast_trainer.evaluation_report.figures import (
     draw_day,
     draw_hours,
     draw_leads,
@@ -20,7 +20,7 @@ from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.sheet import Sheet
 from gapcast_trainer.scores.table import COSTS, FIGURES, cost_cells, figure_cells, introduction, sample_rows, shown
 
-_TEMPLATE = "evalreport/page.html"
+_TEMPLATE = "evaluation_report/page.html"
 #: Minimum number of quantiles for the reliability plot.
 _FEW_LEVELS = 3
 

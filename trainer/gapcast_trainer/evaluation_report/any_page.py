@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gapcast_trainer.evalreport.houses_page import houses_page
-from gapcast_trainer.evalreport.leads_page import house_leads_page, leads_page
-from gapcast_trainer.evalreport.page import page
+from gapcast_trainer.evaluation_report.houses_page import houses_page
+from gapcast_trainer.evaluation_report.leads_page import house_leads_page, leads_page
+from gapcast_trainer.evaluation_report.page import page
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.scores.lead_result import LeadEvaluation

@@ -16,7 +16,7 @@ from gapcast.predictors.files import CARD_FILE, REGISTRY_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.commands.score_pages import models_page as command
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.modelspage import PAGE, models_page
+from gapcast_trainer.models_page import PAGE, models_page
 from gapcast_trainer.windows import WindowTask
 from tests.trainer.cards import card_for
 

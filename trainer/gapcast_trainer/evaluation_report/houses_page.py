@@ -6,7 +6,7 @@ from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.houses.table import TITLES, skill_rows
 from gapcast_trainer.report.page import render
 
-_TEMPLATE = "evalreport/houses.html"
+_TEMPLATE = "evaluation_report/houses.html"
 
 
 def houses_page(found: HousesEvaluation) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.evalreport.page import page
 from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.evaluation_report.page import page
 from gapcast_trainer.scores.result import Evaluation
 from tests.trainer.forecasters import Spread, stand_ins
 

@@ -9,9 +9,9 @@ import numpy as np
 from gapcast.core.features import MEASURED
 from gapcast.core.grid import minute_label
 from gapcast.recordings.series import Report, Series
-from gapcast_trainer.datareport import pictures
-from gapcast_trainer.datareport.findings import findings, length, percent
-from gapcast_trainer.datareport.measures import SHARES, DataMeasures, measure
+from gapcast_trainer.data_report import pictures
+from gapcast_trainer.data_report.findings import findings, length, percent
+from gapcast_trainer.data_report.measures import SHARES, DataMeasures, measure
 from gapcast_trainer.report.page import render
 
 _N_LONGEST, _MEDIAN = 10, 0.5
@@ -29,7 +29,7 @@ def data_report(
     found = findings(report, measured)
     clock = str(zone)
     page = render(
-        "datareport/page.html",
+        "data_report/page.html",
         name=name,
         report=report,
         clock=clock,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gapcast.core.outlook.reference_forecasts import KINDS
-from gapcast_trainer.evalreport.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
+from gapcast_trainer.evaluation_report.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.lead_table import kind_tables
 from gapcast_trainer.report.page import figure_as_svg, render
@@ -40,7 +40,7 @@ def leads_page(found: LeadEvaluation) -> str:
     """Return the page of one house as HTML, with embedded plots."""
     skill, coverage = draw_lead_skill(found), draw_lead_coverage(found)
     return render(
-        "evalreport/leads.html",
+        "evaluation_report/leads.html",
         introduction=introduction(found),
         source=found.report.source,
         peers=[(row.name, row.about) for row in found.rows if row.about],
@@ -53,7 +53,7 @@ def leads_page(found: LeadEvaluation) -> str:
 def house_leads_page(found: HousesLeadEvaluation) -> str:
     """Return the page of several houses as HTML, with embedded plots."""
     return render(
-        "evalreport/house_leads.html",
+        "evaluation_report/house_leads.html",
         leads=[str(lead) for lead in found.lead_times_min],
         pictures=[
             (

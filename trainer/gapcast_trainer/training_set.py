@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gapcast.core.errors import SourceError
 from gapcast.core.features import measured_in
+from gapcast.core.field_problem import field_problem
 from gapcast.core.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
 from gapcast.core.window import F32
 from gapcast_trainer.errors import RunError
@@ -94,8 +95,7 @@ def open_set(folder: Path) -> TrainingSet:
         if found == FORMAT:
             return TrainingSet(folder, _MANIFEST.validate_json(content), sha256(content).hexdigest())
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise SourceError(path, f"{where}: {error.errors()[0]['msg']}: {_REMEDY}") from error
+        raise SourceError(path, f"{field_problem(error.errors()[0])}: {_REMEDY}") from error
     except (ValueError, LookupError, TypeError) as error:
         raise SourceError(path, f"is no manifest of a training set ({error}): {_REMEDY}") from error
     raise SourceError(path, f"is of format {found}, and this version reads {FORMAT}: {_REMEDY} of this version")

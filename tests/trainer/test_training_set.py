@@ -25,7 +25,7 @@ from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.run import load_run
 from gapcast_trainer.split import MinuteSplit, SplitPart
-from gapcast_trainer.trainingset import Streamed, TrainingSet, open_set
+from gapcast_trainer.training_set import Streamed, TrainingSet, open_set
 from gapcast_trainer.windows import WindowTask, examples
 from tests.support import uci_files
 from tests.trainer.training_sets import write_set
@@ -264,7 +264,7 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
         (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is no manifest of a training set"),
         (lambda its: (its / MANIFEST_FILE).write_text("{"), "manifest.json: is no manifest of a training set"),
         (alter("format", lambda _: 2), "manifest.json: is of format 2, and this version reads 1: create it with"),
-        (alter("embargo_min", lambda _: "x"), "manifest.json: embargo_min: Input should be a valid integer"),
+        (alter("embargo_min", lambda _: "x"), "manifest.json: embargo_min: must be a whole number (it is 'x')"),
     ],
 )
 def test_training_set_invalid_is_rejected(

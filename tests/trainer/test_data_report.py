@@ -17,9 +17,9 @@ import pytest
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Report, Series, minute_series
-from gapcast_trainer.datareport.findings import findings as sentences
-from gapcast_trainer.datareport.measures import DataMeasures, measure
-from gapcast_trainer.datareport.page import data_report
+from gapcast_trainer.data_report.findings import findings as sentences
+from gapcast_trainer.data_report.measures import DataMeasures, measure
+from gapcast_trainer.data_report.page import data_report
 from tests.support.uci_files import household, rows, write_text
 
 NAN = float("nan")

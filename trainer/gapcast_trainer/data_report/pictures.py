@@ -12,8 +12,8 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import I64, MAX_FILL_MIN
 from gapcast.recordings.series import Series
 from gapcast.recordings.table import F64
-from gapcast_trainer.datareport.findings import percent
-from gapcast_trainer.datareport.measures import DAY_STEP_MIN, SHARES, Changes, DataMeasures
+from gapcast_trainer.data_report.findings import percent
+from gapcast_trainer.data_report.measures import DAY_STEP_MIN, SHARES, Changes, DataMeasures
 from gapcast_trainer.report.figure import AMOUNT_MAP, BLUE, GREY, ORANGE, RED, new_figure
 from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg
 

@@ -1,0 +1,17 @@
+"""The JSON body of a request about one device."""
+
+from __future__ import annotations
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.reading import device_id_problem, is_device_id
+from gapcast.json_input import JsonError, decode_json
+
+
+def decode_body(device: str, body: bytes) -> object:
+    """Return the JSON value in ``body``; raise :class:`PayloadError` if it is none, or ``device`` is no valid name."""
+    if not is_device_id(device):
+        raise PayloadError("bad_device", device_id_problem(device))
+    try:
+        return decode_json(body)
+    except JsonError as error:
+        raise PayloadError("not_json", f"the body is not JSON: {error}") from error

@@ -1,0 +1,20 @@
+"""A file that contains one secret: a password or a token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gapcast.core.errors import SettingsError
+
+
+def read_secret(origin: str, path: Path) -> str:
+    """Return the text in ``path`` without the end of its line.
+
+    Raises :class:`SettingsError` that names ``origin``, which asked for the file, if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        msg = f"{origin}: {path} cannot be read ({reason})"
+        raise SettingsError(msg) from error

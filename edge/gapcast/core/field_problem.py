@@ -1,0 +1,87 @@
+"""What is wrong with a field of a file or a request, as a sentence for people in place of pydantic's."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+#: An entry of :meth:`pydantic.ValidationError.errors`.
+Error = Mapping[str, Any]
+
+_SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_parsing": lambda _: "must be a whole number",
+    "int_type": lambda _: "must be a whole number",
+    "int_from_float": lambda _: "must be a whole number",
+    "float_parsing": lambda _: "must be a number",
+    "float_type": lambda _: "must be a number",
+    "bool_parsing": lambda _: "must be true or false",
+    "bool_type": lambda _: "must be true or false",
+    "string_type": lambda _: "must be a text in quotes",
+    "finite_number": lambda _: "must be a finite number",
+    "list_type": lambda _: "must be a list",
+    "dict_type": lambda _: "must be an object",
+    "model_type": lambda _: "must be an object",
+    "missing": lambda _: "is missing",
+    "extra_forbidden": lambda _: "there is no such key",
+    "literal_error": lambda limits: f"must be {limits['expected']}",
+    "greater_than": lambda limits: f"must be greater than {limits['gt']}",
+    "greater_than_equal": lambda limits: f"must be at least {limits['ge']}",
+    "less_than": lambda limits: f"must be less than {limits['lt']}",
+    "less_than_equal": lambda limits: f"must be at most {limits['le']}",
+    "string_too_short": lambda limits: f"must have at least {limits['min_length']} characters",
+    "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
+    "ip_any_network": lambda _: "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24",
+}
+#: Type of an error that gapcast's own validator raised.
+_OWN = "value_error"
+#: Types of errors that have no value to show.
+_WITHOUT_VALUE = frozenset({"missing", "extra_forbidden"})
+#: Shortens long values.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+#: Types of errors about the length of a text or of a list.
+_TOO_SHORT, _TOO_LONG = "too_short", "too_long"
+
+
+def field_problem(error: Error, whole: str = "the file") -> str:
+    """Return the field of ``error``, what is wrong with its value, and the value; ``whole`` is what has the fields.
+
+    >>> field_problem({"type": "int_parsing", "loc": ("window", "context"), "msg": "", "input": "much"})
+    "window.context: must be a whole number (it is 'much')"
+    >>> field_problem({"type": "missing", "loc": ("family",), "msg": "", "input": {}})
+    'family: is missing'
+    """
+    return f"{'.'.join(map(str, error['loc'])) or whole}: {problem_and_value(error)}"
+
+
+def problem_and_value(error: Error) -> str:
+    """Return what is wrong with the value of ``error``, and the value, unless the problem is one of gapcast's own.
+
+    Those name the value where that helps.
+    """
+    return f"{value_problem(error)}{'' if error['type'] == _OWN else shown_value(error)}"
+
+
+def shown_value(error: Error) -> str:
+    """Return the value of ``error`` in parentheses; empty if it has keys of its own, or if there is none."""
+    value = error["input"]
+    return "" if error["type"] in _WITHOUT_VALUE or isinstance(value, Mapping) else f" (it is {_SHORT.repr(value)})"
+
+
+def value_problem(error: Error) -> str:
+    """Return what is wrong with the value of ``error``.
+
+    >>> value_problem({"type": "less_than_equal", "loc": ("mqtt", "qos"), "msg": "", "input": 3, "ctx": {"le": 1}})
+    'must be at most 1'
+    """
+    limits: Mapping[str, Any] = error.get("ctx", {})
+    kind = error["type"]
+    if kind in {_TOO_SHORT, _TOO_LONG}:
+        at, n = ("least", limits["min_length"]) if kind == _TOO_SHORT else ("most", limits["max_length"])
+        one, several = ("character", "characters") if isinstance(error["input"], str) else ("entry", "entries")
+        return f"must have at {at} {n} {one if n == 1 else several}"
+    if kind in _SENTENCES:
+        return _SENTENCES[kind](limits)
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
