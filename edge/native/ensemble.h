@@ -23,7 +23,7 @@
 #define MAX_MEMBERS 64
 #define MAX_WIDTH 320
 /* Largest feature and change of the online model, in units of the device's scale. */
-#define RLS_LIMIT 50.0
+#define RLS_LIMIT 100.0
 
 enum { SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST, N_SEEN };
 struct step {
@@ -31,7 +31,7 @@ struct step {
     int64_t context, n_models, n_medians, n_members, n_outputs, refit, has_bounds;
     int64_t n_columns, width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
     /* options */
-    double min_kw, low_kw, high_kw, forgetting;
+    double min_kw, low_kw, high_kw, forgetting, hidden_limit;
     /* tables: where each model's mean and median, and the outer quantiles of the first, are among the outputs
        [n_models], [n_models], [2], members with a median [n_medians], edges of the stretches [n_stretches, 2], of the
        hidden features

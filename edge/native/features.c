@@ -4,7 +4,6 @@
 
 #include "ensemble.h"
 
-#define HIDDEN_LIMIT 4.0f
 #define STEP_SCALES 0.75f
 #define STEP_MIN 2
 #define FADE_MIN 5.0
@@ -59,9 +58,9 @@ static void write_steps(const float *last, int64_t context, float scale_kw, floa
 void complete_columns(const struct step *step, float *columns)
 {
     float *hidden = columns + step->first_hidden, bias = columns[step->n_kw];
-    float inputs[MAX_WIDTH];
+    float inputs[MAX_WIDTH], limit = (float)step->hidden_limit;
     for (int64_t i = 0; i < step->n_inputs; i++)
-        inputs[i] = within_f((columns[i] - step->means[i]) / step->spreads[i], HIDDEN_LIMIT);
+        inputs[i] = within_f((columns[i] - step->means[i]) / step->spreads[i], limit);
     for (int64_t unit = 0; unit < step->n_hidden; unit++) {
         float sum = inputs[step->places[unit]] * step->weights[unit];
         for (int64_t i = 1; i < N_HIDDEN_INPUTS; i++) {

@@ -30,6 +30,7 @@ def of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The random functions and the initial weights of the version that stored the state: its layout is the point."""
     monkeypatch.setattr(hidden_features, "UNITS", tuple(range(44)))
     monkeypatch.setattr(rls_features, "UNITS", tuple(range(44)))
+    monkeypatch.setattr(hidden_features, "_LIMIT", 4.0)
     monkeypatch.setattr(hidden_features, "drawn", hidden_features.drawn.__wrapped__)
     monkeypatch.setattr(boa_weights, "CHAMPION_SHARE", 0.35)
 

@@ -76,7 +76,6 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("ensemble.h", "MAX_MEMBERS"): step_struct.MAX_MEMBERS,
     ("ensemble.h", "MAX_WIDTH"): step_struct.MAX_WIDTH,
     ("ensemble.h", "RLS_LIMIT"): rls_model.LIMIT,
-    ("features.c", "HIDDEN_LIMIT"): hidden_features._LIMIT,
     ("features.c", "STEP_SCALES"): step_features._STEP_SCALES,
     ("features.c", "STEP_MIN"): step_features._STEP_MIN,
     ("features.c", "FADE_MIN"): step_features._FADE_MIN,

@@ -97,6 +97,14 @@ def test_hidden_features_are_the_same_in_every_version() -> None:
     assert hidden[:6] == pytest.approx([1.784424, 1.082714, 0.285489, 3.228844, 0, 0.540471], abs=1e-5)
 
 
+def test_hidden_features_tell_a_kettle_from_a_shower() -> None:
+    """At 2.4 and 8.4 kW, where the mean change in five minutes is 85 W: both are far above what is usual."""
+    view, kw = RlsFeatures(CONTEXT, ["model mean"], UTC), np.full((2, CONTEXT), 0.2, np.float32)
+    kw[:, -3:] += np.array([[2.4], [8.4]], np.float32)
+    hidden = features_of(kw, np.full(2, 0.085))[:, view.first_hidden : len(view.names)]
+    assert np.abs(hidden[1] - hidden[0]).max() > 1
+
+
 @pytest.mark.parametrize("context", [2, 3, 31, 200])
 def test_features_exist_for_any_context(context: int) -> None:
     windows = windows_of(5)[:, -context:] if context <= CONTEXT else np.pad(windows_of(5), ((0, 0), (20, 0)), "edge")

@@ -128,6 +128,17 @@ def test_rls_in_float32_stays_positive_definite() -> None:
     assert np.abs((columns @ (model.coefficients[0] - [0.3, 0.1, 5.0, -0.5]))[~absurd]).mean() < 0.05
 
 
+def test_rls_learns_a_load_of_ninety_scales() -> None:
+    """An electric shower in a house that hardly changes otherwise, which is off again five minutes later."""
+    draw = np.random.default_rng(5)
+    columns = draw.normal(0, 1, (2_000, N_COLUMNS))
+    columns[::20, 2] = 90.0
+    actual = np.where(columns[:, 2] == 90.0, -90.0, 0.0) + draw.normal(0, 0.5, len(columns))
+    model = Model(N_COLUMNS).learn(columns, actual)
+    predicted = rls_model.predict(model.state["coefficients"], with_padding(columns[:1]))
+    assert predicted[0, 0] == pytest.approx(-90.0, abs=2.0)
+
+
 def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
     """Before the first outcome, to the precision of the arithmetic in units of the scale."""
     run = Run(ensemble_engine()).process(stream(house_kw(12)))

@@ -154,7 +154,7 @@ class CompiledStep:
         step.n_slots, step.horizon_min = self._state.pending.n_slots, inputs.horizon_min
         forecast_range = self._combination.forecast_range
         step.min_kw, step.low_kw, step.high_kw = options.min_kw, forecast_range.low_kw, forecast_range.high_kw
-        step.forgetting = options.forgetting
+        step.forgetting, step.hidden_limit = options.forgetting, features.hidden.limit
 
     def _tables_of(self) -> dict[str, NDArray[Any]]:
         inputs, features = self._inputs, self._inputs.rls_features

@@ -24,8 +24,8 @@ UNITS = (
 )  # fmt: skip
 #: Number of features, and the inputs of each.
 N_HIDDEN, _N_INPUTS = len(UNITS), 4
-#: Standardised inputs are clipped to this.
-_LIMIT = 4.0
+#: Standardised inputs are clipped to this: at 4, a kettle and an electric shower look alike.
+_LIMIT = 8.0
 _SEED = 1
 #: Weights and offsets are uniform within this, so that their variance is 1.
 _RANGE = 3.0**0.5
@@ -45,6 +45,8 @@ class HiddenFeatures:
                 if name in columns:
                     self.places[i, unit], self.weights[i, unit] = columns[name], weight
             self.offsets[unit] = offset
+        #: Standardised inputs are clipped to this.
+        self.limit = _LIMIT
         means = np.zeros(max(columns.values()) + 1, dtype=np.float32)
         spreads = np.ones_like(means)
         for name, column in columns.items():
@@ -55,7 +57,7 @@ class HiddenFeatures:
     def write(self, matrix: F32, out: F32) -> None:
         """Write the features of the rows of ``matrix`` ``[N, C]`` to ``out`` ``[N, 44]``."""
         inputs = (matrix[:, : len(self.means)] - self.means) / self.spreads
-        np.maximum(np.minimum(inputs, _LIMIT, out=inputs), -_LIMIT, out=inputs)
+        np.maximum(np.minimum(inputs, self.limit, out=inputs), -self.limit, out=inputs)
         units = np.add.reduce(inputs[:, self.places] * self.weights, axis=1)
         units += self.offsets
         np.maximum(units, 0, out=out)

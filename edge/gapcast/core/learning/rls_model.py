@@ -37,8 +37,9 @@ from gapcast.core.window import F32
 
 #: The arrays of a device's state.
 STATE = ("coefficients", "covariance", "inside")
-#: Largest value of a column and of an outcome, in units of the device's scale.
-LIMIT = 50.0
+#: Largest value of a column and of an outcome, in units of the device's scale: an electric shower in a house that
+#: hardly changes otherwise is at a hundred. At twice this, single precision does not keep the covariance positive.
+LIMIT = 100.0
 #: Variance of the coefficients before the first outcome, in units of an error's variance: the strength of the prior.
 PRIOR = 0.002
 #: Errors of the median below this size count in full, in units of the scale.

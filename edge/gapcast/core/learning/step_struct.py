@@ -14,7 +14,7 @@ SIZES = (
     "n_columns", "width", "n_lags", "n_stretches", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
     "horizon_min",
 )  # fmt: skip
-OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting")
+OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting", "hidden_limit")
 #: Tables and arrays of the state, with the types of their values.
 TABLES = {
     "means_at": "i8", "medians_at": "i8", "outer_at": "i8",
