@@ -38,7 +38,9 @@ def test_packed_content_takes_less_than_the_file() -> None:
 
 def test_model_set_aside_forecasts_the_same_when_it_is_named() -> None:
     model = load_model(shipped_models() / "lstm-5-3")
-    windows = np.random.default_rng(1).gamma(0.6, 1.0, (3, model.card.context, len(model.card.features))).astype(np.float32)
+    windows = (
+        np.random.default_rng(1).gamma(0.6, 1.0, (3, model.card.context, len(model.card.features))).astype(np.float32)
+    )
     before = model.predict(windows)
     model.set_aside()
     assert model.sizes == ()
