@@ -98,6 +98,20 @@ def test_file_weights_of_another_graph_are_rejected(models: Path) -> None:
         set_file_weights(model, (models / "body/model.tflite").read_bytes())
 
 
+def test_outlook_loss_weights_lead_times_as_stated() -> None:
+    """Lead times 10 and 20 alone have a single minute of their own; the other three columns are means until 2 to 20."""
+    from gapcast_trainer.outlook.training import ColumnLoss
+
+    target, right = np.ones((1, 5, 3), np.float32), np.ones((1, 5, 1 + len(LEVELS)), np.float32)
+    found = []
+    for column in range(5):
+        wrong = right.copy()
+        wrong[0, column] = 2
+        plan = outlook_plan(loss={"lead_weights": [1, 1, 1, 3]}, outlook={"point_weight": 2.0})
+        found.append(float(ColumnLoss(plan).call(target, wrong)[0]))
+    assert np.array(found) / found[2] == pytest.approx([2, 6, 1, 1, 3], rel=1e-5)
+
+
 def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -> None:
     """Of each row that is validated the features are those of its window; in training, some are shortened or scaled."""
     from gapcast_trainer.outlook.feature_rows import feature_rows

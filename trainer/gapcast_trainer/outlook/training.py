@@ -108,10 +108,11 @@ class ColumnLoss(keras.losses.Loss):
     """Squared error of means and pinball loss of quantiles, each column weighted as the target says."""
 
     def __init__(self, plan: Experiment) -> None:
-        """Use the levels of ``plan``, and its weights of the two losses and of single minutes."""
+        """Use the levels of ``plan``, and its weights of the two losses, of lead times and of single minutes."""
         super().__init__(name="column_loss")
         leads, n_body = plan.outputs.lead_times_min, int(plan.hyper["body_minutes"])
-        weights = np.array([plan.outlook.point_weight] * (len(leads) - n_body) + [1.0] * (len(leads) - 1))
+        by_lead = np.array(plan.loss.lead_weights or [1.0] * len(leads))
+        weights = np.concatenate([plan.outlook.point_weight * by_lead[n_body:], by_lead[1:]])
         self._columns = (weights / weights.mean()).tolist()
         self._levels = list(plan.outputs.quantile_levels or ())
         self._mean, self._quantiles = plan.loss.mean, plan.loss.quantiles
