@@ -46,7 +46,7 @@ def test_submeter_is_read_like_a_source_of_its_preset() -> None:
         ([{**CAR, "device": "car"}], {}, "remove device, and name the device that it belongs to as of"),
         ([{**CAR, "topic": "tele/{device}/SENSOR"}], {}, "has {device}: write the topic of this submeter"),
         ([{"of": "home", "name": "car", "preset": "tasmota"}], {}, "has {device}: write the topic of this submeter"),
-        ([{**CAR, "topic": "tele/+/SENSOR"}], {}, "is no topic pattern"),
+        ([{**CAR, "topic": "tele/+/SENSOR"}], {}, "is not a topic pattern"),
         ([CAR, {**CAR, "topic": "x"}], {}, "submeters.1.name: home has a submeter 'car' already"),
         ([CAR, {**CAR, "name": "b"}], {}, "submeters.1.topic: 'tele/car/SENSOR' is read as submeters.0.topic"),
         ([CAR], {"sources": [{**MAINS, "device": "flat"}]}, "submeters.0.of: no source has the device 'home'"),

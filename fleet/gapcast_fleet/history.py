@@ -183,7 +183,7 @@ def _time(rows: DataFrame, name: str) -> tuple[Column, str]:
 
 
 def _power(rows: DataFrame, name: str) -> Column:
-    """Return the power, null where it is missing, and infinite, which is out of range, where a text is no number."""
+    """Return the power, null where it is missing, and infinite, which is out of range, where a text is not a number."""
     power, kind = sf.col(name), rows.schema[name].dataType
     if isinstance(kind, st.NumericType):
         return power.cast("double")

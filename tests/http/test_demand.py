@@ -178,7 +178,7 @@ def test_headroom_of_a_device_is_answered(service: Service, link: MemoryLink) ->
 
 
 def test_house_above_its_limit_has_no_headroom(service: Service, link: MemoryLink) -> None:
-    """A limit below what the house always draws is no error: nothing may be added."""
+    """A limit below what the house always draws is not an error: nothing may be added."""
     run(service, link, "home", n=18, kw=3.0)
     document = ask(service, "GET", "/headroom?device=home&kw=0.1&minutes=15").json()
     assert (document["max_kw"], document["earliest_start"], document["allowed"]) == (0.0, None, False)

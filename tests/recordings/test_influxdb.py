@@ -123,8 +123,8 @@ def test_options_of_exports_and_of_named_columns_do_not_mix() -> None:
 
 
 def test_entity_for_a_file_without_series_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is no export: UCI's format and Parquet"):
+    with pytest.raises(SourceError, match="is not an export: UCI's format and Parquet"):
         powers(tmp_path, "Date;Time\n", FileFormat(entity="plug"))
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
-    with pytest.raises(SourceError, match="is no export"):
+    with pytest.raises(SourceError, match="is not an export"):
         read_recording(tmp_path / "a.parquet", FileFormat(unit="W"))

@@ -211,11 +211,11 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
     [
         (["1577836860,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is earlier than the row before it"),
         (["1577836800,1", "1577836810,123456"], "line 3: 123.456 kW is outside of -100 to 100 kW"),
-        (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is no possible time"),
+        (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is not a possible time"),
         (["1577836800,1", "2577836800,1"], "more than 20 years: is a time wrong?"),
         (["9" * 400 + ",1"], "line 2: "),
         (["9" * 24 + ",1"], "line 2: "),
-        (["1775044844844800000000000,1"], "s after 1970 is no possible time"),
+        (["1775044844844800000000000,1"], "s after 1970 is not a possible time"),
         (["1577836800,1", "1578096000,1"], "its rows are usually 72 h apart: too far for the power of minutes"),
         (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
     ],

@@ -67,7 +67,7 @@ def test_report_lines_have_the_local_time_too(tmp_path: Path) -> None:
             row(START + timedelta(minutes=3), 1230.0),
             "line 5: 1230 kW is outside of -100 to 100 kW: is it in W? (--unit)",
         ),
-        (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is no possible time"),
+        (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is not a possible time"),
     ],
 )
 def test_check_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:

@@ -125,7 +125,7 @@ def _of_another_type(table: pa.Table) -> pa.Table:
     return table.set_column(1, "gap_kw", table["gap_kw"].cast(pa.float32()))
 
 
-NO_CLEAN_FILE = "is no clean file, or not the whole of one"
+NO_CLEAN_FILE = "is not a clean file, or not the whole of one"
 
 
 @pytest.mark.parametrize(

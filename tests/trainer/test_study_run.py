@@ -169,7 +169,7 @@ def test_reproduce_errors_are_one_sentence(
 
 def test_reproduce_invalid_result_or_table_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "line.json").write_text("{}")
-    with pytest.raises(RunError, match=r"line\.json: is no result of the study: remove it"):
+    with pytest.raises(RunError, match=r"line\.json: is not a result of the study: remove it"):
         load_results(tmp_path)
     with pytest.raises(RunError, match="there is no table 'lime'"):
         tables.refresh("<!-- table: lime -->\n<!-- end -->", {})

@@ -261,8 +261,8 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     ("damage", "error"),
     [
         (lambda its: (its / MANIFEST_FILE).unlink(), "set: has no manifest.json: it is not a training set"),
-        (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is no manifest of a training set"),
-        (lambda its: (its / MANIFEST_FILE).write_text("{"), "manifest.json: is no manifest of a training set"),
+        (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is not a manifest of a training set"),
+        (lambda its: (its / MANIFEST_FILE).write_text("{"), "manifest.json: is not a manifest of a training set"),
         (alter("format", lambda _: 2), "manifest.json: is of format 2, and this version reads 1: create it with"),
         (alter("embargo_min", lambda _: "x"), "manifest.json: embargo_min: must be a whole number (it is 'x')"),
     ],

@@ -63,7 +63,7 @@ def check_builtins(content: bytes) -> None:
     codes = [graph.OperatorCodes(place) for place in range(graph.OperatorCodesLength())]
     custom = sorted({(code.CustomCode() or b"?").decode() for code in codes if _is_custom(code)})
     if custom:
-        msg = f"the file needs operators that are no builtins: {', '.join(custom)}"
+        msg = f"the file needs operators that are not TFLite builtins: {', '.join(custom)}"
         raise ExportError(msg)
 
 

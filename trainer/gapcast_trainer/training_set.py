@@ -97,7 +97,7 @@ def open_set(folder: Path) -> TrainingSet:
     except ValidationError as error:
         raise SourceError(path, f"{field_problem(error.errors()[0])}: {_REMEDY}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise SourceError(path, f"is no manifest of a training set ({error}): {_REMEDY}") from error
+        raise SourceError(path, f"is not a manifest of a training set ({error}): {_REMEDY}") from error
     raise SourceError(path, f"is of format {found}, and this version reads {FORMAT}: {_REMEDY} of this version")
 
 

@@ -8,7 +8,10 @@ from gapcast.json_input import JsonError, decode_json
 
 
 def decode_body(device: str, body: bytes) -> object:
-    """Return the JSON value in ``body``; raise :class:`PayloadError` if it is none, or ``device`` is no valid name."""
+    """Return the JSON value in ``body``.
+
+    Raises :class:`PayloadError` if it is not JSON, or if ``device`` is not a valid name.
+    """
     if not is_device_id(device):
         raise PayloadError("bad_device", device_id_problem(device))
     try:

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gapcast.api.predict_answer import PredictHandler
 from gapcast.app.broker import session_options, wait_for_topic_affinity
-from gapcast.app.demand import connect_demand
 from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.engine import engine_of
 from gapcast.app.http_server import bound_socket, connection_limits_of, http_options
 from gapcast.app.intake_log import IntakeLog
-from gapcast.app.link import connect_discovery, connect_predict, limits_of, link_of
+from gapcast.app.link import connect_service, link_of
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, library_of, load_usable_models
 from gapcast.config.refit_choice import refits
@@ -82,12 +80,7 @@ class Application:
         self._link = link = link_of(settings, self.session, self.models, statistics)
         self._engine = engine_of(settings, self.models, refits=is_refitted)
         state = state_path(settings.state.path, environment)
-        if unchanged := tighten_state(state):
-            log.warning(
-                "state.readable_by_others",
-                paths=[str(path) for path in unchanged[:5]],
-                cure="run chmod -R go= on them as their owner",
-            )
+        _tighten_modes(state)
         folder = folder_of(settings, state)
         self._shard_lock = None
         if settings.shards is not None:
@@ -106,18 +99,9 @@ class Application:
             state_store=self._store,
             recorder=self._nights,
         )
-        link.listen_for_plans(self.service.replace_plan)
-        if settings.demand.is_limited:
-            connect_demand(link, settings, self.service, self.session)
+        predict_handler = connect_service(link, settings, self.service, self.session)
         self._intake_log = IntakeLog(self.service.queries.intake, settings.site.zone)
         self._attempt = Containment(statistics).attempt
-        max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
-        predict_handler = PredictHandler(
-            self.service.queries, limits_of(settings), max_body_bytes=max_body_bytes, max_readings=max_readings
-        )
-        connect_predict(link, settings, predict_handler, self.session)
-        if settings.homeassistant.enabled:
-            connect_discovery(link, settings, self.service, self.session)
         self._model_watcher = ModelWatcher(
             settings,
             library,
@@ -231,3 +215,13 @@ class Application:
             self._shard_lock.release()
         for model in self.models.by_name.values():
             model.release_interpreters()
+
+
+def _tighten_modes(state: Path) -> None:
+    """Let only the owner read the files in the folder ``state``, and log those whose mode cannot be changed."""
+    if unchanged := tighten_state(state):
+        log.warning(
+            "state.readable_by_others",
+            paths=[str(path) for path in unchanged[:5]],
+            cure="run chmod -R go= on them as their owner",
+        )

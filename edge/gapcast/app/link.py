@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.app.broker import described_subscriptions, sources_of, submeters_of
-from gapcast.app.demand import demand_check_of
+from gapcast.app.demand import connect_demand, demand_check_of
 from gapcast.app.models import Models
 from gapcast.app.topics import discovery_topics_of, topics_of
 from gapcast.config.settings import Settings
@@ -48,6 +48,23 @@ def link_of(settings: Settings, session: Session, models: Models, statistics: St
             described_subscriptions(settings),
         ),
     )
+
+
+def connect_service(link: MqttLink, settings: Settings, service: Service, session: Session) -> PredictHandler:
+    """Connect ``service`` to what arrives on ``link`` beside readings; return the handler of forecast requests."""
+    link.listen_for_plans(service.replace_plan)
+    if settings.demand.is_limited:
+        connect_demand(link, settings, service, session)
+    handler = PredictHandler(
+        service.queries,
+        limits_of(settings),
+        max_body_bytes=settings.http.max_body_bytes,
+        max_readings=settings.http.max_readings,
+    )
+    connect_predict(link, settings, handler, session)
+    if settings.homeassistant.enabled:
+        connect_discovery(link, settings, service, session)
+    return handler
 
 
 def connect_predict(link: MqttLink, settings: Settings, handler: PredictHandler, session: Session) -> None:

@@ -34,12 +34,12 @@ class HouseFile:
 
     @property
     def first_minute(self) -> int | None:
-        """The minute of ``start``; raises :class:`SettingsError` if it is no time."""
+        """The minute of ``start``; raises :class:`SettingsError` if it is not a time."""
         return None if self.start is None else minute_at("--start", self.start, self.zone)
 
     @property
     def first_scored_minute(self) -> int | None:
-        """The minute of ``score_from``; raises :class:`SettingsError` if it is no time."""
+        """The minute of ``score_from``; raises :class:`SettingsError` if it is not a time."""
         return None if self.score_from is None else minute_at("--score-from", self.score_from, self.zone)
 
     def require_times(self) -> None:

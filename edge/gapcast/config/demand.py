@@ -14,7 +14,7 @@ from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptio
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import DEVICE_ID_RULE, is_device_id
 
-#: Values of ``limit_kw`` that are no number.
+#: Values of ``limit_kw`` that are not numbers.
 MONTH_PEAK, NO_LIMIT = "month_peak", "none"
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
@@ -173,7 +173,7 @@ def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool)
     """
     yield from register_problems(demand.registers)
     for key, keys in demand.sections():
-        # The default of floor_kw, which without month_peak is of no effect, is no problem of a small meter.
+        # The default of floor_kw, which without month_peak is of no effect, is not a problem of a small meter.
         is_unused = not keys.options.by_month_peak and keys.floor_kw == DemandKeys.model_fields["floor_kw"].default
         for name in _POWERS:
             kw = getattr(keys, name)
@@ -193,7 +193,7 @@ def _hours_of(text: str) -> tuple[tuple[int, int], ...]:
         start, separator, end = (part.strip() for part in one.partition("-"))
         clocks = _CLOCK.fullmatch(start), _CLOCK.fullmatch(end)
         if not separator or None in clocks or start == "24:00":
-            msg = f"{one!r} is no range of times: write it as in 07:00-23:00, several with commas"
+            msg = f"{one!r} is not a range of times: write it as in 07:00-23:00, several with commas"
             raise ValueError(msg)
         if start == end:
             msg = f"{one!r} is empty: leave hours empty for the whole day"

@@ -61,7 +61,7 @@ def register_problems(registers: list[RegisterTopic]) -> Iterator[str]:
         has_device = one.topic.split("/").count(DEVICE) == 1 and one.topic.count(DEVICE) == 1
         plain = one.topic.replace(DEVICE, "device")
         if any(character in plain for character in "+#\0{}"):
-            yield f"{one.key}: {one.topic!r} is no topic: it has no +, #, NUL, or other braces than {DEVICE}"
+            yield f"{one.key}: {one.topic!r} is not a topic: it must not contain +, #, NUL or braces, except {DEVICE}"
         elif not one.device and not has_device:
             fix = f"give it {DEVICE} as a level, or move it to [[demand.devices]] with the name of the device"
             yield f"{one.key}: {one.topic!r} does not name the device: {fix}"

@@ -33,7 +33,7 @@ class SubmeterSettings(SourceSettings):
     @model_validator(mode="after")
     def _is_one_meter(self) -> SubmeterSettings:
         if self.device:
-            msg = "a submeter is no device of its own: remove device, and name the device that it belongs to as of"
+            msg = "a submeter is not a device of its own: remove device, and name the device that it belongs to as of"
             raise ValueError(msg)
         found = [one for one in _PLACEHOLDERS if one in self.topic]
         if found:

@@ -77,7 +77,7 @@ def _meters(statistics: Statistics) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "gapcast_filled_readings",
-        "Readings of minutes for most of which a meter sent nothing and its last value was held; they are no outcomes.",
+        "Readings of minutes in most of which a meter sent nothing and its last value was held; they are not outcomes.",
         statistics.n_filled_minutes,
     )
     yield GaugeMetricFamily(

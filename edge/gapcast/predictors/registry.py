@@ -1,4 +1,4 @@
-"""``registry.json`` of a models folder: the default model, and the models that are no default ensemble members."""
+"""``registry.json`` of a models folder: the default model, and the models that are not default ensemble members."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def checked_time_zone(name: Any) -> str:
 def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
     """Return the folder of models of the user's own (None: they are the bundled ones), and the folder to load.
 
-    Raises :class:`ValueError` if it is no folder.
+    Raises :class:`ValueError` if it is not a folder.
     """
     if models is None:
         return None, models_path()

@@ -58,7 +58,7 @@ class Forecaster:
 
         ``at`` is any instant within the minute, with a time zone. Returns None after the first reading, and after one
         that is more than a day ahead, which the next one confirms. Raises :class:`ValueError` for a reading that is not
-        newer than the last one, is no number or out of range, or has no time zone.
+        newer than the last one, is not a number or out of range, or has no time zone.
         """
         at = checked_time(at)
         try:

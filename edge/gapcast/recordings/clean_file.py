@@ -66,7 +66,7 @@ def read(path: Path) -> Clean:
         digest, report = _report(about)
         series = _series(table, about.get("time_zone", UTC_NAME))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SourceError(path, f"is no clean file, or not the whole of one: {_REMEDY}") from error
+        raise SourceError(path, f"is not a clean file, or not the whole of one: {_REMEDY}") from error
     if content_sha256(series) != digest:
         raise SourceError(path, f"does not hold what was written to it: {_REMEDY}")
     return Clean(series, report, digest, path.absolute())

@@ -143,7 +143,7 @@ def read_recording(
         if form.layout is not None:
             raise SourceError(path, "is Parquet of `gapcast-trainer prepare`, which needs no --time-column")
         if has_options:
-            raise SourceError(path, f"is no export: {NO_OPTIONS}")
+            raise SourceError(path, f"is not an export: {NO_OPTIONS}")
         clean = clean_file.read(path)
         return Recording(path, clean.series, clean.report, "a minute in UTC")
     if form.layout is not None:
@@ -151,7 +151,7 @@ def read_recording(
     elif (detected := exports.detect(path)) is not None:
         table = exports.read(path, detected, form, progress=progress)
     elif has_options:
-        raise SourceError(path, f"is no export: {NO_OPTIONS}")
+        raise SourceError(path, f"is not an export: {NO_OPTIONS}")
     else:
         table = uci.read(path, submeters=form.submeters, progress=progress)
     series, report = minute_series(table, form.hold_min, limits)

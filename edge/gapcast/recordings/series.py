@@ -160,7 +160,7 @@ def _reject_bad_times(table: Table) -> None:
     instant_ms = table.instant_ms
     if table.each_minute:
         _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
-    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is no possible time")
+    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is not a possible time")
     is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
     is_local = table.time_kind.startswith(LOCAL)
     cure = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""

@@ -199,7 +199,7 @@ def _score_houses(
 
 
 def _lead_times(text: str) -> tuple[int, ...]:
-    """Return the lead times in ``text``; raise :class:`RunError` if one is no number of minutes."""
+    """Return the lead times in ``text``; raise :class:`RunError` if one is not a number of minutes."""
     words = [word.strip() for word in text.split(",")]
     for word in words:
         if not (word.isascii() and word.isdigit()) or words.count(word) > 1:

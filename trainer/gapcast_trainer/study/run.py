@@ -127,6 +127,6 @@ def _read(path: Path) -> dict[str, Any] | None:
         content: dict[str, Any] = json.loads(path.read_bytes())
         content["made_from"], content["result"]
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"{path}: is no result of the study: remove it, or do the part --again"
+        msg = f"{path}: is not a result of the study: remove it, or do the part --again"
         raise RunError(msg) from error
     return content

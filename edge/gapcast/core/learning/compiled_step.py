@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.batch import Batch
 from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.resizable_arrays import ResizableArrays
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
@@ -57,7 +57,7 @@ class CompiledStep:
         self._tables = self._tables_of()
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
-        self._batch = Batch(step, BATCH)
+        self._batch = ResizableArrays(step, BATCH)
         #: The outcomes of a batch, in its arrays.
         self._outcomes: StepOutcomes
         #: Whether ``is_measured`` is unset for any window of the last batch, and for all of new arrays.

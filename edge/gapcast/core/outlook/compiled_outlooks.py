@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.batch import Batch
 from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.resizable_arrays import ResizableArrays
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.outlook.agreement import Agreement
 from gapcast.core.outlook.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
@@ -53,7 +53,7 @@ class CompiledOutlooks:
         self._tables = self._tables_of(predictions, agreement)
         set_pointers(step, **self._tables)
         self._state_pointers = StatePointers(step, {name: name for name in STATE})
-        self._batch = Batch(step, BATCH)
+        self._batch = ResizableArrays(step, BATCH)
         #: Whether the last batch has windows that were not learned from.
         self._is_pending = False
         #: The last minute of a batch, and its minute of the local day.

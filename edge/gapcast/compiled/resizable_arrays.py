@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gapcast.compiled.functions import BatchArrays, allocate_batch
 
 
-class Batch:
+class ResizableArrays:
     """The arrays that fields of a structure point to, and their views of ``n`` items; ``n`` is 0 at first."""
 
     def __init__(self, structure: ctypes.Structure, declared: BatchArrays) -> None:
