@@ -234,3 +234,13 @@ def test_stamp_sets_the_time_of_issue_at_each_horizon() -> None:
     outlook = engine.outlook_of("pump")
     assert outlook is not None
     assert outlook.issued_at_ms == 12
+
+
+def test_untracked_device_of_another_horizon_is_without_an_outlook() -> None:
+    engine = engine_of(5, HORIZONS)
+    for i in range(2):
+        engine.accept([Reading(device, FIRST + i, 1.0) for device in DEVICES])
+    accepted = engine.accept([Reading(device, FIRST + 2, 1.0) for device in ("home", "car")])
+    outlooks = engine.outlook(accepted, engine.forecast(accepted, 0))
+    assert outlooks is not None
+    assert outlooks.devices == ["home"]

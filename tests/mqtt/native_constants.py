@@ -1,4 +1,4 @@
-"""The constants of edge/native/packets.c, and their Python originals."""
+"""The constants of edge/native/packets.c and plain_reading.c, and their Python originals."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, minute
 from gapcast.mqtt import frames
 
 _FIRST = datetime.fromtimestamp(EARLIEST_MS / 1_000, UTC)
-_FILE = "packets.c"
+_PACKETS, _READING = "packets.c", "plain_reading.c"
 #: Constants that have no counterpart: bits of packets, and the digits that a double holds.
 OF_C_ALONE = {"KIND", "HAS_ID", "MORE_LENGTH", "LENGTH_BITS", "N_EXACT_DIGITS"}
 #: The Python value of each other constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
-    (_FILE, "PUBLISH"): frames.PUBLISH,
-    (_FILE, "PUBACK"): frames.PUBACK,
-    (_FILE, "MAX_PAYLOAD"): frames.MAX_PAYLOAD,
-    (_FILE, "EARLIEST_MS"): EARLIEST_MS,
-    (_FILE, "LATEST_MS"): LATEST_MS,
-    (_FILE, "MILLISECONDS_FROM"): reading._MILLISECONDS_FROM,
-    (_FILE, "FIRST_YEAR"): _FIRST.year,
-    (_FILE, "FIRST_DAY"): (_FIRST - datetime(1970, 1, 1, tzinfo=UTC)).days,
-    (_FILE, "SECOND_MS"): MINUTE_MS // 60,
-    (_FILE, "MINUTE_MS"): MINUTE_MS,
-    (_FILE, "DAY_S"): DAY_MIN * 60,
-    (_FILE, "INSTANT_LENGTH"): len(minute_label(0)),
+    (_PACKETS, "PUBLISH"): frames.PUBLISH,
+    (_PACKETS, "PUBACK"): frames.PUBACK,
+    (_PACKETS, "MAX_PAYLOAD"): frames.MAX_PAYLOAD,
+    (_READING, "EARLIEST_MS"): EARLIEST_MS,
+    (_READING, "LATEST_MS"): LATEST_MS,
+    (_READING, "MILLISECONDS_FROM"): reading._MILLISECONDS_FROM,
+    (_READING, "FIRST_YEAR"): _FIRST.year,
+    (_READING, "FIRST_DAY"): (_FIRST - datetime(1970, 1, 1, tzinfo=UTC)).days,
+    (_READING, "SECOND_MS"): MINUTE_MS // 60,
+    (_READING, "MINUTE_MS"): MINUTE_MS,
+    (_READING, "DAY_S"): DAY_MIN * 60,
+    (_READING, "INSTANT_LENGTH"): len(minute_label(0)),
 }
