@@ -101,6 +101,15 @@ def test_engine_passes_the_body_of_tracked_devices_on(at_a_time: int, max_device
     assert sum(outlook.n_continued) == len(shared) == 7 * min(11, max_devices)  # the first minute has no forecast
 
 
+@pytest.mark.parametrize(("n", "parts"), [(70, [32, 32, 6]), (58, [32, 26]), (34, [32, 1, 1]), (24, [8, 8, 8])])
+def test_engine_continues_large_batches_in_parts(n: int, parts: list[int]) -> None:
+    readings, outlook = readings_of(n, 2), BodyOutlook()
+    shared = outlooks_of(engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, n), readings, n)
+    alone = engine_of(Smooth(lead_times_min=LEADS_MIN, **INPUTS), OutlookModel(), n)
+    assert shared == outlooks_of(alone, readings, n)
+    assert outlook.n_continued == parts
+
+
 def test_engine_passes_the_body_on_beside_horizons_of_devices() -> None:
     readings, outlook = readings_of(3), BodyOutlook()
     engine = engine_of(BodySmooth(lead_times_min=LEADS_MIN, **INPUTS), outlook, horizons=True)

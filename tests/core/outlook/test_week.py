@@ -290,3 +290,11 @@ def test_week_begins_with_the_readings_of_a_window() -> None:
 
 def test_history_of_a_model_without_one_is_none() -> None:
     assert history_of(Persistence(), None, [0], np.array([NOON]), np.ones((1, 30), dtype=np.float32)) is None
+
+
+def test_week_whose_quarters_are_all_known_stays_as_it_is() -> None:
+    week = WeekHistory(max_rows=1)
+    for minute in range(3 * STEP_MIN):
+        week.add(0, minute, float(minute // STEP_MIN))
+    assert week.windows([0], [3 * STEP_MIN - 1], FILL, 3).tolist() == [[0.0, 1.0, 2.0]]
+    assert week.windows([0], [3 * STEP_MIN - 1], FILL, 4).tolist() == [[1.0, 0.0, 1.0, 2.0]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.device_streams import Stream
 from gapcast.core.errors import StateError
-from gapcast.core.outlook.quarters import STEP_MIN, STEPS, fill_unknown
+from gapcast.core.outlook.quarters import STEP_MIN, STEPS
 from gapcast.core.state_limits import MOST
 from gapcast.core.window import F32, I64
 
@@ -77,9 +77,14 @@ class _DeviceWeek:
         if self.end != end or len(self.history) != n_steps:
             found = np.empty(n_steps, dtype=np.float32)
             self.copy_steps(end, found)
-            if np.isnan(found).all():
+            unknown = np.isnan(found)
+            n_known = n_steps - int(np.count_nonzero(unknown))
+            if not n_known:
                 return None
-            self.end, self.history = end, fill_unknown(found[np.newaxis], np.zeros(1))[0]
+            if n_known < n_steps:  # as fill_unknown, for one device
+                found[unknown] = 0.0
+                found[unknown] = np.add.reduce(found, dtype=np.float64) / n_known
+            self.end, self.history = end, found
         return self.history
 
     def copy_steps(self, end: int, out: F32) -> None:
