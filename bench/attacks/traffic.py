@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK
+from gapcast.mqtt.network_thread import disconnect
 
 N_DEVICES = 20
 READINGS_PER_S = 20.0
@@ -57,8 +58,7 @@ class Traffic:
         if self._thread.is_alive():
             self._thread.join()
         for client in (self._meter, self._reader):
-            client.disconnect()
-            client.loop_stop()
+            disconnect(client)
 
     @property
     def n_confirmed(self) -> int:

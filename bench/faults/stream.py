@@ -23,6 +23,7 @@ from bench.subject import MODELS
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Reading
+from gapcast.mqtt.network_thread import disconnect
 from gapcast.predictors.store import load_model
 
 FIRST_MINUTE = 21_476_160  # 2010-11-01T00:00Z
@@ -213,8 +214,7 @@ class Stream:
         if self._publishing.is_alive():
             self._publishing.join()
         for client in (self._meter, self._reader):
-            client.disconnect()
-            client.loop_stop()
+            disconnect(client)
 
 
 def _client(name: str) -> paho.Client:

@@ -12,6 +12,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from gapcast.mqtt.network_thread import disconnect
 from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 from tests.support.ports import is_open
 from tests.support.waiting import GUARD_S, wait_until
@@ -35,8 +36,7 @@ def client_of(broker: Broker, client_id: str = "", **options: Any) -> Iterator[p
         wait_until(client.is_connected, "a connection")
         yield client
     finally:
-        client.disconnect()
-        client.loop_stop()
+        disconnect(client)
 
 
 def subscribe(client: paho.Client, qos: int) -> Queue[tuple[str, bytes, bool]]:
@@ -93,8 +93,7 @@ def test_mosquitto_keeps_a_session_across_a_restart(mosquitto: MosquittoBroker) 
     try:
         assert received.get(timeout=GUARD_S) == b"1.5"
     finally:
-        listener.disconnect()
-        listener.loop_stop()
+        disconnect(listener)
 
 
 def test_mosquitto_speaks_mqtt_5(mosquitto: MosquittoBroker) -> None:

@@ -15,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gapcast.mqtt.network_thread import disconnect
 from tests.support.waiting import GUARD_S, wait_until
 
 
@@ -132,8 +133,7 @@ class Peer:
     def close(self) -> None:
         """Disconnect; no effect the second time."""
         if hasattr(self, "client"):
-            self.client.disconnect()
-            self.client.loop_stop()
+            disconnect(self.client)
             del self.client  # the last there was of it: paho closes the sockets that wake its loop
 
 

@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gapcast.core.errors import BrokerError
 from gapcast.core.score import ScoreAccumulator
 from gapcast.json_input import JsonError, decode_json
+from gapcast.mqtt.network_thread import disconnect
 
 _SUBSCRIBE_S = 60.0
 
@@ -48,8 +49,7 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         """Disconnect."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        disconnect(self._client)
         del self._client  # the last reference: paho then closes the sockets that wake its loop
 
     def wait_for(self, n_forecasts: int, timeout_s: float) -> bool:

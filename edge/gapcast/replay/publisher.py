@@ -13,6 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.core.errors import BrokerError
 from gapcast.core.grid import minute_label
+from gapcast.mqtt.network_thread import disconnect
 from gapcast.mqtt.transport import Transport, TransportClient, connection_error
 from gapcast.recordings.recording import Minute
 from gapcast.replay.forecast_pace import MOST_AHEAD, ForecastPace
@@ -79,8 +80,7 @@ class MeterPublisher:
         for _slot in range(_WINDOW):
             if not self._free.acquire(timeout=_CONNECT_S):
                 break
-        self._client.disconnect()
-        self._client.loop_stop()
+        disconnect(self._client)
         del self._client  # the last reference: paho then closes the sockets that wake its loop
 
     def follow(self, topic: str) -> None:
