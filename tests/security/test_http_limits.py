@@ -158,13 +158,13 @@ def test_slow_body_is_408_and_frees_its_bytes(brief: Rest) -> None:
 def test_slow_body_of_an_answered_request_ends_the_connection(models: Models, implementation: Implementation) -> None:
     answers: list[bytes] = []
 
-    def is_head_in_time() -> bool:
+    def is_answered_in_time() -> bool:
         answers.append(exchange(rest.port, TO_PREDICT + b"content-length: 9000\r\n\r\n" + b" " * 5_000))
         return not answers[-1].startswith(b"HTTP/1.1 408 ")
 
     with serving(models, replace(OPTIONS, token="a" * 20), BRIEF, implementation) as rest:
         wait_answered(rest, 401, method="GET")  # the first request loads the application
-        wait_until(is_head_in_time, "a head in time")
+        wait_until(is_answered_in_time, "an answer before the time for the body is over")
     assert status_of(answers[-1]) == 401
     assert answers[-1].count(b"HTTP/1.1 ") == 1
 
