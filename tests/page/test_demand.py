@@ -64,14 +64,15 @@ def look_at(
 
 def test_panel_shows_why_a_limit_can_never_be_kept(house: House, look: Look) -> None:
     words = "home: the limit of 0.10 kW is below the lowest window of the last day"
-    look_at(look, house, LIVE, warning=words).see("#limit-warning", words)
-    assert look_at(look, house, LIVE).page.locator("#limit-warning").is_hidden()
+    window = look_at(look, house, LIVE, warning=words)
+    window.see("#limit-warning", words)
 
 
 def test_panel_shows_the_window_and_its_headroom(house: House, look: Look) -> None:
     window = look_at(look, house, LIVE)
     window.see("#demand-head", "Billing window 12:30 to 12:45")
     assert window.text("#demand-valid").startswith("Valid until 12:45")
+    assert window.page.locator("#limit-warning").is_hidden()
     assert (window.data("#headroom"), window.text("#headroom")) == (1_234, "1.2")
     assert window.text("#headroom-text") == "may be added until 12:45"
     assert window.text("#headroom-risk") == "to keep the risk of exceeding the limit or the fuse at 5\xa0%"

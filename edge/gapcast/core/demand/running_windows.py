@@ -23,7 +23,7 @@ from gapcast.core.demand.window_limits import WindowLimit, limit_of
 from gapcast.core.window import F32
 
 #: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
-BYTES_PER_DEVICE = 1_500
+BYTES_PER_DEVICE = 1_630
 
 
 class ClosedWindow(NamedTuple):
