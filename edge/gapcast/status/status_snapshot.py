@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from gapcast.core.demand.low_limit import LIMIT_WARNINGS
 from gapcast.core.errors import StatusError
 from gapcast.status.demand_line import DemandLine
 from gapcast.status.instants import instant_of
@@ -159,7 +158,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
 
 def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands: Mapping[str, Any]) -> StatusSnapshot:
     """Return ``snapshot`` with the lines of a page of outlooks and of one of demands."""
-    warnings = demands.get(LIMIT_WARNINGS, {})
+    warnings = demands.get("limit_warnings", {})
     return replace(
         snapshot,
         outlooks=tuple(OutlookLine.of(one) for one in outlooks["outlooks"]),
