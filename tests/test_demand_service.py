@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.demand.demand import Demands
@@ -71,6 +72,24 @@ def test_service_publishes_and_counts_demands(link: MemoryLink) -> None:
     events, missed = service.feed.drain()
     assert not missed
     assert [list(one) for one in events if isinstance(one, Demands)] == [link.demands]
+
+
+def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink) -> None:
+    service = service_of(link, DemandPlan(DemandOptions(limit_kw=0.25)))
+    with capture_logs() as logs:
+        for first in range(0, 1_425, 15):
+            run(service, link, first, 15, kw=0.5)
+        assert logs == []
+        for first in range(1_425, 1_500, 15):  # the first of these windows ends the day
+            run(service, link, first, 15, kw=0.5)
+        service.demand_changes.set_demand_limit("home", 0.375)
+        service.demand_changes.set_demand_limit("home", 1.0)
+        run(service, link, 1_500, 15, kw=0.5)
+    assert [(one["event"], one["log_level"], one["limit_kw"], one["lowest_kw"]) for one in logs] == [
+        ("demand.limit_too_low", "warning", 0.25, 0.5),
+        ("demand.limit_too_low", "warning", 0.375, 0.5),
+    ]
+    assert (logs[0]["device"], logs[0]["cure"]) == ("home", "set a limit above 0.50 kW")
 
 
 def test_service_without_limits_publishes_no_demands(link: MemoryLink) -> None:

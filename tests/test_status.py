@@ -217,6 +217,15 @@ def test_status_shows_outlook_and_demand(changes: dict[str, Any], expected: str)
     assert lines[at + 1 : at + 3] == [f"demand     {expected}", ""]
 
 
+def test_status_shows_the_warning_of_a_limit_below_its_demand() -> None:
+    outlooks, demands = pages(demand())
+    words = "home: the limit of 0.10 kW is too low"
+    seen = with_windows(picture(device("home")), outlooks, demands | {"limit_warnings": {"home": words}})
+    lines = draw(seen, None, NOW, PLAIN)
+    at = next(i for i, line in enumerate(lines) if line.startswith("demand"))
+    assert lines[at + 1] == f"           {words}"
+
+
 def test_status_counts_devices_without_a_line_of_their_own() -> None:
     seen = with_windows(picture(device("home")), *pages(n=1_002))
     assert "           and 1,001 more" in draw(seen, None, NOW, PLAIN)

@@ -119,6 +119,14 @@ def test_backtest_report_has_a_table_of_demands() -> None:
     assert len(whole["demand"]["elapsed"][0]["reliability"]) == 10
 
 
+def test_backtest_report_warns_of_a_limit_that_is_always_exceeded() -> None:
+    found = run({"a": [Minute(FIRST + i, 0.75, False) for i in range(1_500)], "b": house(330, 2)})
+    words = "a: the limit of 0.60 kW is below the lowest window of the last day (0.75 kW): set a limit above 0.75 kW"
+    assert [line for line in lines(found) if "warning" in line] == [f"  warning: {words}"]
+    houses = document(found)["houses"]
+    assert [houses[name]["demand"]["limit_warning"] for name in "ab"] == [words, None]
+
+
 def test_backtest_without_limit_has_no_demands() -> None:
     plain = run_houses(engine(), {"a": iter(house(60, 1))})
     assert plain.demands is None

@@ -13,6 +13,7 @@ from gapcast.backtest.demand_report import demand_table
 from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.house_demands import HouseDemands
 from gapcast.core.demand import scores
+from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.errors import SettingsError
 
 WINDOW_MIN = 6
@@ -137,6 +138,8 @@ def test_table_shows_rules_and_alarms() -> None:
     tallies = DemandTallies({"a": (house.sums, WINDOW_MIN)})
     scored = tallies.of("a")
     assert scored is not None
+    low = LowLimit("a", 0.1, 0.3)
+    assert [line for line in demand_table("a", scored, low) if "warning" in line] == [f"  warning: {low.text}"]
     lines = list(demand_table("a", scored))
     assert lines[0] == "a: demand, 1 windows with a limit, 1 of them above it"
     assert lines[2].split() == ["0", "1", "1", "0.0900", "1.0000", "-", "0.3567"]

@@ -83,8 +83,9 @@ def test_demand_of_a_device_is_the_published_one(service: Service, link: MemoryL
     run(service, link, "home", n=18)
     answer = ask(service, "GET", "/demand?device=home")
     peaks = [{"start": minute_label(MONDAY), "kw": 1.0}]
-    assert (answer.status_code, answer.json()) == (200, demand_document(link.demands[-1]) | {"month_peaks": peaks})
     document = answer.json()
+    of_device = {"month_peaks": peaks, "limit_warning": None}
+    assert (answer.status_code, document) == (200, demand_document(link.demands[-1]) | of_device)
     assert ask(service, "GET", "/devices/home").json()["demand"] == document
     assert (document["window_start"], document["elapsed_min"]) == (minute_label(MONDAY + 15), 3)
     assert (document["limit_kw"], document["limit_source"], document["month_peak_kw"]) == (2.0, "fixed", 1.0)
@@ -98,6 +99,17 @@ def test_month_peaks_are_the_highest_window_of_each_day(service: Service, link: 
     peaks = ask(service, "GET", "/demand?device=home").json()["month_peaks"]
     days = [(one["kw"], (minute - MONDAY) // 1_440) for one in peaks for minute in [label_minute(one["start"])]]
     assert days == [(pytest.approx(1.3), 3), (pytest.approx(1.2), 2), (pytest.approx(1.2), 6), (1.1, 1), (1.1, 5)]
+
+
+def test_limit_below_what_is_always_drawn_is_accepted_and_warned(service: Service, link: MemoryLink) -> None:
+    run(service, link, "home", n=1_440, kw=0.5)
+    assert ask(service, "GET", "/demand").json()["limit_warnings"] == {}
+    changed = ask(service, "PUT", "/demand/limit?device=home", json=0.25)
+    words = "home: the limit of 0.25 kW is below the lowest window of the last day (0.50 kW): set a limit above 0.50 kW"
+    assert (changed.status_code, changed.json()) == (200, {"device": "home", "kw": 0.25, "limit_warning": words})
+    assert ask(service, "GET", "/demand").json()["limit_warnings"] == {"home": words}
+    assert ask(service, "GET", "/demand?device=home").json()["limit_warning"] == words
+    assert ask(service, "GET", "/devices/home").json()["demand"]["limit_warning"] == words
 
 
 def test_device_without_demand_has_none_in_its_document(service: Service, link: MemoryLink) -> None:
@@ -144,7 +156,7 @@ def test_gateway_without_limits_names_the_key(link: MemoryLink, path: str) -> No
     answer = ask(service, "GET", path)
     assert answer.status_code == 404
     assert "set demand.limit_kw" in answer.json()["detail"]
-    assert ask(service, "GET", "/demand").json() == {"demands": [], "n_devices": 0, "next": None}
+    assert ask(service, "GET", "/demand").json() == {"demands": [], "limit_warnings": {}, "n_devices": 0, "next": None}
     assert link.demands == []
 
 
@@ -227,12 +239,13 @@ def test_headroom_of_an_old_reading_is_not_answered(
 def test_limit_that_is_set_holds_from_the_next_reading_on(service: Service, link: MemoryLink) -> None:
     run(service, link, "home")
     answer = ask(service, "PUT", "/demand/limit?device=home", json=3.5)
-    assert (answer.status_code, answer.json()) == (200, {"device": "home", "kw": 3.5})
+    assert (answer.status_code, answer.json()) == (200, {"device": "home", "kw": 3.5, "limit_warning": None})
     run(service, link, "home", n=1, first=MONDAY + 3)
     assert [(one.running.limit_kw, one.running.limit_source.value) for one in link.demands[-2:]] == [
         (2.0, "fixed"), (3.5, "set"),
     ]  # fmt: skip
-    assert ask(service, "PUT", "/demand/limit?device=home", json={"kw": None}).json() == {"device": "home", "kw": None}
+    restored = ask(service, "PUT", "/demand/limit?device=home", json={"kw": None}).json()
+    assert restored == {"device": "home", "kw": None, "limit_warning": None}
     run(service, link, "home", n=1, first=MONDAY + 4)
     assert link.demands[-1].running.limit_kw == 2.0
 

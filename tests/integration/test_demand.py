@@ -66,6 +66,7 @@ def test_demand_and_its_headroom_are_published(gateway: Gateway, house: House) -
     demands = house.send(18)
     asked = demand_of(gateway)
     (peak,) = asked.pop("month_peaks")
+    assert asked.pop("limit_warning") is None
     assert asked == demands[-1]
     assert peak == {"start": minute_label(FIRST), "kw": asked["month_peak_kw"]}
     assert demands[-1]["window_start"] == minute_label(FIRST + 15)
@@ -91,7 +92,7 @@ def test_limit_and_peak_survive_a_restart(
     assert (after["limit_kw"], after["limit_source"], after["month_peak_kw"]) == (4.0, "set", 3.25)
     assert (after["window_start"], after["elapsed_min"]) == (before["window_start"], before["elapsed_min"] + 1)
     put = httpx.put(f"{gateway.url}/demand/limit", params={"device": "home"}, json=None, content=b"null")
-    assert put.json() == {"device": "home", "kw": None}
+    assert put.json() == {"device": "home", "kw": None, "limit_warning": None}
     assert house.send(1)[-1]["limit_source"] == "fixed"
 
 

@@ -37,22 +37,24 @@ def changed(demand: Demand = LIVE, **changes: Any) -> Demand:
     return replace(demand, running=replace(demand.running, **of_window), **of_demand)
 
 
-def document_of(demand: Demand) -> dict[str, Any]:
+def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, Any]:
     """Return what ``GET /demand`` returns of ``demand``."""
     peaks = [
         {"start": minute_label(DEMAND.running.start_minute - 1_440 * i), "kw": kw} for i, kw in enumerate(PEAKS_KW)
     ]
-    return demand_document(demand) | {"month_peaks": peaks}
+    return demand_document(demand) | {"month_peaks": peaks, "limit_warning": limit_warning}
 
 
-def look_at(look: Look, house: House, demand: Demand | None, after_s: float = 65, **options: Any) -> Window:
+def look_at(
+    look: Look, house: House, demand: Demand | None, after_s: float = 65, *, warning: str | None = None, **options: Any
+) -> Window:
     """Open the page of a device that has ``demand``, at ``after_s`` from the start of its newest minute."""
     window = look("about:blank", timezone_id="Europe/Brussels", **options)
     window.page.add_init_script(f"Date.now = () => {DEMAND.observed_minute * MINUTE_MS + round(after_s * 1_000)}")
 
     def with_demand(route: Any) -> None:
         response = route.fetch()
-        route.fulfill(response=response, json=response.json() | {"demand": demand and document_of(demand)})
+        route.fulfill(response=response, json=response.json() | {"demand": demand and document_of(demand, warning)})
 
     window.page.route("**/devices/home", with_demand)
     window.open(house.url + "#device=home")
@@ -60,10 +62,17 @@ def look_at(look: Look, house: House, demand: Demand | None, after_s: float = 65
     return window
 
 
+def test_panel_shows_why_a_limit_can_never_be_kept(house: House, look: Look) -> None:
+    words = "home: the limit of 0.10 kW is below the lowest window of the last day"
+    window = look_at(look, house, LIVE, warning=words)
+    window.see("#limit-warning", words)
+
+
 def test_panel_shows_the_window_and_its_headroom(house: House, look: Look) -> None:
     window = look_at(look, house, LIVE)
     window.see("#demand-head", "Billing window 12:30 to 12:45")
     assert window.text("#demand-valid").startswith("Valid until 12:45")
+    assert window.page.locator("#limit-warning").is_hidden()
     assert (window.data("#headroom"), window.text("#headroom")) == (1_234, "1.2")
     assert window.text("#headroom-text") == "may be added until 12:45"
     assert window.text("#headroom-risk") == "to keep the risk of exceeding the limit or the fuse at 5\xa0%"

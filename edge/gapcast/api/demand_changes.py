@@ -6,6 +6,7 @@ from typing import Any
 
 from gapcast.api.device_body import decode_body
 from gapcast.core.demand.changes import limit_kw_of, month_peak_of
+from gapcast.core.demand.low_limit import LIMIT_WARNING, text_of
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Limits
 from gapcast.service.service import Service
@@ -22,11 +23,12 @@ class DemandChangeHandler:
         return self._service.queries.read(lambda engine, _availability: engine.limits)
 
     def set_limit(self, device: str, body: bytes) -> dict[str, Any]:
-        """Set the limit of ``device``; return it. Raises :class:`PayloadError`."""
+        """Set the limit of ``device``; return it, with a warning if it is too low. Raises :class:`PayloadError`."""
         document = decode_body(device, body)
         limit_kw = limit_kw_of(document, self._limits)
         self._service.demand_changes.set_demand_limit(device, limit_kw)
-        return {"device": device, "kw": limit_kw}
+        low_limit = self._service.queries.demands.low_limit(device)
+        return {"device": device, "kw": limit_kw, LIMIT_WARNING: text_of(low_limit)}
 
     def correct_month_peak(self, device: str, body: bytes) -> dict[str, Any]:
         """Correct the month's peak of ``device``; return it. Raises :class:`PayloadError`."""

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.demand.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ThirdScore
 
 _RULES = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
 
 
-def demand_table(name: str, scores: DemandScores) -> Iterator[str]:
-    """Yield the tables of one house, or of all houses: probabilities by minutes elapsed, and alarms."""
+def demand_table(name: str, scores: DemandScores, low_limit: LowLimit | None = None) -> Iterator[str]:
+    """Yield the tables of one house, or of all houses: probabilities by minutes elapsed, and alarms.
+
+    ``low_limit`` is the limit of the house if it is too low.
+    """
     yield f"{name}: demand, {scores.n_windows:,} windows with a limit, {scores.n_events:,} of them above it"
+    if low_limit is not None:
+        yield f"  warning: {low_limit.text}"
     if not scores.n_windows:
         return
     heads = "".join(f"{head:>17}" for head in ("last value held", "mean so far"))

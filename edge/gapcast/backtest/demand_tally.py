@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.demand import scores
 from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.device_demands import DeviceDemands
+from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.reading import Reading
 
 #: Device, minute, start of the window, its length, and values after the last demand: those of no reading.
@@ -23,9 +25,13 @@ _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
 
 @dataclass(frozen=True, slots=True)
 class DemandTallies:
-    """The sums of each house by name, and the length of its windows, minutes; houses without demands are left out."""
+    """The sums of each house by name, and the length of its windows, minutes; houses without demands are left out.
+
+    ``low_limits`` are the limits below what their house always drew, at its last reading.
+    """
 
     houses: Mapping[str, tuple[scores.F64, int]]
+    low_limits: Mapping[str, LowLimit] = field(default_factory=dict)
 
     def of(self, house: str) -> scores.DemandScores | None:
         """Return the scores of ``house``; None without a demand."""
@@ -82,12 +88,16 @@ class DemandTally:
                     house.add_demand(start_minute, window_min, line)
                 device, minute, start_minute, window_min, elapsed_min, values = next(waiting, _NOTHING)
 
-    def finish(self) -> DemandTallies:
-        """Score the demands that still wait, if the mean of their window is known; return the sums of each house."""
+    def finish(self, made: DeviceDemands) -> DemandTallies:
+        """Score the demands that still wait, if the mean of their window is known; return the sums of each house.
+
+        ``made`` are those of the engine, which knows limits that are too low.
+        """
         for house in self._houses.values():
             house.finish()
         found = {name: (house.sums, house.window_min) for name, house in self._houses.items() if house.window_min}
-        return DemandTallies(found)
+        low_limits = {name: low for name in found if (low := made.low_limit(name)) is not None}
+        return DemandTallies(found, low_limits)
 
 
 def _lines(demands: Demands) -> Iterator[tuple[str, int, int, int, int, list[float]]]:

@@ -221,6 +221,7 @@ def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> B
     outlooks = {house: one for part in leads for house, one in part.houses.items()}
     tallies = [one.demands for one in found if one.demands is not None]
     demands = {house: one for part in tallies for house, one in part.houses.items()}
+    low_limits = {house: one for part in tallies for house, one in part.low_limits.items()}
     return Backtest(
         found[0].published_model,
         sum(one.n_readings for one in found),
@@ -228,7 +229,7 @@ def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> B
         [houses[name] for name in names],
         scores.overall()[EVER].select(members_of_all(houses[name].scored.members for name in names)),
         outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
-        demands=DemandTallies(_ordered(demands, names)) if tallies else None,
+        demands=DemandTallies(_ordered(demands, names), low_limits) if tallies else None,
         sums=sums,
     )
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.backtest.demand_report import demand_table
+from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.results import Backtest
+from gapcast.core.demand.low_limit import LIMIT_WARNING, text_of
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.errors import SettingsError
@@ -42,7 +44,7 @@ def lines(backtest: Backtest) -> Iterator[str]:
     if (demands := backtest.demands) is not None:
         for house in backtest.houses:
             if (scored := demands.of(house.name)) is not None:
-                yield from demand_table(house.name, scored)
+                yield from demand_table(house.name, scored, demands.low_limits.get(house.name))
         if len(backtest.houses) > 1 and (scored := demands.overall()) is not None:
             yield from demand_table(f"all {len(backtest.houses)} houses", scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
@@ -69,7 +71,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
                 "live": {period: summary.document() for period, summary in house.live.items()},
                 "weeks": [week._asdict() for week in house.weeks],
                 **({} if outlooks is None else {"outlook": [score.document() for score in outlooks.of(house.name)]}),
-                **({} if demands is None else {"demand": _demand_document(demands.of(house.name))}),
+                **({} if demands is None else {"demand": _house_demand(demands, house.name)}),
             }
             for house in backtest.houses
         },
@@ -78,6 +80,11 @@ def document(backtest: Backtest) -> dict[str, Any]:
 
 def _demand_document(scores: DemandScores | None) -> dict[str, Any] | None:
     return None if scores is None else demand_scores_document(scores)
+
+
+def _house_demand(demands: DemandTallies, name: str) -> dict[str, Any] | None:
+    found = _demand_document(demands.of(name))
+    return None if found is None else {**found, LIMIT_WARNING: text_of(demands.low_limits.get(name))}
 
 
 def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:

@@ -128,7 +128,7 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
             n_readings += n
             advance(n)
         lead_scores = None if outlooks is None else outlooks.finish()
-        demand_tallies = None if demands is None else demands.finish()
+        demand_tallies = None if demands is None else demands.finish(engine.demands)
     results = [_house(engine, name, tally) for name in houses]
     return Backtest(
         engine.published_model.name,

@@ -14,6 +14,7 @@ from gapcast.api.headroom_answer import HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
 from gapcast.core.demand.device_document import device_demand_document
 from gapcast.core.demand.document import demand_document
+from gapcast.core.demand.low_limit import LIMIT_WARNINGS
 from gapcast.core.errors import NoDemandError
 from gapcast.http import problems
 from gapcast.http.demand_schemas import (
@@ -85,12 +86,14 @@ def demand_router(service: Service) -> APIRouter:
         if device is None:
             page, n_devices, next_ = demands.page(limit, after)
             documents = [demand_document(demand) for demand in page]
-            return JSONResponse({"demands": documents, "n_devices": n_devices, "next": next_})
+            low_limits = [demands.low_limit(demand.device) for demand in page]
+            warnings = {one.device: one.text for one in low_limits if one is not None}
+            return JSONResponse({"demands": documents, LIMIT_WARNINGS: warnings, "n_devices": n_devices, "next": next_})
         try:
             demand = demands.of(device)
         except NoDemandError as error:
             return problems.response_of(no_demand(error))
-        return JSONResponse(device_demand_document(demand, demands.month_peaks(device)))
+        return JSONResponse(device_demand_document(demand, demands.month_peaks(device), demands.low_limit(device)))
 
     @router.get(
         "/headroom",

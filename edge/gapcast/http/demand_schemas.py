@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 from gapcast.core.demand.device_document import MONTH_PEAKS, N_MONTH_PEAKS
 from gapcast.core.demand.document import DEMAND_FIELDS, NEXT, WINDOW_FIELDS
 from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
+from gapcast.core.demand.low_limit import LIMIT_WARNING
 from gapcast.http.schemas import definition_of
 
 _WINDOW: dict[str, JsonValue] = {
@@ -80,6 +81,7 @@ _HEADROOM: dict[str, JsonValue] = {
 
 
 _PEAKS = f"Highest windows of the local month so far, one a day, of at most {N_MONTH_PEAKS} days, highest first"
+_LIMIT_WARNING = "Set if the fixed limit is below each window of the last day: it can never be kept"
 
 
 def _model(name: str, text: str, example: dict[str, JsonValue], fields: dict[str, Any]) -> Any:
@@ -111,9 +113,13 @@ DemandDocument: Any = _model(
 )
 DeviceDemandDocument: Any = _model(
     "DeviceDemandDocument",
-    "The demand of a device, with the month's highest windows.",
-    _DEMAND | {MONTH_PEAKS: [{"start": "2026-11-02T17:45:00Z", "kw": 3.2}]},
-    _DEMAND_DEFINITIONS | {MONTH_PEAKS: (list[PeakWindow], Field(description=_PEAKS))},
+    "The demand of a device, with the month's highest windows and a warning.",
+    _DEMAND | {MONTH_PEAKS: [{"start": "2026-11-02T17:45:00Z", "kw": 3.2}], LIMIT_WARNING: None},
+    _DEMAND_DEFINITIONS
+    | {
+        MONTH_PEAKS: (list[PeakWindow], Field(description=_PEAKS)),
+        LIMIT_WARNING: (str | None, Field(description=_LIMIT_WARNING)),
+    },
 )
 HeadroomWindowDocument: Any = _model(
     "HeadroomWindowDocument",
@@ -136,6 +142,7 @@ class DemandList(BaseModel):
     """The newest demands, by device."""
 
     demands: list[DemandDocument]
+    limit_warnings: dict[str, str] = Field(description="By device: why its limit can never be kept")
     n_devices: int = Field(description="Number of devices that have a demand, over all pages")
     next: str | None = Field(description="Value of `after` for the next page; null on the last page")
 
@@ -145,6 +152,7 @@ class SetLimitDocument(BaseModel):
 
     device: str
     kw: float | None = Field(description="Limit, kW; null: the configured one applies")
+    limit_warning: str | None = Field(description=_LIMIT_WARNING)
 
 
 class MonthPeakDocument(BaseModel):

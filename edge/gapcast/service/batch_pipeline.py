@@ -18,6 +18,7 @@ from gapcast.service.containment import Containment, Step
 from gapcast.service.forecast_repairs import record_repairs
 from gapcast.service.forecast_step import ForecastStep
 from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.low_limits import log_low_limits
 from gapcast.service.ports import Link, NoMinuteRecorder
 from gapcast.service.reports import Reports
 from gapcast.service.running_engine import RunningEngine
@@ -141,6 +142,8 @@ class BatchPipeline:
         engine = self._running.engine
         if engine.demands.part is not None:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
+            if batch.accepted.closed:
+                log_low_limits(engine.demands, batch.accepted.devices)
 
     def _learn(self, _: ServedBatch) -> None:
         self._reports.scores.record_outcomes(*self._running.engine.learn(copied=False))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.errors import PayloadError
+from gapcast.service.low_limits import log_low_limits
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.state_changes import StateChange
 
@@ -24,13 +25,14 @@ class DemandControl:
         self._changes = changes
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``, kW; None: the configured one.
+        """Set the limit of ``device``, kW; None: the configured one. One that is too low is logged.
 
         Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.set_limit`.
         """
         with self._running.lock:
             self._running.engine.demands.set_limit(device, limit_kw)
             self._changes.append(LimitChange(device, limit_kw))
+            log_low_limits(self._running.engine.demands, (device,))
 
     def correct_month_peak(self, device: str, peak: MonthPeak) -> None:
         """Correct the highest window of the running month of ``device``.

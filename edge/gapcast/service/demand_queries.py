@@ -9,6 +9,7 @@ from gapcast.core.demand.demand import VALID_MIN, Demand
 from gapcast.core.demand.device_document import N_MONTH_PEAKS
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import headroom_request
+from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.scores import DemandScores, joined, scores_of
 from gapcast.core.errors import NoDemandError
@@ -38,6 +39,11 @@ class DemandQueries:
         """Return the highest windows of the running month of ``device``, one a day; none without a demand."""
         with self._running.lock:
             return self._running.engine.demands.month_peaks(device, N_MONTH_PEAKS)
+
+    def low_limit(self, device: str) -> LowLimit | None:
+        """Return the fixed limit of ``device`` if it is below what the device always draws."""
+        with self._running.lock:
+            return self._running.engine.demands.low_limit(device)
 
     def page(self, limit: int, after: str = "") -> tuple[list[Demand], int, str | None]:
         """Return the newest demands of ``limit`` devices by name, and the last name if more follow.

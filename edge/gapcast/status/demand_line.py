@@ -23,9 +23,11 @@ class DemandLine:
     p_exceed: float
     headroom_w: int | None
     valid_until: datetime
+    #: Why the limit can never be kept; empty if it can.
+    warning: str = ""
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> DemandLine:
+    def of(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
         """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is not one."""
         limit_kw = document["limit_kw"]
         is_bounded = limit_kw is not None or document["fuse_kw"] is not None
@@ -38,6 +40,7 @@ class DemandLine:
             p_exceed=float(document["p_exceed"]),
             headroom_w=int(document["headroom_w"]) if is_bounded else None,
             valid_until=instant_of(document["valid_until"]),
+            warning=printable(warning),
         )
 
     @property

@@ -117,7 +117,9 @@ def _demands(snapshot: StatusSnapshot, now: datetime, pen: Pen) -> list[str]:
         is_valid = now < line.valid_until
         validity = f"{'valid until' if is_valid else 'expired'} {_moment(line.valid_until, now)}"
         lines.append(f"demand     {line.text}, {validity if is_valid else pen(validity, 'warn')}")
-    return lines + _more(len(lines), snapshot.n_demands_unlisted, pen)
+        if line.warning:
+            lines.append(pen(f"           {line.warning}", "warn"))
+    return lines + _more(len(snapshot.demands), snapshot.n_demands_unlisted, pen)
 
 
 def _more(n_shown: int, n_more: int, pen: Pen) -> list[str]:

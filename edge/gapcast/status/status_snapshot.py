@@ -158,10 +158,11 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
 
 def with_windows(snapshot: StatusSnapshot, outlooks: Mapping[str, Any], demands: Mapping[str, Any]) -> StatusSnapshot:
     """Return ``snapshot`` with the lines of a page of outlooks and of one of demands."""
+    warnings = demands.get("limit_warnings", {})
     return replace(
         snapshot,
         outlooks=tuple(OutlookLine.of(one) for one in outlooks["outlooks"]),
-        demands=tuple(DemandLine.of(one) for one in demands["demands"]),
+        demands=tuple(DemandLine.of(one, str(warnings.get(one["device"], ""))) for one in demands["demands"]),
         n_outlooks_unlisted=int(outlooks["n_devices"]) - len(outlooks["outlooks"]),
         n_demands_unlisted=int(demands["n_devices"]) - len(demands["demands"]),
     )

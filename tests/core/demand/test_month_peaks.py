@@ -31,5 +31,6 @@ def test_highest_windows_of_equal_power_are_in_order_of_time() -> None:
 
 
 def test_device_document_adds_the_highest_windows() -> None:
-    document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5))
-    assert document == demand_document(DEMAND) | {"month_peaks": [{"start": minute_label(600), "kw": 1.234568}]}
+    document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5), None)
+    of_device = {"month_peaks": [{"start": minute_label(600), "kw": 1.234568}], "limit_warning": None}
+    assert document == demand_document(DEMAND) | of_device

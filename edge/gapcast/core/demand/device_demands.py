@@ -15,6 +15,7 @@ from gapcast.core.demand.engine_part import DemandPart
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import no_demand
+from gapcast.core.demand.low_limit import LowLimit, low_limit_of
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
@@ -116,6 +117,18 @@ class DeviceDemands:
         """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
         row = self._row_of(device)
         return [] if self.part is None or row is None else self.part.windows.month_peaks(row, n_days)
+
+    def low_limit(self, device: str) -> LowLimit | None:
+        """Return the fixed limit of ``device`` if it is below what the device always draws."""
+        row = self._row_of(device)
+        one = None if self.part is None or row is None else self.part.windows.of(row)
+        return None if one is None else low_limit_of(device, one.options, one.set_limit_kw, one.lowest)
+
+    def new_low_limit(self, device: str) -> LowLimit | None:
+        """Return the result of :meth:`low_limit` if it is not that of the last call for ``device``."""
+        found, row = self.low_limit(device), self._row_of(device)
+        one = None if self.part is None or row is None else self.part.windows.of(row)
+        return found if one is not None and one.lowest.report(found) else None
 
     def set_limit(self, device: str, limit_kw: float | None) -> None:
         """Set the limit of ``device``, which may be unknown yet, kW; None: back to the configured one.

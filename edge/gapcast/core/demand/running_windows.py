@@ -16,13 +16,14 @@ import math
 from typing import NamedTuple
 
 from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
+from gapcast.core.demand.low_limit import LowestWindow
 from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
 from gapcast.core.demand.options import DemandOptions, DemandPlan
 from gapcast.core.demand.window_limits import WindowLimit, limit_of
 from gapcast.core.window import F32
 
 #: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
-BYTES_PER_DEVICE = 1_500
+BYTES_PER_DEVICE = 1_630
 
 
 class ClosedWindow(NamedTuple):
@@ -69,7 +70,9 @@ class WindowState(NamedTuple):
 class DeviceWindows:
     """The running window of one device, its month's peaks, and the limit that was set while running (None: none)."""
 
-    __slots__ = ("_rest", "calendar", "following", "n_known", "options", "peaks", "set_limit_kw", "sum_kw", "window")
+    __slots__ = (
+        "_rest", "calendar", "following", "lowest", "n_known", "options", "peaks", "set_limit_kw", "sum_kw", "window",
+    )  # fmt: skip
 
     def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
         """Have no window yet: :meth:`open` one."""
@@ -77,6 +80,7 @@ class DeviceWindows:
         self.calendar = calendar
         self.set_limit_kw = set_limit_kw
         self.peaks = MonthPeaks()
+        self.lowest = LowestWindow()
         self.sum_kw = 0.0
         self.n_known = 0
 
@@ -184,11 +188,11 @@ class RunningWindows:
         """Record the running window, which is over."""
         if not one.n_known:
             return
-        start, end, *_ = window = one.window
-        closed = ClosedWindow(row, start, end, one.n_known, one.sum_kw / one.n_known, one.state.limit_kw)
+        closed = ClosedWindow(row, *one.window[:2], one.n_known, one.sum_kw / one.n_known, one.state.limit_kw)
         self._closed.append(closed)
-        if closed.is_complete and window.is_active:
-            one.peaks.record(window, closed.mean_kw)
+        if closed.is_complete and one.window.is_active:
+            one.peaks.record(one.window, closed.mean_kw)
+            one.lowest.record(closed.mean_kw, one.options.window_min)
 
     def discard_from(self, row: int, minute: int) -> None:
         """Begin the window of ``minute`` again, which is not later than the newest one: the clock was set back."""

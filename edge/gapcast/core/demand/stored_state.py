@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.buffer import Buffers
+from gapcast.core.demand.low_limit import LowestWindow
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.newest_demands import NEWEST, is_sound_newest
 from gapcast.core.demand.options import WINDOW_MINUTES
 from gapcast.core.demand.running_windows import DeviceWindows, RunningWindows
 from gapcast.core.distinct_values import are_distinct
 from gapcast.core.errors import StateError
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.reading import is_device_id
 from gapcast.core.state_limits import LAST_MINUTE, MOST
@@ -40,7 +42,12 @@ _COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
     "month": ("i", (), -1, _LAST_MONTH),
     "peak_kw": ("f", (_DAYS,), -MOST, MOST),
     "peak_start": ("i", (_DAYS,), -1, LAST_MINUTE),
+    "lowest_n": ("i", (), 0, DAY_MIN),
+    "lowest_kw": ("f", (), -MOST, MOST),
+    "lowest_before_kw": ("f", (), -MOST, MOST),
 }
+#: State of a version without lowest windows begins with these.
+_WITHOUT_LOWEST = {"lowest_n": 0, "lowest_kw": MOST, "lowest_before_kw": -MOST}
 #: Learned columns must not be larger.
 _MOST_LEARNED = 1e15
 
@@ -62,6 +69,9 @@ def window_columns(windows: Sequence[DeviceWindows]) -> dict[str, NDArray[Any]]:
         "month": np.array([one.peaks.month for one in windows], dtype=np.int64),
         "peak_kw": peak_kw,
         "peak_start": peak_start,
+        "lowest_n": np.array([one.lowest.n for one in windows], dtype=np.int64),
+        "lowest_kw": np.array([one.lowest.newest_kw for one in windows], dtype=np.float64),
+        "lowest_before_kw": np.array([one.lowest.before_kw for one in windows], dtype=np.float64),
     }
 
 
@@ -72,6 +82,8 @@ def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: i
     """
     if columns["window_min"][i] != one.options.window_min:
         return
+    lowest = (columns[name][i].item() for name in _WITHOUT_LOWEST)
+    one.lowest = LowestWindow(*lowest)
     start = one.window.start_minute
     n_known = int(columns["n_known"][i])
     if columns["start"][i] == start and n_known <= last_minute + 1 - start:
@@ -186,6 +198,9 @@ def restore_state(
 
     Return what was left out, empty if nothing was. Raises :class:`StateError` if the columns do not fit each other.
     """
+    if TRACKED in columns and not _WITHOUT_LOWEST.keys() & columns.keys():
+        unknown = {name: np.full(columns[TRACKED].shape, kw) for name, kw in _WITHOUT_LOWEST.items()}
+        columns = {**columns, **unknown}
     places = check_columns(columns)
     bad = implausible_windows(columns)
     which = np.flatnonzero(~bad & (places < min(len(buffers), windows.max_rows)))

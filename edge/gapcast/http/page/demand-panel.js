@@ -19,6 +19,8 @@ export class DemandPanel {
     byId("demand").hidden = document === null;
     clearTimeout(this._expiry);
     this._demand = document && new Demand(document);
+    byId("limit-warning").hidden = store.limitWarning === null;
+    write(byId("limit-warning"), store.limitWarning ?? "");
     if (document) this._show();
     showPeaks(store.monthPeaks);
   }

@@ -23,9 +23,10 @@ export class Store {
     this.health = null;
     this.selected = null;
     this.scores = null;
-    /** The demand of the selected device, and the month's highest windows; null and none without one. */
+    /** The demand of the selected device, the month’s highest windows and why its limit can never be kept; null and none without. */
     this.demand = null;
     this.monthPeaks = [];
+    this.limitWarning = null;
     this.series = new Series();
     this.minutes = 180;
     this.hasHistory = true;
@@ -128,10 +129,12 @@ export class Store {
     return this.devices.get(this.selected) ?? null;
   }
 
-  // Events have no month's highest windows; those of the last response stay.
+  // Events have neither the month's highest windows nor a warning; those of the last response stay.
   _setDemand(document) {
-    if (!document) this.monthPeaks = [];
-    else if (document.month_peaks) this.monthPeaks = document.month_peaks;
+    if (!document || document.month_peaks) {
+      this.monthPeaks = document?.month_peaks ?? [];
+      this.limitWarning = document?.limit_warning ?? null;
+    }
     const isOlder = document && this.demand && this.demand.issued_at > document.issued_at;
     if (!isOlder) this.demand = document;
   }
