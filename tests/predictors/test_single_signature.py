@@ -44,6 +44,14 @@ def test_file_with_a_subgraph_of_no_signature_is_unchanged() -> None:
     assert with_signature_alone(content, WHOLE) is content
 
 
+def test_file_with_two_signatures_of_one_subgraph_is_unchanged() -> None:
+    """It has as many subgraphs as signatures, and one without, to which an operation may refer by its number."""
+    of_one, of_other = (words_of_signature(OUTLOOK, key) for key in (WHOLE, CONTINUATION))
+    (index,) = of_one.keys() ^ of_other.keys()  # the default, 0, is not stored: the other signature's is
+    content = with_words(OUTLOOK, {index: 0})
+    assert with_signature_alone(content, WHOLE) is content
+
+
 def test_whole_file_is_restored_from_the_words_that_were_replaced() -> None:
     words = words_of_signature(OUTLOOK, CONTINUATION)
     assert len(words) <= 5

@@ -22,8 +22,8 @@ _N_VTABLE_HEAD_BYTES = 4
 def words_of_signature(content: bytes, key: str) -> dict[int, int]:
     """Return the words of 32 bits, by position, that reduce the file ``content`` to the signature ``key``.
 
-    Empty if the file does not have the signature, or has subgraphs that belong to no signature: another subgraph may
-    refer to these by their number. Empty also for a file that is not a FlatBuffer.
+    Empty if the file does not have the signature, or has subgraphs that belong to no signature, or to two: another
+    subgraph may refer to these by their number. Empty also for a file that is not a FlatBuffer.
     """
     try:
         return _words(_File(content), key.encode())
@@ -51,19 +51,22 @@ def _words(file: _File, key: bytes) -> dict[int, int]:
     subgraphs, signatures = file.vector(root, _SUBGRAPHS), file.vector(root, _SIGNATURES)
     if subgraphs is None or signatures is None or file.number(subgraphs) != file.number(signatures):
         return {}
+    found: dict[int, int] = {}
+    numbers: set[int] = set()
     for i in range(file.number(signatures)):
         signature = file.element(signatures, i)
+        place = file.field(signature, _SUBGRAPH_INDEX)
+        number = 0 if place is None else file.number(place)  # None: it is the default
+        numbers.add(number)
         name = file.vector(signature, _KEY)
-        if name is None or file.text(name) != key:
+        if found or name is None or file.text(name) != key:
             continue
-        place = file.field(signature, _SUBGRAPH_INDEX)  # None: the index is 0, the default
-        subgraph = file.element(subgraphs, 0 if place is None else file.number(place))
-        words = {} if place is None else {place: 0}
-        for vector, element in ((signatures, signature), (subgraphs, subgraph)):
+        if place is not None:
+            found[place] = 0
+        for vector, element in ((signatures, signature), (subgraphs, file.element(subgraphs, number))):
             first = vector + _N_BYTES
-            words |= {vector: 1, first: file.offset(first, element)}
-        return words
-    return {}
+            found |= {vector: 1, first: file.offset(first, element)}
+    return found if numbers == set(range(file.number(subgraphs))) else {}
 
 
 class _File:
