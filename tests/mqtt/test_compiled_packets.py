@@ -152,6 +152,25 @@ def test_burst_of_more_packets_than_one_call_finds_is_found() -> None:
     assert n_bytes == sum(map(len, sent))
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_packets_after_one_that_raised_come_with_the_next(is_compiled: bool) -> None:
+    splitter = Splitter(mqtt5=False)
+    if not is_compiled:
+        splitter._compiled = None
+    splitter.feed(b"\x40\x02\0\1" + b"\x40\x02\0\2" + b"\x40\x02\0\3\x40")
+    taken: list[object] = []
+
+    def take_first() -> None:
+        for packet in splitter.packets():
+            taken.append(packet)
+            raise OSError("the log cannot be written")
+
+    with pytest.raises(OSError, match="log"):
+        take_first()
+    splitter.feed(b"\x02\0\4")
+    assert [*taken, *splitter.packets()] == [Acknowledgement(i, 0) for i in range(1, 5)]
+
+
 @pytest.mark.parametrize("rest", [b"\x30", published(b"1")[:-1], b"\xd0\x00", published(b"x" * (MAX_PAYLOAD + 1))])
 def test_what_python_must_split_is_left(rest: bytes) -> None:
     found, n_bytes = compiled().split(b"\x40\x03\x12\x34\x87" + rest)

@@ -33,6 +33,7 @@ class Splitter:
         self._mqtt5 = mqtt5
         self._compiled = CompiledPackets.of(mqtt5=mqtt5)
         self._received = b""  # not split yet, for the compiled library; what it leaves is in the buffer
+        self._split: Iterator[Publication | Acknowledgement] = iter(())  # what it has split and nobody has taken
         self._buffer = bytearray()
         self._skip = 0  # bytes of an oversized payload still to be received
         self._truncated: Publication | None = None
@@ -56,13 +57,18 @@ class Splitter:
             self._received = received
 
     def packets(self) -> Iterator[Publication | Acknowledgement | Other]:
-        """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT."""
+        """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT.
+
+        Packets that the caller does not take, because one before raises there, come with the next call.
+        """
         buffer = self._buffer
+        yield from self._split
         if self._received and self._compiled is not None:
             received, self._received = self._received, b""
             packets, n_split = self._compiled.split(received)
             buffer += received[n_split:]
-            yield from packets
+            self._split = iter(packets)
+            yield from self._split
         at = 0
         try:
             while buffer or self._truncated is not None:
