@@ -10,11 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
-from gapcast.core.errors import PayloadError, ShardError
+from gapcast.core.errors import ModelError, PayloadError, ShardError
 from gapcast.core.forecast import Forecasts
+from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot
 from gapcast.core.statistics import Statistics
+from gapcast.core.window import F32
+from gapcast.service import forecast_step
 from gapcast.service.containment import Containment
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.persistence import NoStateStore
@@ -131,6 +134,29 @@ def test_run_once_step_that_raises_leaves_the_other_steps_taken(error: BaseExcep
     assert len(link.published) == (0 if step == "publish" else 2)
     assert service.statistics.readings["accepted"] == 4
     assert set(service.statistics.internal_errors) == {part}
+
+
+class FullDisk:
+    """A log that cannot be written."""
+
+    def exception(self, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+
+class Failing(Fragile):
+    """A model that the runtime cannot run."""
+
+    def predict(self, windows: F32) -> Prediction:
+        raise ModelError("the runtime cannot compute the file")
+
+
+def test_run_once_model_that_fails_without_a_log_leaves_the_other_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_step, "log", FullDisk())
+    link = NotingLink()
+    service = served(link, minute(0, a=1, b=1), minute(1, a=2, b=2), engine=Engine(Failing()))
+    assert len(link.settled) == 4
+    assert service.statistics.readings["accepted"] == 4
+    assert service.statistics.internal_errors == {"forecast": 1}
 
 
 def test_run_once_rejection_that_raises_leaves_its_message_acknowledged() -> None:

@@ -127,7 +127,11 @@ class BatchPipeline:
 
     def _forecast(self, batch: ServedBatch) -> None:
         began_s = time.perf_counter()
-        batch.accepted, batch.forecasts = self._forecast_step.forecast(batch.accepted)
+        try:
+            batch.accepted, batch.forecasts = self._forecast_step.forecast(batch.accepted)
+        except BaseException:
+            batch.forecasts = self._forecast_step.none_made()
+            raise
         batch.inference_s = time.perf_counter() - began_s
 
     def _record(self, batch: ServedBatch) -> None:

@@ -37,7 +37,7 @@ class ForecastStep:
             return accepted, engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings stay in the windows; the next batch may succeed
             self._count_failure(error)
-            return accepted, Forecasts(engine.published_model, now_ms, [], [], [], [])
+            return accepted, self.none_made()
         except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
@@ -48,7 +48,11 @@ class ForecastStep:
             raise
         except BaseException:
             record_internal_error(self._statistics, "forecast", first)
-            return accepted, Forecasts(engine.published_model, now_ms, [], [], [], [])
+            return accepted, self.none_made()
+
+    def none_made(self) -> Forecasts:
+        """Return the forecasts of a batch that has none."""
+        return Forecasts(self._running.engine.published_model, time.time_ns() // 1_000_000, [], [], [], [])
 
     def outlook(self, accepted: AcceptedBatch, forecasts: Forecasts) -> Outlooks | None:
         """Return the outlooks of the devices that have one, None if there are none."""
