@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.continuation import Continuation
 from gapcast.predictors.files import read_model_files
 from gapcast.predictors.model_content import ModelContent
+from gapcast.predictors.model_file import HISTORY, INPUT
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.predictors.trial import check_batch, try_model
@@ -167,3 +170,21 @@ def test_trial_runs_the_continuation(outlook: TflitePredictor, monkeypatch: pyte
 def test_installed_copy_of_the_outlook_passes_its_trial(tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models", "outlook")
     try_model(read_model_files(copy.folder), copy.folder)
+
+
+def test_continuation_keeps_the_file_that_its_interpreter_reads(
+    lstm: TflitePredictor, outlook: TflitePredictor
+) -> None:
+    """The model may be packed meanwhile, or the bytes be dropped: the runtime would read freed memory."""
+    windows, history = inputs(1)
+    _, body = lstm.predict_with_body(windows)
+    content = ModelContent(read_model_files(shipped_models() / "outlook").model)
+    continuation = Continuation(content, {INPUT: windows.shape[1:], HISTORY: history.shape[1:]}, outlook.card.outputs)
+    file = content.continuation
+    n_references = sys.getrefcount(file)
+    continuation.run(1, {INPUT: windows, HISTORY: history, **body.values})
+    gc.collect()
+    assert sys.getrefcount(file) == n_references + 1
+    continuation.release()
+    gc.collect()
+    assert sys.getrefcount(file) == n_references

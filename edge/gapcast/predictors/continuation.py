@@ -85,6 +85,7 @@ class _Run:
 
     def __init__(self, interpreter: Any, runner: Any, size: int, shapes: Shapes, outputs: tuple[str, ...]) -> None:
         """Allocate the subgraph of ``runner`` for ``size`` rows of inputs of ``shapes``, by name."""
+        self._interpreter = interpreter  # it holds the bytes of the file, which its wrapper reads without a reference
         wrapper, subgraph = interpreter._interpreter, runner._subgraph_index
         places = runner.get_input_details()
         setters = {name: _setter(wrapper, places[name]["index"], subgraph) for name in shapes}

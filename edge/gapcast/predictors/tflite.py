@@ -116,14 +116,17 @@ class TflitePredictor:
     def release_interpreters(self) -> None:
         """Release the interpreters and their memory; the next prediction creates the one that it needs."""
         with self._lock:
-            self._interpreters.clear()
-            self._continuation.release()
+            self._release()
 
     def set_aside(self) -> None:
         """Release the interpreters and compress the file: the model is not in use, though a request may name it."""
-        self.release_interpreters()
         with self._lock:
+            self._release()
             self._content.pack()
+
+    def _release(self) -> None:
+        self._interpreters.clear()
+        self._continuation.release()
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, any N >= 1, with ``history`` ``[N, steps]`` if it takes one.
