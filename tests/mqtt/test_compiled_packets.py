@@ -152,6 +152,18 @@ def test_burst_of_more_packets_than_one_call_finds_is_found() -> None:
     assert n_bytes == sum(map(len, sent))
 
 
+def test_splitter_takes_a_bytearray_as_it_takes_bytes() -> None:
+    """As the WebSockets of paho 2.1 return them."""
+    splitter = Splitter(mqtt5=False)
+    found: list[object] = []
+    for piece in pieces(published(b'{"ts":1288571340,"gap_kw":1}'), [10]):
+        splitter.feed(bytearray(piece))
+        found += splitter.packets()
+    (packet,) = found
+    assert isinstance(packet, Publication)
+    assert (type(packet.payload), packet.gap_kw) == (bytes, 1.0)
+
+
 @pytest.mark.parametrize("is_compiled", [True, False])
 def test_packets_after_one_that_raised_come_with_the_next(is_compiled: bool) -> None:
     splitter = Splitter(mqtt5=False)

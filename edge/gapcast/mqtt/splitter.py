@@ -42,7 +42,7 @@ class Splitter:
         """Return the number of buffered bytes."""
         return len(self._received) + len(self._buffer)
 
-    def feed(self, received: bytes) -> None:
+    def feed(self, received: bytes | bytearray) -> None:
         """Add received bytes."""
         if self._skip:
             n_skipped = min(self._skip, len(received))
@@ -54,7 +54,7 @@ class Splitter:
             self._received = bytes(self._buffer or self._received) + received  # one of the two is empty
             self._buffer.clear()
         else:
-            self._received = received
+            self._received = bytes(received)  # a WebSocket of paho 2.1 returns a bytearray
 
     def packets(self) -> Iterator[Publication | Acknowledgement | Other]:
         """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT.
