@@ -71,7 +71,7 @@ def test_registers_of_all_devices_have_a_pattern() -> None:
         ),
         ({"running_topic": "p1/demand"}, {}, r"demand\.running_topic: 'p1/demand' does not name the device: give it"),
         ({"month_peak_topic": "p1/{device}x"}, {}, r"demand\.month_peak_topic: .* does not name the device"),
-        ({"month_peak_topic": "p1/+/{device}"}, {}, r"demand\.month_peak_topic: 'p1/\+/\{device\}' is no topic"),
+        ({"month_peak_topic": "p1/+/{device}"}, {}, r"demand\.month_peak_topic: 'p1/\+/\{device\}' is not a topic"),
         ({"running_topic": ""}, {}, r"demand\.running_topic"),
         ({"running_path": "a{b"}, {}, r"demand\.running_path.* is not a path"),
         ({"register_unit": "MW"}, {}, r"demand\.register_unit"),

@@ -229,7 +229,11 @@ def test_request_with_outlook_has_both(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outlook", "detail"), [(True, "outlook: this gateway makes no outlooks"), ("yes", "outlook: Input")]
+    ("outlook", "detail"),
+    [
+        (True, "outlook: this gateway makes no outlooks"),
+        ("yes", "outlook: must be true or false (it is 'yes')"),
+    ],
 )
 def test_request_with_an_outlook_that_cannot_be_is_a_422(link: MemoryLink, outlook: object, detail: str) -> None:
     answer = ask(service_of(link, None), "POST", "/predict", {"readings": [1.0, 2.0], "outlook": outlook})

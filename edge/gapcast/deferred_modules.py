@@ -39,8 +39,8 @@ class _DeferredModule(ModuleType):
             if type(self) is _DeferredModule and not self.__dict__.get("_is_running"):
                 self._is_running = True
                 try:
-                    assert self.__spec__ is not None, "defer_modules has set it"  # noqa: S101
-                    assert self.__spec__.loader is not None, "defer_modules has checked it"  # noqa: S101
+                    assert self.__spec__ is not None, "defer_modules has set it"  # noqa: S101 - for mypy
+                    assert self.__spec__.loader is not None, "defer_modules has checked it"  # noqa: S101 - for mypy
                     self.__spec__.loader.exec_module(self)
                     self.__class__ = ModuleType  # type: ignore[assignment]  # mypy takes it for constant
                 finally:

@@ -64,6 +64,8 @@ static int read_publish(const struct packets *packets, const uint8_t *at, const 
     packet->payload_at = packet->properties_at + n_properties;
     packet->end = end - bytes;
     packet->minute = minute_of_reading(at + n_properties, end, &packet->gap_kw);
+    if (!packet->minute)
+        packet->gap_kw = 0.0; /* of a payload that begins as a reading */
     return 1;
 }
 
