@@ -43,7 +43,12 @@ def many(x: Any) -> Any:
     return tf.reshape(tf.concat([cube(part) for part in [*parts, parts[0]]], axis=-1), [-1, 3 * 14])
 
 
-@pytest.mark.parametrize(("function", "n_written"), [(columns, 5), (many, 1)])
+def beyond(x: Any) -> Any:
+    """A slice that begins and ends outside of its axis, which has three rows."""
+    return tf.reshape(tf.sin(cube(x)[:, -4:9]), [-1, 6])
+
+
+@pytest.mark.parametrize(("function", "n_written"), [(columns, 5), (many, 1), (beyond, 1)])
 def test_delegated_operators_leave_the_outputs_as_they_are(function: Callable[[Any], Any], n_written: int) -> None:
     content = converted(function)
     graph = graph_of(content)
@@ -64,6 +69,7 @@ def test_delegated_operators_leave_the_outputs_as_they_are(function: Callable[[A
         lambda x: tf.exp(x)[:, tf.newaxis, 1:],
         lambda x: tf.cast(tf.cast(x, tf.int32)[:, -1], tf.float32),
         lambda x: tf.exp(x)[:, 1:3],
+        lambda x: tf.exp(x)[:, 3:3],
     ],
 )
 def test_delegated_operators_of_another_form_stay(function: Callable[[Any], Any]) -> None:

@@ -83,8 +83,10 @@ class _GraphWriter:
         found = _Slice([0], [0], [1], [1])
         for axis, size in enumerate(map(int, tensor.shape[1:]), start=1):
             bit = 1 << axis
-            first = 0 if options.beginMask & bit else begin[axis] % size
-            last = first + 1 if removed & bit else size if options.endMask & bit else _end_of(end[axis], size)
+            first = 0 if options.beginMask & bit else _place_of(begin[axis], size)
+            last = first + 1 if removed & bit else size if options.endMask & bit else _place_of(end[axis], size)
+            if first >= last:
+                return None
             found.begin.append(first)
             found.end.append(last)
             found.sliced.append(last - first)
@@ -168,6 +170,6 @@ class _GraphWriter:
         return len(codes) - 1
 
 
-def _end_of(end: int, size: int) -> int:
-    """Return where a slice of an axis of ``size`` ends: an end below zero counts from the end of the axis."""
-    return end + size if end < 0 else min(end, size)
+def _place_of(index: int, size: int) -> int:
+    """Return the place in an axis of ``size`` where a slice begins or ends: an index below zero counts from its end."""
+    return min(max(index + size if index < 0 else index, 0), size)
