@@ -7,6 +7,7 @@ has no digest: the CRC-32 of every member is checked instead.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from contextlib import ExitStack
@@ -171,9 +172,11 @@ def _decode(path: Path, file: BinaryIO) -> Snapshot:
         raise DamagedError(msg)
     try:
         return _parse(path, file, has_digest=has_digest)
-    except (StateError, OSError):
+    except StateError:
         raise
     except Exception as error:  # a crafted archive, or one without a digest, may raise any
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: at an impossible place of the file
+            raise
         msg = f"it cannot be parsed ({type(error).__name__}: {str(error)[:200]})"
         raise DamagedError(msg) from error
 
