@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gapcast.core.field_problem import field_problem, problem_and_value
 
@@ -16,6 +16,15 @@ class Meter(BaseModel):
     port: int = Field(default=1, ge=1, le=9)
     names: tuple[str, ...] = Field(default=("a",), min_length=1, max_length=2)
     unit: str = Field(default="kW", max_length=8)
+    name: str = "meter"
+
+    @field_validator("name")
+    @classmethod
+    def _is_word(cls, name: str) -> str:
+        if " " in name:
+            msg = f"{name!r} has blanks"
+            raise ValueError(msg)
+        return name
 
 
 def problem_with(**fields: Any) -> str:
@@ -34,6 +43,7 @@ def problem_with(**fields: Any) -> str:
         ({"names": []}, "names: must have at least 1 entry (it is [])"),
         ({"names": ["a", "b", "c"]}, "names: must have at most 2 entries (it is ['a', 'b', 'c'])"),
         ({"unit": "kilowatt-hours"}, "unit: must have at most 8 characters (it is 'kilowatt-hours')"),
+        ({"name": "my meter"}, "name: 'my meter' has blanks"),
         ({"post": "secret"}, "post: there is no such key"),
         ({"unit": "\x1b[31m\n" * 3}, r"unit: must have at most 8 characters (it is '\x1b[31m\n\x1b[31m\n\x1b[31m\n')"),
     ],
