@@ -90,7 +90,7 @@ has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor settings o
 
 runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: only the machine's own modules are compiled at the edge's start
     local said
-    said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import gapcast.app.application, gapcast.cli, gapcast.health' 2>&1)" || return 1
+    said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import gapcast.app.application, gapcast.cli, gapcast.entry, gapcast.health' 2>&1)" || return 1
     grep -c '^# code object from .*\.pyc' <<<"$said" >"$work/from-bytecode" || return 1
     refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ -e numpy/__config__ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }

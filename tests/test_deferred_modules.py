@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 
 import pytest
 
 from gapcast.deferred_modules import UNUSED, defer_modules
+from tests.support.waiting import GUARD_S
 
 PACKAGE = "deferred_of_a_test"
 MODULE = f"{PACKAGE}.part"
@@ -41,8 +42,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield folder
-    for name in (PACKAGE, MODULE):
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
 
 
 def n_runs() -> int:
@@ -96,6 +97,35 @@ def test_deferred_module_is_run_by_one_of_several_threads() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(use, range(8))) == [7] * 8
     assert n_runs() == 1
+
+
+def test_deferred_modules_of_two_threads_do_not_wait_for_each_other(folder: Path) -> None:
+    """One runs and imports what the other thread has begun to import, which uses another deferred module."""
+    (folder / "__init__.py").write_text(
+        "from threading import Event\nimporting, running = Event(), Event()\n", encoding="utf-8"
+    )
+    (folder / "part.py").write_text(
+        f"from {PACKAGE} import running\nrunning.set()\nimport {PACKAGE}.between\nvalue = 7\n", encoding="utf-8"
+    )
+    (folder / "between.py").write_text(
+        f"from {PACKAGE} import importing, running\nimporting.set()\nassert running.wait({GUARD_S})\n"
+        f"from {PACKAGE} import second\nassert second.value == 8\n",
+        encoding="utf-8",
+    )
+    (folder / "second.py").write_text("value = 8\n", encoding="utf-8")
+    defer_modules([MODULE, f"{PACKAGE}.second"])
+    found: list[int] = []
+
+    def use() -> None:
+        assert import_module(PACKAGE).importing.wait(GUARD_S)
+        found.append(import_module(MODULE).value)
+
+    threads = [Thread(target=use, daemon=True), Thread(target=import_module, args=(f"{PACKAGE}.between",), daemon=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(GUARD_S)
+    assert found == [7]
 
 
 def test_imported_and_missing_modules_are_left_alone() -> None:

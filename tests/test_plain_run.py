@@ -81,6 +81,19 @@ def test_entry_leaves_other_commands_to_the_command_line(
     assert "Usage: gapcast run" in capsys.readouterr().out
 
 
+def test_interrupt_during_the_start_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Settings) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command, "serve", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        plain_run.serve_plainly(["run"], {})
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "\nAborted!\n"
+
+
 def test_invalid_settings_end_both_ways_alike(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("[mqtt]\nport = 0\n", encoding="utf-8")
     plain = gapcast(tmp_path, "run", "--config", "own.toml")

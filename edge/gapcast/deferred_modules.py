@@ -26,7 +26,9 @@ UNUSED = (
 #: By module and name, the submodule that has the name: nothing else runs for it.
 _SUBMODULES = {("uvicorn", "Config"): "uvicorn.config"}  # uvicorn's lifespan, which is off, imports it
 
-_lock = RLock()
+#: By name of a module. One lock for all would be a deadlock if a thread runs a deferred module that imports what
+#: another thread has begun to import, and that uses another deferred one.
+_locks: dict[str, RLock] = {}
 
 
 class _DeferredModule(ModuleType):
@@ -35,7 +37,7 @@ class _DeferredModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if submodule := _SUBMODULES.get((self.__name__, name)):
             return getattr(import_module(submodule), name)
-        with _lock:  # another thread waits until the module has run
+        with _locks[self.__name__]:  # another thread waits until the module has run
             if type(self) is _DeferredModule and not self.__dict__.get("_is_running"):
                 self._is_running = True
                 try:
@@ -61,6 +63,7 @@ def defer_modules(names: Iterable[str] = UNUSED) -> None:
             continue
         module = module_from_spec(spec)
         module.__class__ = _DeferredModule
+        _locks[name] = RLock()
         sys.modules[name] = module
         if parent is not None:
             setattr(parent, last, module)

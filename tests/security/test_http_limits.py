@@ -144,7 +144,9 @@ def wait_answered(rest: Rest, status: int, **request: Any) -> None:
 
     def is_answered() -> bool:
         with suppress(httpx.TransportError):
-            return rest.client.request(url="/predict", **request).status_code == status
+            found = rest.client.request(url="/predict", **request).status_code
+            assert found in {status, 408}
+            return found == status
         return False
 
     wait_until(is_answered, f"an answer {status}")

@@ -107,6 +107,18 @@ def test_checkpoint_truncated_anywhere_is_rejected(intact: Path) -> None:
             checkpoint.decode(path, content[:n])
 
 
+def test_checkpoint_whose_directory_is_outside_the_file_is_rejected(tmp_path: Path) -> None:
+    """Without a digest, and from the disk, where the seek fails with the error of a bad argument."""
+    path = FIXTURES / "plain" / "checkpoint-00000002.npz"
+    content = bytearray(path.read_bytes())
+    at = content.rfind(b"PK\5\6") + 16
+    content[at : at + 4] = (int.from_bytes(content[at : at + 4], "little") + 1_000).to_bytes(4, "little")
+    copy = tmp_path / path.name
+    copy.write_bytes(content)
+    with pytest.raises(checkpoint.DamagedError, match="it cannot be parsed"):
+        checkpoint.read(copy)
+
+
 @pytest.mark.parametrize("at", [0, 30, 5_000, -80, -1])
 def test_checkpoint_damaged_falls_back_to_the_previous_one(intact: Path, tmp_path: Path, at: int) -> None:
     expected, _ = forecasts_of(intact)

@@ -269,15 +269,6 @@ def test_checkpoint_with_bad_columns_is_damage(tmp_path: Path) -> None:
     assert "named twice" in damage_of(path)
 
 
-def test_checkpoint_with_a_place_before_its_beginning_is_damage(tmp_path: Path) -> None:
-    """Where the directory says that it begins later than it does: on a disk, seeking its members is an OSError."""
-    content, end = bytearray(checkpoint.encode(snapshot_of())), b"PK\x05\x06"
-    at = content.rindex(end)
-    path = tmp_path / "c"
-    path.write_bytes(content[: at + 16] + (1 << 30).to_bytes(4, "little") + content[at + 20 : at + 22])
-    assert "cannot be parsed (OSError" in damage_of(path)
-
-
 def test_checkpoint_of_a_newer_version_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "VERSION", 3)
     path = tmp_path / "c"

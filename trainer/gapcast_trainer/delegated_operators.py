@@ -44,7 +44,7 @@ def write_delegated(graph: Any) -> int:
 
 
 class _GraphWriter:
-    """Writes the operators of a graph anew, with further tensors where they need them."""
+    """Writes the operators of a graph again, with further tensors where they need them."""
 
     def __init__(self, graph: Any) -> None:
         self._graph, self._subgraph = graph, graph.subgraphs[0]

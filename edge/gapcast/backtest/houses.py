@@ -43,7 +43,7 @@ class HouseFile:
         return None if self.score_from is None else minute_at("--score-from", self.score_from, self.zone)
 
     def require_times(self) -> None:
-        """Raise :class:`SettingsError` if ``start`` or ``score_from`` is no time."""
+        """Raise :class:`SettingsError` if ``start`` or ``score_from`` is not a time."""
         for _ in (self.first_minute, self.first_scored_minute):
             pass
 

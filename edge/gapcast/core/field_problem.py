@@ -17,9 +17,11 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "float_type": lambda _: "must be a number",
     "bool_parsing": lambda _: "must be true or false",
     "bool_type": lambda _: "must be true or false",
+    "path_type": lambda _: "must be a path in quotes",
     "string_type": lambda _: "must be a text in quotes",
     "finite_number": lambda _: "must be a finite number",
     "list_type": lambda _: "must be a list",
+    "tuple_type": lambda _: "must be a list",
     "dict_type": lambda _: "must be an object",
     "model_type": lambda _: "must be an object",
     "missing": lambda _: "is missing",
@@ -37,9 +39,24 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 _OWN = "value_error"
 #: Types of errors that have no value to show.
 _WITHOUT_VALUE = frozenset({"missing", "extra_forbidden"})
-#: Shortens long values.
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
+#: Largest integer that is shown with its digits, in bits. Python refuses to write one of more than 4,300 digits.
+_MAX_SHOWN_BITS = 1_024
+
+
+class _ShortRepr(reprlib.Repr):
+    """Shortens long values: texts to 80 characters, and lists to six entries that are not lists of lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+        self.maxlevel = 2
+
+    def repr_int(self, x: int, level: int) -> str:
+        n_bits = x.bit_length()
+        return super().repr_int(x, level) if n_bits <= _MAX_SHOWN_BITS else f"a number of {n_bits:,} bits"
+
+
+_SHORT = _ShortRepr()
 #: Types of errors about the length of a text or of a list.
 _TOO_SHORT, _TOO_LONG = "too_short", "too_long"
 

@@ -175,7 +175,7 @@ def _decode(path: Path, file: BinaryIO) -> Snapshot:
     except StateError:
         raise
     except Exception as error:  # a crafted archive, or one without a digest, may raise any
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: a place before the file's beginning
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: at an impossible place of the file
             raise
         msg = f"it cannot be parsed ({type(error).__name__}: {str(error)[:200]})"
         raise DamagedError(msg) from error

@@ -23,7 +23,7 @@ export class Store {
     this.health = null;
     this.selected = null;
     this.scores = null;
-    /** The demand of the selected device, the month’s highest windows and why its limit can never be kept; null and none without. */
+    /** The demand of the selected device, the month's highest windows and why its limit can never be kept; null and none without. */
     this.demand = null;
     this.monthPeaks = [];
     this.limitWarning = null;
