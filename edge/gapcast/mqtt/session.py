@@ -215,13 +215,13 @@ class Session:
             )
 
     def _confirmed(self, acknowledgement: Acknowledgement) -> None:
+        self._delivery.confirm(acknowledgement)
         if acknowledgement.reason >= REFUSED_FROM:
             self._warn_once(
                 "mqtt.publish_refused",
                 reason=hex(acknowledgement.reason),
                 cure="check the write permissions of this account",
             )
-        self._delivery.confirm(acknowledgement)
 
     def _warn_once(self, event: str, **details: str) -> None:
         """Log an event that any message may cause, at most once per connection."""
