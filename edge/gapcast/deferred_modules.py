@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib import import_module
+from importlib.abc import Loader
 from importlib.util import find_spec, module_from_spec
 from threading import RLock
 from types import ModuleType
@@ -26,9 +27,9 @@ UNUSED = (
 #: By module and name, the submodule that has the name: nothing else runs for it.
 _SUBMODULES = {("uvicorn", "Config"): "uvicorn.config"}  # uvicorn's lifespan, which is off, imports it
 
-#: By name of a module. One lock for all would be a deadlock if a thread runs a deferred module that imports what
-#: another thread has begun to import, and that uses another deferred one.
-_locks: dict[str, RLock] = {}
+#: What runs a module, by its name, and the lock for that. One lock for all would be a deadlock if a thread runs a
+#: deferred module that imports what another thread has begun to import, and that uses another deferred one.
+_deferred: dict[str, tuple[Loader, RLock]] = {}
 
 
 class _DeferredModule(ModuleType):
@@ -37,13 +38,12 @@ class _DeferredModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if submodule := _SUBMODULES.get((self.__name__, name)):
             return getattr(import_module(submodule), name)
-        with _locks[self.__name__]:  # another thread waits until the module has run
+        loader, lock = _deferred[self.__name__]
+        with lock:  # another thread waits until the module has run
             if type(self) is _DeferredModule and not self.__dict__.get("_is_running"):
                 self._is_running = True
                 try:
-                    assert self.__spec__ is not None, "defer_modules has set it"  # noqa: S101 - for mypy
-                    assert self.__spec__.loader is not None, "defer_modules has checked it"  # noqa: S101 - for mypy
-                    self.__spec__.loader.exec_module(self)
+                    loader.exec_module(self)
                     self.__class__ = ModuleType  # type: ignore[assignment]  # mypy takes it for constant
                 finally:
                     del self._is_running
@@ -63,7 +63,7 @@ def defer_modules(names: Iterable[str] = UNUSED) -> None:
             continue
         module = module_from_spec(spec)
         module.__class__ = _DeferredModule
-        _locks[name] = RLock()
+        _deferred[name] = spec.loader, RLock()
         sys.modules[name] = module
         if parent is not None:
             setattr(parent, last, module)

@@ -19,6 +19,7 @@ from gapcast.core.demand.low_limit import LowLimit, low_limit_of
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import DemandPlan
 from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.demand.running_windows import DeviceWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.outlook import Outlook, Outlooks
@@ -120,14 +121,12 @@ class DeviceDemands:
 
     def low_limit(self, device: str) -> LowLimit | None:
         """Return the fixed limit of ``device`` if it is below what the device always draws."""
-        row = self._row_of(device)
-        one = None if self.part is None or row is None else self.part.windows.of(row)
+        one = self._windows_of(device)
         return None if one is None else low_limit_of(device, one.options, one.set_limit_kw, one.lowest)
 
     def new_low_limit(self, device: str) -> LowLimit | None:
         """Return the result of :meth:`low_limit` if it is not that of the last call for ``device``."""
-        found, row = self.low_limit(device), self._row_of(device)
-        one = None if self.part is None or row is None else self.part.windows.of(row)
+        found, one = self.low_limit(device), self._windows_of(device)
         return found if one is not None and one.lowest.report(found) else None
 
     def set_limit(self, device: str, limit_kw: float | None) -> None:
@@ -152,6 +151,10 @@ class DeviceDemands:
 
     def _row_of(self, device: str) -> int | None:
         return self._buffers.row(device) if device in self._buffers else None
+
+    def _windows_of(self, device: str) -> DeviceWindows | None:
+        row = self._row_of(device)
+        return None if self.part is None or row is None else self.part.windows.of(row)
 
     def _required(self, device: str) -> DemandPart:
         if self.part is None:
