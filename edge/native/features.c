@@ -55,20 +55,37 @@ static void write_steps(const float *last, int64_t context, float scale_kw, floa
     times[6] = up < down ? 1.0f : 0.0f;
 }
 
+/* In separate loops, because compilers do not vectorise a division beside a comparison. */
+WIDE static void scale_inputs(const float *restrict columns, const float *restrict means, const float *restrict spreads,
+                              float limit, int64_t n, float *restrict inputs)
+{
+    for (int64_t i = 0; i < n; i++)
+        inputs[i] = (columns[i] - means[i]) / spreads[i];
+    for (int64_t i = 0; i < n; i++)
+        inputs[i] = not_above_f(inputs[i], limit);
+    for (int64_t i = 0; i < n; i++)
+        inputs[i] = not_below_f(inputs[i], -limit);
+}
+
+WIDE static void write_hidden(const float *restrict inputs, const int64_t *restrict places,
+                              const float *restrict weights, const float *restrict offsets, float bias, int64_t n,
+                              float *restrict hidden)
+{
+    for (int64_t unit = 0; unit < n; unit++)
+        hidden[unit] = inputs[places[unit]] * weights[unit];
+    for (int64_t i = 1; i < N_HIDDEN_INPUTS; i++)
+        for (int64_t unit = 0; unit < n; unit++)
+            hidden[unit] += inputs[places[i * n + unit]] * weights[i * n + unit];
+    for (int64_t unit = 0; unit < n; unit++)
+        hidden[unit] = not_below_f(hidden[unit] + offsets[unit], 0.0f) * bias;
+}
+
 void complete_columns(const struct step *step, float *columns)
 {
     float *hidden = columns + step->first_hidden, bias = columns[step->n_kw];
-    float inputs[MAX_WIDTH], limit = (float)step->hidden_limit;
-    for (int64_t i = 0; i < step->n_inputs; i++)
-        inputs[i] = within_f((columns[i] - step->means[i]) / step->spreads[i], limit);
-    for (int64_t unit = 0; unit < step->n_hidden; unit++) {
-        float sum = inputs[step->places[unit]] * step->weights[unit];
-        for (int64_t i = 1; i < N_HIDDEN_INPUTS; i++) {
-            int64_t at = i * step->n_hidden + unit;
-            sum += inputs[step->places[at]] * step->weights[at];
-        }
-        hidden[unit] = max_of_f(sum + step->offsets[unit], 0.0f) * bias;
-    }
+    float inputs[MAX_WIDTH];
+    scale_inputs(columns, step->means, step->spreads, (float)step->hidden_limit, step->n_inputs, inputs);
+    write_hidden(inputs, step->places, step->weights, step->offsets, bias, step->n_hidden, hidden);
     for (int64_t i = step->first_hidden + step->n_hidden; i < step->width; i++)
         columns[i] = 0.0f;
 }

@@ -45,6 +45,7 @@ static inline double min_of(double a, double b) { return (a <= b || a != a) ? a 
 static inline double not_below(double a, double bound) { return a < bound ? bound : a; }
 static inline double not_above(double a, double bound) { return a > bound ? bound : a; }
 static inline float not_below_f(float a, float bound) { return a < bound ? bound : a; }
+static inline float not_above_f(float a, float bound) { return a > bound ? bound : a; }
 static inline double within(double a, double limit) { return not_below(not_above(a, limit), -limit); }
 static inline float max_of_f(float a, float b) { return (a >= b || a != a) ? a : b; }
 static inline float min_of_f(float a, float b) { return (a <= b || a != a) ? a : b; }

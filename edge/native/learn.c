@@ -15,6 +15,8 @@
 #define SMALLEST_STEP 0.01
 #define FIRST_STEP 2.0
 #define SOFT 20.0
+/* Floats of 64 bytes, which processors load together. */
+#define FLOATS_OF_LINE 16
 #define LOWEST_LOG_WIDTH (-4.0)
 #define HIGHEST_LOG_WIDTH 5.0
 
@@ -87,15 +89,15 @@ static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, d
     float *memory = step->memory + row * 3 * n_weights;
     double change_kw = actual_kw - due[2 * n_members + N_PUBLISHED], scale_kw = due[2 * n_members + N_PUBLISHED + 1];
     double levels[N_QUANTITIES], memberships[N_SITUATIONS];
-    float columns[MAX_WIDTH];
+    float columns[MAX_WIDTH], rates[2 * N_SITUATIONS * MAX_MEMBERS];
     memcpy(columns, step->due_columns + slot * step->first_hidden, bytes_of(step->first_hidden, sizeof(float)));
     complete_columns(step, columns);
     update_online_model(step, row, columns, change_kw / scale_kw, seen[N_OUTCOMES]);
     for (int64_t i = 0; i < N_QUANTITIES; i++)
         levels[i] = (double)step->due_levels[slot * N_QUANTITIES + i];
     memberships_of(levels, memberships);
-    update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members);
-    specialists_of(memory, step->log_prior, n_members, step->specialists + row * n_weights);
+    update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members, rates);
+    specialists_of(memory, rates, step->log_prior, n_members, step->specialists + row * n_weights);
     update_interval_and_scale(seen, published_kw, actual_kw, change_kw);
     report_outcome(step, entry, due, actual_kw);
 }
@@ -118,12 +120,30 @@ void learn_from_entry(struct step *step, int64_t entry)
     store_pending(step, entry); /* last: it takes the slot of the forecast that was due */
 }
 
+/* Loads what learning from `entry` reads, which is in other caches: the row of its device in each array. */
+static void prefetch(const struct step *step, int64_t entry)
+{
+    int64_t row = step->rows[entry], n_members = step->n_members, n_weights = 2 * N_SITUATIONS * n_members;
+    int64_t slot = row * step->n_slots + floor_modulo(step->minutes[entry], step->n_slots);
+    int64_t n_covariance = step->n_columns * (step->n_columns + 1) / 2;
+    const float *arrays[] = {step->covariance + row * n_covariance, step->coefficients + row * 2 * step->width,
+                             step->memory + row * 3 * n_weights, step->specialists + row * n_weights,
+                             step->due_columns + slot * step->first_hidden};
+    const int64_t lengths[] = {n_covariance, 2 * step->width, 3 * n_weights, n_weights, step->first_hidden};
+    for (int64_t i = 0; i < 5; i++)
+        for (int64_t k = 0; k < lengths[i]; k += FLOATS_OF_LINE)
+            __builtin_prefetch(arrays[i] + k, 1);
+}
+
 /* Learns from the entries of the batch [0, n) that were not learned from yet; returns the number of outcomes. */
 EXPORT int64_t gapcast_learn(struct step *step, int64_t n)
 {
-    for (int64_t entry = 0; entry < n; entry++)
+    for (int64_t entry = 0; entry < n; entry++) {
+        if (entry + 1 < n)
+            prefetch(step, entry + 1);
         if (step->rows[entry] > 0 && step->newest_entry[step->rows[entry]] == entry)
             learn_from_entry(step, entry);
+    }
     return step->n_outcomes;
 }
 

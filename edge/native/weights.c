@@ -62,57 +62,74 @@ void weights_of(const float *specialists, const double *memberships, int64_t n_m
     }
 }
 
-static float rate_of(float variance, float largest, float log_n)
-{
-    float by_range = 0.5f / max_of_f(largest, TINY);
-    float rate = sqrtf(log_n / max_of_f(variance, TINY));
-    return min_of_f(min_of_f(rate, by_range), FIRST_RATE);
-}
+/* As max_of_f and min_of_f, in the form that compilers vectorise. */
+static inline float larger_of(float a, float b) { return ((a >= b) | (a != a)) ? a : b; }
+static inline float smaller_of(float a, float b) { return ((a <= b) | (a != a)) ? a : b; }
 
 static float log_of_members(int64_t n_members)
 {
     return (float)log(n_members < 2 ? 2.0 : (double)n_members);
 }
 
-void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
-                   double scale_kw, const double *memberships, int64_t n_members)
+/* Adds new regrets [n] to the regrets, their variances and their largest sizes [n], and writes the rates [n] after it. */
+WIDE static void add_regrets(const float *restrict added, float log_n, int64_t n, float *restrict regrets,
+                             float *restrict variances, float *restrict largest, float *restrict rates)
 {
-    int64_t n = 2 * N_SITUATIONS * n_members;
-    float *regrets = memory, *variances = memory + n, *largest = memory + 2 * n;
-    float log_n = log_of_members(n_members), decay = (float)exp2(-1.0 / HALF_LIFE_MIN);
+    float decay = (float)exp2(-1.0 / HALF_LIFE_MIN), by_range[N_SITUATIONS * MAX_MEMBERS];
+    /* In separate loops, because compilers do not vectorise a division beside a comparison. */
+    for (int64_t i = 0; i < n; i++) {
+        largest[i] = larger_of(largest[i] * decay, fabsf(added[i]));
+        variances[i] = variances[i] * decay + added[i] * added[i];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        by_range[i] = not_below_f(largest[i], TINY);
+        rates[i] = not_below_f(variances[i], TINY);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        by_range[i] = 0.5f / by_range[i];
+        rates[i] = sqrtf(log_n / rates[i]);
+    }
+    for (int64_t i = 0; i < n; i++)
+        rates[i] = smaller_of(rates[i], by_range[i]);
+    for (int64_t i = 0; i < n; i++)
+        rates[i] = not_above_f(rates[i], FIRST_RATE);
+    for (int64_t i = 0; i < n; i++)
+        regrets[i] = regrets[i] * decay + added[i] - added[i] * added[i] * rates[i];
+}
+
+void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
+                   double scale_kw, const double *memberships, int64_t n_members, float *rates)
+{
+    int64_t n_of_side = N_SITUATIONS * n_members, n = 2 * n_of_side;
+    float log_n = log_of_members(n_members);
     double error = (published_kw[0] - actual_kw) / scale_kw, error_of_median = (published_kw[1] - actual_kw) / scale_kw;
     double half_sign = error_of_median > 0.0 ? 0.5 : error_of_median < 0.0 ? -0.5 : error_of_median * 0.0;
     double gradients[2] = {within(error, ERROR_LIMIT) * 2.0, half_sign};
     if (fabs(error) > ERROR_LIMIT * ABSURD)
         gradients[0] = gradients[1] = 0.0;
-    for (int64_t side = 0; side < 2; side++)
+    for (int64_t side = 0; side < 2; side++) {
+        float added[N_SITUATIONS * MAX_MEMBERS];
         for (int64_t member = 0; member < n_members; member++) {
             double apart = within((published_kw[side] - members_kw[side * n_members + member]) / scale_kw, ERROR_LIMIT);
             float loss = (float)(gradients[side] * apart);
-            for (int64_t s = 0; s < N_SITUATIONS; s++) {
-                int64_t at = (side * N_SITUATIONS + s) * n_members + member;
-                float regret = (float)memberships[s] * loss;
-                float squared = regret * regret;
-                largest[at] = max_of_f(largest[at] * decay, fabsf(regret));
-                variances[at] = variances[at] * decay + squared;
-                regrets[at] = regrets[at] * decay + regret - squared * rate_of(variances[at], largest[at], log_n);
-            }
+            for (int64_t s = 0; s < N_SITUATIONS; s++)
+                added[s * n_members + member] = (float)memberships[s] * loss;
         }
+        float *regrets = memory + side * n_of_side;
+        add_regrets(added, log_n, n_of_side, regrets, regrets + n, regrets + 2 * n, rates + side * n_of_side);
+    }
 }
 
-void specialists_of(const float *memory, const double *log_prior, int64_t n_members, float *specialists)
+void specialists_of(const float *regrets, const float *rates, const double *log_prior, int64_t n_members,
+                    float *specialists)
 {
-    int64_t n = 2 * N_SITUATIONS * n_members;
-    float log_n = log_of_members(n_members);
     for (int64_t side = 0; side < 2; side++) {
-        double rates[N_SITUATIONS * MAX_MEMBERS], scores[N_SITUATIONS * MAX_MEMBERS], highest[N_SITUATIONS];
+        double scores[N_SITUATIONS * MAX_MEMBERS], highest[N_SITUATIONS];
         for (int64_t s = 0; s < N_SITUATIONS; s++) {
             highest[s] = -INFINITY;
             for (int64_t member = 0; member < n_members; member++) {
                 int64_t at = (side * N_SITUATIONS + s) * n_members + member;
-                double rate = (double)rate_of(memory[n + at], memory[2 * n + at], log_n);
-                double score = rate * (double)memory[at] + log_prior[member];
-                rates[s * n_members + member] = rate;
+                double score = (double)rates[at] * (double)regrets[at] + log_prior[member];
                 scores[s * n_members + member] = score;
                 highest[s] = max_of(highest[s], score);
             }
@@ -120,9 +137,10 @@ void specialists_of(const float *memory, const double *log_prior, int64_t n_memb
         double base = highest[N_SITUATIONS - 1];
         for (int64_t s = 0; s < N_SITUATIONS; s++) {
             double above = max_of(highest[s] - base - MAX_LOG, 0.0);
-            for (int64_t member = 0; member < n_members; member++)
-                specialists[(side * N_SITUATIONS + s) * n_members + member] =
-                    (float)(rates[s * n_members + member] * exp(scores[s * n_members + member] - base - above));
+            for (int64_t member = 0; member < n_members; member++) {
+                int64_t at = (side * N_SITUATIONS + s) * n_members + member;
+                specialists[at] = (float)((double)rates[at] * exp(scores[s * n_members + member] - base - above));
+            }
         }
     }
 }
