@@ -9,14 +9,17 @@
 #define MOST_KW 1e4
 #define MIN_FALL 1e-6
 
+/* asinh and sinh by log and exp, which are several times as fast: the absolute difference is of the order of 1e-16. */
 double scaled_of(double kw)
 {
-    return asinh(fmax(fmin(kw, MOST_KW), -MOST_KW) / BEND_KW);
+    const double bent = fmax(fmin(kw, MOST_KW), -MOST_KW) / BEND_KW, size = fabs(bent);
+    return copysign(log(size + sqrt(size * size + 1.0)), bent);
 }
 
 double unscaled_of(const struct demand_step *step, double z)
 {
-    return BEND_KW * sinh(within(z, step->most_z));
+    const double grown = exp(within(z, step->most_z));
+    return 0.5 * BEND_KW * (grown - 1.0 / grown);
 }
 
 static void find_shares(const struct demand_step *step, struct rest *rest)

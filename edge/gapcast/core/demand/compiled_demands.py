@@ -44,8 +44,6 @@ from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.demand.window_demands import F64
 
 _Arrays = Mapping[str, NDArray[Any]]
-#: An entry of a batch as the library takes it: :data:`.demand_struct.N_ENTRY` numbers.
-_ENTRY = struct.Struct(f"={N_ENTRY}d")
 
 
 class CompiledDemands:
@@ -92,11 +90,13 @@ class CompiledDemands:
         if n != self._n or of.shape[1] != self._context:
             self._resize(n, of.shape[1])
         self._bind(max(rows) + 1)
-        at, pack, entries = 0, _ENTRY.pack_into, self._entries
+        numbers: list[float] = []
+        add = numbers.extend
         for row, minute, kw, state in zip(rows, minutes, last_kw, states, strict=True):
             z = 0.0 if isnan(state.fuse_kw) else self._z_of(minute, state)
-            pack(entries, at, row + 1, minute, kw, z, *state)
-            at += _ENTRY.size
+            add((row + 1, minute, kw, z))
+            add(state)
+        self._write_numbers(self._entries, 0, *numbers)
         self._windows[...] = of
         self._quantiles_kw[...] = means.quantiles_kw
         self._added_kw[...] = means.added_kw
@@ -141,6 +141,7 @@ class CompiledDemands:
             self._entries = self._arrays["entries"].data.cast("B")
             self._capacity = n
         self._n = n
+        self._write_numbers = struct.Struct(f"={N_ENTRY * n}d").pack_into
         windows, quantiles_kw, added_kw, floor_kw, mean_kw, point_kw, demands = (
             self._arrays[name][:n] for name in BATCH if name != "entries"
         )

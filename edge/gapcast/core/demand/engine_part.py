@@ -68,10 +68,10 @@ class DemandPart:
         if outlooks is None or outlooks.model_means is None:
             return None
         # A device may have been forgotten since its reading was accepted.
-        which = [i for i in accepted.billing if self.windows.of(accepted.rows[i]) is not None]
+        rows, minutes, devices, of = accepted.rows, accepted.minutes, accepted.devices, self.windows.of
+        which = [i for i in accepted.billing if of(rows[i]) is not None]
         if not which:
             return None
-        rows, minutes, devices = accepted.rows, accepted.minutes, accepted.devices
         states, means, mean_kw = list(accepted.billing.values()), outlooks.model_means, outlooks.mean_kw[..., MEAN]
         point_kw = outlooks.point_kw
         if len(which) < len(rows) or len(outlooks) < len(rows):
