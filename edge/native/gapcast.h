@@ -38,17 +38,17 @@ static inline int64_t floor_modulo(int64_t dividend, int64_t divisor)
     return remainder < 0 ? remainder + divisor : remainder;
 }
 
-/* As numpy's maximum and minimum: not a number, if one of the two is not. */
-static inline double max_of(double a, double b) { return (a >= b || a != a) ? a : b; }
-static inline double min_of(double a, double b) { return (a <= b || a != a) ? a : b; }
+/* As numpy's maximum and minimum: not a number, if one of the two is not. Compilers vectorise | and not ||. */
+static inline double max_of(double a, double b) { return ((a >= b) | (a != a)) ? a : b; }
+static inline double min_of(double a, double b) { return ((a <= b) | (a != a)) ? a : b; }
 /* The same for a bound that is a number: compilers vectorise it. */
 static inline double not_below(double a, double bound) { return a < bound ? bound : a; }
 static inline double not_above(double a, double bound) { return a > bound ? bound : a; }
 static inline float not_below_f(float a, float bound) { return a < bound ? bound : a; }
 static inline float not_above_f(float a, float bound) { return a > bound ? bound : a; }
 static inline double within(double a, double limit) { return not_below(not_above(a, limit), -limit); }
-static inline float max_of_f(float a, float b) { return (a >= b || a != a) ? a : b; }
-static inline float min_of_f(float a, float b) { return (a <= b || a != a) ? a : b; }
+static inline float max_of_f(float a, float b) { return ((a >= b) | (a != a)) ? a : b; }
+static inline float min_of_f(float a, float b) { return ((a <= b) | (a != a)) ? a : b; }
 static inline float within_f(float a, float limit) { return max_of_f(min_of_f(a, limit), -limit); }
 
 /* What a forecast is published with, kW. */

@@ -18,6 +18,22 @@
 static const double LOWEST_LEVELS[N_QUANTITIES] = {0.05, 0.3, 0.1};
 static const double LEVEL_STEP = 4.0;
 
+WIDE static float lowest_of(const float *values, int64_t n)
+{
+    float lanes[SUM_LANES], lowest = values[n - 1];
+    int64_t i = 0;
+    for (int64_t lane = 0; lane < SUM_LANES; lane++)
+        lanes[lane] = lowest;
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int64_t lane = 0; lane < SUM_LANES; lane++)
+            lanes[lane] = min_of_f(lanes[lane], values[i + lane]);
+    for (; i < n; i++)
+        lowest = min_of_f(lowest, values[i]);
+    for (int64_t lane = 0; lane < SUM_LANES; lane++)
+        lowest = min_of_f(lowest, lanes[lane]);
+    return lowest;
+}
+
 void levels_of(const struct step *step, const float *window, double change_kw, double scale_kw, double *levels)
 {
     const float *last = window + step->context - 1;
@@ -29,9 +45,7 @@ void levels_of(const struct step *step, const float *window, double change_kw, d
         changes_kw[i] = fabs((double)at[0] - (double)at[-1]) * step->recent[N_ACTIVE_MIN - n_steps + i];
     }
     double activity_kw = pairwise_sum(changes_kw, n_steps);
-    float lowest_kw = *last;
-    for (int64_t i = 1; i < n_rise; i++)
-        lowest_kw = min_of_f(lowest_kw, last[-i]);
+    float lowest_kw = lowest_of(last - n_rise + 1, n_rise);
     double found[N_QUANTITIES] = {activity_kw, (double)*last - (double)lowest_kw, fabs(change_kw)};
     for (int64_t i = 0; i < N_QUANTITIES; i++) {
         double level = (log(max_of(found[i] / scale_kw, TINY_LEVEL)) - log(LOWEST_LEVELS[i])) / log(LEVEL_STEP);
@@ -62,10 +76,6 @@ void weights_of(const float *specialists, const double *memberships, int64_t n_m
     }
 }
 
-/* As max_of_f and min_of_f, in the form that compilers vectorise. */
-static inline float larger_of(float a, float b) { return ((a >= b) | (a != a)) ? a : b; }
-static inline float smaller_of(float a, float b) { return ((a <= b) | (a != a)) ? a : b; }
-
 static float log_of_members(int64_t n_members)
 {
     return (float)log(n_members < 2 ? 2.0 : (double)n_members);
@@ -78,7 +88,7 @@ WIDE static void add_regrets(const float *restrict added, float log_n, int64_t n
     float decay = (float)exp2(-1.0 / HALF_LIFE_MIN), by_range[N_SITUATIONS * MAX_MEMBERS];
     /* In separate loops, because compilers do not vectorise a division beside a comparison. */
     for (int64_t i = 0; i < n; i++) {
-        largest[i] = larger_of(largest[i] * decay, fabsf(added[i]));
+        largest[i] = max_of_f(largest[i] * decay, fabsf(added[i]));
         variances[i] = variances[i] * decay + added[i] * added[i];
     }
     for (int64_t i = 0; i < n; i++) {
@@ -90,7 +100,7 @@ WIDE static void add_regrets(const float *restrict added, float log_n, int64_t n
         rates[i] = sqrtf(log_n / rates[i]);
     }
     for (int64_t i = 0; i < n; i++)
-        rates[i] = smaller_of(rates[i], by_range[i]);
+        rates[i] = min_of_f(rates[i], by_range[i]);
     for (int64_t i = 0; i < n; i++)
         rates[i] = not_above_f(rates[i], FIRST_RATE);
     for (int64_t i = 0; i < n; i++)
