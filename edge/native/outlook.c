@@ -105,7 +105,7 @@ static void reset_row(const struct outlook_step *step, int64_t row)
     RESET(newest_when, 2);
     RESET(issued_minute, n_slots);
     RESET(inputs, n_slots * (2 * N_INPUTS + 1));
-    RESET(values, n_slots * n * N_PENDING);
+    RESET(values, step->n_places * N_KINDS * N_PENDING);
 #undef RESET
 }
 

@@ -36,7 +36,7 @@ enum { SEEN_SCALE, SEEN_READINGS, SEEN_LOWEST, SEEN_NEWEST, N_OF_SEEN };
 struct outlook_step {
     /* sizes and indices: `horizon` is the index of the published horizon among the lead times, or -1; `has_one` whether
        the first lead time is one minute */
-    int64_t context, n_leads, n_levels, n_fixed, n_free, horizon, has_one, has_history, n_slots, issued_at_ms;
+    int64_t context, n_leads, n_levels, n_fixed, n_free, horizon, has_one, has_history, n_slots, n_places, issued_at_ms;
     /* limits */
     double min_kw, low_kw, high_kw;
     /* tables: lead times [K], columns of the bounds and the median among the levels [3], places of columns in a flat
@@ -47,8 +47,8 @@ struct outlook_step {
     const double *shift, *free_of, *means_of, *on_circle;
     /* state: seen [R, 4], log_width [R, K, 2], n_outcomes [R, K], recent [R, 2], coefficients [R, K, 2, 2, D],
        covariance [R, D, D], inside [R, K, 2], share_gains [R, 2, K, 2, 2, shares], usual [R, 2, 48],
-       sums [R, 2, K, 2, sums], newest_kw [R, K, 2, 4], newest_when [R, 2], and per slot issued_minute, inputs [2 D + 1],
-       values [K, 2, 8] */
+       sums [R, 2, K, 2, sums], newest_kw [R, K, 2, 4], newest_when [R, 2], per slot issued_minute and inputs [2 D + 1],
+       per place values [2, 8] */
     double *seen, *log_width, *n_outcomes, *recent;
     float *coefficients;
     double *covariance;

@@ -62,6 +62,17 @@ static int64_t slot_before(const struct outlook_step *step, int64_t slot, int64_
     return slot >= back ? slot - back : slot - back + step->n_slots;
 }
 
+/* The places of the values at each lead time: of those that a reading of `minute` is the outcome of, and of those that are
+   then stored. */
+static void find_places(const struct outlook_step *step, int64_t row, int64_t minute, int64_t *places)
+{
+    int64_t first = row * step->n_places;
+    for (int64_t lead = 0; lead < step->n_leads; lead++) {
+        places[lead] = first + floor_modulo(minute, step->leads[lead]);
+        first += step->leads[lead];
+    }
+}
+
 /* Learns the width of the bounds of a lead time and kind; writes the errors [2] and the changes [2] of the outlook. */
 static void learn_width(const struct outlook_step *step, int64_t row, int64_t at, const float *values, double actual_kw,
                         double scale_kw, double *errors, double *change)
@@ -79,7 +90,7 @@ static void learn_width(const struct outlook_step *step, int64_t row, int64_t at
     }
 }
 
-static void learn_outcomes(struct outlook_step *step, int64_t entry, const float *last)
+static void learn_outcomes(struct outlook_step *step, int64_t entry, const float *last, const int64_t *places)
 {
     int64_t row = step->rows[entry], minute = step->minutes[entry], k = step->n_leads, n = k * N_KINDS;
     double scale_kw = step->seen[row * N_OF_SEEN + SEEN_SCALE], *recent = step->recent + row * N_RECENT;
@@ -105,7 +116,7 @@ static void learn_outcomes(struct outlook_step *step, int64_t entry, const float
         for (int64_t kind = 0; kind < N_KINDS; kind++) {
             int64_t at = lead * N_KINDS + kind;
             double actual_kw = outcome.actual_kw[lead][kind];
-            const float *values = step->values + (slot * n + at) * N_PENDING;
+            const float *values = step->values + (places[lead] * N_KINDS + kind) * N_PENDING;
             add_scores(step->sums + row * 2 * n * N_SUMS, at, n, values + 2 * N_STATISTICS, actual_kw, before_kw,
                        outcome.window_kw[lead]);
             learn_width(step, row, at, values, actual_kw, scale_kw, errors[kind], change[kind]);
@@ -140,16 +151,17 @@ static void learn_reading(struct outlook_step *step, int64_t entry, const float 
     usual[N_USUAL_BINS] = n;
 }
 
-static void store_pending(const struct outlook_step *step, int64_t entry)
+static void store_pending(const struct outlook_step *step, int64_t entry, const int64_t *places)
 {
     int64_t row = step->rows[entry], minute = step->minutes[entry], n = step->n_leads * N_KINDS;
     int64_t slot = row * step->n_slots + floor_modulo(minute, step->n_slots);
-    float *inputs = step->inputs + slot * (2 * N_INPUTS + 1), *values = step->values + slot * n * N_PENDING;
+    float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
     const float *columns = step->columns + entry * N_INPUTS;
     step->issued_minute[slot] = minute;
     memcpy(inputs, columns, bytes_of(N_INPUTS, sizeof(float)));
     add_inputs(step->covariance + row * N_INPUTS * N_INPUTS, columns, inputs + N_INPUTS, inputs + 2 * N_INPUTS);
-    for (int64_t i = 0; i < n; i++, values += N_PENDING) {
+    for (int64_t i = 0; i < n; i++) {
+        float *values = step->values + (places[i / N_KINDS] * N_KINDS + i % N_KINDS) * N_PENDING;
         const double *base_kw = step->base_kw + (entry * n + i) * N_STATISTICS;
         const double *change = step->change + (entry * n + i) * N_STATISTICS;
         const double *kw = step->kw + (entry * n + i) * N_OF_OUTLOOK;
@@ -167,6 +179,8 @@ void learn_outlook(struct outlook_step *step, int64_t entry)
     int64_t row = step->rows[entry], minute = step->minutes[entry], n = step->n_leads * N_KINDS;
     const float *last = step->windows + (entry + 1) * step->context - 1;
     double *newest = step->seen + row * N_OF_SEEN + SEEN_NEWEST, minutes = (double)minute;
+    int64_t places[MAX_LEADS];
+    find_places(step, row, minute, places);
     step->newest_entry[row] = -1;
     memcpy(step->log_width + row * n, step->log_width_of + entry * n, bytes_of(n, sizeof(double)));
     if (minutes - *newest > MAX_FILL_MIN + 1 || minutes <= *newest)
@@ -174,21 +188,21 @@ void learn_outlook(struct outlook_step *step, int64_t entry)
             step->issued_minute[row * step->n_slots + slot] = -1;
     *newest = minutes;
     if (step->is_measured[entry]) {
-        learn_outcomes(step, entry, last);
+        learn_outcomes(step, entry, last, places);
         learn_reading(step, entry, last);
     }
-    store_pending(step, entry);
+    store_pending(step, entry, places);
 }
 
 /* Loads the pending outlooks that the reading of the entry is an outcome of, which are apart from each other in memory. */
 static void prefetch_pending(const struct outlook_step *step, int64_t entry)
 {
-    int64_t row = step->rows[entry], n = step->n_leads * N_KINDS;
-    int64_t newest_slot = floor_modulo(step->minutes[entry], step->n_slots);
+    int64_t row = step->rows[entry], newest_slot = floor_modulo(step->minutes[entry], step->n_slots), places[MAX_LEADS];
+    find_places(step, row, step->minutes[entry], places);
     for (int64_t lead = 0; lead < step->n_leads; lead++) {
         int64_t slot = row * step->n_slots + slot_before(step, newest_slot, step->leads[lead]);
         const float *inputs = step->inputs + slot * (2 * N_INPUTS + 1);
-        const float *values = step->values + (slot * n + lead * N_KINDS) * N_PENDING;
+        const float *values = step->values + places[lead] * N_KINDS * N_PENDING;
         for (int64_t i = 0; i <= 2 * N_INPUTS; i += FLOATS_OF_LINE)
             __builtin_prefetch(inputs + i);
         __builtin_prefetch(values);

@@ -23,6 +23,8 @@ from tests.core.outlook.runs import outlook_engine, process
 from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel
 
+LEADS_MIN = OutlookModel().lead_times_min
+
 READINGS = [
     one
     for minute in zip(*(stream(house_kw(200, seed), FIRST, name) for seed, name in enumerate("ab")), strict=True)
@@ -64,6 +66,27 @@ def test_restored_engine_continues_exactly(tmp_path: Path) -> None:
     assert found is not None
     assert wanted is not None
     assert np.array_equal(found.point_kw, wanted.point_kw)
+
+
+def by_slot(columns: dict[str, Any]) -> None:
+    """Store the values of pending outlooks as early checkpoints of 0.2.0 do: those of all lead times in each slot."""
+    issued, values, n_slots = columns["issued_minute"], columns["values"], LEADS_MIN[-1] + 1
+    found = np.full((len(values), n_slots, len(LEADS_MIN), *values.shape[2:]), 7.0, dtype=values.dtype)
+    for device, minute in enumerate(issued.max(axis=1).tolist()):
+        for k, lead in enumerate(LEADS_MIN):
+            for issued_min in range(minute - lead + 1, minute + 1):
+                place = sum(LEADS_MIN[:k]) + issued_min % lead
+                found[device, issued_min % n_slots, k] = values[device, place]
+    columns["values"] = found
+
+
+@pytest.mark.parametrize("n", [6, 160])
+def test_values_stored_by_slot_are_put_in_their_places(n: int, tmp_path: Path) -> None:
+    alone, snapshot, after = run(n + 140), capture_snapshot(run(n)), outlook_engine()
+    by_slot(snapshot.outlook)
+    assert restore_snapshot(after, through_file(snapshot, tmp_path)) == ("", [])
+    run(140, after, n)
+    assert same(alone, after)
 
 
 def test_snapshot_without_outlooks_is_restored(tmp_path: Path) -> None:

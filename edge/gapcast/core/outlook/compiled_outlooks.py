@@ -110,7 +110,8 @@ class CompiledOutlooks:
         step.context, step.n_leads, step.n_levels = _reach_of(online), len(online.leads), predictions.n_levels
         step.n_fixed, step.n_free = len(consistency.fixed), len(consistency.free)
         step.horizon = -1 if agreement.horizon is None else agreement.horizon
-        step.has_one, step.n_slots = agreement.has_one, online.pending.n_slots
+        step.has_one = agreement.has_one
+        step.n_slots, step.n_places = online.pending.n_slots, online.pending.n_places
         step.min_kw, step.low_kw, step.high_kw = online.min_kw, agreement.range.low_kw, agreement.range.high_kw
 
     def _tables_of(self, predictions: ModelOutlooks, agreement: Agreement) -> dict[str, NDArray[Any]]:

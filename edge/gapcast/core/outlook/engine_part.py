@@ -222,6 +222,7 @@ class OutlookPart:
         """
         if SIGNATURE not in columns or columns[SIGNATURE].tolist() != [self.signature]:
             return
+        columns = self.online.pending.in_places(columns)
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)
         at = ALL if which.all() else which  # without a copy, if possible: these are megabytes

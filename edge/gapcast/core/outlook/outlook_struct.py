@@ -10,7 +10,7 @@ from gapcast.compiled.functions import POINTERS
 MAX_LEADS, MAX_LEVELS, N_INPUTS = 32, 16, 31
 SIZES = (
     "context", "n_leads", "n_levels", "n_fixed", "n_free", "horizon", "has_one", "has_history", "n_slots",
-    "issued_at_ms",
+    "n_places", "issued_at_ms",
 )  # fmt: skip
 LIMITS = ("min_kw", "low_kw", "high_kw")
 #: Tables and arrays of the state, with the types of their values.

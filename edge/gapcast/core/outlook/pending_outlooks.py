@@ -1,4 +1,8 @@
-"""Outlooks of the last hour that wait for their outcomes, one slot per minute, in the columns of a device."""
+"""Outlooks of the last hour that wait for their outcomes, in the columns of a device.
+
+What an outlook was made from has a slot for each minute. Its values have as many places at each lead time as that has
+minutes: the values that a reading is the outcome of are in the place that those of the next outlook take.
+"""
 
 from __future__ import annotations
 
@@ -57,18 +61,20 @@ class PendingOutlooks:
     def __init__(self, leads_min: Sequence[int], n_columns: int) -> None:
         """Store outlooks of ``leads_min``, made from ``n_columns``."""
         self._leads = np.asarray(leads_min, dtype=np.int64)
-        self._lead_at = np.arange(len(leads_min))
+        #: The first place of each lead time.
+        self._first_places = np.cumsum(self._leads) - self._leads
         #: Minutes in which an outlook may wait.
         self.n_slots = leads_min[-1] + 1
+        #: Places of values.
+        self.n_places = sum(leads_min)
         self._n_columns = n_columns
 
     def initial_state(self) -> Mapping[str, NDArray[Any]]:
         """Return the initial state of a device."""
-        n, k = self.n_slots, len(self._leads)
         return {
-            _ISSUED: np.full(n, _NONE, dtype=np.int64),
-            _INPUTS: np.zeros((n, 2 * self._n_columns + 1), dtype=np.float32),
-            _VALUES: np.zeros((n, k, 2, _N_VALUES), dtype=np.float32),
+            _ISSUED: np.full(self.n_slots, _NONE, dtype=np.int64),
+            _INPUTS: np.zeros((self.n_slots, 2 * self._n_columns + 1), dtype=np.float32),
+            _VALUES: np.zeros((self.n_places, 2, _N_VALUES), dtype=np.float32),
         }
 
     def store(self, state: DeviceRows, rows: I64, minutes: I64, issued: IssuedOutlooks) -> None:
@@ -78,7 +84,7 @@ class PendingOutlooks:
         inputs = np.concatenate((issued.columns, issued.gains, issued.spread[:, np.newaxis]), axis=1)
         state.arrays[_INPUTS][rows, slots] = inputs
         values = np.concatenate((issued.base, issued.change, issued.kw), axis=-1, dtype=np.float32, casting="same_kind")
-        state.arrays[_VALUES][rows, slots] = values
+        state.arrays[_VALUES][rows[:, np.newaxis], self._places(minutes)] = values
 
     def discard(self, state: DeviceRows, rows: I64) -> None:
         """Remove the outlooks of ``rows`` of ``state``."""
@@ -90,6 +96,34 @@ class PendingOutlooks:
         slots, at = issued % self.n_slots, rows[:, np.newaxis]
         is_due = state.arrays[_ISSUED][at, slots] == issued
         inputs, n = state.arrays[_INPUTS][at, slots], self._n_columns
-        values = state.arrays[_VALUES][at, slots, self._lead_at]
+        values = state.arrays[_VALUES][at, self._places(minutes)]
         columns, gains, spread = inputs[..., :n], inputs[..., n:-1], inputs[..., -1]
         return DueOutlooks(is_due, columns, gains, spread, values[_BASE], values[_CHANGE], values[_KW])
+
+    def in_places(self, columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return stored ``columns`` with the values in their places: early checkpoints of 0.2.0 have them by slot."""
+        issued, by_slot = columns.get(_ISSUED), columns.get(_VALUES)
+        n, k = self.n_slots, len(self._leads)
+        if (
+            issued is None
+            or by_slot is None
+            or issued.dtype.kind != "i"
+            or by_slot.shape != (len(issued), n, k, 2, _N_VALUES)
+            or issued.shape[1:] != (n,)
+        ):
+            return columns
+        values = np.zeros((len(by_slot), self.n_places, 2, _N_VALUES), dtype=by_slot.dtype)
+        newest = issued.max(axis=1)
+        for age_min in range(n - 1):
+            minutes = newest - age_min
+            slots = minutes % n
+            stored = np.flatnonzero((minutes >= 0) & (issued[np.arange(len(issued)), slots] == minutes))
+            leads = np.flatnonzero(self._leads > age_min)
+            places = self._places(minutes[stored])[:, leads]
+            values[stored[:, np.newaxis], places] = by_slot[stored[:, np.newaxis], slots[stored, np.newaxis], leads]
+        return {**columns, _VALUES: values}
+
+    def _places(self, minutes: I64) -> I64:
+        """Return the place of each lead time, ``[N, K]``, in ``minutes`` ``[N]``."""
+        places: I64 = self._first_places + minutes[:, np.newaxis] % self._leads
+        return places
