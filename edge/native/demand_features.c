@@ -49,8 +49,8 @@ struct situation situation_of(const struct demand_step *step, int64_t entry, dou
     return found;
 }
 
-void features_at(const struct demand_step *step, const struct situation *situation, double log_odds, double z,
-                 double *features)
+WIDE void features_at(const struct demand_step *step, const struct situation *situation, double log_odds, double z,
+                      double *restrict features)
 {
     double *time = features + N_LINES, *above = time + 2, *hinged = above + N_POWERS;
     features[0] = 1.0;
@@ -61,8 +61,8 @@ void features_at(const struct demand_step *step, const struct situation *situati
     time[0] = situation->time[0];
     time[1] = situation->time[1];
     for (int64_t i = 0; i < N_POWERS; i++) {
-        const double distance = min_of(max_of(situation->powers[i] - z, FARTHEST_BELOW), FARTHEST_ABOVE);
-        hinged[i] = max_of(distance - HINGE, 0.0);
+        const double distance = not_above(not_below(situation->powers[i] - z, FARTHEST_BELOW), FARTHEST_ABOVE);
+        hinged[i] = not_below(distance - HINGE, 0.0);
         above[i] = distance + 1.0;
     }
     features[N_FEATURES - 1] = min_of(max_of(z - step->one_kw_z, LIMIT_BELOW), LIMIT_ABOVE);

@@ -55,8 +55,7 @@ class DeviceDemands:
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
         if self.part is not None:
-            with np.errstate(**DAMAGED):
-                self.part.learn()
+            self.part.learn()
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""

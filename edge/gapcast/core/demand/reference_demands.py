@@ -72,6 +72,7 @@ class ReferenceDemands:
             columns[fused, P_FUSE] = self._fuse.p_above(*of_fuse)
             columns[fused, HEADROOM] = np.minimum(made[:, HEADROOM], self._fuse.headroom_kw(*of_fuse, made[:, RISK]))
 
+    @np.errstate(**DAMAGED)
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
         self._powers.learn()
