@@ -32,7 +32,14 @@ def minute_label(minute: int) -> str:
     >>> minute_label(21_474_749)
     '2010-10-31T00:29:00Z'
     """
-    return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%M:%S}Z"
+    day, of_day = divmod(minute, DAY_MIN)
+    hour, of_hour = divmod(of_day, 60)
+    return f"{_day_label(day)}T{hour:02d}:{of_hour:02d}:00Z"
+
+
+@lru_cache(maxsize=16)
+def _day_label(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * DAY_MIN * 60, UTC):%Y-%m-%d}"
 
 
 @lru_cache(maxsize=64)

@@ -91,15 +91,14 @@ class History:
         if minute <= known:
             self.forget(row)
             known = _NEVER
-        values = stream.block[stream.at]
-        minutes, kw = self._read_minutes[row], self._read_kw[row]
+        values, minutes, kw = stream.block[stream.at], self._read_minutes, self._read_kw
         known = max(known, minute - self.n_minutes)
         back, bits = 0, stream.observed & ~stream.filled
         while bits and minute - back > known:
             if bits & 1:
                 at = (minute - back) % self._width
-                minutes[at] = minute - back
-                kw[at] = values[stream.end - 1 - back].flat[0]
+                minutes[row, at] = minute - back
+                kw[row, at] = values[stream.end - 1 - back].flat[0]
             back, bits = back + 1, bits >> 1
         self._newest[row] = minute
 
