@@ -75,6 +75,8 @@ def look(browser: Browser) -> Iterator[Look]:
             context = browser.new_context(**{"viewport": DESKTOP} | options)
             stack.callback(context.close)
             window = Window(context.new_page())
+            # A request that a test answers may be under way: an error of it would be raised in the next test.
+            stack.callback(window.page.unroute_all, behavior="wait")
             windows.append(window)
             window.open(url)
             return window
