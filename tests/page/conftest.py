@@ -23,7 +23,7 @@ from tests.support.peers import Peer, peer_of
 from tests.support.waiting import GUARD_S
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 Look = Callable[..., Window]
 #: A day and a bit: enough outcomes for scores.
@@ -65,6 +65,12 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+def _finish_requests(page: Page) -> None:
+    """Wait for answers of a test to requests that are under way: their errors would be raised in the next test."""
+    if not page.is_closed():
+        page.unroute_all(behavior="wait")
+
+
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Look]:
     """Open a page in a window of its own; after the test none of them may have reported an error."""
@@ -75,8 +81,7 @@ def look(browser: Browser) -> Iterator[Look]:
             context = browser.new_context(**{"viewport": DESKTOP} | options)
             stack.callback(context.close)
             window = Window(context.new_page())
-            # A request that a test answers may be under way: an error of it would be raised in the next test.
-            stack.callback(window.page.unroute_all, behavior="wait")
+            stack.callback(_finish_requests, window.page)
             windows.append(window)
             window.open(url)
             return window
