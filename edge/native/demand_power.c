@@ -9,7 +9,7 @@
 #define MOST_KW 1e4
 #define MIN_FALL 1e-6
 
-/* asinh and sinh by log and exp, which are several times as fast: the absolute difference is of the order of 1e-16. */
+/* asinh and sinh by log and exp, which take less time: the absolute difference is of the order of 1e-16. */
 double scaled_of(double kw)
 {
     const double bent = fmax(fmin(kw, MOST_KW), -MOST_KW) / BEND_KW, size = fabs(bent);

@@ -22,6 +22,8 @@
 /* Values that numpy adds side by side, and the most that it adds in one loop. */
 #define SUM_LANES 8
 #define SUM_BLOCK 128
+/* Floats of 64 bytes, which processors load together. */
+#define FLOATS_OF_LINE 16
 
 /* Returns the sum of `values` in the order in which numpy adds a contiguous axis. */
 double pairwise_sum(const double *values, int64_t n);

@@ -15,8 +15,6 @@
 #define SMALLEST_STEP 0.01
 #define FIRST_STEP 2.0
 #define SOFT 20.0
-/* Floats of 64 bytes, which processors load together. */
-#define FLOATS_OF_LINE 16
 #define LOWEST_LOG_WIDTH (-4.0)
 #define HIGHEST_LOG_WIDTH 5.0
 
@@ -130,7 +128,7 @@ static void prefetch(const struct step *step, int64_t entry)
                              step->memory + row * 3 * n_weights, step->specialists + row * n_weights,
                              step->due_columns + slot * step->first_hidden};
     const int64_t lengths[] = {n_covariance, 2 * step->width, 3 * n_weights, n_weights, step->first_hidden};
-    for (int64_t i = 0; i < 5; i++)
+    for (int64_t i = 0; i < (int64_t)(sizeof lengths / sizeof *lengths); i++)
         for (int64_t k = 0; k < lengths[i]; k += FLOATS_OF_LINE)
             __builtin_prefetch(arrays[i] + k, 1);
 }

@@ -20,8 +20,6 @@
 #define HIGHEST_LOG_WIDTH 5.0
 #define MAX_FILL_MIN 5
 #define MOST_RECENT 10.0
-/* Floats of 64 bytes, which processors load together. */
-#define FLOATS_OF_LINE 16
 
 static const double RECENT_MIN[N_RECENT] = {15.0, 60.0};
 

@@ -67,8 +67,8 @@ class DemandPart:
             self.stored.live.close(accepted.closed)
         if outlooks is None or outlooks.model_means is None:
             return None
-        # A device may have been forgotten since its reading was accepted.
         rows, minutes, devices, of = accepted.rows, accepted.minutes, accepted.devices, self.windows.of
+        # A device may have been forgotten since its reading was accepted.
         which = [i for i in accepted.billing if of(rows[i]) is not None]
         if not which:
             return None

@@ -24,7 +24,6 @@ from gapcast.core.window import F32
 
 #: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
 BYTES_PER_DEVICE = 1_630
-#: Creates a named tuple in a third of the time of its class: there is one state for each reading.
 _new_tuple = tuple.__new__
 
 
@@ -121,6 +120,7 @@ class DeviceWindows:
     @property
     def state(self) -> WindowState:
         """The running window after the newest minute."""
+        # As WindowState(...), in less time: there is one for each reading.
         return _new_tuple(WindowState, (self.sum_kw, self.n_known, *self._rest))
 
 
