@@ -103,6 +103,8 @@ make_environment() { # make_environment PYTHON FOLDER REQUIREMENTS: by uv, sever
     local uv
     if uv="$(find_uv "$1")" && "$uv" venv --quiet --python "$1" "$2" &&
         "$uv" pip install --quiet --python "$2/bin/python" --require-hashes -r "$3"; then
+        # What an index forbids to cache, uv stores again each time; pyspark, built from source, takes 1.9 GB.
+        "$uv" cache prune --quiet || say "uv could not remove what is unused from its cache"
         return
     fi
     rm -rf "$2"
