@@ -10,7 +10,6 @@ machines. Exit code 3: there is no compiler; numpy computes the same, slower.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -25,7 +24,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent
 sys.path.insert(0, str(SOURCES.parent))
 
-from gapcast.compiled.library import library_path, machine_name  # noqa: E402 - of the same checkout
+from gapcast.compiled.library import hash_of_sources, library_path, machine_name  # noqa: E402 - of the same checkout
 
 COMPILED = SOURCES.parent / "gapcast" / "compiled"
 #: Machines that the wheel has libraries for -> what ziglang calls them, with the oldest C library to run on.
@@ -43,18 +42,9 @@ HARDENING = ("-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE
 NO_COMPILER = 3
 
 
-def hash_of_sources() -> str:
-    """Return the SHA-256 of the C files, their headers and this file: the version of the library's content."""
-    digest = hashlib.sha256()
-    for path in sorted([*SOURCES.glob("*.[ch]"), SOURCES / "build.py"]):
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
 def is_current(library: Path) -> bool:
     """Return whether ``library`` was built from the present sources."""
-    return library.is_file() and hash_of_sources().encode() in library.read_bytes()
+    return library.is_file() and hash_of_sources(SOURCES).encode() in library.read_bytes()
 
 
 def build(folder: Path, machine: str, compiler: Sequence[str], further: Sequence[str] = ()) -> Path:
@@ -67,7 +57,7 @@ def build(folder: Path, machine: str, compiler: Sequence[str], further: Sequence
     flags = (*ARITHMETIC, *LIBRARY, *HARDENING, *WARNINGS, *further)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as scratch:
         partial = Path(scratch) / target.name
-        own = f'-DGAPCAST_SOURCES="{hash_of_sources()}"'
+        own = f'-DGAPCAST_SOURCES="{hash_of_sources(SOURCES)}"'
         command = [*compiler, *flags, own, "-o", str(partial), *sources, "-lm"]
         subprocess.run(command, check=True)  # noqa: S603 - the compiler that the user names
         partial.chmod(0o644)

@@ -13,8 +13,14 @@ from types import SimpleNamespace
 import pytest
 
 from gapcast.compiled import library
-from gapcast.compiled.library import library_path, load_library, loaded, machine_name, open_library
-from native.build import hash_of_sources
+from gapcast.compiled.library import (
+    hash_of_sources,
+    library_path,
+    load_library,
+    loaded,
+    machine_name,
+    open_library,
+)
 
 #: Offset of the field of an ELF file that names the machine, and a value that no machine has.
 E_MACHINE, NO_MACHINE = 18, b"\xfe\xfe"
@@ -50,6 +56,21 @@ def test_library_of_another_interface_is_not_used(built: Path, monkeypatch: pyte
     opened = open_library(built.parent)
     assert opened.library is None
     assert opened.problem.endswith("not 99")
+
+
+@pytest.mark.compiled
+def test_library_of_other_sources_is_not_used_in_a_checkout(built: Path) -> None:
+    sources = built.parent / "native"
+    sources.mkdir()
+    (sources / "build.py").write_text("")
+    opened = open_library(built.parent, sources)
+    assert opened.library is None
+    assert opened.problem.endswith(f"not built from the C files of {sources}: run python {sources / 'build.py'}")
+
+
+@pytest.mark.compiled
+def test_library_of_an_installation_without_sources_is_used(built: Path) -> None:
+    assert open_library(built.parent, built.parent / "native").library is not None
 
 
 @pytest.mark.compiled

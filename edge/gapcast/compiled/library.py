@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ INTERFACE_VERSION = 3
 #: This variable of the environment switches the library off, to compare or to find an error.
 NUMPY_ALONE = "GAPCAST_NUMPY_ALONE"
 _FOLDER = Path(__file__).parent
+#: The C files in a checkout; an installation has none.
+_SOURCES = _FOLDER.parents[1] / "native"
 #: Names that the kernel gives a 64-bit ARM machine on which a 32-bit process runs.
 _64_BIT_ARM = ("aarch64", "armv8l")
 _MAX_32_BIT = 2**31 - 1
@@ -47,10 +50,20 @@ def library_path(folder: Path, machine: str) -> Path:
     return folder / f"libgapcast-{machine}.so.{INTERFACE_VERSION}"
 
 
-def open_library(folder: Path) -> Loaded:
+def hash_of_sources(folder: Path = _SOURCES) -> str:
+    """Return the SHA-256 of the C files in ``folder``, their headers and ``build.py``: what a library is built from."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.[ch]"), folder / "build.py"]):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def open_library(folder: Path, sources: Path = _SOURCES) -> Loaded:
     """Open the library for this machine in ``folder``, or return the reason why that is not possible.
 
-    Calls hold the interpreter's lock: they take microseconds, and waiting for it again would take longer.
+    In a checkout, which has the C files ``sources``, one of other sources is not used: its structures may have another
+    layout. Calls hold the interpreter's lock: they take microseconds, and waiting for it again would take longer.
     """
     machine = machine_name()
     if sys.platform != "linux":
@@ -60,12 +73,16 @@ def open_library(folder: Path) -> Loaded:
         return Loaded(None, machine, f"this installation has no {path.name}")
     try:
         library = ctypes.PyDLL(str(path))
-        version = library.gapcast_interface_version
+        version, built_from = library.gapcast_interface_version, library.gapcast_sources
     except (OSError, AttributeError) as error:  # of another machine or C library, damaged, or not ours
         return Loaded(None, machine, str(error))
     version.argtypes, version.restype = (), ctypes.c_int
     if version() != INTERFACE_VERSION:
         return Loaded(None, machine, f"{path.name} has interface {version()}, not {INTERFACE_VERSION}")
+    built_from.argtypes, built_from.restype = (), ctypes.c_char_p
+    if sources.is_dir() and built_from().decode() != hash_of_sources(sources):
+        problem = f"{path.name} was not built from the C files of {sources}: run python {sources / 'build.py'}"
+        return Loaded(None, machine, problem)
     return Loaded(library, machine)
 
 
