@@ -10,7 +10,7 @@ from typing import Any
 
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
-from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_puback, encode_publish
+from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_pubacks, encode_publish
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.properties import (
     MAX_FORWARDED_BYTES,
@@ -69,7 +69,7 @@ def frames_seeds() -> list[bytes]:
     extra = content_type("a/b") + bytes.fromhex("080003612f6209000201022600016b0001760b7f0101")
     properties = bytes((len(extra),)) + extra
     topic, payload = b"gap/home/reading", b'{"ts": "2010-11-01T00:29:00Z", "gap_kw": 1.5}'
-    five = encode_publish(topic, payload, 7, retain=False, properties=properties) + encode_puback(3)
+    five = encode_publish(topic, payload, 7, retain=False, properties=properties) + encode_pubacks([3])
     three = encode_publish(topic, payload, 0, retain=True, properties=None) + bytes.fromhex("d0004003000310")
     giant = encode_publish(topic, b"0" * 200_000, 9, retain=False, properties=b"\x00")
     return [b"\x03" + five * 2, b"\x02" + three, b"\x08" + three * 3, b"\xff" + giant[:140_000]]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing
-from gapcast.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_puback, encode_publish
+from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing, SentBatch
+from gapcast.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_pubacks, encode_publish
 from gapcast.mqtt.splitter import Splitter
 
 
@@ -43,11 +43,13 @@ class Broker(RuleBasedStateMachine):
     def receive(self, packet: bytes) -> None:
         splitter = Splitter(mqtt5=False)
         splitter.feed(packet)
-        (found,) = splitter.packets()
-        if isinstance(found, Acknowledgement):
-            self.acknowledged.append(found.packet_id)
+        first, *others = splitter.packets()
+        if isinstance(first, Acknowledgement):
+            self.acknowledged += [one.packet_id for one in (first, *others) if isinstance(one, Acknowledgement)]
             return
+        found = first
         assert isinstance(found, Publication)
+        assert not others
         assert found.packet_id not in self.on_wire, "an identifier in use is not used again"
         assert found.redelivered == (found.payload in self.received_before), "DUP is set on what was sent before, alone"
         self.on_wire[found.packet_id] = found.payload
@@ -76,7 +78,7 @@ class Broker(RuleBasedStateMachine):
             self.n_forecasts += 1
             messages[packet_id] = forecast(self.n_forecasts)
             self.receive(encode(packet_id, messages[packet_id], again=False))
-        self.delivery.add_sent(messages)
+        self.delivery.add_sent(SentBatch(list(messages), messages.values))
         self.unconfirmed |= {packet_id: message.payload for packet_id, message in messages.items()}
 
     @precondition(lambda self: self.online)
@@ -92,15 +94,16 @@ class Broker(RuleBasedStateMachine):
     @precondition(lambda self: self.on_wire)
     @rule(data=st.data(), reason=st.sampled_from([0x00, 0x10, 0x87]))
     def confirm(self, data: st.DataObject, reason: int) -> None:
-        packet_id = data.draw(st.sampled_from(list(self.on_wire)))
-        del self.on_wire[packet_id]
-        del self.unconfirmed[packet_id]
-        self.delivery.confirm(Acknowledgement(packet_id, reason))
+        packet_ids = data.draw(st.lists(st.sampled_from(list(self.on_wire)), min_size=1, unique=True))
+        for packet_id in packet_ids:
+            del self.on_wire[packet_id]
+            del self.unconfirmed[packet_id]
+        self.delivery.confirm([Acknowledgement(packet_id, reason) for packet_id in packet_ids])
 
     @rule(packet_id=st.integers(1, LAST_ID))
     def confirm_what_was_not_sent(self, packet_id: int) -> None:
         if packet_id not in self.unconfirmed:
-            self.delivery.confirm(Acknowledgement(packet_id, 0))
+            self.delivery.confirm([Acknowledgement(packet_id, 0)])
 
     @precondition(lambda self: self.online)
     @rule()
@@ -158,7 +161,7 @@ def test_packet_ids_wrap_and_skip_those_in_use() -> None:
     for _ in range(LAST_ID - FIRST_ID):
         packet_id = delivery.send(forecast())
         seen.add(packet_id)
-        delivery.confirm(Acknowledgement(packet_id, 0))
+        delivery.confirm([Acknowledgement(packet_id, 0)])
     assert seen == set(range(FIRST_ID, LAST_ID + 1))
     assert delivery.send(forecast()) == kept + 1
 
@@ -168,7 +171,7 @@ def test_packet_id_reused_is_not_a_redelivery() -> None:
     delivery = Delivery(written.append, encode)
     delivery.connected(max_in_flight=1)
     for _ in range(LAST_ID - FIRST_ID + 2):
-        delivery.confirm(Acknowledgement(delivery.send(forecast()), 0))
+        delivery.confirm([Acknowledgement(delivery.send(forecast()), 0)])
     assert written[-1] == written[0] == encode(FIRST_ID, forecast(), again=False)
 
 
@@ -185,7 +188,7 @@ def test_reading_without_a_forecast_is_acknowledged_at_once() -> None:
     delivery = Delivery(written.append, encode)
     delivery.connected(max_in_flight=1)
     delivery.acknowledge_after(7, 0)
-    assert written == [encode_puback(7)]
+    assert written == [encode_pubacks([7])]
 
 
 def test_reading_of_an_unsaved_batch_is_not_acknowledged() -> None:
@@ -196,12 +199,12 @@ def test_reading_of_an_unsaved_batch_is_not_acknowledged() -> None:
     sent.clear()
     delivery.acknowledge_after(1, message, batch=1)
     delivery.acknowledge_after(2, 0, batch=2)
-    delivery.confirm(Acknowledgement(message, 0))
+    delivery.confirm([Acknowledgement(message, 0)])
     assert sent == []
     delivery.mark_persisted(1)
-    assert sent == [encode_puback(1)]
+    assert sent == [encode_pubacks([1])]
     delivery.mark_persisted(2)
-    assert sent == [encode_puback(1), encode_puback(2)]
+    assert sent == [encode_pubacks([1]), encode_pubacks([2])]
 
 
 def test_confirmations_are_reported_together() -> None:
@@ -210,9 +213,9 @@ def test_confirmations_are_reported_together() -> None:
     first, second, third = (delivery.send(forecast(i)) for i in range(3))
     assert delivery.has_confirmed([])
     assert delivery.has_confirmed([0, 0])
-    delivery.confirm(Acknowledgement(third, 0))
+    delivery.confirm([Acknowledgement(third, 0)])
     assert not delivery.has_confirmed([first, second, third])
     assert not delivery.has_confirmed([first, 0])
-    delivery.confirm(Acknowledgement(first, 0))
+    delivery.confirm([Acknowledgement(first, 0)])
     assert delivery.has_confirmed([0, first, third])
     assert not delivery.has_confirmed([first, second])

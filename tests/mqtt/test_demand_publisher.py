@@ -135,7 +135,7 @@ def test_demands_in_one_piece_have_the_bytes_of_single_messages(qos: int, protoc
             sender.connection.pieces.clear()
             sender.publisher.publish(demands(left_min))
             for one in sender.connection.publications:
-                sender.session._delivery.confirm(Acknowledgement(one.packet_id, 0))
+                sender.session._delivery.confirm([Acknowledgement(one.packet_id, 0)])
         assert (len(at_once.connection.pieces), len(single.connection.pieces)) == (1, n_messages)
         assert b"".join(at_once.connection.pieces) == b"".join(single.connection.pieces)
 
@@ -147,7 +147,7 @@ def test_demands_in_one_piece_are_sent_again_as_single_messages_are(left_min: fl
     for sender in (at_once, single):
         sender.publisher.publish(demands(left_min))
         first, *others = (one.packet_id for one in sender.connection.publications)
-        sender.session._delivery.confirm(Acknowledgement(first, 0))
+        sender.session._delivery.confirm([Acknowledgement(first, 0)])
         sender.connection.pieces.clear()
         sender.connection.now = (130.0, 0)
         sender.session._delivery.connected(20)

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from gapcast.mqtt.fast_path import FastPathSocket
-from gapcast.mqtt.frames import Acknowledgement, Publication, encode_puback, encode_publish
+from gapcast.mqtt.frames import Acknowledgement, Publication, encode_pubacks, encode_publish
 from tests.support.waiting import GUARD_S
 
 SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
@@ -29,7 +29,7 @@ class Ends:
             ours,
             mqtt5=False,
             on_publications=self.publications.extend,
-            on_acknowledgement=self.acknowledgements.append,
+            on_acknowledgements=self.acknowledgements.extend,
         )
 
     @property
@@ -96,7 +96,7 @@ def fill(ends: Ends) -> int:
 
 
 def test_fast_path_splits_packets_between_us_and_paho(ends: Ends) -> None:
-    ends.peer.sendall(reading(1) + SUBACK + encode_puback(40_000) + reading(2) + PINGRESP)
+    ends.peer.sendall(reading(1) + SUBACK + encode_pubacks([40_000]) + reading(2) + PINGRESP)
     ends.fast_path.pump()
     assert ends.packet_ids == [1, 2]
     assert ends.acknowledgements == [Acknowledgement(40_000, 0)]

@@ -85,7 +85,7 @@ def test_batch_in_one_piece_is_sent_again_as_single_messages_are(protocol: Proto
     at_once, single = Sender(1, protocol), Sender(1, protocol, compiled=False)
     for sender in (at_once, single):
         ids = sender.publisher.publish(forecasts())
-        sender.session._delivery.confirm(Acknowledgement(ids[1], 0))
+        sender.session._delivery.confirm([Acknowledgement(ids[1], 0)])
         sender.connection.pieces.clear()
         sender.connection.now = (130.0, 0)
         sender.session._delivery.connected(20)
@@ -98,7 +98,7 @@ def test_batch_beyond_what_may_be_in_flight_waits_for_confirmations() -> None:
     sender = Sender(1, "5", max_in_flight=2)
     ids = sender.publisher.publish(forecasts())
     assert [one.packet_id for one in sender.connection.publications] == ids[:2]
-    sender.session._delivery.confirm(Acknowledgement(ids[0], 0))
+    sender.session._delivery.confirm([Acknowledgement(ids[0], 0)])
     assert [one.packet_id for one in sender.connection.publications] == ids
 
 

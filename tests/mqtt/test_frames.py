@@ -23,7 +23,7 @@ from gapcast.mqtt.frames import (
     as_duplicate,
     encode_length,
     encode_properties,
-    encode_puback,
+    encode_pubacks,
     encode_publish,
 )
 from gapcast.mqtt.splitter import ProtocolError, Splitter
@@ -313,7 +313,7 @@ def test_encode_publish_redelivery_sets_only_the_flag(packet_id: int, payload: b
 
 @given(PACKET_IDS, st.booleans())
 def test_encode_puback_is_read_by_paho(packet_id: int, mqtt5: bool) -> None:
-    assert read_by_paho(encode_puback(packet_id), mqtt5=mqtt5) == Acknowledgement(packet_id, 0)
+    assert read_by_paho(encode_pubacks([packet_id]), mqtt5=mqtt5) == Acknowledgement(packet_id, 0)
 
 
 @given(st.integers(0, MAX_LENGTH))

@@ -68,7 +68,10 @@ class Connection:
         upgrading.join(GUARD_S)
         self.taken: list[Publication] = []
         self.fast_path = FastPathSocket(
-            websocket, mqtt5=False, on_publications=self.taken.extend, on_acknowledgement=lambda _acknowledgement: None
+            websocket,
+            mqtt5=False,
+            on_publications=self.taken.extend,
+            on_acknowledgements=lambda _acknowledgements: None,
         )
         self.fast_path.setblocking(False)
 

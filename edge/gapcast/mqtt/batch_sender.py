@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from gapcast.core.json_rows import Packets, WrittenRows
-from gapcast.mqtt.delivery import Outgoing
+from gapcast.mqtt.delivery import Outgoing, SentBatch
 from gapcast.mqtt.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -40,16 +41,17 @@ class BatchSender:
         packets = write_packets(expiries_s if session.has_properties else (), ids)
         if packets is None:
             return False
-        session.send_packets(packets.content, self._messages_of(packets, devices, expiries_s, ids) if ids else {})
+        batch = None
+        if ids:
+            copied = WrittenRows(memoryview(bytes(packets.content)), packets.bounds.copy())
+            batch = SentBatch(ids, partial(self._messages_of, copied, devices, expiries_s, session.expires_s(0)))
+        session.send_packets(packets.content, batch)
         return True
 
     def _messages_of(
-        self, packets: WrittenRows, devices: Sequence[str], expiries_s: Sequence[int], ids: Sequence[int]
-    ) -> dict[int, Outgoing]:
-        """Return the messages ``ids`` of ``packets``, as they are sent again."""
-        retain, now_s, content = self._retain, self._session.expires_s(0), packets.content
-        columns = zip(ids, devices, packets.bounds.tolist(), expiries_s, strict=True)
-        return {
-            packet_id: Outgoing(self.topic_of(device), bytes(content[begin:end]), retain, now_s + expiry_s)
-            for packet_id, device, (begin, end), expiry_s in columns
-        }
+        self, packets: WrittenRows, devices: Sequence[str], expiries_s: Sequence[int], sent_s: float
+    ) -> Iterator[Outgoing]:
+        """Yield the messages of ``packets``, which were sent at ``sent_s``, as they are sent again."""
+        for device, (begin, end), expiry_s in zip(devices, packets.bounds.tolist(), expiries_s, strict=True):
+            payload = bytes(packets.content[begin:end])
+            yield Outgoing(self.topic_of(device), payload, self._retain, sent_s + expiry_s)

@@ -83,4 +83,4 @@ class CompiledPackets:
                     topic, payload, packet_id, is_resent, is_retained, properties, end - payload_at, minute, gap_kw,
                 )))  # fmt: skip
             else:
-                add(Acknowledgement(packet_id & 0xFFFF, packet_id >> 16))
+                add(_new_tuple(Acknowledgement, (packet_id & 0xFFFF, packet_id >> 16)))

@@ -39,7 +39,7 @@ class ConnectionCallbacks(NamedTuple):
     subscribing: Callable[[], None]
     lost: Callable[[], None]
     publications: Callable[[list[Publication]], None]
-    acknowledgement: Callable[[Acknowledgement], None]
+    acknowledgements: Callable[[list[Acknowledgement]], None]
 
 
 class Connection:
@@ -153,7 +153,10 @@ class Connection:
         """Wrap the socket that paho has just connected."""
         callbacks = self._callbacks
         self._socket = FastPathSocket(
-            sock, mqtt5=self.mqtt5, on_publications=callbacks.publications, on_acknowledgement=callbacks.acknowledgement
+            sock,
+            mqtt5=self.mqtt5,
+            on_publications=callbacks.publications,
+            on_acknowledgements=callbacks.acknowledgements,
         )
         return self._socket
 

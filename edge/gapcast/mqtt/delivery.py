@@ -9,10 +9,10 @@ broker (5.0, 4.4).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from gapcast.mqtt.frames import Acknowledgement, encode_puback
+from gapcast.mqtt.frames import Acknowledgement, encode_pubacks
 
 #: Packet identifiers of gapcast; paho uses low ones, counting from 1, to subscribe.
 FIRST_ID, LAST_ID = 0x8000, 0xFFFF
@@ -28,6 +28,22 @@ class Outgoing(NamedTuple):
     extra: bytes = b""  # properties of MQTT 5, encoded
 
 
+class SentBatch:
+    """Messages that were sent in one piece, each of which is made only if one of them must be sent again."""
+
+    def __init__(self, ids: Sequence[int], make_messages: Callable[[], Iterable[Outgoing]]) -> None:
+        """``make_messages`` returns the messages with the packet identifiers ``ids``, in their order."""
+        self.ids = ids
+        self._make_messages = make_messages
+        self._messages: dict[int, Outgoing] = {}
+
+    def message(self, packet_id: int) -> Outgoing:
+        """Return the message with ``packet_id``."""
+        if not self._messages:
+            self._messages = dict(zip(self.ids, self._make_messages(), strict=True))
+        return self._messages[packet_id]
+
+
 class Delivery:
     """The state of a session's QoS 1 messages in both directions."""
 
@@ -39,9 +55,9 @@ class Delivery:
         self.max_in_flight = LAST_ID - FIRST_ID
         self._online = False
         self._last_id = FIRST_ID - 1
-        #: The unconfirmed messages by packet identifier; to be changed by this class alone.
-        self.unconfirmed: dict[int, Outgoing] = {}
-        self._sent: set[int] = set()  # the unconfirmed that were sent, on this connection or an earlier one
+        #: The unconfirmed messages, or their batches, by packet identifier; to be changed by this class alone.
+        self.unconfirmed: dict[int, Outgoing | SentBatch] = {}
+        self._sent: set[int] = set()  # the unconfirmed, not those of a batch, that were sent on any connection
         self._waiting: deque[int] = deque()
         self._unacknowledged: deque[tuple[int, int, int]] = deque()  # reading, message, batch
         self._last_persisted = 0  # number of the last persisted batch
@@ -72,29 +88,32 @@ class Delivery:
     def next_ids(self, n: int) -> list[int]:
         """Return the packet identifiers that the next ``n`` messages will have."""
         last_id = self._last_id
+        successors = range(last_id + 1, last_id + 1 + n)
+        if successors.stop <= LAST_ID and self.unconfirmed.keys().isdisjoint(successors):
+            return list(successors)
         ids = [self._next_id() for _ in range(n)]
         self._last_id = last_id
         return ids
 
-    def add_sent(self, messages: dict[int, Outgoing]) -> None:
-        """Wait for the confirmations of ``messages``, at least one, sent by the caller, by their :meth:`next_ids`."""
-        self.unconfirmed.update(messages)
-        self._sent.update(messages)
-        self._last_id = next(reversed(messages))
+    def add_sent(self, batch: SentBatch) -> None:
+        """Wait for the confirmations of ``batch``, at least one message, which the caller sent by :meth:`next_ids`."""
+        self.unconfirmed.update(dict.fromkeys(batch.ids, batch))
+        self._last_id = batch.ids[-1]
 
-    def confirm(self, acknowledgement: Acknowledgement) -> None:
-        """Record a confirmation, send the next messages, and acknowledge the readings that waited for it."""
-        if acknowledgement.packet_id not in self.unconfirmed:
-            return
-        del self.unconfirmed[acknowledgement.packet_id]
-        self._sent.discard(acknowledgement.packet_id)
+    def confirm(self, acknowledgements: Iterable[Acknowledgement]) -> None:
+        """Record confirmations, send the next messages, and acknowledge the readings that waited for these."""
+        unconfirmed, sent = self.unconfirmed, self._sent
+        for packet_id, _ in acknowledgements:
+            if unconfirmed.pop(packet_id, None) is not None:
+                sent.discard(packet_id)
         self._send_waiting()
         self._acknowledge_ready()
 
     def acknowledge_after(self, reading_id: int, message_id: int, batch: int = 0) -> None:
         """Acknowledge ``reading_id`` once ``message_id`` is confirmed and ``batch`` persisted (0: do not wait)."""
         self._unacknowledged.append((reading_id, message_id, batch))
-        self._acknowledge_ready()
+        if batch <= self._last_persisted and message_id not in self.unconfirmed:
+            self._acknowledge_ready()
 
     def has_confirmed(self, message_ids: Sequence[int]) -> bool:
         """Return whether all of ``message_ids``, in the order they were sent, are confirmed (0 always is)."""
@@ -135,10 +154,17 @@ class Delivery:
             self._put(self._waiting.popleft())
 
     def _put(self, packet_id: int) -> None:
-        self._write(self._encode(packet_id, self.unconfirmed[packet_id], packet_id in self._sent))
+        unconfirmed = self.unconfirmed[packet_id]
+        if isinstance(unconfirmed, SentBatch):
+            self._write(self._encode(packet_id, unconfirmed.message(packet_id), True))
+            return
+        self._write(self._encode(packet_id, unconfirmed, packet_id in self._sent))
         self._sent.add(packet_id)
 
     def _acknowledge_ready(self) -> None:
         waiting, unconfirmed, persisted = self._unacknowledged, self.unconfirmed, self._last_persisted
+        ready = []
         while waiting and waiting[0][2] <= persisted and waiting[0][1] not in unconfirmed:
-            self._write(encode_puback(waiting.popleft()[0]))
+            ready.append(waiting.popleft()[0])
+        if ready:
+            self._write(encode_pubacks(ready))

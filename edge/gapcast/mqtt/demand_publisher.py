@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
+
+import numpy as np
 
 from gapcast.core.demand.demand import VALID_MIN, Demands
 from gapcast.core.demand.demand_json import DemandEncoder
-from gapcast.core.demand.demand_messages import N_MESSAGES, DemandMessages, DemandPackets
+from gapcast.core.demand.demand_messages import N_MESSAGES, DemandMessages, DemandPackets, WrittenDemands
 from gapcast.core.demand.max_power import headrooms_w, max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.mqtt.delivery import Outgoing
+from gapcast.mqtt.delivery import Outgoing, SentBatch
 from gapcast.mqtt.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics
@@ -56,19 +58,24 @@ class DemandPublisher:
         written = writer.write(demands, has_properties=session.has_properties, packet_ids=ids)
         if written is None:
             return False
-        messages: dict[int, Outgoing] = {}
+        batch = None
         if ids:
-            content, next_id, now_min = bytes(written.content), iter(ids), demands.issued_at_ms / MINUTE_MS
-            columns = demands.devices, demands.valid_until_minutes.tolist(), written.bounds.tolist()
-            for device, until, bounds in zip(*columns, strict=True):
-                expires_s = session.expires_s(_expiry_of(until - now_min))
-                retain = self._retain
-                for topic, (begin, end) in zip(self._topics_of(device), bounds, strict=True):
-                    if end:
-                        messages[next(next_id)] = Outgoing(topic, content[begin:end], retain, expires_s)
-                    retain = False
-        session.send_packets(written.content, messages)
+            copied = WrittenDemands(memoryview(bytes(written.content)), written.bounds.copy())
+            n_sent = int(np.count_nonzero(copied.bounds[..., 1]))
+            batch = SentBatch(ids[:n_sent], partial(self._messages_of, copied, demands, session.expires_s(0)))
+        session.send_packets(written.content, batch)
         return True
+
+    def _messages_of(self, written: WrittenDemands, demands: Demands, sent_s: float) -> Iterator[Outgoing]:
+        """Yield the messages of ``demands``, which were sent at ``sent_s``, as they are sent again."""
+        now_min = demands.issued_at_ms / MINUTE_MS
+        columns = demands.devices, demands.valid_until_minutes.tolist(), written.bounds.tolist()
+        for device, until, bounds in zip(*columns, strict=True):
+            expires_s, retain = sent_s + _expiry_of(until - now_min), self._retain
+            for topic, (begin, end) in zip(self._topics_of(device), bounds, strict=True):
+                if end:
+                    yield Outgoing(topic, bytes(written.content[begin:end]), retain, expires_s)
+                retain = False
 
     def _publish_each(self, demands: Demands) -> None:
         """Send each message alone."""

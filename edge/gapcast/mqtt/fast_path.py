@@ -33,14 +33,14 @@ class FastPathSocket:
         *,
         mqtt5: bool,
         on_publications: Callable[[list[Publication]], None],
-        on_acknowledgement: Callable[[Acknowledgement], None],
+        on_acknowledgements: Callable[[list[Acknowledgement]], None],
     ) -> None:
         self._sock = sock
         # A short read means that a plain socket is empty. Over TLS or WebSocket it is one record or frame.
         self._is_plain = not hasattr(sock, "pending")
         self._splitter = Splitter(mqtt5=mqtt5)
         self._on_publications = on_publications
-        self._on_acknowledgement = on_acknowledgement
+        self._on_acknowledgements = on_acknowledgements
         self._poll, self._polled_events = select.poll(), 0
         self._for_paho = bytearray()
         self._out = bytearray()
@@ -87,19 +87,24 @@ class FastPathSocket:
 
     def _dispatch(self, packets: Iterable[Publication | Acknowledgement | Other]) -> None:
         publications: list[Publication] = []
+        acknowledgements: list[Acknowledgement] = []
         try:
             for packet in packets:
                 if isinstance(packet, Publication):
                     publications.append(packet)
                 elif isinstance(packet, Acknowledgement):
-                    self._on_acknowledgement(packet)
+                    acknowledgements.append(packet)
                 else:
                     self._for_paho += packet.raw
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True
         finally:
-            if publications:
-                self._on_publications(publications)
+            try:
+                if acknowledgements:
+                    self._on_acknowledgements(acknowledgements)
+            finally:
+                if publications:
+                    self._on_publications(publications)
 
     def write(self, packet: bytes | memoryview) -> None:
         """Buffer a packet for :meth:`flush`."""

@@ -7,11 +7,14 @@ a dozen objects for each and scans its in-flight table on every PUBACK. :mod:`ga
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 PUBLISH, PUBACK = 0x30, 0x40
 #: Flags of a PUBLISH: retained, QoS 1, sent again.
 RETAIN, AT_LEAST_ONCE, DUP = 0x01, 0x02, 0x08
+#: First byte of a PUBACK, its remaining length, and room for the packet identifier.
+_PUBACK_HEAD = PUBACK << 24 | 2 << 16
 _U16 = struct.Struct("!H")
 _MESSAGE_EXPIRY = struct.Struct("!BBI")
 #: Reason codes from here on are refusals (MQTT 5.0, 2.4).
@@ -82,9 +85,13 @@ def as_duplicate(publish: bytes) -> bytes:
     return bytes((publish[0] | DUP,)) + publish[1:]
 
 
-def encode_puback(packet_id: int) -> bytes:
-    """Return a PUBACK with reason Success."""
-    return b"\x40\x02" + _U16.pack(packet_id)
+def encode_pubacks(packet_ids: Sequence[int]) -> bytes:
+    """Return a PUBACK with reason Success for each of ``packet_ids``.
+
+    >>> encode_pubacks([1, 0x8000]).hex(" ", 4)
+    '40020001 40028000'
+    """
+    return struct.pack(f"!{len(packet_ids)}I", *[_PUBACK_HEAD | packet_id for packet_id in packet_ids])
 
 
 def encode_properties(expiry_s: int | None, extra: bytes = b"") -> bytes:

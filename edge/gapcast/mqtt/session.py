@@ -14,7 +14,7 @@ import structlog
 from gapcast.mqtt.broker_problem import broker_problem
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.delivery import Delivery, Outgoing
+from gapcast.mqtt.delivery import Delivery, Outgoing, SentBatch
 from gapcast.mqtt.frames import (
     REFUSED_FROM,
     Acknowledgement,
@@ -156,11 +156,11 @@ class Session:
             return [] if self._connection.connected else None
         return self._delivery.next_ids(n) if self._delivery.sends_at_once(n) else None
 
-    def send_packets(self, packets: memoryview, messages: dict[int, Outgoing]) -> None:
-        """Send encoded PUBLISH packets; at QoS 1 they are those of ``messages`` by the ids of :meth:`next_ids`."""
+    def send_packets(self, packets: memoryview, batch: SentBatch | None) -> None:
+        """Send encoded PUBLISH packets; at QoS 1 they are those of ``batch``, by the ids of :meth:`next_ids`."""
         self._connection.write(packets)
-        if messages:
-            self._delivery.add_sent(messages)
+        if batch is not None:
+            self._delivery.add_sent(batch)
 
     def expires_s(self, expiry_s: int) -> float:
         """Return when a message that is sent now expires, as :class:`.Outgoing` has it."""
@@ -214,13 +214,12 @@ class Session:
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
             )
 
-    def _confirmed(self, acknowledgement: Acknowledgement) -> None:
-        self._delivery.confirm(acknowledgement)
-        if acknowledgement.reason >= REFUSED_FROM:
+    def _confirmed(self, acknowledgements: list[Acknowledgement]) -> None:
+        self._delivery.confirm(acknowledgements)
+        reason = max(acknowledgement.reason for acknowledgement in acknowledgements)
+        if reason >= REFUSED_FROM:
             self._warn_once(
-                "mqtt.publish_refused",
-                reason=hex(acknowledgement.reason),
-                cure="check the write permissions of this account",
+                "mqtt.publish_refused", reason=hex(reason), cure="check the write permissions of this account"
             )
 
     def _warn_once(self, event: str, **details: str) -> None:
