@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gapcast.core.errors import StateError
 from gapcast.core.learning.forest import Forest
 from gapcast.json_input import decode_json
-from gapcast.storage.archive import read_arrays
+from gapcast.storage.archive import read_arrays, write_arrays
 
 VERSION = 1
 _ABOUT = "about"
@@ -78,7 +78,7 @@ def decode_result(content: bytes) -> RefitResult:
 def encode_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
     """Return ``arrays`` as bytes for :func:`decode_arrays`."""
     file = BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
+    write_arrays(file, arrays)
     return file.getvalue()
 
 
