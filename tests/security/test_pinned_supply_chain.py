@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ COMPOSE_FILES = sorted(ROOT.glob("docker-compose*.yml"))
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 LOCKS = sorted(ROOT.glob("requirements/*.txt"))
 FROM = re.compile(r"^FROM\s+(?:--platform=\S+\s+)?(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.MULTILINE)
+#: Name and version; 8.4 and 8.4.0 are the same.
+PINNED_VERSION = re.compile(r"^([\w.-]+)(?:>=|==)([\w.]+?)(?:\.0)*(?=[\s,;]|$)", re.MULTILINE)
 PINNED_IMAGE = re.compile(r"[a-z0-9./_-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 PINNED_ACTION = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
@@ -109,6 +112,15 @@ def test_lock_pins_every_package_by_hash(lock: Path) -> None:
     packages = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     assert packages
     assert [line[:60] for line in packages if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+def test_lowest_lock_has_the_lower_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["demo"]
+    bounds = {found for one in declared for found in PINNED_VERSION.findall(one)}
+    locked = set(PINNED_VERSION.findall((ROOT / "requirements/lowest.txt").read_text(encoding="utf-8")))
+    assert len(bounds) >= 15
+    assert bounds - locked == set(), "run scripts/lock"
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
