@@ -177,6 +177,13 @@ class TestMayDraw:
     def test_exit_code_of_an_old_answer_is_2(self) -> None:
         assert exit_code(StoredAnswer(answer("true", -1)), "home", "2", "45") == 2
 
+    @pytest.mark.parametrize(("clock", "code"), [("2026-01-01T12:04:59Z", 0), ("2026-01-01T12:05:00Z", 2)])
+    def test_exit_code_from_the_time_of_expiry_on_is_2(self, tmp_path: Path, clock: str, code: int) -> None:
+        (tmp_path / "date").write_text(f"#!/bin/sh\necho {clock}\n", encoding="utf-8")
+        (tmp_path / "date").chmod(0o755)
+        server = StoredAnswer('{"allowed":true,"valid_until":"2026-01-01T12:05:00Z"}')
+        assert exit_code(server, "home", "2", "45", PATH=f"{tmp_path}:{os.environ['PATH']}") == code
+
     @pytest.mark.parametrize(("body", "status"), [("{}", 200), ("", 200), (answer("true"), 404), (answer("true"), 500)])
     def test_exit_code_without_an_answer_is_2(self, body: str, status: int) -> None:
         assert exit_code(StoredAnswer(body, status), "home", "2", "45") == 2
