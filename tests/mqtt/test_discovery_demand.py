@@ -77,6 +77,12 @@ def test_demand_limit_can_be_set_up_to_the_plausible_power() -> None:
     assert (number["min"], number["max"], number["step"]) == (0.1, 17.25, 0.1)
 
 
+def test_demand_limit_below_the_lowest_one_keeps_the_state() -> None:
+    """Home Assistant logs an error for each number below ``min``, as for the 0 kW of a month's first window."""
+    number = dict(demand_components("gapcast_home", TOPICS))["set_limit"]
+    assert f"(value_json.limit_kw or 0) >= {number['min']} else this.state" in number["val_tpl"]
+
+
 def test_peak_expected_turns_off_below_a_lower_probability() -> None:
     template = dict(demand_components("gapcast_home", TOPICS))["peak_expected"]["val_tpl"]
     assert PEAK_OFF < PEAK_ON

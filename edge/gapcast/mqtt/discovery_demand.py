@@ -92,5 +92,10 @@ def _peak_template() -> str:
 
 
 def _limit_template() -> str:
-    """Return the template of the limit that can be set: outside the active hours it stays what it was."""
-    return "{{ value_json.limit_kw if value_json.limit_kw is not none else this.state | float(none) }}"
+    """Return the template of the limit that can be set; it stays what it was without a limit, and below the lowest one.
+
+    Home Assistant logs an error for a number below its minimum: with ``demand.floor_kw = 0`` a month begins with 0 kW.
+    """
+    return (
+        f"{{{{ value_json.limit_kw if (value_json.limit_kw or 0) >= {_MIN_LIMIT_KW} else this.state | float(none) }}}}"
+    )
