@@ -21,6 +21,8 @@ class DemandLine:
     expected_kw: float
     limit_kw: float | None
     p_exceed: float
+    #: The limit of each minute, kW, and the probability that one is above it; None without a fuse.
+    fuse: tuple[float, float] | None
     headroom_w: int | None
     valid_until: datetime
     #: Why the limit can never be kept; empty if it can.
@@ -29,8 +31,8 @@ class DemandLine:
     @classmethod
     def of(cls, document: Mapping[str, Any], warning: str = "") -> DemandLine:
         """Return the line of a demand document; raise KeyError, TypeError or ValueError if it is not one."""
-        limit_kw = document["limit_kw"]
-        is_bounded = limit_kw is not None or document["fuse_kw"] is not None
+        limit_kw, fuse_kw = document["limit_kw"], document["fuse_kw"]
+        is_bounded = limit_kw is not None or fuse_kw is not None
         return cls(
             device=printable(str(document["device"])),
             start=instant_of(document["window_start"]),
@@ -38,6 +40,7 @@ class DemandLine:
             expected_kw=float(document["expected_kw"]),
             limit_kw=None if limit_kw is None else float(limit_kw),
             p_exceed=float(document["p_exceed"]),
+            fuse=None if fuse_kw is None else (float(fuse_kw), float(document["p_fuse"])),
             headroom_w=int(document["headroom_w"]) if is_bounded else None,
             valid_until=instant_of(document["valid_until"]),
             warning=printable(warning),
@@ -47,11 +50,13 @@ class DemandLine:
     def text(self) -> str:
         """The line, without its label and its time of expiry."""
         window = f"{self.start:%H:%M}-{self.end:%H:%M}"
-        headroom = "" if self.headroom_w is None else f", headroom {self.headroom_w:,} W"
+        rest = "" if self.fuse is None else f", fuse {self.fuse[0]:.2f} kW ({_percent(self.fuse[1])})"
+        if self.headroom_w is not None:
+            rest += f", headroom {self.headroom_w:,} W"
         if self.limit_kw is None:
-            return f"{self.device}: {self.expected_kw:.2f} kW expected {window}, no limit{headroom}"
+            return f"{self.device}: {self.expected_kw:.2f} kW expected {window}, no limit{rest}"
         risk = f"({_percent(self.p_exceed)})"
-        return f"{self.device}: {self.expected_kw:.2f} of {self.limit_kw:.2f} kW expected {window} {risk}{headroom}"
+        return f"{self.device}: {self.expected_kw:.2f} of {self.limit_kw:.2f} kW expected {window} {risk}{rest}"
 
 
 def _percent(p: float) -> str:
