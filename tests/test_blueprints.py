@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gapcast.core.demand.headroom_document import HEADROOM_FIELDS
 from tests.support.optional_tools import ROOT
 
 BLUEPRINTS = sorted((ROOT / "deploy" / "homeassistant" / "blueprints" / "automation" / "gapcast").glob("*.yaml"))
@@ -56,6 +58,15 @@ def test_blueprint_declares_the_inputs_that_it_uses(file: Path) -> None:
 @pytest.mark.parametrize("file", BLUEPRINTS, ids=[file.stem for file in BLUEPRINTS])
 def test_blueprint_requires_the_home_assistant_of_the_addon(file: Path) -> None:
     assert load(file)["blueprint"]["homeassistant"]["min_version"] == ADDON["homeassistant"]
+
+
+def test_documented_probability_is_that_of_limit_and_fuse() -> None:
+    """An appliance that stays below the window's limit may still trip the meter's switch."""
+    page = (ROOT / "docs" / "demand-home-assistant.md").read_text(encoding="utf-8")
+    (sensor,) = re.findall(r"```yaml\n(# configuration.yaml\n.*?)```", page, re.DOTALL)
+    (rest,) = yaml.safe_load(sensor)["sensor"]
+    fields = set(re.findall(r"value_json\.(\w+)", rest["value_template"]))
+    assert fields == {"p_exceed", "p_fuse"} <= {field.name for field in HEADROOM_FIELDS}
 
 
 def test_blueprints_are_documented() -> None:
