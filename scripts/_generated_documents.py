@@ -87,7 +87,9 @@ def field_tables(text: str) -> str:
     """Return docs/mqtt-and-http.md with the tables of the fields of all published documents."""
     text = _replaced(text, "<!-- ", _table(FIELDS), " -->", _FORECAST)
     text = _replaced(text, "<!-- ", _table(OUTLOOK_FIELDS), " -->", _OUTLOOK)
-    following = _row(NEXT, "object", "the window after the running one, with the same fields but those of what is over")
+    following = _row(
+        NEXT, "object", "the window after the running one, with the same fields except `elapsed_min` and `so_far_kw`"
+    )
     text = _replaced(text, "<!-- ", [*_table(DEMAND_FIELDS)[:-1], following, ""], " -->", _DEMAND)
     windows = _row(WINDOWS, "list of objects", "the windows that the load touches if it starts now")
     of_window = [*_table(HEADROOM_FIELDS)[:-1], windows, "", "Each of `windows`:", *_table(HEADROOM_WINDOW_FIELDS)]

@@ -97,7 +97,7 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
     serve(settings)
 
 
-@main.command(short_help="Try it: a broker, a recorded week as a meter, the service.")
+@main.command(short_help="Try gapcast with a recorded week and an embedded broker.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Multiple of real time, or max.")
 @click.option(
     "--duration",
@@ -171,7 +171,8 @@ def replay(
 
     FILE is in UCI's format, any CSV file with --time-column and --value-column, an export of Home Assistant or
     InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Default: the bundled week.
-    Submeters are published on the topics of the configured [[submeters]], or on that of the readings and their name.
+    Submeters are published on the topics of the configured [[submeters]], or on the topic of the readings with the
+    submeter's name added: gap/home/reading/kettle.
     """
     from gapcast.app.broker import transport_of
     from gapcast.backtest.houses import HouseFile

@@ -56,8 +56,8 @@ PLAN_SCHEMA: JsonDict = {
         "additionalProperties": False,
         "required": ["kw"],
         "properties": {
-            "kw": {"type": "number", "description": "Power while it is on, kW; negative for generation"},
-            "from": {"type": ["string", "number"], "description": "Start; without it the load is on already"},
+            "kw": {"type": "number", "description": "Power while the load is on, kW; negative for generation"},
+            "from": {"type": ["string", "number"], "description": "Start; without it the load is already on"},
             "until": {"type": ["string", "number"], "description": "End; give either this or `minutes`"},
             "minutes": {"type": "number", "description": "Duration from `from`, or from now without it"},
             "name": {"type": "string", "maxLength": MAX_NAME_CHARS},

@@ -21,8 +21,8 @@ from gapcast.terminal_text import printable
 def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
     """List the available models with their scores, or install and remove models.
 
-    * marks the published model, without an ensemble; with one, the primary model.
-    Scores are those of each model's card, by the data that they are from; only scores on the same data are comparable.
+    * marks the primary model; without an ensemble, it is the published one.
+    The scores are from the models' cards, grouped by their test data; only scores on the same data are comparable.
     """
     if ctx.invoked_subcommand is not None:
         ctx.obj = (config, assignments)

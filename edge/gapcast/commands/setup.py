@@ -46,21 +46,21 @@ _CLEAR = "\r\x1b[K"
     "preset_names",
     multiple=True,
     metavar="NAME",
-    help="Preset for the meter (docs/meters.md). Repeat it for several meters; once applies to each --topic.",
+    help="Preset for the meter (docs/meters.md). Repeat it for several meters; given once, it applies to each --topic.",
 )
 @click.option(
     "--value",
     "values",
     multiple=True,
     metavar="PATH",
-    help="Path of the power value in the JSON payload, e.g. ENERGY.Power; once, or once for each meter.",
+    help="Path of the power value in the JSON payload, e.g. ENERGY.Power; give it once, or once for each meter.",
 )
 @click.option(
     "--unit",
     "units",
     multiple=True,
     type=click.Choice(["W", "kW"], case_sensitive=False),
-    help="Unit that the meter sends; once, or once for each meter.",
+    help="Unit that the meter sends; give it once, or once for each meter.",
 )
 @click.option(
     "--device",

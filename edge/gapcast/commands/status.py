@@ -36,8 +36,8 @@ def status(
 ) -> None:
     """Show the status of a running service: live on a terminal, once otherwise.
 
-    Without --url it is found on this machine: by the configuration here, by the address that it has written into its
-    state or runtime folder, or at the default port.
+    Without --url, the command searches for a service on this machine: at the address of the configuration in the
+    working directory, at the address that the service wrote to its state or runtime folder, and at the default port.
     """
     from gapcast.status.display import show_once, watch
     from gapcast.status.rest_client import RestClient, read_token

@@ -96,7 +96,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_kw",
         FieldType.NUMBER,
-        "median, kW; null for a single model without quantiles and without calibration, as are the bounds",
+        "median, kW; null, like the bounds, for a single model without quantiles and without calibration",
         lambda one: one.median_kw,
         lambda batch: batch.median_kw,
         is_nullable=True,
@@ -141,14 +141,14 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "context",
         FieldType.INTEGER,
-        "minutes in the window; the ensemble's window is the longest of its models'",
+        "minutes in the window; for the ensemble, those of the member with the longest window",
         lambda one: one.context,
     ),
     ForecastField(
         "path",
         FieldType.NUMBERS,
-        "means of each minute up to the horizon, kW, or of each lead time of a model that does not forecast the next "
-        "minute; the last is `gap_kw`. Absent with `forecast.path = false`, and for models with one lead time",
+        "mean of each minute up to the horizon, kW, or of each lead time if the model does not forecast every minute; "
+        "the last value is `gap_kw`. Absent with `forecast.path = false`, and for models with one lead time",
         lambda one: None if one.path_kw is None else list(one.path_kw),
         lambda batch: batch.path_kw,
         is_optional=True,
@@ -172,8 +172,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "uncontrolled_kw",
         FieldType.NUMBER,
-        "mean without the announced loads of the device's plan, kW. Absent, as is `planned_kw`, if none is on between "
-        "`observed_at` and `target_at`",
+        "mean without the announced loads of the device's plan, kW. Absent, like `planned_kw`, if no announced load is "
+        "on between `observed_at` and `target_at`",
         lambda one: one.uncontrolled_kw,
         lambda batch: batch.uncontrolled_kw,
         is_optional=True,
@@ -182,7 +182,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "planned_kw",
         FieldType.NUMBER,
-        "planned power of the target minute, kW; `gap_kw`, `median_kw` and the bounds contain it",
+        "planned power of the target minute, kW; included in `gap_kw`, `median_kw` and the bounds",
         lambda one: one.planned_kw,
         lambda batch: batch.planned_kw,
         is_optional=True,

@@ -80,8 +80,10 @@ _HEADROOM: dict[str, JsonValue] = {
 }
 
 
-_PEAKS = f"Highest windows of the local month so far, one a day, of at most {N_MONTH_PEAKS} days, highest first"
-_LIMIT_WARNING = "Set if the fixed limit is below each window of the last day: it can never be kept"
+_PEAKS = f"Highest windows of the local month so far, at most one per day and {N_MONTH_PEAKS} in all, highest first"
+_LIMIT_WARNING = (
+    "Warning if the fixed limit is below every window of the last day, so that it is always exceeded; otherwise null"
+)
 
 
 def _model(name: str, text: str, example: dict[str, JsonValue], fields: dict[str, Any]) -> Any:
@@ -92,8 +94,8 @@ def _model(name: str, text: str, example: dict[str, JsonValue], fields: dict[str
 class PeakWindow(BaseModel):
     """A day's highest window."""
 
-    start: str = Field(description="Its first minute")
-    kw: float = Field(description="Its mean, kW")
+    start: str = Field(description="First minute of the window")
+    kw: float = Field(description="Mean power of the window, kW")
 
 
 WindowDocument: Any = _model(
@@ -129,7 +131,7 @@ HeadroomWindowDocument: Any = _model(
 )
 HeadroomDocument: Any = _model(
     "HeadroomDocument",
-    "The answer whether a load may be drawn; the same object as on a response topic.",
+    "Whether a load may be drawn; the same object as the answer over MQTT.",
     _HEADROOM,
     {field.name: definition_of(field) for field in HEADROOM_FIELDS}
     | {
@@ -142,7 +144,7 @@ class DemandList(BaseModel):
     """The newest demands, by device."""
 
     demands: list[DemandDocument]
-    limit_warnings: dict[str, str] = Field(description="By device: why its limit can never be kept")
+    limit_warnings: dict[str, str] = Field(description="For each device whose limit is always exceeded: the reason")
     n_devices: int = Field(description="Number of devices that have a demand, over all pages")
     next: str | None = Field(description="Value of `after` for the next page; null on the last page")
 

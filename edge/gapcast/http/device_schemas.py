@@ -61,16 +61,20 @@ class DeviceSubmeter(BaseModel):
     """A submeter of a device, in the window of its readings."""
 
     name: str
-    last_minute: ReadingDocument | None = Field(description="Its newest minute that a reading had; null: none")
-    age_min: int | None = Field(description="Minutes from then to the device's last reading; null: none")
+    last_minute: ReadingDocument | None = Field(
+        description="Newest minute of the submeter in the readings of the window; null if there is none"
+    )
+    age_min: int | None = Field(
+        description="Minutes from that minute to the device's last reading; null if there is none"
+    )
 
 
 class PlannedLoadDocument(BaseModel):
     """One announced load."""
 
-    kw: float = Field(description="Power while it is on, kW; negative for generation")
+    kw: float = Field(description="Power while the load is on, kW; negative for generation")
     from_: str | None = Field(
-        default=None, alias="from", description="Start, RFC 3339; absent for a load that is on already"
+        default=None, alias="from", description="Start, RFC 3339; absent if the load is already on"
     )
     until: str = Field(description="End, RFC 3339")
     name: str | None = Field(default=None, description="Name of the load, if it has one")
@@ -93,7 +97,7 @@ class LeadScoresDocument(BaseModel):
     bias_kw: list[float | None]
     skill: list[float | None] = Field(description="1 - MSE / MSE of persistence")
     window_skill: list[float | None] = Field(
-        description="1 - MSE / MSE of the mean of the last minutes, as many as the lead time"
+        description="1 - MSE / MSE of a reference: the mean of as many past minutes as the lead time has"
     )
     pinball_kw: list[float | None]
     coverage: list[float | None] = Field(description="Share of actual values within the interval, 0 to 1")
@@ -103,44 +107,48 @@ class LeadScoresDocument(BaseModel):
 class OutlookPeriodScores(BaseModel):
     """Scores of outlooks over one period."""
 
-    point: LeadScoresDocument = Field(description="Of the single minute at each lead time")
-    mean: LeadScoresDocument = Field(description="Of the mean of all minutes until then")
+    point: LeadScoresDocument = Field(description="Scores of the single minute at each lead time")
+    mean: LeadScoresDocument = Field(description="Scores of the mean of all minutes up to each lead time")
 
 
 class OutlookScoresDocument(BaseModel):
-    """Scores of a device's outlooks: over about a day, with less weight to what is older, and over all time."""
+    """Scores of a device's outlooks: over about a day, in which older outcomes count less, and over all time."""
 
     last_day: OutlookPeriodScores
     ever: OutlookPeriodScores
 
 
 class ReliabilityBinDocument(BaseModel):
-    """Cases with a probability in one tenth."""
+    """The forecasts whose probability is in one tenth of the range 0 to 1."""
 
     n: int
-    mean_p: float | None = Field(description="Their mean probability")
-    share: float | None = Field(description="Share of them whose window exceeded its limit")
+    mean_p: float | None = Field(description="Mean probability of these forecasts")
+    share: float | None = Field(description="Share of these forecasts whose window exceeded its limit")
 
 
 class DemandElapsedScores(BaseModel):
-    """Scores of the probability at one time of the window; null without a case."""
+    """Scores of the probability at one elapsed time of the window; null without a scored window."""
 
-    elapsed_min: int = Field(description="Minutes of the window that were over")
+    elapsed_min: int = Field(description="Elapsed minutes of the window")
     n: int
     n_events: int = Field(description="Windows that exceeded their limit")
     brier: float | None = Field(description="Mean squared difference of probability and outcome")
     log_score: float | None = Field(description="Mean of -ln of the probability of the outcome")
-    held_brier: float | None = Field(description="Brier score of the last reading held to the end")
-    so_far_brier: float | None = Field(description="Brier score of the mean so far; null at the start")
-    reliability: list[ReliabilityBinDocument] = Field(description="By tenths of the probability")
+    held_brier: float | None = Field(
+        description="Brier score of a simple rule: the power stays at the last reading until the window's end"
+    )
+    so_far_brier: float | None = Field(
+        description="Brier score of a simple rule: the window's mean stays at its mean so far; null at the start"
+    )
+    reliability: list[ReliabilityBinDocument] = Field(description="Reliability by tenths of the probability")
 
 
 class DemandAlarms(BaseModel):
-    """Windows with a probability of at least 0.5 at some time, or whose limit a rule forecast to be exceeded."""
+    """Alarms: windows with a probability of at least 0.5 at any time, or with an exceedance forecast by a rule."""
 
     n: int
-    n_false: int = Field(description="Those that did not exceed their limit")
-    per_month: float | None = Field(description="By 30 days on which a limit applied")
+    n_false: int = Field(description="False alarms: windows that did not exceed their limit")
+    per_month: float | None = Field(description="Alarms per 30 days on which a limit applied")
     announced_3_min: float | None = Field(description="Share of exceedances announced 3 minutes before the end")
     announced_5_min: float | None = Field(description="Share of exceedances announced 5 minutes before the end")
 
@@ -149,17 +157,19 @@ class DemandAlarmsBySource(BaseModel):
     """Alarms of the demand, and of two simple rules."""
 
     gapcast: DemandAlarms
-    held: DemandAlarms = Field(description="The last reading held to the end")
-    so_far: DemandAlarms = Field(description="The mean so far")
+    held: DemandAlarms = Field(description="Alarms of the rule that the power stays at the last reading")
+    so_far: DemandAlarms = Field(description="Alarms of the rule that the window's mean stays at its mean so far")
 
 
 class DemandScoresDocument(BaseModel):
-    """Scores of a device's demands, over all windows that are over."""
+    """Scores of a device's demands, over all windows that have ended."""
 
     n_windows: int
     n_events: int = Field(description="Windows that exceeded their limit")
-    n_days: int = Field(description="Days with such windows")
-    elapsed: list[DemandElapsedScores] = Field(description="At the start, and after one and two thirds of the window")
+    n_days: int = Field(description="Days with windows that exceeded their limit")
+    elapsed: list[DemandElapsedScores] = Field(
+        description="Scores at the start, and after one and two thirds of the window"
+    )
     alarms: DemandAlarmsBySource
 
 
@@ -170,9 +180,9 @@ class DeviceDocument(BaseModel):
     online: bool | None = Field(description="Whether readings arrive; null if `devices.stale_after_min` is 0")
     last_reading: ReadingDocument
     last_reading_filled: bool = Field(
-        description="Whether the meter sent nothing for most of that minute, and its last value was held"
+        description="Whether the meter sent nothing for most of that minute, so that its last value was used"
     )
-    submeters: list[DeviceSubmeter] = Field(description="Its configured submeters; empty without any")
+    submeters: list[DeviceSubmeter] = Field(description="The device's configured submeters; may be empty")
     n_observed: int = Field(
         description="Number of real readings in the window; below `context`, the model is warming up"
     )
@@ -183,10 +193,10 @@ class DeviceDocument(BaseModel):
     plan: list[PlannedLoadDocument] = Field(description="Announced loads that have not ended")
     scores: DeviceScores
     outlook: OutlookDocument | None = Field(
-        default=None, description="Newest outlook, as returned by `/outlook`; null without one, absent in lists"
+        default=None, description="Newest outlook, as returned by `/outlook`; null if there is none, absent in lists"
     )
     demand: DeviceDemandDocument | None = Field(
-        default=None, description="Newest demand, as returned by `/demand`; null without one, absent in lists"
+        default=None, description="Newest demand, as returned by `/demand`; null if there is none, absent in lists"
     )
     outlook_scores: OutlookScoresDocument | None = Field(
         default=None, description="Accuracy of its outlooks; null for a device without outlooks, absent in lists"

@@ -12,8 +12,8 @@ from gapcast.api.predict_answer import PROBLEM_TYPE, Problem
 #: Descriptions by status. HTTP's own phrases differ between versions of Python.
 _DESCRIPTIONS = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
-    HTTPStatus.UNAUTHORIZED: "A token is required and the request does not carry it",
-    HTTPStatus.FORBIDDEN: "This address, or a page of this origin, is not allowed to do this",
+    HTTPStatus.UNAUTHORIZED: "A token is required, and the request has none or a wrong one",
+    HTTPStatus.FORBIDDEN: "The client's address, or the origin of the requesting page, is not allowed to do this",
     HTTPStatus.NOT_FOUND: "Not found, or not available yet",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The media type of the body is not supported, or the body is compressed",

@@ -22,13 +22,13 @@ class WaitingDeviceDocument(BaseModel):
 class SubmeterDocument(BaseModel):
     """A configured submeter."""
 
-    device: str = Field(description="The device that it belongs to")
+    device: str = Field(description="The device of the submeter")
     name: str
     topic: str = Field(description="The topic of its messages")
 
 
 class SourcesDocument(BaseModel):
-    """What the gateway listens to, and what it has received so far."""
+    """The topics that the gateway is subscribed to, and the messages that it has received so far."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -56,7 +56,9 @@ class SourcesDocument(BaseModel):
         }
     )
 
-    summary: str = Field(description="All of this in a sentence, or why there is no connection to the broker")
+    summary: str = Field(
+        description="Summary of this document in a sentence, or the reason why there is no connection to the broker"
+    )
     broker: str = Field(description="Host and port of the broker")
     topics: list[str] = Field(description="Subscriptions for readings")
     sources: list[str] = Field(description="Presets or topics of the configured sources; empty: native readings")
@@ -76,9 +78,9 @@ def sources_router(queries: ServiceQueries) -> APIRouter:
     """Return the route ``/sources``."""
     router = APIRouter(tags=["devices"])
 
-    @router.get("/sources", summary="What the gateway listens to")
+    @router.get("/sources", summary="Subscriptions and received messages")
     def sources() -> SourcesDocument:
-        """Return what the gateway listens to, and what it has received before the first forecast."""
+        """Return the topics that the gateway is subscribed to, and the messages received before the first forecast."""
         return _document(queries.intake())
 
     return router

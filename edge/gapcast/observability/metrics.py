@@ -52,7 +52,7 @@ def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]
     yield counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
     by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
-    yield CounterMetricFamily("gapcast_outlooks", "Outlooks made.", statistics.n_outlooks)
+    yield CounterMetricFamily("gapcast_outlooks", "Outlooks of the next hour made.", statistics.n_outlooks)
     yield CounterMetricFamily("gapcast_demands", "Demands of billing windows made.", statistics.n_demands)
     yield histogram_of(
         "gapcast_forecast_latency_seconds",
@@ -77,7 +77,7 @@ def _meters(statistics: Statistics) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "gapcast_filled_readings",
-        "Readings of minutes in most of which a meter sent nothing and its last value was held; they are not outcomes.",
+        "Readings filled with the last value because the meter sent nothing for most of the minute; never outcomes.",
         statistics.n_filled_minutes,
     )
     yield GaugeMetricFamily(
@@ -141,10 +141,10 @@ def _refits(queries: ServiceQueries) -> Iterator[Metric]:
     yield GaugeMetricFamily("gapcast_refit_devices", "Devices with trees from a refit in use.", status.n_forests)
     if status.last_ran_s is not None:
         yield GaugeMetricFamily(
-            "gapcast_refit_last_run_timestamp_seconds", "When a refit last ended, since the epoch.", status.last_ran_s
+            "gapcast_refit_last_run_timestamp_seconds", "End of the last refit, Unix time.", status.last_ran_s
         )
         yield GaugeMetricFamily(
-            "gapcast_refit_duration_seconds", "How long the last night's refits took in total.", status.took_s
+            "gapcast_refit_duration_seconds", "Total duration of the last night's refits.", status.took_s
         )
     skill = GaugeMetricFamily(
         "gapcast_refit_skill_ratio",

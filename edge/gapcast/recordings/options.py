@@ -53,10 +53,15 @@ def _unit() -> Any:
 def _times(zone_default: str) -> tuple[Any, ...]:
     return (
         click.option(
-            "--time-format", metavar="FORMAT", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch]"
+            "--time-format",
+            metavar="FORMAT",
+            help="Format of the timestamps, such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch]",
         ),
         click.option(
-            "--timezone", "zone", type=Zone(), help=f"Zone of timestamps without an offset.  [default: {zone_default}]"
+            "--timezone",
+            "zone",
+            type=Zone(),
+            help=f"Time zone of timestamps without an offset.  [default: {zone_default}]",
         ),
         click.option(
             "--hold",
@@ -99,7 +104,7 @@ def file_options(zone_default: str) -> Callable[[Command], Command]:
         click.option("--time-column", metavar="NAME", help="Column with the timestamps; an export needs none."),
         click.option("--value-column", metavar="NAME", help="Column with the power values."),
         _unit(),
-        click.option("--separator", type=Separator(), help="Field separator.  [default: that of the header]"),
+        click.option("--separator", type=Separator(), help="Field separator.  [default: detected from the header]"),
         click.option(
             "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal separator."
         ),

@@ -54,7 +54,13 @@ def fetch(out: Path, url: str) -> None:
     metavar="MINUTES",
     help="Minutes ahead at which the data report scores persistence.",
 )
-@click.option("--feature", "features", multiple=True, metavar="NAME=COLUMN", help=f"One of {', '.join(FEATURES)}.")
+@click.option(
+    "--feature",
+    "features",
+    multiple=True,
+    metavar="NAME=COLUMN",
+    help=f"Column of another measured value; NAME is one of {', '.join(FEATURES)}.",
+)
 @file_options("none: such timestamps are an error; UTC for the time of day")
 def prepare(
     raw: Path,
@@ -103,7 +109,7 @@ def _features(named: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-@click.command("learning-prior", short_help="Fit the start of the online model to many houses.")
+@click.command("learning-prior", short_help="Fit the initial state of the online model to many houses.")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=OUT, default=PRIOR_FILE, show_default="the bundled one", help="File to write.")
 @click.option(
@@ -117,10 +123,10 @@ def _features(named: tuple[str, ...]) -> dict[str, str]:
 )
 @file_options("UTC")
 def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file: Any) -> None:
-    """Fit the start of the online model to FILES, one house each, and write it.
+    """Fit the initial state of the online model (its prior) to FILES, one house each, and write it.
 
-    All houses count the same. The files are as for `gapcast backtest`; a house of which one part was used to choose
-    between methods should not be scored as unseen.
+    All houses have the same weight. The files are as for `gapcast backtest`. Do not score a house as unseen if a part
+    of it was used to fit or to choose a method.
     """
     from gapcast_trainer.learning_prior import fit_prior
 

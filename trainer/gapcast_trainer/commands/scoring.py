@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gapcast_trainer.houses.result import HousesEvaluation
 
 
-@click.command(short_help="Score models beside persistence, and LightGBM if asked.")
+@click.command(short_help="Score models, persistence and, with --peers, LightGBM.")
 @click.argument("names", nargs=-1)
 @run_clean_option
 @models_option
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     "--fit-days",
     type=click.IntRange(min=1),
     metavar="DAYS",
-    help="With --houses: score after this many days of each.  [default: with --peers after 60 % of it]",
+    help="With --houses: skip the first days of each house.  [default: with --peers the first 60 %, else none]",
 )
 @click.option(
     "--scored-rows",
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of statsforecast forecasts; the other models are scored on the same ones.",
 )
-@click.option("--brief", is_flag=True, help="Omit the numbers of observed readings and the timings.")
+@click.option("--brief", is_flag=True, help="Skip the scores by number of readings, and the timings.")
 @click.option(
     "--horizons",
     metavar="MINUTES",
@@ -115,10 +115,10 @@ def evaluate(
 ) -> None:
     """Score models (NAMES, default: yours and the shipped ones) and the persistence and trend baselines.
 
-    On their training data only the test part of their cards is scored, on other data everything.
+    On the data set that a model was trained on, only the test part on its card is scored; on other data, every minute.
 
-    With --houses FILE FILE ... (all words that are files) the table has one row per house. --peers then fits LightGBM
-    to the first part of the house, and to the other houses.
+    With --houses FILE FILE ... the table has one row per house. --peers then fits LightGBM to the first part of the
+    house, and to the other houses.
     """
     if first_house is not None:
         if path or first or until or brief:

@@ -150,7 +150,7 @@ def share_body(first: str, outlook: str, models: Path | None) -> None:
     default=30.0,
     show_default=True,
     metavar="MINUTES",
-    help="How long to search.",
+    help="Duration of the search.",
 )
 @click.option("--trials", "n_trials", type=click.IntRange(min=1), metavar="N", help="Maximum number of trials.")
 def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:

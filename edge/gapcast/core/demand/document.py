@@ -69,14 +69,16 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
     WindowField(
         "window_start", FieldType.MINUTE, "first minute of the window", lambda one: minute_label(one.start_minute)
     ),
-    WindowField("window_end", FieldType.MINUTE, "minute after its last one", lambda one: minute_label(one.end_minute)),
     WindowField(
-        "elapsed_min", FieldType.INTEGER, "its minutes that are over", lambda one: one.elapsed_min, is_of_next=False
+        "window_end", FieldType.MINUTE, "minute after the window's last one", lambda one: minute_label(one.end_minute)
+    ),
+    WindowField(
+        "elapsed_min", FieldType.INTEGER, "elapsed minutes of the window", lambda one: one.elapsed_min, is_of_next=False
     ),
     WindowField(
         "so_far_kw",
         FieldType.NUMBER,
-        "mean of the minutes that are over and known, kW; null if there are none",
+        "mean of the elapsed minutes whose power is known, kW; null if there are none",
         lambda one: _rounded_or_none(one.so_far_kw),
         is_nullable=True,
         is_of_next=False,
@@ -87,7 +89,7 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
     WindowField(
         "lower_kw",
         FieldType.NUMBER,
-        "lower bound of its 90 % prediction interval, kW",
+        "lower bound of the 90 % prediction interval of the window's mean, kW",
         lambda one: _rounded(one.lower_kw),
     ),
     WindowField(
@@ -96,7 +98,7 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
     WindowField(
         "upper_kw",
         FieldType.NUMBER,
-        "upper bound of its 90 % prediction interval, kW",
+        "upper bound of the 90 % prediction interval of the window's mean, kW",
         lambda one: _rounded(one.upper_kw),
     ),
     WindowField(
@@ -115,13 +117,14 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
     WindowField(
         "p_exceed",
         FieldType.NUMBER,
-        "probability that the window's mean is above its limit; 0 without one",
+        "probability that the window's mean is above the limit; 0 without a limit",
         lambda one: _rounded(one.p_exceed),
     ),
     WindowField(
         "headroom_w",
         FieldType.INTEGER,
-        "constant power that can be added until the window's end at the accepted risk, W; negative: to be switched off",
+        "constant power that can be added until the window's end at the accepted risk, W; negative: power that must be "
+        "switched off",
         lambda one: headroom_w(one.headroom_kw),
     ),
 )
@@ -141,7 +144,7 @@ _BEFORE: tuple[DemandField, ...] = (
     DemandField(
         "issued_at",
         FieldType.INSTANT,
-        "when the forecast that it belongs to was issued, by the gateway's clock",
+        "when the forecast of this demand was issued, by the gateway's clock",
         lambda one: instant_label(one.issued_at_ms),
     ),
     DemandField("model", FieldType.TEXT, "name of the outlook model", lambda one: one.model),
@@ -155,29 +158,29 @@ _AFTER: tuple[DemandField, ...] = (
     DemandField(
         "month_peak_kw",
         FieldType.NUMBER,
-        "highest window of the local month so far, or the mean of the highest of `demand.peak_days` days, kW; null "
-        "before the first",
+        "highest window of the local month so far, or the mean of the highest windows of `demand.peak_days` days, kW; "
+        "null before the first window",
         lambda one: _rounded_or_none(one.month_peak_kw),
         is_nullable=True,
     ),
     DemandField(
         "fuse_kw",
         FieldType.NUMBER,
-        "limit of each single minute, kW; null without one",
+        "limit of each single minute, kW; null without such a limit",
         lambda one: _rounded_or_none(one.fuse_kw),
         is_nullable=True,
     ),
     DemandField(
         "p_fuse",
         FieldType.NUMBER,
-        "probability that a minute of the rest of the running window is above `fuse_kw`; null without one",
+        "probability that a remaining minute of the running window is above `fuse_kw`; null without `fuse_kw`",
         lambda one: _rounded_or_none(one.p_fuse),
         is_nullable=True,
     ),
     DemandField(
         "valid_until",
         FieldType.MINUTE,
-        "do not use it from this time on: the window's end, at most 5 minutes after `observed_at`",
+        "end of the validity of this demand: the window's end, at most 5 minutes after `observed_at`",
         lambda one: minute_label(one.valid_until_minute),
     ),
 )

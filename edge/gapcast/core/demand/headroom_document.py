@@ -81,14 +81,14 @@ HEADROOM_FIELDS: tuple[DocumentField[Headroom], ...] = (
     DocumentField(
         "fuse_kw",
         FieldType.NUMBER,
-        "limit of each single minute, kW; null without one",
+        "limit of each single minute, kW; null without such a limit",
         lambda one: _rounded(one.demand.fuse_kw),
         is_nullable=True,
     ),
     DocumentField(
         "p_fuse",
         FieldType.NUMBER,
-        "probability that any minute while the load runs is above `fuse_kw`; null without one",
+        "probability that any minute while the load runs is above `fuse_kw`; null without `fuse_kw`",
         lambda one: _rounded(one.p_fuse),
         is_nullable=True,
     ),
@@ -98,20 +98,20 @@ HEADROOM_FIELDS: tuple[DocumentField[Headroom], ...] = (
     DocumentField(
         "max_kw",
         FieldType.NUMBER,
-        "largest power that may be drawn for so long from now on at `risk`, kW in whole watts; 0: none",
+        "largest power that may be drawn from now on for `minutes` at `risk`, kW in steps of 1 W; 0: none may be drawn",
         lambda one: _rounded(one.max_kw),
     ),
     DocumentField(
         "earliest_start",
         FieldType.MINUTE,
-        "first minute within an hour at which the requested power may be drawn for so long; null: none",
+        "first minute within an hour from which the requested power may be drawn for `minutes`; null if there is none",
         lambda one: _label(one.earliest_start_minute),
         is_nullable=True,
     ),
     DocumentField(
         "valid_until",
         FieldType.MINUTE,
-        "time from which on the answer must not be used: as of the demand",
+        "end of the validity of this answer, equal to that of the demand",
         lambda one: minute_label(one.demand.valid_until_minute),
     ),
 )
@@ -121,9 +121,11 @@ HEADROOM_WINDOW_FIELDS: tuple[DocumentField[HeadroomWindow], ...] = (
         "window_start", FieldType.MINUTE, "first minute of the window", lambda one: minute_label(one.start_minute)
     ),
     DocumentField(
-        "window_end", FieldType.MINUTE, "minute after its last one", lambda one: minute_label(one.end_minute)
+        "window_end", FieldType.MINUTE, "minute after the window's last one", lambda one: minute_label(one.end_minute)
     ),
-    DocumentField("load_min", FieldType.INTEGER, "minutes of it in which the load runs", lambda one: one.load_min),
+    DocumentField(
+        "load_min", FieldType.INTEGER, "minutes of the window in which the load runs", lambda one: one.load_min
+    ),
     DocumentField(
         "limit_kw",
         FieldType.NUMBER,
@@ -146,7 +148,7 @@ HEADROOM_WINDOW_FIELDS: tuple[DocumentField[HeadroomWindow], ...] = (
     DocumentField(
         "approximate",
         FieldType.BOOLEAN,
-        "whether the window ends after the outlook, and has the power of the end of its hour",
+        "whether the window ends after the outlook; its power is then assumed to be that of the outlook's last window",
         lambda one: one.is_approximate,
     ),
 )

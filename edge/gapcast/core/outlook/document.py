@@ -50,7 +50,7 @@ OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
     DocumentField(
         "issued_at",
         FieldType.INSTANT,
-        "when the forecast that it belongs to was issued, by the gateway's clock",
+        "when the forecast of this outlook was issued, by the gateway's clock",
         lambda one: instant_label(one.issued_at_ms),
     ),
     DocumentField("model", FieldType.TEXT, "name of the outlook model", lambda one: one.model),
@@ -59,7 +59,7 @@ OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
     DocumentField(
         "lead_min",
         FieldType.INTEGERS,
-        "lead times in minutes, rising; all lists below have one value for each",
+        "lead times in minutes, in ascending order; each list below has one value per lead time",
         lambda one: list(one.lead_times_min),
     ),
     DocumentField(
