@@ -58,7 +58,7 @@ class ModelCard(CardPart):
     history: CompactHistory | None = None
     body: Sha256 | None = Field(
         default=None,
-        description="Digest of the layers that two models share: one computes them, the other continues from their values",
+        description="Digest of the layers that two models share: one computes them, the other continues after them",
     )
     quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=MAX_LEVELS)
     hyper_parameters: JsonObject = Field(default_factory=dict)
