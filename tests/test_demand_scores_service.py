@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from prometheus_client import generate_latest
 
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.test_demand_service import run, service_of
 from tests.test_outlook_service import ask
 
-PLAN = DemandPlan(DemandOptions(limit_kw=1.0, window_min=5))
+SITE = SiteDemandOptions(DemandOptions(limit_kw=1.0, window_min=5))
 
 
 def scraped(service: Service) -> list[str]:
@@ -21,7 +21,7 @@ def scraped(service: Service) -> list[str]:
 
 def test_device_document_has_the_scores_of_its_demands() -> None:
     link = MemoryLink()
-    service = service_of(link, PLAN)
+    service = service_of(link, SITE)
     run(service, link, n=21)
     found = ask(service, "GET", "/devices/home").json()["demand_scores"]
     assert (found["n_windows"], found["n_events"], found["alarms"]["gapcast"]["n"]) == (4, 4, 4)
@@ -31,7 +31,7 @@ def test_device_document_has_the_scores_of_its_demands() -> None:
 
 def test_device_without_limit_has_no_demand_scores() -> None:
     link = MemoryLink()
-    service = service_of(link, DemandPlan())
+    service = service_of(link, SiteDemandOptions())
     run(service, link)
     assert ask(service, "GET", "/devices/home").json()["demand_scores"] is None
     assert scraped(service) == []
@@ -39,7 +39,7 @@ def test_device_without_limit_has_no_demand_scores() -> None:
 
 def test_demand_scores_are_metrics_from_half_a_day_of_windows_on() -> None:
     link = MemoryLink()
-    service = service_of(link, PLAN)
+    service = service_of(link, SITE)
     run(service, link, n=230)
     assert scraped(service) == []  # 46 windows
     run(service, link, first=230, n=30)

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.outlook.options import OutlookOptions
@@ -23,7 +23,7 @@ from tests.core.demand.runs import MONDAY
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
 
-PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=1.0))
+SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=1.0))
 
 
 class RecordedChanges(NoStateStore):
@@ -51,9 +51,9 @@ def link() -> MemoryLink:
     return MemoryLink()
 
 
-def service_of(link: MemoryLink, plan: DemandPlan = PLAN, store: NoStateStore | None = None) -> Service:
+def service_of(link: MemoryLink, site: SiteDemandOptions = SITE, store: NoStateStore | None = None) -> Service:
     model = Persistence()
-    engine = Engine(model, outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=plan)
+    engine = Engine(model, outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=site)
     return Service(link, engine, {model.name: model}, state_store=store)
 
 
@@ -75,7 +75,7 @@ def test_service_publishes_and_counts_demands(link: MemoryLink) -> None:
 
 
 def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink) -> None:
-    service = service_of(link, DemandPlan(DemandOptions(limit_kw=0.25)))
+    service = service_of(link, SiteDemandOptions(DemandOptions(limit_kw=0.25)))
     with capture_logs() as logs:
         for first in range(0, 1_425, 15):
             run(service, link, first, 15, kw=0.5)
@@ -93,7 +93,7 @@ def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink)
 
 
 def test_service_without_limits_publishes_no_demands(link: MemoryLink) -> None:
-    service = service_of(link, DemandPlan())
+    service = service_of(link, SiteDemandOptions())
     run(service, link)
     assert link.demands == []
     assert len(link.outlooks) == 2

@@ -20,17 +20,17 @@ def demand(**keys: Any) -> dict[str, Any]:
 
 
 def test_demand_without_keys_has_no_limit() -> None:
-    plan = load(None, {}, {}).demand.plan(PARIS)
-    assert not plan.is_limited
-    assert plan.default == DemandOptions()
-    assert plan.zone is PARIS
+    site = load(None, {}, {}).demand.site_options(PARIS)
+    assert not site.is_limited
+    assert site.default == DemandOptions()
+    assert site.zone is PARIS
 
 
 def test_demand_keys_become_options() -> None:
     settings = load(
         None, {}, demand(window_min=30, limit_kw=4, fuse_kw=9.2, risk=0.1, hours="07:00-09:00, 22:00-06:30")
     )
-    options = settings.demand.plan(PARIS).of("home")
+    options = settings.demand.site_options(PARIS).of("home")
     assert (options.window_min, options.limit_kw, options.by_month_peak) == (30, 4.0, False)
     assert (options.fuse_kw, options.risk) == (9.2, 0.1)
     assert options.active.hours == ((420, 540), (1320, 390))
@@ -74,11 +74,13 @@ def test_demand_keys_from_the_environment_work_like_others() -> None:
 
 def test_demand_of_a_device_replaces_single_keys() -> None:
     devices = [{"device": "car", "limit_kw": "none"}, {"device": "mill", "risk": 0.2, "fuse_kw": 20.0}]
-    plan = load(None, {}, demand(limit_kw="month_peak", peak_days=3, floor_kw=0, devices=devices)).demand.plan(PARIS)
-    assert not plan.of("car").is_limited
-    mill = plan.of("mill")
+    site = load(None, {}, demand(limit_kw="month_peak", peak_days=3, floor_kw=0, devices=devices)).demand.site_options(
+        PARIS
+    )
+    assert not site.of("car").is_limited
+    mill = site.of("mill")
     assert (mill.by_month_peak, mill.n_peak_days, mill.floor_kw, mill.risk, mill.fuse_kw) == (True, 3, 0, 0.2, 20.0)
-    assert plan.of("home").risk == 0.05
+    assert site.of("home").risk == 0.05
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,7 @@ def test_demand_of_the_settings_is_that_of_the_engine(with_outlook: Path) -> Non
     limited = settings(with_outlook, outlook={"model": "with-history"}, demand={"limit_kw": 2.5, "window_min": 30})
     demands = engine_of(limited, load_models(limited)).demands.part
     assert demands is not None
-    assert demands.windows.plan == limited.demand.plan(limited.site.zone)
+    assert demands.windows.site_options == limited.demand.site_options(limited.site.zone)
     assert (demands.windows.max_rows, demands.highest_kw) == (100, 100.0)
     without = settings(with_outlook, outlook={"model": "with-history"})
     assert engine_of(without, load_models(without)).demands.part is None

@@ -21,7 +21,7 @@ from gapcast.backtest.run import run_houses
 from gapcast.cli import main
 from gapcast.config.demand import DemandSettings
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble import Ensemble
@@ -41,9 +41,9 @@ LIMIT_KW = 0.6
 def engine() -> Engine:
     """An engine of one model, whose demands have a limit."""
     published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
-    plan = DemandPlan(DemandOptions(limit_kw=LIMIT_KW), {}, UTC)
+    site = SiteDemandOptions(DemandOptions(limit_kw=LIMIT_KW), {}, UTC)
     return Engine(
-        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=plan
+        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=site
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_json import ForecastEncoder
@@ -23,7 +23,7 @@ from tests.support.outlook_model import OutlookModel
 
 LEADS_MIN = (1, 2, 3, 4, 5, 10, 15)
 LIMITS = Limits(-100, 100)
-LIMITED = DemandPlan(DemandOptions(limit_kw=2.0))
+LIMITED = SiteDemandOptions(DemandOptions(limit_kw=2.0))
 #: ``pump`` and ``car`` are forecast 15 minutes ahead, ``home`` and ``barn`` five.
 HORIZONS = {"pump": 15, "car": 15}
 DEVICES = ("home", "pump", "barn", "car")

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.outlook.options import OutlookOptions
@@ -30,14 +30,14 @@ from tests.support.outlook_model import OutlookModel
 
 #: 2026-11-02T00:00:00Z, a Monday.
 MONDAY = 29_892_960
-PLAN = DemandPlan(DemandOptions(limit_kw=2.0), {"free": DemandOptions()})
+SITE = SiteDemandOptions(DemandOptions(limit_kw=2.0), {"free": DemandOptions()})
 N_DEVICES = 3
 
 
-def service_of(link: MemoryLink, plan: DemandPlan | None = PLAN) -> Service:
+def service_of(link: MemoryLink, site: SiteDemandOptions | None = SITE) -> Service:
     model = Persistence()
     outlook = OutlookOptions(max_devices=N_DEVICES)
-    engine = Engine(model, outlook_model=OutlookModel(), outlook=outlook, demand=plan, limits=Limits())
+    engine = Engine(model, outlook_model=OutlookModel(), outlook=outlook, demand=site, limits=Limits())
     return Service(link, engine, {model.name: model})
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gapcast.core.demand.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.reading import Reading
@@ -22,7 +22,7 @@ from tests.core.demand.runs import MONDAY
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
 
-PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5))
+SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5))
 CHANGES: list[DemandChange] = [
     LimitChange("home", 2.5),
     LimitChange("home", None),
@@ -36,7 +36,7 @@ class Process:
 
     def __init__(self, folder: Path) -> None:
         self.engine = Engine(
-            Persistence(), outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=PLAN
+            Persistence(), outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=SITE
         )
         self.store = Store(folder)
         self.store.restore(self.engine)

@@ -33,8 +33,8 @@ def demand_check_of(
     settings: Settings, outlook_model_of: Callable[[str], ModelIdentity | None]
 ) -> Callable[[str], bool]:
     """Return a function that returns whether a device has a demand: a limit, and a model by ``outlook_model_of``."""
-    plan = settings.demand.plan(settings.site.zone)
-    return lambda device: plan.of(device).is_limited and outlook_model_of(device) is not None
+    site = settings.demand.site_options(settings.site.zone)
+    return lambda device: site.of(device).is_limited and outlook_model_of(device) is not None
 
 
 def connect_demand(link: MqttLink, settings: Settings, service: Service, session: Session) -> None:

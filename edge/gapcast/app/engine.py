@@ -60,6 +60,6 @@ def engine_of(
         outlook=OutlookOptions(
             max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
         ),
-        demand=settings.demand.plan(zone),
+        demand=settings.demand.site_options(zone),
         horizons=DeviceHorizons(models.devices_min, [*map(with_ensemble, models.members_of_horizons)]),
     )

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
-from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import DEVICE_ID_RULE, is_device_id
 
@@ -160,10 +160,10 @@ class DemandSettings(DemandKeys):
             found += register_topics(f"demand.devices.{i}", own, one.device)
         return found
 
-    def plan(self, zone: tzinfo) -> DemandPlan:
+    def site_options(self, zone: tzinfo) -> SiteDemandOptions:
         """Return the options of all devices; windows are on the clock of ``zone``."""
         devices = {keys.device: keys.options for _, keys in self.sections() if isinstance(keys, DemandDeviceSettings)}
-        return DemandPlan(self.options, devices, zone)
+        return SiteDemandOptions(self.options, devices, zone)
 
 
 def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool) -> Iterator[str]:

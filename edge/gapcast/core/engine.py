@@ -10,7 +10,7 @@ from gapcast.core.acceptance import accept_readings, power_of_window
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
-from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_range import WIDEST
 from gapcast.core.history import History
@@ -50,7 +50,7 @@ class Engine:
         submeters: Submeters | None = None,
         outlook_model: Predictor | None = None,
         outlook: OutlookOptions | None = None,
-        demand: DemandPlan | None = None,
+        demand: SiteDemandOptions | None = None,
         horizons: DeviceHorizons | None = None,
     ) -> None:
         """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.

@@ -17,7 +17,7 @@ from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
 from gapcast.backtest.control.tariffs import bundled_tariffs
 from gapcast.backtest.houses import HouseFile
 from gapcast.config.demand import DemandSettings
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label
@@ -33,13 +33,13 @@ from tests.support.outlook_model import OutlookModel
 DAY = 1_440
 #: From a quarter to six in the evening to six in the morning: nine in ten minutes of a night.
 NIGHT = range(1_065, DAY + 360)
-PLAN = DemandPlan(DemandOptions(by_month_peak=True), {}, UTC)
+SITE = SiteDemandOptions(DemandOptions(by_month_peak=True), {}, UTC)
 
 
 def engine() -> Engine:
     published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
     return Engine(
-        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=PLAN
+        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=SITE
     )
 
 
@@ -51,7 +51,7 @@ def night(*, without: range = range(0)) -> ControlledHouse:
 
 def test_engine_drives_the_loads_below_the_limit() -> None:
     house = night(without=range(1_300, 1_310))
-    run = run_engine(engine(), [house], PLAN)["a"]
+    run = run_engine(engine(), [house], SITE)["a"]
     result = run.loads.finish()
     assert result.n_evenings == 1
     assert result.missing_kwh < 8.0
@@ -67,17 +67,17 @@ def test_engine_sees_no_reading_beyond_the_minute() -> None:
         ControlledHouse.of("a", [Minute(FIRST + i, 0.4 if i < 1_110 else later_kw) for i in NIGHT], UTC, FIRST)
         for later_kw in (5.0, 0.4)
     ]
-    high, low = (run_engine(engine(), [one], PLAN)["a"].total_kw[:45].tolist() for one in houses)
+    high, low = (run_engine(engine(), [one], SITE)["a"].total_kw[:45].tolist() for one in houses)
     assert high == low
 
 
 def test_house_without_demands_is_driven_by_the_last_reading() -> None:
     """Its device has no limit, so there is no demand: what is left is the rule of the last reading."""
     house = night()
-    plan = DemandPlan(DemandOptions(), {}, UTC)
-    silent = Engine(Smooth(lead_times_min=(1, 2, 3, 4, 5)), demand=plan)
-    run = run_engine(silent, [house], PLAN)["a"]
-    assert np.array_equal(run.total_kw, run_rule(house, PLAN.default, reactive).total_kw, equal_nan=True)
+    site = SiteDemandOptions(DemandOptions(), {}, UTC)
+    silent = Engine(Smooth(lead_times_min=(1, 2, 3, 4, 5)), demand=site)
+    run = run_engine(silent, [house], SITE)["a"]
+    assert np.array_equal(run.total_kw, run_rule(house, SITE.default, reactive).total_kw, equal_nan=True)
 
 
 def test_months_with_few_nights_are_not_billed() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, tzinfo
 
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
@@ -19,11 +19,15 @@ from tests.support.outlook_model import OutlookModel
 LEADS_MIN = (1, 2, 3, 4, 5)
 #: 2026-11-02T00:00:00Z, a Monday.
 MONDAY = 29_892_960
-LIMITED = DemandPlan(DemandOptions(limit_kw=2.0))
+LIMITED = SiteDemandOptions(DemandOptions(limit_kw=2.0))
 
 
 def demand_engine(
-    plan: DemandPlan | None = LIMITED, *, options: OutlookOptions | None = None, zone: tzinfo = UTC, version: str = "1"
+    demand: SiteDemandOptions | None = LIMITED,
+    *,
+    options: OutlookOptions | None = None,
+    zone: tzinfo = UTC,
+    version: str = "1",
 ) -> Engine:
     """Return an engine with an ensemble, outlooks and demands."""
     models = Smooth(lead_times_min=LEADS_MIN), Trend(lead_times_min=LEADS_MIN)
@@ -35,7 +39,7 @@ def demand_engine(
         limits=Limits(-100, 100),
         outlook_model=OutlookModel(version=version),
         outlook=options,
-        demand=plan,
+        demand=demand,
     )
 
 

@@ -17,7 +17,7 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_state import DemandState
 from gapcast.core.demand.engine_part import DemandPart
 from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.reference_demands import ReferenceDemands
 from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.engine import Engine
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.compiled
 #: What differs is the order of sums, and the last digit of logarithms and exponential functions.
 ROUNDING = 1e-12
 DEVICES = ("home", "barn", "shed", "loft")
-PLAN = DemandPlan(
+SITE = SiteDemandOptions(
     DemandOptions(limit_kw=2.0, window_min=5),
     {
         "barn": DemandOptions(by_month_peak=True, floor_kw=0.7, risk=0.2),
@@ -56,7 +56,7 @@ def part_of(engine: Engine) -> DemandPart:
 
 def pair(**options: Any) -> tuple[Engine, Engine]:
     """An engine with compiled demands and one with those of numpy."""
-    compiled, numpy = (demand_engine(PLAN, **options) for _ in range(2))
+    compiled, numpy = (demand_engine(SITE, **options) for _ in range(2))
     assert isinstance(part_of(compiled).arithmetic, CompiledDemands)
     use_numpy(numpy)
     return compiled, numpy
@@ -182,7 +182,7 @@ def test_compiled_demands_continue_with_a_restored_state() -> None:
     for engine in engines:
         process(engine, readings[:150])
     for engine in reversed(engines):
-        after = demand_engine(PLAN)
+        after = demand_engine(SITE)
         restore_snapshot(after, capture_snapshot(engine))
         if engine is engines[0]:
             use_numpy(after)

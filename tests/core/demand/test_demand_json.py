@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.demand.demand import N_COLUMNS, NAMES, Demands
 from gapcast.core.demand.demand_json import DemandEncoder
 from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.window_demands import INTEGERS
 from gapcast.core.grid import LATEST_MS, MINUTE_MS
 from gapcast.core.reading import Reading
@@ -20,7 +20,7 @@ from tests.core.demand.runs import MONDAY, demand_engine, process
 from tests.support.outlook_model import OutlookModel
 
 COMPILED = pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
-PLAN = DemandPlan(
+SITE = SiteDemandOptions(
     DemandOptions(by_month_peak=True, floor_kw=0.7),
     {
         "mill": DemandOptions(limit_kw=3.0, fuse_kw=4.0, active=ActiveTimes(hours=((0, 30),))),
@@ -78,7 +78,7 @@ def one_row(**changed: float) -> list[float]:
 
 
 def test_payloads_equal_the_documents() -> None:
-    engine = demand_engine(PLAN)
+    engine = demand_engine(SITE)
     devices = ("home", "mill", "x-1.l2")
     readings = [
         Reading(device, MONDAY + i, 1 / 3 + (i * factor % 11) / 7 - 0.5 * (device == "x-1.l2"))

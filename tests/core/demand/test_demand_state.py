@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
-from gapcast.core.demand.options import DemandOptions, DemandPlan, LimitSource
+from gapcast.core.demand.options import DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
 from gapcast.core.engine import Engine
 from gapcast.core.journal_replay import JournalReplay
@@ -22,7 +22,7 @@ from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.storage import checkpoint
 from tests.core.demand.runs import MONDAY, demand_engine, process
 
-PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, fuse_kw=8.0))
+SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5, fuse_kw=8.0))
 READINGS = [
     Reading(device, MONDAY + i, 1.0 + (i * factor % 11) / 4)
     for i in range(120)
@@ -31,7 +31,7 @@ READINGS = [
 
 
 def run(n: int, engine: Engine | None = None, begin: int = 0) -> Engine:
-    engine = engine or demand_engine(PLAN)
+    engine = engine or demand_engine(SITE)
     process(engine, READINGS[begin : begin + n], 2)
     return engine
 
@@ -60,7 +60,7 @@ def change(engine: Engine) -> None:
 
 @pytest.mark.parametrize("n", [60, 61, 74, 150])
 def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
-    alone, before, after = run(n), run(n), demand_engine(PLAN)
+    alone, before, after = run(n), run(n), demand_engine(SITE)
     change(alone)
     change(before)
     assert restore_snapshot(after, through_file(capture_snapshot(before), tmp_path)) == ("", [])
@@ -77,7 +77,7 @@ def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at_a_time", [2, 5, 200])
 def test_replayed_journal_gives_the_same_windows(at_a_time: int) -> None:
-    alone, after = run(0), demand_engine(PLAN)
+    alone, after = run(0), demand_engine(SITE)
     replay = JournalReplay(after)
     first, second = READINGS[:100], READINGS[100:]
     process(alone, first, 2)
@@ -108,7 +108,7 @@ def test_replayed_change_without_a_limit_is_left_out() -> None:
 def test_snapshot_without_demands_begins_with_the_known_minutes(tmp_path: Path) -> None:
     before = run(74)  # 37 minutes of each
     for captured in (capture_snapshot(before), capture_snapshot(run(74, demand_engine(None)))):
-        after = demand_engine(PLAN)
+        after = demand_engine(SITE)
         snapshot = through_file(replace(captured, demand={}), tmp_path)
         assert restore_snapshot(after, snapshot) == ("", [])
         assert after.demands.newest("home") is None
@@ -123,7 +123,7 @@ def test_snapshot_without_demands_begins_with_the_known_minutes(tmp_path: Path) 
 def test_snapshot_of_a_short_history_has_unknown_minutes(tmp_path: Path) -> None:
     before = demand_engine(None)
     process(before, [Reading("home", MONDAY + i, 1.0) for i in (4, 6)])
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     restore_snapshot(after, through_file(capture_snapshot(before), tmp_path))
     process(after, [Reading("home", MONDAY + 7, 1.0)])
     home = after.demands.newest("home")
@@ -132,7 +132,7 @@ def test_snapshot_of_a_short_history_has_unknown_minutes(tmp_path: Path) -> None
 
 
 def test_snapshot_of_another_model_keeps_windows_and_peaks() -> None:
-    before, after = run(74), demand_engine(PLAN, version="2")
+    before, after = run(74), demand_engine(SITE, version="2")
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     assert after.demands.newest("home") is None
     run(2, after, 74)
@@ -144,7 +144,7 @@ def test_snapshot_of_another_model_keeps_windows_and_peaks() -> None:
 
 
 def test_snapshot_of_windows_of_another_length_begins_again() -> None:
-    before, after = run(74), demand_engine(DemandPlan(replace(PLAN.default, window_min=30)))
+    before, after = run(74), demand_engine(SiteDemandOptions(replace(SITE.default, window_min=30)))
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     run(2, after, 74)
     home = after.demands.newest("home")
@@ -156,7 +156,7 @@ def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> N
     snapshot = capture_snapshot(run(74))
     snapshot.demand["month"][0] += 1
     snapshot.demand["start"][1] -= 15
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(2, after, 74)
     home, mill = after.demands.newest("home"), after.demands.newest("mill")
@@ -168,7 +168,7 @@ def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> N
 
 
 def test_snapshot_with_fewer_devices_restores_the_first() -> None:
-    after = demand_engine(PLAN, options=OutlookOptions(max_devices=1))
+    after = demand_engine(SITE, options=OutlookOptions(max_devices=1))
     assert restore_snapshot(after, capture_snapshot(run(60))) == ("", [])
     assert after.demands.newest("home") is not None
     assert after.demands.newest("mill") is None
@@ -177,7 +177,7 @@ def test_snapshot_with_fewer_devices_restores_the_first() -> None:
 def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
     before = run(60)
     change(before)
-    after = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
+    after = demand_engine(SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)}))
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     assert after.demands.part is not None
     assert after.demands.part.windows.set_limits_kw == {}
@@ -192,7 +192,7 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
 def test_damaged_row_is_left_out_alone(name: str, value: float) -> None:
     snapshot = capture_snapshot(run(60))
     snapshot.demand[name][0] = value
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot).learning == "1 rows of demands are out of range"
     assert after.demands.newest("home") is None
     assert after.demands.newest("mill") is not None
@@ -202,7 +202,7 @@ def test_damaged_row_is_left_out_alone(name: str, value: float) -> None:
 def test_damaged_peak_is_left_out(name: str, value: float) -> None:
     snapshot = capture_snapshot(run(60))
     snapshot.demand[name][0, 1] = value
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot).learning == "1 rows of demands are out of range"
     run(2, after, 60)
     home = after.demands.newest("home")
@@ -213,7 +213,7 @@ def test_damaged_peak_is_left_out(name: str, value: float) -> None:
 def test_peak_from_the_future_is_left_out() -> None:
     snapshot = capture_snapshot(run(60))
     snapshot.demand["peak_start"][0, 1] = MONDAY + 500
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(2, after, 60)
     home = after.demands.newest("home")
@@ -264,7 +264,7 @@ def with_another_limit(columns: dict[str, Any]) -> None:
 def test_columns_that_do_not_fit_are_left_out(damage: Callable[[dict[str, Any]], None], problem: str) -> None:
     snapshot = capture_snapshot(run(60))
     damage(snapshot.demand)
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert problem in restore_snapshot(after, snapshot).learning
     assert after.demands.newest("home") is None
     run(2, after, 60)
@@ -276,7 +276,7 @@ def test_limits_that_are_impossible_are_left_out() -> None:
     names = ["home", "a/b", "x", "y", "z"]
     snapshot.demand[LIMIT_DEVICE] = np.array(names)
     snapshot.demand[LIMIT_KW] = np.array([2.0, 2.0, np.nan, 101.0, 0.0])
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
     assert after.demands.part is not None
     assert after.demands.part.windows.set_limits_kw == {"home": 2.0}
@@ -285,15 +285,15 @@ def test_limits_that_are_impossible_are_left_out() -> None:
 def test_signature_of_another_form_leaves_newest_demands_out() -> None:
     snapshot = capture_snapshot(run(60))
     del snapshot.demand[SIGNATURE]
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
     assert after.demands.newest("home") is None
 
 
 def test_state_without_a_demand_is_restored_without_a_problem() -> None:
-    snapshot = capture_snapshot(demand_engine(PLAN))
+    snapshot = capture_snapshot(demand_engine(SITE))
     assert not snapshot.demand[TRACKED].size
-    after = demand_engine(PLAN)
+    after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(60, after)
     assert after.demands.newest("home") is not None

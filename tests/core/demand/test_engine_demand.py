@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan, LimitSource
+from gapcast.core.demand.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.errors import PayloadError
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.plan import LoadPlan, PlannedLoad
@@ -16,11 +16,11 @@ from gapcast.core.reading import Reading
 from gapcast.core.state_transfer import transfer_state
 from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
 
-MONTH_PEAK = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=1.0))
+MONTH_PEAK = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=1.0))
 
 
-def demand_after(powers_kw: list[float], plan: DemandPlan = LIMITED, first: int = MONDAY) -> Demand:
-    return process(demand_engine(plan), stream_of(powers_kw, first))[-1][0]
+def demand_after(powers_kw: list[float], site: SiteDemandOptions = LIMITED, first: int = MONDAY) -> Demand:
+    return process(demand_engine(site), stream_of(powers_kw, first))[-1][0]
 
 
 def test_demand_of_a_running_window_has_its_minutes() -> None:
@@ -71,14 +71,14 @@ def test_demand_expects_what_was_drawn_and_the_outlook_of_the_rest() -> None:
 
 
 def test_demand_headroom_at_the_risk_leaves_that_probability() -> None:
-    engine = demand_engine(DemandPlan(DemandOptions(limit_kw=2.0, risk=0.05)))
+    engine = demand_engine(SiteDemandOptions(DemandOptions(limit_kw=2.0, risk=0.05)))
     demand = process(engine, stream_of([1.0 + 0.3 * (i % 5) for i in range(67)]))[-1][0]
     left_kw = demand.running.upper_kw + demand.running.headroom_kw * 8 / 15
     assert left_kw == pytest.approx(2.0, abs=1e-4)
 
 
 def test_demand_headroom_follows_the_risk_of_each_device() -> None:
-    careful = DemandPlan(DemandOptions(limit_kw=2.0, risk=0.1), {"mill": DemandOptions(limit_kw=2.0, risk=0.01)})
+    careful = SiteDemandOptions(DemandOptions(limit_kw=2.0, risk=0.1), {"mill": DemandOptions(limit_kw=2.0, risk=0.01)})
     powers_kw = [1.0 + 0.3 * (i % 5) for i in range(67)]
     readings = [
         one for both in zip(stream_of(powers_kw), stream_of(powers_kw, device="mill"), strict=True) for one in both
@@ -86,7 +86,7 @@ def test_demand_headroom_follows_the_risk_of_each_device() -> None:
     home, mill = process(demand_engine(careful), readings, 2)[-1]
     assert home.running.p_exceed == mill.running.p_exceed
     assert home.running.headroom_kw > mill.running.headroom_kw
-    alone = process(demand_engine(DemandPlan(careful.devices["mill"])), stream_of(powers_kw))[-1][0]
+    alone = process(demand_engine(SiteDemandOptions(careful.devices["mill"])), stream_of(powers_kw))[-1][0]
     assert mill.running == alone.running
 
 
@@ -112,8 +112,8 @@ def test_demand_of_a_new_month_begins_with_the_floor() -> None:
 
 
 def test_demand_of_several_days_has_the_mean_of_their_peaks() -> None:
-    plan = DemandPlan(DemandOptions(by_month_peak=True, n_peak_days=2, floor_kw=0.0))
-    engine = demand_engine(plan)
+    site = SiteDemandOptions(DemandOptions(by_month_peak=True, n_peak_days=2, floor_kw=0.0))
+    engine = demand_engine(site)
     days = stream_of([2.0] * 15 + [5.0] * 15) + stream_of([3.0] * 16, MONDAY + 1440)
     assert process(engine, days)[-1][0].running.limit_kw == 4.0
 
@@ -128,14 +128,14 @@ def test_forgetting_a_device_without_readings_clears_its_limit() -> None:
 
 def test_month_peak_is_of_windows_within_the_active_hours() -> None:
     active = ActiveTimes(hours=((15, 30),))
-    plan = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5, active=active))
-    demand = demand_after([3.0] * 15 + [1.0] * 15 + [4.0] * 15 + [1.0], plan)
+    site = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5, active=active))
+    demand = demand_after([3.0] * 15 + [1.0] * 15 + [4.0] * 15 + [1.0], site)
     assert demand.month_peak_kw == 1.0
 
 
 def test_demand_outside_the_active_hours_has_no_limit() -> None:
-    plan = DemandPlan(DemandOptions(limit_kw=2.0, active=ActiveTimes(hours=((15, 30),))))
-    demand = demand_after([3.0] * 10, plan)
+    site = SiteDemandOptions(DemandOptions(limit_kw=2.0, active=ActiveTimes(hours=((15, 30),))))
+    demand = demand_after([3.0] * 10, site)
     running, following = demand.running, demand.next
     assert (running.limit_kw, running.limit_source, running.p_exceed) == (None, LimitSource.NONE, 0.0)
     assert following.limit_kw == 2.0
@@ -144,9 +144,12 @@ def test_demand_outside_the_active_hours_has_no_limit() -> None:
 
 
 def test_demand_of_a_fuse_limits_the_headroom_of_the_running_window() -> None:
-    fused = DemandPlan(DemandOptions(limit_kw=50.0, fuse_kw=4.0))
+    fused = SiteDemandOptions(DemandOptions(limit_kw=50.0, fuse_kw=4.0))
     powers_kw = [1.0 + 0.2 * (i % 4) for i in range(70)]
-    demand, alone = demand_after(powers_kw, fused), demand_after(powers_kw, DemandPlan(DemandOptions(limit_kw=50.0)))
+    demand, alone = (
+        demand_after(powers_kw, fused),
+        demand_after(powers_kw, SiteDemandOptions(DemandOptions(limit_kw=50.0))),
+    )
     assert (alone.fuse_kw, alone.p_fuse) == (None, None)
     assert demand.fuse_kw == 4.0
     assert demand.p_fuse is not None
@@ -180,8 +183,8 @@ def test_demand_of_one_device_several_times_in_a_batch_equals_one_by_one() -> No
 
 def test_demand_without_limit_or_outlook_is_none() -> None:
     assert demand_engine(None).demands.part is None
-    assert demand_engine(DemandPlan()).demands.part is None
-    engine = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
+    assert demand_engine(SiteDemandOptions()).demands.part is None
+    engine = demand_engine(SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)}))
     assert process(engine, stream_of([1.0] * 5)) == []
     assert engine.demands.newest("home") is None
     engine = demand_engine(options=OutlookOptions(max_devices=1))
@@ -195,7 +198,7 @@ def test_demand_without_limit_or_outlook_is_none() -> None:
 
 
 def test_demand_of_returns_the_newest_one() -> None:
-    engine = demand_engine(DemandPlan(DemandOptions(by_month_peak=True, fuse_kw=9.0)))
+    engine = demand_engine(SiteDemandOptions(DemandOptions(by_month_peak=True, fuse_kw=9.0)))
     made = process(engine, stream_of([1.0] * 20))
     assert engine.demands.newest("home") == made[-1][0]
     assert engine.demands.newest("mill") is None
@@ -238,7 +241,7 @@ def test_set_limit_that_is_impossible_is_refused(limit_kw: float) -> None:
 def test_set_limit_of_a_device_without_demand_is_refused() -> None:
     with pytest.raises(PayloadError, match=r"no_demand: home has no demand: set demand.limit_kw or .*, with outlooks"):
         demand_engine(None).demands.set_limit("home", 1.0)
-    engine = demand_engine(DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)}))
+    engine = demand_engine(SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)}))
     with pytest.raises(PayloadError, match=r"no_demand: home has no demand: set demand.limit_kw or .* for it"):
         engine.demands.set_limit("home", 1.0)
 
@@ -347,8 +350,8 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
 
 
 def test_devices_are_those_that_have_a_demand_or_will() -> None:
-    plan = DemandPlan(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
-    demands = demand_engine(plan, options=OutlookOptions(max_devices=4)).demands.part
+    site = SiteDemandOptions(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
+    demands = demand_engine(site, options=OutlookOptions(max_devices=4)).demands.part
     assert demands is not None
     assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
     assert 2_000 < demands.n_bytes_per_device < 200_000

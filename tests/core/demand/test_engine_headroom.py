@@ -9,7 +9,7 @@ import pytest
 from gapcast.core.demand.document import headroom_w
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.options import OutlookOptions
@@ -20,8 +20,8 @@ from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stre
 POWERS_KW = [1.0 + 0.1 * (i % 7) for i in range(99)]
 
 
-def engine_after(plan: DemandPlan = LIMITED, n: int = 99) -> Engine:
-    engine = demand_engine(plan)
+def engine_after(site: SiteDemandOptions = LIMITED, n: int = 99) -> Engine:
+    engine = demand_engine(site)
     process(engine, stream_of(POWERS_KW[:n]))
     return engine
 
@@ -34,7 +34,7 @@ def ask(engine: Engine, kw: float, minutes: int, device: str = "home") -> Headro
 
 @pytest.mark.parametrize("fuse_kw", [None, 2.0])
 def test_headroom_until_the_windows_end_is_that_of_the_demand(fuse_kw: float | None) -> None:
-    engine = engine_after(DemandPlan(DemandOptions(limit_kw=2.0, fuse_kw=fuse_kw)))
+    engine = engine_after(SiteDemandOptions(DemandOptions(limit_kw=2.0, fuse_kw=fuse_kw)))
     demand = engine.demands.newest("home")
     assert demand is not None
     found = ask(engine, 0.5, 15 - demand.running.elapsed_min)
@@ -76,7 +76,7 @@ def test_headroom_shrinks_by_an_announced_load() -> None:
 
 def test_headroom_counts_the_limit_in_its_hours_only() -> None:
     hours = ActiveTimes(hours=((0, 120),))
-    engine = engine_after(DemandPlan(DemandOptions(limit_kw=1.0, active=hours), zone=ZoneInfo("UTC")))
+    engine = engine_after(SiteDemandOptions(DemandOptions(limit_kw=1.0, active=hours), zone=ZoneInfo("UTC")))
     found = ask(engine, 3.0, 60)  # from 01:39 on
     assert [one.limit_kw for one in found.windows] == [1.0, 1.0, None, None, None]
     assert not found.is_allowed
@@ -102,7 +102,7 @@ def test_headroom_needs_a_demand_of_the_newest_reading() -> None:
     assert engine.demands.load_risks("nobody", engine.outlook_of("nobody"), request) is None
     engine.accept([Reading("home", MONDAY + 99, 1.0)])  # its outlook was not made
     assert engine.demands.load_risks("home", engine.outlook_of("home"), request) is None
-    unlimited = demand_engine(DemandPlan())
+    unlimited = demand_engine(SiteDemandOptions())
     process(unlimited, stream_of(POWERS_KW[:3]))
     assert unlimited.demands.load_risks("home", unlimited.outlook_of("home"), request) is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
@@ -44,10 +44,10 @@ def test_register_is_of_its_device_and_is_forgotten_with_it() -> None:
 
 def test_register_of_a_device_without_a_demand_is_ignored() -> None:
     register = RunningRegister(0.8, MONDAY * MINUTE_MS)
-    for engine in (demand_engine(DemandPlan()), demand_engine()):
+    for engine in (demand_engine(SiteDemandOptions()), demand_engine()):
         engine.demands.record_running_register("nobody", register)
         assert engine.demands.month_peak_kw("nobody") is None
-    engine = demand_engine(DemandPlan(devices={"other": LIMITED.default}))
+    engine = demand_engine(SiteDemandOptions(devices={"other": LIMITED.default}))
     process(engine, stream_of([1.0] * 20))
     engine.demands.record_running_register("home", register)
     assert engine.demands.month_peak_kw("home") is None

@@ -7,7 +7,7 @@ import pytest
 
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.live_scores import LiveScores
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.snapshot import capture_snapshot
@@ -107,8 +107,8 @@ def test_scores_are_those_of_any_batch() -> None:
 
 
 def test_device_without_demand_has_no_scores() -> None:
-    plan = DemandPlan(DemandOptions(), {"other": DemandOptions(limit_kw=2.0)})
-    engine = demand_engine(plan)
+    site = SiteDemandOptions(DemandOptions(), {"other": DemandOptions(limit_kw=2.0)})
+    engine = demand_engine(site)
     process(engine, stream_of([1.0] * 20))
     assert engine.demands.scores_of("home") is None
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, DemandPlan
+from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.stored_state import TRACKED
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
@@ -14,7 +14,7 @@ from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
 from tests.core.demand.runs import MONDAY, demand_engine, stream_of
 
-PLAN = DemandPlan(DemandOptions(window_min=60, limit_kw=0.25))
+SITE = SiteDemandOptions(DemandOptions(window_min=60, limit_kw=0.25))
 LOWEST = ("lowest_n", "lowest_kw", "lowest_before_kw")
 
 
@@ -30,7 +30,7 @@ def found_in(engine: Engine) -> tuple[float, float] | None:
 
 
 def test_low_limit_is_found_after_a_day_of_windows() -> None:
-    engine = demand_engine(PLAN)
+    engine = demand_engine(SITE)
     assert found_in(engine) is None
     run(engine, 0.5, DAY_MIN - 1)
     assert found_in(engine) is None
@@ -39,7 +39,7 @@ def test_low_limit_is_found_after_a_day_of_windows() -> None:
 
 
 def test_low_limit_ends_with_a_window_below_it() -> None:
-    engine = demand_engine(PLAN)
+    engine = demand_engine(SITE)
     run(engine, 0.5)
     run(engine, 0.125, 60, DAY_MIN)
     assert found_in(engine) is None
@@ -48,7 +48,7 @@ def test_low_limit_ends_with_a_window_below_it() -> None:
 
 
 def test_set_limit_is_compared_with_the_past_day_at_once() -> None:
-    engine = demand_engine(PLAN)
+    engine = demand_engine(SITE)
     run(engine, 0.375)
     engine.demands.set_limit("home", 0.375)
     assert found_in(engine) is None
@@ -60,14 +60,14 @@ def test_set_limit_is_compared_with_the_past_day_at_once() -> None:
     "options", [DemandOptions(60, by_month_peak=True, floor_kw=0.25), DemandOptions(60, fuse_kw=0.25)]
 )
 def test_only_a_fixed_limit_is_too_low(options: DemandOptions) -> None:
-    engine = demand_engine(DemandPlan(options))
+    engine = demand_engine(SiteDemandOptions(options))
     run(engine, 0.5)
     assert found_in(engine) is None
 
 
 def test_windows_without_a_limit_and_incomplete_ones_do_not_count() -> None:
     active = ActiveTimes(hours=((0, 720),))
-    engine = demand_engine(DemandPlan(replace(PLAN.default, active=active)))
+    engine = demand_engine(SiteDemandOptions(replace(SITE.default, active=active)))
     run(engine, 0.5, 720)
     run(engine, 0.125, 720, 720)
     run(engine, 0.125, 20, DAY_MIN)  # of an hour
@@ -78,7 +78,7 @@ def test_windows_without_a_limit_and_incomplete_ones_do_not_count() -> None:
 
 
 def test_new_low_limit_is_returned_once_for_each_limit() -> None:
-    engine = demand_engine(PLAN)
+    engine = demand_engine(SITE)
     assert engine.demands.new_low_limit("home") is None
     run(engine, 0.5)
     found = []
@@ -96,7 +96,7 @@ def test_engine_without_demands_has_no_low_limit() -> None:
 
 
 def test_low_limit_survives_a_restart() -> None:
-    before, after = demand_engine(PLAN), demand_engine(PLAN)
+    before, after = demand_engine(SITE), demand_engine(SITE)
     run(before, 0.5)
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
     assert found_in(after) == (0.25, 0.5)
@@ -105,7 +105,7 @@ def test_low_limit_survives_a_restart() -> None:
 
 
 def test_state_of_a_version_without_it_is_restored_and_begins_a_day() -> None:
-    before, after = demand_engine(PLAN), demand_engine(PLAN)
+    before, after = demand_engine(SITE), demand_engine(SITE)
     run(before, 0.5)
     captured = capture_snapshot(before)
     assert captured.demand.keys() >= {TRACKED, *LOWEST}

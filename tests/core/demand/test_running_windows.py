@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.running_windows import ClosedWindow, RunningWindows, WindowState
 from gapcast.core.reading import Reading
 from gapcast.core.window import MAX_FILL_MIN, WindowSpec
 from tests.core.demand.runs import MONDAY
 
-PLAN = DemandPlan(DemandOptions(by_month_peak=True, floor_kw=0.5))
+SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5))
 
 
 def buffers_with(windows: RunningWindows) -> Buffers:
@@ -26,16 +26,16 @@ def buffers_with(windows: RunningWindows) -> Buffers:
 
 
 def accepted(
-    readings: Sequence[Reading], plan: DemandPlan = PLAN
+    readings: Sequence[Reading], site: SiteDemandOptions = SITE
 ) -> tuple[RunningWindows, list[ReadingStatus], list[ClosedWindow]]:
-    windows = RunningWindows(plan, max_rows=2)
+    windows = RunningWindows(site, max_rows=2)
     buffers = buffers_with(windows)
     statuses = [buffers.accept(reading) for reading in readings]
     return windows, statuses, windows.take_closed()
 
 
-def state_of(readings: Sequence[Reading], plan: DemandPlan = PLAN) -> WindowState:
-    state = accepted(readings, plan)[0].state(0)
+def state_of(readings: Sequence[Reading], site: SiteDemandOptions = SITE) -> WindowState:
+    state = accepted(readings, site)[0].state(0)
     assert state is not None
     return state
 
@@ -100,8 +100,8 @@ def test_window_of_a_clock_set_back_begins_again() -> None:
 
 
 def test_device_without_a_limit_may_be_set_back() -> None:
-    plan = DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0)})
-    windows, statuses, _ = accepted([*(at(i, 5.0) for i in range(9)), *(at(i, 1.0) for i in (2, 3, 4))], plan)
+    site = SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)})
+    windows, statuses, _ = accepted([*(at(i, 5.0) for i in range(9)), *(at(i, 1.0) for i in (2, 3, 4))], site)
     assert statuses[-1] is ReadingStatus.READY
     assert windows.state(0) is None
 
@@ -122,8 +122,8 @@ def test_window_of_a_clock_set_forward_starts_there() -> None:
 
 
 def test_windows_are_of_the_first_devices_with_a_limit() -> None:
-    plan = DemandPlan(devices={"mill": DemandOptions(limit_kw=1.0, window_min=30, fuse_kw=3.0, risk=0.2)})
-    windows = RunningWindows(plan, max_rows=2)
+    site = SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0, window_min=30, fuse_kw=3.0, risk=0.2)})
+    windows = RunningWindows(site, max_rows=2)
     buffers = buffers_with(windows)
     for device in ("home", "mill", "car"):
         for minute in (MONDAY, MONDAY + 1):
@@ -140,8 +140,8 @@ def test_windows_are_of_the_first_devices_with_a_limit() -> None:
 
 
 def test_limit_of_a_fuse_alone_is_none_until_it_is_set() -> None:
-    plan = DemandPlan(DemandOptions(fuse_kw=3.0))
-    windows, _, _ = accepted([at(0, 1.0)], plan)
+    site = SiteDemandOptions(DemandOptions(fuse_kw=3.0))
+    windows, _, _ = accepted([at(0, 1.0)], site)
     state = windows.state(0)
     assert state is not None
     assert state.limit_kw != state.limit_kw
@@ -183,8 +183,8 @@ def recomputed(readings: list[Reading], window_min: int) -> tuple[float, int, in
 
 @given(readings=streams(), window_min=st.sampled_from((5, 15, 60)))
 def test_window_equals_one_recomputed_from_its_minutes(readings: list[Reading], window_min: int) -> None:
-    plan = DemandPlan(DemandOptions(limit_kw=1.0, window_min=window_min), zone=UTC)
-    windows = RunningWindows(plan, max_rows=1)
+    site = SiteDemandOptions(DemandOptions(limit_kw=1.0, window_min=window_min), zone=UTC)
+    windows = RunningWindows(site, max_rows=1)
     buffers = buffers_with(windows)
     for i, reading in enumerate(readings):
         buffers.accept(reading)

@@ -13,7 +13,7 @@ from gapcast.backtest.control.house_run import HouseRun, Observed, reactive
 from gapcast.backtest.control.loads import DISHWASHER_KW, DISHWASHER_MIN
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 
@@ -23,7 +23,7 @@ _DISHWASHER = HeadroomRequest(DISHWASHER_KW, DISHWASHER_MIN)
 
 
 def run_engine(
-    engine: Engine, houses: Sequence[ControlledHouse], plan: DemandPlan, *, quiet: bool = True
+    engine: Engine, houses: Sequence[ControlledHouse], site: SiteDemandOptions, *, quiet: bool = True
 ) -> dict[str, HouseRun]:
     """Run ``houses`` with the headroom that ``engine`` finds; return them by name.
 
@@ -31,7 +31,7 @@ def run_engine(
     window's and the next one's. A waiting dishwasher starts if the engine allows 2 kW for 45 minutes; the car waits for
     it. Without a demand (after a gap) the rule of the last reading applies.
     """
-    runs = {house.name: HouseRun(house, plan.of(house.name)) for house in houses}
+    runs = {house.name: HouseRun(house, site.of(house.name)) for house in houses}
     waiting = {name: _before_loads(run) for name, run in runs.items()}
     with tqdm(total=sum(len(house.kw) for house in houses), unit=" min", disable=quiet or None) as progress:
         while waiting:

@@ -108,12 +108,12 @@ def run_control(
         if not house.n_evenings:
             msg = "has no night with readings to add loads to: they need most minutes from 18:00 to 07:00"
             raise SourceError(recordings[house.name].path, msg)
-    plan = settings.demand.plan(part.zone)
+    site = settings.demand.site_options(part.zone)
     engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
-    driven = run_engine(engine, houses, plan, quiet=show is None)
+    driven = run_engine(engine, houses, site, quiet=show is None)
     found = []
     for house in houses:
-        options = plan.of(house.name)
+        options = site.of(house.name)
         totals: dict[str, tuple[F64, LoadResult | None]] = {ALONE: (house.kw, None)}
         for name, rule in ((UNLIMITED, unlimited), (REACTIVE, reactive), (LATE, reactive)):
             run = run_rule(house, options, rule, is_late=name == LATE)

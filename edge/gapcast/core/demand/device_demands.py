@@ -17,7 +17,7 @@ from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import no_demand
 from gapcast.core.demand.low_limit import LowLimit, low_limit_of
 from gapcast.core.demand.month_peaks import DayPeak
-from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.running_windows import DeviceWindows
 from gapcast.core.demand.scores import DemandScores
@@ -30,17 +30,17 @@ class DeviceDemands:
     """The demands of the devices of ``buffers``; a device may be unknown, and without a limit there are no demands."""
 
     def __init__(
-        self, plan: DemandPlan | None, outlooks: OutlookPart | None, buffers: Buffers, highest_kw: float
+        self, options: SiteDemandOptions | None, outlooks: OutlookPart | None, buffers: Buffers, highest_kw: float
     ) -> None:
-        """Make demands by ``plan`` from the ``outlooks`` of devices; without either there are none.
+        """Make demands by ``options`` from the ``outlooks`` of devices; without either there are none.
 
         ``highest_kw`` is the highest power of a reading. The ``buffers`` add their minutes to the running windows.
         """
         self._buffers = buffers
         #: What makes the demands, by row of the buffers; None without a limit or outlook.
         self.part: DemandPart | None = None
-        if plan is not None and plan.is_limited and outlooks is not None:
-            self.part = DemandPart(plan, outlooks.model, outlooks.options.max_devices, highest_kw)
+        if options is not None and options.is_limited and outlooks is not None:
+            self.part = DemandPart(options, outlooks.model, outlooks.options.max_devices, highest_kw)
             buffers.billing = self.part.windows
 
     def make(self, accepted: AcceptedBatch, measured: F32, outlooks: Outlooks | None) -> Demands | None:

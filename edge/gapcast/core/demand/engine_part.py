@@ -21,7 +21,7 @@ from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.newest_demands import read_newest, stamp_newest
-from gapcast.core.demand.options import DemandPlan
+from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.demand.outlook_risks import load_risks
 from gapcast.core.demand.reference_demands import ReferenceDemands
 from gapcast.core.demand.registers import RunningRegister
@@ -37,8 +37,8 @@ from gapcast.core.window import F32
 class DemandPart:
     """Makes the demands of the devices with a limit and an outlook, and stores the newest of each."""
 
-    def __init__(self, plan: DemandPlan, model: ModelIdentity, max_devices: int, highest_kw: float) -> None:
-        """Make demands by ``plan`` of the first ``max_devices`` devices, from outlooks of ``model``.
+    def __init__(self, options: SiteDemandOptions, model: ModelIdentity, max_devices: int, highest_kw: float) -> None:
+        """Make demands by ``options`` of the first ``max_devices`` devices, from outlooks of ``model``.
 
         ``highest_kw`` is the highest power of a reading.
         """
@@ -46,7 +46,7 @@ class DemandPart:
         self.highest_kw = highest_kw
         self._leads_min = model.lead_times_min
         #: The running windows, which the buffers add minutes to.
-        self.windows = RunningWindows(plan, max_devices)
+        self.windows = RunningWindows(options, max_devices)
         #: What is stored of the devices.
         self.stored = DemandState(RemainingPower(self._leads_min, model.quantile_levels or ()))
         #: The risk of single minutes.
@@ -134,8 +134,8 @@ class DemandPart:
 
     def devices(self, names: Sequence[str]) -> list[str]:
         """Return those of the devices ``names``, by row, that have a demand, or will with their second reading."""
-        plan, n_rows = self.windows.plan, self.windows.max_rows
-        return [name for name in names[:n_rows] if name and plan.of(name).is_limited]
+        options, n_rows = self.windows.site_options, self.windows.max_rows
+        return [name for name in names[:n_rows] if name and options.of(name).is_limited]
 
     def newest(self, row: int, device: str) -> Demand | None:
         """Return the newest demand of ``device``, which has ``row``; None without one."""

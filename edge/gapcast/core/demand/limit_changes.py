@@ -60,5 +60,5 @@ def correct_month_peak(
 
 
 def _require_demand(windows: RunningWindows, device: str) -> None:
-    if not windows.plan.of(device).is_limited:
+    if not windows.site_options.of(device).is_limited:
         raise no_demand(device, " for it")

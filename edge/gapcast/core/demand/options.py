@@ -63,7 +63,7 @@ class DemandOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class DemandPlan:
+class SiteDemandOptions:
     """The options of all devices: ``default``, and those of single ``devices`` by name; windows use ``zone``."""
 
     default: DemandOptions = field(default_factory=DemandOptions)

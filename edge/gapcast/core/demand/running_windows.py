@@ -18,7 +18,7 @@ from typing import NamedTuple
 from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
 from gapcast.core.demand.low_limit import LowestWindow
 from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
-from gapcast.core.demand.options import DemandOptions, DemandPlan
+from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.window_limits import WindowLimit, limit_of
 from gapcast.core.window import F32
 
@@ -127,7 +127,7 @@ class DeviceWindows:
 class RunningWindows:
     """The running windows of the devices with a limit in the first ``max_rows`` rows of the buffers.
 
-    >>> windows = RunningWindows(DemandPlan(DemandOptions(limit_kw=2.0)), max_rows=1)
+    >>> windows = RunningWindows(SiteDemandOptions(DemandOptions(limit_kw=2.0)), max_rows=1)
     >>> for minute in range(31, 45):
     ...     windows.add(0, "home", minute, 1.5)
     >>> [(one.start_minute, one.n_known, one.mean_kw) for one in windows.take_closed()]
@@ -136,8 +136,8 @@ class RunningWindows:
     (45, 0)
     """
 
-    def __init__(self, plan: DemandPlan, max_rows: int) -> None:
-        self.plan = plan
+    def __init__(self, options: SiteDemandOptions, max_rows: int) -> None:
+        self.site_options = options
         self.max_rows = max_rows
         #: Limits that were set while running, kW, by device, which need not be known yet.
         self.set_limits_kw: dict[str, float] = {}
@@ -147,11 +147,11 @@ class RunningWindows:
 
     def begin(self, row: int, device: str) -> DeviceWindows | None:
         """Return new windows of ``device``, which has ``row``; None if it has no demand."""
-        options = self.plan.of(device)
+        options = self.site_options.of(device)
         if row >= self.max_rows or not options.is_limited:
             self._devices[row] = None
             return None
-        calendar = calendar_of(self.plan.zone, options.window_min, options.active)
+        calendar = calendar_of(self.site_options.zone, options.window_min, options.active)
         one = self._devices[row] = DeviceWindows(options, calendar, self.set_limits_kw.get(device))
         return one
 
@@ -244,7 +244,7 @@ class RunningWindows:
         With other options the windows begin again. ``before`` must not be used afterwards.
         """
         self.set_limits_kw = before.set_limits_kw
-        if (self.plan, self.max_rows) == (before.plan, before.max_rows):
+        if (self.site_options, self.max_rows) == (before.site_options, before.max_rows):
             self._devices, self._closed = before._devices, before._closed
 
     def forget(self, row: int) -> None:

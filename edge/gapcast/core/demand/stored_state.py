@@ -113,7 +113,7 @@ def restored_limits(columns: Columns, windows: RunningWindows, highest_kw: float
     found = {
         device: limit_kw
         for device, limit_kw in zip(devices.tolist(), limits_kw.tolist(), strict=True)
-        if is_device_id(device) and windows.plan.of(device).is_limited and 0 < limit_kw <= highest_kw
+        if is_device_id(device) and windows.site_options.of(device).is_limited and 0 < limit_kw <= highest_kw
     }
     return dict(list(found.items())[: windows.max_rows])
 
