@@ -43,7 +43,6 @@ class HeadRows:
     train: FeatureRows
     validate: FeatureRows
     probability: NDArray[np.float64]
-    n_main: int
 
 
 def body_scale(folder: Path, hyper: Hyper) -> Scale:
@@ -86,7 +85,7 @@ def outlook_rows(
         msg = f"experiment {plan.name}: no window to validate on: see data.train_until and data.validate_until"
         raise RunError(msg)
     probability = np.array(shares)
-    return HeadRows(joined(train), joined(validate), probability / probability.sum(), len(train[0]))
+    return HeadRows(joined(train), joined(validate), probability / probability.sum())
 
 
 def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
