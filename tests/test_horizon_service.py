@@ -17,7 +17,7 @@ from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.forecast_layout import ForecastLayout, layout_of
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.forecast_publisher import REPLAY_EXPIRY_S, ForecastPublisher
@@ -62,7 +62,7 @@ def test_service_publishes_each_device_at_its_horizon() -> None:
     assert newest.horizon_min == 15
     assert service.queries.published_model_of("pump").lead_times_min[-1] == 15
     summaries, _ = service.queries.live_scores()
-    assert summaries[EVER].n == 2 * (34 + 24)
+    assert summaries[ALL_TIME].n == 2 * (34 + 24)
 
 
 def test_forecast_request_of_a_device_has_its_horizon() -> None:
@@ -158,7 +158,7 @@ def test_store_logs_devices_whose_horizon_has_changed(tmp_path: Path) -> None:
     (logged,) = [entry for entry in logs if entry["event"] == "state.horizon_changed"]
     assert (logged["n_devices"], logged["devices"]) == (2, ["pump: 15 to 10 min", "car: 5 to 15 min"])
     assert len(after.buffers) == 4
-    assert after.scores_of("home")[EVER].n == before.scores_of("home")[EVER].n > 0
+    assert after.scores_of("home")[ALL_TIME].n == before.scores_of("home")[ALL_TIME].n > 0
 
 
 # --- a back-test ------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_backtest_scores_each_house_at_its_horizon(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     forecast = {"devices": {"pump": {"horizon_min": 3}}}
     both = run(files, HouseFile(), out, forecast=forecast)
-    assert {one.name: one.live[EVER].n for one in both.houses} == {"home": 84, "pump": 86}
+    assert {one.name: one.live[ALL_TIME].n for one in both.houses} == {"home": 84, "pump": 86}
     with out.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     times = [[datetime.fromisoformat(one[name]) for name in ("observed_at", "target_at")] for one in rows]

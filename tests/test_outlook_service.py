@@ -15,7 +15,7 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
-from gapcast.core.learning.summary import EVER, MIN_OUTCOMES
+from gapcast.core.learning.summary import ALL_TIME, MIN_OUTCOMES
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
@@ -154,7 +154,7 @@ def test_outlook_scores_are_metrics_from_sufficient_outcomes_on(service: Service
 
     for first in range(0, MIN_OUTCOMES + 4, 180):
         run(service, link, "home", n=180, first=NOON + first)
-    assert service.queries.outlooks.live_scores()[EVER].point[4].n >= MIN_OUTCOMES
+    assert service.queries.outlooks.live_scores()[ALL_TIME].point[4].n >= MIN_OUTCOMES
     found = "\n".join(scraped())
     for name in ("gapcast_outlook_skill_ratio", "gapcast_outlook_coverage_ratio"):
         assert f'{name}{{kind="mean",lead_min="5",period="ever"}}' in found

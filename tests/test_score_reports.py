@@ -15,7 +15,7 @@ from prometheus_client.exposition import generate_latest
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.summary import EVER, LAST_DAY, MIN_OUTCOMES
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, MIN_OUTCOMES
 from gapcast.core.reading import Reading
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.availability import ReportOptions
@@ -49,8 +49,8 @@ def test_score_report_has_the_current_scores() -> None:
     assert document["device"] == "home"
     assert document["model"] == "blend"
     summaries, _ = service.queries.live_scores()
-    assert document[EVER] == summaries[EVER].document()
-    assert summaries[EVER].is_sufficient
+    assert document[ALL_TIME] == summaries[ALL_TIME].document()
+    assert summaries[ALL_TIME].is_sufficient
 
 
 def test_score_report_interval_is_kept() -> None:
@@ -153,7 +153,7 @@ def test_score_report_omits_a_forgotten_device() -> None:
     link.connected = True
     service.run_once(0)
     assert link.scores == {}
-    assert service.queries.live_scores()[0][EVER].n == 0
+    assert service.queries.live_scores()[0][ALL_TIME].n == 0
 
 
 def changing(day: int, factor: float) -> Iterator[float]:
@@ -202,7 +202,7 @@ def test_score_metrics_appear_with_enough_outcomes() -> None:
     service, link = serving(ensemble_engine())
     feed(service, link, stream(house_kw(MIN_OUTCOMES)))
     assert value(metrics(service), "gapcast_skill_ratio", model="blend", period=LAST_DAY) is None
-    assert value(metrics(service), "gapcast_scored_forecasts", period=EVER) == MIN_OUTCOMES - 6
+    assert value(metrics(service), "gapcast_scored_forecasts", period=ALL_TIME) == MIN_OUTCOMES - 6
     feed(service, link, stream(house_kw(20), FIRST + MIN_OUTCOMES))
     text, (summaries, _) = metrics(service), service.queries.live_scores()
     for name, figure in (
@@ -217,7 +217,7 @@ def test_score_metrics_appear_with_enough_outcomes() -> None:
         for period, summary in summaries.items():
             assert value(text, name, model="blend", period=period) == pytest.approx(getattr(summary, figure))
     for member in ("smooth", "learned", "persistence"):
-        assert value(text, "gapcast_squared_error_kw2", model=member, period=EVER) is not None
+        assert value(text, "gapcast_squared_error_kw2", model=member, period=ALL_TIME) is not None
 
 
 def test_score_metrics_labels_are_bounded() -> None:

@@ -28,7 +28,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.reading import Limits
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.groups import OUTPUT, GroupOutlook, Result, group_runner, progress_path, read_result, result_path
@@ -154,12 +154,12 @@ def join(results: Sequence[Result], took_s: float, lead_times_min: tuple[int, ..
         ScoredHouse(
             name,
             {period: summary.select(members[row]) for period, summary in live.of(row).items()},
-            scored.of(row)[EVER].select(members[row]),
+            scored.of(row)[ALL_TIME].select(members[row]),
             weeks[row],
         )
         for name, row in sorted((name, row) for row, name in enumerate(names))
     ]
-    overall = scored.overall()[EVER].select(members_of_all(house.scored.members for house in houses))
+    overall = scored.overall()[ALL_TIME].select(members_of_all(house.scored.members for house in houses))
     n_readings = sum(result.n_readings for result in results)
     outlooks = None
     if lead_times_min is not None:

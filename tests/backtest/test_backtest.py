@@ -24,7 +24,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import F64, Outcomes
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.recordings.layout import FileFormat, Layout, with_submeters
 from gapcast.recordings.recording import Minute, read_recording
 from tests.support.models import shipped_models
@@ -140,7 +140,7 @@ def test_backtest_scores_from_a_date_and_learns_from_the_start(tmp_path: Path) -
     file = house(tmp_path / "a.csv", 400)
     all_of_it, later = run([file]), run([file], HouseFile(score_from="2010-11-01T05:00"))
     assert later.scored.n == 95  # made from there on: the first five outcomes are of earlier forecasts
-    assert later.houses[0].live[EVER] == all_of_it.houses[0].live[EVER]
+    assert later.houses[0].live[ALL_TIME] == all_of_it.houses[0].live[ALL_TIME]
     assert later.houses[0].weeks[0].n == 95
 
 

@@ -29,7 +29,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.reference_forecasts import KINDS
@@ -159,7 +159,7 @@ def test_backtest_outlook_scores_equal_the_live_scores() -> None:
     found = run_houses(
         own, {"a": iter(minutes)}, request=BacktestRequest(outlook=OutlookRequest(OutlookModel().lead_times_min))
     ).outlooks
-    live = own.outlook_scores_of("a")[EVER]
+    live = own.outlook_scores_of("a")[ALL_TIME]
     assert found is not None
     for score, its in zip(found.of("a"), (*live.point, *live.mean), strict=True):
         assert (score.lead_min, score.n) == (its.lead_min, its.n)

@@ -16,7 +16,7 @@ from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.recordings.recording import Minute
 from tests.support.models import shipped_models
 
@@ -74,7 +74,7 @@ def test_outcome_lines_survive_time_going_back(tmp_path: Path, back_to: int) -> 
 def test_scores_equal_the_outcome_lines(tmp_path: Path) -> None:
     found, lines = lines_of(tmp_path, list(range(200)), blend=True, calibrate=True)
     scored = [{key: float(line[key]) for key in HEADER[3:]} for line in lines if line["came_kw"]]
-    summary = found.houses[0].live[EVER]
+    summary = found.houses[0].live[ALL_TIME]
     assert summary.n == len(scored) == 194
     assert summary.mse_kw2 == pytest.approx(
         sum((one["gap_kw"] - one["came_kw"]) ** 2 for one in scored) / 194, abs=1e-5

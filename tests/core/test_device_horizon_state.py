@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import changed_horizons, restore_snapshot
@@ -65,7 +65,7 @@ def test_changed_horizon_of_a_device_discards_what_it_learned(
     for device in DEVICES:
         assert engine.buffers.window(device).tobytes() == first.engine.buffers.window(device).tobytes()
         is_changed = device in changes
-        assert engine.scores_of(device)[EVER].n == (0 if is_changed else first.engine.scores_of(device)[EVER].n)
+        assert engine.scores_of(device)[ALL_TIME].n == (0 if is_changed else first.engine.scores_of(device)[ALL_TIME].n)
         assert (engine.latest_of(device) is None) == is_changed
     run = Run(engine).process(readings_of(1, 60))
     assert {one.device: one.horizon_min for one in run.forecasts} == {device: now.get(device, 5) for device in DEVICES}
@@ -108,7 +108,7 @@ def test_damaged_places_of_a_horizon_leave_its_state_out(column: str, values: ND
     engine = engine_of(5, HORIZONS)
     problems = restore_snapshot(engine, replace(snapshot, horizons={**snapshot.horizons, column: values}))
     assert "names a device twice, or one that does not exist" in problems.learning
-    assert engine.scores_of("home")[EVER].n == 34
+    assert engine.scores_of("home")[ALL_TIME].n == 34
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_implausible_learning_of_a_horizon_is_left_out() -> None:
         engine := engine_of(5, HORIZONS), replace(snapshot, horizons={**snapshot.horizons, "15/learnt/memory": memory})
     )
     assert problems.learning == "1 rows of learned values or scores are out of range"
-    assert engine.scores_of("car")[EVER].n == 24
+    assert engine.scores_of("car")[ALL_TIME].n == 24
 
 
 def test_transfer_continues_at_both_horizons() -> None:
@@ -153,7 +153,7 @@ def test_transfer_to_other_horizons_keeps_readings_alone() -> None:
     assert before.plans.trackers["pump"].issued
     transfer_state(before, after)
     assert after.latest_of("pump") is None
-    assert after.scores_of("pump")[EVER].n == 0
+    assert after.scores_of("pump")[ALL_TIME].n == 0
     assert after.plans.trackers["pump"].issued == {}
     assert after.history.max_devices == 4
     assert after.buffers.window("pump").tobytes() == before.buffers.window("pump").tobytes()

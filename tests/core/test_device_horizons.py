@@ -15,7 +15,7 @@ from gapcast.core.isolation import forecast_apart
 from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
@@ -75,11 +75,11 @@ def test_latest_history_and_scores_are_of_the_devices_horizon() -> None:
         "2010-11-01T00:39:00Z",
         "2010-11-01T00:54:00Z",
     )
-    totals = {device: engine.scores_of(device)[EVER].n for device in DEVICES}
+    totals = {device: engine.scores_of(device)[ALL_TIME].n for device in DEVICES}
     assert totals == {"home": 34, "pump": 24, "barn": 34, "car": 24}
-    assert engine.horizons.overall_scores(engine.buffers)[EVER].n == sum(totals.values()) == run.n_outcomes
-    outlooks = [engine.outlook_scores_of(device)[EVER].point[0].n for device in DEVICES[:3]]
-    assert engine.horizons.overall_outlook_scores()[EVER].point[0].n == sum(outlooks) > 0
+    assert engine.horizons.overall_scores(engine.buffers)[ALL_TIME].n == sum(totals.values()) == run.n_outcomes
+    outlooks = [engine.outlook_scores_of(device)[ALL_TIME].point[0].n for device in DEVICES[:3]]
+    assert engine.horizons.overall_outlook_scores()[ALL_TIME].point[0].n == sum(outlooks) > 0
     columns = engine.horizons.score_columns(engine.buffers, [engine.buffers.row(device) for device in DEVICES])
     assert {len(column) for column in columns.values()} == {4}
     assert columns["newest_minute"].tolist() == [FIRST + 39] * 4
@@ -223,7 +223,7 @@ def test_device_with_its_own_horizon_is_forgotten_whole() -> None:
     again = Run(engine).process([one for one in readings_of(3) if one.device == "pump"], 1)
     new = Run(engine_of(5, HORIZONS)).process([one for one in readings_of(3) if one.device == "pump"], 1)
     assert again.of("pump") == new.of("pump")
-    assert engine.scores_of("pump")[EVER].n == 0
+    assert engine.scores_of("pump")[ALL_TIME].n == 0
 
 
 def test_stamp_sets_the_time_of_issue_at_each_horizon() -> None:

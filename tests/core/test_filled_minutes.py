@@ -14,7 +14,7 @@ from gapcast.core.history import History
 from gapcast.core.isolation import forecast_apart
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
@@ -54,7 +54,7 @@ def test_filled_minute_is_no_outcome(filled: set[int], at_a_time: int) -> None:
     found = run(engine, house(filled), at_a_time=at_a_time)
     minutes = [int(minute) - FIRST for outcomes in found for minute in outcomes.minutes]
     assert minutes == [minute for minute in range(6, N) if minute not in filled]
-    assert engine.scores_of("home")[EVER].n == len(minutes)
+    assert engine.scores_of("home")[ALL_TIME].n == len(minutes)
 
 
 def test_filled_minute_teaches_nothing() -> None:

@@ -27,7 +27,7 @@ from gapcast.backtest.report import document
 from gapcast.backtest.request import BacktestRequest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
@@ -176,7 +176,7 @@ def test_fleet_backtest_scores_houses_by_the_members_of_their_horizon(tmp_path: 
         "a": ["lstm", "lstm-5-3", "learned", "persistence"],
         "b": ["outlook", "learned", "persistence"],
     }
-    assert [[*house.live[EVER].members] for house in found.houses] == [*members.values()]
+    assert [[*house.live[ALL_TIME].members] for house in found.houses] == [*members.values()]
     assert found.scored.members["outlook"] == found.houses[1].scored.members["outlook"]
 
 

@@ -16,7 +16,7 @@ from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError, SettingsError, ShardError, SourceError, StateError
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.meters.samples import Sample
 from gapcast.history_import import report
 from gapcast.history_import.past_readings import PastFiles
@@ -70,7 +70,8 @@ def newest_of(settings: Settings) -> dict[str, tuple[int, int]]:
     with open_stopped(settings, {}) as gateway:
         engine = gateway.engine
         return {
-            name: (engine.buffers.newest(name)[0] - FIRST, engine.scores_of(name)[EVER].n) for name in engine.buffers
+            name: (engine.buffers.newest(name)[0] - FIRST, engine.scores_of(name)[ALL_TIME].n)
+            for name in engine.buffers
         }
 
 
@@ -107,7 +108,7 @@ def test_import_teaches_the_outlook(tmp_path: Path) -> None:
         outlook, scores = gateway.engine.outlook_of("home"), gateway.engine.outlook_scores_of("home")
     assert outlook is not None
     assert (outlook.observed_minute, outlook.lead_times_min[-1]) == (FIRST + 119, 60)
-    assert [one.n > 0 for one in scores[EVER].mean] == [True] * len(outlook.lead_times_min)
+    assert [one.n > 0 for one in scores[ALL_TIME].mean] == [True] * len(outlook.lead_times_min)
 
 
 @pytest.fixture

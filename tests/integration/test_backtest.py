@@ -14,7 +14,7 @@ from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.summary import EVER, LAST_DAY, Summary
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, Summary
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher
@@ -77,13 +77,13 @@ def test_backtest_equals_the_live_service(
     found = run_files(settings, files, FileFormat(Layout("time", "kw")), HouseFile(), BacktestRequest(out=out))
 
     live, _ = gateway.service.queries.live_scores()
-    assert live[EVER].n == n_houses * (N - 6)
-    assert live[EVER].is_sufficient
-    assert_close(scores_of(live[EVER]), scores_of(found.scored))
+    assert live[ALL_TIME].n == n_houses * (N - 6)
+    assert live[ALL_TIME].is_sufficient
+    assert_close(scores_of(live[ALL_TIME]), scores_of(found.scored))
     for house in found.houses:
         published = last_scores(peer, house.name, N - 6)
         assert published["model"] == found.published_model == "blend"
-        for period in (LAST_DAY, EVER):
+        for period in (LAST_DAY, ALL_TIME):
             assert_close(published[period], scores_of(house.live[period]))
     with out.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -101,7 +101,7 @@ def last_scores(peer: Peer, device: str, n: int) -> Any:
 
     def of_all() -> list[Any]:
         documents = [message.document for message in peer.messages if message.topic == f"gap/{device}/scores"]
-        return [document for document in documents if document[EVER]["n"] == n]
+        return [document for document in documents if document[ALL_TIME]["n"] == n]
 
     wait_until(lambda: bool(of_all()), f"the scores of {n} outcomes of {device}")
     return of_all()[-1]
@@ -109,7 +109,7 @@ def last_scores(peer: Peer, device: str, n: int) -> Any:
 
 def wait_for_scores(gateway: Gateway, n: int) -> None:
     def scored() -> int:
-        return gateway.service.queries.live_scores()[0][EVER].n
+        return gateway.service.queries.live_scores()[0][ALL_TIME].n
 
     wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} scored")
 

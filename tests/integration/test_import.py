@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.summary import EVER, Summary
+from gapcast.core.learning.summary import ALL_TIME, Summary
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import Target, import_past
 from gapcast.recordings.layout import FileFormat
@@ -39,7 +39,7 @@ def scores_after(gateway: Gateway, n: int) -> Summary:
     """The scores over all time, once there are those of ``n`` outcomes."""
 
     def scores() -> Summary:
-        return gateway.service.queries.live_scores()[0][EVER]
+        return gateway.service.queries.live_scores()[0][ALL_TIME]
 
     wait_until(lambda: scores().n >= n, lambda: f"{n} outcomes, {scores().n} are scored")
     return scores()
@@ -81,7 +81,7 @@ def test_imported_week_equals_a_week_seen_live(
     )
     assert result.n_readings == len(week)
     imported = start_gateway(mosquitto, state={"path": tmp_path / "imported"}, outlook=NO_OUTLOOK)
-    assert imported.service.queries.live_scores()[0][EVER].n == len(week) - N_UNSCORED, (
+    assert imported.service.queries.live_scores()[0][ALL_TIME].n == len(week) - N_UNSCORED, (
         "scores are warm before any reading"
     )
     found = publish_one_by_one(peer, "imported", later, 0)

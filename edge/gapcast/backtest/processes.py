@@ -31,7 +31,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.observability.logs import configure_logs
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording
@@ -227,7 +227,7 @@ def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> B
         sum(one.n_readings for one in found),
         took_s,
         [houses[name] for name in names],
-        scores.overall()[EVER].select(members_of_all(houses[name].scored.members for name in names)),
+        scores.overall()[ALL_TIME].select(members_of_all(houses[name].scored.members for name in names)),
         outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
         demands=DemandTallies(_ordered(demands, names), low_limits) if tallies else None,
         sums=sums,

@@ -25,7 +25,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
 from gapcast.core.horizon_parts import members_of_all
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
@@ -135,7 +135,7 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
         n_readings,
         time.perf_counter() - start_s,
         results,
-        tally.scores.overall()[EVER].select(members_of_all(house.scored.members for house in results)),
+        tally.scores.overall()[ALL_TIME].select(members_of_all(house.scored.members for house in results)),
         simulated,
         lead_scores,
         demand_tallies,
@@ -145,5 +145,5 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
 
 def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:
     row = engine.buffers.row(name)
-    scored = tally.scores.of(row)[EVER].select(engine.forecaster_of(name).scores.members)
+    scored = tally.scores.of(row)[ALL_TIME].select(engine.forecaster_of(name).scores.members)
     return HouseResult(name, engine.scores_of(name), scored, tally.weeks.of(row))

@@ -14,7 +14,7 @@ from gapcast.backtest.run import BATCH_READINGS
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.summary import EVER, Summary
+from gapcast.core.learning.summary import ALL_TIME, Summary
 from gapcast.core.reading import Limits, device_id_problem, is_device_id
 from gapcast.core.submeters import name_of
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
@@ -77,7 +77,7 @@ def import_past(
             past.first_minute,
             past.last_minute,
             engine.forecaster_of(target.device).published_model.name,
-            engine.scores_of(target.device)[EVER],
+            engine.scores_of(target.device)[ALL_TIME],
             gateway.folder,
         )
 

@@ -21,7 +21,7 @@ from gapcast.core.learning.drift_state import DriftState
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.score_sums import ScoreSums
 from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes
 
 TRACKED = 35  # of 40 rows: more than are allocated at first, twice
@@ -133,7 +133,7 @@ def test_untracked_rows_allocate_nothing(compiled: bool) -> None:
     scores.add(batch)
     drift.add(batch)
     assert len(scores._sums) == len(drift._state) == 16
-    assert scores.overall()[EVER].n == 1
+    assert scores.overall()[ALL_TIME].n == 1
 
 
 def test_scores_expired_bucket_starts_at_zero_whatever_it_contains(compiled: bool) -> None:

@@ -10,7 +10,7 @@ from gapcast.core.features import GAP
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.reading import Reading
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.learning.outcomes import START, outcomes
@@ -41,7 +41,7 @@ def test_journal_replay_restores_the_learnt_state() -> None:
     assert after is not None
     assert after.document() == before.document()
     assert after.issued_at_ms == before.issued_at_ms == N - 3
-    ours, theirs = live.scores_of("home")[EVER], again.scores_of("home")[EVER]
+    ours, theirs = live.scores_of("home")[ALL_TIME], again.scores_of("home")[ALL_TIME]
     assert ours.n == theirs.n == N - 6
     assert (ours.mse_kw2, ours.mae_kw) == pytest.approx((theirs.mse_kw2, theirs.mae_kw), abs=1e-9)
     assert replay.n_readings == N

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
 
 FEW = 5  # tracked devices: rows 0 to 4
@@ -31,7 +31,7 @@ class Slow:
 
     def of(self, row: int, period: Period) -> list[tuple[Outcomes, int]]:
         kept = self.kept.get(row, [])
-        if period is EVER or not kept:
+        if period is ALL_TIME or not kept:
             return [(batch, i) for _, batch, i in kept]
         length, n = {LAST_DAY: (180, 9), LAST_WEEK: (1440, 8)}[period]
         holder: dict[int, tuple[int, list[tuple[Outcomes, int]]]] = {}
@@ -151,17 +151,17 @@ def test_scores_match_a_hand_calculation(compiled: bool) -> None:
             "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0, "skill": 0.0},
         },
     }  # fmt: skip
-    assert scores.of(3)[EVER].document() == found.document() == scores.overall()[LAST_WEEK].document()
+    assert scores.of(3)[ALL_TIME].document() == found.document() == scores.overall()[LAST_WEEK].document()
 
 
 def test_scores_of_an_unknown_device_are_empty(compiled: bool) -> None:
     scores = Scores(MEMBERS, 10, compiled=compiled)
     for row in (0, 5, 1_000, -1):
         assert [found.n for found in scores.of(row).values()] == [0, 0, 0]
-        assert set(astuple(scores.of(row)[EVER])[1:-1]) == {None}
+        assert set(astuple(scores.of(row)[ALL_TIME])[1:-1]) == {None}
     scores.add(outcomes([], START, []))
     scores.add(outcomes([10, 11], START, 1.0))
-    assert scores.overall()[EVER].n == 0
+    assert scores.overall()[ALL_TIME].n == 0
 
 
 def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
@@ -172,7 +172,7 @@ def test_skill_is_none_when_persistence_has_no_error(compiled: bool) -> None:
             batch.rows, batch.minutes, batch.actual_kw, batch.last_kw, batch.members_kw[:, :, :1], batch.published_kw
         )
     )
-    found = scores.of(0)[EVER]
+    found = scores.of(0)[ALL_TIME]
     assert (found.skill, found.mae_skill, found.members["lstm"].skill) == (None, None, None)
     assert (found.persistence_mse_kw2, list(found.members)) == (0.0, ["lstm"])
 
@@ -200,7 +200,7 @@ def test_scores_forget_resets_one_device(compiled: bool) -> None:
     scores.forget(1)
     scores.forget(1_000)
     assert [scores.of(row)[LAST_DAY].n for row in (0, 1)] == [1, 0]
-    assert scores.of(1)[EVER].n == 0
+    assert scores.of(1)[ALL_TIME].n == 0
 
 
 def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> None:
@@ -210,7 +210,7 @@ def test_scores_of_a_device_with_damaged_sums_are_removed(compiled: bool) -> Non
         columns = scores.columns(range(3))
         columns["told ever"][row, 1] = damage
         scores.restore_columns(columns)
-    assert scores.overall()[EVER].n == 1
+    assert scores.overall()[ALL_TIME].n == 1
     assert [scores.of(row)[LAST_DAY].n for row in range(3)] == [1, 0, 0]
 
 
@@ -220,13 +220,13 @@ def test_scores_with_other_members_keep_common_columns(compiled: bool) -> None:
     batch = outcomes(range(40), START, 1.5, members_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
     after.restore_columns(before.columns(range(40)))
-    old, new = before.of(39)[EVER], after.of(39)[EVER]
+    old, new = before.of(39)[ALL_TIME], after.of(39)[ALL_TIME]
     assert new.members["lstm"] == old.members["lstm"]
     assert new.members["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
     fewer = Scores(MEMBERS, 2, compiled=compiled)
     fewer.restore_columns(before.columns(range(40)))
-    assert fewer.overall()[EVER].n == 2
+    assert fewer.overall()[ALL_TIME].n == 2
 
 
 def test_scores_restore_rejects_bad_columns() -> None:
@@ -244,5 +244,5 @@ def test_scores_copy_does_not_change(compiled: bool) -> None:
     scores.add(outcomes([0], START, 1.5))
     copied, columns = scores.copy(), scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))
-    assert (copied.of(0)[EVER].n, scores.of(0)[EVER].n) == (1, 2)
+    assert (copied.of(0)[ALL_TIME].n, scores.of(0)[ALL_TIME].n) == (1, 2)
     assert columns["told ever"][0, 0] == 1

@@ -22,7 +22,7 @@ from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED, Outcomes
 from gapcast.core.learning.submeter_features import EDGE_KW, load_features
 from gapcast.core.learning.submetered_model import SubmeteredModel
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
@@ -77,13 +77,13 @@ def without(reading: Reading, name: str) -> Reading:
 @pytest.mark.long
 def test_member_submetered_is_far_better_where_loads_cycle() -> None:
     run = Run(engine_with()).process(readings_of(2_500), at_a_time=50)
-    members = run.engine.scores_of("home")[EVER].members
+    members = run.engine.scores_of("home")[ALL_TIME].members
     assert [*members][-3:] == [LEARNED, SUBMETERED, PERSISTENCE]
     learned, submetered = members[LEARNED], members[SUBMETERED]
     assert learned.mse_kw2 is not None
     assert submetered.mse_kw2 is not None
     assert submetered.mse_kw2 < 0.75 * learned.mse_kw2
-    published = run.engine.scores_of("home")[EVER]
+    published = run.engine.scores_of("home")[ALL_TIME]
     assert published.mse_kw2 is not None
     assert published.mse_kw2 < 0.85 * learned.mse_kw2
 
@@ -361,7 +361,7 @@ def test_scores_are_restored_before_any_submeter_was_read() -> None:
     before = Run(engine_with()).process(readings_of(60, "other", ())).engine
     after = engine_with()
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
-    assert after.scores_of("other")[EVER].n
+    assert after.scores_of("other")[ALL_TIME].n
     assert after.scores_of("other") == before.scores_of("other")
 
 
@@ -369,7 +369,7 @@ def test_new_options_continue_before_any_submeter_was_read() -> None:
     before = Run(engine_with()).process(readings_of(60, "other", ())).engine
     scores, after = before.scores_of("other"), engine_with(forgetting=0.9999)
     transfer_state(before, after)
-    assert after.scores_of("other")[EVER].n == scores[EVER].n
+    assert after.scores_of("other")[ALL_TIME].n == scores[ALL_TIME].n
 
 
 def test_other_submeters_start_again_at_a_devices_own_horizon() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
 from gapcast.core.predictor import Prediction
@@ -216,7 +216,7 @@ def test_untracked_device_has_no_outlook_to_stamp_or_discard() -> None:
 def test_calibration_without_learning_scores_outcomes() -> None:
     engine = outlook_engine(options=OutlookOptions(learns=False))
     process(engine, stream(house_kw(80)))
-    assert engine.outlook_scores_of("home")[EVER].point[5].n == 80 - 10 - 1
+    assert engine.outlook_scores_of("home")[ALL_TIME].point[5].n == 80 - 10 - 1
 
 
 def test_outlook_without_the_first_minute_has_other_means() -> None:
@@ -232,4 +232,4 @@ def test_device_beyond_allocated_rows_has_no_outlook_yet() -> None:
     engine = outlook_engine()
     engine.accept([Reading(f"d{i}", FIRST, 1.0) for i in range(40)])
     assert engine.outlook_of("d39") is None
-    assert engine.outlook_scores_of("d39")[EVER].point[0].n == 0
+    assert engine.outlook_scores_of("d39")[ALL_TIME].point[0].n == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.learning.summary import EVER, LAST_DAY
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.reading import Reading
@@ -43,7 +43,7 @@ def test_scores_are_those_of_the_published_outlooks() -> None:
     engine, kw = outlook_engine(), house_kw(400)
     made = process(engine, stream(kw))
     outlooks = {one.observed_minute - FIRST: one for _, many in made for one in many or ()}
-    scores = engine.outlook_scores_of("home")[EVER]
+    scores = engine.outlook_scores_of("home")[ALL_TIME]
     for at, lead in enumerate(LEADS_MIN):
         for kind, score in (("point", scores.point[at]), ("mean", scores.mean[at])):
             due = [minute for minute in outlooks if minute + lead < len(kw)]
@@ -76,7 +76,7 @@ def test_mean_of_the_last_window_is_a_baseline() -> None:
     engine = outlook_engine()
     kw = np.where(np.arange(300) % 2 == 0, 1.0, 3.0)
     process(engine, stream(kw))
-    score = engine.outlook_scores_of("home")[EVER].mean[5]
+    score = engine.outlook_scores_of("home")[ALL_TIME].mean[5]
     assert score.lead_min == 10
     assert score.window_mse_kw2 == pytest.approx(0.0, abs=0.02)
     assert score.window_mae_kw == pytest.approx(0.0, abs=0.05)
@@ -86,11 +86,11 @@ def test_mean_of_the_last_window_is_a_baseline() -> None:
 def test_score_of_constant_power_has_no_skill() -> None:
     engine = outlook_engine()
     process(engine, stream(np.full(40, 1.0)))
-    score = engine.outlook_scores_of("home")[EVER].point[4]
+    score = engine.outlook_scores_of("home")[ALL_TIME].point[4]
     assert score.n > 0
     assert score.skill is None
-    assert engine.outlook_scores_of("home")[EVER].point[10].mse_kw2 is None
-    assert engine.outlook_scores_of("home")[EVER].point[10].skill is None
+    assert engine.outlook_scores_of("home")[ALL_TIME].point[10].mse_kw2 is None
+    assert engine.outlook_scores_of("home")[ALL_TIME].point[10].skill is None
 
 
 @pytest.mark.long
@@ -100,7 +100,7 @@ def test_bounds_cover_nine_in_ten_at_every_lead_time() -> None:
     process_houses(engine, houses)
     for kind in ("point", "mean"):
         for at in range(len(LEADS_MIN)):
-            scores = [getattr(engine.outlook_scores_of(device)[EVER], kind)[at] for device in houses]
+            scores = [getattr(engine.outlook_scores_of(device)[ALL_TIME], kind)[at] for device in houses]
             assert np.mean([score.coverage for score in scores]) == pytest.approx(0.9, abs=0.06)
 
 
@@ -108,7 +108,7 @@ def test_filled_minute_is_no_outcome() -> None:
     engine = outlook_engine()
     readings = [Reading("home", FIRST + minute, 1.0 + minute % 3, is_filled=minute > 9) for minute in range(30)]
     process(engine, readings)
-    scores = engine.outlook_scores_of("home")[EVER]
+    scores = engine.outlook_scores_of("home")[ALL_TIME]
     assert scores.point[0].n == 8
     assert scores.point[5].n == 0
 
@@ -123,7 +123,7 @@ def test_filled_minutes_of_one_house_do_not_hold_up_the_others() -> None:
         process(together, batch, len(batch))
         process(apart, batch)
     for device, n in (("a", 38), ("b", 38), ("c", 8)):
-        assert together.outlook_scores_of(device)[EVER].point[0].n == n
+        assert together.outlook_scores_of(device)[ALL_TIME].point[0].n == n
         made, alone = together.outlook_of(device), apart.outlook_of(device)
         assert made is not None
         assert alone is not None
@@ -134,7 +134,7 @@ def test_minutes_of_a_short_gap_are_interpolated_in_outcomes() -> None:
     engine = outlook_engine()
     readings = [reading for reading in stream(house_kw(60)) if reading.minute - FIRST not in (30, 31, 32)]
     process(engine, readings)
-    scores = engine.outlook_scores_of("home")[EVER]
+    scores = engine.outlook_scores_of("home")[ALL_TIME]
     assert scores.point[0].n == 60 - 3 - 2 - 1
     assert scores.mean[5].n == 60 - 3 - 1 - 10 - 3
 
@@ -142,26 +142,26 @@ def test_minutes_of_a_short_gap_are_interpolated_in_outcomes() -> None:
 def test_restart_of_the_history_discards_pending_outlooks() -> None:
     engine, kw = outlook_engine(), house_kw(60)
     process(engine, stream(kw[:30]))
-    before = engine.outlook_scores_of("home")[EVER].mean[8].n
+    before = engine.outlook_scores_of("home")[ALL_TIME].mean[8].n
     process(engine, stream(kw[:25], FIRST + 37))
     assert before == 0
-    assert engine.outlook_scores_of("home")[EVER].mean[8].n == 0
-    assert engine.outlook_scores_of("home")[EVER].mean[5].n == 19 + 14
+    assert engine.outlook_scores_of("home")[ALL_TIME].mean[8].n == 0
+    assert engine.outlook_scores_of("home")[ALL_TIME].mean[5].n == 19 + 14
 
 
 def test_outlooks_after_time_went_back_start_again() -> None:
     engine = outlook_engine()
     process(engine, stream(house_kw(40)))
-    n = engine.outlook_scores_of("home")[EVER].point[0].n
+    n = engine.outlook_scores_of("home")[ALL_TIME].point[0].n
     process(engine, stream(house_kw(4), FIRST + 20))
-    assert engine.outlook_scores_of("home")[EVER].point[0].n == n + 1
+    assert engine.outlook_scores_of("home")[ALL_TIME].point[0].n == n + 1
 
 
 def test_forgotten_learning_starts_again() -> None:
     engine = outlook_engine()
     process(engine, stream(house_kw(40)))
     engine.horizons.forget_learning(0)
-    assert engine.outlook_scores_of("home")[EVER].point[0].n == 0
+    assert engine.outlook_scores_of("home")[ALL_TIME].point[0].n == 0
     assert engine.outlook_of("home") is None
 
 
@@ -173,4 +173,4 @@ def test_forgotten_device_has_no_outlook() -> None:
     assert engine.outlook_of("home") is None
     process(engine, stream(house_kw(1), FIRST, "other"))
     assert engine.outlook_of("other") is None
-    assert engine.outlook_scores_of("other")[EVER].point[0].n == 0
+    assert engine.outlook_scores_of("other")[ALL_TIME].point[0].n == 0

@@ -8,7 +8,7 @@ import pytest
 from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.plan import LoadPlan
 from tests.core.outlook.runs import process
@@ -57,7 +57,7 @@ def test_planned_load_is_no_error() -> None:
     with_plan.replace_plan("home", charger())
     for engine in (with_plan, without):
         process(engine, stream(flat(START, 95), NOON))
-    found, other = (engine.outlook_scores_of("home")[EVER].point[6].mae_kw for engine in (with_plan, without))
+    found, other = (engine.outlook_scores_of("home")[ALL_TIME].point[6].mae_kw for engine in (with_plan, without))
     assert found is not None
     assert other is not None
     assert found < other / 5
@@ -90,10 +90,10 @@ def test_plan_that_shows_in_the_window_discards_pending_outlooks() -> None:
     engine = planned_engine()
     readings = stream(flat(START, 95), NOON)
     process(engine, readings[: START + 10])
-    n = engine.outlook_scores_of("home")[EVER].mean[5].n
+    n = engine.outlook_scores_of("home")[ALL_TIME].mean[5].n
     engine.replace_plan("home", charger())
     process(engine, readings[START + 10 : START + 20])
-    assert engine.outlook_scores_of("home")[EVER].mean[5].n == n
+    assert engine.outlook_scores_of("home")[ALL_TIME].mean[5].n == n
     engine.replace_plan("home", LoadPlan())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning.summary import EVER
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, implausible_outlooks
 from gapcast.core.snapshot import Snapshot, capture_snapshot
@@ -102,7 +102,7 @@ def test_other_outlook_model_starts_again() -> None:
     after = outlook_engine(outlook_model=replace(OutlookModel(), version="2"))
     assert restore_snapshot(after, capture_snapshot(run(60))) == ("", [])
     assert after.outlook_of("a") is None
-    assert after.outlook_scores_of("a")[EVER].point[0].n == 0
+    assert after.outlook_scores_of("a")[ALL_TIME].point[0].n == 0
 
 
 def test_engine_with_fewer_outlooks_restores_the_first() -> None:

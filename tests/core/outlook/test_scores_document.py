@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.core.learning.summary import EVER, LAST_DAY
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY
 from gapcast.core.outlook.scores import LeadScore, OutlookScores
 from gapcast.core.outlook.scores_document import outlook_scores_document
 from gapcast.http.device_schemas import OutlookScoresDocument
@@ -12,7 +12,7 @@ SCORED = LeadScore(5, 1_440, 0.1, 0.2, -0.0100004, 0.2, 0.3, 0.4, 0.5, 0.06, 0.9
 
 def test_scores_document_has_a_list_for_each_figure() -> None:
     scores = OutlookScores((SCORED, LeadScore(60, 0)), (LeadScore(5, 0), SCORED))
-    document = outlook_scores_document({LAST_DAY: scores, EVER: scores})
+    document = outlook_scores_document({LAST_DAY: scores, ALL_TIME: scores})
     assert list(document) == ["last_day", "ever"]
     assert document["ever"]["point"] == {
         "lead_min": [5, 60], "n": [1_440, 0], "mse_kw2": [0.1, None], "mae_kw": [0.2, None], "bias_kw": [-0.01, None],

@@ -15,7 +15,7 @@ from gapcast.core.learning.columns import Columns, check_columns
 from gapcast.core.learning.compiled_scores import new_score_sums
 from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes
 from gapcast.core.learning.score_sums import DAY, N_BUCKETS, NEVER, PUBLISHED, PUBLISHED_SUMS, SOURCE_SUMS, WEEK
-from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarize
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, LAST_WEEK, Period, Summary, summarize
 from gapcast.core.window import F32, I64
 
 #: A century of the largest squared errors stays below this.
@@ -62,12 +62,12 @@ class Scores:
         if not (np.abs(buckets).max(initial=0) <= _LARGEST_SUM and np.abs(all_time).max(initial=0) <= _LARGEST_SUM):
             self._forget_damaged()
             ids, buckets, all_time, newest = self._arrays(rows)
-        by_row = {EVER: all_time}
+        by_row = {ALL_TIME: all_time}
         for period, part, length_min in ((LAST_DAY, DAY, 180), (LAST_WEEK, WEEK, 1440)):
             age = newest[:, None] // length_min - ids[:, part]
             counts = (age >= 0) & (age < part.stop - part.start)
             by_row[period] = buckets[:, part].sum(axis=1, dtype=np.float64, where=counts[:, :, None])
-        return {period: self._summary(by_row[period]) for period in (LAST_DAY, LAST_WEEK, EVER)}
+        return {period: self._summary(by_row[period]) for period in (LAST_DAY, LAST_WEEK, ALL_TIME)}
 
     def _arrays(self, rows: slice | I64) -> tuple[NDArray[np.int32], F32, F64, I64]:
         """Return ids ``[rows, 17]``, buckets ``[rows, 17, sums]``, all-time sums, and newest minutes of ``rows``."""

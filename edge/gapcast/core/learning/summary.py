@@ -21,7 +21,7 @@ class Period(StrEnum):
     ALL_TIME = "ever"
 
 
-LAST_DAY, LAST_WEEK, EVER = Period
+LAST_DAY, LAST_WEEK, ALL_TIME = Period
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.summary import EVER, LAST_DAY, Period
+from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, Period
 from gapcast.core.outlook.flags import is_every
 from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
 
@@ -145,7 +145,7 @@ def scores_of(sums: F64, leads_min: Sequence[int]) -> dict[Period, OutlookScores
     """Return the scores for the ``sums`` ``[2, K, 2, sums]`` of a device."""
     return {
         period: OutlookScores(*(tuple(map(_score, leads_min, of_period[:, kind].tolist())) for kind in (0, 1)))
-        for period, of_period in ((LAST_DAY, sums[1]), (EVER, sums[0]))
+        for period, of_period in ((LAST_DAY, sums[1]), (ALL_TIME, sums[0]))
     }
 
 
