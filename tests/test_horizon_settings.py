@@ -163,7 +163,7 @@ def test_model_of_other_readings_is_not_possible_for_a_device(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("forecast", "code", "cure"),
+    ("forecast", "code", "fix"),
     [
         ({"horizon_min": 7}, 2, "correct this setting"),
         ({"devices": {"heatpump": {"horizon_min": 7}}}, 2, "correct this setting"),
@@ -172,11 +172,11 @@ def test_model_of_other_readings_is_not_possible_for_a_device(tmp_path: Path) ->
     ],
 )
 def test_check_of_a_setting_without_a_model_advises_to_correct_it(
-    forecast: dict[str, Any], code: int, cure: str
+    forecast: dict[str, Any], code: int, fix: str
 ) -> None:
     (finding,) = check_models(Situation(settings(forecast=forecast), {}, 0.0))
     assert finding.code == code
-    assert cure in finding.cure
+    assert fix in finding.fix
 
 
 def test_horizon_that_no_model_has_does_not_blame_an_installed_one(tmp_path: Path) -> None:

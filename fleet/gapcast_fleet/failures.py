@@ -13,12 +13,12 @@ from gapcast.core import errors
 #: An error of gapcast in a worker's traceback.
 _RAISED = re.compile(r"gapcast\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
 _NO_KAFKA = re.compile(r"Failed to find (the )?data source: kafka")
-_KAFKA_CURE = (
+_KAFKA_FIX = (
     "Spark's Kafka connector is not on the class path: add --conf "
     "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 followed by a colon and Spark's version"
 )
 _DIED = "Python worker exited unexpectedly"
-_CURE = (
+_FIX = (
     "a Python worker died, probably out of memory: give it more (on a cluster spark.executor.memoryOverhead), "
     "or less work at a time (--files-at-once, --cached-devices, --houses-at-once, "
     "more --buckets), and restart: no data is lost"
@@ -45,8 +45,8 @@ def raised_in(trace: str) -> errors.GapcastError | None:
     """
     found = _RAISED.search(trace)
     if _NO_KAFKA.search(trace):
-        return errors.SettingsError(_KAFKA_CURE)
+        return errors.SettingsError(_KAFKA_FIX)
     if found is None:
-        return errors.GapcastError(_CURE) if _DIED in trace else None
+        return errors.GapcastError(_FIX) if _DIED in trace else None
     kind = getattr(errors, found[1], errors.GapcastError)
     return kind(found[2]) if kind not in {errors.PayloadError, errors.SourceError} else errors.GapcastError(found[2])

@@ -24,4 +24,4 @@ def test_check_says_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPa
     (finding,) = check_compiled_steps(SITUATION)
     assert finding.mark is Mark.WARN
     assert "none (this installation has none): numpy computes the same forecasts" in finding.text
-    assert "C compiler" in finding.cure
+    assert "C compiler" in finding.fix

@@ -135,7 +135,7 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
     assert peer.messages == [], "it never took part"
     (sharing,) = [f for f in check_broker(Situation(settings, {}, 0.0)) if f.what == "sharing"]
     assert (sharing.mark, sharing.code) == (Mark.FAIL, 2)
-    assert "hash_topic" in sharing.cure
+    assert "hash_topic" in sharing.fix
 
 
 class HashingBroker:

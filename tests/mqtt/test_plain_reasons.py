@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
 
-from gapcast.check.broker import cure_of
+from gapcast.check.broker import fix_of
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection_log import ConnectionLog
 from gapcast.mqtt.plain_reasons import broker_reason, network_reason
@@ -46,7 +46,7 @@ def system_error(number: int) -> OSError:
 )
 def test_network_error_has_a_plain_reason_and_a_remedy(error: Exception, reason: str, remedy: str) -> None:
     assert network_reason(error, "house") == connection_error(error, "house", Transport()) == reason
-    assert remedy in cure_of(f"unreachable: {reason}")
+    assert remedy in fix_of(f"unreachable: {reason}")
 
 
 def test_reason_that_the_broker_does_not_give_is_said_so() -> None:

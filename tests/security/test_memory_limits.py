@@ -219,7 +219,7 @@ def test_check_reports_whether_the_devices_fit(models: Models) -> None:
     (found,) = check_memory(situation)
     assert found.mark is Mark.WARN
     assert f"devices.max is {10**12}, but only " in found.text
-    assert "lower devices.max" in found.cure
+    assert "lower devices.max" in found.fix
 
 
 def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:

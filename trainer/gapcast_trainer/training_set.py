@@ -29,7 +29,7 @@ from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import Examples, WindowTask
 
 Rows = NDArray[np.void]
-_REMEDY = "create it with `gapcast-fleet prepare`"
+_FIX = "create it with `gapcast-fleet prepare`"
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
@@ -52,12 +52,12 @@ class TrainingSet:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise SourceError(path, f"cannot be read ({error.strerror}): {_REMEDY}") from error
+            raise SourceError(path, f"cannot be read ({error.strerror}): {_FIX}") from error
         if sha256(content).hexdigest() != chunk.sha256:
-            raise SourceError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_REMEDY} in another folder")
+            raise SourceError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_FIX} in another folder")
         rows: Rows = np.load(BytesIO(content), allow_pickle=False)
         if rows.dtype != self.row_type or rows.shape != (chunk.n_rows,):
-            raise SourceError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_REMEDY}")
+            raise SourceError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_FIX}")
         return rows
 
     def check(self, plan: Experiment) -> None:
@@ -69,11 +69,11 @@ class TrainingSet:
             ("padding", contract.padding, task.window.padding, f"--padding {task.window.padding}"),
             ("lead times", contract.lead_times_min, task.lead_times_min, f"--lead-times {leads}"),
         )
-        for what, found, wanted, cure in asked:
+        for what, found, wanted, fix in asked:
             if found != wanted:
                 msg = (
                     f"{self.folder}: its windows have the {what} {found}, and experiment {plan.name} asks for "
-                    f"{wanted}: prepare a set with {cure}"
+                    f"{wanted}: prepare a set with {fix}"
                 )
                 raise RunError(msg)
         lacking = [name for name in measured_in(task.features) if name not in contract.features]
@@ -88,17 +88,17 @@ def open_set(folder: Path) -> TrainingSet:
     try:
         content = path.read_bytes()
     except OSError as error:
-        problem = f"has no {MANIFEST_FILE}: it is not a training set, or an incomplete one: {_REMEDY}"
+        problem = f"has no {MANIFEST_FILE}: it is not a training set, or an incomplete one: {_FIX}"
         raise SourceError(folder, problem + ", which goes on where it was ended") from error
     try:
         found = json.loads(content)["format"]
         if found == FORMAT:
             return TrainingSet(folder, _MANIFEST.validate_json(content), sha256(content).hexdigest())
     except ValidationError as error:
-        raise SourceError(path, f"{field_problem(error.errors()[0])}: {_REMEDY}") from error
+        raise SourceError(path, f"{field_problem(error.errors()[0])}: {_FIX}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise SourceError(path, f"is not a manifest of a training set ({error}): {_REMEDY}") from error
-    raise SourceError(path, f"is of format {found}, and this version reads {FORMAT}: {_REMEDY} of this version")
+        raise SourceError(path, f"is not a manifest of a training set ({error}): {_FIX}") from error
+    raise SourceError(path, f"is of format {found}, and this version reads {FORMAT}: {_FIX} of this version")
 
 
 def to_examples(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:

@@ -13,7 +13,7 @@ from gapcast.core.predictor import history_steps_of
 
 log = structlog.get_logger(__name__)
 
-CURE = "allow more memory, or lower devices.max, learning.max_devices, outlook.max_devices or history.max_devices"
+FIX = "allow more memory, or lower devices.max, learning.max_devices, outlook.max_devices or history.max_devices"
 #: Memory per device besides the arrays: names and Python objects in several places. Measured: 0.5 to 0.6 kB.
 _OBJECTS_BYTES = 800
 #: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and
@@ -76,7 +76,7 @@ def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None)
         tracked=n_tracked,
         outlooks=n_outlook,
         limit=str(limit),
-        cure=CURE,
+        cure=FIX,
     )
     devices = settings.devices.model_copy(update={"max": effective})
     learning = settings.learning.model_copy(update={"max_devices": n_tracked})

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 #: How often the folders are checked. Files that change between two checks are still being written.
 CHECK_INTERVAL_S = 1.0
-_CURE = "correct the model or remove it; the models in use stay in use"
+_FIX = "correct the model or remove it; the models in use stay in use"
 
 
 class SwapCallbacks(NamedTuple):
@@ -136,7 +136,7 @@ class ModelWatcher:
         if self._library.stamp() != stamp:
             return  # the files are being written again and are checked when that is done
         self._handled = stamp
-        log.error("models.refused", path=str(self._library), problem=problem, cure=_CURE)
+        log.error("models.refused", path=str(self._library), problem=problem, cure=_FIX)
         self._service.statistics.model_reloads["refused"] += 1
 
     def _swap_engine(self, models: Models) -> float | None:

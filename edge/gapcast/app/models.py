@@ -140,8 +140,8 @@ def load_usable_models(settings: Settings, library: Library, admission: Admissio
         try:
             return load_models(settings, library, admission)
         except InstalledModelError as error:
-            cure = "correct it or remove it: gapcast starts without it"
-            log.error("models.refused", path=str(error.path), problem=str(error), cure=cure)
+            fix = "correct it or remove it: gapcast starts without it"
+            log.error("models.refused", path=str(error.path), problem=str(error), cure=fix)
             library = library.without(error.path)
 
 

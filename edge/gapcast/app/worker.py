@@ -74,8 +74,8 @@ def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int
             code = code or (ended if ended >= 0 else 1)
             if not stopping:
                 stopping.append(signal.SIGTERM)
-                cure = "see the log lines of that shard for the reason; the worker's other shards are stopped as well"
-                log.error("worker.shard_ended", shard=shard, exit_code=ended, cure=cure)
+                fix = "see the log lines of that shard for the reason; the worker's other shards are stopped as well"
+                log.error("worker.shard_ended", shard=shard, exit_code=ended, cure=fix)
                 for one in shards.values():
                     one.send_signal(signal.SIGTERM)
     return code

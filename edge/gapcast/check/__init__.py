@@ -1,1 +1,1 @@
-"""``gapcast check``: reports problems of an installation, each with its remedy."""
+"""``gapcast check``: reports problems of an installation, each with its fix."""

@@ -15,8 +15,8 @@ from gapcast.mqtt.session import Session
 _BROKER_S = 8.0
 _NO_ANSWER = "the broker does not answer"
 _CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
-#: Text in a connection problem -> remedy.
-_CURES = {
+#: Text in a connection problem -> fix.
+_FIXES = {
     "connection refused": "nothing listens at this address: start the broker, or correct mqtt.host and mqtt.port",
     "name resolution fails": "check the network and the DNS server, or use the IP address",
     "host not found": "cannot resolve mqtt.host: check the spelling, or use the IP address",
@@ -29,8 +29,8 @@ _CURES = {
     "Not authorized": _CREDENTIALS,
     "Bad user name": _CREDENTIALS,
 }
-_PERMISSIONS_CURE = "grant this account read and write access to topics.dealing (docs/security.md)"
-_DISTRIBUTION_CURE = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
+_PERMISSIONS_FIX = "grant this account read and write access to topics.dealing (docs/security.md)"
+_DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: Problems that retrying does not solve.
 _FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
 
@@ -54,7 +54,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{address}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
+        yield fail("broker", f"{address}: {problem or 'no answer'}", fix_of(problem), BROKER_FAILS)
         return
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
@@ -69,13 +69,13 @@ def _check_distribution(situation: Situation, options: SessionOptions) -> Iterat
         return
     group = situation.settings.mqtt.share_group
     if found.problem:
-        yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_CURE, BROKER_FAILS)
+        yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_FIX, BROKER_FAILS)
     elif found.splits_topic:
         one, other = found.n_each
         text = (
             f"group {group}: of {one + other} messages on one topic, {one} went to one member and {other} to the other"
         )
-        yield fail("sharing", text, _DISTRIBUTION_CURE, SETTINGS_FAIL)
+        yield fail("sharing", text, _DISTRIBUTION_FIX, SETTINGS_FAIL)
     else:
         yield ok("sharing", f"group {group}: the broker delivers all messages of a topic to one member")
 
@@ -91,10 +91,10 @@ def connect(session: Session) -> str:
     return problem
 
 
-def cure_of(problem: str) -> str:
-    """Return the remedy for a connection problem."""
-    found = [cure for words, cure in _CURES.items() if words in problem]
+def fix_of(problem: str) -> str:
+    """Return the fix for a connection problem."""
+    found = [fix for words, fix in _FIXES.items() if words in problem]
     if found:
         return found[0]
-    # TLS problems include their remedy.
+    # TLS problems include their fix.
     return "" if "mqtt." in problem else "see the broker's log for the reason"

@@ -25,7 +25,7 @@ BROKER_FAILS, SETTINGS_FAIL, MODEL_FAILS = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check: its subject (``what``), its result (``text``), and the remedy (``cure``).
+    """The result of one check: its subject (``what``), its result (``text``), and the fix (``fix``).
 
     ``code`` is the exit code of a failure.
     """
@@ -33,13 +33,13 @@ class Finding:
     mark: Mark
     what: str
     text: str
-    cure: str = ""
+    fix: str = ""
     code: int = 0
 
     def lines(self) -> list[str]:
         """Return the lines to print."""
         lines = [f"{self.mark.value:<4} {self.what}: {self.text}"]
-        return [*lines, f"     fix: {self.cure}"] if self.cure else lines
+        return [*lines, f"     fix: {self.fix}"] if self.fix else lines
 
 
 def ok(what: str, text: str) -> Finding:
@@ -47,14 +47,14 @@ def ok(what: str, text: str) -> Finding:
     return Finding(Mark.OK, what, text)
 
 
-def warn(what: str, text: str, cure: str) -> Finding:
+def warn(what: str, text: str, fix: str) -> Finding:
     """Return a finding that does not prevent forecasts."""
-    return Finding(Mark.WARN, what, text, cure)
+    return Finding(Mark.WARN, what, text, fix)
 
 
-def fail(what: str, text: str, cure: str, code: int) -> Finding:
+def fail(what: str, text: str, fix: str, code: int) -> Finding:
     """Return a finding that prevents forecasts."""
-    return Finding(Mark.FAIL, what, text, cure, code)
+    return Finding(Mark.FAIL, what, text, fix, code)
 
 
 @dataclass(slots=True)

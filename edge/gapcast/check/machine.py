@@ -30,10 +30,10 @@ def check_clock(situation: Situation) -> Iterator[Finding]:
         text = (
             f"this machine says {now:%Y-%m-%d %H:%M} UTC, which is before its models were created ({created:%Y-%m-%d})"
         )
-        cure = (
+        fix = (
             "set the clock: timedatectl set-ntp true; a Raspberry Pi without a real-time clock needs the network first"
         )
-        yield warn("clock", text, cure)
+        yield warn("clock", text, fix)
     else:
         yield ok(
             "clock", f"this machine says {now:%Y-%m-%d %H:%M} UTC; site.timezone is {situation.settings.site.timezone}"
@@ -59,8 +59,8 @@ def check_state(situation: Situation) -> Iterator[Finding]:
             os.fsync(file.fileno())
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
-        cure = "grant this account write permission, or set state.path to another folder"
-        yield warn("state", f"{folder} is not writable ({error.strerror}): a restart would lose all readings", cure)
+        fix = "grant this account write permission, or set state.path to another folder"
+        yield warn("state", f"{folder} is not writable ({error.strerror}): a restart would lose all readings", fix)
         return
     if free_bytes < _LEAST_FREE_BYTES:
         yield warn("state", f"{folder}: only {free_bytes >> 20} MB free", "free disk space, or set state.path")
@@ -79,11 +79,11 @@ def check_port(situation: Situation) -> Iterator[Finding]:
         if _is_gapcast(http.host, http.port):
             yield ok("http", f"{address}: a gapcast service is already running there")
             return
-        cure = f"stop what listens there (ss -ltnp 'sport = :{http.port}' shows it), or set http.port and http.host"
+        fix = f"stop what listens there (ss -ltnp 'sport = :{http.port}' shows it), or set http.port and http.host"
         yield fail(
             "http",
             f"cannot listen on {address} ({os.strerror(error.errno) if error.errno else error})",
-            cure,
+            fix,
             SETTINGS_FAIL,
         )
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.app.device_limit import CURE, device_cost
+from gapcast.app.device_limit import FIX, device_cost
 from gapcast.app.engine import engine_of
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
@@ -20,6 +20,6 @@ def check_memory(situation: Situation) -> Iterator[Finding]:
     effective = fitting_devices(cost, limit.n_bytes, configured).n_devices
     if effective < configured:
         text = f"devices.max is {configured}, but only {effective} devices fit into {limit}"
-        yield warn("memory", text, CURE)
+        yield warn("memory", text, FIX)
     else:
         yield ok("memory", f"{configured} devices fit into {limit}")

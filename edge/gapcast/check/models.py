@@ -24,15 +24,13 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         )
         return
     except UnknownModelError as error:
-        cure = (
-            "correct the name in the settings (forecast.model, forecast.experts, outlook.model), or install the model"
-        )
-        yield fail("models", str(error), cure, MODEL_FAILS)
+        fix = "correct the name in the settings (forecast.model, forecast.experts, outlook.model), or install the model"
+        yield fail("models", str(error), fix, MODEL_FAILS)
         return
     except ModelError as error:
         folder = settings.models.path or "the bundled models: reinstall gapcast"
-        cure = f"restore the model (model.tflite and card.json belong together), or select another; see {folder}"
-        yield fail("models", str(error), cure, MODEL_FAILS)
+        fix = f"restore the model (model.tflite and card.json belong together), or select another; see {folder}"
+        yield fail("models", str(error), fix, MODEL_FAILS)
         return
     names, primary = ", ".join(sorted(models.by_name)), models.primary
     clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""

@@ -36,15 +36,15 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
     yield from _last_powers(listener)
     for name, topic in listener.submeters.items():
         if name not in listener.devices:
-            cure = "check its topic; without it forecasts go on, and cannot use what it measures"
-            yield warn("submeter", f"{name}: no message on {topic} within {situation.wait_s:g} s", cure)
+            fix = "check its topic; without it forecasts go on, and cannot use what it measures"
+            yield warn("submeter", f"{name}: no message on {topic} within {situation.wait_s:g} s", fix)
     for sentence, n in listener.rejected.most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, samples in sorted(listener.devices.items()):
         if warning := plausibility_warning(samples.powers_kw):
-            text, _, cure = warning.partition(": ")
-            yield warn("unit", f"{device}: {text}", cure)
+            text, _, fix = warning.partition(": ")
+            yield warn("unit", f"{device}: {text}", fix)
         ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
@@ -59,12 +59,12 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     if not listener.n_messages:
         mqtt = settings.mqtt
-        cure = (
+        fix = (
             "most meters send once a minute, so try --wait 70; list all messages with "
             f"mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t '#'; a broker may also silently "
             "withhold topics that this account has no permission to read"
         )
-        yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", cure)
+        yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", fix)
     elif listener.devices:
         names = sorted(listener.devices)
         n_messages = counted(listener.n_messages, "message")

@@ -16,7 +16,7 @@ from gapcast.http import problems
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"})
 #: The page's static files, which contain no household data; their API requests need the token.
 PAGE, PAGE_FILES = "/", "/page/"
-_CURE = "send the token of http.token: authorization: Bearer TOKEN, or as a password, by Basic"
+_FIX = "send the token of http.token: authorization: Bearer TOKEN, or as a password, by Basic"
 _BEARER = 'Bearer realm="gapcast"'
 _CHALLENGE = f'{_BEARER}, Basic realm="gapcast", charset="UTF-8"'
 
@@ -39,7 +39,7 @@ class Guard:
             headers = Headers(scope=scope)
             token = parse_token(headers.get("authorization", ""))
             if token is None or not hmac.compare_digest(token, self._token):
-                refused = problems.problem(HTTPStatus.UNAUTHORIZED, _CURE, path=scope["path"])
+                refused = problems.problem(HTTPStatus.UNAUTHORIZED, _FIX, path=scope["path"])
                 refused.headers["www-authenticate"] = _BEARER if "x-requested-with" in headers else _CHALLENGE
                 await refused(scope, receive, send)
                 return

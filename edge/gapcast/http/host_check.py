@@ -22,7 +22,7 @@ from gapcast.http.guard import OPEN_PATHS
 _LOCAL_DOMAINS = ("", ".local", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")
 _PORT = re.compile(r":\d{0,5}$")
 _N_CACHED = 256
-_CURE = (
+_FIX = (
     "this gateway does not answer to the name {!r}: add it to http.allowed_hosts, or use the gateway's address or "
     "host name"
 )
@@ -39,7 +39,7 @@ class HostCheck:
         """Pass on requests for this host."""
         for name, value in scope["headers"]:
             if name == b"host" and not self.is_allowed(value.decode("latin-1")) and scope["path"] not in OPEN_PATHS:
-                detail = _CURE.format(value.decode("latin-1")[:80])
+                detail = _FIX.format(value.decode("latin-1")[:80])
                 await problems.problem(HTTPStatus.MISDIRECTED_REQUEST, detail, path=scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -64,9 +64,9 @@ class ConnectionLog:
 
     def refused(self, reason: ReasonCode) -> None:
         """Record that the broker refused the client."""
-        cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        fix = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
         why = broker_reason(reason)
-        is_new = self._replace(f"{_REFUSED}: {why}{cure}")
+        is_new = self._replace(f"{_REFUSED}: {why}{fix}")
         log_it = log.error if is_new else log.debug
         log_it("mqtt.refused", host=self._options.host, port=self._options.port, reason=why)
 

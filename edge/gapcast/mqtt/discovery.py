@@ -63,8 +63,8 @@ class Discovery:
             return
         if len(self._published) >= self._topics.max_devices:
             if not self._full:
-                cure = "raise homeassistant.max_devices if Home Assistant can handle more"
-                log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, cure=cure)
+                fix = "raise homeassistant.max_devices if Home Assistant can handle more"
+                log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, cure=fix)
             self._full = True
             return
         self._published[device] = None

@@ -51,8 +51,8 @@ class PredictRequests:
         if topic is None:
             raise PayloadError("bad_request", "the request has no response topic (MQTT 5): there is no one to answer")
         if not topic.startswith(self._answers) or topic == self._answers or _is_invalid_topic(topic):
-            cure = f"choose one below {self._answers} (topics.answers)"
-            raise PayloadError("bad_request", f"the response topic {topic[:80]!r} may not be written: {cure}")
+            fix = f"choose one below {self._answers} (topics.answers)"
+            raise PayloadError("bad_request", f"the response topic {topic[:80]!r} may not be written: {fix}")
         if len(self._waiting) >= MAX_WAITING:
             raise PayloadError("too_many_requests", f"{MAX_WAITING} requests wait already: ask again later")
         self._waiting.append((topic, publication))

@@ -237,10 +237,10 @@ class SampleAggregator:
         if is_slow and not was_slow and meter.source.name not in self._warned_slow:
             self._warned_slow.add(meter.source.name)
             every_s = round(distance_ms / 1_000)
-            cure = "configure it to send at least once a minute"
+            fix = "configure it to send at least once a minute"
             if distance_ms > meter.source.holding.hold_ms:
-                cure = f"{cure}, or set every_s = {every_s}: until then there are gaps between samples"
+                fix = f"{fix}, or set every_s = {every_s}: until then there are gaps between samples"
             log.warning(
-                "meter.slow", source=meter.source.name, device=meter.name, every_s=every_s, cure=cure,
+                "meter.slow", source=meter.source.name, device=meter.name, every_s=every_s, cure=fix,
                 meanwhile="each minute until the next sample repeats the last value",
             )  # fmt: skip

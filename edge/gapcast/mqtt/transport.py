@@ -28,7 +28,7 @@ _NOT_TLS = {
     "HTTP_REQUEST",
     "PACKET_LENGTH_TOO_LONG",
 }
-_PORT_CURE = "check mqtt.port (8883 is usual), or mqtt.tls.enabled"
+_PORT_FIX = "check mqtt.port (8883 is usual), or mqtt.tls.enabled"
 #: Reported when TLS ends before the broker answers; its alert, if any, may be lost with the connection.
 CLIENT_REJECTED = (
     "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
@@ -118,13 +118,13 @@ def connection_error(error: BaseException, host: str, transport: Transport) -> s
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not valid: {_distrust(error, transport.server_name or host)}"
     if isinstance(error, (ssl.SSLEOFError, ConnectionResetError)) and transport.tls is not None:
-        return f"the broker closed the connection during the TLS handshake: {_PORT_CURE}"
+        return f"the broker closed the connection during the TLS handshake: {_PORT_FIX}"
     if isinstance(error, ssl.SSLError):
         return _tls_failure(error)
     if isinstance(error, paho.WebsocketConnectionError):
         location = f"on this port under {transport.websocket_path}"
-        cure = "check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
-        return f"the broker does not support WebSocket {location}: {cure}"
+        fix = "check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
+        return f"the broker does not support WebSocket {location}: {fix}"
     return network_reason(error, host)
 
 
@@ -136,15 +136,15 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     if code in _UNKNOWN_AUTHORITY:
         return "its issuer is not trusted here: set mqtt.tls.ca_path to the file of that authority's certificate"
     if code in _OTHER_NAME:
-        cure = "set mqtt.host to a name in it, or mqtt.tls.server_name where the broker is reached by another"
-        return f"it is not for {name!r}: {cure}"
+        fix = "set mqtt.host to a name in it, or mqtt.tls.server_name where the broker is reached by another"
+        return f"it is not for {name!r}: {fix}"
     return error.verify_message
 
 
 def _tls_failure(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
-        return f"the broker does not use TLS on this port: {_PORT_CURE}"
+        return f"the broker does not use TLS on this port: {_PORT_FIX}"
     if "no application protocol" in str(error):  # Python has no reason code for this alert
         return _NO_COMMON_ALPN
     return CLIENT_REJECTED if is_client_certificate_error(error) else f"TLS failed: {error.strerror or error}"

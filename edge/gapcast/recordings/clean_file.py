@@ -33,7 +33,7 @@ N = TypeVar("N", np.int64, np.float64)
 METADATA = b"gapcast"
 SCHEMA_VERSION = 1
 UTC_NAME = str(UTC)
-_REMEDY = "create it with `gapcast-trainer prepare`"
+_FIX = "create it with `gapcast-trainer prepare`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def read(path: Path) -> Clean:
         fix = "pip install '.[parquet]' in the checkout, or use the CSV file that it was made from"
         raise SourceError(path, f"is Parquet, which needs pyarrow: {fix}") from error
     if not path.is_file():
-        raise SourceError(path, f"is not there: {_REMEDY}")
+        raise SourceError(path, f"is not there: {_FIX}")
     try:
         with pq.ParquetFile(path, memory_map=True) as file:  # `read_table` would import pandas
             table = file.read(use_threads=False)
@@ -66,9 +66,9 @@ def read(path: Path) -> Clean:
         digest, report = _report(about)
         series = _series(table, about.get("time_zone", UTC_NAME))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SourceError(path, f"is not a clean file, or not the whole of one: {_REMEDY}") from error
+        raise SourceError(path, f"is not a clean file, or not the whole of one: {_FIX}") from error
     if content_sha256(series) != digest:
-        raise SourceError(path, f"does not hold what was written to it: {_REMEDY}")
+        raise SourceError(path, f"does not hold what was written to it: {_FIX}")
     return Clean(series, report, digest, path.absolute())
 
 

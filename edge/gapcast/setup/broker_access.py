@@ -62,31 +62,31 @@ class BrokerAccess:
         return section
 
     def network_problem(self) -> tuple[str, str] | None:
-        """Return why the address cannot be resolved or reached, and the remedy; None if something listens there."""
+        """Return why the address cannot be resolved or reached, and the fix; None if something listens there."""
         try:
             socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-                cure = "check the spelling, the network and the DNS server, or use the IP address"
+                fix = "check the spelling, the network and the DNS server, or use the IP address"
             else:
-                cure = "check the spelling, or use the IP address"
-            return network_reason(error, self.host), cure
+                fix = "check the spelling, or use the IP address"
+            return network_reason(error, self.host), fix
         try:
             with socket.create_connection((self.host, self.port), _REACH_S):
                 return None
         except ConnectionRefusedError as error:
-            cure = f"nothing listens at this address: start the broker, or correct address or port ({_PORTS})"
-            return network_reason(error, self.host), cure
+            fix = f"nothing listens at this address: start the broker, or correct address or port ({_PORTS})"
+            return network_reason(error, self.host), fix
         except TimeoutError as error:
             return network_reason(error, self.host), "check the address, that the machine is on, and firewalls"
         except OSError as error:
             return network_reason(error, self.host), "check the address and the network of this machine"
 
 
-def protocol_cure(problem: str) -> str:
-    """Return the remedy if something listens at the address, and a connection fails before the login."""
+def protocol_fix(problem: str) -> str:
+    """Return the fix if something listens at the address, and a connection fails before the login."""
     if "mqtt.tls.ca_path" in problem:
         return "pass the certificate of the broker's authority with --ca"
-    if "mqtt." in problem:  # TLS problems include their remedy
+    if "mqtt." in problem:  # TLS problems include their fix
         return ""
     return f"another kind of server may listen there, or it needs TLS: check the port ({_PORTS}), or see its log"

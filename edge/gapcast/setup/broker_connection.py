@@ -9,11 +9,11 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from gapcast.app.broker import session_options
-from gapcast.check.broker import connect, cure_of
+from gapcast.check.broker import connect, fix_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.mqtt.session import Session
-from gapcast.setup.broker_access import BrokerAccess, protocol_cure
+from gapcast.setup.broker_access import BrokerAccess, protocol_fix
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
 
@@ -30,14 +30,14 @@ class Step(Enum):
 
 
 class AccessProblem(NamedTuple):
-    """What failed, why, and the remedy."""
+    """What failed, why, and the fix."""
 
     step: Step
     problem: str
-    cure: str
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.problem}: {self.cure}" if self.cure else self.problem
+        return f"{self.problem}: {self.fix}" if self.fix else self.problem
 
 
 class BrokerConnection:
@@ -70,8 +70,8 @@ class BrokerConnection:
                 msg = f"{access.host} port {access.port}: {connected}"
                 raise BrokerError(msg)
             self._show(f"{access.host} port {access.port}: {connected.problem}")
-            if connected.cure:
-                self._show(f"     fix: {connected.cure}")
+            if connected.fix:
+                self._show(f"     fix: {connected.fix}")
             wanted = self._correct(access, connected.step, wanted)
 
     def _correct(self, access: BrokerAccess, step: Step, topics: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _try(access: BrokerAccess, topics: tuple[str, ...]) -> Session | AccessProbl
     try:
         options = session_options(Settings.model_validate(sections), {})
     except SettingsError as error:
-        return AccessProblem(Step.TALK, str(error), protocol_cure(str(error)))
+        return AccessProblem(Step.TALK, str(error), protocol_fix(str(error)))
     session = Session(
         replace(
             options,
@@ -130,10 +130,10 @@ def _explain(problem: str, access: BrokerAccess) -> AccessProblem:
     if problem.startswith(_NOT_LOGGED_IN):
         reason = problem.partition(": check ")[0]
         if access.username:
-            cure = f'the broker does not accept "{access.username}" with this password (--username, --password-file)'
+            fix = f'the broker does not accept "{access.username}" with this password (--username, --password-file)'
         else:
-            cure = "the broker wants an account: give its user name and password (--username, --password-file)"
-        return AccessProblem(Step.LOG_IN, reason, cure)
+            fix = "the broker wants an account: give its user name and password (--username, --password-file)"
+        return AccessProblem(Step.LOG_IN, reason, fix)
     if "the subscription to" in problem:
-        return AccessProblem(Step.SUBSCRIBE, problem, cure_of(problem))
-    return AccessProblem(Step.TALK, problem, protocol_cure(problem))
+        return AccessProblem(Step.SUBSCRIBE, problem, fix_of(problem))
+    return AccessProblem(Step.TALK, problem, protocol_fix(problem))

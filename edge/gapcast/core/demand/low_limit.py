@@ -21,7 +21,7 @@ class LowLimit(NamedTuple):
     lowest_kw: float
 
     @property
-    def cure(self) -> str:
+    def fix(self) -> str:
         """What to do about it."""
         return f"set a limit above {self.lowest_kw:.2f} kW"
 
@@ -33,7 +33,7 @@ class LowLimit(NamedTuple):
         'home: the limit of 0.10 kW is below the lowest window of the last day (0.31 kW): set a limit above 0.31 kW'
         """
         lowest = f"the lowest window of the last day ({self.lowest_kw:.2f} kW)"
-        return f"{self.device}: the limit of {self.limit_kw:.2f} kW is below {lowest}: {self.cure}"
+        return f"{self.device}: the limit of {self.limit_kw:.2f} kW is below {lowest}: {self.fix}"
 
 
 def text_of(found: LowLimit | None) -> str | None:
