@@ -17,6 +17,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluate import counts_for, evaluate
 from gapcast_trainer.score import score
 from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
+from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.table import lines
 from gapcast_trainer.split import SplitPart
@@ -24,6 +25,8 @@ from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.support.uci_files import START
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
+
+BRIEF = EvaluationOptions(brief=True)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +169,7 @@ def test_evaluate_filled_minute_is_no_target() -> None:
 
 
 def test_evaluate_scores_near_gaps_separately(small: Clean) -> None:
-    whole_file = evaluate(stand_ins(Spread()), small, brief=True)
+    whole_file = evaluate(stand_ins(Spread()), small, BRIEF)
     sheet = row(whole_file, "spread").sheets[5]
     assert list(sheet.after_gaps) == list(AFTER_GAPS)
     assert [sheet.after_gaps[name].n for name in AFTER_GAPS[:3]] == [3 * 3, 3 * 5, 3 * 20]  # the file, 6, 90 min
@@ -183,7 +186,7 @@ def test_evaluate_scores_by_number_of_readings(found: Evaluation) -> None:
 
 
 def test_evaluate_other_house_over_its_whole_length(small: Clean) -> None:
-    found = evaluate(stand_ins(Spread()), small, brief=True)
+    found = evaluate(stand_ins(Spread()), small, BRIEF)
     assert (found.span.first, found.span.until) == (START, START + timedelta(minutes=9_000))
     assert "no model was trained on it" in lines(found)[0]
 
@@ -191,7 +194,7 @@ def test_evaluate_other_house_over_its_whole_length(small: Clean) -> None:
 def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
     later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
     models = [Spread(trained_on=small.report.sha256, split=split) for split in (SPLIT, later)]
-    found = evaluate(stand_ins(*models, Spread("other")), small, brief=True)
+    found = evaluate(stand_ins(*models, Spread("other")), small, BRIEF)
     assert found.span.first == later.validate_until
     assert found.span.fitted_to == ()
 
@@ -199,7 +202,7 @@ def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
 def test_evaluate_training_minutes_on_request_with_a_remark(small: Clean) -> None:
     model = Spread(trained_on=small.report.sha256)
     until = START + timedelta(minutes=2_000)
-    found = evaluate(stand_ins(model), small, first=START, until=until, brief=True)
+    found = evaluate(stand_ins(model), small, EvaluationOptions(START, until, brief=True))
     assert found.span.fitted_to == ("spread",)
     assert "Not a fair test of spread" in lines(found)[1]
     assert found.as_json()["fitted_to_these_minutes"] == ["spread"]
@@ -208,9 +211,9 @@ def test_evaluate_training_minutes_on_request_with_a_remark(small: Clean) -> Non
 
 def test_evaluate_empty_span_is_rejected(small: Clean) -> None:
     with pytest.raises(RunError, match="they would begin at 2020-01-02T00:00Z and end before 2020-01-01T00:00Z"):
-        evaluate(stand_ins(Spread()), small, first=START + timedelta(days=1), until=START)
+        evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=1), START))
     with pytest.raises(RunError, match="no 30 readings in a row with an outcome; the file has 2020-01-01T00:00:00Z to"):
-        evaluate(stand_ins(Spread()), small, first=START + timedelta(days=30), until=START + timedelta(days=31))
+        evaluate(stand_ins(Spread()), small, EvaluationOptions(START + timedelta(days=30), START + timedelta(days=31)))
 
 
 def test_evaluate_missing_feature_is_rejected(small: Clean) -> None:
@@ -221,7 +224,7 @@ def test_evaluate_missing_feature_is_rejected(small: Clean) -> None:
 
 def test_evaluate_passes_other_features(small: Clean) -> None:
     seen = Spread("more", features=("gap_kw", "voltage_v", "tod_sin"))
-    found = evaluate(stand_ins(Spread(), seen), small, brief=True)
+    found = evaluate(stand_ins(Spread(), seen), small, BRIEF)
     assert row(found, "more").sheets[5] == row(found, "spread").sheets[5]
 
 
@@ -243,7 +246,7 @@ def test_evaluate_tables_and_json_agree(found: Evaluation, small: Clean) -> None
 
 
 def test_evaluate_brief_skips_slow_parts(small: Clean) -> None:
-    brief = evaluate(stand_ins(Spread()), small, brief=True)
+    brief = evaluate(stand_ins(Spread()), small, BRIEF)
     text = "\n".join(lines(brief))
     assert "by readings seen" not in text
     assert "one thread" not in text
@@ -251,7 +254,7 @@ def test_evaluate_brief_skips_slow_parts(small: Clean) -> None:
 
 def test_evaluate_counts_crossed_quantiles(small: Clean) -> None:
     crossed = Spread(quantile_levels=(0.05, 0.95), off_kw=0.0)
-    assert row(evaluate(stand_ins(crossed), small, brief=True), "spread").crossed_ratio == 0
+    assert row(evaluate(stand_ins(crossed), small, BRIEF), "spread").crossed_ratio == 0
     upside_down = Spread(quantile_levels=(0.95, 0.05))
-    found = evaluate(stand_ins(upside_down), small, brief=True)
+    found = evaluate(stand_ins(upside_down), small, BRIEF)
     assert row(found, "spread").crossed_ratio > 0.9

@@ -17,7 +17,7 @@ from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation_report.houses_page import houses_page
-from gapcast_trainer.houses.evaluation import HousesPlan, evaluate_houses
+from gapcast_trainer.houses.evaluation import HousesOptions, evaluate_houses
 from gapcast_trainer.houses.files import read_houses
 from gapcast_trainer.houses.result import HousesEvaluation
 from gapcast_trainer.houses.table import lines, skill_rows
@@ -29,7 +29,7 @@ from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
 
 N_DAYS = 6
-FEW = HousesPlan(peers=True, fit_rows=2_000, n_rounds=30, scored_rows=500)
+FEW = HousesOptions(peers=True, fit_rows=2_000, n_rounds=30, scored_rows=500)
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +77,19 @@ def test_houses_trees_of_the_own_history_beat_persistence(scored: HousesEvaluati
 
 def test_houses_peers_of_others_ignore_the_house_itself(houses: dict[str, Clean]) -> None:
     pair = {name: houses[name] for name in ("central_air", "rural_pumps")}
-    plan = HousesPlan(peers=True, fit_rows=1_500, n_rounds=10, scored_rows=200)
-    before = evaluate_houses(stand_ins(Spread()), pair, plan).houses[0].records["lightgbm-others"]
+    options = HousesOptions(peers=True, fit_rows=1_500, n_rounds=10, scored_rows=200)
+    before = evaluate_houses(stand_ins(Spread()), pair, options).houses[0].records["lightgbm-others"]
     house = houses["central_air"]
     kw = house.series.gap_kw.copy()
     kw[: kw.size // 2] *= 3  # the part that only trees of the house itself are fitted to
     changed = Clean(Series(house.series.first_minute, kw), house.report, house.sha256)
-    found = evaluate_houses(stand_ins(Spread()), pair | {"central_air": changed}, plan).houses[0].records
+    found = evaluate_houses(stand_ins(Spread()), pair | {"central_air": changed}, options).houses[0].records
     assert found["lightgbm-others"] == before
 
 
 def test_houses_without_peers_are_scored_whole_or_after_days(houses: dict[str, Clean]) -> None:
     whole = evaluate_houses(stand_ins(Spread()), houses).houses[0]
-    later = evaluate_houses(stand_ins(Spread()), houses, HousesPlan(fit_days=4)).houses[0]
+    later = evaluate_houses(stand_ins(Spread()), houses, HousesOptions(fit_days=4)).houses[0]
     assert (whole.first, whole.n) == ("2024-07-01T00:00Z", N_DAYS * DAY_MIN - 29 - 5)
     assert (later.first, later.n) == ("2024-07-05T00:00Z", 2 * DAY_MIN - 5)
     assert later.why == "after the first 4 days"
@@ -99,7 +99,7 @@ def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: Clean) -> 
     model = Spread(trained_on=small.report.sha256)
     found = evaluate_houses(stand_ins(model), {"small": small}).houses[0]
     assert (found.first, found.fitted_to) == (f"{SPLIT.validate_until:%Y-%m-%dT%H:%MZ}", ())
-    early = evaluate_houses(stand_ins(model), {"small": small}, HousesPlan(fit_days=6)).houses[0]
+    early = evaluate_houses(stand_ins(model), {"small": small}, HousesOptions(fit_days=6)).houses[0]
     assert early.first == "2020-01-07T00:00Z"
 
 
@@ -111,7 +111,7 @@ def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, Clea
     poor = Clean(Series(houses["central_air"].series.first_minute, kw), houses["central_air"].report, "0")
     with pytest.raises(RunError, match=r"poor: only .* windows before .* 1,000 are needed"):
         evaluate_houses(stand_ins(Spread()), {"poor": poor, "rural_pumps": houses["rural_pumps"]},
-                        HousesPlan(peers=True, fit_days=1))  # fmt: skip
+                        HousesOptions(peers=True, fit_days=1))  # fmt: skip
 
 
 def test_houses_of_one_name_are_an_error(files: list[Path]) -> None:

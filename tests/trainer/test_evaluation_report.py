@@ -13,8 +13,11 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.evaluate import evaluate
 from gapcast_trainer.evaluation_report.page import page
+from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluation
 from tests.trainer.forecasters import Spread, stand_ins
+
+BRIEF = EvaluationOptions(brief=True)
 
 _EPOCHS = [
     {"train_loss": 1 / k, "validate_loss": 1.1 / k, "validate_mse_kw2": 0.2, "learning_rate": 0.01} for k in (1, 2, 3)
@@ -58,7 +61,7 @@ def test_evaluation_page_tables_have_the_scores(html: str, found: Evaluation) ->
 
 def test_evaluation_page_brief_has_no_empty_part(small: Clean) -> None:
     model = Spread("point", lead_times_min=(5,), quantile_levels=None)
-    html = page(evaluate(stand_ins(model), small, brief=True))
+    html = page(evaluate(stand_ins(model), small, BRIEF))
     for absent in ("quantiles mean", "second reading on", "By minutes ahead", "trained</h2>", "What they take"):
         assert absent not in html
     assert html.count("<figure>") == 2  # the day and the hours

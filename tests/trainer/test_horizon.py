@@ -15,11 +15,14 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluate import evaluate
 from gapcast_trainer.evaluation_report.page import page
 from gapcast_trainer.models_page import models_page
+from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
 from gapcast_trainer.study.contenders import load_models
 from tests.trainer import synthetic
 from tests.trainer.forecasters import Spread
+
+BRIEF = EvaluationOptions(brief=True)
 
 HORIZON_MIN = 15
 LEADS = (5, HORIZON_MIN)
@@ -45,7 +48,7 @@ def model(models: Path) -> TflitePredictor:
 
 @pytest.fixture(scope="module")
 def found(model: TflitePredictor, small: Clean) -> Evaluation:
-    return evaluate([model], small, brief=True)
+    return evaluate([model], small, BRIEF)
 
 
 def test_card_states_the_horizon_and_its_scores(model: TflitePredictor, small: Clean) -> None:
@@ -78,7 +81,7 @@ def test_evaluation_report_names_the_horizon(found: Evaluation) -> None:
 def test_models_of_several_horizons_are_refused(small: Clean) -> None:
     models = [Spread("near"), Spread("far", lead_times_min=LEADS)]
     with pytest.raises(RunError, match=r"near \(5 min\), far \(15 min\); name those of one horizon"):
-        evaluate(models, small, brief=True)  # type: ignore[arg-type]  # predictors made for this test
+        evaluate(models, small, BRIEF)  # type: ignore[arg-type]  # predictors made for this test
 
 
 def test_models_page_states_each_models_lead_times(models: Path) -> None:

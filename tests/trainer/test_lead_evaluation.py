@@ -23,6 +23,7 @@ from gapcast_trainer.lead_evaluation import evaluate_leads
 from gapcast_trainer.scored_models import load_scored
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.lead_table import lead_lines
+from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import WindowTask, examples
 from tests.support.models import history_model, shipped_models
@@ -128,7 +129,7 @@ def test_evaluate_leads_prints_a_table_of_each_kind(found: LeadEvaluation) -> No
 def test_evaluate_leads_fits_trees_for_each_kind_and_lead(small: Clean) -> None:
     notes: list[str] = []
     models = stand_ins(model(trained_on=small.report.sha256))
-    scored = evaluate_leads(models, small, (5, 15), peers=True, peers_rows=1_500, note=notes.append)
+    scored = evaluate_leads(models, small, (5, 15), EvaluationOptions(peers=PeerOptions(1_500)), note=notes.append)
     trees, persistence = row(scored, "lightgbm-180"), row(scored, "persistence")
     assert (trees.kind, len(notes)) == ("peer", 4)
     assert "a model for each kind and lead time" in trees.about

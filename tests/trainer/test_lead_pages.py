@@ -20,7 +20,7 @@ from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation_report.any_page import page_of
 from gapcast_trainer.evaluation_report.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
-from gapcast_trainer.houses.evaluation import HousesPlan
+from gapcast_trainer.houses.evaluation import HousesOptions
 from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.lead_table import house_lead_lines, kind_tables
@@ -31,7 +31,7 @@ from gapcast_trainer.synthetic_houses.families import simulate
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.test_lead_evaluation import LEADS, model
 
-FEW = HousesPlan(scored_rows=300)
+FEW = HousesOptions(scored_rows=300)
 
 
 class Texts(HTMLParser):
@@ -168,8 +168,8 @@ def test_house_leads_figure_of_many_houses_shows_the_median(by_house: HousesLead
 
 
 def test_house_leads_fit_trees_of_each_house(small: Clean) -> None:
-    plan = HousesPlan(peers=True, fit_days=6, fit_rows=1_200, scored_rows=200)
-    scored = evaluate_house_leads(stand_ins(model()), {"small": small}, (15,), plan)
+    options = HousesOptions(peers=True, fit_days=6, fit_rows=1_200, scored_rows=200)
+    scored = evaluate_house_leads(stand_ins(model()), {"small": small}, (15,), options)
     assert scored.model_names == ("spread-of-means", "lightgbm-180")
     assert "a model for each kind and lead time" in scored.about["lightgbm-180"]
     assert any(line.startswith("lightgbm-180: LightGBM on") for line in house_lead_lines(scored))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluate import evaluate
 from gapcast_trainer.peers.columns import COLUMN_SETS, ColumnSet, PeerColumns
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
+from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
 from tests.support.uci_files import START, household
@@ -95,9 +95,9 @@ def test_classical_method_extrapolates_a_line(name: str) -> None:
 def found(small: Clean) -> tuple[Evaluation, list[str]]:
     said: list[str] = []
     model = Spread(trained_on=small.report.sha256)
-    few: dict[str, Any] = {"peers": True, "peers_rows": 1_500, "n_sampled": 12, "brief": True, "note": said.append}
     until = SPLIT.validate_until + timedelta(minutes=600)
-    return evaluate(stand_ins(model), small, until=until, **few), said
+    options = EvaluationOptions(until=until, peers=PeerOptions(n_rows=1_500, n_sampled=12), brief=True)
+    return evaluate(stand_ins(model), small, options, note=said.append), said
 
 
 def test_peers_are_scored_on_the_models_minutes(found: tuple[Evaluation, list[str]]) -> None:
@@ -138,6 +138,7 @@ def test_peers_report_their_durations(found: tuple[Evaluation, list[str]]) -> No
 
 def test_peers_without_training_data_are_rejected_first(small: Clean) -> None:
     with pytest.raises(RunError, match=r"too few windows .* score later minutes with --from"):
-        evaluate(stand_ins(Spread()), small, peers=True)
+        evaluate(stand_ins(Spread()), small, EvaluationOptions(peers=PeerOptions()))
+    later = EvaluationOptions(START + timedelta(minutes=1_500), peers=PeerOptions())
     with pytest.raises(RunError, match="too few windows"):
-        evaluate(stand_ins(Spread()), small, peers=True, first=START + timedelta(minutes=1_500))
+        evaluate(stand_ins(Spread()), small, later)

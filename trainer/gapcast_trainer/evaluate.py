@@ -8,7 +8,6 @@ gets the available history, padded according to its card.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from gapcast_trainer.scores.cost import BATCH, Cost, cost_of
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import predict_windows
+from gapcast_trainer.scores.options import DEFAULTS, EvaluationOptions
 from gapcast_trainer.scores.result import Evaluated, Evaluation, Losses
 from gapcast_trainer.scores.sheet import make_sheet, record_of
 from gapcast_trainer.scores.span import choose_span
@@ -34,38 +34,32 @@ from gapcast_trainer.windows import Examples
 N_SHORTENED = 40_000
 
 
-def evaluate(  # noqa: PLR0913 - the last ones by keyword
+def evaluate(
     models: Sequence[TflitePredictor],
     clean: Clean,
+    options: EvaluationOptions = DEFAULTS,
     *,
-    first: datetime | None = None,
-    until: datetime | None = None,
-    peers: bool = False,
-    peers_rows: int | None = None,
-    n_sampled: int = 300,
-    brief: bool = False,
     progress: bool = False,
     note: Callable[[str], object] = lambda _: None,
 ) -> Evaluation:
-    """Score ``models`` on the minutes of ``clean`` that none of them was fitted to (:func:`choose_span`).
+    """Score ``models`` by ``options`` on the minutes of ``clean`` that none of them was fitted to.
 
-    ``first`` and ``until`` (exclusive) select other minutes. With ``peers`` other methods are fitted
-    and scored, too: boosted trees, fitted to at most ``peers_rows`` windows, and classical methods on
-    ``n_sampled`` of the headline's windows; ``note`` is called with progress messages. ``brief``
-    omits shortened windows and timings. Raises :class:`RunError` if there are no minutes to
-    score, or to fit peers to, or if the models have different horizons.
+    Which these are, :func:`choose_span` says. With ``progress`` there are progress bars; ``note`` is called with
+    progress messages. Raises :class:`RunError` if there are no minutes to score, or to fit peers to, or if the models
+    have different horizons.
     """
-    span = choose_span([model.card for model in models], clean, first, until)
-    data = EvaluationData.of(models, clean, span, n_sampled if peers else 0)
+    peers = options.peers
+    span = choose_span([model.card for model in models], clean, options.first, options.until)
+    data = EvaluationData.of(models, clean, span, 0 if peers is None else peers.n_sampled)
     leads = data.minutes.lead_times_min
     others = None
-    if peers:
+    if peers is not None:
         from gapcast_trainer.peers.compare import Peers  # noqa: PLC0415 - needs the peers extra
 
-        others = Peers(data, peers_rows)  # raises before anything is scored
+        others = Peers(data, peers.n_rows)  # raises before anything is scored
     baselines = (Persistence(WindowSpec(WHOLE_MIN), leads), Trend(WindowSpec(WHOLE_MIN), leads))
-    rows = [_evaluate("baseline", baseline, data, brief, progress) for baseline in baselines]
-    rows += [_evaluate("model", model, data, brief, progress) for model in models]
+    rows = [_evaluate("baseline", baseline, data, options.brief, progress) for baseline in baselines]
+    rows += [_evaluate("model", model, data, options.brief, progress) for model in models]
     sampled: tuple[Evaluated, ...] = ()
     if others is not None:
         rows += others.boosted(note)

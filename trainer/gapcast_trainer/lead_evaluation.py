@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import numpy as np
 from tqdm import tqdm
@@ -21,44 +20,41 @@ from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.lead_minutes import LeadMinutes
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.model_outputs import ModelOutputs, predict_windows
+from gapcast_trainer.scores.options import DEFAULTS, EvaluationOptions, PeerOptions
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.sheet import record_or_none
 from gapcast_trainer.scores.span import choose_span
 
 
-def evaluate_leads(  # noqa: PLR0913 - the last ones by keyword
+def evaluate_leads(
     models: Sequence[TflitePredictor],
     clean: Clean,
     lead_times_min: Sequence[int],
+    options: EvaluationOptions = DEFAULTS,
     *,
-    first: datetime | None = None,
-    until: datetime | None = None,
-    peers: bool = False,
-    peers_rows: int | None = None,
     progress: bool = False,
     note: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
     """Score ``models`` at ``lead_times_min``, each of which all of them must have, on minutes that they do not know.
 
-    ``first`` and ``until`` (exclusive) select other minutes. With ``peers`` boosted trees are fitted for each kind and
-    lead time, to at most ``peers_rows`` windows. Raises :class:`RunError` if a model has not all lead times, or if
+    Of the peers in ``options``, boosted trees are fitted for each kind and lead time. ``progress`` and ``note`` are as
+    of :func:`~gapcast_trainer.evaluate.evaluate`. Raises :class:`RunError` if a model has not all lead times, or if
     there are no minutes to score or to fit to.
     """
     for model in models:
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
-    span = choose_span([model.card for model in models], clean, first, until)
+    span = choose_span([model.card for model in models], clean, options.first, options.until)
     data = EvaluationData.of(models, clean, span)
     data = replace(data, minutes=data.minutes.select(np.flatnonzero(data.minutes.whole).astype(np.int64)))
-    return score_leads(models, data, lead_times_min, peers=peers, peers_rows=peers_rows, progress=progress, note=note)
+    return score_leads(models, data, lead_times_min, options.peers, progress=progress, note=note)
 
 
-def score_leads(  # noqa: PLR0913 - the last ones by keyword
+def score_leads(
     models: Sequence[TflitePredictor],
     data: EvaluationData,
     lead_times_min: Sequence[int],
+    peers: PeerOptions | None = None,
     *,
-    peers: bool = False,
-    peers_rows: int | None = None,
     progress: bool = False,
     note: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
@@ -75,10 +71,10 @@ def score_leads(  # noqa: PLR0913 - the last ones by keyword
         ) as bar:
             outputs = predict_windows(model, data.windows(model), advance=bar.update)
         rows.append(_row(model.name, "model", outputs, leads))
-    if peers:
+    if peers is not None:
         from gapcast_trainer.peers.leads import boosted_leads  # noqa: PLC0415 - needs the peers extra
 
-        rows.append(boosted_leads(data, leads, peers_rows, note))
+        rows.append(boosted_leads(data, leads, peers.n_rows, note))
     return LeadEvaluation(data.span, data.clean.report, len(data.minutes), leads_min, tuple(rows))
 
 

@@ -147,21 +147,21 @@ def evaluate(
     from gapcast_trainer.run_readings import clean_path_of
     from gapcast_trainer.scored_models import load_scored
     from gapcast_trainer.scores.lead_table import lead_lines
+    from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
     from gapcast_trainer.scores.table import lines
 
     own, shipped = load_scored(names, own_models(models), _note, lead_times_min=lead_times_min or ())
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
     scored, readings = [*own, *shipped], clean_file.read(path)
-    options: dict[str, Any] = {
-        "first": _utc(first), "until": _utc(until), "peers": peers, "peers_rows": peers_rows,
-        "progress": progress(), "note": _note,
-    }  # fmt: skip
+    options = EvaluationOptions(
+        _utc(first), _utc(until), PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief
+    )
     found: AnyEvaluation
     if lead_times_min is None:
-        found = evaluation = score_models(scored, readings, n_sampled=n_sampled, brief=brief, **options)
+        found = evaluation = score_models(scored, readings, options, progress=progress(), note=_note)
         click.echo("\n".join(lines(evaluation)))
     else:
-        found = by_lead = evaluate_leads(scored, readings, lead_times_min, **options)
+        found = by_lead = evaluate_leads(scored, readings, lead_times_min, options, progress=progress(), note=_note)
         click.echo("\n".join(lead_lines(by_lead)))
     click.echo(f"\nscored on {_shown(path)}")
     _write(found, json_path, report_path)
@@ -179,7 +179,7 @@ def _score_houses(
     peers_rows: int | None,
     scored_rows: int | None,
 ) -> HousesEvaluation | HousesLeadEvaluation:
-    from gapcast_trainer.houses.evaluation import HousesPlan, evaluate_houses
+    from gapcast_trainer.houses.evaluation import HousesOptions, evaluate_houses
     from gapcast_trainer.houses.files import read_houses
     from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
     from gapcast_trainer.houses.lead_table import house_lead_lines
@@ -187,13 +187,13 @@ def _score_houses(
     from gapcast_trainer.scored_models import load_scored
 
     own, shipped = load_scored(names, models, _note, lead_times_min=lead_times_min or ())
-    plan = HousesPlan(peers, fit_days, scored_rows=scored_rows)
-    plan = plan if peers_rows is None else replace(plan, fit_rows=peers_rows)
+    options = HousesOptions(peers, fit_days, scored_rows=scored_rows)
+    options = options if peers_rows is None else replace(options, fit_rows=peers_rows)
     if lead_times_min is not None:
-        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, plan, _note)
+        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, options, _note)
         click.echo("\n".join(house_lead_lines(by_lead)))
         return by_lead
-    found = evaluate_houses([*own, *shipped], read_houses(files, form), plan, _note)
+    found = evaluate_houses([*own, *shipped], read_houses(files, form), options, _note)
     click.echo("\n".join(lines(found)))
     return found
 

@@ -29,7 +29,7 @@ _FIRST_SHARE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class HousesPlan:
+class HousesOptions:
     """What is scored: ``peers`` or models only; the ``fit_days`` first days of each house, on which nothing is scored.
 
     ``fit_days`` None: 60 % of a house with peers, else nothing. Trees are fitted to at most ``fit_rows`` rows in
@@ -46,7 +46,7 @@ class HousesPlan:
 def evaluate_houses(
     models: Sequence[TflitePredictor],
     houses: Mapping[str, Clean],
-    plan: HousesPlan = HousesPlan(),
+    options: HousesOptions = HousesOptions(),
     note: Callable[[str], object] = lambda _: None,
 ) -> HousesEvaluation:
     """Score ``models`` on each of ``houses``: on the minutes that no model was fitted to, and after those of the peers.
@@ -55,11 +55,11 @@ def evaluate_houses(
     progress messages. Raises :class:`RunError` if a house has no minutes to score or too few to fit to, or if peers of
     the other houses are asked for and there are none.
     """
-    if plan.peers and len(houses) == 1:
+    if options.peers and len(houses) == 1:
         msg = f"--peers fits to the other houses, and {next(iter(houses))} is the only one: give at least two"
         raise RunError(msg)
     horizon_min = common_horizon_min([model.card for model in models])
-    data = {name: data_of(models, clean, plan) for name, clean in houses.items()}
+    data = {name: data_of(models, clean, options) for name, clean in houses.items()}
     scored = {}
     for name, of_house in data.items():
         minutes = of_house.minutes
@@ -69,12 +69,12 @@ def evaluate_houses(
         scored[name] = {model: record_of(found, minutes) for model, found in outputs.items()}
         note(f"{name}: {len(minutes):,} forecasts of each model")
     about: dict[str, str] = {}
-    if plan.peers:
+    if options.peers:
         from gapcast_trainer.peers.other_houses import descriptions, peer_outputs  # noqa: PLC0415 - needs the peers extra
 
-        for name, outputs_of_peers in peer_outputs(data, plan.fit_rows, plan.n_rounds, note):
+        for name, outputs_of_peers in peer_outputs(data, options.fit_rows, options.n_rounds, note):
             scored[name] |= {peer: record_of(found, data[name].minutes) for peer, found in outputs_of_peers.items()}
-        about = descriptions(plan.n_rounds)
+        about = descriptions(options.n_rounds)
     return HousesEvaluation(
         horizon_min,
         tuple(
@@ -87,33 +87,33 @@ def evaluate_houses(
     )
 
 
-def data_of(models: Sequence[TflitePredictor], clean: Clean, plan: HousesPlan) -> EvaluationData:
+def data_of(models: Sequence[TflitePredictor], clean: Clean, options: HousesOptions) -> EvaluationData:
     """Return the scored minutes of a house: those that end with 30 readings in a row, thinned to ``scored_rows``."""
     cards = [model.card for model in models]
     span = choose_span(cards, clean)
-    first = _fitted_until(clean, plan)
+    first = _fitted_until(clean, options)
     if first is not None and first > span.first:
-        span = replace(choose_span(cards, clean, first, span.until), why=f"after the first {_fitted_words(plan)}")
+        span = replace(choose_span(cards, clean, first, span.until), why=f"after the first {_fitted_words(options)}")
     data = EvaluationData.of(models, clean, span)
     whole = np.flatnonzero(data.minutes.whole).astype(np.int64)
-    if plan.scored_rows is not None:
-        whole = whole[:: max(1, -(-whole.size // plan.scored_rows))]
+    if options.scored_rows is not None:
+        whole = whole[:: max(1, -(-whole.size // options.scored_rows))]
     return replace(data, minutes=data.minutes.select(whole))
 
 
-def _fitted_until(clean: Clean, plan: HousesPlan) -> datetime | None:
+def _fitted_until(clean: Clean, options: HousesOptions) -> datetime | None:
     """Return the end of the first part of a house, or None if it has none."""
-    if plan.fit_days is not None:
-        n_min = plan.fit_days * DAY_MIN
-    elif plan.peers:
+    if options.fit_days is not None:
+        n_min = options.fit_days * DAY_MIN
+    elif options.peers:
         n_min = int(clean.series.gap_kw.size * _FIRST_SHARE)
     else:
         return None
     return datetime.fromtimestamp(clean.series.first_minute * 60, UTC) + timedelta(minutes=n_min)
 
 
-def _fitted_words(plan: HousesPlan) -> str:
-    return f"{_FIRST_SHARE:.0%} of its minutes" if plan.fit_days is None else f"{plan.fit_days} days"
+def _fitted_words(options: HousesOptions) -> str:
+    return f"{_FIRST_SHARE:.0%} of its minutes" if options.fit_days is None else f"{options.fit_days} days"
 
 
 def record_of(outputs: ModelOutputs, minutes: Minutes) -> ScoreRecord:

@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.houses.evaluation import HousesPlan, data_of
+from gapcast_trainer.houses.evaluation import HousesOptions, data_of
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.lead_evaluation import check_lead_times, score_leads
+from gapcast_trainer.scores.options import PeerOptions
 
 
 def evaluate_house_leads(
     models: Sequence[TflitePredictor],
     houses: Mapping[str, Clean],
     lead_times_min: Sequence[int],
-    plan: HousesPlan,
+    options: HousesOptions,
     note: Callable[[str], object] = lambda _: None,
 ) -> HousesLeadEvaluation:
-    """Score ``models`` at ``lead_times_min`` on each of ``houses``, on the minutes that ``plan`` selects.
+    """Score ``models`` at ``lead_times_min`` on each of ``houses``, on the minutes that ``options`` select.
 
     Peers are boosted trees of the house's own first part, a pair for each kind and lead time. ``note`` is called with
     progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if a model has not all lead times, or if a house
@@ -28,8 +29,8 @@ def evaluate_house_leads(
         check_lead_times(model.name, model.lead_times_min, lead_times_min)
     found = {}
     for name, clean in houses.items():
-        data = data_of(models, clean, plan)
-        rows = plan.fit_rows if plan.peers else None
-        found[name] = score_leads(models, data, lead_times_min, peers=plan.peers, peers_rows=rows, note=note)
+        data = data_of(models, clean, options)
+        peers = PeerOptions(options.fit_rows) if options.peers else None
+        found[name] = score_leads(models, data, lead_times_min, peers, note=note)
         note(f"{name}: {found[name].n:,} windows")
     return HousesLeadEvaluation(found)
