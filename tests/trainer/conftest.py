@@ -44,7 +44,7 @@ def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("runs") / "linear"
-    fit(synthetic.plan("linear", "linear"), small, folder)
+    fit(synthetic.experiment("linear", "linear"), small, folder)
     return folder
 
 

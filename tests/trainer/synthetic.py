@@ -17,7 +17,7 @@ SPLIT = MinuteSplit(
 )
 
 
-def plan(family: str, name: str = "made-up", **sections: Any) -> Experiment:
+def experiment(family: str, name: str = "made-up", **sections: Any) -> Experiment:
     """An experiment over :data:`SPLIT`, with sections as a file would give them."""
     parts = {
         "train_until": SPLIT.train_until,

@@ -61,29 +61,38 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_experiment_file_sets_everything(tmp_path: Path) -> None:
-    plan = find(str(written(tmp_path, WHOLE)))
-    assert (plan.name, plan.family, plan.seed, plan.hyper) == ("mine", "lstm", 4, {"units": [4]})
-    assert plan.task() == WindowTask(WindowSpec(60, "zero"), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
+    experiment = find(str(written(tmp_path, WHOLE)))
+    assert (experiment.name, experiment.family, experiment.seed, experiment.hyper) == (
+        "mine",
+        "lstm",
+        4,
+        {"units": [4]},
+    )
+    assert experiment.task() == WindowTask(WindowSpec(60, "zero"), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
     year = datetime(2011, 1, 1, tzinfo=UTC)
-    assert plan.split() == MinuteSplit(datetime(2009, 7, 1, tzinfo=UTC), datetime(2010, 1, 1, tzinfo=UTC), year)
-    assert plan.data.first == datetime(2008, 1, 1, tzinfo=UTC)
-    assert (plan.descent.optimiser, plan.descent.epochs, plan.descent.batch_size) == ("sgd", 7, 1024)
-    assert plan.loss.lead_weights == (1, 3)
+    assert experiment.split() == MinuteSplit(datetime(2009, 7, 1, tzinfo=UTC), datetime(2010, 1, 1, tzinfo=UTC), year)
+    assert experiment.data.first == datetime(2008, 1, 1, tzinfo=UTC)
+    assert (experiment.descent.optimiser, experiment.descent.epochs, experiment.descent.batch_size) == ("sgd", 7, 1024)
+    assert experiment.loss.lead_weights == (1, 3)
 
 
 def test_experiment_defaults(tmp_path: Path) -> None:
-    plan = find(str(written(tmp_path, 'family = "linear"')))
-    assert plan == Experiment(name="mine", family="linear")
-    assert (plan.data.train_until, plan.data.validate_until, plan.data.test_until) == (None, None, None)
+    experiment = find(str(written(tmp_path, 'family = "linear"')))
+    assert experiment == Experiment(name="mine", family="linear")
+    assert (experiment.data.train_until, experiment.data.validate_until, experiment.data.test_until) == (
+        None,
+        None,
+        None,
+    )
     with pytest.raises(ValueError, match="does not state all of train_until, validate_until, test_until"):
-        plan.split()
-    assert plan.task() == WindowTask()
+        experiment.split()
+    assert experiment.task() == WindowTask()
 
 
 @pytest.mark.parametrize(("leads", "embargo_min"), [((1, 4), 4), ((15,), 15), ((5, 15, 60), 60)])
 def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_min: int) -> None:
-    plan = Experiment(name="mine", family="linear").changed({"outputs.lead_times_min": leads})
-    assert (plan.task().horizon_min, plan.embargo_min) == (leads[-1], embargo_min)
+    experiment = Experiment(name="mine", family="linear").changed({"outputs.lead_times_min": leads})
+    assert (experiment.task().horizon_min, experiment.embargo_min) == (leads[-1], embargo_min)
 
 
 @pytest.mark.parametrize(
@@ -157,15 +166,15 @@ def test_experiment_error_names_the_key(text: str, error: str, tmp_path: Path) -
 )
 def test_experiment_dates_are_utc_by_default(text: str, hour: int, tmp_path: Path) -> None:
     expected = datetime(2009, 3, 1, hour, tzinfo=UTC)
-    plan = find(str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}')))
-    assert (plan.data.first, plan.data.train_until) == (expected, expected)
-    assert plan.changed({"data.train_until": text.strip('"')}).data.train_until == expected
+    experiment = find(str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}')))
+    assert (experiment.data.first, experiment.data.train_until) == (expected, expected)
+    assert experiment.changed({"data.train_until": text.strip('"')}).data.train_until == expected
 
 
 @pytest.mark.parametrize(("seed", "context"), [(0, 2), (2**32 - 1, 100_000)])
 def test_experiment_bounds_are_inclusive(seed: int, context: int, tmp_path: Path) -> None:
-    plan = find(str(written(tmp_path, f'family = "linear"\nseed = {seed}\n[window]\ncontext = {context}')))
-    assert (plan.seed, plan.task().window.context) == (seed, context)
+    experiment = find(str(written(tmp_path, f'family = "linear"\nseed = {seed}\n[window]\ncontext = {context}')))
+    assert (experiment.seed, experiment.task().window.context) == (seed, context)
 
 
 def test_experiment_file_with_a_byte_order_mark(tmp_path: Path) -> None:
@@ -180,20 +189,20 @@ def test_experiment_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_experiment_keys_are_overridden_by_path() -> None:
-    plan = find("lstm-5-3").changed({"descent.epochs": 2, "hyper.units": [7], "seed": 9})
-    assert (plan.descent.epochs, plan.hyper["units"], plan.seed) == (2, [7], 9)
+    experiment = find("lstm-5-3").changed({"descent.epochs": 2, "hyper.units": [7], "seed": 9})
+    assert (experiment.descent.epochs, experiment.hyper["units"], experiment.seed) == (2, [7], 9)
     with pytest.raises(RunError, match=r"experiment lstm-5-3: descent\.speed: "):
-        plan.changed({"descent.speed": 2})
+        experiment.changed({"descent.speed": 2})
     with pytest.raises(RunError, match=r"seed\.x: seed holds no keys"):
-        plan.changed({"seed.x": 2})
+        experiment.changed({"seed.x": 2})
 
 
 def test_shipped_experiments_are_valid() -> None:
     assert set(shipped_names()) >= {"linear", "lstm", "lstm-16-8", "lstm-5-3"}
     for name in shipped_names():
-        plan = find(name)
-        assert plan.name == name
-        test_part = (plan.data.validate_until, plan.data.test_until)  # 2010, of every one
+        experiment = find(name)
+        assert experiment.name == name
+        test_part = (experiment.data.validate_until, experiment.data.test_until)  # 2010, of every one
         assert test_part == (MinuteSplit().validate_until, MinuteSplit().test_until)
         path = Path(find.__code__.co_filename).parent / "experiments" / f"{name}.toml"
         assert "name" not in tomllib.loads(path.read_text())

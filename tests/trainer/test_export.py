@@ -221,7 +221,7 @@ def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Pat
     from gapcast_trainer.export import export
     from gapcast_trainer.fit import fit
 
-    plan = synthetic.plan(
+    experiment = synthetic.experiment(
         "multiscale",
         window={"context": 18, "features": ["gap_kw", "tod_sin", "tod_cos"]},
         outputs={"lead_times_min": [1, 5], "quantile_levels": [0.05, 0.5, 0.95]},
@@ -237,7 +237,7 @@ def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Pat
         },
         descent={"epochs": 1, "batch_size": 512, "average": 0.9},
     )
-    fit(plan, small, tmp_path / "run")
+    fit(experiment, small, tmp_path / "run")
     done = export(tmp_path / "run", small, tmp_path / "models")
     card = load_model(done.folder).card
     assert [feature.name for feature in card.features] == ["gap_kw", "tod_sin", "tod_cos"]

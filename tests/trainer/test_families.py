@@ -164,18 +164,20 @@ def test_family_uses_other_features(small: Clean) -> None:
 
 @pytest.mark.parametrize(("name", "n"), [("lstm-5-3", 252), ("lstm-16-8", 1_961)])
 def test_family_study_models_parameter_counts(name: str, n: int) -> None:
-    plan = find(name)
-    family, hyper = find_family(plan.family, plan.hyper)
-    model = family.build(Design(plan.task(), plan.outputs.quantile_levels, SCALE), hyper)
+    experiment = find(name)
+    family, hyper = find_family(experiment.family, experiment.hyper)
+    model = family.build(Design(experiment.task(), experiment.outputs.quantile_levels, SCALE), hyper)
     mean_only = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert mean_only == n
 
 
 def test_family_builds_every_shipped_experiment() -> None:
     for name in shipped_names():
-        plan = find(name)
-        family, hyper = find_family(plan.family, plan.hyper)
-        assert family.build(Design(plan.task(), plan.outputs.quantile_levels, SCALE), hyper).count_params() > 0
+        experiment = find(name)
+        family, hyper = find_family(experiment.family, experiment.hyper)
+        assert (
+            family.build(Design(experiment.task(), experiment.outputs.quantile_levels, SCALE), hyper).count_params() > 0
+        )
 
 
 def test_family_context_not_divisible_into_steps_is_rejected() -> None:

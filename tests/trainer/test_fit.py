@@ -22,7 +22,7 @@ from tests.trainer.synthetic import SPLIT
 
 #: A short window: building the unrolled graph takes most of the time.
 WINDOW = {"context": 8}
-QUICK = synthetic.plan("lstm", hyper={"units": [2]}, window=WINDOW, descent={"epochs": 4, "batch_size": 256})
+QUICK = synthetic.experiment("lstm", hyper={"units": [2]}, window=WINDOW, descent={"epochs": 4, "batch_size": 256})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clea
     run, folder, notes = fitted
     assert (run.name, run.experiment.family, run.status) == ("made-up", "lstm", "finished")
     assert run.experiment.hyper["units"] == [2]
-    assert run.experiment.hyper["anchor"] == 0.7  # what the plan left out is stated too
+    assert run.experiment.hyper["anchor"] == 0.7  # what the experiment left out is stated too
     assert (run.source_sha256, run.clean_sha256) == (small.report.sha256, small.sha256)
     train, validate = (
         examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
@@ -82,8 +82,10 @@ def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path
     from gapcast_trainer.fit import fit
 
     outputs = {"lead_times_min": [1, 5], "quantile_levels": [0.1, 0.5, 0.9]}
-    plan = synthetic.plan("linear", outputs=outputs, descent={"epochs": 3, "batch_size": 256, "average": 0.9})
-    run = fit(plan, small, tmp_path)
+    experiment = synthetic.experiment(
+        "linear", outputs=outputs, descent={"epochs": 3, "batch_size": 256, "average": 0.9}
+    )
+    run = fit(experiment, small, tmp_path)
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
     model = family.build(run.design, hyper)
     model.set_weights(load_run(tmp_path)[1])
@@ -97,7 +99,7 @@ def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path
 def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
-    run = fit(synthetic.plan("trend"), small, tmp_path)
+    run = fit(synthetic.experiment("trend"), small, tmp_path)
     assert (run.status, run.history, run.best) == ("finished", (), None)
     assert load_run(tmp_path)[0] == run
 
@@ -105,7 +107,7 @@ def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
 def test_fit_ignores_minutes_before_the_first(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
-    run = fit(synthetic.plan("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
+    run = fit(synthetic.experiment("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
     assert run.train_first == "2020-01-02T00:01:00Z"
 
 
@@ -149,9 +151,15 @@ def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, 
         examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
     )
     best: list[int] = []
-    plan = synthetic.plan("lstm", window=WINDOW, descent={"patience": patience, "epochs": 20})
+    experiment = synthetic.experiment("lstm", window=WINDOW, descent={"patience": patience, "epochs": 20})
     how = descend(
-        model, train, validate, Design(WindowTask()), plan, on_epoch=lambda p: best.append(p.best_epoch), progress=False
+        model,
+        train,
+        validate,
+        Design(WindowTask()),
+        experiment,
+        on_epoch=lambda p: best.append(p.best_epoch),
+        progress=False,
     )
     return how, best
 
@@ -205,10 +213,10 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
 
     task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
     found = examples(small.series, task, SPLIT, SplitPart.TRAIN)
-    plan = Augment(short_share=0.0, scaled_share=0.3, scaled_sigma=0.5)
+    augments = Augment(short_share=0.0, scaled_share=0.3, scaled_sigma=0.5)
     plain, scaled = (
         Batches(found, 10_000, augment, seed=1, redraw=True, outputs=("mean", "quantiles"))[0]
-        for augment in (plan.model_copy(update={"scaled_share": 0.0}), plan)
+        for augment in (augments.model_copy(update={"scaled_share": 0.0}), augments)
     )
     factor = scaled[2]["quantiles"] ** -1.0
     assert 0.25 < np.mean(factor != 1) < 0.35
@@ -218,7 +226,7 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
     for output, order in (("mean", 2), ("quantiles", 1)):
         np.testing.assert_allclose(scaled[1][output], plain[1][output] * factor[:, np.newaxis], rtol=1e-5)
         np.testing.assert_allclose(scaled[2][output], factor**-order, rtol=1e-5)
-    judged = Batches(found, 512, plan, seed=1, redraw=False)[0]
+    judged = Batches(found, 512, augments, seed=1, redraw=False)[0]
     np.testing.assert_array_equal(judged[0][:, :, 0], found.inputs(0, 512)[:, :, 0])
     np.testing.assert_array_equal(judged[2]["mean"], np.ones(512))
 
@@ -252,10 +260,10 @@ def test_augment_draws_lengths_by_their_law(law: str) -> None:
 def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None:
     from gapcast_trainer.gradient_descent import Rate
 
-    plan = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
-    rate = Rate(Descent.model_validate(plan), 1_000)
+    keys = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
+    rate = Rate(Descent.model_validate(keys), 1_000)
     assert [float(rate(step)) for step in (0, 500, 1_000)] == pytest.approx(rates, rel=1e-4)
-    warmed = Rate(Descent.model_validate(plan | {"warm_up_steps": 100}), 1_000)
+    warmed = Rate(Descent.model_validate(keys | {"warm_up_steps": 100}), 1_000)
     assert float(warmed(0)) == pytest.approx(rates[0] / 100, rel=1e-4)
     assert float(warmed(500)) == pytest.approx(rates[1], rel=1e-4)
 
@@ -266,7 +274,7 @@ def test_optimisers_learn(optimiser: str, small: Clean, tmp_path: Path) -> None:
 
     descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
     hyper = {"units": [2], "dropout": 0.1, "l2": 1e-5, "from_last": False}
-    run = fit(synthetic.plan("lstm", hyper=hyper, window=WINDOW, descent=descent), small, tmp_path)
+    run = fit(synthetic.experiment("lstm", hyper=hyper, window=WINDOW, descent=descent), small, tmp_path)
     assert run.history[1].train_loss < run.history[0].train_loss
 
 
@@ -306,7 +314,7 @@ def test_fit_unknown_hyper_parameter_is_rejected(small: Clean, tmp_path: Path) -
     from gapcast_trainer.fit import fit
 
     with pytest.raises(RunError, match=r"hyper\.speed: "):
-        fit(synthetic.plan("linear", hyper={"speed": 3}), small, tmp_path)
+        fit(synthetic.experiment("linear", hyper={"speed": 3}), small, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -314,18 +322,18 @@ def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     lacking = replace(small, series=replace(small.series, extra={}))
-    plan = synthetic.plan("linear", window={"features": ["gap_kw", "voltage_v"]})
+    experiment = synthetic.experiment("linear", window={"features": ["gap_kw", "voltage_v"]})
     with pytest.raises(RunError, match="the clean file has no voltage_v, which the model needs"):
-        fit(plan, lacking, tmp_path)
+        fit(experiment, lacking, tmp_path)
 
 
 def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     error = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
-    plan = Experiment(name="early", family="linear").changed({"data.train_until": "2009-07-01"})
+    experiment = Experiment(name="early", family="linear").changed({"data.train_until": "2009-07-01"})
     with pytest.raises(RunError, match=error):
-        fit(plan, small, tmp_path)
+        fit(experiment, small, tmp_path)
 
 
 def test_git_commit_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("horizon")
-    fit(synthetic.plan("linear", "quarter", outputs={"lead_times_min": LEADS}), small, folder / "run")
+    fit(synthetic.experiment("linear", "quarter", outputs={"lead_times_min": LEADS}), small, folder / "run")
     export(folder / "run", small, folder / "models")
     choose_default(folder / "models", None)
     return folder / "models"

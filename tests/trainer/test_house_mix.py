@@ -30,7 +30,7 @@ SMALL = {
 NO_CHANGE = Augment(short_share=0)
 
 
-def plan(**sections: Any) -> Experiment:
+def experiment(**sections: Any) -> Experiment:
     """A small model of many houses."""
     sections = {
         "window": {"context": 12},
@@ -40,7 +40,7 @@ def plan(**sections: Any) -> Experiment:
         "houses": [{"name": "big", "source": "Big house, nobody 2020, CC BY 4.0", "weight": 2.0}],
         **sections,
     }
-    return synthetic.plan("multiscale", **sections)
+    return synthetic.experiment("multiscale", **sections)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def first(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("runs") / "first"
-    fit(plan(houses=[], mixing={}, hyper=SMALL | {"relative": 0}), small, folder)
+    fit(experiment(houses=[], mixing={}, hyper=SMALL | {"relative": 0}), small, folder)
     return folder
 
 
@@ -136,7 +136,7 @@ def second(first: Path, small: Clean, big: Clean) -> Path:
 
     still = {"epochs": 1, "batch_size": 512, "learning_rate": 1e-9, "last_learning_rate": 1e-9}
     folder = first.parent / "second"
-    fit(plan(descent=still), small, folder, houses={"big": big}, start=first)
+    fit(experiment(descent=still), small, folder, houses={"big": big}, start=first)
     return folder
 
 
@@ -163,7 +163,7 @@ def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean
 
     for share in (0.0, 0.999):
         mixing = {"share": 0.5, "n_each": 1, "start_share": share}
-        fit(plan(mixing=mixing), small, tmp_path, start=first)
+        fit(experiment(mixing=mixing), small, tmp_path, start=first)
         moved = np.abs(load_run(tmp_path)[1][0] - load_run(first)[1][0]).max()
         assert (moved < 1e-3) == (share > 0)
 
@@ -172,33 +172,33 @@ def test_run_of_another_family_is_no_start(small: Clean, linear_run: Path, tmp_p
     from gapcast_trainer.fit import fit
 
     with pytest.raises(RunError, match="no layer of its family linear fits the model: start from a run of the same"):
-        fit(plan(), small, tmp_path, start=linear_run)
+        fit(experiment(), small, tmp_path, start=linear_run)
 
 
 def test_run_omits_houses_without_a_file(small: Clean) -> None:
-    material = training_data_of(small, plan())
-    assert (material.plan.houses, material.others) == ((), ())
+    material = training_data_of(small, experiment())
+    assert (material.experiment.houses, material.others) == ((), ())
 
 
 def test_run_house_that_is_not_named_is_rejected(small: Clean, big: Clean) -> None:
     with pytest.raises(RunError, match="--house tiny: is none of the houses of experiment made-up: they are big"):
-        training_data_of(small, plan(), {"tiny": big})
+        training_data_of(small, experiment(), {"tiny": big})
 
 
 def test_run_unknown_kind_of_load_is_rejected(small: Clean) -> None:
     with pytest.raises(RunError, match=r"mixing\.left_out: there is no kind of load windmill: there are small_comp"):
-        training_data_of(small, plan(mixing={"share": 0.5, "left_out": ["windmill"]}))
+        training_data_of(small, experiment(mixing={"share": 0.5, "left_out": ["windmill"]}))
 
 
 def test_run_closed_form_rejects_many_houses(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
-    mixed = synthetic.plan("linear", mixing={"share": 0.5, "n_each": 1})
+    mixed = synthetic.experiment("linear", mixing={"share": 0.5, "n_each": 1})
     with pytest.raises(RunError, match="family linear is fitted in closed form, to one house"):
         fit(mixed, small, tmp_path)
 
 
 def test_experiment_of_one_house_states_no_mixing() -> None:
     """Records of models of one house stay as they were."""
-    assert not {"houses", "mixing"} & synthetic.plan("linear").model_dump(mode="json").keys()
-    assert {"houses", "mixing"} <= plan().model_dump(mode="json").keys()
+    assert not {"houses", "mixing"} & synthetic.experiment("linear").model_dump(mode="json").keys()
+    assert {"houses", "mixing"} <= experiment().model_dump(mode="json").keys()

@@ -80,15 +80,15 @@ def test_shipped_card_matches_its_file(shipped: TflitePredictor) -> None:
 
 def test_shipped_card_matches_its_experiment(shipped: TflitePredictor) -> None:
     """The shipped experiment of its name reproduces it, and the parameter count is right."""
-    card, plan = shipped.card, find(shipped.name)
+    card, experiment = shipped.card, find(shipped.name)
     assert card.experiment is not None
-    family, hyper = find_family(plan.family, plan.hyper)
-    whole = plan.model_copy(update={"hyper": hyper.model_dump(mode="json")})
+    family, hyper = find_family(experiment.family, experiment.hyper)
+    whole = experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")})
     stated = whole.model_dump(mode="json", exclude={"name", "family", "version"})
-    stated["data"]["embargo_min"] = plan.split().embargo_min
+    stated["data"]["embargo_min"] = experiment.split().embargo_min
     assert {key: card.experiment[key] for key in stated} == stated
-    assert (card.family, card.version) == (plan.family, plan.version)
-    design = Design(plan.task(), plan.outputs.quantile_levels)
+    assert (card.family, card.version) == (experiment.family, experiment.version)
+    design = Design(experiment.task(), experiment.outputs.quantile_levels)
     assert family.build(design, hyper).count_params() == card.parameters
 
 

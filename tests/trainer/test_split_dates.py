@@ -53,8 +53,8 @@ def test_with_dates_two_weeks_are_split_at_midnights(small: Clean) -> None:
 
 
 def test_with_dates_counts_shares_from_the_first_minute(small: Clean) -> None:
-    plan = Experiment(name="mine", family="linear").changed({"data.first": "2025-10-05"})
-    data = plan.with_dates(days_of_readings(small, 14)).data
+    experiment = Experiment(name="mine", family="linear").changed({"data.first": "2025-10-05"})
+    data = experiment.with_dates(days_of_readings(small, 14)).data
     assert (data.train_until, data.validate_until) == (
         datetime(2025, 10, 12, tzinfo=UTC),
         datetime(2025, 10, 14, tzinfo=UTC),
@@ -62,12 +62,12 @@ def test_with_dates_counts_shares_from_the_first_minute(small: Clean) -> None:
 
 
 def test_with_dates_shipped_dates_are_for_their_data_alone(small: Clean) -> None:
-    plan = find("linear")
-    assert plan.with_dates(days_of_readings(small, 14, uci.SOURCE)).split() == plan.split()
-    mine = plan.with_dates(days_of_readings(small, 14))
+    experiment = find("linear")
+    assert experiment.with_dates(days_of_readings(small, 14, uci.SOURCE)).split() == experiment.split()
+    mine = experiment.with_dates(days_of_readings(small, 14))
     assert mine.split() == Experiment(name="mine", family="linear").with_dates(days_of_readings(small, 14)).split()
     assert mine.changed({"data.every": 2}).with_dates(days_of_readings(small, 3)).split() == mine.split()
-    partly = plan.changed({"data.train_until": "2025-10-10"}).with_dates(days_of_readings(small, 14))
+    partly = experiment.changed({"data.train_until": "2025-10-10"}).with_dates(days_of_readings(small, 14))
     assert partly.data.train_until == datetime(2025, 10, 10, tzinfo=UTC)
     assert partly.data.validate_until == mine.data.validate_until
 
@@ -92,9 +92,9 @@ def test_with_dates_shipped_dates_are_for_their_data_alone(small: Clean) -> None
     ],
 )
 def test_with_dates_names_keys_values_and_origins(small: Clean, changes: dict[str, str], error: str) -> None:
-    plan = Experiment(name="mine", family="linear").changed(changes)
+    experiment = Experiment(name="mine", family="linear").changed(changes)
     with pytest.raises(RunError) as raised:
-        plan.with_dates(days_of_readings(small, 14))
+        experiment.with_dates(days_of_readings(small, 14))
     assert str(raised.value) == f"experiment mine: {error}"
 
 

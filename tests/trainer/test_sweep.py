@@ -86,7 +86,7 @@ def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path)
 def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
     text = 'base = "lstm-5-3"\n[descent]\nepochs = 3\n[search]\n"descent.average" = {choices = [0.0, 0.999]}'
     space = read(written(tmp_path, text))
-    assert (space.plan.name, space.plan.family, space.plan.descent.epochs) == ("space", "lstm", 3)
+    assert (space.experiment.name, space.experiment.family, space.experiment.descent.epochs) == ("space", "lstm", 3)
 
 
 @pytest.mark.parametrize(

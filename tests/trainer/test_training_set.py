@@ -60,7 +60,7 @@ def found(folder: Path) -> TrainingSet:
     return open_set(folder)
 
 
-def plan(family: str = "linear", **sections: Any) -> Experiment:
+def experiment(family: str = "linear", **sections: Any) -> Experiment:
     window = {"context": 8, "features": ["gap_kw", "tod_sin"]} | sections.pop("window", {})
     outputs = {"lead_times_min": [1, 5]} | sections.pop("outputs", {})
     fields = {"name": "many", "family": family, "window": window, "outputs": outputs, **sections}
@@ -87,12 +87,14 @@ def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
     data: dict[str, Any] = {"train_until": begins, "validate_until": late, "test_until": late.replace(year=2031)}
     data["embargo_min"] = CONTRACT.embargo_min
     clean = clean_of(first, kw)
-    material = training_data_of(whole, plan())
-    assert material.scale == training_data_of(clean, plan(data=data)).scale
-    assert material.plan.split() == MinuteSplit(begins, datetime(2020, 1, 4, tzinfo=UTC), *split_end(material.plan))
+    material = training_data_of(whole, experiment())
+    assert material.scale == training_data_of(clean, experiment(data=data)).scale
+    assert material.experiment.split() == MinuteSplit(
+        begins, datetime(2020, 1, 4, tzinfo=UTC), *split_end(material.experiment)
+    )
     runs = [
         fit(its, readings, tmp_path / str(at))
-        for at, (its, readings) in enumerate(((plan(), whole), (plan(data=data), clean)))
+        for at, (its, readings) in enumerate(((experiment(), whole), (experiment(data=data), clean)))
     ]
     assert (runs[0].n_train, runs[0].n_validate) == (runs[1].n_train, runs[1].n_validate)
     assert (runs[0].train_last, runs[1].houses, runs[0].houses) == (runs[1].train_last, (), ("attic",))
@@ -223,7 +225,7 @@ def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> No
 
     write_set(tmp_path / "set", {"attic": HOUSES["attic"]}, {"attic": BEGINS["attic"]}, CONTRACT, 500)
     found = open_set(tmp_path / "set")
-    fit(plan(), found, tmp_path / "run")
+    fit(experiment(), found, tmp_path / "run")
     with pytest.raises(RunError, match=r"no house is left out of the training set.* prepare it with --leave-out"):
         export(tmp_path / "run", found, tmp_path / "models")
 
@@ -302,7 +304,7 @@ def test_training_set_chunk_damaged_during_fit_is_an_error(folder: Path, tmp_pat
     shutil.copytree(folder, tmp_path / "set")
     copied = open_set(tmp_path / "set")
     chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
-    its = plan("lstm", hyper={"units": [2]}, descent={"epochs": 3, "batch_size": 256})
+    its = experiment("lstm", hyper={"units": [2]}, descent={"epochs": 3, "batch_size": 256})
     with pytest.raises(SourceError, match=rf"{chunk.file}: is damaged"):
         fit(its, copied, tmp_path / "run", note=lambda _: (tmp_path / "set" / chunk.file).write_bytes(b"x"))
     assert len(load_run(tmp_path / "run")[0].history) == 1

@@ -27,13 +27,13 @@ def draft_card(
 
     Its inputs are ``windows`` ``[n, context, F]``, and ``history`` ``[n, steps]`` if the model has a compact history.
     """
-    plan, task = run.experiment, run.design.task
-    levels = plan.outputs.quantile_levels
+    experiment, task = run.experiment, run.design.task
+    levels = experiment.outputs.quantile_levels
     none = ModelScore(n=1, mse_kw2=0, mae_kw=0)
     return ModelCard(
         name=run.name,
-        version=plan.version,
-        family=plan.family,
+        version=experiment.version,
+        family=experiment.family,
         sha256=sha256(content).hexdigest(),
         bytes=len(content),
         parameters=n_parameters,
@@ -51,7 +51,7 @@ def draft_card(
             last=datetime.fromisoformat(run.train_last),
             houses=list(run.others) or None,
         ),
-        split=plan.split().for_card(),
+        split=experiment.split().for_card(),
         scores=ModelScores(model=none, persistence=none, skill=0.0),
         git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
         created_at=datetime.fromisoformat(utc_now()),

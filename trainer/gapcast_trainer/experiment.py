@@ -179,17 +179,17 @@ def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = N
     ``origins`` are those of the ends of the parts, by key (default: ``where``).
     """
     try:
-        plan = Experiment.model_validate(fields)
+        experiment = Experiment.model_validate(fields)
     except ValidationError as error:
         msg = f"{where}: {field_problem(error.errors()[0], 'the experiment')}"
         raise RunError(msg) from error
-    stated = {key: end for key in ENDS if (end := getattr(plan.data, key)) is not None}
-    plan._origins = {key: (origins or {}).get(key, where) for key in stated}
-    applicable = {key: end for key, end in stated.items() if plan._origins[key] != _SHIPPED_DATES}
-    if problem := order_problem(applicable, plan._origins):
+    stated = {key: end for key in ENDS if (end := getattr(experiment.data, key)) is not None}
+    experiment._origins = {key: (origins or {}).get(key, where) for key in stated}
+    applicable = {key: end for key, end in stated.items() if experiment._origins[key] != _SHIPPED_DATES}
+    if problem := order_problem(applicable, experiment._origins):
         msg = f"{where}: {problem}"
         raise RunError(msg)
-    return plan
+    return experiment
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -222,9 +222,9 @@ def find(name_or_path: str) -> Experiment:
     """
     if name_or_path in shipped_names():
         with resources.as_file(_shipped() / (name_or_path + _TOML)) as path:
-            plan = read(path)
-        plan._origins = dict.fromkeys(plan._origins, _SHIPPED_DATES)
-        return plan
+            experiment = read(path)
+        experiment._origins = dict.fromkeys(experiment._origins, _SHIPPED_DATES)
+        return experiment
     if name_or_path.endswith(_TOML):
         return read(Path(name_or_path))
     msg = f"no experiment is called {name_or_path}: there are {', '.join(shipped_names())}, or give a {_TOML} file"

@@ -63,8 +63,8 @@ def export(
         another = "another" if isinstance(readings, TrainingSet) is bool(run.houses) else "a"
         msg = f"{run_folder}: the run was made from {another} {made}: pass that one by {option}, or train again"
         raise RunError(msg)
-    plan, design = run.experiment, run.design
-    family, hyper = find_family(plan.family, plan.hyper)
+    experiment, design = run.experiment, run.design
+    family, hyper = find_family(experiment.family, experiment.hyper)
     model = family.build(design, hyper)
     try:
         model.set_weights(weights)
@@ -76,9 +76,9 @@ def export(
 
     note(f"{run.name}: converting")
     content = convert(model)
-    train = _part(readings, plan, SplitPart.TRAIN)
+    train = _part(readings, experiment, SplitPart.TRAIN)
     golden = golden_windows(train)
-    test = _part(readings, plan, SplitPart.TEST)
+    test = _part(readings, experiment, SplitPart.TEST)
     if not len(test):
         msg = f"{run_folder}: {_NO_TEST[type(readings)]}"
         raise RunError(msg)
@@ -97,16 +97,16 @@ def export(
     return Exported(install(content, card, models), card, parity_kw, agreement_kw)
 
 
-def _part(readings: Clean | TrainingSet, plan: Experiment, part: SplitPart) -> Examples:
+def _part(readings: Clean | TrainingSet, experiment: Experiment, part: SplitPart) -> Examples:
     """Return the windows of ``part``; of the test part only whole ones with an outcome at the horizon."""
-    task = plan.task()
+    task = experiment.task()
     if isinstance(readings, TrainingSet):
         found = Streamed(readings, part, task).sample(N_SAMPLED)
         return found.whole() if part is SplitPart.TEST else found
     if part is SplitPart.TRAIN:
-        return examples(readings.series, task, plan.split(), part)
+        return examples(readings.series, task, experiment.split(), part)
     at_horizon = replace(task, lead_times_min=task.lead_times_min[-1:])
-    return examples(readings.series, at_horizon, plan.split(), part).whole()
+    return examples(readings.series, at_horizon, experiment.split(), part).whole()
 
 
 def choose_default(models: Path, name: str | None) -> str:

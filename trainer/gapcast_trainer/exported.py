@@ -30,8 +30,8 @@ class Exported:
 
 def training_record(run: Run) -> dict[str, Any]:
     """Return the training record for the card."""
-    plan = run.experiment
-    stated = plan.with_data(plan.data.model_copy(update={"embargo_min": plan.embargo_min}))
+    experiment = run.experiment
+    stated = experiment.with_data(experiment.data.model_copy(update={"embargo_min": experiment.embargo_min}))
     return {
         **stated.model_dump(mode="json", exclude={"name", "family", "version"}),
         "scale": asdict(run.scale),

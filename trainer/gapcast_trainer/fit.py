@@ -27,7 +27,7 @@ from gapcast_trainer.training_set import TrainingSet
 
 
 def fit(  # noqa: PLR0913 - the last ones by keyword
-    plan: Experiment,
+    experiment: Experiment,
     readings: Clean | TrainingSet,
     folder: Path,
     *,
@@ -37,31 +37,32 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     note: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
-    """Fit the model of ``plan`` and store the run in ``folder``.
+    """Fit the model of ``experiment`` and store the run in ``folder``.
 
-    ``houses`` are the clean files of the plan's other houses, by name; ``start`` is the folder of a run whose weights
-    the training starts from; of an outlook, that of the model that it is built around. After each epoch, ``note`` is
-    called with a progress message and ``watch`` with the run; it may stop the training by raising an exception. Raises
-    :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is unknown, a part of the
-    split has no windows, a training set's windows do not match the plan, or a family with a closed form gets houses.
+    ``houses`` are the clean files of the experiment's other houses, by name; ``start`` is the folder of a run whose
+    weights the training starts from; of an outlook, that of the model that it is built around. After each epoch,
+    ``note`` is called with a progress message and ``watch`` with the run; it may stop the training by raising an
+    exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is
+    unknown, a part of the split has no windows, a training set's windows do not match the experiment, or a family with
+    a closed form gets houses.
     """
-    family, hyper = find_family(plan.family, plan.hyper)
+    family, hyper = find_family(experiment.family, experiment.hyper)
     if family.takes_history:
         if start is None or isinstance(readings, TrainingSet):
             msg = f"family {family.name} is built around a model: give its folder by --start, and a clean file"
             raise RunError(msg)
         return fit_outlook(
-            plan, readings, folder, houses=houses, body=start, progress=progress, note=note, watch=watch
+            experiment, readings, folder, houses=houses, body=start, progress=progress, note=note, watch=watch
         )  # fmt: skip
-    material = training_data_of(readings, plan, houses)
-    plan, train, validate = material.plan, material.train, material.validate
-    design = Design(plan.task(), plan.outputs.quantile_levels, material.scale)
+    material = training_data_of(readings, experiment, houses)
+    experiment, train, validate = material.experiment, material.train, material.validate
+    design = Design(experiment.task(), experiment.outputs.quantile_levels, material.scale)
 
-    keras.utils.set_random_seed(plan.seed)
+    keras.utils.set_random_seed(experiment.seed)
     model = family.build(design, hyper)
     started = None if start is None else set_start_weights(model, start)
     run = Run(
-        experiment=plan.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
+        experiment=experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
         scale=design.scale,
         source=material.source,
         source_sha256=material.source_sha256,
@@ -86,13 +87,15 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         if isinstance(train, HouseMix):
             msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
             raise RunError(msg)
-        family.solve(model, train, design, hyper, plan.augment, progress=progress)
+        family.solve(model, train, design, hyper, experiment.augment, progress=progress)
     best_weights = BestWeights(run, folder, note, watch)
     if model.trainable_weights:
-        status = descend(model, train, validate, design, plan, on_epoch=best_weights.save_progress, progress=progress)
+        status = descend(
+            model, train, validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress
+        )
         run = replace(best_weights.run, status=status)
-        if started is not None and plan.mixing.start_share:
-            started.average_into(model, plan.mixing.start_share)
+        if started is not None and experiment.mixing.start_share:
+            started.average_into(model, experiment.mixing.start_share)
             run = replace(run, weights_sha256=save_weights(folder, model.get_weights()))
     else:
         run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))

@@ -41,7 +41,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     train: Examples | Streamed | HouseMix,
     validate: Examples | Streamed | HouseMix,
     design: Design,
-    plan: Experiment,
+    experiment: Experiment,
     *,
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
@@ -52,14 +52,20 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     end of the first epoch there are none, and KeyboardInterrupt propagates. Raises
     :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """
-    descent, outputs = plan.descent, tuple(model.output_names)
+    descent, outputs = experiment.descent, tuple(model.output_names)
     batches = batches_of(
-        train, descent.batch_size, plan.augment, plan.seed, redraw=True, every=plan.data.every, outputs=outputs
+        train,
+        descent.batch_size,
+        experiment.augment,
+        experiment.seed,
+        redraw=True,
+        every=experiment.data.every,
+        outputs=outputs,
     )
-    judged = batches_of(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
+    judged = batches_of(validate, _VALIDATE_SIZE, experiment.augment, experiment.seed, redraw=False, outputs=outputs)
     rate = Rate(descent, descent.epochs * len(batches))
-    losses = {MEAN: SquaredError(plan.loss, design), QUANTILES: Pinball(plan.loss, design)}
-    weights = {MEAN: plan.loss.mean, QUANTILES: plan.loss.quantiles}
+    losses = {MEAN: SquaredError(experiment.loss, design), QUANTILES: Pinball(experiment.loss, design)}
+    weights = {MEAN: experiment.loss.mean, QUANTILES: experiment.loss.quantiles}
     model.compile(
         optimiser(descent, rate),
         loss={name: losses[name] for name in outputs},
@@ -67,7 +73,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
         metrics={MEAN: [keras.metrics.MeanMetricWrapper(squared_error_at_horizon, name="mse_kw2")]},
         jit_compile=False,  # compiled, the unrolled LSTMs are two to three times slower on a CPU
     )
-    watch = EpochCallback(plan, len(batches), rate, on_epoch, progress)
+    watch = EpochCallback(experiment, len(batches), rate, on_epoch, progress)
     averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
     status: Status = "finished"
     try:
@@ -139,7 +145,7 @@ class EpochCallback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        plan: Experiment,
+        experiment: Experiment,
         n_batches: int,
         rate: Rate,
         on_epoch: Callable[[EpochProgress], None],
@@ -148,14 +154,14 @@ class EpochCallback(keras.callbacks.Callback):
         super().__init__()
         self.best: EpochProgress | None = None
         self.ran_out = False
-        self._descent = plan.descent
+        self._descent = experiment.descent
         self._n_batches = n_batches
         self._rate = rate
         self._on_epoch = on_epoch
         self._history: tuple[Epoch, ...] = ()
         self._judged: list[F32] = []
-        n_steps = plan.descent.epochs * n_batches
-        self._bar = tqdm(total=n_steps, unit="batch", desc=plan.name, disable=not progress)
+        n_steps = experiment.descent.epochs * n_batches
+        self._bar = tqdm(total=n_steps, unit="batch", desc=experiment.name, disable=not progress)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the progress bar."""

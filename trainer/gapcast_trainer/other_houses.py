@@ -21,18 +21,19 @@ from gapcast_trainer.windows import Examples, examples
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def with_houses(plan: Experiment, houses: Mapping[str, Clean]) -> Experiment:
-    """Return ``plan`` with those of its houses alone that have a clean file in ``houses``, by name.
+def with_houses(experiment: Experiment, houses: Mapping[str, Clean]) -> Experiment:
+    """Return ``experiment`` with those of its houses alone that have a clean file in ``houses``, by name.
 
-    Raises :class:`RunError` for a house that the plan does not have.
+    Raises :class:`RunError` for a house that the experiment does not have.
     """
-    known = [house.name for house in plan.houses]
+    known = [house.name for house in experiment.houses]
     unknown = [name for name in houses if name not in known]
     if unknown:
         there = f"they are {', '.join(known)}" if known else "it has none"
-        msg = f"--house {unknown[0]}: is none of the houses of experiment {plan.name}: {there} (add it to [[houses]])"
+        what = f"is none of the houses of experiment {experiment.name}"
+        msg = f"--house {unknown[0]}: {what}: {there} (add it to [[houses]])"
         raise RunError(msg)
-    return plan.model_copy(update={"houses": tuple(house for house in plan.houses if house.name in houses)})
+    return experiment.model_copy(update={"houses": tuple(house for house in experiment.houses if house.name in houses)})
 
 
 def split_of(clean: Clean, embargo_min: int) -> MinuteSplit:
@@ -42,23 +43,26 @@ def split_of(clean: Clean, embargo_min: int) -> MinuteSplit:
     return MinuteSplit(ends["validate_until"], ends["test_until"], _NEVER, embargo_min)
 
 
-def mixed(main: Examples, houses: Sequence[tuple[House, Clean]], plan: Experiment, scale: Scale) -> HouseMix:
+def mixed(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Experiment, scale: Scale) -> HouseMix:
     """Return the windows of ``main`` with those of the same part of the other ``houses``, and loads to mix in."""
-    unknown = [kind for kind in plan.mixing.left_out if kind not in KINDS]
+    unknown = [kind for kind in experiment.mixing.left_out if kind not in KINDS]
     if unknown:
         there = f"there are {', '.join(KINDS)}"
-        msg = f"experiment {plan.name}: mixing.left_out: there is no kind of load {unknown[0]}: {there}"
+        msg = f"experiment {experiment.name}: mixing.left_out: there is no kind of load {unknown[0]}: {there}"
         raise RunError(msg)
-    its = [examples(clean.series, plan.task(), split_of(clean, plan.embargo_min), main.part) for _, clean in houses]
+    its = [
+        examples(clean.series, experiment.task(), split_of(clean, experiment.embargo_min), main.part)
+        for _, clean in houses
+    ]
     for (house, _), found in zip(houses, its, strict=True):
         if not len(found):
             msg = f"house {house.name}: no window to {main.part.value} on: give it a longer file, or leave it out"
             raise RunError(msg)
     return HouseMix(
         houses=(main, *its),
-        weights=(plan.mixing.main_weight, *(house.weight for house, _ in houses)),
-        loads=library(plan.mixing.n_each, plan.seed, left_out=plan.mixing.left_out),
-        mixing=plan.mixing,
+        weights=(experiment.mixing.main_weight, *(house.weight for house, _ in houses)),
+        loads=library(experiment.mixing.n_each, experiment.seed, left_out=experiment.mixing.left_out),
+        mixing=experiment.mixing,
         scale_kw=scale.scale_kw,
     )
 

@@ -32,13 +32,13 @@ _MINUTE = timedelta(minutes=1)
 class TrainingData:
     """The windows to train and to validate on, the scale of the training part, and its source.
 
-    ``plan`` is the experiment with the actual split. ``sha256`` is of the clean file or the set, ``readings`` its path
-    (empty if it is not a file) and ``zone`` the time zone of derived features; ``first`` and ``last`` are the first and
-    last minute of training, RFC 3339. ``houses`` and those ``left_out`` are a set's; ``others`` are the houses beside
-    that of the clean file.
+    ``experiment`` has the actual split. ``sha256`` is of the clean file or the set, ``readings`` its path (empty if it
+    is not a file) and ``zone`` the time zone of derived features; ``first`` and ``last`` are the first and last minute
+    of training, RFC 3339. ``houses`` and those ``left_out`` are a set's; ``others`` are the houses beside that of the
+    clean file.
     """
 
-    plan: Experiment
+    experiment: Experiment
     train: Examples | Streamed | HouseMix
     validate: Examples | Streamed | HouseMix
     scale: Scale
@@ -55,45 +55,44 @@ class TrainingData:
 
 
 def training_data_of(
-    readings: Clean | TrainingSet, plan: Experiment, houses: Mapping[str, Clean] = MappingProxyType({})
+    readings: Clean | TrainingSet, experiment: Experiment, houses: Mapping[str, Clean] = MappingProxyType({})
 ) -> TrainingData:
-    """Return the data of ``plan`` from ``readings`` and, by name, its other ``houses``.
+    """Return the data of ``experiment`` from ``readings`` and, by name, its other ``houses``.
 
-    Of the plan's houses, those without a clean file are omitted from it; a training set has its own houses, and no
-    mixtures. Raises :class:`RunError` if there are no
-    windows, or a house is not one of the plan's.
+    Of the experiment's houses, those without a clean file are omitted from it; a training set has its own houses, and
+    no mixtures. Raises :class:`RunError` if there are no windows, or a house is not one of the experiment's.
     """
     if isinstance(readings, TrainingSet):
-        return _of_set(readings, plan)
-    return _of_clean(readings, with_houses(plan, houses), houses)
+        return _of_set(readings, experiment)
+    return _of_clean(readings, with_houses(experiment, houses), houses)
 
 
-def _of_clean(clean: Clean, plan: Experiment, houses: Mapping[str, Clean]) -> TrainingData:
-    plan = plan.with_dates(clean)
-    series, split = _starting_at(clean.series, plan), plan.split()
+def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean]) -> TrainingData:
+    experiment = experiment.with_dates(clean)
+    series, split = _starting_at(clean.series, experiment), experiment.split()
     scale = _scale(series, split)
-    train, validate = (_part(series, plan, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
-    given = [(house, houses[house.name]) for house in plan.houses]
+    train, validate = (_part(series, experiment, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
+    given = [(house, houses[house.name]) for house in experiment.houses]
     return TrainingData(
-        plan=plan,
-        train=mixed(train, given, plan, scale) if plan.mixes else train,
-        validate=mixed(validate, given, plan, scale) if plan.mixes else validate,
+        experiment=experiment,
+        train=mixed(train, given, experiment, scale) if experiment.mixes else train,
+        validate=mixed(validate, given, experiment, scale) if experiment.mixes else validate,
         scale=scale,
         source=clean.report.source,
         source_sha256=clean.report.sha256,
         sha256=clean.sha256,
         first=minute_label(int(train.observed_minute[0])),
-        last=minute_label(int(train.observed_minute[-1]) + plan.task().horizon_min),
+        last=minute_label(int(train.observed_minute[-1]) + experiment.task().horizon_min),
         readings="" if clean.path is None else str(clean.path),
         zone=str(series.zone),
         others=tuple(house_data(house, its) for house, its in given),
     )
 
 
-def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
-    found.check(plan)
-    plan = plan.model_copy(update={"houses": (), "mixing": Mixing()})
-    manifest, task = found.manifest, plan.task()
+def _of_set(found: TrainingSet, experiment: Experiment) -> TrainingData:
+    found.check(experiment)
+    experiment = experiment.model_copy(update={"houses": (), "mixing": Mixing()})
+    manifest, task = found.manifest, experiment.task()
     houses = manifest.names(left_out=False)
     train_until, validate_until, test_until = _bounds(manifest)
     parts = {
@@ -101,7 +100,7 @@ def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
         "embargo_min": manifest.embargo_min,
     }  # fmt: skip
     return TrainingData(
-        plan=plan.with_data(plan.data.model_copy(update=parts)),
+        experiment=experiment.with_data(experiment.data.model_copy(update=parts)),
         train=Streamed(found, SplitPart.TRAIN, task),
         validate=Streamed(found, SplitPart.VALIDATE, task),
         scale=_balanced_scale(manifest),
@@ -137,11 +136,11 @@ def _balanced_scale(manifest: Manifest) -> Scale:
     return Scale(round(mean_kw, 4), round(scale_kw, 4) or 1.0)
 
 
-def _starting_at(series: Series, plan: Experiment) -> Series:
-    """Return the series from the plan's first minute on."""
-    if plan.data.first is None:
+def _starting_at(series: Series, experiment: Experiment) -> Series:
+    """Return the series from the experiment's first minute on."""
+    if experiment.data.first is None:
         return series
-    n_before = min(max(minute_at(plan.data.first) - series.first_minute, 0), series.gap_kw.size)
+    n_before = min(max(minute_at(experiment.data.first) - series.first_minute, 0), series.gap_kw.size)
     return replace(
         series,
         first_minute=series.first_minute + n_before,
@@ -159,9 +158,9 @@ def _scale(series: Series, split: MinuteSplit) -> Scale:
     return Scale(mean_kw=round(float(known.mean()), 4), scale_kw=round(float(known.std()), 4) or 1.0)
 
 
-def _part(series: Series, plan: Experiment, part: SplitPart) -> Examples:
-    split = plan.split()
-    found = examples(series, plan.task(), split, part)
+def _part(series: Series, experiment: Experiment, part: SplitPart) -> Examples:
+    split = experiment.split()
+    found = examples(series, experiment.task(), split, part)
     if not len(found):
         first, until = split.bounds(part)
         since = "the beginning" if first is None else minute_label(first)

@@ -60,9 +60,9 @@ class TrainingSet:
             raise SourceError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_FIX}")
         return rows
 
-    def check(self, plan: Experiment) -> None:
-        """Raise :class:`RunError` if the windows do not match ``plan``."""
-        contract, task = self.manifest.contract, plan.task()
+    def check(self, experiment: Experiment) -> None:
+        """Raise :class:`RunError` if the windows do not match ``experiment``."""
+        contract, task = self.manifest.contract, experiment.task()
         leads = ",".join(map(str, task.lead_times_min))
         asked = (
             ("context", contract.context, task.window.context, f"--context {task.window.context}"),
@@ -72,13 +72,15 @@ class TrainingSet:
         for what, found, wanted, fix in asked:
             if found != wanted:
                 msg = (
-                    f"{self.folder}: its windows have the {what} {found}, and experiment {plan.name} asks for "
+                    f"{self.folder}: its windows have the {what} {found}, and experiment {experiment.name} asks for "
                     f"{wanted}: prepare a set with {fix}"
                 )
                 raise RunError(msg)
         lacking = [name for name in measured_in(task.features) if name not in contract.features]
         if lacking:
-            msg = f"{self.folder}: its windows have no {lacking[0]}: leave it out of window.features of {plan.name}"
+            msg = (
+                f"{self.folder}: its windows have no {lacking[0]}: leave it out of window.features of {experiment.name}"
+            )
             raise RunError(msg)
 
 

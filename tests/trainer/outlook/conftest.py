@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.run import Run
-from tests.trainer.outlook.small_outlook import body_plan, outlook_plan
+from tests.trainer.outlook.small_outlook import body_experiment, outlook_experiment
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("outlook")
-    fit(body_plan(), small, folder / "runs/body")
+    fit(body_experiment(), small, folder / "runs/body")
     export(folder / "runs/body", small, folder / "models")
     return folder / "models"
 
@@ -30,7 +30,7 @@ def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
     from gapcast_trainer.fit import fit
 
     folder = models.parent / "runs/outlook"
-    return fit(outlook_plan(), small, folder, start=models / "body"), folder
+    return fit(outlook_experiment(), small, folder, start=models / "body"), folder
 
 
 @pytest.fixture(scope="session")

@@ -17,15 +17,15 @@ BODY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def body_plan() -> Experiment:
+def body_experiment() -> Experiment:
     """The experiment of the body."""
-    return synthetic.plan(
+    return synthetic.experiment(
         "multiscale", "body", hyper=BODY, window={"context": CONTEXT, "features": FEATURES},
         outputs={"lead_times_min": (1, 2), "quantile_levels": LEVELS}, descent={"epochs": 1},
     )  # fmt: skip
 
 
-def outlook_plan(**sections: Any) -> Experiment:
+def outlook_experiment(**sections: Any) -> Experiment:
     """The experiment of the outlook around it."""
     made: dict[str, Any] = {
         "hyper": {"body": BODY, "body_minutes": 2, "wide": 6, "dense": 5, "relative": 4},
@@ -35,4 +35,4 @@ def outlook_plan(**sections: Any) -> Experiment:
         "mixing": {"n_each": 1},
         "outlook": {"main": 1_000, "n_simulated": 0, "mixture": 50, "n_mixtures": 1},
     }
-    return synthetic.plan("outlook", "next-hour", **(made | sections))
+    return synthetic.experiment("outlook", "next-hour", **(made | sections))

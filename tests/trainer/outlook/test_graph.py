@@ -15,15 +15,15 @@ from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design, Scale
 from gapcast_trainer.families.lstm import LstmHyper
 from gapcast_trainer.families.outlook import OutlookParts, parts
-from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_plan
+from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
-PLAN = outlook_plan()
+EXPERIMENT = outlook_experiment()
 N = 6
 
 
 @pytest.fixture(scope="module")
 def design() -> Design:
-    return Design(PLAN.task(), LEVELS, Scale(1.0, 0.8))
+    return Design(EXPERIMENT.task(), LEVELS, Scale(1.0, 0.8))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def built(design: Design) -> OutlookParts:
     import keras
 
     keras.utils.set_random_seed(1)
-    built = parts(design, find_family(PLAN.family, PLAN.hyper)[1])
+    built = parts(design, find_family(EXPERIMENT.family, EXPERIMENT.hyper)[1])
     rng = np.random.default_rng(1)
     built.head.set_weights([weight + rng.normal(0, 0.3, weight.shape) for weight in built.head.get_weights()])
     return built
@@ -43,7 +43,7 @@ def inputs() -> tuple[F32, F32]:
     """Windows observed at different minutes of a quarter, and histories."""
     rng = np.random.default_rng(2)
     kw = rng.gamma(1.0, 1.0, (N, CONTEXT, 1)).astype(np.float32)
-    windows = assemble(kw, np.arange(N) * 7 + 1_000, PLAN.task().features)
+    windows = assemble(kw, np.arange(N) * 7 + 1_000, EXPERIMENT.task().features)
     return windows, rng.gamma(1.0, 1.0, (N, STEPS)).astype(np.float32)
 
 
@@ -78,7 +78,7 @@ def test_minute_of_quarter_is_exact_at_each_minute_of_a_day() -> None:
     from gapcast_trainer.outlook.history_features import minute_of_quarter
 
     minutes = np.arange(1_440)
-    clock = assemble(np.zeros((1_440, 2, 1), np.float32), minutes, PLAN.task().features)[:, -1, 1:]
+    clock = assemble(np.zeros((1_440, 2, 1), np.float32), minutes, EXPERIMENT.task().features)[:, -1, 1:]
     found = np.asarray(minute_of_quarter(clock))
     assert found == pytest.approx(np.eye(15)[(minutes + 1) % 15], abs=1e-3)
 
@@ -90,7 +90,7 @@ def test_history_features_find_the_same_hour_of_yesterday() -> None:
     history = np.ones((1, STEPS), np.float32)
     history[0, STEPS - 96 : STEPS - 92] = 5.0
     observed = 1_440 * 3 - 1  # the next minute begins a quarter
-    clock = assemble(np.zeros((1, 2, 1), np.float32), np.array([observed]), PLAN.task().features)[:, -1, 1:]
+    clock = assemble(np.zeros((1, 2, 1), np.float32), np.array([observed]), EXPERIMENT.task().features)[:, -1, 1:]
     found = history_features(history, clock, np.zeros((1, 1), np.float32))
     yesterday = np.asarray(found.distances_kw)[0, :8]  # the next 5, 15, 30 and 60 minutes, and quarters around minutes
     assert yesterday[:4] == pytest.approx([5.0, 5.0, 5.0, 5.0], abs=1e-3)
@@ -100,7 +100,7 @@ def test_history_features_find_the_same_hour_of_yesterday() -> None:
 
 
 def test_outlook_without_lead_times_beyond_the_body_is_rejected(design: Design) -> None:
-    _, hyper = find_family(PLAN.family, PLAN.hyper)
+    _, hyper = find_family(EXPERIMENT.family, EXPERIMENT.hyper)
     short = replace(design, task=replace(design.task, lead_times_min=(1, 2)))
     with pytest.raises(RunError, match="lead times 1 to 2 and later ones"):
         parts(short, hyper)

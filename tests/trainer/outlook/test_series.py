@@ -13,9 +13,9 @@ from gapcast_trainer.outlook import series as made
 from gapcast_trainer.outlook.series import TrainingSeries, training_series
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES
-from tests.trainer.outlook.small_outlook import outlook_plan
+from tests.trainer.outlook.small_outlook import outlook_experiment
 
-PLAN = outlook_plan(
+EXPERIMENT = outlook_experiment(
     outlook={"simulated": 20, "n_simulated": 1, "mixture": 30, "n_mixtures": 4, "mixed_simulated_share": 1.0},
     mixing={"n_each": 1, "second_share": 1.0, "base_share": 1.0},
 )
@@ -26,19 +26,19 @@ def series(small: Clean) -> list[TrainingSeries]:
     """Simulated houses of a week, which mixtures repeat."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made, "_SIMULATED_DAYS", 7)
-        return training_series(small, [], PLAN)
+        return training_series(small, [], EXPERIMENT)
 
 
 def test_training_series_are_house_simulations_and_mixtures(series: list[TrainingSeries]) -> None:
     names = [its.name for its in series]
-    assert names[0] == PLAN.name
+    assert names[0] == EXPERIMENT.name
     assert names[1:] == [*(f"{family}-1" for family in FAMILIES), *(f"mixture-{place}" for place in range(1, 5))]
-    assert [its.n_rows for its in series] == [PLAN.outlook.main, *[20] * len(FAMILIES), *[30] * 4]
+    assert [its.n_rows for its in series] == [EXPERIMENT.outlook.main, *[20] * len(FAMILIES), *[30] * 4]
     assert [its.split is None for its in series] == [False, *[True] * (len(FAMILIES) + 4)]
 
 
-def test_training_series_have_the_shares_of_the_plan(series: list[TrainingSeries]) -> None:
-    sizes = PLAN.outlook
+def test_training_series_have_the_shares_of_the_experiment(series: list[TrainingSeries]) -> None:
+    sizes = EXPERIMENT.outlook
     of_mixtures = sum(its.share for its in series if its.name.startswith("mixture"))
     assert series[0].share == sizes.main_share
     assert of_mixtures == pytest.approx(sizes.mixture_share)
@@ -46,8 +46,10 @@ def test_training_series_have_the_shares_of_the_plan(series: list[TrainingSeries
 
 
 def test_mixtures_repeat_with_the_same_seed_alone(small: Clean) -> None:
-    plan = outlook_plan(outlook={"n_simulated": 0, "n_mixtures": 1})
-    first, again, other = (training_series(small, [], plan.model_copy(update={"seed": seed})) for seed in (1, 1, 2))
+    experiment = outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 1})
+    first, again, other = (
+        training_series(small, [], experiment.model_copy(update={"seed": seed})) for seed in (1, 1, 2)
+    )
     assert np.array_equal(first[-1].gap_kw, again[-1].gap_kw, equal_nan=True)
     assert not np.array_equal(first[-1].gap_kw, other[-1].gap_kw, equal_nan=True)
 
@@ -65,7 +67,7 @@ def test_mixtures_of_a_long_house_are_pieces_of_it(small: Clean) -> None:
     kw = np.concatenate([np.full(100_000, 0.5), small.series.gap_kw])
     series = replace(small.series, first_minute=small.series.first_minute - 100_000, gap_kw=kw)
     long = replace(small, series=series)
-    plan = outlook_plan(outlook={"n_simulated": 0, "n_mixtures": 2, "mixed_simulated_share": 0.0})
-    _, *mixtures = training_series(long, [], plan)
+    experiment = outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 2, "mixed_simulated_share": 0.0})
+    _, *mixtures = training_series(long, [], experiment)
     assert all(its.first_minute >= long.series.first_minute for its in mixtures)
     assert all(its.gap_kw.size in {25 * 1_440, 40 * 1_440} for its in mixtures)

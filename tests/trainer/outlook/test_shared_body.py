@@ -17,7 +17,7 @@ from gapcast_trainer.errors import ExportError
 from gapcast_trainer.families import find_family
 from gapcast_trainer.run import load_run
 from tests.support.models import ModelCopy, shipped_models
-from tests.trainer.outlook.small_outlook import CONTEXT, outlook_plan
+from tests.trainer.outlook.small_outlook import CONTEXT, outlook_experiment
 
 
 class Files(NamedTuple):
@@ -55,7 +55,7 @@ def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
     shared = share_body(files.body, files.outlook)
     draw = np.random.default_rng(n)
     kw = draw.gamma(1.0, 1.0, (n, CONTEXT, 1)).astype(np.float32)
-    windows = assemble(kw, np.arange(n) * 7 + 1_000, outlook_plan().task().features)
+    windows = assemble(kw, np.arange(n) * 7 + 1_000, outlook_experiment().task().features)
     history = draw.gamma(1.0, 1.0, (n, STEPS)).astype(np.float32)
     before, after = (
         run(files.body, "serving_default", window=windows),

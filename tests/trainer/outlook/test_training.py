@@ -15,9 +15,9 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.run import Run, load_run
 from gapcast_trainer.split import SplitPart
-from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_plan
+from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
-PLAN = outlook_plan()
+EXPERIMENT = outlook_experiment()
 
 
 def test_outlook_run_records_what_made_it(fitted: tuple[Run, Path], models: Path) -> None:
@@ -76,13 +76,13 @@ def test_outlook_without_a_body_is_rejected(small: Clean, tmp_path: Path) -> Non
     from gapcast_trainer.fit import fit
 
     with pytest.raises(RunError, match="is built around a model: give its folder by --start"):
-        fit(PLAN, small, tmp_path)
+        fit(EXPERIMENT, small, tmp_path)
 
 
 def test_outlook_around_another_model_is_rejected(small: Clean, models: Path, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
-    other = outlook_plan(hyper={**PLAN.hyper, "body": {**PLAN.hyper["body"], "dense": 4}})
+    other = outlook_experiment(hyper={**EXPERIMENT.hyper, "body": {**EXPERIMENT.hyper["body"], "dense": 4}})
     with pytest.raises(RunError, match=r"is not the model that hyper\.body describes"):
         fit(other, small, tmp_path, start=models / "body")
 
@@ -107,8 +107,8 @@ def test_outlook_loss_weights_lead_times_as_stated() -> None:
     for column in range(5):
         wrong = right.copy()
         wrong[0, column] = 2
-        plan = outlook_plan(loss={"lead_weights": [1, 1, 1, 3]}, outlook={"point_weight": 2.0})
-        found.append(float(ColumnLoss(plan).call(target, wrong)[0]))
+        experiment = outlook_experiment(loss={"lead_weights": [1, 1, 1, 3]}, outlook={"point_weight": 2.0})
+        found.append(float(ColumnLoss(experiment).call(target, wrong)[0]))
     assert np.array(found) / found[2] == pytest.approx([2, 6, 1, 1, 3], rel=1e-5)
 
 
@@ -117,8 +117,10 @@ def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -
     from gapcast_trainer.outlook.feature_rows import feature_rows
     from gapcast_trainer.outlook.series import training_series
 
-    plan = outlook_plan(augment={"scaled_share": 1.0, "short_share": 1.0}, outlook={"n_simulated": 0, "n_mixtures": 0})
-    (series,) = training_series(small, [], plan)
+    experiment = outlook_experiment(
+        augment={"scaled_share": 1.0, "short_share": 1.0}, outlook={"n_simulated": 0, "n_mixtures": 0}
+    )
+    (series,) = training_series(small, [], experiment)
     seen: dict[SplitPart, tuple[F32, F32]] = {}
 
     class Recorder:
@@ -131,7 +133,7 @@ def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -
             return [np.zeros((n, 1), np.float32)] * 4
 
     for part in (SplitPart.TRAIN, SplitPart.VALIDATE):
-        rows = feature_rows(Recorder(), series, part, plan, small.series.zone, n_most=200)
+        rows = feature_rows(Recorder(), series, part, experiment, small.series.zone, n_most=200)
         assert rows is not None
         assert len(rows) == 200
         assert rows.target.shape == (200, 2 + 3, 3)
@@ -144,6 +146,6 @@ def test_training_rows_of_too_short_a_house_are_none(small: Clean) -> None:
     from gapcast_trainer.outlook.feature_rows import feature_rows
     from gapcast_trainer.outlook.series import training_series
 
-    (series,) = training_series(small, [], outlook_plan(outlook={"n_simulated": 0, "n_mixtures": 0}))
+    (series,) = training_series(small, [], outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 0}))
     short = replace(series, gap_kw=series.gap_kw[:15])
-    assert feature_rows(object(), short, SplitPart.TRAIN, PLAN, small.series.zone, n_most=9) is None
+    assert feature_rows(object(), short, SplitPart.TRAIN, EXPERIMENT, small.series.zone, n_most=9) is None

@@ -30,7 +30,7 @@ from gapcast_trainer.training_set import TrainingSet
 
 
 @click.command(short_help="Train the model of an experiment.")
-@click.argument("experiment")
+@click.argument("name_or_path", metavar="EXPERIMENT")
 @clean_option
 @set_option
 @click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
@@ -44,7 +44,7 @@ from gapcast_trainer.training_set import TrainingSet
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Set a key, e.g. descent.epochs=3 (may be repeated)."
 )
 def train(
-    experiment: str,
+    name_or_path: str,
     path: Path,
     training_set: Path | None,
     out: Path | None,
@@ -63,26 +63,27 @@ def train(
     if training_set is not None and parts:
         msg = f"--set {parts[0]}: a training set defines its parts itself: prepare another one, or omit this"
         raise click.UsageError(msg)
-    plan = find(experiment).changed(changed)
+    experiment = find(name_or_path).changed(changed)
     others = other_houses(houses, training_set)
     readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):
-        readings.check(plan)  # before the slow import of TensorFlow
+        readings.check(experiment)  # before the slow import of TensorFlow
     else:
-        plan = plan.with_dates(readings)
-        omitted = [house.name for house in plan.houses if house.name not in others]
+        experiment = experiment.with_dates(readings)
+        omitted = [house.name for house in experiment.houses if house.name not in others]
         if omitted:
-            click.echo(f"{plan.name}: without {', '.join(omitted)} (give them by --house NAME=FILE)", err=True)
+            click.echo(f"{experiment.name}: without {', '.join(omitted)} (give them by --house NAME=FILE)", err=True)
         click.echo(
-            f"{plan.name}: {plan.split()}, of {path}; time of day by the clock of {readings.series.zone}", err=True
+            f"{experiment.name}: {experiment.split()}, of {path}; time of day by the clock of {readings.series.zone}",
+            err=True,
         )
     import_tensorflow()
     from gapcast_trainer.fit import fit
 
-    folder = out or CLEAN.parent / plan.name
-    run = fit(plan, readings, folder, houses=others, start=start, progress=progress(), note=tqdm.write)
+    folder = out or CLEAN.parent / experiment.name
+    run = fit(experiment, readings, folder, houses=others, start=start, progress=progress(), note=tqdm.write)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
-    click.echo(f"{plan.name}: {run.status}{best}; the weights are in {folder}")
+    click.echo(f"{experiment.name}: {run.status}{best}; the weights are in {folder}")
     if run.best is not None:
         click.echo(f"MSE on the validation part (whole and short windows): {run.best.validate_mse_kw2:.5f} kW²")
 
@@ -166,7 +167,7 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     from gapcast_trainer.sweep.report import finished, lines, write_page
     from gapcast_trainer.sweep.search import search
 
-    folder = out or CLEAN.parent / f"sweep-{tried.plan.name}"
+    folder = out or CLEAN.parent / f"sweep-{tried.experiment.name}"
     study = search(tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=progress(), note=tqdm.write)
     if not finished(study):
         click.echo("no trial has finished yet: increase --minutes")

@@ -58,15 +58,15 @@ def joined(parts: Iterable[FeatureRows]) -> FeatureRows:
 
 
 def feature_rows(
-    features: keras.Model, series: TrainingSeries, part: SplitPart, plan: Experiment, zone: tzinfo, *, n_most: int
+    features: keras.Model, series: TrainingSeries, part: SplitPart, experiment: Experiment, zone: tzinfo, *, n_most: int
 ) -> FeatureRows | None:
-    """Return rows of ``part`` of ``series``, at most ``n_most``, drawn by the plan's seed; None if there are none.
+    """Return rows of ``part`` of ``series``, at most ``n_most``, drawn by the seed of ``experiment``; None if none.
 
     Of the training part they are augmented: scaled, shortened, and with less history. ``features`` is the frozen part.
     """
-    task = plan.task()
+    task = experiment.task()
     house = HouseWindows.of(series.first_minute, series.gap_kw, task.window)
-    rng = np.random.default_rng((plan.seed, len(series.name), *series.name.encode()))
+    rng = np.random.default_rng((experiment.seed, len(series.name), *series.name.encode()))
     rows = np.arange(len(house.windows))
     if series.split is not None:
         rows = np.flatnonzero(series.split.holds(part, house.observed_minute))
@@ -79,8 +79,8 @@ def feature_rows(
         at = rows[first : first + _ROWS_AT_ONCE]
         kw, history, factor = house.windows_kw(at), house.history_kw(at), np.ones(at.size, dtype=np.float32)
         if part is SplitPart.TRAIN:
-            kw, history, factor = _augmented(rng, kw, history, plan)
-        outcome = _quantities(house, at, plan) * factor[:, np.newaxis]
+            kw, history, factor = _augmented(rng, kw, history, experiment)
+        outcome = _quantities(house, at, experiment) * factor[:, np.newaxis]
         windows = assemble(kw[:, :, np.newaxis], house.observed_minute[at], task.features, zone)
         found = features.predict_on_batch([windows, fill_unknown(history, kw.mean(axis=1))])
         absolute, relative, spread_kw, base_kw = (np.asarray(values) for values in found)
@@ -98,10 +98,10 @@ def feature_rows(
     return FeatureRows(absolute, relative, spread_kw, base_kw, target)
 
 
-def _quantities(house: HouseWindows, rows: I64, plan: Experiment) -> F32:
+def _quantities(house: HouseWindows, rows: I64, experiment: Experiment) -> F32:
     """Return the outcomes of the head's columns: later minutes than the body's, and means until each lead time."""
-    n_body = int(plan.hyper["body_minutes"])
-    point, until = house.outcomes_kw(rows, plan.task().lead_times_min)
+    n_body = int(experiment.hyper["body_minutes"])
+    point, until = house.outcomes_kw(rows, experiment.task().lead_times_min)
     return np.concatenate([point[:, n_body:], until[:, 1:]], axis=1)
 
 
@@ -114,17 +114,17 @@ def _complete(house: HouseWindows, rows: I64, lead_times_min: tuple[int, ...]) -
     return found
 
 
-def _augmented(rng: np.random.Generator, kw: F32, history: F32, plan: Experiment) -> tuple[F32, F32, F32]:
+def _augmented(rng: np.random.Generator, kw: F32, history: F32, experiment: Experiment) -> tuple[F32, F32, F32]:
     """Return windows, histories and their factors: scaled, shortened, and as of devices that began lately.
 
     A shortened window has no more history than its own complete quarters.
     """
-    task, n = plan.task(), len(kw)
-    factor = draw_factors(rng, n, plan.augment)
-    lengths, probability = plan.augment.lengths(task.window.context)
+    task, n = experiment.task(), len(kw)
+    factor = draw_factors(rng, n, experiment.augment)
+    lengths, probability = experiment.augment.lengths(task.window.context)
     n_kept = rng.choice(lengths, n, p=probability)
     drawn = np.exp(rng.uniform(np.log(_LEAST_KNOWN), np.log(STEPS), n)).astype(np.int64)
-    n_known = np.where(rng.random(n) < plan.outlook.new_share, drawn, STEPS)
+    n_known = np.where(rng.random(n) < experiment.outlook.new_share, drawn, STEPS)
     n_known = np.where(n_kept < task.window.context, n_kept // STEP_MIN, n_known)
     kw = shorten(kw * factor[:, np.newaxis], n_kept, task.window)
     history = history * factor[:, np.newaxis]

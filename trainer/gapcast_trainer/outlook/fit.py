@@ -63,14 +63,14 @@ def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
 
 
 def outlook_rows(
-    built: OutlookParts, main: Clean, houses: Mapping[str, Clean], plan: Experiment, note: Callable[[str], object]
+    built: OutlookParts, main: Clean, houses: Mapping[str, Clean], experiment: Experiment, note: Callable[[str], object]
 ) -> HeadRows:
-    """Compute the features of all series of ``plan``; raise :class:`RunError` if a house has no rows."""
-    others = [(house, houses[house.name]) for house in plan.houses]
-    series, zone = training_series(main, others, plan), main.series.zone
+    """Compute the features of all series of ``experiment``; raise :class:`RunError` if a house has no rows."""
+    others = [(house, houses[house.name]) for house in experiment.houses]
+    series, zone = training_series(main, others, experiment), main.series.zone
     train, validate, shares = list[FeatureRows](), list[FeatureRows](), list[float]()
     for place, its in enumerate(series):
-        found = feature_rows(built.features, its, SplitPart.TRAIN, plan, zone, n_most=its.n_rows)
+        found = feature_rows(built.features, its, SplitPart.TRAIN, experiment, zone, n_most=its.n_rows)
         if found is None:
             msg = f"house {its.name}: no window to train on with the hour after it measured: give it a longer file"
             raise RunError(msg)
@@ -78,18 +78,18 @@ def outlook_rows(
         shares += [its.share / len(found)] * len(found)
         if its.split is not None:
             n_most = max(round(its.n_rows * _VALIDATE_SHARE), 1)
-            judged = feature_rows(built.features, its, SplitPart.VALIDATE, plan, zone, n_most=n_most)
+            judged = feature_rows(built.features, its, SplitPart.VALIDATE, experiment, zone, n_most=n_most)
             validate += [] if judged is None else [judged]
-        note(f"{plan.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
+        note(f"{experiment.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
     if not validate:
-        msg = f"experiment {plan.name}: no window to validate on: see data.train_until and data.validate_until"
+        msg = f"experiment {experiment.name}: no window to validate on: see data.train_until and data.validate_until"
         raise RunError(msg)
     probability = np.array(shares)
     return HeadRows(joined(train), joined(validate), probability / probability.sum())
 
 
 def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
-    plan: Experiment,
+    experiment: Experiment,
     readings: Clean,
     folder: Path,
     *,
@@ -99,22 +99,22 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     note: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
-    """Fit the outlook of ``plan`` around the frozen model in the folder ``body``, and store the run in ``folder``.
+    """Fit the outlook of ``experiment`` around the frozen model in the folder ``body``; store the run in ``folder``.
 
-    ``houses`` are the clean files of the plan's other houses, by name; see :func:`gapcast_trainer.fit.fit`.
+    ``houses`` are the clean files of the experiment's other houses, by name; see :func:`gapcast_trainer.fit.fit`.
     """
-    _, hyper = find_family(plan.family, plan.hyper)
+    _, hyper = find_family(experiment.family, experiment.hyper)
     scale = body_scale(body, hyper)
-    plan = with_houses(plan.with_dates(readings), houses)
-    plan = plan.model_copy(update={"hyper": hyper.model_dump(mode="json")})
-    design = Design(plan.task(), plan.outputs.quantile_levels, scale)
-    keras.utils.set_random_seed(plan.seed)
+    experiment = with_houses(experiment.with_dates(readings), houses)
+    experiment = experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")})
+    design = Design(experiment.task(), experiment.outputs.quantile_levels, scale)
+    keras.utils.set_random_seed(experiment.seed)
     built = outlook_parts(design, hyper, body)
-    rows = outlook_rows(built, readings, houses, plan, note)
-    first, last = train_span(readings, plan)
+    rows = outlook_rows(built, readings, houses, experiment, note)
+    first, last = train_span(readings, experiment)
     card = load_model(body).card
     run = Run(
-        experiment=plan,
+        experiment=experiment,
         scale=scale,
         source=readings.report.source,
         source_sha256=readings.report.sha256,
@@ -127,7 +127,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
         started_at=utc_now(),
         readings="" if readings.path is None else str(readings.path),
-        others=tuple(house_data(house, houses[house.name]) for house in plan.houses),
+        others=tuple(house_data(house, houses[house.name]) for house in experiment.houses),
         start=f"{card.name} {card.version} {card.sha256}",
         time_zone=str(readings.series.zone),
     )
@@ -141,7 +141,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         built.head.set_weights(current)
 
     status = fit_head(
-        built.head, rows.train, rows.validate, rows.probability, plan, on_epoch=save, progress=progress
+        built.head, rows.train, rows.validate, rows.probability, experiment, on_epoch=save, progress=progress
     )  # fmt: skip
     run = replace(best.run, status=status)
     save_run(folder, run)

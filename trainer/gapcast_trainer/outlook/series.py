@@ -51,18 +51,18 @@ class TrainingSeries:
         return min(self.gap_kw.size, self.split.bounds(part)[1] - self.first_minute)
 
 
-def training_series(main: Clean, others: Sequence[tuple[House, Clean]], plan: Experiment) -> list[TrainingSeries]:
-    """Return all series of ``plan``, the main house first; the same plan and files give the same series."""
-    sizes = plan.outlook
+def training_series(main: Clean, others: Sequence[tuple[House, Clean]], experiment: Experiment) -> list[TrainingSeries]:
+    """Return all series of ``experiment``, the main house first; the same experiment and files give the same series."""
+    sizes = experiment.outlook
     weight = sum(house.weight for house, _ in others)
     houses = [
-        TrainingSeries(plan.name, main.series.first_minute, main.series.outcome_kw, sizes.main, sizes.main_share,
-                       plan.split())
+        TrainingSeries(experiment.name, main.series.first_minute, main.series.outcome_kw, sizes.main, sizes.main_share,
+                       experiment.split())
     ]  # fmt: skip
     houses += [
         TrainingSeries(
             house.name, clean.series.first_minute, clean.series.outcome_kw, sizes.house,
-            sizes.house_share * house.weight / weight, split_of(clean, plan.embargo_min),
+            sizes.house_share * house.weight / weight, split_of(clean, experiment.embargo_min),
         )
         for house, clean in others
     ]  # fmt: skip
@@ -74,15 +74,15 @@ def training_series(main: Clean, others: Sequence[tuple[House, Clean]], plan: Ex
         for name in FAMILIES
         for seed in range(1, sizes.n_simulated + 1)
     ]  # fmt: skip
-    return [*houses, *simulated, *_mixtures(houses, simulated, plan)]
+    return [*houses, *simulated, *_mixtures(houses, simulated, experiment)]
 
 
 def _mixtures(
-    houses: Sequence[TrainingSeries], simulated: Sequence[TrainingSeries], plan: Experiment
+    houses: Sequence[TrainingSeries], simulated: Sequence[TrainingSeries], experiment: Experiment
 ) -> list[TrainingSeries]:
-    sizes, mixing, sigma = plan.outlook, plan.mixing, plan.augment.scaled_sigma
-    rng = np.random.default_rng((plan.seed, 1))
-    loads = library(mixing.n_each, plan.seed, left_out=mixing.left_out) if sizes.n_mixtures else np.empty((0, 1))
+    sizes, mixing, sigma = experiment.outlook, experiment.mixing, experiment.augment.scaled_sigma
+    rng = np.random.default_rng((experiment.seed, 1))
+    loads = library(mixing.n_each, experiment.seed, left_out=mixing.left_out) if sizes.n_mixtures else np.empty((0, 1))
     found = []
     for place in range(sizes.n_mixtures):
         n_min = DAY_MIN * (_MIXTURE_DAYS if place % 4 else _SHORT_DAYS)
@@ -125,7 +125,7 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
     return longest.first_minute, np.resize(longest.gap_kw[: longest.until(SplitPart.TRAIN)], n_min)
 
 
-def train_span(main: Clean, plan: Experiment) -> tuple[int, int]:
+def train_span(main: Clean, experiment: Experiment) -> tuple[int, int]:
     """Return the first and the last minute of the main house that training sees, outcomes included."""
-    until = minute_at(plan.split().train_until) - plan.embargo_min - 1 + plan.task().horizon_min
+    until = minute_at(experiment.split().train_until) - experiment.embargo_min - 1 + experiment.task().horizon_min
     return main.series.first_minute, min(until, main.series.last_minute)

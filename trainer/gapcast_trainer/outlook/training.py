@@ -26,7 +26,7 @@ def fit_head(  # noqa: PLR0913 - the last ones by keyword
     train: FeatureRows,
     validate: FeatureRows,
     probability: NDArray[np.float64],
-    plan: Experiment,
+    experiment: Experiment,
     *,
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
@@ -36,21 +36,21 @@ def fit_head(  # noqa: PLR0913 - the last ones by keyword
     ``on_epoch`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the end of
     the first epoch there are none, and KeyboardInterrupt propagates.
     """
-    descent = plan.descent
-    batches = FeatureBatches(train, descent.batch_size, plan.seed, probability)
+    descent = experiment.descent
+    batches = FeatureBatches(train, descent.batch_size, experiment.seed, probability)
     rate = Rate(descent, descent.epochs * len(batches))
     head.compile(
         optimiser(descent, rate),
-        loss=ColumnLoss(plan),
+        loss=ColumnLoss(experiment),
         metrics=[keras.metrics.MeanMetricWrapper(squared_error_of_last, name="mse_kw2")],
         jit_compile=False,
     )
-    watch = EpochCallback(plan, len(batches), rate, on_epoch, progress)
+    watch = EpochCallback(experiment, len(batches), rate, on_epoch, progress)
     averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
     status: Status = "finished"
     try:
         head.fit(
-            batches, validation_data=FeatureBatches(validate, _VALIDATE_SIZE, plan.seed), epochs=descent.epochs,
+            batches, validation_data=FeatureBatches(validate, _VALIDATE_SIZE, experiment.seed), epochs=descent.epochs,
             callbacks=[watch, *averaged], verbose=0, shuffle=False,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -107,15 +107,15 @@ class FeatureBatches(keras.utils.PyDataset):
 class ColumnLoss(keras.losses.Loss):
     """Squared error of means and pinball loss of quantiles, each column weighted as the target says."""
 
-    def __init__(self, plan: Experiment) -> None:
-        """Use the levels of ``plan``, and its weights of the two losses, of lead times and of single minutes."""
+    def __init__(self, experiment: Experiment) -> None:
+        """Use the levels of ``experiment``, and its weights of the two losses, of lead times and of single minutes."""
         super().__init__(name="column_loss")
-        leads, n_body = plan.outputs.lead_times_min, int(plan.hyper["body_minutes"])
-        by_lead = np.array(plan.loss.lead_weights or [1.0] * len(leads))
-        weights = np.concatenate([plan.outlook.point_weight * by_lead[n_body:], by_lead[1:]])
+        leads, n_body = experiment.outputs.lead_times_min, int(experiment.hyper["body_minutes"])
+        by_lead = np.array(experiment.loss.lead_weights or [1.0] * len(leads))
+        weights = np.concatenate([experiment.outlook.point_weight * by_lead[n_body:], by_lead[1:]])
         self._columns = (weights / weights.mean()).tolist()
-        self._levels = list(plan.outputs.quantile_levels or ())
-        self._mean, self._quantiles = plan.loss.mean, plan.loss.quantiles
+        self._levels = list(experiment.outputs.quantile_levels or ())
+        self._mean, self._quantiles = experiment.loss.mean, experiment.loss.quantiles
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return each row's loss ``[N]``."""

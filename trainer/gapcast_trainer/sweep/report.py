@@ -29,7 +29,7 @@ def lines(study: optuna.Study, space: Space) -> list[str]:
     n_pruned = states.count(TrialState.PRUNED)
     head, *rows = _table(study, space)
     widths = [max(len(row[place]) for row in [head, *rows]) + 2 for place in range(len(head))]
-    summary = f"{space.plan.name}: {len(finished(study))} trials completed, {n_pruned} were stopped early"
+    summary = f"{space.experiment.name}: {len(finished(study))} trials completed, {n_pruned} were stopped early"
     return [
         summary,
         *("".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]),
@@ -48,7 +48,7 @@ def write_page(study: optuna.Study, space: Space, path: Path) -> None:
     write_atomically(
         path,
         render(
-            "sweep/page.html", name=space.plan.name, head=head, rows=rows, pictures=pictures, settings=settings,
+            "sweep/page.html", name=space.experiment.name, head=head, rows=rows, pictures=pictures, settings=settings,
             n_trials=len(study.get_trials()), best=f"{best.values[0]:.5f}",
         ),
     )  # fmt: skip

@@ -40,9 +40,9 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=space.plan.name,
+        study_name=space.experiment.name,
         storage=JournalStorage(JournalFileBackend(str(folder / STUDY_FILE))),
-        sampler=optuna.samplers.TPESampler(seed=space.plan.seed + n_done(folder)),
+        sampler=optuna.samplers.TPESampler(seed=space.experiment.seed + n_done(folder)),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_N_WHOLE),
         load_if_exists=True,
     )
@@ -50,7 +50,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
 
     def objective(trial: optuna.Trial) -> float:
         changes = space.suggest(trial)
-        plan = space.plan.changed({**changes, "name": f"trial-{trial.number}"})
+        experiment = space.experiment.changed({**changes, "name": f"trial-{trial.number}"})
         note(f"trial {trial.number}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
 
         def watch(run: Run) -> None:
@@ -62,9 +62,9 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             if time.monotonic() > until_s:
                 raise KeyboardInterrupt
 
-        run = fit(plan, clean, folder / plan.name, progress=progress, note=note, watch=watch)
+        run = fit(experiment, clean, folder / experiment.name, progress=progress, note=note, watch=watch)
         if run.best is None:
-            msg = f"family {plan.family} has no loss to score a trial by: it is not fitted by gradient descent"
+            msg = f"family {experiment.family} has no loss to score a trial by: it is not fitted by gradient descent"
             raise RunError(msg)
         trial.set_user_attr("epochs", len(run.history))
         trial.set_user_attr("validate_mse_kw2", run.best.validate_mse_kw2)

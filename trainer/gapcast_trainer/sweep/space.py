@@ -61,7 +61,7 @@ _SPACE: TypeAdapter[dict[str, Between | OneOf]] = TypeAdapter(dict[str, Between 
 class Space:
     """An experiment and, by dotted key, the range of each searched value."""
 
-    plan: Experiment
+    experiment: Experiment
     ranges: dict[str, Between | OneOf]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
@@ -96,14 +96,14 @@ def read(path: Path) -> Space:
         msg = f"{path}: has no [{_SEARCH}] table with the keys to search"
         raise RunError(msg)
     fields.setdefault("name", path.name.removesuffix(".toml"))
-    plan = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields), str(path))
+    experiment = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields), str(path))
     try:
         ranges = _SPACE.validate_python(search)
     except ValidationError as error:
         first = error.errors()[0]
         msg = f"{path}: {_SEARCH}.{first['loc'][0]}: give low and high (and log), or choices: {value_problem(first)}"
         raise RunError(msg) from error
-    return Space(plan, ranges)
+    return Space(experiment, ranges)
 
 
 def _dotted(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
