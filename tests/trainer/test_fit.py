@@ -187,10 +187,10 @@ def test_descend_ctrl_c_keeps_the_best(small: Clean) -> None:
 
 
 def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> None:
-    from gapcast_trainer.batches import Batches
+    from gapcast_trainer.batches import Batches, BatchOptions
 
     found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
-    batches = Batches(found, 512, Augment(), seed=1, redraw=True)
+    batches = Batches(found, BatchOptions(512, Augment(), 1, redraw=True))
     first = [batches[k] for k in range(len(batches))]
     targets = np.concatenate([target["mean"][:, 0] for _, target, _ in first])
     assert sorted(targets) == sorted(found.target_kw[:, 0])
@@ -201,7 +201,7 @@ def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> Non
     assert 0.40 < np.mean(flat > 3) < 0.60
     batches.on_epoch_end()
     assert not np.array_equal(batches[0][0], first[0][0])
-    still = Batches(found, 512, Augment(), seed=1, redraw=False)
+    still = Batches(found, BatchOptions(512, Augment(), 1, redraw=False))
     before = still[1]
     still.on_epoch_end()
     np.testing.assert_array_equal(still[1][0], before[0])
@@ -209,13 +209,13 @@ def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> Non
 
 
 def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
-    from gapcast_trainer.batches import Batches
+    from gapcast_trainer.batches import Batches, BatchOptions
 
     task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
     found = examples(small.series, task, SPLIT, SplitPart.TRAIN)
     augments = Augment(short_share=0.0, scaled_share=0.3, scaled_sigma=0.5)
     plain, scaled = (
-        Batches(found, 10_000, augment, seed=1, redraw=True, outputs=("mean", "quantiles"))[0]
+        Batches(found, BatchOptions(10_000, augment, 1, redraw=True, outputs=("mean", "quantiles")))[0]
         for augment in (augments.model_copy(update={"scaled_share": 0.0}), augments)
     )
     factor = scaled[2]["quantiles"] ** -1.0
@@ -226,16 +226,17 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
     for output, order in (("mean", 2), ("quantiles", 1)):
         np.testing.assert_allclose(scaled[1][output], plain[1][output] * factor[:, np.newaxis], rtol=1e-5)
         np.testing.assert_allclose(scaled[2][output], factor**-order, rtol=1e-5)
-    judged = Batches(found, 512, augments, seed=1, redraw=False)[0]
+    judged = Batches(found, BatchOptions(512, augments, 1, redraw=False))[0]
     np.testing.assert_array_equal(judged[0][:, :, 0], found.inputs(0, 512)[:, :, 0])
     np.testing.assert_array_equal(judged[2]["mean"], np.ones(512))
 
 
 def test_batches_of_every_third_window_rotate(small: Clean) -> None:
-    from gapcast_trainer.batches import Batches
+    from gapcast_trainer.batches import Batches, BatchOptions
 
     found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
-    batches = Batches(found, 10_000, Augment(), seed=1, redraw=True, every=3, outputs=("mean", "quantiles"))
+    options = BatchOptions(10_000, Augment(), 1, redraw=True, every=3, outputs=("mean", "quantiles"))
+    batches = Batches(found, options)
     assert len(batches) == 1
     _, first, weights = batches[0]
     assert first.keys() == weights.keys() == {"mean", "quantiles"}

@@ -50,10 +50,11 @@ def big(small: Clean) -> Clean:
 
 
 def batches(houses: tuple[Examples, ...], mixing: Mixing, *, redraw: bool = True, size: int = 2_000) -> Any:
+    from gapcast_trainer.batches import BatchOptions
     from gapcast_trainer.house_mix import HouseMix, MixedBatches
 
     mix = HouseMix(houses, (1.0,) * len(houses), library(1, 1), mixing, 1.0)
-    return MixedBatches(mix, size, NO_CHANGE, 1, redraw=redraw, outputs=("mean", "quantiles"))
+    return MixedBatches(mix, BatchOptions(size, NO_CHANGE, 1, redraw=redraw, outputs=("mean", "quantiles")))
 
 
 def train_part(clean: Clean) -> Examples:

@@ -124,12 +124,14 @@ def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.mark.parametrize("buffer_bytes", [1, 200_000, 1 << 30])
 def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer_bytes: int) -> None:
+    from gapcast_trainer.batches import BatchOptions
     from gapcast_trainer.streamed import StreamedBatches
 
     streamed, augment = Streamed(found, SplitPart.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
 
     def batches(seed: int = 1, **more: Any) -> StreamedBatches:
-        return StreamedBatches(streamed, 128, augment, seed, redraw=True, buffer_bytes=buffer_bytes, **more)
+        options = BatchOptions(128, augment, seed, redraw=True, **more)
+        return StreamedBatches(streamed, options, buffer_bytes=buffer_bytes)
 
     feed = batches()
     first = drawn(feed)
@@ -143,9 +145,8 @@ def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer
     assert not np.array_equal(drawn(batches(seed=2))[0][0], first[0][0])
     feed.on_epoch_end()
     assert not np.array_equal(drawn(feed)[0][0], first[0][0])
-    plain = StreamedBatches(
-        streamed, 128, Augment(short_share=0), 1, redraw=True, buffer_bytes=buffer_bytes, outputs=("mean", "quantiles")
-    )
+    unchanged = BatchOptions(128, Augment(short_share=0), 1, redraw=True, outputs=("mean", "quantiles"))
+    plain = StreamedBatches(streamed, unchanged, buffer_bytes=buffer_bytes)
     expected = np.sort(streamed.sample(2 * N_EACH).target_kw[:, 1])
     for _ in range(2):
         targets = np.concatenate([targets for _, targets in drawn(plain)])
@@ -156,9 +157,11 @@ def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer
 
 
 def test_streamed_validation_keeps_order_and_length(found: TrainingSet) -> None:
+    from gapcast_trainer.batches import BatchOptions
     from gapcast_trainer.streamed import StreamedBatches
 
-    feed = StreamedBatches(Streamed(found, SplitPart.VALIDATE, TASK), 500, Augment(), 1, redraw=False)
+    options = BatchOptions(500, Augment(), 1, redraw=False)
+    feed = StreamedBatches(Streamed(found, SplitPart.VALIDATE, TASK), options)
     before = drawn(feed)
     feed.on_epoch_end()
     for (inputs, targets), (again, same) in zip(before, drawn(feed), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY, dataclass
 
 import keras
 import numpy as np
@@ -18,34 +19,42 @@ PerOutput = dict[str, F32]
 LOSS_ORDER = {MEAN: 2, QUANTILES: 1}
 
 
-class Batches(keras.utils.PyDataset):
-    """Examples in batches, augmented by ``augment``.
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """Batches of ``size`` windows, augmented by ``augment``.
 
-    With ``redraw`` the order and the augmentation are redrawn for each epoch, for one window in ``every``;
-    without it windows are only shortened, once, and stay in order of time, so that scores are comparable
-    between epochs. ``outputs`` names the outputs that have targets.
+    With ``redraw`` the order and the augmentation are redrawn for each epoch, for one window in ``every``; without it
+    windows are only shortened, so that scores are comparable between epochs. ``outputs`` names the outputs that have
+    targets.
     """
 
-    def __init__(  # noqa: PLR0913 - the last ones by keyword
-        self,
-        examples: Examples,
-        size: int,
-        augment: Augment,
-        seed: int,
-        *,
-        redraw: bool,
-        every: int = 1,
-        outputs: tuple[str, ...] = (MEAN,),
-    ) -> None:
+    size: int
+    augment: Augment
+    seed: int
+    _: KW_ONLY
+    redraw: bool
+    every: int = 1
+    outputs: tuple[str, ...] = (MEAN,)
+
+    def n_windows(self, n_all: int) -> int:
+        """Return how many of ``n_all`` windows an epoch has."""
+        return math.ceil(n_all / self.every)
+
+    def n_batches(self, n_all: int) -> int:
+        """Return the number of batches of an epoch with some of ``n_all`` windows."""
+        return math.ceil(self.n_windows(n_all) / self.size)
+
+
+class Batches(keras.utils.PyDataset):
+    """Examples in batches. Without ``redraw`` windows are shortened once, and stay in order of time."""
+
+    def __init__(self, examples: Examples, options: BatchOptions) -> None:
         """Draw the first epoch."""
         super().__init__()
         self._examples = examples
-        self._size = size
-        self._augment = augment
-        self._redraw = redraw
-        self._outputs = outputs
-        self._random = np.random.default_rng(seed)
-        self._n = math.ceil(len(examples) / every)
+        self._options = options
+        self._random = np.random.default_rng(options.seed)
+        self._n = options.n_windows(len(examples))
         self._order: I64 = np.arange(self._n, dtype=np.int64)
         self._n_kept: I64 = self._order
         self._factor: F32 = np.ones(self._n, dtype=np.float32)
@@ -53,29 +62,29 @@ class Batches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return math.ceil(self._n / self._size)
+        return self._options.n_batches(len(self._examples))
 
     def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
         """Return batch ``index``: inputs ``[n, context, features]``, and targets ``[n, K]`` and weights of each output.
 
         Power is in kW.
         """
-        places = np.s_[index * self._size : (index + 1) * self._size]
+        places = np.s_[index * self._options.size : (index + 1) * self._options.size]
         chosen, factor = self._order[places], self._factor[places]
         inputs = self._examples.inputs_at(chosen, self._n_kept[places])
-        return scale_batch(inputs, self._examples.target_kw[chosen], factor, self._outputs)
+        return scale_batch(inputs, self._examples.target_kw[chosen], factor, self._options.outputs)
 
     def on_epoch_end(self) -> None:
         """Redraw for the next epoch."""
-        if self._redraw:
+        if self._options.redraw:
             self._draw()
 
     def _draw(self) -> None:
-        kept, share = self._augment.lengths(self._examples.task.window.context)
+        kept, share = self._options.augment.lengths(self._examples.task.window.context)
         self._n_kept = self._random.choice(kept, self._n, p=share)
-        if self._redraw:
+        if self._options.redraw:
             self._order = self._random.permutation(len(self._examples))[: self._n]
-            self._factor = draw_factors(self._random, self._n, self._augment)
+            self._factor = draw_factors(self._random, self._n, self._options.augment)
 
 
 def draw_factors(random: np.random.Generator, n: int, augment: Augment) -> F32:

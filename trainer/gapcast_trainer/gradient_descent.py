@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from keras import ops
 from tqdm import tqdm
 
 from gapcast.core.window import F32
+from gapcast_trainer.batches import BatchOptions
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.experiment_sections import Descent
@@ -53,8 +54,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """
     descent, outputs = experiment.descent, tuple(model.output_names)
-    batches = batches_of(
-        train,
+    drawn = BatchOptions(
         descent.batch_size,
         experiment.augment,
         experiment.seed,
@@ -62,7 +62,8 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
         every=experiment.data.every,
         outputs=outputs,
     )
-    judged = batches_of(validate, _VALIDATE_SIZE, experiment.augment, experiment.seed, redraw=False, outputs=outputs)
+    batches = batches_of(train, drawn)
+    judged = batches_of(validate, replace(drawn, size=_VALIDATE_SIZE, redraw=False, every=1))
     rate = Rate(descent, descent.epochs * len(batches))
     losses = {MEAN: SquaredError(experiment.loss, design), QUANTILES: Pinball(experiment.loss, design)}
     weights = {MEAN: experiment.loss.mean, QUANTILES: experiment.loss.quantiles}

@@ -8,7 +8,6 @@ the loss is one minus the mean skill.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import keras
@@ -18,9 +17,8 @@ from gapcast.core.features import assemble
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64
 from gapcast.recordings.table import F64
-from gapcast_trainer.batches import LOSS_ORDER, PerOutput, draw_factors
-from gapcast_trainer.experiment_sections import Augment, Mixing
-from gapcast_trainer.families.graph import MEAN
+from gapcast_trainer.batches import LOSS_ORDER, BatchOptions, PerOutput, draw_factors
+from gapcast_trainer.experiment_sections import Mixing
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import Examples, WindowTask, shorten
 
@@ -64,22 +62,11 @@ class MixedBatches(keras.utils.PyDataset):
     Without it, windows of the houses are only shortened, and every pass is the same.
     """
 
-    def __init__(  # noqa: PLR0913 - the last ones by keyword
-        self,
-        mix: HouseMix,
-        size: int,
-        augment: Augment,
-        seed: int,
-        *,
-        redraw: bool,
-        every: int = 1,
-        outputs: tuple[str, ...] = (MEAN,),
-    ) -> None:
+    def __init__(self, mix: HouseMix, options: BatchOptions) -> None:
         """Measure persistence on each house and each load."""
         super().__init__()
-        self._mix, self._size, self._augment, self._seed = mix, size, augment, seed
-        self._redraw, self._outputs = redraw, outputs
-        self._n = math.ceil(len(mix) / every)
+        self._mix, self._options = mix, options
+        self._n = options.n_windows(len(mix))
         self._epoch = 0
         self._share = np.array(mix.weights) / sum(mix.weights)
         self._house_error = np.array([_persistence_error(house) for house in mix.houses])
@@ -88,20 +75,21 @@ class MixedBatches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return math.ceil(self._n / self._size)
+        return self._options.n_batches(len(self._mix))
 
     def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
         """Return batch ``index``, as :class:`gapcast_trainer.batches.Batches` does."""
-        rng = np.random.default_rng([self._seed, self._epoch, index])
-        drawn = self._draw(rng, min(self._size, self._n - index * self._size))
-        if self._redraw:
+        options = self._options
+        rng = np.random.default_rng([options.seed, self._epoch, index])
+        drawn = self._draw(rng, min(options.size, self._n - index * options.size))
+        if options.redraw:
             self._augment_windows(rng, drawn)
         task = self._mix.task
-        kept, share = self._augment.lengths(task.window.context)
+        kept, share = options.augment.lengths(task.window.context)
         measured = shorten(drawn.measured, rng.choice(kept, len(drawn.measured), p=share), task.window)
         inputs = assemble(measured, drawn.observed_minute, task.features, self._mix.houses[0].zone)
-        weights = {output: self._weights(drawn.error[:, LOSS_ORDER[output] - 1], output) for output in self._outputs}
-        return inputs, dict.fromkeys(self._outputs, drawn.target_kw), weights
+        weights = {output: self._weights(drawn.error[:, LOSS_ORDER[output] - 1], output) for output in options.outputs}
+        return inputs, dict.fromkeys(options.outputs, drawn.target_kw), weights
 
     def _weights(self, error_kw2: F64, output: str) -> F32:
         unit_kw = np.sqrt(error_kw2 + _FLOOR_KW**2)
@@ -129,15 +117,15 @@ class MixedBatches(keras.utils.PyDataset):
 
     def _augment_windows(self, rng: np.random.Generator, drawn: _Drawn) -> None:
         """Scale windows, and make mixtures of a share of them, in place."""
-        mixing, n = self._mix.mixing, len(drawn.measured)
+        mixing, augment, n = self._mix.mixing, self._options.augment, len(drawn.measured)
         mixed = np.flatnonzero(rng.random(n) < mixing.share)
-        factor = draw_factors(rng, n, self._augment)
-        factor[mixed] = np.exp(rng.normal(0, self._augment.scaled_sigma, mixed.size))
+        factor = draw_factors(rng, n, augment)
+        factor[mixed] = np.exp(rng.normal(0, augment.scaled_sigma, mixed.size))
         drawn.multiply(factor)
         drawn.observed_minute[mixed] = rng.integers(0, DAY_MIN, mixed.size)
         at = mixed[rng.random(mixed.size) < mixing.second_share]
         second = self._draw(rng, at.size)
-        second.multiply(np.exp(rng.normal(0, self._augment.scaled_sigma, at.size)).astype(np.float32))
+        second.multiply(np.exp(rng.normal(0, augment.scaled_sigma, at.size)).astype(np.float32))
         drawn.add(at, second.measured[:, :, 0], second.target_kw, second.error)
         n_loads = rng.choice(len(mixing.n_loads), mixed.size, p=np.array(mixing.n_loads) / sum(mixing.n_loads))
         for k in range(1, len(mixing.n_loads)):
@@ -160,7 +148,7 @@ class MixedBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Redraw for the next epoch."""
-        if self._redraw:
+        if self._options.redraw:
             self._epoch += 1
 
 

@@ -6,17 +6,13 @@ draws depend only on the seed, the epoch and the batch.
 
 from __future__ import annotations
 
-import math
-
 import keras
 import numpy as np
 
 from gapcast.core.errors import SourceError
 from gapcast.core.training_set import Chunk
 from gapcast.core.window import F32, I64
-from gapcast_trainer.batches import Batches, PerOutput, draw_factors, scale_batch
-from gapcast_trainer.experiment_sections import Augment
-from gapcast_trainer.families.graph import MEAN
+from gapcast_trainer.batches import Batches, BatchOptions, PerOutput, draw_factors, scale_batch
 from gapcast_trainer.house_mix import HouseMix, MixedBatches
 from gapcast_trainer.training_set import Streamed
 from gapcast_trainer.windows import Examples
@@ -32,28 +28,13 @@ class StreamedBatches(keras.utils.PyDataset):
     Sequential access is fast; random access reloads the buffer.
     """
 
-    def __init__(  # noqa: PLR0913 - the last ones by keyword
-        self,
-        found: Streamed,
-        size: int,
-        augment: Augment,
-        seed: int,
-        *,
-        redraw: bool,
-        every: int = 1,
-        outputs: tuple[str, ...] = (MEAN,),
-        buffer_bytes: int = BUFFER_BYTES,
-    ) -> None:
+    def __init__(self, found: Streamed, options: BatchOptions, *, buffer_bytes: int = BUFFER_BYTES) -> None:
         """Plan the first epoch."""
         super().__init__()
         self._found = found
-        self._size = size
-        self._augment = augment
-        self._seed = seed
-        self._redraw = redraw
-        self._outputs = outputs
+        self._options = options
         self._buffer_rows = buffer_bytes // found.source.row_type.itemsize
-        self._n = math.ceil(len(found) / every)
+        self._n = options.n_windows(len(found))
         self._epoch = 0
         #: The error of a damaged chunk: Keras requests batches in a thread of TensorFlow, which hides exceptions.
         self.problem: SourceError | None = None
@@ -61,17 +42,18 @@ class StreamedBatches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return math.ceil(self._n / self._size)
+        return self._options.n_batches(len(self._found))
 
     def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
         """Return batch ``index``, as :class:`gapcast_trainer.batches.Batches` does."""
-        first, until = index * self._size, min((index + 1) * self._size, self._n)
+        options = self._options
+        first, until = index * options.size, min((index + 1) * options.size, self._n)
         random = self._random(_CHANGES, index)
-        kept, share = self._augment.lengths(self._found.task.window.context)
+        kept, share = options.augment.lengths(self._found.task.window.context)
         n_kept = random.choice(kept, until - first, p=share)
         factor = np.ones(until - first, np.float32)
-        if self._redraw:
-            factor = draw_factors(random, until - first, self._augment)
+        if options.redraw:
+            factor = draw_factors(random, until - first, options.augment)
         inputs, targets, n_done = list[F32](), list[F32](), 0
         at = int(np.searchsorted(self._begins, first, side="right")) - 1
         while n_done < until - first:  # a batch may span two buffers
@@ -82,18 +64,18 @@ class StreamedBatches(keras.utils.PyDataset):
             targets.append(examples.target_kw[chosen])
             n_done += chosen.size
             at += 1
-        return scale_batch(np.concatenate(inputs), np.concatenate(targets), factor, self._outputs)
+        return scale_batch(np.concatenate(inputs), np.concatenate(targets), factor, options.outputs)
 
     def on_epoch_end(self) -> None:
         """Redraw for the next epoch."""
-        if self._redraw:
+        if self._options.redraw:
             self._epoch += 1
             self._plan()
 
     def _plan(self) -> None:
         """Distribute the chunks of an epoch over buffers."""
         chunks = self._found.chunks
-        if self._redraw:
+        if self._options.redraw:
             chunks = [chunks[at] for at in self._random(_CHUNKS).permutation(len(chunks))]
         self._buffers: list[list[Chunk]] = []
         n_rows = self._buffer_rows
@@ -116,27 +98,22 @@ class StreamedBatches(keras.utils.PyDataset):
             except SourceError as error:
                 self.problem = error
                 raise
-            order = self._random(_ROWS, at).permutation(len(examples)) if self._redraw else np.arange(len(examples))
+            order = (
+                self._random(_ROWS, at).permutation(len(examples)) if self._options.redraw else np.arange(len(examples))
+            )
             self._held = at, examples, order
         return self._held[1:]
 
     def _random(self, *what: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, self._epoch, *what])
+        return np.random.default_rng([self._options.seed, self._epoch, *what])
 
 
-def batches_of(  # noqa: PLR0913 - the last ones by keyword
-    found: Examples | Streamed | HouseMix,
-    size: int,
-    augment: Augment,
-    seed: int,
-    *,
-    redraw: bool,
-    every: int = 1,
-    outputs: tuple[str, ...] = (MEAN,),
+def batches_of(
+    found: Examples | Streamed | HouseMix, options: BatchOptions
 ) -> Batches | StreamedBatches | MixedBatches:
     """Return ``found`` in batches, from memory or from disk."""
     if isinstance(found, HouseMix):
-        return MixedBatches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)
+        return MixedBatches(found, options)
     if isinstance(found, Streamed):
-        return StreamedBatches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)
-    return Batches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)
+        return StreamedBatches(found, options)
+    return Batches(found, options)
