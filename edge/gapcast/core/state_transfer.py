@@ -64,7 +64,7 @@ def transfer_state(before: Engine, after: Engine) -> None:
     after.buffers.week = week
     if week is not None:
         if old_week is not None:
-            week.take_over(old_week)
+            week.adopt(old_week)
         after.buffers.add_windows_to_week()
     after.plans.adopt(before.plans)
     after.demands.adopt(before.demands, after.buffers)
@@ -88,7 +88,7 @@ def _transfer_forecaster(before: HorizonForecaster, after: HorizonForecaster, n_
         return
     if after.ensemble is not None and before.ensemble is not None:
         _transfer_learning(before.ensemble, after.ensemble, n_rows)
-    after.forests.take_over(before.forests)
+    after.forests.adopt(before.forests)
     after.drift = before.drift
     if before.scores.members == after.scores.members:
         after.scores = before.scores

@@ -112,7 +112,7 @@ def test_forest_with_submeters_needs_those_of_the_device() -> None:
         forests.use(device, without)
     other = HouseForests(60, 5, UTC, {"home": ("oven", "car")})
     forests.use("home", with_both)
-    other.take_over(forests)
+    other.adopt(forests)
     assert ("home" in other, "flat" in other) == (False, True), "in another order they are others"
 
 
@@ -172,7 +172,7 @@ def test_engine_gives_its_forests_the_submeters() -> None:
 def test_forests_move_to_an_engine_that_takes_them(horizon_min: int, context: int, n_kept: int) -> None:
     before, after = HouseForests(60, 5, UTC), HouseForests(context, horizon_min, UTC)
     before.use("home", constant_forest(before.features.names))
-    after.take_over(before)
+    after.adopt(before)
     assert len(after) == n_kept
 
 

@@ -268,7 +268,7 @@ def test_week_rejects_columns_that_do_not_fit(column: str, how: str) -> None:
 
 def test_week_takes_over_the_rows_that_it_stores() -> None:
     week = WeekHistory(1)
-    week.take_over(filled_week())
+    week.adopt(filled_week())
     assert [week.has(row) for row in range(3)] == [True, False, False]
 
 

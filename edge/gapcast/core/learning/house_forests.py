@@ -68,7 +68,7 @@ class HouseForests:
         """Remove the forest of ``device``, if it has one."""
         self._by_device.pop(device, None)
 
-    def take_over(self, other: HouseForests) -> None:
+    def adopt(self, other: HouseForests) -> None:
         """Use the forests of ``other`` that fit: those of the same features and horizon."""
         if other.horizon_min == self.horizon_min:
             self._by_device = {

@@ -180,8 +180,8 @@ class WeekHistory:
         """Remove the history of ``row``."""
         self._weeks.pop(row, None)
 
-    def take_over(self, other: WeekHistory) -> None:
-        """Take over the histories of ``other``, which has the same rows and must not be used afterwards."""
+    def adopt(self, other: WeekHistory) -> None:
+        """Continue with the histories of ``other``, which has the same rows and must not be used afterwards."""
         self._weeks = {row: week for row, week in other._weeks.items() if row < self.max_rows}
 
     def add_window(self, stream: Stream, context: int) -> None:
