@@ -102,5 +102,6 @@ def test_example_has_all_of_its_targets(leads: tuple[int, ...]) -> None:
     kw = np.arange(12.0)
     kw[8] = np.nan
     found = whole(kw, kw, WindowSpec(2), leads)
+    assert len(found["observed_minute"]) >= 4
     for minute, target_kw in zip(found["observed_minute"], found["target_kw"], strict=True):
         assert target_kw.tolist() == [minute + lead for lead in leads]

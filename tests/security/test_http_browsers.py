@@ -67,7 +67,9 @@ def test_own_and_configured_hosts_are_answered(served: Rest, host: str) -> None:
 
 
 def test_health_is_answered_under_any_name(served: Rest) -> None:
-    for path in OPEN_PATHS - {"/readyz", "/healthz"}:
+    alive = OPEN_PATHS - {"/readyz", "/healthz"}
+    assert {"/livez", "/v2/health/live"} <= alive
+    for path in alive:
         assert served.client.get(path, headers={"host": "probe.attacker.example"}).status_code == 200
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
 from gapcast.predictors.baselines import Trend
@@ -42,6 +42,11 @@ def process(engine: Engine, readings: Sequence[Reading], at_a_time: int = 1) -> 
         made.append((forecasts, engine.outlook(accepted, forecasts)))
         engine.learn()
     return made
+
+
+def with_forecasts(made: Sequence[tuple[Forecasts, Outlooks | None]]) -> list[tuple[Forecast, Outlook]]:
+    """Return each outlook of the result of :func:`process` with its forecast."""
+    return [(forecasts[i], one) for forecasts, outlooks in made for i, one in enumerate(outlooks or ())]
 
 
 def process_houses(engine: Engine, houses: Mapping[str, NDArray[np.floating]]) -> None:

@@ -18,7 +18,7 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
-from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process
+from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
 from tests.core.outlook.test_consistency import means_of
 from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel
@@ -44,17 +44,16 @@ def check(outlook: Outlook, *, has_path: bool = True) -> None:
 @settings(max_examples=25)
 @given(HOUSE, st.integers(1, 20))
 def test_outlook_agrees_with_the_forecast_and_with_itself(house: list[float], at_a_time: int) -> None:
-    engine = outlook_engine()
-    for forecasts, outlooks in process(engine, stream(house), at_a_time):
-        for i, outlook in enumerate(outlooks or ()):
-            forecast = forecasts[i]
-            check(outlook)
-            assert outlook.observed_minute == forecast.observed_minute
-            assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecast.path_kw
-            interval = forecast.lower_kw, forecast.median_kw, forecast.upper_kw
-            assert tuple(outlook.point_kw[4, LOWER:].tolist()) == interval
-            if min(house) >= 0:
-                assert min(outlook.mean_kw[1:, LOWER].min(), outlook.point_kw[5:, LOWER].min()) >= 0
+    made = with_forecasts(process(outlook_engine(), stream(house), at_a_time))
+    assert len(made) == len(house) - 1, "the first reading has no forecast"
+    for forecast, outlook in made:
+        check(outlook)
+        assert outlook.observed_minute == forecast.observed_minute
+        assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecast.path_kw
+        interval = forecast.lower_kw, forecast.median_kw, forecast.upper_kw
+        assert tuple(outlook.point_kw[4, LOWER:].tolist()) == interval
+        if min(house) >= 0:
+            assert min(outlook.mean_kw[1:, LOWER].min(), outlook.point_kw[5:, LOWER].min()) >= 0
 
 
 def test_outlook_does_not_change_forecasts() -> None:
@@ -150,11 +149,11 @@ class Broken(OutlookModel):
 
 
 def test_impossible_prediction_is_replaced_by_persistence() -> None:
-    engine = outlook_engine(outlook_model=Broken())
-    for forecasts, outlooks in process(engine, stream(house_kw(70))):
-        for i, outlook in enumerate(outlooks or ()):
-            check(outlook)
-            assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecasts[i].path_kw
+    made = with_forecasts(process(outlook_engine(outlook_model=Broken()), stream(house_kw(70))))
+    assert len(made) == 69
+    for forecast, outlook in made:
+        check(outlook)
+        assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecast.path_kw
 
 
 @pytest.mark.parametrize("name", ["coefficients", "log_width", "covariance", "share_gains", "recent", "usual", "seen"])

@@ -11,7 +11,7 @@ from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.plan import LoadPlan
-from tests.core.outlook.runs import process
+from tests.core.outlook.runs import process, with_forecasts
 from tests.support.houses import stream
 from tests.support.outlook_model import OutlookModel
 from tests.support.planned_houses import CHARGER_KW, MODEL, NOON, START, charger, flat
@@ -43,13 +43,13 @@ def test_outlook_contains_the_planned_power_of_each_minute() -> None:
 def test_outlook_with_a_plan_agrees_with_the_forecast() -> None:
     engine = planned_engine()
     engine.replace_plan("home", charger())
-    for forecasts, outlooks in process(engine, stream(flat(START, 95), NOON)):
-        for i, outlook in enumerate(outlooks or ()):
-            forecast = forecasts[i]
-            assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecast.path_kw
-            interval = forecast.lower_kw, forecast.median_kw, forecast.upper_kw
-            assert tuple(outlook.point_kw[4, LOWER:].tolist()) == interval
-            assert np.array_equal(outlook.point_kw[0], outlook.mean_kw[0])
+    made = with_forecasts(process(engine, stream(flat(START, 95), NOON)))
+    assert len(made) == len(flat(START, 95)) - 1
+    for forecast, outlook in made:
+        assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecast.path_kw
+        interval = forecast.lower_kw, forecast.median_kw, forecast.upper_kw
+        assert tuple(outlook.point_kw[4, LOWER:].tolist()) == interval
+        assert np.array_equal(outlook.point_kw[0], outlook.mean_kw[0])
 
 
 def test_planned_load_is_no_error() -> None:
