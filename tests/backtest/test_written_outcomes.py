@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.outcomes_file import HEADER
+from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.run import run_houses
@@ -87,3 +87,23 @@ def test_outcome_file_unwritable_is_named(tmp_path: Path) -> None:
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(SettingsError, match=r"out\.csv"):
         lines_of(tmp_path, list(range(10)))
+
+
+def test_outcome_file_of_one_reading_has_no_lines(tmp_path: Path) -> None:
+    found, lines = lines_of(tmp_path, [0])
+    assert (found.n_readings, lines) == (1, [])
+
+
+def test_outcome_file_after_an_error_is_the_earlier_one(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("earlier", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), OutcomesFile(out):
+        raise ZeroDivisionError
+    assert out.read_text(encoding="utf-8") == "earlier"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_outcome_file_on_a_full_disk_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"--out /dev/full: cannot be written \(No space left on device\)"):
+        with OutcomesFile(Path("/dev/full")):
+            pass

@@ -56,7 +56,8 @@ class BatchTally:
                 self.demands.add(accepted, readings, engine.demand(accepted, made))
         outcomes, _ = engine.learn()
         if self.outcomes_file is not None:
-            last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
+            newest = accepted.windows[:, -1]  # of power alone, or of several features
+            last_kw = newest if newest.ndim == 1 else newest[:, 0]
             self.outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
         if outcomes is not None:
             self.tally.add(outcomes)

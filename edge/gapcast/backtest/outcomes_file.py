@@ -1,12 +1,11 @@
-"""Writes each forecast with its outcome to a CSV file."""
+"""Writes each forecast with its outcome to a CSV file: all of them, or none."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from types import TracebackType
 
-from gapcast.core.errors import SettingsError
+from gapcast.backtest.whole_file import WholeFile
 from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import Outcomes
@@ -25,14 +24,8 @@ class OutcomesFile:
     """Writes a line when the outcome is known, or with an empty ``came_kw`` when the target minute has no reading."""
 
     def __init__(self, path: Path) -> None:
-        """Overwrite ``path``; raise :class:`SettingsError` if it cannot be written."""
-        try:
-            self._file = path.open("w", newline="", encoding="utf-8")
-        except OSError as error:
-            msg = f"--out {path}: cannot be written ({error.strerror})"
-            raise SettingsError(msg) from error
-        self._lines = csv.writer(self._file)
-        self._lines.writerow(HEADER)
+        """Raise :class:`SettingsError` if ``path`` cannot be written."""
+        self._file = WholeFile("--out", path, HEADER)
         self._pending: _Pending = {}
 
     def __enter__(self) -> OutcomesFile:
@@ -42,9 +35,14 @@ class OutcomesFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the pending lines, and close the file."""
-        self._write(list(self._pending))
-        self._file.close()
+        """Write the pending lines, close the file, and give it its name; remove it after an error."""
+        is_complete = False
+        try:
+            if kind is None:
+                self._write(list(self._pending))
+                is_complete = True
+        finally:
+            self._file.close(is_complete=is_complete)
 
     def add(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, outcomes: Outcomes | None) -> None:
         """Add the ``forecasts`` of a batch, for the devices of ``rows``, and its ``outcomes``."""
@@ -84,11 +82,11 @@ class OutcomesFile:
             min(lines, key=lambda line: abs(float(str(line[_GAP_KW])) - published_kw)) if len(lines) > 1 else lines[0]
         )
         line[_ACTUAL_KW] = round(actual_kw, DECIMALS)
-        self._lines.writerow(line)
+        self._file.write(line)
         lines.remove(line)
         if not lines:
             del self._pending[key]
 
     def _write(self, keys: list[_Key]) -> None:
         for key in keys:
-            self._lines.writerows(self._pending.pop(key))
+            self._file.write_all(self._pending.pop(key))

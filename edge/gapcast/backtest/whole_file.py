@@ -1,9 +1,10 @@
-"""A CSV file that is written as a whole: with all its lines, or not at all."""
+"""A file that is written as a whole: with all its lines, or not at all."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError
@@ -13,36 +14,87 @@ _PART = ".part"
 
 
 class WholeFile:
-    """Writes lines to a file beside ``path``, which takes its name once all are written.
+    """Writes to a file beside ``path``, which takes its name once it is complete.
 
-    If the run fails, that file is removed, and what was at ``path`` stays.
+    If the run fails, that file is removed, and what was at ``path`` stays. What is no file, such as ``/dev/stdout``, is
+    written directly.
     """
 
-    def __init__(self, option: str, path: Path, header: Sequence[str]) -> None:
-        """Write ``header``; raise :class:`SettingsError`, which names ``option``, if ``path`` cannot be written."""
-        self._path, self._part = path, path.with_name(path.name + _PART)
-        try:
+    def __init__(self, option: str, path: Path, header: Sequence[str] = ()) -> None:
+        """Write the CSV line ``header``, if it has columns.
+
+        Raises :class:`SettingsError`, which names ``option``, if ``path`` cannot be written.
+        """
+        self._name = f"{option} {path}"
+        with self._named_errors():
             if path.is_dir():
                 raise IsADirectoryError(None, "Is a directory")
+            self._path = path.resolve()  # a link stays one
+            is_file = not path.exists() or path.is_file()
+            self._part = self._path.with_name(self._path.name + _PART) if is_file else self._path
             self._file = self._part.open("w", newline="", encoding="utf-8")
-        except OSError as error:
-            msg = f"{option} {path}: cannot be written ({error.strerror})"
-            raise SettingsError(msg) from error
         self._lines = csv.writer(self._file)
-        self._lines.writerow(header)
+        if header:
+            self.write(header)
 
     def write(self, line: Iterable[object]) -> None:
-        """Write one line."""
-        self._lines.writerow(line)
+        """Write one CSV line. Raises likewise, as the other methods do."""
+        with self._named_errors():
+            self._lines.writerow(line)
 
     def write_all(self, lines: Iterable[Iterable[object]]) -> None:
-        """Write some lines."""
-        self._lines.writerows(lines)
+        """Write some CSV lines."""
+        with self._named_errors():
+            self._lines.writerows(lines)
+
+    def write_text(self, text: str) -> None:
+        """Write ``text``."""
+        with self._named_errors():
+            self._file.write(text)
 
     def close(self, *, is_complete: bool) -> None:
         """Close the file, and give it its name; remove it if it is not complete."""
-        self._file.close()
-        if is_complete:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink()
+        try:
+            if is_complete:
+                with self._named_errors():
+                    self._file.close()
+                    if self._part != self._path:
+                        self._part.replace(self._path)
+        finally:
+            with suppress(OSError):  # what is buffered may not fit, but the file is not kept
+                self._file.close()
+            if self._part != self._path:
+                self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            msg = f"{self._name}: cannot be written ({error.strerror})"
+            raise SettingsError(msg) from error
+
+
+def write_whole(option: str, path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, all of it or nothing; raise :class:`SettingsError`, which names ``option``."""
+    file, is_complete = WholeFile(option, path), False
+    try:
+        file.write_text(text)
+        is_complete = True
+    finally:
+        file.close(is_complete=is_complete)
+
+
+def check_apart(read: Sequence[Path], written: Sequence[tuple[str, Path | None]]) -> None:
+    """Raise :class:`SettingsError` if an option of ``written`` names a file of ``read``, or two name the same file.
+
+    Writing would replace the readings, or one result by the other.
+    """
+    known = {path.resolve(): f"the file of readings {path}" for path in read}
+    for option, path in written:
+        if path is None:
+            continue
+        if path.resolve() in known and (path.is_file() or not path.exists()):
+            msg = f"{option} {path}: would replace {known[path.resolve()]}: name another file"
+            raise SettingsError(msg)
+        known[path.resolve()] = f"what {option} writes"

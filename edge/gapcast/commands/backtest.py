@@ -120,6 +120,7 @@ def backtest(
     from gapcast.backtest.processes import run_files
     from gapcast.backtest.report import check_writable, document, lines
     from gapcast.backtest.request import BacktestRequest
+    from gapcast.backtest.whole_file import check_apart, write_whole
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
 
@@ -133,6 +134,10 @@ def backtest(
     form, zone = read_format(of_file, settings)
     settings = with_zone(settings, zone)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
+    check_apart(
+        (*files, *tariff_files),
+        (("--json", json_file), ("--out", out), ("--outlook-out", outlook_out), ("--demand-out", demand_out)),
+    )
     if json_file is not None:
         check_writable("--json", json_file)
     part = HouseFile(start, limit, score_from, zone)
@@ -153,7 +158,7 @@ def backtest(
     for line in shown:
         click.echo(line)
     if json_file is not None:
-        json_file.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_whole("--json", json_file, json.dumps(found, indent=2, allow_nan=False) + "\n")
 
 
 def _check_options(

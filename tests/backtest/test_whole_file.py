@@ -1,0 +1,88 @@
+"""Files that back-tests write: whole or not at all, and never over what was read."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gapcast.backtest.whole_file import WholeFile, check_apart, write_whole
+from gapcast.cli import main
+from gapcast.core.errors import SettingsError
+
+
+def test_whole_file_takes_its_name_when_complete(tmp_path: Path) -> None:
+    file = WholeFile("--out", tmp_path / "out.csv", ("a", "b"))
+    file.write((1, 2))
+    assert not (tmp_path / "out.csv").exists()
+    file.close(is_complete=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").split() == ["a,b", "1,2"]
+
+
+def test_whole_file_incomplete_leaves_nothing(tmp_path: Path) -> None:
+    WholeFile("--out", tmp_path / "out.csv", ("a",)).close(is_complete=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_file_keeps_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_whole("--json", tmp_path / "link", "{}")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text(encoding="utf-8") == "{}"
+
+
+def test_whole_file_writes_to_a_device_directly(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole("--json", pipe, "{}")
+        assert os.read(reader, 10) == b"{}"
+    finally:
+        os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_whole_file_on_a_full_disk_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"--json /dev/full: cannot be written \(No space left on device\)"):
+        write_whole("--json", Path("/dev/full"), "{}")
+
+
+def test_whole_file_that_cannot_take_its_name_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: Path, _target: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(SettingsError, match=r"out\.json: cannot be written \(Input/output error\)"):
+        write_whole("--json", tmp_path / "out.json", "{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_written_file_that_is_read_is_refused(tmp_path: Path) -> None:
+    house = tmp_path / "house.csv"
+    house.write_text("readings", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"--out .*would replace the file of readings .*house\.csv: name another"):
+        check_apart([house], [("--json", None), ("--out", tmp_path / "." / "house.csv")])
+
+
+def test_written_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--out .*all: would replace what --json writes: name another file"):
+        check_apart([], [("--json", tmp_path / "all"), ("--out", tmp_path / "all")])
+
+
+def test_written_files_may_be_one_device() -> None:
+    check_apart([], [("--json", Path("/dev/null")), ("--out", Path("/dev/null"))])
+
+
+def test_backtest_command_does_not_replace_its_readings(tmp_path: Path) -> None:
+    house = tmp_path / "house.csv"
+    house.write_text("time,kw\n2026-01-01T00:00,1\n", encoding="utf-8")
+    columns = ["--time-column", "time", "--value-column", "kw"]
+    result = CliRunner().invoke(main, ["backtest", str(house), *columns, "--json", str(house)])
+    assert result.exit_code == 2
+    assert "would replace the file of readings" in result.output
+    assert house.read_text(encoding="utf-8").startswith("time,kw")
