@@ -193,6 +193,13 @@ def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     assert error in str(caught.value)
 
 
+def test_csv_energy_is_not_taken_for_power(tmp_path: Path) -> None:
+    path = written(tmp_path, ["1577836800,1"], "time,Total (kWh)")
+    with pytest.raises(SourceError, match=r"line 1: column 'Total \(kWh\)' is an energy \(kWh\), not a power: name a"):
+        meter_csv.read(path, Layout("time", "Total (kWh)", default_unit="kW"))
+    assert meter_csv.read(path, Layout("time", "Total (kWh)", unit="kW")).gap_kw.tolist() == [1.0]
+
+
 def test_csv_mixed_local_and_offset_times_are_rejected(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00,1", "2020-01-01T00:01:00Z,1"])
     with pytest.raises(
@@ -238,14 +245,14 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
         (b"", "line 1: is empty"),
         (b"\ntime,power_w\n", "line 1: is empty, or its first line is"),
         (b"time,power_w\n", "holds a header and no readings"),
-        (b"time,\rpower_w\n1577836800,1\n", "line 1: new-line character seen in unquoted field"),
+        (b"time,\rpower_w\n1577836800,1\n", "line 1: has lines that end with a carriage return alone: save it"),
         (b"time,power_w\n\n\n", "holds a header and no readings"),
         (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is ',' the separator?"),
         (b"when,power_w\n1,1\n", "line 1: has no column 'time' among 'when', 'power_w'"),
         (b"time,power_w,time\n1,1,1\n", "line 1: has 2 columns of the name 'time'"),
         ("time,power_w,é\n".encode("latin-1"), "line 1: is not UTF-8 text"),
         (b"time,power_w\n1577836800,1\n1577836860,\xff\n", "line 3: is not UTF-8 text"),
-        ("time,power_w\n".encode("utf-16"), "line 1: is not UTF-8 text"),
+        ("time,power_w\n".encode("utf-16"), "line 1: is not UTF-8 text: UTF-16 text (save it as UTF-8)"),
         (gzip.compress(b"time,power_w\n" + bytes(range(256)) * 300)[:-9], "cannot be read to its end"),
     ],
 )

@@ -13,6 +13,8 @@ from gapcast.recordings.text_file import quoted
 
 SEPARATORS = ",;\t|"
 PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
+#: Of a counter or of the energy of an interval: energy_kwh, Total (Wh).
+_ENERGY_AT_END = re.compile(r"(?:^|[^a-z])([kM]?Wh)[^a-z]*$", re.IGNORECASE)
 _UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
 _COMMA_IS_POINT = str.maketrans(",.", ".,")
@@ -28,6 +30,16 @@ def unit_in(name: str) -> Unit | None:
     """
     found = _UNIT_AT_END.search(name)
     return None if found is None else "kW" if len(found[1]) > 1 else "W"
+
+
+def energy_unit_in(name: str) -> str | None:
+    """Return the unit of energy that a column's name ends with, or None.
+
+    >>> energy_unit_in("energy_kwh"), energy_unit_in("Total (Wh)"), energy_unit_in("power_kw"), energy_unit_in("growh")
+    ('kwh', 'Wh', None, None)
+    """
+    found = _ENERGY_AT_END.search(name)
+    return None if found is None else found[1]
 
 
 def power_unit(value_column: str, unit: Unit | None, default_unit: Unit | None) -> tuple[Unit, str] | None:

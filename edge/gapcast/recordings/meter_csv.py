@@ -16,7 +16,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.submeters import measured_name
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.field_times import instants_ms
-from gapcast.recordings.fields import PER_KW, number_in, power_unit, separator_of
+from gapcast.recordings.fields import PER_KW, energy_unit_in, number_in, power_unit, separator_of
 from gapcast.recordings.layout import Layout
 from gapcast.recordings.table import F64, Table
 from gapcast.recordings.text_file import blocks, decoded, lines_of, open_text, quoted
@@ -118,9 +118,14 @@ class _Columns:
         try:
             self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
         except csv.Error as error:
-            raise SourceError(path, str(error), 1) from error
+            problem = "has lines that end with a carriage return alone: save it with line feeds"
+            raise SourceError(path, problem if "\r" in header else str(error), 1) from error
         value_columns = (layout.value_column, *layout.features.values(), *layout.submeters)
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
+        energy = energy_unit_in(layout.value_column)
+        if energy is not None and layout.unit is None:
+            fix = "name a column of power, or state its unit by --unit if it is one"
+            raise SourceError(path, f"column {layout.value_column!r} is an energy ({energy}), not a power: {fix}", 1)
         found = power_unit(layout.value_column, layout.unit, layout.default_unit)
         if found is None:
             msg = f"does not state whether {layout.value_column!r} is in W or kW: use --unit"

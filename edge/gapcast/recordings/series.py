@@ -160,7 +160,8 @@ def _reject_bad_times(table: Table) -> None:
     instant_ms = table.instant_ms
     if table.each_minute:
         _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
-    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is not a possible time")
+    problem = "{time} is not a possible time (2000 to 2099): is the column of the times, or --time-format, wrong?"
+    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), problem)
     is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
     is_local = table.time_kind.startswith(LOCAL)
     fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""

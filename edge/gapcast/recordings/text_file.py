@@ -19,6 +19,8 @@ _DAMAGED = (
     zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, struct.error, NotImplementedError,
 )  # fmt: skip
 _ZIP_BEGINS, _GZIP_BEGINS = b"PK", b"\x1f\x8b"
+#: Byte order marks of UTF-16, in which Windows PowerShell writes the output of a command.
+_UTF16_BEGINS = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 60
 
 
@@ -100,7 +102,8 @@ def decoded(path: Path, found: Iterator[bytes], first_number: int = 1) -> Iterat
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise SourceError(path, f"is not UTF-8 text: {quoted(line)}", number) from error
+            found_in = "UTF-16 text" if line[:2] in _UTF16_BEGINS else quoted(line)
+            raise SourceError(path, f"is not UTF-8 text: {found_in} (save it as UTF-8)", number) from error
 
 
 def quoted(text: bytes | str) -> str:
