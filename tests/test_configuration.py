@@ -36,9 +36,9 @@ def test_load_without_settings_uses_a_broker_on_localhost() -> None:
 def test_load_command_line_overrides_environment_and_file() -> None:
     file = written('[mqtt]\nhost = "file"\nport = 1\nusername = "file"\n')
     settings = load(
-        file, {"GAPCAST_MQTT__HOST": "environment", "GAPCAST_MQTT__PORT": "2"}, nested("mqtt.host", "command line")
+        file, {"GAPCAST_MQTT__HOST": "environment", "GAPCAST_MQTT__PORT": "2"}, nested("mqtt.host", "command-line")
     )
-    assert (settings.mqtt.host, settings.mqtt.port, settings.mqtt.username) == ("command line", 2, "file")
+    assert (settings.mqtt.host, settings.mqtt.port, settings.mqtt.username) == ("command-line", 2, "file")
 
 
 @pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=3)))
@@ -46,8 +46,8 @@ def test_load_last_source_of_a_key_wins(given: tuple[bool, bool, bool]) -> None:
     in_file, in_environment, on_command_line = given
     file = written('[mqtt]\nhost = "file"\n' if in_file else "")
     environment = {"GAPCAST_MQTT__HOST": "environment"} if in_environment else {}
-    overrides = nested("mqtt.host", "command line") if on_command_line else {}
-    sources = zip(("localhost", "file", "environment", "command line"), (True, *given), strict=True)
+    overrides = nested("mqtt.host", "command-line") if on_command_line else {}
+    sources = zip(("localhost", "file", "environment", "command-line"), (True, *given), strict=True)
     assert load(file, environment, overrides).mqtt.host == [source for source, is_given in sources if is_given][-1]
 
 
@@ -86,6 +86,10 @@ def test_load_any_key_from_a_file() -> None:
         ({"GAPCAST_DEVICES_MAX": "5"}, "GAPCAST_DEVICES_MAX: write two underscores: GAPCAST_DEVICES__MAX"),
         ({"GAPCAST_MQTT__PASSWORD_FILE": "."}, r"GAPCAST_MQTT__PASSWORD_FILE: \. cannot be read"),
         ({"GAPCAST_MQTT__PASSWORD_FILE": "nowhere"}, "GAPCAST_MQTT__PASSWORD_FILE: nowhere cannot be read"),
+        ({"GAPCAST_MQTT__PASSWORD_FILE": ""}, "GAPCAST_MQTT__PASSWORD_FILE: is empty: name a file"),
+        ({"GAPCAST_MQTT____HOST": "x"}, "GAPCAST_MQTT____HOST: is not the name of a key: write GAPCAST_SECTION__KEY"),
+        ({"GAPCAST_MQTT__HOST": ""}, "mqtt.host: must have at least 1 character"),
+        ({"GAPCAST_STATE__PATH": ""}, r"state.path: is empty: write a path, or remove the key"),
         ({"GAPCAST_MQTT__HOST__NAME": "x"}, "mqtt.host"),
         ({"GAPCAST_MQTT__TRANSPORT": "udp"}, "mqtt.transport"),
         ({"GAPCAST_MQTT__WEBSOCKET_PATH": "mqtt"}, "mqtt.websocket_path"),
@@ -105,6 +109,12 @@ def test_load_error_names_the_environment_variable(environment: dict[str, str], 
         ("[mqtt\n", "some.toml: is not TOML"),
         ("[mqtt]\nhost = 5\n", r"mqtt\.host: must be a text in quotes \(it is 5\)"),
         ("mqtt = 5\n", "mqtt: is a section"),
+        ("[forecast]\ndevices = 5\n", "forecast.devices: is a section"),
+        ("[sources]\ntopic = 'x'\n", r"sources: is a list of sections: write \[\[sources\]\] in two pairs of"),
+        ("[mqtt]\nport = true\n", r"mqtt.port: must be a number \(it is True\)"),
+        ("[demand]\nfuse_kw = true\n", r"demand.fuse_kw: must be a number \(it is True\)"),
+        ("[[sources]]\ntopic = 'x'\nvalue = 'x'\nevery_s = true\n", r"sources.0.every_s: must be a number"),
+        ("[MQTT]\n", "MQTT: there is no such key; did you mean mqtt?"),
         ("[mqtt]\nport = '1'\ncolour = 1\n", "mqtt.colour"),
         ("[colour]\n", "colour: there is no such key"),
     ],
@@ -123,6 +133,7 @@ def test_load_missing_file_is_an_error_if_requested() -> None:
     ("environment", "overrides"),
     [
         ({}, {"mqtt": {"password": 12345678}}),
+        ({}, {"mqtt": {"host": "mqtt://user:12345678@broker"}}),
         ({}, {"mqtt": {"password": ["12345678"]}}),
         ({}, {"mqtt": {"passwd": "12345678"}}),
         ({}, {"mqtt": {"tls": {"key_password": "12345678"}}}),

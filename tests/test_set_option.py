@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
 from gapcast.commands.options import read_settings
@@ -21,6 +22,17 @@ from gapcast.core.errors import SettingsError
         ("http.token=abc", "configuration key http.token: must have at least 8 characters"),
         ("mqtt.rejections_per_s=0", "mqtt.rejections_per_s: must be "),
         ("http.allow_from=kitchen", "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24"),
+        ("mqtt.host=mqtt://broker", "without mqtt://; the port is mqtt.port (it is 'mqtt://broker')"),
+        ("mqtt.host=broker:1883", "mqtt.host: must be the host alone: set the port by mqtt.port"),
+        ("mqtt.host=[::1]", "mqtt.host: must be an address without brackets"),
+        ("mqtt.host=my broker", "mqtt.host: must be a host name or an address, without spaces"),
+        ("http.host=localhost:8080", "http.host: must be the host alone: set the port by http.port"),
+        ("learning.refit=yes please", "learning.refit: must be true, false or \"auto\" (it is 'yes please')"),
+        ("mqtt.websocket_path=mqtt", "mqtt.websocket_path: must begin with a slash and have no spaces (it is 'mqtt')"),
+        ("http.cors_origins=panel.lan", "must be an origin such as https://panel.lan, without a path"),
+        ("http.allowed_hosts=http://a", "must be a host name such as gateway.lan or *.lan, without scheme and port"),
+        ("gateway.id=a b", "gateway.id: must be up to 64 of A-Z a-z 0-9 _ - . (it is 'a b')"),
+        ("topics.scores=gap/{device}/forecast", "is published by topics.forecast already"),
         ("site.timezone=Berlin", "site.timezone: there is no such time zone: use an IANA name"),
     ],
 )
@@ -29,6 +41,16 @@ def test_set_option_with_impossible_value_says_what_is_possible(assignment: str,
         read_settings(None, (assignment,))
 
     assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize("key", [".host", "mqtt.", "mqtt..host"])
+def test_set_option_with_a_part_missing_is_named(key: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"must be KEY=VALUE with a key like mqtt\.host"):
+        read_settings(None, (f"{key}=x",))
+
+
+def test_set_option_takes_an_ipv6_address() -> None:
+    assert read_settings(None, ("mqtt.host=fd00::5", "http.host=::")).mqtt.host == "fd00::5"
 
 
 def test_set_option_keeps_all_keys_of_a_nested_section() -> None:

@@ -25,7 +25,7 @@ def test_gateway_id_configured_is_not_written(tmp_path: Path) -> None:
 
 def test_gateway_id_without_a_folder_is_temporary(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be", encoding="utf-8")
-    with pytest.raises(SettingsError, match="gateway-id: cannot be read"):
+    with pytest.raises(SettingsError, match=r"state\.path: .*state is not a folder: name another one"):
         gateway_id("", tmp_path / "state")
     assert is_device_id(gateway_id("", Path("/proc/nowhere")))
 

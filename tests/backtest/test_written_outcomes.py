@@ -104,6 +104,6 @@ def test_outcome_file_after_an_error_is_the_earlier_one(tmp_path: Path) -> None:
 
 
 def test_outcome_file_on_a_full_disk_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"--out /dev/full: cannot be written \(No space left on device\)"):
-        with OutcomesFile(Path("/dev/full")):
-            pass
+    problem = r"--out /dev/full: cannot be written \(No space left on device\)"
+    with pytest.raises(SettingsError, match=problem), OutcomesFile(Path("/dev/full")):
+        pass

@@ -315,6 +315,23 @@ def test_check_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
     assert "ss -ltnp" in cure
 
 
+def test_check_address_of_another_machine(check: Check, mosquitto: MosquittoBroker) -> None:
+    code, lines = check(mosquitto.port, http={"host": "no-such-host.invalid"})
+    line, cure = found(lines, "FAIL http: ")
+    assert code == 2
+    assert "cannot listen on no-such-host.invalid port" in line
+    assert "Unknown error" not in line
+    assert "set http.host to an address of this machine" in cure
+
+
+def test_check_topic_that_is_none(check: Check, mosquitto: MosquittoBroker) -> None:
+    code, lines = check(mosquitto.port, topics={"forecast": "abc"})
+    line, cure = found(lines, "FAIL broker: topics.forecast: ")
+    assert code == 2
+    assert "'abc' must have {device} as exactly one of its levels" in line
+    assert "correct topics.forecast" in cure
+
+
 def test_check_port_of_a_running_gapcast(check: Check, mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
     gateway = start_gateway(mosquitto)
     code, lines = check(mosquitto.port, http={"port": gateway.application.http_port})

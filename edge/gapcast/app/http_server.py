@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from gapcast.config.http import HttpSettings
@@ -37,13 +38,29 @@ def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
     )
 
 
+def listen_problem(error: Exception) -> str:
+    """Return why a socket cannot listen."""
+    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).partition(" (while ")[0]
+
+
+def listen_fix(error: Exception, port: int) -> str:
+    """Return the fix if ``error`` was raised by listening on ``port``."""
+    number = (error.errno if isinstance(error, OSError) else None) or 0
+    if number < 0 or number == errno.EADDRNOTAVAIL:  # below 0: of the resolver
+        return "set http.host to an address of this machine, or to 0.0.0.0 for all of them"
+    if number == errno.EACCES:
+        return "set http.port to 1024 or above, or permit this account to listen on lower ones"
+    return f"stop what listens there (ss -ltnp 'sport = :{port}' shows it), or set http.port and http.host"
+
+
 def bound_socket(http: HttpSettings) -> socket.socket:
     """Return a listening socket; raise :class:`SettingsError` if the address cannot be listened on."""
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
         bound = socket.create_server((http.host, http.port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
-        msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
+        problem = f"cannot listen on {http.host} port {http.port} ({listen_problem(error)})"
+        msg = f"http.host, http.port: {problem}: {listen_fix(error, http.port)}"
         raise SettingsError(msg) from error
     # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

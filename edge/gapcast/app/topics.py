@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcast.app.demand import demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.mqtt.discovery_message import HomeAssistantTopics
-from gapcast.mqtt.topics import DeviceTopic, Topics, gateway_topic
+from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 
 
 def topics_of(settings: Settings, gateway: str) -> Topics:
@@ -22,6 +22,13 @@ def topics_of(settings: Settings, gateway: str) -> Topics:
         DeviceTopic.parse("topics.outlook", topics.outlook),
         demand_topics_of(settings),
     )
+
+
+def check_topics(settings: Settings, gateway: str) -> None:
+    """Raise :class:`~gapcast.core.errors.SettingsError` for the first topic of ``gateway`` that is none."""
+    topics_of(settings, gateway)
+    discovery_topics_of(settings, gateway)
+    answer_prefix("topics.answers", settings.topics.answers, gateway)
 
 
 def discovery_topics_of(settings: Settings, gateway: str) -> HomeAssistantTopics:

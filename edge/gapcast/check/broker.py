@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gapcast.app.broker import measure_distribution, session_options
+from gapcast.app.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.client import SessionOptions
@@ -40,6 +41,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     settings = situation.settings
     try:
         options = session_options(settings, situation.environment)
+        check_topics(settings, options.gateway)
     except SettingsError as error:
         key, _, rest = str(error).partition(": ")
         yield fail("broker", f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)

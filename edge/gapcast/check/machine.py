@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 
+from gapcast.app.http_server import listen_fix, listen_problem
 from gapcast.check.finding import SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
@@ -79,13 +80,8 @@ def check_port(situation: Situation) -> Iterator[Finding]:
         if _is_gapcast(http.host, http.port):
             yield ok("http", f"{address}: a gapcast service is already running there")
             return
-        fix = f"stop what listens there (ss -ltnp 'sport = :{http.port}' shows it), or set http.port and http.host"
-        yield fail(
-            "http",
-            f"cannot listen on {address} ({os.strerror(error.errno) if error.errno else error})",
-            fix,
-            SETTINGS_FAIL,
-        )
+        text = f"cannot listen on {address} ({listen_problem(error)})"
+        yield fail("http", text, listen_fix(error, http.port), SETTINGS_FAIL)
     else:
         yield ok("http", f"{address} is free")
 

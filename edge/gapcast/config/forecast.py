@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from gapcast.config.mqtt import SettingsSection
 from gapcast.core.reading import device_id_problem, is_device_id
@@ -68,6 +69,16 @@ class LearningSettings(SettingsSection):
     #: Whether trees are fitted to each household's own minutes at night; ``auto``: where LightGBM is installed and the
     #: machine has two cores and 900 MB of memory.
     refit: Literal["auto"] | bool = "auto"
+
+    @field_validator("refit", mode="wrap")
+    @classmethod
+    def _is_choice(cls, refit: object, handler: Callable[[object], object]) -> object:
+        try:
+            return handler(refit)
+        except ValidationError as error:
+            msg = 'must be true, false or "auto"'
+            raise ValueError(msg) from error
+
     #: Days between two refits of a household.
     refit_every_days: int = Field(default=1, ge=1, le=365)
     #: Number of devices that are refitted, in order of arrival.

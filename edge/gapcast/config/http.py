@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, field_validator
 
 from gapcast.config.mqtt import Port, SettingsSection
+from gapcast.config.value_rules import host_rule, matching
+
+Origin = Annotated[str, matching(r"\*|https?://[^/\s]+", "must be an origin such as https://panel.lan, without a path")]
+HostName = Annotated[
+    str,
+    matching(
+        r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*",
+        "must be a host name such as gateway.lan or *.lan, without scheme and port",
+    ),
+]
 
 
 class HttpSettings(SettingsSection):
     """``[http]``: the address of the REST API, its limits and its clients."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/operations.md describes restrictions
+    host: Annotated[str, AfterValidator(host_rule("http.port"))] = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/operations.md describes restrictions
     port: Port = 8080
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     max_readings: int = Field(default=10_000, ge=2)
@@ -31,14 +41,14 @@ class HttpSettings(SettingsSection):
     #: Bearer token, required for everything but health checks; None: no authentication.
     token: SecretStr | None = Field(default=None, min_length=8)
     #: Other origins whose pages may send requests (CORS).
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
 
     #: Client addresses and networks that are allowed, besides this machine; empty: any.
     allow_from: tuple[IPvAnyNetwork, ...] = ()
     #: Client addresses and networks that may make changes, besides this machine, if no token is set.
     allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
     #: Accepted ``Host`` names, besides addresses, ``localhost`` and the machine's own names; ``*``: any.
-    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")], ...] = ()
+    allowed_hosts: tuple[HostName, ...] = ()
 
     @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
     @classmethod

@@ -27,7 +27,8 @@ DEFAULT_FILE = Path("gapcast.toml")
 #: The only key outside a section.
 _SHARDS = "shards"
 #: Types of errors.
-_UNKNOWN_KEY, _NO_SECTION = "extra_forbidden", "model_type"
+_UNKNOWN_KEY, _NO_LIST = "extra_forbidden", "tuple_type"
+_NO_SECTION = frozenset({"model_type", "dict_type"})
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
@@ -50,11 +51,13 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
         problem = value_problem(first)
         if first["type"] == _UNKNOWN_KEY:
             problem = unknown_key_problem(Settings, first["loc"])
-        elif first["type"] == _NO_SECTION:
+        elif first["type"] in _NO_SECTION:
             problem = "is a section, not a value"
-        # A misspelt or missing key may also contain a secret.
-        may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, _NO_SECTION}
-        shown = "" if may_be_secret else shown_value(first)
+        elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
+            problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
+        # A misspelt or missing key may also contain a secret, and so may an address with an account.
+        may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
+        shown = "" if may_be_secret or "@" in str(first["input"]) else shown_value(first)
         prefix = f"configuration key {key}" if key else "configuration"
         msg = f"{prefix}: {problem}{shown}"
         raise SettingsError(msg) from error
@@ -131,7 +134,13 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             _refuse_single_underscore(name)
             continue
         dotted = ".".join((section, *key))
+        if not all((section, *key)):
+            msg = f"environment {name}: is not the name of a key: write {ENV_PREFIX}SECTION{ENV_NESTING}KEY"
+            raise SettingsError(msg)
         if name.endswith(ENV_FILE_SUFFIX):
+            if not value:
+                msg = f"environment {name}: is empty: name a file, or remove the variable"
+                raise SettingsError(msg)
             secret = read_secret(f"environment {name}", Path(value))
             merge_sections(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
         else:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from gapcast.config.value_rules import host_rule, matching, plain_value_problem
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -14,6 +25,13 @@ class SettingsSection(BaseModel):
     """A section of the configuration: frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_plain(cls, value: Any, info: ValidationInfo) -> Any:
+        if problem := plain_value_problem(value, cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError(problem)
+        return value
 
 
 class TlsSettings(SettingsSection):
@@ -51,13 +69,13 @@ class TlsSettings(SettingsSection):
 class MqttSettings(SettingsSection):
     """``[mqtt]``"""
 
-    host: str = "localhost"
+    host: Annotated[str, Field(min_length=1), AfterValidator(host_rule("mqtt.port"))] = "localhost"
     port: Port = 1883
     username: str | None = None
     password: SecretStr | None = None
     transport: Literal["tcp", "websockets"] = "tcp"
     #: Path of the broker's WebSocket endpoint.
-    websocket_path: str = Field(default="/mqtt", pattern=r"^/[!-~]*$")
+    websocket_path: Annotated[str, matching(r"/[!-~]*", "must begin with a slash and have no spaces")] = "/mqtt"
     tls: TlsSettings = TlsSettings()
     #: ``auto`` uses MQTT 5 and falls back to 3.1.1 if the broker rejects it.
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
@@ -72,7 +90,7 @@ class MqttSettings(SettingsSection):
     #: Maximum rate of messages on the rejected topic; further ones are only counted.
     rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
     #: Shared subscription (``$share``) by which workers of this name share the meters; None: no sharing.
-    share_group: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    share_group: Annotated[str, matching(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 of A-Z a-z 0-9 _ -")] | None = None
     #: How the broker distributes messages. Any way but by topic would split the readings of a meter across workers.
     shared_by: Literal["topic-hash"] | None = None
 

@@ -19,6 +19,7 @@ from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
 from gapcast.config.topic_use import meter_filters, published_topics, topic_problems
+from gapcast.config.value_rules import matching
 from gapcast.time_zone_names import zone_of
 
 
@@ -26,7 +27,7 @@ class GatewaySettings(SettingsSection):
     """``[gateway]``"""
 
     #: Name of this gateway in topics and in the MQTT client id; empty: generated once and stored with the state.
-    id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
+    id: Annotated[str, matching(r"[A-Za-z0-9_.-]{0,64}", "must be up to 64 of A-Z a-z 0-9 _ - .")] = ""
 
 
 class MetricsSettings(SettingsSection):
@@ -91,7 +92,9 @@ class HomeAssistantSettings(SettingsSection):
     #: Whether to publish each device to Home Assistant by MQTT discovery.
     enabled: bool = False
     #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
-    discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
+    discovery_prefix: Annotated[
+        str, matching(r"[^+#{}\x00-\x1f]+", "must be the begin of a topic, without +, # and braces")
+    ] = "homeassistant"
     #: Limits the entities, seven per device, three more with an outlook and eight more with a demand, so that a topic
     #: with a random part cannot flood Home Assistant.
     max_devices: int = Field(default=1_000, ge=1)

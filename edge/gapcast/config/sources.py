@@ -6,8 +6,9 @@ import math
 from datetime import tzinfo
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gapcast.config.mqtt import SettingsSection
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum
@@ -17,10 +18,8 @@ from gapcast.time_zone_names import zone_of
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(SettingsSection):
     """One of ``[[sources]]``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     #: Name of a preset in ``edge/gapcast/presets/presets.toml``.
     preset: str | None = None

@@ -48,6 +48,9 @@ def gateway_id(configured: str, state: Path) -> str:
         stored = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return _generate(path)
+    except NotADirectoryError as error:
+        msg = f"state.path: {state} is not a folder: name another one, or remove the file that is there"
+        raise SettingsError(msg) from error
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read ({error}); set gateway.id, or remove the file"
         raise SettingsError(msg) from error

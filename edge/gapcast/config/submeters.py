@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from gapcast.config.sources import SourceSettings
+from gapcast.config.value_rules import matching
 from gapcast.core.reading import device_id_problem, is_device_id
 from gapcast.core.submeters import Submeters
 
@@ -21,7 +23,7 @@ class SubmeterSettings(SourceSettings):
     #: The device that it belongs to.
     of: str
     #: Its name, which identifies what was learned from it.
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,48}$")
+    name: Annotated[str, matching(r"[A-Za-z0-9_.-]{1,48}", "must be 1 to 48 of A-Z a-z 0-9 _ - .")]
 
     @field_validator("of")
     @classmethod

@@ -1,4 +1,4 @@
-"""The topics that a gateway reads and publishes: each message is read once, and none that gapcast itself publishes."""
+"""The topics that a gateway reads and publishes: each is read or published once, and none of its own is read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def topic_problems(
     demand: DemandSettings,
     gateway: str,
 ) -> Iterator[str]:
-    """Yield each topic that is read twice or read though gapcast publishes it, in a sentence that names the key.
+    """Yield each topic that is read or published twice, or both, in a sentence that names the key.
 
     ``published`` are the topics of :func:`published_topics`, ``meters`` the filters of :func:`meter_filters`.
     ``gateway`` is the gateway's name, empty if it is not known yet.
@@ -74,7 +74,17 @@ def topic_problems(
             if filter_ in subscribed.get(key, ()):
                 yield _read_twice(register.key, register.topic, key)
         subscribed[register.key] = (filter_,)
+    yield from _published_twice(published)
     yield from echo_problems(subscribed, {key: with_gateway(topic) for key, topic in published.items()})
+
+
+def _published_twice(published: Mapping[str, str]) -> Iterator[str]:
+    """Yield each topic that two keys name: their messages could not be told apart."""
+    keys: dict[str, str] = {}
+    for key, topic in published.items():
+        if topic in keys:
+            yield f"{key}: {topic!r} is published by {keys[topic]} already: give each a topic of its own"
+        keys[topic] = key
 
 
 def _topics_of(source: SourceSettings) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def unknown_key_problem(section: type[BaseModel], location: Iterable[int | str])
     names = _keys_of(section, above)
     from difflib import get_close_matches  # noqa: PLC0415 - few keys are misspelt
 
-    if similar := get_close_matches(str(key), names, n=1):
+    if similar := get_close_matches(str(key).lower(), names, n=1):
         return f"there is no such key; did you mean {similar[0]}?"
     if 0 < len(names) <= _MAX_LISTED:
         return f"there is no such key; possible are {', '.join(names)}"

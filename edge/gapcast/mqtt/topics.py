@@ -9,6 +9,7 @@ from gapcast.core.reading import device_id_problem, is_device_id
 
 _DEVICE = "{device}"
 _MAX_TOPIC_BYTES = 65_535
+_RULE = "it must not be empty, nor contain +, # or NUL, nor braces except {device} or {gateway} where they are due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +101,5 @@ def answer_prefix(key: str, pattern: str, gateway: str) -> str:
 
 def _check(key: str, topic: str) -> None:
     if not topic or any(character in topic for character in "+#\0{}") or len(topic.encode()) > _MAX_TOPIC_BYTES:
-        msg = f"{key}: {topic!r} is not a topic to publish on: no +, #, braces or NUL, and not empty"
+        msg = f"{key}: {topic!r} is not a topic to publish on: {_RULE}"
         raise SettingsError(msg)
