@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import socket
@@ -108,3 +109,21 @@ def test_embedded_broker_closes_silent_connections() -> None:
         broker.stop()
     assert not broker._transports
     gc.collect()  # an unclosed transport warns when it is found
+
+
+def test_embedded_broker_client_closes_first_logs_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = Event()
+
+    async def stream_connected(*_: object, **__: object) -> None:
+        served.set()
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr("amqtt.broker.Broker.stream_connected", stream_connected)
+    broker = EmbeddedBroker(free_port())
+    broker.start()
+    with socket.create_connection((LOOPBACK, broker.port)):
+        assert served.wait(GUARD_S)
+    broker.stop()  # after the loop has logged what the connection raised
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from gapcast.core.errors import BrokerError
@@ -71,7 +72,7 @@ class EmbeddedBroker:
                 writer.transport.abort()
                 return None
             self._transports = {each for each in self._transports if not each.is_closing()} | {writer.transport}
-            return connected(reader, writer, listener_name)
+            return _served(connected(reader, writer, listener_name))
 
         self._broker.stream_connected = connect
         await self._broker.start()
@@ -91,3 +92,14 @@ class EmbeddedBroker:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.sleep(0)  # a transport closes its socket in the loop's next iteration
+
+
+async def _served(connection: Coroutine[Any, Any, None]) -> None:
+    """Serve a connection to its end, also of a client that has closed it already, at which amqtt raises.
+
+    It does so for each client that tries MQTT 5 first, such as ``gapcast check``; asyncio would print the traceback.
+    """
+    try:
+        await connection
+    except OSError as error:
+        logging.getLogger("amqtt").info("the client closed its connection: %s", error)
