@@ -83,6 +83,25 @@ def test_demand_without_a_limit_or_a_peak_is_unknown(home: HomeAssistant, peer: 
     assert house.value("peak_expected", "binary_sensor") == "off"
 
 
+def test_demand_of_a_late_reading_is_unknown(home: HomeAssistant, peer: Peer) -> None:
+    house = DemandHouse(home, peer, "late")
+    until = house.show(p_exceed=PEAK_ON)["valid_until"]
+    house.wait_value("on", "peak_expected", "binary_sensor")
+    house.show(p_exceed=PEAK_ON, valid_until=until, issued_at=until)
+    assert {house.value(kind) for kind in ("headroom", "expected_demand", "peak_probability")} == {"unknown"}
+    assert house.value("peak_expected", "binary_sensor") == "unknown"
+    assert house.value("month_peak") == 2.1
+
+
+def test_demand_limit_below_the_lowest_one_keeps_the_setting(home: HomeAssistant, peer: Peer) -> None:
+    house = DemandHouse(home, peer, "unbilled")
+    house.show()
+    house.wait_value(2.5, "set_limit", "number")
+    house.show(limit_kw=0.0, limit_source="month_peak")
+    house.wait_value(0.0, "limit")
+    assert house.value("set_limit", "number") == 2.5
+
+
 def test_peak_expected_has_hysteresis(home: HomeAssistant, peer: Peer) -> None:
     house = DemandHouse(home, peer, "peaky")
     between = (PEAK_ON + PEAK_OFF) / 2

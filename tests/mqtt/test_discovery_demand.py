@@ -10,6 +10,7 @@ import pytest
 from gapcast.app.demand import demand_check_of, demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.predictor import ModelIdentity
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
@@ -81,6 +82,15 @@ def test_demand_limit_below_the_lowest_one_keeps_the_state() -> None:
     """Home Assistant logs an error for each number below ``min``, as for the 0 kW of a month's first window."""
     number = dict(demand_components("gapcast_home", TOPICS))["set_limit"]
     assert f"(value_json.limit_kw or 0) >= {number['min']} else this.state" in number["val_tpl"]
+
+
+@pytest.mark.parametrize("name", ["expected_demand", "headroom", "peak_probability", "peak_expected"])
+def test_demand_of_a_late_reading_is_unknown(name: str) -> None:
+    """As its numbers, which are not published; a real Home Assistant evaluates the template in its own tests."""
+    template = dict(demand_components("gapcast_home", TOPICS))[name]["val_tpl"]
+    late_s = "as_timestamp(value_json.issued_at) - as_timestamp(value_json.valid_until)"
+    assert template.startswith(f"{{{{ none if 0 <= {late_s} <= {DAY_MIN * 60} else (")
+    assert template.endswith(") }}")
 
 
 def test_peak_expected_turns_off_below_a_lower_probability() -> None:

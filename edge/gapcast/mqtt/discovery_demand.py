@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.demand.demand import VALID_MIN
+from gapcast.core.grid import DAY_MIN
 
 #: A demand is valid until some minutes after the start of its newest minute, which is over when it arrives.
 _EXPIRE_S = (VALID_MIN - 1) * 60
@@ -60,13 +61,13 @@ def _details(topics: DemandEntityTopics) -> dict[str, dict[str, Any]]:
     return {
         "expected_demand": state
         | _POWER
-        | {"name": "Expected demand", "val_tpl": "{{ value_json.expected_kw }}", "ic": "mdi:gauge"},
+        | {"name": "Expected demand", "val_tpl": _valid_template("value_json.expected_kw"), "ic": "mdi:gauge"},
         "headroom": state
-        | {"name": "Headroom", "val_tpl": "{{ value_json.headroom_w }}", "ic": "mdi:arrow-expand-up"}
+        | {"name": "Headroom", "val_tpl": _valid_template("value_json.headroom_w"), "ic": "mdi:arrow-expand-up"}
         | {"dev_cla": "power", "unit_of_meas": "W", "sug_dsp_prc": 0, "json_attr_t": topics.demand},
         "peak_probability": state
         | {"name": "Peak probability", "unit_of_meas": "%", "sug_dsp_prc": 0, "ic": "mdi:percent-circle"}
-        | {"val_tpl": "{{ (value_json.p_exceed * 100) | round(1) }}"},
+        | {"val_tpl": _valid_template("(value_json.p_exceed * 100) | round(1)")},
         "month_peak": state
         | _POWER
         | {"name": "Month peak", "stat_cla": "measurement", "val_tpl": "{{ value_json.month_peak_kw }}"},
@@ -88,7 +89,16 @@ def _peak_template() -> str:
     After a restart of Home Assistant, or while the entity was unavailable, that is the upper one.
     """
     threshold = f"({PEAK_OFF} if this.state == 'on' else {PEAK_ON})"
-    return f"{{{{ 'ON' if value_json.p_exceed >= {threshold} else 'OFF' }}}}"
+    return _valid_template(f"'ON' if value_json.p_exceed >= {threshold} else 'OFF'")
+
+
+def _valid_template(expression: str) -> str:
+    """Return the template of ``expression``, which is unknown if the demand was no longer valid when it was made.
+
+    It then is of a late reading, and its numbers are not published either; those of a replay are.
+    """
+    late_s = "as_timestamp(value_json.issued_at) - as_timestamp(value_json.valid_until)"
+    return f"{{{{ none if 0 <= {late_s} <= {DAY_MIN * 60} else ({expression}) }}}}"
 
 
 def _limit_template() -> str:
