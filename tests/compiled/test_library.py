@@ -69,6 +69,14 @@ def test_library_of_other_sources_is_not_used_in_a_checkout(built: Path) -> None
 
 
 @pytest.mark.compiled
+def test_library_beside_an_unrelated_folder_is_used(built: Path) -> None:
+    unrelated = built.parent / "native"
+    unrelated.mkdir()
+    (unrelated / "__init__.py").touch()
+    assert open_library(built.parent, unrelated).library is not None
+
+
+@pytest.mark.compiled
 def test_library_of_an_installation_without_sources_is_used(built: Path) -> None:
     assert open_library(built.parent, built.parent / "native").library is not None
 

@@ -80,7 +80,7 @@ def open_library(folder: Path, sources: Path = _SOURCES) -> Loaded:
     if version() != INTERFACE_VERSION:
         return Loaded(None, machine, f"{path.name} has interface {version()}, not {INTERFACE_VERSION}")
     built_from.argtypes, built_from.restype = (), ctypes.c_char_p
-    if sources.is_dir() and built_from().decode() != hash_of_sources(sources):
+    if (sources / "build.py").is_file() and built_from().decode() != hash_of_sources(sources):
         problem = f"{path.name} was not built from the C files of {sources}: run python {sources / 'build.py'}"
         return Loaded(None, machine, problem)
     return Loaded(library, machine)
