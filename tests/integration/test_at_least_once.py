@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from gapcast.core.grid import minute_label
 from gapcast.mqtt import session as session_module
@@ -342,6 +343,28 @@ def test_broker_with_receive_maximum_5_keeps_the_connection(
         peer.wait_that(lambda messages: len(messages) >= 500, "500 forecasts")
         assert len(peer.messages) == 500
         assert gateway.session.n_connects == 1, "the broker hung up"
+    finally:
+        broker.stop()
+
+
+def test_broker_with_a_maximum_packet_size_keeps_the_connection(
+    tmp_path: Path, start_gateway: StartGateway, connect: Connect
+) -> None:
+    broker = MosquittoBroker(tmp_path / "short", ["max_packet_size 600"])
+    broker.start()
+    try:
+        with structlog.testing.capture_logs() as logged:
+            gateway = start_gateway(broker, mqtt={"protocol": "5"})
+            peer = connect(broker)
+            peer.subscribe(OUT)
+            for i in range(6):
+                peer.send(IN, reading(FIRST + i, power(i)))
+            observed = [message.document["observed_at"] for message in peer.wait_for(OUT, 5)]
+            gateway.wait_taken(6)
+        assert observed == [minute_label(FIRST + i) for i in range(1, 6)]
+        assert gateway.session.n_connects == 1, "the broker hung up"
+        (too_long,) = [one for one in logged if one["event"] == "mqtt.message_too_long"]
+        assert (too_long["topic"], too_long["max_bytes"]) == ("gap/home/outlook", 600)
     finally:
         broker.stop()
 

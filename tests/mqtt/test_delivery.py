@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+import gc
+import weakref
+from contextlib import suppress
 
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gapcast.mqtt import delivery as delivery_module
 from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing, SentBatch
 from gapcast.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_pubacks, encode_publish
 from gapcast.mqtt.splitter import Splitter
+
+#: Packet identifiers in the property test: so few that they are used again.
+N_IDS = 8
 
 
 def forecast(number: int = 0) -> Outgoing:
@@ -20,6 +29,19 @@ def encode(packet_id: int, message: Outgoing, again: bool) -> bytes:
     return as_duplicate(packet) if again else packet
 
 
+class Messages:
+    """Makes the messages of a batch, once."""
+
+    def __init__(self, messages: list[Outgoing]) -> None:
+        self._messages = messages
+        self.n_made = 0
+
+    def __call__(self) -> list[Outgoing]:
+        self.n_made += 1
+        assert self.n_made == 1, "made again"
+        return self._messages
+
+
 class Broker(RuleBasedStateMachine):
     """A broker that sends readings, confirms forecasts in any order, and goes away at any moment.
 
@@ -28,19 +50,35 @@ class Broker(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.delivery = Delivery(self.receive, encode)
+        delivery_module.LAST_ID = FIRST_ID + N_IDS - 1
+        self.delivery = Delivery(self.receive, self.encode)
         self.online = False
         self.max_in_flight = 0
         self.unconfirmed: dict[int, bytes] = {}  # identifier -> payload, in the order sent
         self.received_before: set[bytes] = set()  # payloads
+        self.expired: set[bytes] = set()  # payloads that must not be sent any more
+        self.fails = False  # whether writing a packet raises
         # In this connection:
         self.on_wire: dict[int, bytes] = {}  # received and not confirmed
         self.received: list[int] = []  # numbers of forecasts
-        self.settled: list[tuple[int, int]] = []  # (reading, forecast that it waits for)
+        self.settled: list[tuple[int, int, int]] = []  # reading, forecast and batch that it waits for
         self.acknowledged: list[int] = []
-        self.n_readings = self.n_forecasts = 0
+        self.due: list[int] = []  # readings that must be acknowledged
+        self.n_readings = self.n_forecasts = self.n_batches = self.n_persisted = 0
+
+    def teardown(self) -> None:
+        delivery_module.LAST_ID = LAST_ID
+
+    def encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes | None:
+        if message.payload in self.expired:
+            assert packet_id not in self.on_wire
+            del self.unconfirmed[packet_id]
+            return None
+        return encode(packet_id, message, again)
 
     def receive(self, packet: bytes) -> None:
+        if self.fails:
+            raise MemoryError
         splitter = Splitter(mqtt5=False)
         splitter.feed(packet)
         first, *others = splitter.packets()
@@ -58,28 +96,40 @@ class Broker(RuleBasedStateMachine):
 
     # --- what happens -------------------------------------------------------------------------
 
+    @precondition(lambda self: len(self.unconfirmed) < N_IDS)
     @rule(for_a_reading=st.booleans())
     def forecast(self, for_a_reading: bool) -> None:
         self.n_forecasts += 1
         message = forecast(self.n_forecasts)
         packet_id = self.delivery.send(message)
         assert packet_id not in self.unconfirmed
-        assert FIRST_ID <= packet_id <= LAST_ID
+        assert FIRST_ID <= packet_id < FIRST_ID + N_IDS
         self.unconfirmed[packet_id] = message.payload
         if for_a_reading and self.online:
             self.settle(packet_id)
 
-    @rule(n=st.integers(1, 4))
-    def forecasts_in_one_piece(self, n: int) -> None:
-        if not self.delivery.sends_at_once(n):
-            return
-        messages = {}
-        for packet_id in self.delivery.next_ids(n):
-            self.n_forecasts += 1
-            messages[packet_id] = forecast(self.n_forecasts)
-            self.receive(encode(packet_id, messages[packet_id], again=False))
-        self.delivery.add_sent(SentBatch(list(messages), messages.values))
-        self.unconfirmed |= {packet_id: message.payload for packet_id, message in messages.items()}
+    @precondition(lambda self: self.n_sent_at_once)
+    @rule(data=st.data(), for_readings=st.booleans())
+    def forecasts_in_one_piece(self, data: st.DataObject, for_readings: bool) -> None:
+        """Send a batch; as of demands, not all identifiers that it asked for may be used."""
+        n = data.draw(st.integers(1, self.n_sent_at_once))
+        n_not_sent = data.draw(st.integers(0, self.n_sent_at_once - n))
+        ids = self.delivery.next_ids(n + n_not_sent)[:n]
+        assert self.unconfirmed.keys().isdisjoint(ids)
+        assert set(ids) <= set(range(FIRST_ID, FIRST_ID + N_IDS))
+        messages = [forecast(self.n_forecasts + 1 + i) for i in range(n)]
+        self.n_forecasts += n
+        for packet_id, message in zip(ids, messages, strict=True):
+            self.receive(encode(packet_id, message, again=False))
+        self.delivery.add_sent(SentBatch(ids, Messages(messages)))
+        self.unconfirmed |= {packet_id: message.payload for packet_id, message in zip(ids, messages, strict=True)}
+        for packet_id in ids if for_readings else ():
+            self.settle(packet_id)
+
+    @property
+    def n_sent_at_once(self) -> int:
+        """Messages that would be sent at once, at most."""
+        return next((n for n in range(N_IDS - len(self.unconfirmed), 0, -1) if self.delivery.sends_at_once(n)), 0)
 
     @precondition(lambda self: self.online)
     @rule(data=st.data())
@@ -87,23 +137,41 @@ class Broker(RuleBasedStateMachine):
         self.settle(data.draw(st.sampled_from([0, *self.unconfirmed])))
 
     def settle(self, packet_id: int) -> None:
+        """Let the next reading wait; it is the first of a batch, or of one with those before."""
         self.n_readings += 1
-        self.settled.append((self.n_readings, packet_id))
-        self.delivery.acknowledge_after(self.n_readings, packet_id)
+        self.n_batches += self.n_readings % 3 == 0
+        self.settled.append((self.n_readings, packet_id, self.n_batches))
+        self.delivery.acknowledge_after(self.n_readings, packet_id, self.n_batches)
+
+    @precondition(lambda self: self.n_persisted < self.n_batches)
+    @rule(data=st.data())
+    def persist(self, data: st.DataObject) -> None:
+        self.n_persisted = data.draw(st.integers(self.n_persisted + 1, self.n_batches))
+        self.delivery.mark_persisted(self.n_persisted)
+
+    @precondition(lambda self: self.unconfirmed)
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        self.expired.add(data.draw(st.sampled_from(list(self.unconfirmed.values()))))
 
     @precondition(lambda self: self.on_wire)
-    @rule(data=st.data(), reason=st.sampled_from([0x00, 0x10, 0x87]))
-    def confirm(self, data: st.DataObject, reason: int) -> None:
+    @rule(data=st.data(), reason=st.sampled_from([0x00, 0x10, 0x87]), fails=st.booleans())
+    def confirm(self, data: st.DataObject, reason: int, fails: bool) -> None:
+        """Confirm messages in one piece, one twice; if the packets that follow cannot be written, the connection ends.
+
+        What was never sent is confirmed too, which changes nothing.
+        """
         packet_ids = data.draw(st.lists(st.sampled_from(list(self.on_wire)), min_size=1, unique=True))
         for packet_id in packet_ids:
             del self.on_wire[packet_id]
             del self.unconfirmed[packet_id]
-        self.delivery.confirm([Acknowledgement(packet_id, reason) for packet_id in packet_ids])
-
-    @rule(packet_id=st.integers(1, LAST_ID))
-    def confirm_what_was_not_sent(self, packet_id: int) -> None:
-        if packet_id not in self.unconfirmed:
-            self.delivery.confirm([Acknowledgement(packet_id, 0)])
+        self.fails = fails
+        confirmed = (FIRST_ID - 1, *packet_ids, packet_ids[0])
+        with suppress(MemoryError):
+            self.delivery.confirm([Acknowledgement(packet_id, reason) for packet_id in confirmed])
+        self.fails = False
+        if fails:
+            self.disconnect()
 
     @precondition(lambda self: self.online)
     @rule()
@@ -112,7 +180,11 @@ class Broker(RuleBasedStateMachine):
         self.end_connection()
         self.delivery.disconnected()
 
-    @rule(max_in_flight=st.integers(1, 6))
+    @initialize(max_in_flight=st.integers(1, N_IDS))
+    def connect_first(self, max_in_flight: int) -> None:
+        self.connect(max_in_flight)
+
+    @rule(max_in_flight=st.integers(1, N_IDS))
     def connect(self, max_in_flight: int) -> None:
         self.online, self.max_in_flight = True, max_in_flight
         self.end_connection()
@@ -123,17 +195,15 @@ class Broker(RuleBasedStateMachine):
         self.received.clear()
         self.settled.clear()
         self.acknowledged.clear()
+        self.due.clear()
 
     # --- what is promised ---------------------------------------------------------------------
 
     @invariant()
     def acknowledges_readings_in_order_once_confirmed(self) -> None:
-        due = []
-        for reading, packet_id in self.settled:
-            if packet_id in self.unconfirmed:
-                break
-            due.append(reading)
-        assert self.acknowledged == due
+        while self.settled and self.settled[0][1] not in self.unconfirmed and self.settled[0][2] <= self.n_persisted:
+            self.due.append(self.settled.pop(0)[0])
+        assert self.acknowledged == self.due
 
     @invariant()
     def sends_as_many_as_may_be_in_flight(self) -> None:
@@ -148,9 +218,11 @@ class Broker(RuleBasedStateMachine):
     def tracks_unconfirmed_publications(self) -> None:
         assert len(self.delivery) == len(self.unconfirmed)
         assert self.delivery.newest == next(reversed(self.unconfirmed), 0)
+        assert self.delivery.has_confirmed([*self.unconfirmed]) == (not self.unconfirmed)
 
 
 TestDelivery = Broker.TestCase
+TestDelivery.settings = settings(max_examples=200, stateful_step_count=80)
 
 
 def test_packet_ids_wrap_and_skip_those_in_use() -> None:
@@ -181,6 +253,39 @@ def test_packet_ids_exhausted_stops_sending() -> None:
         delivery.send(forecast())
     with pytest.raises(OverflowError, match="32,768 messages are not confirmed"):
         delivery.send(forecast())
+
+
+def test_reading_of_a_dropped_forecast_is_acknowledged() -> None:
+    expired, written = forecast(2), list[bytes]()
+    delivery = Delivery(written.append, lambda *sent: None if sent[1] == expired else encode(*sent))
+    delivery.connected(1)
+    first, second = delivery.send(forecast(1)), delivery.send(expired)
+    delivery.acknowledge_after(7, second)
+    delivery.confirm([Acknowledgement(first, 0)])
+    assert written == [encode(first, forecast(1), again=False), encode_pubacks([7])]
+    assert not len(delivery)
+
+
+def test_batch_is_not_made_unless_it_is_sent_again() -> None:
+    messages = Messages([forecast(1), forecast(2)])
+    delivery = Delivery(lambda _: None, encode)
+    delivery.connected(10)
+    ids = delivery.next_ids(2)
+    delivery.add_sent(SentBatch(ids, messages))
+    delivery.confirm([Acknowledgement(ids[0], 0)])
+    delivery.disconnected()
+    n_made = [messages.n_made]
+    delivery.connected(10)
+    assert [*n_made, messages.n_made] == [0, 1]
+
+
+def test_batch_sent_again_does_not_hold_its_piece() -> None:
+    messages = Messages([forecast(1)])
+    batch, piece = SentBatch([FIRST_ID], messages), weakref.ref(messages)
+    assert batch.message(FIRST_ID) == batch.message(FIRST_ID) == forecast(1)
+    del messages
+    gc.collect()
+    assert piece() is None
 
 
 def test_reading_without_a_forecast_is_acknowledged_at_once() -> None:

@@ -108,7 +108,8 @@ def test_demands_are_sent_as_documents_and_their_headroom_as_a_number() -> None:
 def test_demand_expires_when_it_is_no_longer_valid(left_min: float, expiry_s: int) -> None:
     sent = SentAlone()
     publish(sent, demands(left_min), retain=True)
-    expected = [{"retain": retain, "expiry_s": expiry_s} for retain in (True, False, False)]
+    number = {"retain": False, "expiry_s": expiry_s, "is_dropped_expired": True}
+    expected = [{"retain": True, "expiry_s": expiry_s}, number, number]
     assert [options for _, _, options in sent.messages] == expected * 2
 
 
@@ -153,6 +154,28 @@ def test_demands_in_one_piece_are_sent_again_as_single_messages_are(left_min: fl
         sender.session._delivery.connected(20)
         assert [one.packet_id for one in sender.connection.publications] == others
     assert at_once.connection.pieces == single.connection.pieces
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_numbers_that_have_expired_are_not_sent_again(protocol: Protocol, compiled: bool) -> None:
+    sender = Sender(1, protocol, compiled=compiled)
+    sender.publisher.publish(demands(4.5))
+    for s_later, n_again in ((269.0, 6), (270.0, 2), (4_000.0, 2)):
+        sender.connection.pieces.clear()
+        sender.connection.now = (100.0 + s_later, 0)
+        sender.session._delivery.connected(20)
+        assert len(sender.connection.publications) == sender.session.n_unconfirmed == n_again
+    assert [one.topic for one in sender.connection.publications] == ["gap/home/demand", "gap/a.b/demand"]
+
+
+def test_numbers_that_expire_while_they_wait_are_not_sent() -> None:
+    sender = Sender(1, "3.1.1", max_in_flight=1)
+    sender.publisher.publish(demands(4.5))
+    sender.connection.now = (1_000.0, 0)
+    for packet_id in [one.packet_id for one in sender.connection.publications]:
+        sender.session._delivery.confirm([Acknowledgement(packet_id, 0)])
+    assert [one.topic for one in sender.connection.publications] == ["gap/home/demand", "gap/a.b/demand"]
 
 
 @pytest.mark.parametrize("max_in_flight", [2, 5])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
+import structlog
 
 from gapcast.core.forecast import Forecasts
 from gapcast.core.grid import MINUTE_MS
@@ -29,7 +30,7 @@ class RecordingConnection(Connection):
     """An open connection that records what is written."""
 
     def __init__(self, options: SessionOptions) -> None:
-        nothing = ConnectionCallbacks(lambda _: None, lambda: None, lambda: None, lambda _: None, lambda _: None)
+        nothing = ConnectionCallbacks(lambda *_: None, lambda: None, lambda: None, lambda _: None, lambda _: None)
         super().__init__(options, nothing)
         self.connected, self.now, self.pieces = True, (100.0, 0), list[bytes]()
 
@@ -58,6 +59,16 @@ class Sender:
         self.publisher = ForecastPublisher(self.session, topic, retain=True)
         if not compiled:
             self.publisher._encoder._function = None
+
+
+def split_publications(sender: Sender) -> list[bytes]:
+    """The packets of what was sent, one by one."""
+    content, packets = b"".join(sender.connection.pieces), list[bytes]()
+    while content:
+        n_bytes = 3 + (content[1] & 0x7F) + (content[2] << 7)
+        packets.append(content[:n_bytes])
+        content = content[n_bytes:]
+    return packets
 
 
 def forecasts(age_min: float = 0.5) -> Forecasts:
@@ -100,6 +111,35 @@ def test_batch_beyond_what_may_be_in_flight_waits_for_confirmations() -> None:
     assert [one.packet_id for one in sender.connection.publications] == ids[:2]
     sender.session._delivery.confirm([Acknowledgement(ids[0], 0)])
     assert [one.packet_id for one in sender.connection.publications] == ids
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_messages_longer_than_the_broker_takes_are_dropped(qos: int) -> None:
+    sender = Sender(qos, "5")
+    sender.publisher.publish(forecasts())
+    longest = max(len(piece) for piece in split_publications(sender))
+    with structlog.testing.capture_logs() as logged:
+        for max_packet_bytes, n_sent in ((longest, 3), (longest - 1, 2), (100, 0)):
+            sender.connection.pieces.clear()
+            sender.session._opened(20, max_packet_bytes)
+            sender.connection.pieces.clear()
+            ids = sender.publisher.publish(forecasts())
+            assert len(sender.connection.publications) == n_sent
+            assert sum(not sender.session.has_confirmed([one]) for one in ids) == n_sent * qos
+            sender.session._delivery.confirm([Acknowledgement(one, 0) for one in ids])
+    assert [(one["event"], one["max_bytes"]) for one in logged] == [
+        ("mqtt.message_too_long", longest - 1), ("mqtt.message_too_long", 100),
+    ]  # fmt: skip
+    assert (logged[0]["topic"], logged[0]["n_bytes"]) == ("gap/a.b/forecast", longest)
+
+
+def test_unconfirmed_longer_than_the_broker_takes_now_are_not_sent_again() -> None:
+    sender = Sender(1, "5")
+    ids = sender.publisher.publish(forecasts())
+    sender.connection.pieces.clear()
+    sender.session._opened(20, 100)
+    assert sender.connection.pieces == []
+    assert sender.session.has_confirmed(ids)
 
 
 @pytest.mark.parametrize("qos", [0, 1])

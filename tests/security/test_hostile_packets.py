@@ -141,7 +141,7 @@ def test_connection_any_error_ends_it_and_reconnects(broker: WireBroker) -> None
         return len(lost) > n
 
     callbacks = ConnectionCallbacks(
-        lambda _n: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None
+        lambda *_: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None
     )
     connection = Connection(
         SessionOptions("gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False),

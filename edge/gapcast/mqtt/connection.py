@@ -19,7 +19,7 @@ from gapcast.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build
 from gapcast.mqtt.connection_log import ConnectionLog
 from gapcast.mqtt.delivery import LAST_ID
 from gapcast.mqtt.fast_path import FastPathSocket
-from gapcast.mqtt.frames import Acknowledgement, Publication
+from gapcast.mqtt.frames import LONGEST_PACKET, Acknowledgement, Publication
 from gapcast.mqtt.subscriptions import BrokerSubscriptions
 from gapcast.mqtt.takeover import TakeoverDetector, require_not_yielding
 from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, connection_error, is_client_certificate_error
@@ -33,8 +33,8 @@ _MISC_EVERY_S = 0.1
 class ConnectionCallbacks(NamedTuple):
     """Callbacks for the events of a connection."""
 
-    #: The broker accepted the connection; the argument is its Receive Maximum.
-    opened: Callable[[int], None]
+    #: The broker accepted the connection; the arguments are its Receive Maximum and its Maximum Packet Size, bytes.
+    opened: Callable[[int, int], None]
     #: The SUBSCRIBE was sent.
     subscribing: Callable[[], None]
     lost: Callable[[], None]
@@ -210,7 +210,8 @@ class Connection:
         self.n_connects += 1
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
-        self._callbacks.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        receive_maximum = min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID)
+        self._callbacks.opened(receive_maximum, getattr(properties, "MaximumPacketSize", LONGEST_PACKET))
         self._subscriptions.request(self._client, mqtt5=self.mqtt5, session_present=flags.session_present)
         self._callbacks.subscribing()
         self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)

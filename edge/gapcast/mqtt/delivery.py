@@ -26,6 +26,7 @@ class Outgoing(NamedTuple):
     retain: bool
     expires_s: float | None
     extra: bytes = b""  # properties of MQTT 5, encoded
+    is_dropped_expired: bool = False  # whether it is worthless, or harmful, once it has expired
 
 
 class SentBatch:
@@ -34,21 +35,25 @@ class SentBatch:
     def __init__(self, ids: Sequence[int], make_messages: Callable[[], Iterable[Outgoing]]) -> None:
         """``make_messages`` returns the messages with the packet identifiers ``ids``, in their order."""
         self.ids = ids
-        self._make_messages = make_messages
+        self._make_messages: Callable[[], Iterable[Outgoing]] | None = make_messages
         self._messages: dict[int, Outgoing] = {}
 
     def message(self, packet_id: int) -> Outgoing:
         """Return the message with ``packet_id``."""
-        if not self._messages:
+        if self._make_messages is not None:
             self._messages = dict(zip(self.ids, self._make_messages(), strict=True))
+            self._make_messages = None  # and the piece that was sent, which it holds
         return self._messages[packet_id]
 
 
 class Delivery:
     """The state of a session's QoS 1 messages in both directions."""
 
-    def __init__(self, write: Callable[[bytes], None], encode: Callable[[int, Outgoing, bool], bytes]) -> None:
-        """Send the packets that ``encode(packet_id, message, is_resent)`` returns with ``write``."""
+    def __init__(self, write: Callable[[bytes], None], encode: Callable[[int, Outgoing, bool], bytes | None]) -> None:
+        """Send the packets that ``encode(packet_id, message, is_resent)`` returns with ``write``.
+
+        A message for which it returns None must not be sent, or not again: it is dropped, as if it was confirmed.
+        """
         self._write = write
         self._encode = encode
         #: Maximum number of messages in flight: the broker's Receive Maximum.
@@ -57,7 +62,7 @@ class Delivery:
         self._last_id = FIRST_ID - 1
         #: The unconfirmed messages, or their batches, by packet identifier; to be changed by this class alone.
         self.unconfirmed: dict[int, Outgoing | SentBatch] = {}
-        self._sent: set[int] = set()  # the unconfirmed, not those of a batch, that were sent on any connection
+        self._sent: set[int] = set()  # the unconfirmed that were sent alone, on any connection
         self._waiting: deque[int] = deque()
         self._unacknowledged: deque[tuple[int, int, int]] = deque()  # reading, message, batch
         self._last_persisted = 0  # number of the last persisted batch
@@ -154,12 +159,16 @@ class Delivery:
             self._put(self._waiting.popleft())
 
     def _put(self, packet_id: int) -> None:
-        unconfirmed = self.unconfirmed[packet_id]
+        unconfirmed, is_resent = self.unconfirmed[packet_id], packet_id in self._sent
         if isinstance(unconfirmed, SentBatch):
-            self._write(self._encode(packet_id, unconfirmed.message(packet_id), True))
-            return
-        self._write(self._encode(packet_id, unconfirmed, packet_id in self._sent))
-        self._sent.add(packet_id)
+            unconfirmed, is_resent = unconfirmed.message(packet_id), True
+        packet = self._encode(packet_id, unconfirmed, is_resent)
+        if packet is None:
+            del self.unconfirmed[packet_id]
+            self._sent.discard(packet_id)
+        else:
+            self._write(packet)
+            self._sent.add(packet_id)
 
     def _acknowledge_ready(self) -> None:
         waiting, unconfirmed, persisted = self._unacknowledged, self.unconfirmed, self._last_persisted

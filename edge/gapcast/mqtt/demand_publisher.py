@@ -42,7 +42,8 @@ class DemandPublisher:
         """Send each demand, and its headroom and allowed power in W as numbers, which expire at ``valid_until``.
 
         None is sent while the broker is disconnected or confirms nothing: demands must not take the place of
-        forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained.
+        forecasts, and an old number must not arrive late. Numbers have no time in them, so they are never retained,
+        and dropped if they expire before the broker confirms them and they would be sent again.
         Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
         """
         session = self._session
@@ -72,10 +73,12 @@ class DemandPublisher:
         columns = demands.devices, demands.valid_until_minutes.tolist(), written.bounds.tolist()
         for device, until, bounds in zip(*columns, strict=True):
             expires_s, retain = sent_s + _expiry_of(until - now_min), self._retain
+            is_number = False
             for topic, (begin, end) in zip(self._topics_of(device), bounds, strict=True):
                 if end:
-                    yield Outgoing(topic, bytes(written.content[begin:end]), retain, expires_s)
-                retain = False
+                    payload = bytes(written.content[begin:end])
+                    yield Outgoing(topic, payload, retain, expires_s, is_dropped_expired=is_number)
+                retain, is_number = False, True
 
     def _publish_each(self, demands: Demands) -> None:
         """Send each message alone."""
@@ -89,8 +92,8 @@ class DemandPublisher:
             publish(of_demand, document, retain=retain, expiry_s=expiry_s)
             if -_REPLAY_MIN <= left_min <= 0:
                 continue
-            publish(of_headroom, b"%d" % headroom_w, retain=False, expiry_s=expiry_s)
-            publish(of_power, b"%d" % power_w, retain=False, expiry_s=expiry_s)
+            publish(of_headroom, b"%d" % headroom_w, retain=False, expiry_s=expiry_s, is_dropped_expired=True)
+            publish(of_power, b"%d" % power_w, retain=False, expiry_s=expiry_s, is_dropped_expired=True)
 
 
 def _topics_of(topics: DemandTopics, device: str) -> tuple[bytes, bytes, bytes]:

@@ -19,6 +19,8 @@ _U16 = struct.Struct("!H")
 _MESSAGE_EXPIRY = struct.Struct("!BBI")
 #: Reason codes from here on are refusals (MQTT 5.0, 2.4).
 REFUSED_FROM = 0x80
+#: Bytes of the longest packet that MQTT permits: its remaining length has four bytes.
+LONGEST_PACKET = 268_435_460
 #: Longer payloads are truncated to this, so that a giant message takes no memory.
 MAX_PAYLOAD = 65_536
 

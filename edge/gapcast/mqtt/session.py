@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from gapcast.mqtt.broker_problem import broker_problem
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.delivery import Delivery, Outgoing, SentBatch
 from gapcast.mqtt.frames import (
+    LONGEST_PACKET,
     REFUSED_FROM,
     Acknowledgement,
     Publication,
@@ -24,11 +23,12 @@ from gapcast.mqtt.frames import (
     encode_publish,
 )
 from gapcast.mqtt.received_messages import ReceivedMessage, ReceivedMessages
-
-log = structlog.get_logger(__name__)
+from gapcast.mqtt.session_warnings import SessionWarnings
 
 #: Unconfirmed messages at which no more readings are taken, until the broker confirms some.
 _MAX_UNCONFIRMED = 16_384
+#: A Maximum Packet Size that no message of a batch exceeds, so that :meth:`Session.send_packets` need not look at each.
+_LARGE_PACKET = 1_048_576
 
 
 class Session:
@@ -45,9 +45,8 @@ class Session:
         self.has_confirmed: Callable[[Sequence[int]], bool] = self._delivery.has_confirmed
         #: Acknowledge the messages that waited for a batch, or an earlier one, to be persisted.
         self.mark_persisted: Callable[[int], None] = self._delivery.mark_persisted
-        self._warned: set[str] = set()
-
-    # --- public methods -----------------------------------------------------------------------
+        self._warnings = SessionWarnings()
+        self._max_packet_bytes = LONGEST_PACKET
 
     @property
     def gateway(self) -> str:
@@ -133,25 +132,35 @@ class Session:
         return self._received.take(n_at_most)
 
     def publish(
-        self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
+        self,
+        topic: bytes,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        extra: bytes = b"",
+        is_dropped_expired: bool = False,
     ) -> int:
         """Send a message at the session's QoS; return its message id, 0 at QoS 0 (which is dropped while offline).
 
-        ``expiry_s`` and ``extra`` (other properties, encoded) apply to MQTT 5 only.
+        ``expiry_s`` and ``extra`` (other properties, encoded) are sent with MQTT 5 only. A message that
+        ``is_dropped_expired`` is never sent once it has expired.
         """
+        expires_s = None if expiry_s is None else self.expires_s(expiry_s)
+        message = Outgoing(topic, payload, retain, expires_s, extra, is_dropped_expired)
         if self._options.qos:
-            expires_s = None if expiry_s is None else self.expires_s(expiry_s)
-            return self._delivery.send(Outgoing(topic, payload, retain, expires_s, extra))
-        if self._connection.connected:
-            properties = encode_properties(expiry_s, extra) if self._connection.mqtt5 else None
-            self._connection.write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
+            return self._delivery.send(message)
+        if self._connection.connected and (packet := self._encode(0, message, is_resent=False)) is not None:
+            self._connection.write(packet)
         return 0
 
     def next_ids(self, n: int) -> list[int] | None:
         """Return the ids of the next ``n`` messages if :meth:`send_packets` may send them at once; none at QoS 0.
 
-        None if they would have to wait, or would not be sent: then :meth:`publish` each.
+        None if they would have to wait, or some might not be sent: then :meth:`publish` each.
         """
+        if self._max_packet_bytes < _LARGE_PACKET:
+            return None
         if not self._options.qos:
             return [] if self._connection.connected else None
         return self._delivery.next_ids(n) if self._delivery.sends_at_once(n) else None
@@ -196,8 +205,9 @@ class Session:
 
     # --- callbacks of the connection ----------------------------------------------------------
 
-    def _opened(self, receive_maximum: int) -> None:
-        self._warned.clear()
+    def _opened(self, receive_maximum: int, max_packet_bytes: int) -> None:
+        self._warnings.reset()
+        self._max_packet_bytes = max_packet_bytes
         self._delivery.connected(receive_maximum)
 
     def _subscribing(self) -> None:
@@ -209,33 +219,32 @@ class Session:
 
     def _enqueue(self, publications: list[Publication]) -> None:
         if not self._received.add(publications, self._connection.now):
-            self._warn_once(
-                "mqtt.messages_dropped",
-                cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
-            )
+            self._warnings.messages_dropped()
 
     def _confirmed(self, acknowledgements: list[Acknowledgement]) -> None:
         self._delivery.confirm(acknowledgements)
         reason = max(acknowledgement.reason for acknowledgement in acknowledgements)
         if reason >= REFUSED_FROM:
-            self._warn_once(
-                "mqtt.publish_refused", reason=hex(reason), cure="check the write permissions of this account"
-            )
-
-    def _warn_once(self, event: str, **details: str) -> None:
-        """Log an event that any message may cause, at most once per connection."""
-        if event not in self._warned:
-            self._warned.add(event)
-            log.warning(event, **details)
+            self._warnings.publish_refused(reason)
 
     def _publish_status(self, status: bytes) -> None:
         if self._options.announce:
             self._delivery.send(Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None))
 
-    def _encode(self, packet_id: int, message: Outgoing, is_resent: bool) -> bytes:
+    def _encode(self, packet_id: int, message: Outgoing, is_resent: bool) -> bytes | None:
+        """Return the packet of ``message``; None if it must not be sent: it is too old, or longer than permitted.
+
+        A packet beyond the broker's Maximum Packet Size ends the connection (MQTT 5.0, 3.2.2.3.6), each time again.
+        """
         expiry_s = None
         if message.expires_s is not None:
-            expiry_s = max(1, round(message.expires_s - self._connection.now[0]))
+            left_s = message.expires_s - self._connection.now[0]
+            if left_s <= 0 and message.is_dropped_expired:
+                return None
+            expiry_s = max(1, round(left_s))
         properties = encode_properties(expiry_s, message.extra) if self._connection.mqtt5 else None
         packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
+        if len(packet) > self._max_packet_bytes:
+            self._warnings.message_too_long(message.topic, len(packet), self._max_packet_bytes)
+            return None
         return as_duplicate(packet) if is_resent else packet
