@@ -14,8 +14,9 @@ import structlog
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.tls import Tls, TlsFiles, tls_context
-from gapcast.mqtt.transport import CLIENT_REJECTED, Transport, connection_error
+from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, Transport, connection_error
 from tests.support.certificates import Authority, Identity
+from tests.support.optional_tools import ROOT
 
 Made = Callable[[Authority, Identity], TlsFiles]
 
@@ -136,3 +137,22 @@ def test_connection_error_describes_each_reason() -> None:
     assert "/socket" in connection_error(
         paho.WebsocketConnectionError("no"), "broker", Transport("websockets", "/socket")
     )
+
+
+def test_page_quotes_the_messages_of_connection_errors() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    table = page.partition("| message | remedy |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    quoted = {text for row in table.splitlines() for text in row.split("|")[1].replace("`", "").strip().split("; ")}
+    tls = Transport(tls=Tls(TlsFiles()))
+    errors: list[Exception] = [ConnectionResetError(), tls_error("WRONG_VERSION_NUMBER")]
+    errors.append(ssl.SSLError(1, "tlsv1 alert no application protocol"))
+    for code in (9, 10, 20, 62):  # not yet valid, expired, an unknown issuer, another name
+        errors.append(distrust := ssl.SSLCertVerificationError(1, "verify failed"))
+        distrust.verify_code = code
+    messages = [connection_error(error, "NAME", tls) for error in errors]
+    messages += [CLIENT_REJECTED, NO_RESPONSE]
+    messages.append(connection_error(paho.WebsocketConnectionError("no"), "broker", Transport("websockets")))
+    of_login = {text for text in quoted if text.startswith("refused: ") or text == "Not authorized"}
+    assert len(of_login) == 2
+    assert [text for text in quoted - of_login if not any(text in message for message in messages)] == []
+    assert [message for message in messages if not any(text in message for text in quoted)] == []
