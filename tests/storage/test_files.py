@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -288,3 +290,17 @@ def test_checkpoint_with_bad_learnt_columns_keeps_readings(tmp_path: Path) -> No
     assert engine.latest() == run.engine.latest()
     (entry,) = [entry for entry in logs if entry["event"] == "state.learning_not_restored"]
     assert entry["problem"] == "1 rows of learned values or scores are out of range"
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_checkpoint_on_a_full_disk_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_begun: bool
+) -> None:
+    def no_room(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    snapshot = capture_snapshot(ensemble_engine())
+    monkeypatch.setattr(checkpoint, "_write_digest" if is_begun else "_write_columns", no_room)
+    with pytest.raises(OSError, match="No space left on device"):
+        checkpoint.replace_file(tmp_path / "checkpoint.npz", tmp_path / "checkpoint.part", snapshot)
+    assert list(tmp_path.iterdir()) == []

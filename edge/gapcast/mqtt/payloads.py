@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
@@ -15,6 +16,8 @@ from gapcast.mqtt.frames import MAX_PAYLOAD
 
 _new_tuple = tuple.__new__
 _REJECTED_BYTES = 1_024
+#: A number with a decimal comma, a unit or a sign that JSON does not have: 1,5 or 0.5 kW or .5
+_NUMBER_AND_MORE = re.compile(rb"\s*[-+]?\d{0,20}[.,]?\d{0,20}\s*[A-Za-z]{0,3}\s*")
 #: Most readings have no keys but ts and gap_kw.
 _N_PLAIN_KEYS = 2
 #: Reason of a rejection: the message is one of gapcast's own.
@@ -49,7 +52,7 @@ def decode(
     try:
         value = decode_json(payload)
     except JsonError as error:
-        raise _problem_of(error) from error
+        raise _problem_of(error, payload) from error
     instant_ms, measured, is_filled = received_ms, None, False
     if isinstance(value, dict):
         if len(value) > _N_PLAIN_KEYS:
@@ -60,7 +63,8 @@ def decode(
             instant_ms = instant_of(value["ts"])
         if "gap_kw" not in value:
             check_own_echo(value)
-            raise PayloadError("no_value", 'the object has no "gap_kw"')
+            fix = 'send {"gap_kw": 1.234}, or describe the meter\'s own messages in [[sources]]'
+            raise PayloadError("no_value", f'the object has no "gap_kw": {fix}')
         if extras:
             measured = {name: measured_of(name, value[name]) for name in extras if name in value}
         value = value["gap_kw"]
@@ -111,14 +115,16 @@ def decode_document(payload: bytes) -> object:
     try:
         return decode_json(payload)
     except JsonError as error:
-        raise _problem_of(error) from error
+        raise _problem_of(error, payload) from error
 
 
-def _problem_of(error: JsonError) -> PayloadError:
+def _problem_of(error: JsonError, payload: bytes) -> PayloadError:
     if isinstance(error, NonFiniteLiteralError):
         detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
         return PayloadError("not_finite", detail)
-    return PayloadError("not_json", f"the payload is not JSON: {error}")
+    is_number = _NUMBER_AND_MORE.fullmatch(payload) is not None
+    fix = " (send the number alone, with a decimal point, as in 1.5)" if is_number else ""
+    return PayloadError("not_json", f"the payload is not JSON: {error}{fix}")
 
 
 def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -114,9 +114,10 @@ def replace_file(path: Path, part: Path, snapshot: Snapshot) -> int:
 def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
     """Write the columns of ``snapshot`` to ``part``, without waiting for the disk; :func:`complete_file` does the rest.
 
-    Raises OSError if that fails.
+    Raises OSError if that fails; then ``part`` is removed, as it may fill the disk.
     """
     with ExitStack() as stack:
+        stack.callback(_discard, part)
         file = stack.enter_context(create_private(part))
         _write_columns(file, snapshot)
         file.flush()
@@ -127,19 +128,28 @@ def create_file(part: Path, snapshot: Snapshot) -> BinaryIO:
 def complete_file(file: BinaryIO, part: Path, path: Path) -> int:
     """Complete the result of :func:`create_file` and rename it to ``path``, atomically; return its size in bytes.
 
-    Raises OSError if that fails; then ``path`` is unchanged.
+    Raises OSError if that fails; then ``path`` is unchanged, and ``part`` is removed.
     """
-    with file:
-        n_bytes = _write_digest(file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with file:
+            n_bytes = _write_digest(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        _discard(part)
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     return n_bytes
+
+
+def _discard(part: Path) -> None:
+    with suppress(OSError):  # the reason that it is incomplete is raised
+        part.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Snapshot:
