@@ -24,7 +24,8 @@ from gapcast.backtest.houses import HouseFile, minutes_of, side_by_side
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat, Layout
 
 WEEK_MIN = 7 * DAY_MIN

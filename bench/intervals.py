@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64
+
 #: Minimum number of forecasts for a week to count.
 MIN_WEEK = 5_000
 _NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "came_kw")

@@ -17,18 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import history_windows, quarter_means
 from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES, MinutePower
 from gapcast.core.predictor import run_model
-from gapcast.core.window import I64, cut, fill_short_gaps
+from gapcast.core.window import F64, I64, cut, fill_short_gaps
 from gapcast.predictors.store import load_model
 from gapcast.recordings import clean_file
 from gapcast.recordings.series import Series
 
-F64 = NDArray[np.float64]
 LEADS_MIN = (5, 15, 30, 60)
 CONTEXT_MIN, _AT_ONCE = 2_048, 20
 #: Kind, lead time: mean and median ``[N]`` each.

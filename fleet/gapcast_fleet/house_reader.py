@@ -15,12 +15,12 @@ from gapcast.core.errors import SourceError
 from gapcast.core.examples import HouseMinutes
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, instant_label
 from gapcast.core.reading import Limits
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 from gapcast.recordings.clean_file import content_sha256
 from gapcast.recordings.fields import PER_KW
 from gapcast.recordings.layout import Unit
 from gapcast.recordings.series import MAX_SPAN_MS, Series, minute_series
-from gapcast.recordings.table import F64, Table
+from gapcast.recordings.table import Table
 from gapcast_fleet.row_times import NO_TIME, RowTimes, row_times
 from gapcast_fleet.survey import HouseSurvey
 

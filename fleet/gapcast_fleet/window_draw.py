@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gapcast.core.examples import F64, HouseExamples, HouseMinutes, examples_in
+from gapcast.core.examples import HouseExamples, HouseMinutes, examples_in
 from gapcast.core.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
-from gapcast.core.window import I64, WindowSpec
+from gapcast.core.window import F64, I64, WindowSpec
 from gapcast_fleet.files import write_atomically
 
 _COUNTED = {"device": "string", "found": "array<long>", "n_learnt": "long", "sum_kw": "double", "sum_kw2": "double"}

@@ -23,8 +23,9 @@ from gapcast.backtest.weeks import Weeks
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat, Layout, with_submeters
 from gapcast.recordings.recording import Minute, read_recording
 from tests.support.models import shipped_models

@@ -16,10 +16,9 @@ from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.member_combination import EnsembleForecasts
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.published_powers import F64, N_POWERS, PublishedPowers, rounded
-from gapcast.core.window import F32
+from gapcast.core.published_powers import N_POWERS, PublishedPowers, rounded
+from gapcast.core.window import F32, F64
 
 RANGE = ForecastRange(-120.0, 120.0)
 POWERS = st.one_of(st.floats(-150, 150), st.floats(-1e-5, 1e-5), st.floats())

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 from gapcast.recordings import minute_means
 from gapcast.recordings.minute_means import SamplingInterval, sampling_of, to_minutes
-from gapcast.recordings.table import F64
 
 NAN = float("nan")
 SECOND, MINUTE = 1_000, 60_000

@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
@@ -24,11 +23,11 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
+from gapcast.core.window import F64
 from gapcast.sample import sample_path
 from tests.support.evcc import Circuit, Topic
 from tests.support.gateways import gateway_settings
 
-F64 = NDArray[np.float64]
 DAY_MIN, WINDOW_MIN, WANTED_W, LEAST_W = 1_440, 15, 7_400.0, 1_400.0
 #: Control cycles in a minute: evcc's default interval is 30 s.
 N_CYCLES = 2

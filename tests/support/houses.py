@@ -16,10 +16,10 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32, F64, WindowSpec
 from gapcast.predictors.baselines import Trend
 
 #: 2010-11-01T00:00Z

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gapcast.core.window import F64
 from gapcast.recordings import uci
-from gapcast.recordings.table import F64
 
 HEADER = ";".join(uci.COLUMNS)
 START = datetime(2020, 1, 1, tzinfo=UTC)

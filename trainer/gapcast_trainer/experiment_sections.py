@@ -18,8 +18,7 @@ from pydantic import (
 )
 
 from gapcast.core.card_types import Name
-from gapcast.core.window import I64, MIN_OBSERVED, Padding
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, I64, MIN_OBSERVED, Padding
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 
 #: Limit of the card.

@@ -15,8 +15,7 @@ import numpy as np
 
 from gapcast.core.features import assemble
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, I64
-from gapcast.recordings.table import F64
+from gapcast.core.window import F32, F64, I64
 from gapcast_trainer.batches import LOSS_ORDER, BatchOptions, PerOutput, draw_factors
 from gapcast_trainer.experiment_sections import Mixing
 from gapcast_trainer.split import SplitPart

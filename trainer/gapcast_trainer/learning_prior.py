@@ -11,7 +11,6 @@ from datetime import UTC
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
@@ -23,11 +22,10 @@ from gapcast.core.learning.ensemble_update import EnsembleUpdate
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.reading import Reading
-from gapcast.core.window import F32, I64, WindowSpec
+from gapcast.core.window import F32, F64, I64, WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.recordings.recording import Recording
 
-F64 = NDArray[np.float64]
 #: Minutes of the average house that the covariance stands for.
 N_MINUTES = 3_000
 #: Minutes of windows: those of the shipped models.

@@ -17,9 +17,8 @@ import numpy as np
 from gapcast.core.examples import WHOLE_MIN, count_recent, with_targets
 from gapcast.core.features import GAP, assemble, measured_in
 from gapcast.core.outlook.quarters import QuarterMeans, history_windows, quarter_means
-from gapcast.core.window import F32, I64, Windows, WindowSpec, cut
+from gapcast.core.window import F32, F64, I64, Windows, WindowSpec, cut
 from gapcast.recordings.series import Series
-from gapcast.recordings.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit, SplitPart
 

@@ -18,6 +18,7 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
 from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.reading import Reading
+from gapcast.core.window import F64
 
 #: Device, minute, start of the window, its length, and values after the last demand: those of no reading.
 _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
@@ -30,7 +31,7 @@ class DemandTallies:
     ``low_limits`` are the limits below what their house always drew, at its last reading.
     """
 
-    houses: Mapping[str, tuple[scores.F64, int]]
+    houses: Mapping[str, tuple[F64, int]]
     low_limits: Mapping[str, LowLimit] = field(default_factory=dict)
 
     def of(self, house: str) -> scores.DemandScores | None:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from gapcast.backtest.lead_scores import LeadSums
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.reference_forecasts import F64, REACH_MIN, MinutePower
+from gapcast.core.outlook.reference_forecasts import REACH_MIN, MinutePower
 from gapcast.core.reading import Reading
+from gapcast.core.window import F64
 
 #: Outlooks that are scored at once.
 _N_AT_ONCE = 512

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
-from gapcast.core.outlook.reference_forecasts import F64, KINDS, REFERENCES
+from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
+from gapcast.core.window import F64
 
 _DECIMALS = 6
 #: Sums over the outlooks; those of each reference follow.

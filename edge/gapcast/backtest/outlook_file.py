@@ -11,7 +11,8 @@ import numpy as np
 from gapcast.backtest.whole_file import WholeFile
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import minute_label
-from gapcast.core.outlook.reference_forecasts import F64, KINDS
+from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.window import F64
 
 HEADER = ("device", "observed_at", "kind", "lead_min", "mean_kw", "lower_kw", "median_kw", "upper_kw")
 

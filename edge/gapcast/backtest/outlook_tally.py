@@ -16,8 +16,8 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.outlook.reference_forecasts import F64
 from gapcast.core.reading import Reading
+from gapcast.core.window import F64
 
 #: Device, minute and values after the last outlook: those of no reading.
 _NOTHING: tuple[str, int, F64] = ("", -1, np.empty(0))

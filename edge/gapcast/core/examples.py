@@ -14,9 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F32, I64, MAX_FILL_MIN, Windows, WindowSpec, cut
-
-F64 = NDArray[np.float64]
+from gapcast.core.window import F32, F64, I64, MAX_FILL_MIN, Windows, WindowSpec, cut
 
 #: Consecutive real readings that a scored window ends with, whatever the model's context: all models are scored on the
 #: same minutes.

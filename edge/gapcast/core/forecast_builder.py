@@ -10,8 +10,8 @@ import numpy as np
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER, Forecasts, Shares
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.predictor import ModelIdentity, Prediction, PublishedModel
-from gapcast.core.published_powers import F64, N_POWERS, rounded
-from gapcast.core.window import WindowSpec
+from gapcast.core.published_powers import N_POWERS, rounded
+from gapcast.core.window import F64, WindowSpec
 
 #: The model name of the ensemble's forecasts.
 BLEND = "blend"

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Limits
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64, Flags
 
-F64 = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 #: Why a forecast was replaced.
 Cause = Literal["model", "state"]
 #: Margin of the range on each side, as a part of the limits' span.

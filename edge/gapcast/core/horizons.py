@@ -19,7 +19,7 @@ from gapcast.core.horizon_parts import (
     score_columns,
 )
 from gapcast.core.learning.drift import ErrorChange
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.outlook.engine_part import OutlookPart
@@ -29,7 +29,7 @@ from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.plans import Plans
 from gapcast.core.predictor import history_steps_of
 from gapcast.core.submeters import Submeters
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32, F64, WindowSpec
 
 
 class Horizons:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gapcast.compiled.functions import Function, set_pointers
 from gapcast.core.forecast import SHARE_DECIMALS
+from gapcast.core.window import I64
 
 #: Texts of a document, at most.
 MAX_TEXTS = 16
@@ -30,7 +31,6 @@ _POINTERS: dict[str, Any] = {
     "values": ctypes.c_double, "expiry_s": ctypes.c_int64, "packet_ids": ctypes.c_int64,
     "out": ctypes.c_uint8, "bounds": ctypes.c_int64,
 }  # fmt: skip
-I64 = NDArray[np.int64]
 
 
 class SlotKind(IntEnum):

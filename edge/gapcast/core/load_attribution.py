@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plan import PlannedLoad
+from gapcast.core.window import F64
 
 #: Minutes before and after a planned start or end in which a load may start or end.
 EDGE_MIN = 2
@@ -32,7 +32,6 @@ _RECENT_MIN = 30
 #: Part of a load's power by which "on" is preferred: then the forecast continues the reading.
 _PREFERENCE = 0.1
 _SHARE_DECIMALS = 4
-F64 = NDArray[np.float64]
 
 
 class SeenLoad(NamedTuple):

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from gapcast.core.accepted_batch import AcceptedBatch, count_results
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.reading import Reading
-from gapcast.core.window import F32, I64, MIN_OBSERVED
-
-Flags = NDArray[np.bool_]
+from gapcast.core.window import F32, I64, MIN_OBSERVED, Flags
 
 
 class MinuteRun(NamedTuple):

@@ -9,11 +9,11 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from gapcast.core.features import DERIVED, assemble, measured_in
-from gapcast.core.forecast_range import Flags, ForecastRange, replace_windows
+from gapcast.core.forecast_range import ForecastRange, replace_windows
 from gapcast.core.outlook.model_history import history_of
 from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, I64, Flags
 
 
 class Unusable(NamedTuple):

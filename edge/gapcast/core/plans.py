@@ -18,12 +18,12 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
 from gapcast.core.plan_tracker import PlanTracker, TrackerState
 from gapcast.core.reading import is_device_id
 from gapcast.core.state_limits import MOST
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: Largest number of loads in the plans of all devices: about 20 MB.
 MAX_TOTAL_LOADS = 100_000

@@ -9,14 +9,12 @@ import ctypes
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.compiled.functions import load_function, set_pointers
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
-F64 = NDArray[np.float64]
 #: Columns of the ensemble's forecasts: mean, median, lower and upper bound.
 N_POWERS = 4
 #: Steps of the last published decimal in one kW.

@@ -8,10 +8,10 @@ import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
-from gapcast.core.forecast_range import Flags, ForecastRange, Repairs, Replacement
+from gapcast.core.forecast_range import ForecastRange, Repairs, Replacement
 from gapcast.core.panel import Unusable
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32
+from gapcast.core.window import F32, Flags
 
 #: Forecasts that were replaced because of learning state: the index of the window, and the value, kW.
 ReplacedValues = Sequence[tuple[int, float]]

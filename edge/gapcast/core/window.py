@@ -26,6 +26,7 @@ Padding = Literal["oldest", "zero"]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Values = TypeVar("Values")
 
 #: Longest run of missing minutes that is filled by a straight line.

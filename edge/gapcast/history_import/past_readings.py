@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 from gapcast.core.wording import counted
 from gapcast.mqtt.submeters import MAX_AGE_MIN
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording, read_recording
-from gapcast.recordings.table import F64
 
 #: Readings at longer intervals do not show what happens in the next five minutes.
 _LONGEST_INTERVAL_S = 300.0

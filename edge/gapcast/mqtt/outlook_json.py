@@ -18,8 +18,9 @@ from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.json_documents import JsonDocuments
 from gapcast.core.json_rows import JsonForm, JsonRows, Packets, SlotKind, WrittenRows
 from gapcast.core.outlook.document import OUTLOOK_FIELDS
-from gapcast.core.outlook.outlook import F64, N_COLUMNS, Outlook, Outlooks
+from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
 from gapcast.core.predictor import ModelIdentity
+from gapcast.core.window import F64
 
 #: Fields that differ between the outlooks of a model, in order; they need no escapes.
 _TEXTS = ("device", "observed_at", "issued_at")

@@ -23,11 +23,10 @@ from gapcast.core.outlook.quarters import STEP_MIN
 from gapcast.core.predictor import Predictor, history_steps_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.series import forecast_series
-from gapcast.core.window import I64, MAX_FILL_MIN, MIN_OBSERVED
+from gapcast.core.window import F64, I64, MAX_FILL_MIN, MIN_OBSERVED
 from gapcast.predictors.library import Library, Stamp
 from gapcast.python_api.arguments import checked_time, folder_of_models
 from gapcast.recordings.minute_means import sampling_of
-from gapcast.recordings.table import F64
 
 _LIMITS = Limits()
 

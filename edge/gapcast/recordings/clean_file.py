@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from gapcast.core.errors import SourceError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.grid import MINUTE_MS
+from gapcast.core.window import F64
 from gapcast.recordings.series import Report, Series
-from gapcast.recordings.table import F64
 
 TIME, FILLED = "time", "filled"
 N = TypeVar("N", np.int64, np.float64)

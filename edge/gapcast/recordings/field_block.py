@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import I64
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, I64
 
 U8 = NDArray[np.uint8]
 _NEWLINE, _RETURN, _MINUS, _ZERO = b"\n\r-0"

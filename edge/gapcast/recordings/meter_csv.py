@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
 from gapcast.core.submeters import measured_name
+from gapcast.core.window import F64
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.field_times import instants_ms
 from gapcast.recordings.fields import PER_KW, energy_unit_in, number_in, power_unit, separator_of
 from gapcast.recordings.layout import Layout
-from gapcast.recordings.table import F64, Table
+from gapcast.recordings.table import Table
 from gapcast.recordings.text_file import blocks, decoded, lines_of, open_text, quoted
 from gapcast.recordings.timestamps import LOCAL, TimestampParser
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minute_sums import MIN_COVERED, MOST_FILLED
-from gapcast.core.window import I64
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, I64
 
 _SAMPLES_AT_ONCE = 50_000
 

@@ -16,12 +16,11 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import local_label, minute_of
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import name_of
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 from gapcast.core.wording import counted
 from gapcast.recordings import clean_file, exports, meter_csv, uci
 from gapcast.recordings.layout import NO_OPTIONS, FileFormat
 from gapcast.recordings.series import LIMITS, Report, Series, minute_series
-from gapcast.recordings.table import F64
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()

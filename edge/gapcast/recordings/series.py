@@ -15,10 +15,10 @@ from gapcast.core.features import GAP
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import is_submeter
-from gapcast.core.window import I64, MAX_FILL_MIN
+from gapcast.core.window import F64, I64, MAX_FILL_MIN
 from gapcast.core.wording import counted
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
-from gapcast.recordings.table import F64, Table
+from gapcast.recordings.table import Table
 from gapcast.recordings.timestamps import LOCAL
 
 #: The longest recording: each minute of it takes memory.

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import I64
-
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64, I64
 
 
 @dataclass(frozen=True, slots=True)

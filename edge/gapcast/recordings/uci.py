@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
 from gapcast.core.submeters import is_submeter, measured_name
+from gapcast.core.window import F64
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.field_times import seconds_of_day
-from gapcast.recordings.table import F64, Table
+from gapcast.recordings.table import Table
 from gapcast.recordings.text_file import blocks, lines_of, open_text, quoted
 
 SOURCE = (

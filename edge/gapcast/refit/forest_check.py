@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import Forest
-from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F64
 from gapcast.refit.forest_examples import ForestExamples
 from gapcast.refit.forest_file import Skills
 

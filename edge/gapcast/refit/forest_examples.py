@@ -10,8 +10,7 @@ import numpy as np
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest_features import ForestFeatures
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32, I64, cut
+from gapcast.core.window import F32, F64, I64, cut
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions
 

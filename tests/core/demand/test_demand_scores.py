@@ -10,9 +10,10 @@ import pytest
 from gapcast.core.demand import score_sums, scores
 from gapcast.core.demand.scores_document import demand_scores_document
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import F64
 
 
-def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.0) -> scores.F64:
+def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.0) -> F64:
     """Return the demands of a window of ``len(p_exceed)`` minutes; the reading before it is ``readings_kw[0]``."""
     demands = scores.initial_demands()[np.newaxis]
     n = len(p_exceed)
@@ -22,11 +23,11 @@ def window(p_exceed: list[float], readings_kw: list[float], limit_kw: float = 2.
         score_sums.record(
             demands, np.array([elapsed_min]), np.array([n]), np.array([p]), np.array([limit_kw]), power_kw
         )  # fmt: skip
-    of_window: scores.F64 = demands[0]
+    of_window: F64 = demands[0]
     return of_window
 
 
-def closed(*windows: tuple[scores.F64, float], start_minute: int = 0, window_min: int = 6) -> scores.F64:
+def closed(*windows: tuple[F64, float], start_minute: int = 0, window_min: int = 6) -> F64:
     """Return the sums after windows, each with its actual mean, one after the other."""
     sums = scores.initial_sums()[np.newaxis]
     for i, (demands, actual_kw) in enumerate(windows):
@@ -34,7 +35,7 @@ def closed(*windows: tuple[scores.F64, float], start_minute: int = 0, window_min
         score_sums.add(
             sums, score_sums.ClosedWindows(start, np.array([window_min]), np.array([actual_kw]), demands[np.newaxis])
         )
-    found: scores.F64 = sums[0]
+    found: F64 = sums[0]
     return found
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.demand.exceedances import EXTREMAL_INDEX
 from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.demand.window_demands import F64
+from gapcast.core.window import F64
 
 LEADS_MIN = (1, 5, 15, 60)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.demand.mean_shares import MeanShares
-from gapcast.core.demand.window_demands import F64
+from gapcast.core.window import F64
 
 LEADS_MIN = (1, 2, 5, 10, 60)
 SHARES = MeanShares(LEADS_MIN)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import boa_weights, situations
-from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F64
 
 SCALE_KW = 0.2
 QUIET, BUSY = np.array([[0.0, 0.0, 0.0]]), np.array([[2.5, 3.0, 2.5]])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.learning import conformal_interval, error_scale
-from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F64
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.houses import Run, Smooth, ensemble_engine, house_kw, stream
 

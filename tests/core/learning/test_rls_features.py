@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.learning import rls_model, step_features
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.rls_features import RlsFeatures
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 from tests.support.houses import house_kw
 
 CONTEXT = 180

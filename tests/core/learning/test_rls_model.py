@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.learning import packed_covariance, rls_model
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 N_COLUMNS = 6

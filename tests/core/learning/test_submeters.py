@@ -19,7 +19,7 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, SUBMETERED, Outcomes
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, SUBMETERED, Outcomes
 from gapcast.core.learning.submeter_features import EDGE_KW, load_features
 from gapcast.core.learning.submetered_model import SubmeteredModel
 from gapcast.core.learning.summary import ALL_TIME
@@ -29,7 +29,7 @@ from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.core.state_transfer import transfer_state
 from gapcast.core.submeters import Submeters, channels_of, measured_name
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32, F64, WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.storage import checkpoint
 from tests.support.houses import FIRST, Run, Smooth

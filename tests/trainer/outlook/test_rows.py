@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.outlook.quarters import STEPS, fill_unknown, history_windows
-from gapcast.core.window import WindowSpec
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, WindowSpec
 from gapcast_trainer.outlook.rows import HouseWindows
 
 FIRST, LEADS_MIN = 1_000_003, (1, 5, 60)

@@ -9,9 +9,8 @@ import numpy as np
 
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 from gapcast.recordings.series import Series, gaps
-from gapcast.recordings.table import F64
 
 #: Shares of the readings whose quantiles are reported.
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

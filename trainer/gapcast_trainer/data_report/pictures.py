@@ -9,9 +9,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64, MAX_FILL_MIN
+from gapcast.core.window import F64, I64, MAX_FILL_MIN
 from gapcast.recordings.series import Series
-from gapcast.recordings.table import F64
 from gapcast_trainer.data_report.findings import percent
 from gapcast_trainer.data_report.measures import DAY_STEP_MIN, SHARES, Changes, DataMeasures
 from gapcast_trainer.report.figure import AMOUNT_MAP, BLUE, GREY, ORANGE, RED, new_figure

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import NonNegativeFloat
 from tqdm import tqdm
 
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64
 from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families.base import Design, Family, Hyper
 from gapcast_trainer.families.graph import beside, clock, close, power, scaled, window_input

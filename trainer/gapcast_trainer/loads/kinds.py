@@ -12,8 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from gapcast.core.window import F32
-from gapcast.recordings.table import F64
+from gapcast.core.window import F32, F64
 from gapcast_trainer.loads.processes import between, happens, renewal, sessions, thermostat, wander, with_noise
 
 #: Length of each load of a library: two weeks.

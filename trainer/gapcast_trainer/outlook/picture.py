@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64
 from gapcast_trainer.outlook.scores import KindsScores
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.examples import WHOLE_MIN, count_recent
 from gapcast.core.outlook.quarters import STEP_MIN, STEPS, QuarterMeans, quarter_means
-from gapcast.core.window import F32, I64, Windows, WindowSpec, cut
-
-F64 = NDArray[np.float64]
+from gapcast.core.window import F32, F64, I64, Windows, WindowSpec, cut
 
 
 @dataclass(frozen=True, slots=True)

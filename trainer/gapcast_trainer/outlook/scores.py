@@ -6,17 +6,15 @@ from dataclasses import dataclass, fields
 from datetime import tzinfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.card_provenance import ModelScore
 from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import fill_unknown
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.scores.measures import measure
 
-F64 = NDArray[np.float64]
 _ROWS_AT_ONCE, _DECIMALS = 8_192, 6
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import F64
 from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.table import F64
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.experiment_sections import House
 from gapcast_trainer.loads.kinds import library

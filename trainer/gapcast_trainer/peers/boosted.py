@@ -10,8 +10,7 @@ import lightgbm
 import numpy as np
 
 from gapcast.core.forecast import MEDIAN
-from gapcast.core.window import F32, I64
-from gapcast.recordings.table import F64
+from gapcast.core.window import F32, F64, I64
 from gapcast_trainer.peers.columns import PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, I64, WindowSpec, cut
+from gapcast.core.window import F32, F64, I64, WindowSpec, cut
 from gapcast.recordings.series import Series
-from gapcast.recordings.table import F64
 
 #: Older minutes are averaged over this many.
 _COARSE_MIN = 5

@@ -11,9 +11,8 @@ import numpy as np
 
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.forecast import MEDIAN
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 from gapcast.recordings.series import Series
-from gapcast.recordings.table import F64
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
-from gapcast.core.window import F32
-from gapcast.recordings.table import F64
+from gapcast.core.window import F32, F64
 
 
 @dataclass(frozen=True, slots=True)

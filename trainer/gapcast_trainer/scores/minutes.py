@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, I64, MAX_FILL_MIN
+from gapcast.core.window import F32, F64, I64, MAX_FILL_MIN, Flags
 from gapcast.recordings.series import Series
-from gapcast.recordings.table import F64
 
 HOURS = tuple(range(24))
 #: Groups of forecasts around gaps: readings since the history began (again), and windows with filled minutes.
@@ -25,8 +23,6 @@ AFTER_GAPS = (
     "filled minutes in the last 30",
 )
 _SINCE_RESTART = (2, 5, 10, WHOLE_MIN)
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.window import I64
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, I64, Flags
 from gapcast_trainer.scores.measures import Measures
-from gapcast_trainer.scores.minutes import Flags
 
 #: Significant digits of a figure in JSON.
 _DIGITS = 7

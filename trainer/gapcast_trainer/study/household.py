@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.core.grid import minute_label
+from gapcast.core.window import F64
 from gapcast.recordings import uci
 from gapcast.recordings.series import Series, minute_series
-from gapcast.recordings.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.study.settings import study_task

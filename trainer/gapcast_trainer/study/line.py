@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.window import MIN_OBSERVED
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, MIN_OBSERVED
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64
 from gapcast_trainer.synthetic_houses.runs import mean_power
 from gapcast_trainer.synthetic_houses.surroundings import Surroundings
 from gapcast_trainer.synthetic_houses.weather import drift

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.recordings.table import F64
-from gapcast_trainer.synthetic_houses.runs import Flags
+from gapcast.core.window import F64, Flags
 
 _WORKDAYS = 5
 _HOUR_MIN = 60

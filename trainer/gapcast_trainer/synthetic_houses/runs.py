@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64, Flags
 
 #: Simulated time steps in a minute, for loads that a thermostat switches.
 STEPS_PER_MIN = 4
-Flags = NDArray[np.bool_]
 Floats = NDArray[np.floating]
 
 

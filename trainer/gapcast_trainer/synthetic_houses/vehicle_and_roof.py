@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64
 from gapcast_trainer.synthetic_houses.runs import mean_power
 from gapcast_trainer.synthetic_houses.surroundings import Surroundings
 from gapcast_trainer.synthetic_houses.weather import drift

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.recordings.table import F64
+from gapcast.core.window import F64
 
 _HOUR_MIN = 60
 _WARMEST_H, _NOON_H = 16.0, 13.0

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.demand.options import ActiveTimes, DemandOptions
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
-F64 = NDArray[np.float64]
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
 _MONTHS = 12
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 from gapcast.recordings.recording import Minute
 
-F64 = NDArray[np.float64]
 #: The car is plugged in at six in the evening, and leaves at seven in the morning; minutes of the day.
 PLUGGED_IN_MIN, LEAVES_MIN = 18 * 60, 7 * 60
 #: Minutes for which it is there.

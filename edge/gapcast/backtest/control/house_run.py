@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gapcast.backtest.control.controlled_house import F64, ControlledHouse
+from gapcast.backtest.control.controlled_house import ControlledHouse
 from gapcast.backtest.control.limits import RunningLimit
 from gapcast.backtest.control.loads import DISHWASHER_KW, Loads
 from gapcast.core.demand.options import DemandOptions
+from gapcast.core.window import F64
 
 
 class Observed(NamedTuple):

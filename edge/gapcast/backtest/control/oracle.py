@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.backtest.control.billing import billed_windows, month_peaks, months_of, window_starts
-from gapcast.backtest.control.controlled_house import F64, NONE, PLUGGED_IN_MIN, ControlledHouse
+from gapcast.backtest.control.controlled_house import NONE, PLUGGED_IN_MIN, ControlledHouse
 from gapcast.backtest.control.loads import (
     AMPERE_KW,
     DISHWASHER_KW,
@@ -25,7 +25,7 @@ from gapcast.backtest.control.loads import (
 )  # fmt: skip
 from gapcast.core.demand.options import DemandOptions
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 #: Starts of the dishwasher that are tried, minutes apart.
 _STEP_MIN = 5

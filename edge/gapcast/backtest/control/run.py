@@ -12,7 +12,7 @@ import numpy as np
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.control.billing import billed_windows, month_peaks, months_of
-from gapcast.backtest.control.controlled_house import F64, NONE, ControlledHouse
+from gapcast.backtest.control.controlled_house import NONE, ControlledHouse
 from gapcast.backtest.control.engine_runs import run_engine
 from gapcast.backtest.control.house_run import reactive, run_rule, unlimited
 from gapcast.backtest.control.loads import LoadResult
@@ -25,6 +25,7 @@ from gapcast.backtest.run import read_houses
 from gapcast.config.settings import Settings
 from gapcast.core.demand.options import DemandOptions
 from gapcast.core.errors import SourceError
+from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat
 
 #: Strategies in the order of the report. The house alone has no loads.

@@ -11,12 +11,11 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gapcast.backtest.control.billing import billed_windows, month_peaks
-from gapcast.backtest.control.controlled_house import F64
 from gapcast.config.demand import DemandKeys
 from gapcast.config.mqtt import SettingsSection
 from gapcast.core.errors import SettingsError
 from gapcast.core.field_problem import field_problem
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 _MONTHS = 12
 

@@ -41,7 +41,7 @@ from gapcast.core.demand.model_quantiles import NODES
 from gapcast.core.demand.power_scale import MOST
 from gapcast.core.demand.remaining import AT_LEVEL
 from gapcast.core.demand.running_windows import ClosedWindow, WindowState
-from gapcast.core.demand.window_demands import F64
+from gapcast.core.window import F64
 
 _Arrays = Mapping[str, NDArray[Any]]
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from gapcast.core.demand.window_demands import F64, WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
+from gapcast.core.demand.window_demands import WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 #: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
 VALID_MIN = 5

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gapcast.core.demand.running_windows import WindowState
-from gapcast.core.demand.window_demands import F64
 from gapcast.core.outlook.outlook import ModelMeans
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 
 class DemandBatch(NamedTuple):

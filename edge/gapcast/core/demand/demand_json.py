@@ -12,9 +12,10 @@ from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_form import SOURCE_NAMES, DemandSlot, demand_form
 from gapcast.core.demand.demand_messages import DemandMessages
 from gapcast.core.demand.document import W_PER_KW
-from gapcast.core.demand.window_demands import F64, none_for_nan
+from gapcast.core.demand.window_demands import none_for_nan
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.window import F64
 
 #: How Python writes a value; the others are texts.
 _CONVERSIONS: Final = {

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64
+
 #: The levels of a table, rising.
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.35, 0.5, 0.65, 0.75, 0.85, 0.9, 0.95, 0.975, 0.99, 0.995, 0.998, 0.999)
 #: The log-odds of being above the quantile of each level, falling, and how much they fall from one to the next.

@@ -12,14 +12,12 @@ from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.demand.model_quantiles import NODES
 from gapcast.core.demand.power_scale import scaled
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
-F64 = NDArray[np.float64]
 #: Log-odds at which the line's outer parts begin.
 _MIDDLE: Final = 3.0
 #: Log-odds at which the triangle around even odds ends.

@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.demand.exceedance_features import WIDTH
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
-F64 = NDArray[np.float64]
 #: The prior: the model's own log-odds, less sure in the tails. The mean over six houses, rounded; the rest is unknown.
 PRIOR: Final = np.concatenate(([-0.1, 0.9, 0.6, 0.75], np.zeros(WIDTH - 4)))
 #: Information in the prior about each coefficient: what about that many outcomes at even odds tell, times four.

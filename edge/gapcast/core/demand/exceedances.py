@@ -14,9 +14,9 @@ sequences*, Zeitschrift fuer Wahrscheinlichkeitstheorie 65, 1983). :func:`any_mi
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64
+
 #: One over the mean length, minutes, of the runs above a high limit. In the minutes of the UCI household it is 0.20,
 #: 0.23, 0.28 and 0.30 above 4, 5, 6 and 7 kW, in those of REFIT house 2 0.23, 0.27 and 0.24 above 3, 4 and 5 kW.
 EXTREMAL_INDEX = 0.3

@@ -14,13 +14,11 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.demand.exceedances import EXTREMAL_INDEX, any_minute
 from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
-F64 = NDArray[np.float64]
 #: The probability above the upper bound, and how far it is from the median in units of the normal distribution.
 _BEYOND, Z_BOUND = 0.05, NormalDist().inv_cdf(0.95)
 #: Decay beyond it in these units (a normal one: above 2). With it the log score of "a minute of the next ten is above a

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.distribution import PowerDistributions
-from gapcast.core.demand.exceedances import F64, any_minute, any_window
+from gapcast.core.demand.exceedances import any_minute, any_window
 from gapcast.core.demand.headroom_request import HeadroomRequest
+from gapcast.core.window import F64, I64
 
-I64 = NDArray[np.int64]
 #: Minutes ahead that the outlook covers, and within which the earliest start is searched.
 HORIZON_MIN = 60
 _W_PER_KW = 1_000

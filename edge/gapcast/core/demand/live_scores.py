@@ -9,12 +9,11 @@ import numpy as np
 from gapcast.core.demand import score_sums, scores
 from gapcast.core.demand.demand import RUNNING
 from gapcast.core.demand.running_windows import ClosedWindow
-from gapcast.core.demand.scores import F64
 from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
 from gapcast.core.outlook.flags import is_any
 from gapcast.core.outlook.row_index import row_index
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 #: Start of the window of a device without demands.
 _NONE = -1

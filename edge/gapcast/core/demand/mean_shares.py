@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
-F64 = NDArray[np.float64]
 #: The farthest minute ahead: two hours, the end of the window after one of an hour.
 FARTHEST_MIN: Final = 120
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.demand.power_scale import MOST, scaled
+from gapcast.core.window import F64
 
-F64 = NDArray[np.float64]
 #: The curve ends here, log-odds.
 FARTHEST: Final = 12.0
 #: Smallest distance of neighbouring points, on the scale of powers.

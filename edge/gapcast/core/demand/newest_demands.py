@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.demand.demand import FIRST, ISSUED, N_COLUMNS, NAMES, OBSERVED, Demand, Demands
-from gapcast.core.demand.window_demands import F64, INTEGERS, SOURCES
+from gapcast.core.demand.window_demands import INTEGERS, SOURCES
 from gapcast.core.grid import LATEST_MS
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.state_limits import LAST_MINUTE
+from gapcast.core.window import F64
 
 NEWEST = "newest"
 #: Those that may be NaN, of windows and beside them.

@@ -12,9 +12,8 @@ from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.remaining_inputs import RemainingInputs
 from gapcast.core.demand.running_windows import DeviceWindows
-from gapcast.core.demand.window_demands import F64
 from gapcast.core.outlook.outlook import Outlook
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 def load_risks(  # noqa: PLR0913 - what the risks depend on

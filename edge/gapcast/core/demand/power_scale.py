@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64
+
 #: Twice the power at which the scale turns from linear to logarithmic, kW.
 _BEND_KW: Final = 0.2
 #: The largest power on the scale, kW.

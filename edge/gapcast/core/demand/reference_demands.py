@@ -22,9 +22,9 @@ from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.newest_demands import NEWEST
-from gapcast.core.demand.window_demands import F64
 from gapcast.core.demand.window_forecasts import FUSE, PEAK, columns_of, forecast_windows
 from gapcast.core.demand.window_powers import WindowPowers, remaining_of
+from gapcast.core.window import F64
 
 
 class ReferenceDemands:

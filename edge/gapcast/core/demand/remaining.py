@@ -34,9 +34,8 @@ from gapcast.core.learning.device_rows import DeviceRows, RowIndex
 from gapcast.core.outlook.flags import is_any
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.outlook.row_index import row_index
-from gapcast.core.window import I64, MAX_FILL_MIN
+from gapcast.core.window import F64, I64, MAX_FILL_MIN
 
-F64 = NDArray[np.float64]
 #: Parts of a window, each with a regression of its own: the first, the second and the last third of its minutes.
 _N_PARTS: Final = 3
 #: Limits at which is learned, in units of the device's, and how much each counts.

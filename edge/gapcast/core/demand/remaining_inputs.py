@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gapcast.core.learning.device_rows import RowIndex
-from gapcast.core.window import F32, I64
-
-F64 = NDArray[np.float64]
+from gapcast.core.window import F32, F64, I64
 
 
 class RemainingInputs(NamedTuple):

@@ -18,7 +18,6 @@ from gapcast.core.demand.scores import (
     ANNOUNCED_MIN,
     BINS,
     DAYS,
-    F64,
     HELD,
     LAST_DAY,
     LIMIT,
@@ -29,9 +28,9 @@ from gapcast.core.demand.scores import (
     SO_FAR,
     WINDOWS,
     thirds_of,
-)  # fmt: skip
+)
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 #: Probabilities are published with six decimals.
 _LEAST_P = 1e-6

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64
+
 #: Minutes of the longest window: demands wait for their outcome by minutes elapsed.
 LONGEST_MIN = 60
 #: What waits of a demand: its probability, its limit, and the forecasts of the two rules. Power in kW.

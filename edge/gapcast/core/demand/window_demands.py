@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.demand.options import LimitSource
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
-F64 = NDArray[np.float64]
 #: The sources of limits, by their codes in :attr:`WindowDemands.sources`.
 SOURCES = (LimitSource.NONE, LimitSource.FIXED, LimitSource.MONTH_PEAK, LimitSource.SET)
 #: The fields of windows that are integers.

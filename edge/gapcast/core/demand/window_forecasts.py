@@ -8,9 +8,9 @@ import numpy as np
 
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.running_windows import WindowState
-from gapcast.core.demand.window_demands import F64, WindowDemands
+from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.outlook.flags import is_any, is_every
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 #: The levels of lower bound, median and upper bound.
 _BOUNDS: Final = np.array([LEVELS.index(level) for level in (0.05, 0.5, 0.95)])

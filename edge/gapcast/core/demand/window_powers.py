@@ -7,12 +7,11 @@ import numpy as np
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.remaining_inputs import RemainingInputs
-from gapcast.core.demand.window_demands import F64
 from gapcast.core.demand.window_forecasts import WindowColumns, minutes_ahead
 from gapcast.core.learning.device_rows import ALL, rounds_of
 from gapcast.core.outlook.flags import is_every
 from gapcast.core.outlook.outlook import ModelMeans
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: No quantile of a sound state is further from 0, kW.
 _MOST_KW = 1e9

@@ -18,13 +18,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.learning.error_scale import MIN_KW
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.situations import N_SITUATIONS
+from gapcast.core.window import F32, F64
 
-F32 = NDArray[np.float32]
 #: Half-life of regrets, in outcomes: two weeks of minutes.
 HALF_LIFE_MIN = 14 * 1_440
 #: Part of the total weight that is distributed evenly.

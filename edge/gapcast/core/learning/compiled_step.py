@@ -22,12 +22,11 @@ from gapcast.core.learning import rls_features, situations
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble_state import EnsembleState
 from gapcast.core.learning.member_combination import EnsembleForecasts, MemberCombination
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.step_struct import BATCH, MAX_MEMBERS, MAX_WIDTH, OUTCOMES, STATE, TABLES, StepStruct
 from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 class CompiledStep:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.forecast import LEVEL
-from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F64
 
 _MISSES = 1 - LEVEL
 #: Smallest step of log(width); the first steps are of the order of 2 / (1 + _SOFT).

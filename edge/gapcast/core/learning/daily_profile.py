@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.rls_features import N_BINS
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: The mean is over about this many readings of a half hour: twenty days.
 _N = 600.0

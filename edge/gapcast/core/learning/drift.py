@@ -18,7 +18,8 @@ from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.columns import Columns, check_columns
 from gapcast.core.learning.compiled_scores import new_drift_state
 from gapcast.core.learning.drift_state import DOWN, MEAN, N_DAYS, UP, VARIANCE, EndedDays, initial_cusum
-from gapcast.core.learning.outcomes import F64, Outcomes, groups_in_order
+from gapcast.core.learning.outcomes import Outcomes, groups_in_order
+from gapcast.core.window import F64
 
 #: Slack and limit of the CUSUM, in standard deviations of the device's own days.
 K, H = 0.75, 5.0

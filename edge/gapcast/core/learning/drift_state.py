@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.device_rows import grown_size
-from gapcast.core.learning.outcomes import F64, Outcomes, groups_in_order, tracked_outcomes
-from gapcast.core.window import I64
+from gapcast.core.learning.outcomes import Outcomes, groups_in_order, tracked_outcomes
+from gapcast.core.window import F64, I64
 
 Places = NDArray[np.intp]
 #: Columns of the CUSUM state: the baseline; a CUSUM per direction, its days since 0, and their distance from the

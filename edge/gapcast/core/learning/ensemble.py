@@ -27,14 +27,14 @@ from gapcast.core.learning.ensemble_state import EnsembleState
 from gapcast.core.learning.ensemble_update import EnsembleUpdate
 from gapcast.core.learning.member_combination import EnsembleForecasts, MemberCombination, UnlearnedForecasts
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.submeter_features import load_features
 from gapcast.core.learning.submetered_model import SubmeteredModel
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Limits
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 class Ensemble:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning import conformal_interval
 from gapcast.core.learning.device_rows import ALL, rounds_of
-from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE, REFIT, SUBMETERED
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
 from gapcast.core.learning.rls_features import BIN_MIN, RlsFeatures
 from gapcast.core.learning.submeter_features import LoadFeatures
 from gapcast.core.predictor import Prediction, Predictor
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from gapcast.core.learning import boa_weights, daily_profile, error_scale, learn
 from gapcast.core.learning.device_rows import ALL, DeviceRows
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.pending_forecasts import PendingForecasts
 from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.learning.submetered_model import SubmeteredModel
+from gapcast.core.window import F64
 
 #: The weights by situation, derived from the memory and kept with it: computed after an outcome.
 SPECIALISTS = "specialists"

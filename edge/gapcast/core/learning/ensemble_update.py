@@ -9,8 +9,8 @@ from gapcast.core.learning import boa_weights, conformal_interval, daily_profile
 from gapcast.core.learning.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble_state import LOG_WIDTH, LOWEST, N_OUTCOMES, SCALE, SPECIALISTS, EnsembleState
 from gapcast.core.learning.member_combination import UnlearnedForecasts
-from gapcast.core.learning.outcomes import F64, Outcomes
-from gapcast.core.window import F32, I64
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.window import F32, F64, I64
 
 #: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
 _CHUNK = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.learning.outcomes import F64
+from gapcast.core.window import F64
 
 #: Initial scale, kW, and its weight in outcomes.
 FIRST_KW, _FIRST_N = 0.2, 600

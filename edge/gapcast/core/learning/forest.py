@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: The outputs of a forest, in this order: quantiles are those of the 90 % interval.
 OUTPUTS = ("mean", "median", "lower", "upper")

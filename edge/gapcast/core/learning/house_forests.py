@@ -13,9 +13,8 @@ from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.forest import OUTPUTS, Forest
 from gapcast.core.learning.forest_features import ForestFeatures
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.submeters import Submeters
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 class HouseForests:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.submeter_features import N_CELLS
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Outcomes of no change that each cell begins with, and the number of outcomes that its mean is over.
 _PRIOR_N, _MOST_N = 5.0, 3_000.0

@@ -13,10 +13,10 @@ from gapcast.core.learning.device_rows import UNTRACKED
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
 from gapcast.core.learning.ensemble_state import LOG_WIDTH, LOWEST, SCALE, SPECIALISTS, EnsembleState
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import F64, SUBMETERED
+from gapcast.core.learning.outcomes import SUBMETERED
 from gapcast.core.learning.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.submetered_model import SubmeteredForecasts
-from gapcast.core.window import I64
+from gapcast.core.window import F32, F64, I64
 
 #: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
 _FEEDS_IN_KW = -0.05
@@ -164,7 +164,7 @@ class MemberCombination:
         shares[which, :, -1] = 1.0
         return list(zip(places[which].tolist(), impossible_kw, strict=True))
 
-    def _weights_of(self, specialists: boa_weights.F32, levels: F64) -> F64:
+    def _weights_of(self, specialists: F32, levels: F64) -> F64:
         if self._options.combines:
             return boa_weights.weights_of(specialists, situations.memberships(levels))
         shares = np.zeros((len(levels), 2, len(self._inputs.members)))

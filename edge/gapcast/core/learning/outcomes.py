@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.distinct_values import are_distinct
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
-F64 = NDArray[np.float64]
 #: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the nightly refit,
 #: if there is one, and the model of devices with submeters, if any are configured.
 PERSISTENCE, LEARNED, REFIT, SUBMETERED = "persistence", "learned", "refit", "submetered"

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.learning.device_rows import DeviceRows
 from gapcast.core.learning.ensemble_inputs import MemberPredictions
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.rls_features import RlsFeatures
 from gapcast.core.learning.situations import N_QUANTITIES
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 _MINUTE, _COLUMNS, _VALUES, _LEVELS = "due_minute", "due_columns", "due", "due_levels"
 #: Besides the feature columns, a slot has the members' predictions, the published values, last reading and scale.

@@ -17,8 +17,7 @@ from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import packed_covariance, step_features
 from gapcast.core.learning.hidden_features import N_HIDDEN, UNITS, HiddenFeatures
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Most recent minutes with one feature each.
 _N_LAGS = 5

@@ -22,7 +22,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.packed_covariance import (
     CIRCLE,
     N_BLOCKS,
@@ -33,7 +32,7 @@ from gapcast.core.learning.packed_covariance import (
     padded,
     unpack,
 )
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: The arrays of a device's state.
 STATE = ("coefficients", "covariance", "inside")

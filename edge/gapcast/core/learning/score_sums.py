@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.learning.device_rows import grown_size
-from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
-from gapcast.core.window import F32, I64
+from gapcast.core.learning.outcomes import PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
+from gapcast.core.window import F32, F64, I64
 
 #: The published forecast as a source.
 PUBLISHED = "told"

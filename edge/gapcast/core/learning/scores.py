@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from gapcast.core.learning.columns import Columns, check_columns
 from gapcast.core.learning.compiled_scores import new_score_sums
-from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes
+from gapcast.core.learning.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.score_sums import DAY, N_BUCKETS, NEVER, PUBLISHED, PUBLISHED_SUMS, SOURCE_SUMS, WEEK
 from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, LAST_WEEK, Period, Summary, summarize
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: A century of the largest squared errors stays below this.
 _LARGEST_SUM = 1e30

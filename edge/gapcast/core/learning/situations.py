@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: Number of quantities, and of levels of each.
 N_QUANTITIES, _N_LEVELS = 3, 4

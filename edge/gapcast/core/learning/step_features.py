@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Smallest step, in units of the device's scale.
 _STEP_SCALES = 0.75

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.learning.outcomes import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Lags of the changes of power, minutes.
 _LAGS = (1, 2, 5, 10)

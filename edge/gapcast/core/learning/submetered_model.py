@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from gapcast.core.learning import load_tables, packed_covariance, rls_model, submetered_state
 from gapcast.core.learning.device_rows import DeviceRows
-from gapcast.core.learning.outcomes import F64
 from gapcast.core.learning.rls_prior import RlsPrior
 from gapcast.core.learning.submeter_features import N_KW, N_TABLES, N_UNITLESS, LoadFeatures
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Random ReLU features, and how many inputs each has.
 _N_RELU, _N_INPUTS = 24, 4

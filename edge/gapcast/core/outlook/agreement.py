@@ -12,9 +12,9 @@ from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.learning.device_rows import RowIndex
 from gapcast.core.outlook.consistency import Consistency, means_of_leads, times
 from gapcast.core.outlook.flags import is_any, is_every
-from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, MEAN, MEDIAN, UPPER
+from gapcast.core.outlook.outlook import CENTRES, LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.outlook.row_index import row_index
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
 #: Minutes after the published horizon in which what the forecast knows better falls to a third.
 _DECAY_MIN = 7.0

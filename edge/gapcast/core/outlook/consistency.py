@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.outlook.row_index import row_index
+from gapcast.core.window import F64
 
-F64 = NDArray[np.float64]
 #: Weight of an estimated mean up to a lead time, that of an estimated minute being 1: it varies less.
 _WEIGHT_TO = 3.0
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gapcast.core.outlook.outlook import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 class CorrectedOutlooks(NamedTuple):

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.outlook import F64, MEAN, MEDIAN, N_COLUMNS
+from gapcast.core.outlook.outlook import MEAN, MEDIAN, N_COLUMNS
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Largest value of a column.
 LIMIT = 50.0

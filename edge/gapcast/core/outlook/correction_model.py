@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.outlook.correction_features import LIMIT
 from gapcast.core.outlook.flags import is_any
-from gapcast.core.outlook.outlook import F64
 from gapcast.core.outlook.pending_outlooks import DueOutlooks
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: Variance of the coefficients before the first outcome, in units of an error's variance. Outcomes an hour ahead
 #: overlap, and each adds little information to the last.

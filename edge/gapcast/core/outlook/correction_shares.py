@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.outlook.flags import is_every
-from gapcast.core.outlook.outlook import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 #: Half-life of gains, in outcomes: two weeks of minutes.

@@ -11,7 +11,8 @@ from typing import Any
 from gapcast.core.document_field import DocumentField, FieldType
 from gapcast.core.forecast import DECIMALS, LEVEL
 from gapcast.core.grid import instant_label, minute_label
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, UPPER, Outlook
+from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
+from gapcast.core.window import F64
 
 #: Version of the outlook's schema, ``v`` in its document.
 OUTLOOK_SCHEMA = 1

@@ -22,14 +22,14 @@ from gapcast.core.outlook.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.numpy_step import NumpyStep
 from gapcast.core.outlook.online import OnlineOutlook
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import F64, ModelMeans, Outlook, Outlooks
+from gapcast.core.outlook.outlook import ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.predictor import Body, Predictor
 from gapcast.core.reading import Limits
-from gapcast.core.window import F32
+from gapcast.core.window import F32, F64
 
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
-
-F64 = NDArray[np.float64]
+from gapcast.core.window import F64
 
 
 def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:

@@ -13,9 +13,9 @@ from gapcast.core.features import assemble, measured_in
 from gapcast.core.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecast import MEDIAN as MEDIAN_LEVEL
 from gapcast.core.forecast import UPPER as UPPER_LEVEL
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, N_COLUMNS
+from gapcast.core.outlook.outlook import LOWER, MEAN, N_COLUMNS
 from gapcast.core.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 #: Windows that the model takes at a time: outlooks are of few devices, and an interpreter for 32 takes 7 MB.
 _N_ROWS = 8

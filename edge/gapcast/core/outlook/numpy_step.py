@@ -10,9 +10,10 @@ from gapcast.core.outlook.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.corrected_outlooks import CorrectedOutlooks
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.online import OnlineOutlook
-from gapcast.core.outlook.outlook import CENTRES, F64, LOWER, N_COLUMNS
+from gapcast.core.outlook.outlook import CENTRES, LOWER, N_COLUMNS
 from gapcast.core.outlook.outlook_batch import MadeOutlooks, OutlookBatch
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
+from gapcast.core.window import F64
 
 
 class NumpyStep:

@@ -20,11 +20,11 @@ from gapcast.core.outlook.corrected_outlooks import CorrectedOutlooks
 from gapcast.core.outlook.correction_features import RECENT_MIN, USUAL_MIN, CorrectionFeatures, nearest
 from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.outlook.outlook import BOUNDS, CENTRES, F64, LOWER, MEDIAN, UPPER
+from gapcast.core.outlook.outlook import BOUNDS, CENTRES, LOWER, MEDIAN, UPPER
 from gapcast.core.outlook.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.pending_outlooks import DueOutlooks, IssuedOutlooks, PendingOutlooks
 from gapcast.core.outlook.row_index import row_index
-from gapcast.core.window import F32, I64, MAX_FILL_MIN
+from gapcast.core.window import F32, F64, I64, MAX_FILL_MIN
 
 #: Indices into ``seen``: scale (kW), readings, lowest power (kW), newest minute.
 _SCALE, _N_READINGS, _LOWEST, _NEWEST = range(4)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gapcast.core.learning.device_rows import RowIndex
 from gapcast.core.predictor import ModelIdentity
+from gapcast.core.window import F64
 
-F64 = NDArray[np.float64]
 #: Columns of the powers of an outlook, in their order.
 N_COLUMNS = 4
 MEAN, LOWER, MEDIAN, UPPER = range(N_COLUMNS)

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.outlook.agreement import PublishedValues
-from gapcast.core.outlook.outlook import F64
 from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 class OutlookBatch(NamedTuple):

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.learning.device_rows import RowIndex
-from gapcast.core.outlook.outlook import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 
 class OutlookInputs(NamedTuple):

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.learning.device_rows import DeviceRows
-from gapcast.core.outlook.outlook import F64
-from gapcast.core.window import F32, I64
+from gapcast.core.window import F32, F64, I64
 
 _ISSUED, _INPUTS, _VALUES = "issued_minute", "inputs", "values"
 #: In ``inputs``, columns, gains and spread follow each other; in ``values``, base, change and published values.

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
+from gapcast.core.window import F64, I64
 
-F64 = NDArray[np.float64]
 #: The two kinds of an outlook's forecasts, and of their outcomes: a single minute, the mean of all minutes until then.
 KINDS = ("point", "mean")
 POINT, MEAN_TO = range(2)

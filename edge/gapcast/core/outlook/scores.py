@@ -17,7 +17,8 @@ from gapcast.core.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, Period
 from gapcast.core.outlook.flags import is_every
-from gapcast.core.outlook.outlook import F64, LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
+from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, N_COLUMNS, UPPER
+from gapcast.core.window import F64
 
 #: The sums, in the order of their columns.
 SUMS = ("n", "squared", "absolute", "bias", "persistence squared", "persistence absolute", "window squared",
