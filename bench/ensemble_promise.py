@@ -20,7 +20,7 @@ import numpy as np
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import HouseFile, minutes_of, side_by_side
+from gapcast.backtest.houses import FilePart, minutes_of, side_by_side
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
 from gapcast.core.grid import DAY_MIN
@@ -71,7 +71,7 @@ class HouseLosses:
         }
 
 
-def run(files: list[Path], form: FileFormat, part: HouseFile) -> dict[str, HouseLosses]:
+def run(files: list[Path], form: FileFormat, part: FilePart) -> dict[str, HouseLosses]:
     """Run the default engine over ``files``; return the losses by house."""
     settings = load(None, {}, {})
     engine = engine_of(settings, load_models(settings))
@@ -103,7 +103,7 @@ def main() -> None:
     columns = (
         Layout(chosen.time_column, chosen.value_column, unit=chosen.unit, zone=UTC) if chosen.time_column else None
     )
-    losses = run(chosen.files, FileFormat(columns), HouseFile(chosen.start, chosen.limit))
+    losses = run(chosen.files, FileFormat(columns), FilePart(chosen.start, chosen.limit))
     print("| house | best member | published | published is worse by | worst week | first week |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     kept = True

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecasts
@@ -168,7 +168,7 @@ def test_backtest_scores_each_house_at_its_horizon(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 90) for name in ("home", "pump")]
     out = tmp_path / "out.csv"
     forecast = {"devices": {"pump": {"horizon_min": 3}}}
-    both = run(files, HouseFile(), out, forecast=forecast)
+    both = run(files, FilePart(), out, forecast=forecast)
     assert {one.name: one.live[ALL_TIME].n for one in both.houses} == {"home": 84, "pump": 86}
     with out.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

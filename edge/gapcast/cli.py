@@ -175,7 +175,7 @@ def replay(
     submeter's name added: gap/home/reading/kettle.
     """
     from gapcast.app.broker import transport_of
-    from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import the_one_of
     from gapcast.recordings.layout import with_submeters
@@ -185,7 +185,7 @@ def replay(
     transport = transport_of(settings.mqtt)
     form, zone = read_format(of_file, settings)
     form = with_submeters(form, submeter_columns, of_uci=submeters)
-    source = ReplaySource(file or sample_path(), form, HouseFile(start, limit, zone=zone))
+    source = ReplaySource(file or sample_path(), form, FilePart(start, limit, zone=zone))
     n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=show_file)
     click.echo(f"{n_published} readings published as {device}")
 

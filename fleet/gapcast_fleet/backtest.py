@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
 from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.lead_scores import LeadScores, LeadSums
 from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.report import document, table
@@ -31,7 +31,15 @@ from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.reading import Limits
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
-from gapcast_fleet.groups import OUTPUT, GroupOutlook, Result, group_runner, progress_path, read_result, result_path
+from gapcast_fleet.groups import (
+    OUTPUT,
+    GroupOutlook,
+    GroupResult,
+    group_runner,
+    progress_path,
+    read_result,
+    result_path,
+)
 from gapcast_fleet.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.identity import Identity, identity_of
 from gapcast_fleet.score import fleet_settings
@@ -51,7 +59,7 @@ class BacktestOptions:
 
     folder: Path
     form: ParquetFormat
-    part: HouseFile
+    part: FilePart
     houses_at_once: int = 100
     outlook: GroupOutlook | None = None
 
@@ -141,7 +149,7 @@ def _n_readings_done(results: Path, group: int) -> int:
         return read_result(path).n_readings if path.exists() else 0
 
 
-def join(results: Sequence[Result], took_s: float, lead_times_min: tuple[int, ...] | None = None) -> Backtest:
+def join(results: Sequence[GroupResult], took_s: float, lead_times_min: tuple[int, ...] | None = None) -> Backtest:
     """Return the results of all groups as one back-test, houses by name; outlooks are at ``lead_times_min``."""
     names = [name for result in results for name in result.names]
     scored, live = (

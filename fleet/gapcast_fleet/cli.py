@@ -207,7 +207,7 @@ def backtest(
     `gapcast-trainer prepare`. Samples are averaged over each minute.
     """
     from gapcast.backtest.horizons import parse_horizons
-    from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.houses import FilePart
     from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest
     from gapcast_fleet.groups import GroupOutlook
     from gapcast_fleet.spark import session
@@ -218,7 +218,7 @@ def backtest(
     scored = None if horizons is None else GroupOutlook(parse_horizons(horizons), is_written=outlook)
     settings = read_settings(config, assignments)
     form = format_of(of_files, settings.site.zone)
-    options = BacktestOptions(folder, form, HouseFile(start, limit, score_from, form.zone), houses_at_once, scored)
+    options = BacktestOptions(folder, form, FilePart(start, limit, score_from, form.zone), houses_at_once, scored)
     spark = session("gapcast-fleet backtest", conf)
     try:
         for line in lines(run_backtest(spark, settings, options, results, say=partial(click.echo, err=True))):

@@ -42,7 +42,7 @@ class GroupOutlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class GroupResult:
     """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week.
 
     ``members`` are the ensemble members of all horizons, ``house_members`` those of each house's horizon.
@@ -146,7 +146,7 @@ def write_result(
     write_atomically(path, out.getvalue())
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> GroupResult:
     """Return the result that :func:`write_result` wrote."""
     with np.load(path, allow_pickle=False) as archive:
         about = json.loads(archive["about"].tobytes())
@@ -158,4 +158,4 @@ def read_result(path: Path) -> Result:
     # Files keep these keys.
     about["members"], about["published_model"] = about.pop("experts"), about.pop("speaker")
     about["house_members"] = about.pop("experts_of_houses", [about["members"]] * len(about["names"]))
-    return Result(**about, scored=parts[_SCORED], live=parts[_LIVE], outlook=parts[_OUTLOOK])
+    return GroupResult(**about, scored=parts[_SCORED], live=parts[_LIVE], outlook=parts[_OUTLOOK])

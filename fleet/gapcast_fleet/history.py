@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
-from gapcast.backtest.houses import HouseFile, name_houses
+from gapcast.backtest.houses import FilePart, name_houses
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.reading import Limits
@@ -82,7 +82,7 @@ def read_history(
     folder: Path,
     form: ParquetFormat,
     limits: Limits,
-    part: HouseFile | None = None,
+    part: FilePart | None = None,
     validate_share: float = 0.1,
 ) -> Iterator[FleetHistory]:
     """Read ``part`` of each house (default: all) of all Parquet files under ``folder``.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
+from gapcast.backtest.houses import FilePart, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
@@ -51,8 +51,8 @@ def settings(**sections: Any) -> Settings:
     return Settings.model_validate({"models": {"path": shipped_models()}, "forecast": forecast, **sections})
 
 
-def run(files: list[Path], part: HouseFile | None = None, out: Path | None = None, **sections: Any) -> Backtest:
-    return run_files(settings(**sections), files, COLUMNS, part or HouseFile(), BacktestRequest(out=out))
+def run(files: list[Path], part: FilePart | None = None, out: Path | None = None, **sections: Any) -> Backtest:
+    return run_files(settings(**sections), files, COLUMNS, part or FilePart(), BacktestRequest(out=out))
 
 
 def test_house_with_its_own_horizon_is_scored_as_at_this_one(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_backtest_with_submeters_scores_their_member(tmp_path: Path) -> None:
     rows = [f"{minute_label(FIRST + i)},{kw_of(i)},{(i % 23 < 4) * 1.5}" for i in range(90)]
     path.write_text("\n".join(["time,kw,oven", *rows]) + "\n", encoding="utf-8")
     form = with_submeters(COLUMNS, ["oven"], of_uci=False)
-    with_oven = run_files(settings(), [path], form, HouseFile())
+    with_oven = run_files(settings(), [path], form, FilePart())
     assert [*with_oven.scored.members][-3:] == ["learned", "submetered", "persistence"]
     assert "submetered" not in run([path]).scored.members
 
@@ -103,13 +103,13 @@ def test_backtest_house_names_are_unique() -> None:
 
 def test_backtest_reads_the_requested_part(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv")
-    part = HouseFile(start="2010-11-01T00:10", limit=5)
+    part = FilePart(start="2010-11-01T00:10", limit=5)
     minutes = list(minutes_of(read_recording(file, COLUMNS), part))
     assert [minute.minute - FIRST for minute in minutes] == [10, 11, 12, 13, 14]
     with pytest.raises(SourceError, match="has no reading from 2011-01-01 on"):
-        minutes_of(read_recording(file, COLUMNS), HouseFile(start="2011-01-01"))
+        minutes_of(read_recording(file, COLUMNS), FilePart(start="2011-01-01"))
     with pytest.raises(SettingsError, match="--start 'soon' is not a time"):
-        minutes_of(read_recording(file, COLUMNS), HouseFile(start="soon"))
+        minutes_of(read_recording(file, COLUMNS), FilePart(start="soon"))
 
 
 # --- scores -----------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_backtest_scores_equal_the_written_outcomes(tmp_path: Path) -> None:
 
 def test_backtest_scores_from_a_date_and_learns_from_the_start(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv", 400)
-    all_of_it, later = run([file]), run([file], HouseFile(score_from="2010-11-01T05:00"))
+    all_of_it, later = run([file]), run([file], FilePart(score_from="2010-11-01T05:00"))
     assert later.scored.n == 95  # made from there on: the first five outcomes are of earlier forecasts
     assert later.houses[0].live[ALL_TIME] == all_of_it.houses[0].live[ALL_TIME]
     assert later.houses[0].weeks[0].n == 95

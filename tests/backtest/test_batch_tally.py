@@ -11,7 +11,7 @@ import pytest
 from gapcast.app.engine import engine_of
 from gapcast.backtest import run as run_module
 from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.houses import HouseFile, runs_side_by_side, side_by_side
+from gapcast.backtest.houses import FilePart, runs_side_by_side, side_by_side
 from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document
@@ -66,7 +66,7 @@ def test_backtest_of_files_feeds_runs_and_keeps_no_history(tmp_path: Path, monke
     monkeypatch.setattr(run_module, "engine_of", recorded)
     monkeypatch.setattr(run_module, "side_by_side", None)
     files = [house(tmp_path / f"{name}.csv", 40) for name in "ab"]
-    assert run_files(settings(), files, COLUMNS, HouseFile()).n_readings == 80
+    assert run_files(settings(), files, COLUMNS, FilePart()).n_readings == 80
     assert engines[0].history.max_devices == 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from tests.backtest.test_backtest import COLUMNS, FIRST, house
@@ -33,7 +33,7 @@ def models(tmp_path: Path) -> Path:
 
 def test_comparison_scores_are_those_of_each_model_alone(tmp_path: Path, models: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 200, FIRST + 5_000)]
-    part = HouseFile(score_from="2010-11-01T02:00")
+    part = FilePart(score_from="2010-11-01T02:00")
     found = run_comparison(settings(models), files, COLUMNS, part)
     assert [result.name for result in found.results] == shipped_names()
     for result in found.results:
@@ -48,7 +48,7 @@ def test_comparison_scores_are_those_of_each_model_alone(tmp_path: Path, models:
 
 
 def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> None:
-    found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 200)], COLUMNS, HouseFile())
+    found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 200)], COLUMNS, FilePart())
     head, columns, *rows = comparison_lines(found)
     assert head == "a: 194 forecasts scored of each model alone, 5 minutes ahead"
     assert columns.split() == ["MSE", "kW2", "skill", "MAE", "kW", "skill", "coverage"]
@@ -66,13 +66,13 @@ def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> Non
 
 
 def test_comparison_without_outcomes_says_so(tmp_path: Path) -> None:
-    found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 3)], COLUMNS, HouseFile())
+    found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 3)], COLUMNS, FilePart())
     assert list(comparison_lines(found))[1:] == ["  nothing to score: no forecast has a reading at its target minute"]
 
 
 def test_comparison_at_a_horizon_skips_models_without_it(tmp_path: Path, models: Path) -> None:
     shutil.copytree(history_model(), models / "with-history")
-    found = run_comparison(settings(models, horizon_min=3), [house(tmp_path / "a.csv", 200)], COLUMNS, HouseFile())
+    found = run_comparison(settings(models, horizon_min=3), [house(tmp_path / "a.csv", 200)], COLUMNS, FilePart())
     assert {result.horizon_min for result in found.results} == {3}
     assert {"lstm", "linear", "with-history"} <= {result.name for result in found.results}
     assert "lstm-5-3: not scored, it forecasts 5 min ahead, not 3" in found.skipped
@@ -80,5 +80,5 @@ def test_comparison_at_a_horizon_skips_models_without_it(tmp_path: Path, models:
 
 def test_comparison_without_a_horizon_scores_at_the_main_one(tmp_path: Path, models: Path) -> None:
     shutil.copytree(history_model(), models / "with-history")
-    found = run_comparison(settings(models), [house(tmp_path / "a.csv", 200)], COLUMNS, HouseFile())
+    found = run_comparison(settings(models), [house(tmp_path / "a.csv", 200)], COLUMNS, FilePart())
     assert {result.name: result.horizon_min for result in found.results}["with-history"] == 5

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gapcast.backtest.demand_tally import DemandRequest
 from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
 from gapcast.backtest.request import BacktestRequest
@@ -143,7 +143,7 @@ def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 120, 1), FileFormat(Layout("time", "kw", unit="kW"))
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=LIMIT_KW))
     found = run_files(
-        settings, [file], form, HouseFile(), BacktestRequest(demand=DemandRequest(tmp_path / "demand.csv"))
+        settings, [file], form, FilePart(), BacktestRequest(demand=DemandRequest(tmp_path / "demand.csv"))
     )
     assert found.outlooks is None
     assert len(read(tmp_path / "demand.csv")) > 90

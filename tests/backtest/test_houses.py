@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
+from gapcast.backtest.houses import FilePart, minutes_of, name_houses, side_by_side
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
 from gapcast.backtest.weeks import WEEK_MIN, Weeks
@@ -49,15 +49,15 @@ def test_house_name_has_only_topic_characters() -> None:
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        (HouseFile(), range(10)),
-        (HouseFile(limit=3), range(3)),
-        (HouseFile(start="2010-11-01T00:04"), range(4, 10)),
-        (HouseFile(start="2010-11-01T01:08+01:00", limit=1), range(8, 9)),
-        (HouseFile(limit=99), range(10)),
-        (HouseFile(start="2010-11-01T01:04", zone=ZoneInfo("Europe/Paris")), range(4, 10)),
+        (FilePart(), range(10)),
+        (FilePart(limit=3), range(3)),
+        (FilePart(start="2010-11-01T00:04"), range(4, 10)),
+        (FilePart(start="2010-11-01T01:08+01:00", limit=1), range(8, 9)),
+        (FilePart(limit=99), range(10)),
+        (FilePart(start="2010-11-01T01:04", zone=ZoneInfo("Europe/Paris")), range(4, 10)),
     ],
 )
-def test_house_reads_the_requested_part(tmp_path: Path, part: HouseFile, expected: range) -> None:
+def test_house_reads_the_requested_part(tmp_path: Path, part: FilePart, expected: range) -> None:
     found = minutes_of(read_recording(house(tmp_path / "home.csv", 10), COLUMNS), part)
     assert [minute.minute - FIRST for minute in found] == list(expected)
 
@@ -65,11 +65,11 @@ def test_house_reads_the_requested_part(tmp_path: Path, part: HouseFile, expecte
 def test_house_without_readings_is_an_error(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 3)
     with pytest.raises(SourceError, match=r"home\.csv: has no reading from 2011-01-01 on"):
-        minutes_of(read_recording(file, COLUMNS), HouseFile(start="2011-01-01"))
+        minutes_of(read_recording(file, COLUMNS), FilePart(start="2011-01-01"))
     with pytest.raises(SourceError, match=r"empty\.csv: holds a header and no readings$"):
         read_recording(house(tmp_path / "empty.csv", 0), COLUMNS)
     with pytest.raises(SettingsError, match="--start 'noon'"):
-        minutes_of(read_recording(file, COLUMNS), HouseFile(start="noon"))
+        minutes_of(read_recording(file, COLUMNS), FilePart(start="noon"))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(1, 40))
@@ -116,16 +116,16 @@ def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
     for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
         with pytest.raises(SettingsError, match="2 houses exceed the number of tracked devices; raise them"):
-            run_files(settings(**section), files, COLUMNS, HouseFile())
+            run_files(settings(**section), files, COLUMNS, FilePart())
 
 
 def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
-    both = run_files(settings(), files, COLUMNS, HouseFile())
+    both = run_files(settings(), files, COLUMNS, FilePart())
     assert both.n_readings == 420
     assert both.scored.n == sum(found.scored.n for found in both.houses) == 294 + 114
     for found, file in zip(both.houses, files, strict=True):
-        alone = run_files(settings(), [file], COLUMNS, HouseFile()).houses[0]
+        alone = run_files(settings(), [file], COLUMNS, FilePart()).houses[0]
         assert (found.name, found.scored.n) == (alone.name, alone.scored.n)
         assert found.scored.mse_kw2 == pytest.approx(alone.scored.mse_kw2, abs=1e-5)
         assert found.scored.width_kw == pytest.approx(alone.scored.width_kw, abs=1e-5)
@@ -133,18 +133,18 @@ def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
 
 def test_scored_from_excludes_earlier_forecasts(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 200)
-    whole = run_files(settings(), [file], COLUMNS, HouseFile()).houses[0]
-    late = run_files(settings(), [file], COLUMNS, HouseFile(score_from="2010-11-01T03:00"))
+    whole = run_files(settings(), [file], COLUMNS, FilePart()).houses[0]
+    late = run_files(settings(), [file], COLUMNS, FilePart(score_from="2010-11-01T03:00"))
     assert (whole.scored.n, late.scored.n, late.houses[0].scored.n) == (194, 15, 15)
     assert late.houses[0].live == whole.live
     assert sum(week.n for week in late.houses[0].weeks) == 15
     with pytest.raises(SettingsError, match="--score-from 'late'"):
-        run_files(settings(), [file], COLUMNS, HouseFile(score_from="late"))
+        run_files(settings(), [file], COLUMNS, FilePart(score_from="late"))
 
 
 def test_report_without_outcomes(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
-    found = run_files(settings(), files, COLUMNS, HouseFile())
+    found = run_files(settings(), files, COLUMNS, FilePart())
     text = list(lines(found))
     assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has a reading at its target minute"]
     assert text[4].startswith("all 2 houses: 0")
@@ -154,7 +154,7 @@ def test_report_without_outcomes(tmp_path: Path) -> None:
 
 
 def test_report_has_a_line_for_each_member_and_the_interval(tmp_path: Path) -> None:
-    found = run_files(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, HouseFile())
+    found = run_files(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, FilePart())
     text = list(lines(found))
     assert text[0] == "home: 194 forecasts scored"
     assert [line.split()[0] for line in text[2:-3]] == list(found.scored.members)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.lead_scores import LeadComparison
 from gapcast.backtest.outlook_file import HEADER
 from gapcast.backtest.outlook_tally import OutlookRequest
@@ -243,7 +243,7 @@ def test_backtest_files_have_outlooks_for_all_houses(tmp_path: Path) -> None:
     files = [csv_file(tmp_path / f"{name}.csv", 120, seed) for seed, name in enumerate("ab")]
     form, out = FileFormat(Layout("time", "kw", unit="kW")), tmp_path / "outlook.csv"
     request = OutlookRequest((15, 60), out)
-    found = run_files(settings_with(tmp_path / "models"), files, form, HouseFile(), BacktestRequest(outlook=request))
+    found = run_files(settings_with(tmp_path / "models"), files, form, FilePart(), BacktestRequest(outlook=request))
     assert found.outlooks is not None
     assert [found.outlooks.of(name)[0].n for name in "ab"] == [120 - 1 - 15] * 2
     assert len(read(out)) == 2 * 119 * len(KINDS) * 2
@@ -251,7 +251,7 @@ def test_backtest_files_have_outlooks_for_all_houses(tmp_path: Path) -> None:
 
 def test_backtest_without_horizons_makes_no_outlooks(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 60, 1), FileFormat(Layout("time", "kw", unit="kW"))
-    assert run_files(settings_with(tmp_path / "models"), [file], form, HouseFile()).outlooks is None
+    assert run_files(settings_with(tmp_path / "models"), [file], form, FilePart()).outlooks is None
     assert with_outlooks(settings_with(tmp_path / "models"), 0).outlook.is_wanted is False
 
 
@@ -259,4 +259,4 @@ def test_backtest_with_horizons_needs_the_outlook_model(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 60, 1), FileFormat(Layout("time", "kw", unit="kW"))
     chosen = settings_with(tmp_path / "models", outlook={"model": "missing"})
     with pytest.raises(ModelError, match=r"outlook\.model: there is no model 'missing' in .*; there are: lstm-5-3"):
-        run_files(chosen, [file], form, HouseFile(), BacktestRequest(outlook=OutlookRequest((15,))))
+        run_files(chosen, [file], form, FilePart(), BacktestRequest(outlook=OutlookRequest((15,))))

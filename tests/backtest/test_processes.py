@@ -11,7 +11,7 @@ import pytest
 from gapcast.backtest import processes
 from gapcast.backtest import run as run_module
 from gapcast.backtest.demand_tally import DemandRequest
-from gapcast.backtest.houses import HouseFile, shares_of, side_by_side
+from gapcast.backtest.houses import FilePart, shares_of, side_by_side
 from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.processes import HouseGroup, n_processes_for, run_files, split_houses
 from gapcast.backtest.report import document
@@ -32,7 +32,7 @@ def results(backtest: Backtest) -> dict[str, Any]:
 def in_processes(
     files: list[Path], jobs: int, configured: Settings | None = None, request: BacktestRequest | None = None
 ) -> Backtest:
-    return run_files(configured or settings(), files, COLUMNS, HouseFile(), request, jobs=jobs)
+    return run_files(configured or settings(), files, COLUMNS, FilePart(), request, jobs=jobs)
 
 
 def test_processes_have_the_results_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
 from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.outlook_file import HEADER
 from gapcast.backtest.outlook_tally import OutlookRequest
 from gapcast.backtest.processes import run_files as run_of_the_edge
@@ -41,7 +41,7 @@ from tests.support.models import history_model, shipped_models
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FORM = ParquetFormat("house", "at", "watts", "W", zone=BERLIN)
-PART = HouseFile("2010-11-01T01:10", 150, "2010-11-01T02:00", BERLIN)
+PART = FilePart("2010-11-01T01:10", 150, "2010-11-01T02:00", BERLIN)
 #: Rows by house, in order of arrival: epoch s, and W.
 HOUSES = {name: [(minute * 60, 1_000 * kw) for minute, kw in minutes] for name, minutes in fleet(5, 200).items()} | {
     "autumn": list(samples(AUTUMN_S)),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.core.grid import minute_label
@@ -74,7 +74,7 @@ def test_backtest_equals_the_live_service(
     files = [written(tmp_path / f"{device}.csv", minutes) for device, minutes in houses.items()]
     out = tmp_path / "out.csv"
     settings = gateway_settings(broker.port, tmp_path / "other")
-    found = run_files(settings, files, FileFormat(Layout("time", "kw")), HouseFile(), BacktestRequest(out=out))
+    found = run_files(settings, files, FileFormat(Layout("time", "kw")), FilePart(), BacktestRequest(out=out))
 
     live, _ = gateway.service.queries.live_scores()
     assert live[ALL_TIME].n == n_houses * (N - 6)

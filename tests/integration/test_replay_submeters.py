@@ -17,7 +17,7 @@ import pytest
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import HouseFile, minutes_of
+from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.run import run_houses
 from gapcast.commands.replay import ReplaySource, replay_file
 from gapcast.core.engine import Engine
@@ -68,7 +68,7 @@ class Replayed:
     def check(self, file: Path, form: FileFormat, names: Sequence[str], start: str | None = None) -> None:
         gateway = self._start_gateway(self._broker, submeters=plugs(names))
         settings = gateway_settings(self._broker.port, self._folder / "other", submeters=plugs(names))
-        part, said = HouseFile(start, N), list[str]()
+        part, said = FilePart(start, N), list[str]()
         n_sent = replay_file(
             settings, ReplaySource(file, form, part), "home", None, Event(), transport=Transport(), show=said.append
         )

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
@@ -56,7 +56,7 @@ def test_backtest_of_a_clean_file_equals_that_of_its_csv(prepared: tuple[Path, P
     raw, clean = prepared
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "site": {"timezone": "Europe/Berlin"}})
     assert engine_of(settings, load_models(settings)).zone == BERLIN
-    part = HouseFile(zone=BERLIN)
+    part = FilePart(zone=BERLIN)
     from_csv = run_files(settings, [raw], FileFormat(Layout("time", "power_w", zone=BERLIN)), part)
     from_parquet = run_files(settings, [clean], FileFormat(), part)
     assert from_csv.scored == from_parquet.scored

@@ -11,7 +11,7 @@ from gapcast.app.engine import engine_of
 from gapcast.app.horizon import lead_times_text
 from gapcast.app.models import Models, load_models
 from gapcast.backtest.engine_settings import with_outlooks, without_queries
-from gapcast.backtest.houses import HouseFile, minutes_of
+from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.report import HEAD, row
 from gapcast.backtest.run import read_houses, run_houses
 from gapcast.config.settings import Settings
@@ -43,7 +43,7 @@ def run_comparison(
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
-    part: HouseFile,
+    part: FilePart,
     *,
     show: Callable[[str], object] | None = None,
 ) -> Comparison:

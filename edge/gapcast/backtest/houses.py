@@ -19,12 +19,10 @@ _LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class HouseFile:
+class FilePart:
     """The part of each file to read: from ``start`` on, at most ``limit`` readings.
 
-    The forecasts made from ``score_from`` on are scored.
-
-    Times are ISO 8601, in ``zone`` without an offset.
+    The forecasts made from ``score_from`` on are scored. Times are ISO 8601, in ``zone`` without an offset.
     """
 
     start: str | None = None
@@ -44,8 +42,7 @@ class HouseFile:
 
     def require_times(self) -> None:
         """Raise :class:`SettingsError` if ``start`` or ``score_from`` is not a time."""
-        for _ in (self.first_minute, self.first_scored_minute):
-            pass
+        _ = self.first_minute, self.first_scored_minute
 
 
 def name_houses(files: Sequence[Path]) -> list[str]:
@@ -64,7 +61,7 @@ def name_houses(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def minutes_of(recording: Recording, part: HouseFile) -> RecordingMinutes:
+def minutes_of(recording: Recording, part: FilePart) -> RecordingMinutes:
     """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if it has none."""
     minutes = recording.minutes(part.first_minute)
     if not len(minutes):

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.backtest.demand_tally import DemandTallies
-from gapcast.backtest.houses import HouseFile, minutes_of, shares_of
+from gapcast.backtest.houses import FilePart, minutes_of, shares_of
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
@@ -50,7 +50,7 @@ class HouseGroup:
 
     settings: Settings
     recordings: Mapping[str, Recording]
-    part: HouseFile
+    part: FilePart
     request: BacktestRequest
     shares: tuple[int, ...]
 
@@ -102,7 +102,7 @@ def run_files(  # noqa: PLR0913 - the last ones by keyword
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
-    part: HouseFile,
+    part: FilePart,
     request: BacktestRequest | None = None,
     *,
     jobs: int | None = None,

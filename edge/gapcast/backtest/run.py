@@ -14,7 +14,7 @@ from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.engine_settings import with_outlooks, without_queries
-from gapcast.backtest.houses import HouseFile, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
+from gapcast.backtest.houses import FilePart, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
 from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
 from gapcast.backtest.request import BacktestRequest
@@ -37,7 +37,7 @@ BATCH_READINGS = 2_048
 def run_recordings(  # noqa: PLR0913 - the last ones by keyword
     settings: Settings,
     recordings: Mapping[str, Recording],
-    part: HouseFile,
+    part: FilePart,
     request: BacktestRequest,
     *,
     quiet: bool = True,
@@ -67,7 +67,7 @@ def read_houses(
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
-    part: HouseFile,
+    part: FilePart,
     show: Callable[[str], object] | None = None,
 ) -> dict[str, Recording]:
     """Return the recording of each of ``files`` by the name of its house; ``show`` what was understood of each.

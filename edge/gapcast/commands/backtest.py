@@ -115,7 +115,7 @@ def backtest(
     from gapcast.backtest.demand_limit import has_limit, require_limit
     from gapcast.backtest.demand_tally import DemandRequest
     from gapcast.backtest.horizons import parse_horizons
-    from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.houses import FilePart
     from gapcast.backtest.outlook_tally import OutlookRequest
     from gapcast.backtest.processes import run_files
     from gapcast.backtest.report import check_writable, document, lines
@@ -140,7 +140,7 @@ def backtest(
     )
     if json_file is not None:
         check_writable("--json", json_file)
-    part = HouseFile(start, limit, score_from, zone)
+    part = FilePart(start, limit, score_from, zone)
     found: dict[str, Any]
     if demand_out is not None:
         require_limit(settings.demand, "--demand-out")

@@ -15,7 +15,7 @@ from gapcast.backtest.control.house_run import reactive, run_rule
 from gapcast.backtest.control.report import control_lines
 from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
 from gapcast.backtest.control.tariffs import bundled_tariffs
-from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.houses import FilePart
 from gapcast.config.demand import DemandSettings
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
@@ -96,7 +96,7 @@ def csv_of(path: Path, minutes: range) -> Path:
 def test_control_reports_every_strategy(tmp_path: Path) -> None:
     file = csv_of(tmp_path / "a.csv", NIGHT)
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw="month_peak"))
-    form, part = FileFormat(Layout("time", "kw", unit="kW")), HouseFile(score_from=minute_label(FIRST))
+    form, part = FileFormat(Layout("time", "kw", unit="kW")), FilePart(score_from=minute_label(FIRST))
     found = run_control(settings, [file], form, part, bundled_tariffs())
     of_house = found.houses[0].strategies
     assert tuple(of_house) == STRATEGIES
@@ -113,4 +113,4 @@ def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=2.5))
     form = FileFormat(Layout("time", "kw", unit="kW"))
     with pytest.raises(SourceError, match="has no night with readings to add loads to"):
-        run_control(settings, [file], form, HouseFile(), bundled_tariffs())
+        run_control(settings, [file], form, FilePart(), bundled_tariffs())

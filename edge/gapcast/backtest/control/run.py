@@ -20,7 +20,7 @@ from gapcast.backtest.control.oracle import run_oracle
 from gapcast.backtest.control.tariffs import Tariff
 from gapcast.backtest.demand_limit import require_limit
 from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import HouseFile, minutes_of
+from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.run import read_houses
 from gapcast.config.settings import Settings
 from gapcast.core.demand.options import DemandOptions
@@ -89,7 +89,7 @@ def run_control(
     settings: Settings,
     files: Sequence[Path],
     form: FileFormat,
-    part: HouseFile,
+    part: FilePart,
     tariffs: list[Tariff],
     *,
     show: Callable[[str], object] | None = None,
