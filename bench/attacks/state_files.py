@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bench.attacks.attack import Report
 from bench.attacks.models import flipped
-from bench.attacks.target import Installation, Target, http_get
+from bench.attacks.target import Installation, Target
 from bench.attacks.traffic import Traffic
-from bench.faults.stage import FaultError, wait_until
+from bench.faults.stage import FaultError, http_get, wait_until
 from bench.ports import LOOPBACK, free_port
 from bench.process import terminated
 

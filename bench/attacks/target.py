@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.faults.stage import FaultError, wait_until
+from bench.faults.stage import FaultError, http_get, wait_until
 from bench.ports import LOOPBACK, free_port
 from bench.process import family
 
@@ -145,7 +145,7 @@ class Target:
 
     def get(self, route: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
         """Return status and body of ``GET route``; status 0 if there is no answer."""
-        return http_get(self.http_port, route, timeout_s)
+        return http_get(self.http_port, route, timeout_s=timeout_s)
 
     def status_of(self, route: str) -> int:
         """Return the status of ``GET route``; 0 if there is no answer."""
@@ -169,19 +169,6 @@ class Target:
     def log_tail(self, n_characters: int = 500) -> str:
         """Return the end of the log."""
         return self.log()[-n_characters:].strip()
-
-
-def http_get(http_port: int, route: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
-    """Return status and body of ``GET route`` on the loopback address; status 0 if there is no answer."""
-    link = http.client.HTTPConnection(LOOPBACK, http_port, timeout=timeout_s)
-    try:
-        link.request("GET", route)
-        answer = link.getresponse()
-        return answer.status, answer.read()
-    except (OSError, http.client.HTTPException):
-        return 0, b""
-    finally:
-        link.close()
 
 
 def _status_mb(pid: int, name: str) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.broker import executable
-from bench.ports import free_port
+from bench.ports import LOOPBACK, free_port
 from bench.process import memory
 from bench.subject import MODELS, ROOT
 
@@ -36,6 +36,19 @@ user root
 
 class FaultError(Exception):
     """A guarantee was violated; the message says which one."""
+
+
+def http_get(http_port: int, route: str, *, timeout_s: float = 10.0) -> tuple[int, bytes]:
+    """Return status and body of ``GET route`` on the loopback address; status 0 if there is no answer."""
+    link = http.client.HTTPConnection(LOOPBACK, http_port, timeout=timeout_s)
+    try:
+        link.request("GET", route)
+        answer = link.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        link.close()
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> float:
@@ -160,7 +173,7 @@ class Gateway:
 
     def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200."""
-        return self._get("/readyz")[0] == http.client.OK
+        return http_get(self.port, "/readyz", timeout_s=WAIT_S)[0] == http.client.OK
 
     def wait_ready(self) -> float:
         """Wait until the gateway is ready; return how long that took, s."""
@@ -169,13 +182,13 @@ class Gateway:
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics by name and labels."""
-        lines = self._get("/metrics")[1].decode().splitlines()
+        lines = http_get(self.port, "/metrics", timeout_s=WAIT_S)[1].decode().splitlines()
         pairs = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 
     def latest(self) -> list[dict[str, Any]]:
         """Return the last forecast of each device."""
-        found: list[dict[str, Any]] = json.loads(self._get("/predict")[1])["forecasts"]
+        found: list[dict[str, Any]] = json.loads(http_get(self.port, "/predict", timeout_s=WAIT_S)[1])["forecasts"]
         return found
 
     @property
@@ -196,14 +209,3 @@ class Gateway:
     def count_logged(self, words: str) -> int:
         """Return how often the log contains ``words``."""
         return self._log.read_text(encoding="utf-8").count(words)
-
-    def _get(self, route: str) -> tuple[int, bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
-        try:
-            link.request("GET", route)
-            answer = link.getresponse()
-            return answer.status, answer.read()
-        except (OSError, http.client.HTTPException):
-            return 0, b""
-        finally:
-            link.close()
