@@ -18,7 +18,7 @@ from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options
 from gapcast.recordings.recording import read_recording
 from gapcast_trainer import clean_file_writer
-from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, progress
+from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, shows_progress
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 
 #: Measured features besides the power.
@@ -35,7 +35,7 @@ def fetch(out: Path, url: str) -> None:
     """
     from gapcast_trainer.download import download
 
-    download(url, out, lambda path: uci.check_whole(path, progress=progress()), progress=progress())
+    download(url, out, lambda path: uci.check_whole(path, progress=shows_progress()), progress=shows_progress())
     click.echo(
         f"wrote {out}: {uci.N_ROWS:,} minutes, {uci.N_MISSING:,} of them missing, mean {uci.MEAN_KW} kW, as published"
     )
@@ -82,7 +82,7 @@ def prepare(
         msg = f"{raw}, {out} and {page} must be three files: say others by --out and --report"
         raise click.UsageError(msg)
     form = file_format(cast("FileOptions", of_file), _features(features))
-    recording = read_recording(raw, form, progress=progress())
+    recording = read_recording(raw, form, progress=shows_progress())
     zone = of_file["zone"] or UTC
     series, report = replace(recording.series, zone=zone), recording.report
     content, findings = data_report(series, report, horizon_min, zone, out.name)
@@ -132,8 +132,8 @@ def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file
 
     of_file["zone"] = of_file["zone"] or UTC
     form = file_format(cast("FileOptions", of_file))
-    houses = {str(file): read_recording(file, form, progress=progress()) for file in files}
-    with tqdm(unit=" readings", disable=not progress()) as bar:
+    houses = {str(file): read_recording(file, form, progress=shows_progress()) for file in files}
+    with tqdm(unit=" readings", disable=not shows_progress()) as bar:
         prior = fit_prior(houses, limit_min, bar.update)
     write_prior(out, prior)
     click.echo(f"wrote {out}: {len(prior.names)} columns, from {len(houses)} houses")

@@ -88,6 +88,6 @@ def own_models(models: Path | None) -> Path:
     return CLEAN.parent / MODELS if is_in_gapcast else MODELS
 
 
-def progress() -> bool:
+def shows_progress() -> bool:
     """Return whether to show progress bars."""
     return sys.stderr.isatty()

@@ -21,8 +21,8 @@ from gapcast_trainer.commands.options import (
     TIME,
     models_option,
     own_models,
-    progress,
     run_clean_option,
+    shows_progress,
 )
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
@@ -158,10 +158,12 @@ def evaluate(
     )
     found: AnyEvaluation
     if lead_times_min is None:
-        found = evaluation = score_models(scored, readings, options, progress=progress(), note=_note)
+        found = evaluation = score_models(scored, readings, options, progress=shows_progress(), note=_note)
         click.echo("\n".join(lines(evaluation)))
     else:
-        found = by_lead = evaluate_leads(scored, readings, lead_times_min, options, progress=progress(), note=_note)
+        found = by_lead = evaluate_leads(
+            scored, readings, lead_times_min, options, progress=shows_progress(), note=_note
+        )
         click.echo("\n".join(lead_lines(by_lead)))
     click.echo(f"\nscored on {_shown(path)}")
     _write(found, json_path, report_path)

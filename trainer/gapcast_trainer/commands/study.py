@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, RAW, progress
+from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, RAW, shows_progress
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 
@@ -64,8 +64,8 @@ def reproduce(
 
     if not only_draw:
         parts = find_parts(only)
-        settings = StudySettings(out=out, models=models, share=share, quick=quick, progress=progress())
-        run(load(raw, progress=progress()), settings, parts, again=again, note=click.echo)
+        settings = StudySettings(out=out, models=models, share=share, quick=quick, progress=shows_progress())
+        run(load(raw, progress=shows_progress()), settings, parts, again=again, note=click.echo)
     results = load_results(out)
     if not results:
         msg = f"{out}: holds no result of the study: do it without --draw first"

@@ -20,9 +20,9 @@ from gapcast_trainer.commands.options import (
     models_option,
     other_houses,
     own_models,
-    progress,
     run_clean_option,
     set_option,
+    shows_progress,
 )  # fmt: skip
 from gapcast_trainer.experiment import find
 from gapcast_trainer.tensorflow_import import import_tensorflow
@@ -81,7 +81,7 @@ def train(
     from gapcast_trainer.fit import fit
 
     folder = out or CLEAN.parent / experiment.name
-    run = fit(experiment, readings, folder, houses=others, start=start, progress=progress(), note=tqdm.write)
+    run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), note=tqdm.write)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
     click.echo(f"{experiment.name}: {run.status}{best}; the weights are in {folder}")
     if run.best is not None:
@@ -168,7 +168,9 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     from gapcast_trainer.sweep.search import search
 
     folder = out or CLEAN.parent / f"sweep-{tried.experiment.name}"
-    study = search(tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=progress(), note=tqdm.write)
+    study = search(
+        tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=shows_progress(), note=tqdm.write
+    )
     if not finished(study):
         click.echo("no trial has finished yet: increase --minutes")
         return
