@@ -12,7 +12,7 @@ from gapcast.mqtt.compiled_packets import MAX_PACKETS, CompiledPackets
 from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_publish
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.splitter import ProtocolError, Splitter
-from tests.mqtt.test_frames import CUTS, STREAMS, pieces
+from tests.support.mqtt_packets import CUTS, STREAMS, pieces
 
 pytestmark = pytest.mark.compiled
 
