@@ -151,6 +151,30 @@ def test_unconfirmed_forecast_is_sent_again_on_reconnect(wire_broker: WireBroker
     close(gateway, wire)
 
 
+def test_readings_before_the_subscription_is_granted_have_their_demands(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    """What a broker queued during a restart comes right after its CONNACK."""
+    gateway = start_gateway(wire_broker.port, connected=False, demand={"limit_kw": 2.5})
+    wire = wire_broker.accept()
+    assert wire.read().kind == CONNECT
+    wire.connack(session_present=True)
+    for i in range(2):
+        wire.publish(IN, reading(FIRST + i, 1.0), packet_id=i + 1)
+    wanted = {OUT, "gap/home/outlook", "gap/home/demand", "gap/home/headroom_w", "gap/home/max_power_w"}
+    subscribing = None
+    while wanted or subscribing is None:
+        packet = wire.read()
+        if packet.kind == PUBLISH:
+            wanted.discard(packet.topic)
+            wire.puback(packet.packet_id)
+        elif packet.kind == SUBSCRIBE:
+            subscribing = packet
+    wire.suback(subscribing.packet_id)
+    gateway.wait_connected()
+    close(gateway, wire)
+
+
 def test_redelivered_readings_do_not_restart_the_stream(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     n = 6

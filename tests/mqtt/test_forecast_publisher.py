@@ -32,7 +32,7 @@ class RecordingConnection(Connection):
     def __init__(self, options: SessionOptions) -> None:
         nothing = ConnectionCallbacks(lambda *_: None, lambda: None, lambda: None, lambda _: None, lambda _: None)
         super().__init__(options, nothing)
-        self.connected, self.now, self.pieces = True, (100.0, 0), list[bytes]()
+        self.is_open, self.now, self.pieces = True, (100.0, 0), list[bytes]()
 
     def write(self, packet: bytes | memoryview) -> None:
         self.pieces.append(bytes(packet))
@@ -154,7 +154,7 @@ def test_forwarded_properties_are_sent_with_their_forecast(qos: int) -> None:
 
 def test_forecasts_at_qos_0_are_dropped_without_a_connection() -> None:
     sender = Sender(0, "5")
-    sender.connection.connected = False
+    sender.connection.is_open = False
     assert sender.publisher.publish(forecasts()) == [0, 0, 0]
     assert sender.connection.pieces == []
 

@@ -28,7 +28,7 @@ MODEL = OutlookModel()
 class Sent:
     """A session that records what is published."""
 
-    connected: bool = True
+    is_open: bool = True
     is_backlogged: bool = False
     messages: list[tuple[bytes, bytes, dict[str, Any]]] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def test_outlook_expires_at_its_last_minute(age_min: float, expiry_s: float) -> 
     assert [options for _, _, options in sent.messages] == [{"retain": True, "expiry_s": expiry_s}] * 2
 
 
-@pytest.mark.parametrize("sent", [Sent(connected=False), Sent(is_backlogged=True)])
+@pytest.mark.parametrize("sent", [Sent(is_open=False), Sent(is_backlogged=True)])
 def test_outlooks_are_not_sent_while_the_broker_takes_nothing(sent: Sent) -> None:
     publish(sent, outlooks())
     assert sent.messages == []

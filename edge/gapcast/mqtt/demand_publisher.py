@@ -47,7 +47,7 @@ class DemandPublisher:
         Those of a late reading, whose demand is no longer valid, are not sent either, except in a replay.
         """
         session = self._session
-        if not session.connected or session.is_backlogged:
+        if not session.is_open or session.is_backlogged:
             return
         ids = None if self._messages is None else session.next_ids(N_MESSAGES * len(demands))
         if self._messages is None or ids is None or not self._publish_at_once(self._messages, demands, ids):

@@ -29,7 +29,7 @@ class OutlookPublisher:
         forecasts.
         """
         session = self._session
-        if not session.connected or session.is_backlogged:
+        if not session.is_open or session.is_backlogged:
             return
         devices = outlooks.devices
         expiries_s = expiries_of(outlooks.observed_minutes, outlooks.lead_times_min[-1], outlooks.issued_at_ms)

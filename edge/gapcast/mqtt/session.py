@@ -15,7 +15,6 @@ from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.delivery import Delivery, Outgoing, SentBatch
 from gapcast.mqtt.frames import (
     LONGEST_PACKET,
-    REFUSED_FROM,
     Acknowledgement,
     Publication,
     as_duplicate,
@@ -67,6 +66,11 @@ class Session:
     def connected(self) -> bool:
         """Whether the broker is connected and has granted the subscriptions."""
         return self._connection.connected
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are sent now: the broker has accepted the connection, if not yet the subscriptions."""
+        return self._connection.is_open
 
     @property
     def problem(self) -> str:
@@ -150,7 +154,7 @@ class Session:
         message = Outgoing(topic, payload, retain, expires_s, extra, is_dropped_expired)
         if self._options.qos:
             return self._delivery.send(message)
-        if self._connection.connected and (packet := self._encode(0, message, is_resent=False)) is not None:
+        if self._connection.is_open and (packet := self._encode(0, message, is_resent=False)) is not None:
             self._connection.write(packet)
         return 0
 
@@ -162,7 +166,7 @@ class Session:
         if self._max_packet_bytes < _LARGE_PACKET:
             return None
         if not self._options.qos:
-            return [] if self._connection.connected else None
+            return [] if self._connection.is_open else None
         return self._delivery.next_ids(n) if self._delivery.sends_at_once(n) else None
 
     def send_packets(self, packets: memoryview, batch: SentBatch | None) -> None:
@@ -203,8 +207,6 @@ class Session:
         connection.close(graceful=complete)
         return complete
 
-    # --- callbacks of the connection ----------------------------------------------------------
-
     def _opened(self, receive_maximum: int, max_packet_bytes: int) -> None:
         self._warnings.reset()
         self._max_packet_bytes = max_packet_bytes
@@ -223,9 +225,7 @@ class Session:
 
     def _confirmed(self, acknowledgements: list[Acknowledgement]) -> None:
         self._delivery.confirm(acknowledgements)
-        reason = max(acknowledgement.reason for acknowledgement in acknowledgements)
-        if reason >= REFUSED_FROM:
-            self._warnings.publish_refused(reason)
+        self._warnings.check_reasons(acknowledgements)
 
     def _publish_status(self, status: bytes) -> None:
         if self._options.announce:

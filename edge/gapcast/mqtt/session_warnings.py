@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
+
+from gapcast.mqtt.frames import REFUSED_FROM, Acknowledgement
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +28,13 @@ class SessionWarnings:
             cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
         )
 
-    def publish_refused(self, reason: int) -> None:
-        """Log that the broker refused a message, with the ``reason`` code of its PUBACK."""
-        self._warn_once("mqtt.publish_refused", reason=hex(reason), cure="check the write permissions of this account")
+    def check_reasons(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Log if one of the ``acknowledgements``, at least one, says that the broker refused a message."""
+        reason = max([acknowledgement.reason for acknowledgement in acknowledgements])
+        if reason >= REFUSED_FROM:
+            self._warn_once(
+                "mqtt.publish_refused", reason=hex(reason), cure="check the write permissions of this account"
+            )
 
     def message_too_long(self, topic: bytes, n_bytes: int, max_bytes: int) -> None:
         """Log that a message on ``topic`` is not published: its packet has ``n_bytes``, the broker takes fewer."""
