@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from gapcast_trainer.files import atomic_path, write_atomically
+from gapcast_trainer.cli import main
+from gapcast_trainer.errors import TrainerError
+from gapcast_trainer.files import atomic_path, check_apart, write_atomically
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
@@ -24,3 +28,47 @@ def test_write_that_fails_keeps_the_old_file(tmp_path: Path, failure: type[BaseE
         write_half()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_keeps_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_atomically(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "x"
+
+
+def test_write_to_a_device_does_not_replace_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, "x")
+        assert os.read(reader, 10) == b"x"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_write_that_is_impossible_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainerError, match=r"file/x\.json: cannot be written \(File exists\)"):
+        write_atomically(tmp_path / "file" / "x.json", "x")
+
+
+def test_written_file_that_is_read_or_written_is_refused(tmp_path: Path) -> None:
+    house, out = tmp_path / "house.csv", tmp_path / "out"
+    house.write_text("readings")
+    with pytest.raises(TrainerError, match=r"--json .* would replace the file of readings .*house\.csv: name another"):
+        check_apart([house], {"--report": None, "--json": house})
+    with pytest.raises(TrainerError, match=r"--report .*out: would replace what --json writes: name another file"):
+        check_apart([house], {"--json": out, "--report": out})
+    check_apart([house], {"--json": Path("/dev/null"), "--report": Path("/dev/null")})
+
+
+def test_evaluate_does_not_replace_its_readings(tmp_path: Path) -> None:
+    house = tmp_path / "house.csv"
+    house.write_text("readings")
+    result = CliRunner().invoke(main, ["evaluate", "--houses", str(house), "--json", str(house)])
+    assert result.exit_code == 2
+    assert "would replace the file of readings" in result.output
+    assert house.read_text() == "readings"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
+
+from gapcast_trainer.errors import TrainerError
 
 
 @contextmanager
@@ -15,7 +17,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     If the block fails or is interrupted, the temporary file is removed and ``path`` is unchanged.
     The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
+    A link stays one. What is no file, such as ``/dev/stdout``, is itself yielded.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = "".join(path.suffixes)
     descriptor, name = mkstemp(prefix=f".{path.name.removesuffix(suffix)}-", suffix=suffix, dir=path.parent)
@@ -30,6 +37,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path`` atomically: readers see the old file or the new one, never a part."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Write ``content`` to ``path`` atomically: readers see the old file or the new one, never a part.
+
+    Raises :class:`TrainerError` if it cannot be written.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror}); a previous file is unchanged"
+        raise TrainerError(msg) from error
+
+
+def check_apart(read: Iterable[Path], written: Mapping[str, Path | None]) -> None:
+    """Raise :class:`TrainerError` if an option of ``written`` names a file of ``read``, or two name the same file.
+
+    Writing would replace the readings, or one result by the other.
+    """
+    known = {path.resolve(): f"the file of readings {path}" for path in read}
+    for option, path in written.items():
+        if path is None or (path.exists() and not path.is_file()):
+            continue
+        if path.resolve() in known:
+            msg = f"{option} {path}: would replace {known[path.resolve()]}: name another file"
+            raise TrainerError(msg)
+        known[path.resolve()] = f"what {option} writes"

@@ -19,6 +19,7 @@ from gapcast.recordings.options import file_options
 from gapcast.recordings.recording import read_recording
 from gapcast_trainer import clean_file_writer
 from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, shows_progress
+from gapcast_trainer.files import check_apart
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 
 #: Measured features besides the power.
@@ -130,6 +131,7 @@ def learning_prior(files: tuple[Path, ...], out: Path, limit_min: int, **of_file
     """
     from gapcast_trainer.learning_prior import fit_prior
 
+    check_apart(files, {"--out": out})
     of_file["zone"] = of_file["zone"] or UTC
     form = file_format(cast("FileOptions", of_file))
     houses = {str(file): read_recording(file, form, progress=shows_progress()) for file in files}

@@ -25,7 +25,7 @@ from gapcast_trainer.commands.options import (
     shows_progress,
 )
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_atomically
+from gapcast_trainer.files import check_apart, write_atomically
 
 if TYPE_CHECKING:
     from gapcast_trainer.evaluation_report.any_page import AnyEvaluation
@@ -125,6 +125,7 @@ def evaluate(
             msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
+        check_apart([first_house, *map(Path, files)], {"--json": json_path, "--report": report_path})
         by_house = _score_houses(
             [word for word in names if word not in files],
             own_models(models),
@@ -152,6 +153,7 @@ def evaluate(
 
     own, shipped = load_scored(names, own_models(models), _note, lead_times_min=lead_times_min or ())
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
+    check_apart([path], {"--json": json_path, "--report": report_path})
     scored, readings = [*own, *shipped], clean_file.read(path)
     options = EvaluationOptions(
         _utc(first), _utc(until), PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief
