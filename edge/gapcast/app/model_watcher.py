@@ -89,9 +89,7 @@ class ModelWatcher:
         while not self._stopping.wait(CHECK_INTERVAL_S):
             try:
                 self.check_files()
-            except (
-                Exception
-            ) as error:  # for example no free file descriptor: the thread must survive for the next check
+            except Exception as error:  # such as no free file descriptor: the thread goes on to the next check
                 record_internal_error(self._service.statistics, "models", error, str(self._library))
 
     def check_files(self) -> None:

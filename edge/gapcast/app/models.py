@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -155,9 +156,20 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
     folders = library.models()
-    wanted, horizon_min = settings.forecast.model, settings.forecast.horizon_min
-    primary = wanted or default_model(library, folders)
-    for name in (primary, *(settings.forecast.experts or ())):
+    default = settings.forecast.model or default_model(library, folders)
+    _check_names(settings, default, folders, library)
+    by_name, primary = _build_all(settings, default, folders, library, admission)
+    models = _with_roles(settings, by_name, primary, optional_models(library))
+    _warm_up(models)
+    for name, model in by_name.items():
+        if model not in models.active and model is not admission.loaded.get(name):
+            model.set_aside()
+    return models
+
+
+def _check_names(settings: Settings, default: str, folders: Mapping[str, Path], library: Library) -> None:
+    """Raise :class:`ModelError` if a model that the settings name is missing, or one has a reserved name."""
+    for name in (default, *(settings.forecast.experts or ())):
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
             raise UnknownModelError(msg)
@@ -166,6 +178,17 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     if reserved:
         msg = f"{folders[reserved[0]]}: the model name {reserved[0]} is reserved; rename the model"
         raise error_of(ModelError(msg), folders[reserved[0]], library)
+
+
+def _build_all(
+    settings: Settings, default: str, folders: Mapping[str, Path], library: Library, admission: Admission
+) -> tuple[dict[str, TflitePredictor], TflitePredictor]:
+    """Return the predictors of all ``folders`` by name, and the primary one: ``default``, if it has the horizon.
+
+    Raises :class:`ModelError` if one cannot be used, or none has the horizon.
+    """
+    name = primary = default
+    horizon_min = settings.forecast.horizon_min
     by_name: dict[str, TflitePredictor] = {}
     files: dict[str, ModelFiles] = {}
     try:
@@ -173,7 +196,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
             files[name] = admission.admit(folders[name])
         if horizon_min is not None:
             cards = {name: check_files(found, folders[name]) for name, found in files.items()}
-            primary = primary_for(horizon_min, wanted, primary, cards)
+            primary = primary_for(horizon_min, settings.forecast.model, default, cards)
         # The primary model comes last: it takes over the memory of those before it.
         for name in sorted(folders, key=lambda name: (name == primary, name)):
             by_name[name] = admission.build(files.pop(name), folders[name])
@@ -181,23 +204,27 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
                 by_name[name].release_interpreters()
     except ModelError as error:
         raise error_of(error, folders[name], library) from error
-    optional = optional_models(library)
-    main_min = horizon_min or by_name[primary].lead_times_min[-1]
-    others = tuple(by_name[name] for name in member_names(settings, by_name, by_name[primary], optional, main_min))
-    outlook = outlook_model_of(settings.outlook, by_name, by_name[primary], main_min)
+    return by_name, by_name[primary]
+
+
+def _with_roles(
+    settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor, optional: frozenset[str]
+) -> Models:
+    """Return the models ``by_name`` with their roles beside ``primary``: ensemble members, outlook, own horizons.
+
+    Raises :class:`ModelError` if a configured one cannot have its role.
+    """
+    main_min = settings.forecast.horizon_min or primary.lead_times_min[-1]
+    others = tuple(by_name[name] for name in member_names(settings, by_name, primary, optional, main_min))
+    outlook = outlook_model_of(settings.outlook, by_name, primary, main_min)
     if settings.demand.is_limited:
-        require_outlook(outlook, settings.outlook, by_name, by_name[primary], main_min)
+        require_outlook(outlook, settings.outlook, by_name, primary, main_min)
     devices_min = {device: own for device, own in settings.forecast.horizons_min.items() if own != main_min}
     of_horizons = {}
-    for own_min, name in primaries_of_devices(devices_min, by_name[primary], by_name, outlook).items():
+    for own_min, name in primaries_of_devices(devices_min, primary, by_name, outlook).items():
         members = member_names(settings, by_name, by_name[name], optional, own_min, of_devices=True)
         of_horizons[own_min] = tuple(by_name[member] for member in (name, *members))
-    models = Models(by_name, by_name[primary], others, horizon_min, outlook, devices_min, of_horizons)
-    _warm_up(models)
-    for name, model in by_name.items():
-        if model not in models.active and model is not admission.loaded.get(name):
-            model.set_aside()
-    return models
+    return Models(by_name, primary, others, settings.forecast.horizon_min, outlook, devices_min, of_horizons)
 
 
 def _warm_up(models: Models) -> None:
