@@ -100,6 +100,7 @@ def test_demand_limit_below_the_lowest_one_keeps_the_setting(home: HomeAssistant
     house.show(limit_kw=0.0, limit_source="month_peak")
     house.wait_value(0.0, "limit")
     assert house.value("set_limit", "number") == 2.5
+    assert home.complaints("Invalid value") == []
 
 
 def test_peak_expected_has_hysteresis(home: HomeAssistant, peer: Peer) -> None:
