@@ -70,9 +70,7 @@ class MemorySession(Session):
 
     def __init__(self, options: SessionOptions) -> None:
         super().__init__(options)
-        nothing = ConnectionCallbacks(
-            lambda _n, _n_bytes: None, lambda: None, lambda: None, self._enqueue, lambda _: None
-        )
+        nothing = ConnectionCallbacks(lambda *_: None, lambda: None, lambda: None, self._enqueue, lambda _: None)
         self._connection = self.memory = MemoryConnection(options, nothing)
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from gapcast.core.grid import minute_label
 from gapcast.mqtt import session as session_module
+from gapcast.mqtt import subscriptions
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
@@ -148,6 +149,30 @@ def test_unconfirmed_forecast_is_sent_again_on_reconnect(wire_broker: WireBroker
     acknowledged = wire.read()
     assert (acknowledged.kind, acknowledged.packet_id) == (PUBACK, 2)
     assert gateway.service.statistics.readings == {"accepted": 2, "duplicate": 1, "late": 0, "rejected": 0}
+    close(gateway, wire)
+
+
+def test_subscription_refused_is_requested_again(
+    wire_broker: WireBroker, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "_RETRY_S", 0.0)
+    with structlog.testing.capture_logs() as logged:
+        gateway = start_gateway(wire_broker.port, connected=False)
+        wire = wire_broker.accept()
+        assert wire.read().kind == CONNECT
+        wire.connack()
+        n_refused = 3
+        while n_refused:
+            packet = wire.read()
+            if packet.kind == SUBSCRIBE:
+                wire.suback(packet.packet_id, reason=0x87)  # not authorized
+                n_refused -= 1
+            else:
+                wire.puback(packet.packet_id)
+        wire.suback(wire.read().packet_id)  # the permission was granted meanwhile
+        gateway.wait_connected()
+    refusals = [entry["log_level"] for entry in logged if entry["event"] == "mqtt.subscription_refused"]
+    assert refusals == ["error", "debug", "debug"]
     close(gateway, wire)
 
 

@@ -141,6 +141,8 @@ class Connection:
             self._client.loop_read()
         if self._socket is sock and is_due:
             self._misc_due_s = self.now[0] + _MISC_EVERY_S
+            if self.is_open and self._subscriptions.is_due:
+                self._subscriptions.request(self._client, mqtt5=self.mqtt5, session_present=False)
             self._client.loop_misc()
             self._client.loop_write()
             sock.flush()
