@@ -99,9 +99,8 @@ class ConnectionLog:
         needed = [topic for topic in reasons if topic in self._options.subscriptions]
         if needed:
             reason = reasons[needed[0]]
-            is_new = self._replace(f"the subscription to {', '.join(needed)} is refused: {reason}")
-            log_it = log.error if is_new else log.debug
-            log_it("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
+            if self._replace(f"the subscription to {', '.join(needed)} is refused: {reason}"):
+                log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
             return True
         for topic, reason in reasons.items():
             log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
