@@ -109,6 +109,7 @@ def test_load_error_names_the_environment_variable(environment: dict[str, str], 
         ("[mqtt\n", "some.toml: is not TOML"),
         ("[mqtt]\nhost = 5\n", r"mqtt\.host: must be a text in quotes \(it is 5\)"),
         ("mqtt = 5\n", "mqtt: is a section"),
+        ("[[mqtt]]\nport = 1\n", "mqtt: is a section, not a value"),
         ("[forecast]\ndevices = 5\n", "forecast.devices: is a section"),
         ("[sources]\ntopic = 'x'\n", r"sources: is a list of sections: write \[\[sources\]\] in two pairs of"),
         ("[mqtt]\nport = true\n", r"mqtt.port: must be a number \(it is True\)"),
@@ -122,6 +123,22 @@ def test_load_error_names_the_environment_variable(environment: dict[str, str], 
 def test_load_error_names_the_key_of_the_file(text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         load(written(text), {}, {})
+
+
+def test_load_file_with_a_byte_order_mark() -> None:
+    assert load(written("\ufeff[mqtt]\nport = 5\n"), {}, {}).mqtt.port == 5
+
+
+def test_load_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "some.toml").write_text("[mqtt]\n", encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"some\.toml: is not text in UTF-8: save it in that encoding"):
+        load(tmp_path / "some.toml", {}, {})
+
+
+@pytest.mark.parametrize("text", ["[[mqtt]]\nhost = 'broker'\n", "mqtt = 5\n"])
+def test_load_section_never_replaces_what_is_none(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"key mqtt: is set as a value or a list, but mqtt\.port is too: leave one"):
+        load(written(text), {"GAPCAST_MQTT__PORT": "1884"}, {})
 
 
 def test_load_missing_file_is_an_error_if_requested() -> None:

@@ -85,6 +85,8 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         (JSON | {"value": "a + a"}, r"sources\.0\.value: .* names a path twice"),
         (JSON | {"value": []}, "needs value"),
         (JSON | {"time": ""}, r"sources\.0\.time: '' is not a path"),
+        (JSON | {"value": "ENERGY..Power"}, r"sources\.0\.value: 'ENERGY\.\.Power' is not a path: separate the keys"),
+        (JSON | {"value": "power / 1000"}, r"'power / 1000' is not a path: values are added up .* unit converts them"),
         (JSON | {"voltage_v": " x"}, r"sources\.0\.voltage_v: ' x' is not a path"),
         (JSON | {"unit": "VA"}, r"sources\.0\.unit"),
         (JSON | {"sign": 2}, r"sources\.0\.sign"),

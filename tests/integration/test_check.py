@@ -261,6 +261,15 @@ def test_check_counter_has_no_power_before_its_second_count(check: Check, mosqui
 # --- the machine --------------------------------------------------------------------------------------
 
 
+def test_check_sources_of_one_device(check: Check, mosquitto: MosquittoBroker) -> None:
+    sources = [{"topic": f"meter/{i}", "format": "number", "device": "home", "unit": "W"} for i in range(2)]
+    code, lines = check(mosquitto.port, sources=sources)
+    line, cure = found(lines, "warn sources: ")
+    assert code == 0
+    assert "sources.0 and sources.1 are both the device home: their powers are not added up" in line
+    assert "a sum as its value" in cure
+
+
 def test_check_clock_of_this_machine_before_its_models(check: Check, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     made = datetime.now(UTC) + timedelta(days=400)

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from gapcast.app.broker import measure_distribution, session_options
 from gapcast.app.topics import check_topics
-from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
+from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok, warn
+from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.session import Session
@@ -61,7 +62,22 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{address}, MQTT {session.protocol}, subscribed to {topics}")
+    yield from _check_devices(settings)
     yield from _check_distribution(situation, options)
+
+
+def _check_devices(settings: Settings) -> Iterator[Finding]:
+    """Check that no two sources name the same device."""
+    first: dict[str, int] = {}
+    for i, source in enumerate(settings.sources):
+        device = source.device
+        if device in first:
+            text = (
+                f"sources.{first[device]} and sources.{i} are both the device {device}: their powers are not added up"
+            )
+            yield warn("sources", text, "write one source with a sum as its value, or give each a device of its own")
+        elif device and "{" not in device:
+            first[device] = i
 
 
 def _check_distribution(situation: Situation, options: SessionOptions) -> Iterator[Finding]:

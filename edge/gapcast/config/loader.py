@@ -112,12 +112,15 @@ def _resolve_file_keys(document: Mapping[str, Any], file: Path, before: str = ""
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return _resolve_file_keys(tomllib.loads(path.read_text(encoding="utf-8")), path)
+        return _resolve_file_keys(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
     except OSError as error:
         fix = ": correct --config, or create the file by gapcast setup" if isinstance(error, FileNotFoundError) else ""
         msg = f"configuration file {path}: cannot be read ({error.strerror}){fix}"
         raise SettingsError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        msg = f"configuration file {path}: is not text in UTF-8: save it in that encoding"
+        raise SettingsError(msg) from error
+    except tomllib.TOMLDecodeError as error:
         msg = f"configuration file {path}: is not TOML: {error}"
         raise SettingsError(msg) from error
 
@@ -161,10 +164,18 @@ def _refuse_single_underscore(name: str) -> None:
             raise SettingsError(msg)
 
 
-def merge_sections(into: dict[str, Any], source: Mapping[str, Any]) -> None:
-    """Add the keys of ``source``, nested like the file, to those of ``into``, which they override."""
+def merge_sections(into: dict[str, Any], source: Mapping[str, Any], before: str = "") -> None:
+    """Add the keys of ``source``, nested like the file, to those of ``into``, which they override.
+
+    Raises :class:`SettingsError` for a section over something else, all of which it would replace: ``[[mqtt]]`` in the
+    file by ``mqtt.port`` on the command line. ``before`` are the names of the sections that both are in.
+    """
     for key, value in source.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            merge_sections(into[key], value)
+            merge_sections(into[key], value, f"{before}{key}.")
+        elif isinstance(value, dict) and into.get(key) is not None:
+            also = ".".join((f"{before}{key}", *map(str, list(value)[:1])))
+            msg = f"configuration key {before}{key}: is set as a value or a list, but {also} is too: leave one out"
+            raise SettingsError(msg)
         else:
             into[key] = value

@@ -38,10 +38,14 @@ def parse_path(text: str) -> tuple[str, ...]:
     >>> parse_path("params.em:0.total_act_power")
     ('params', 'em:0', 'total_act_power')
     """
-    if not text or text != text.strip() or any(character in text for character in "\n{}"):
+    keys = tuple(text.split("."))
+    if not all(keys) or text != text.strip() or any(character in text for character in "\n{}"):
         msg = f"{text!r} is not a path: separate the keys by dots, as in ENERGY.Power"
         raise ValueError(msg)
-    return tuple(text.split("."))
+    if " * " in text or " / " in text:
+        msg = f"{text!r} is not a path: values are added up by + and -, and unit converts them"
+        raise ValueError(msg)
+    return keys
 
 
 def parse_sum(text: str) -> Sum:
