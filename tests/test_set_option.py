@@ -26,6 +26,7 @@ from gapcast.core.errors import SettingsError
         ("mqtt.host=broker:1883", "mqtt.host: must be the host alone: set the port by mqtt.port"),
         ("mqtt.host=[::1]", "mqtt.host: must be an address without brackets"),
         ("mqtt.host=my broker", "mqtt.host: must be a host name or an address, without spaces"),
+        ("mqtt.host=broker..lan", "mqtt.host: cannot be a host name: between two dots are 1 to 63 characters"),
         ("http.host=localhost:8080", "http.host: must be the host alone: set the port by http.port"),
         ("learning.refit=yes please", "learning.refit: must be true, false or \"auto\" (it is 'yes please')"),
         ("mqtt.websocket_path=mqtt", "mqtt.websocket_path: must begin with a slash and have no spaces (it is 'mqtt')"),

@@ -22,7 +22,7 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.reading import Limits
 from gapcast.recordings.clean_file import TIME
-from gapcast.recordings.fields import MISSING, power_unit
+from gapcast.recordings.fields import MISSING, energy_problem, power_unit
 from gapcast.recordings.layout import Unit
 from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
 from gapcast_fleet.failures import worker_error
@@ -92,6 +92,8 @@ def read_history(
     """
     rows = _parquet(spark, folder)
     form = _with_columns(rows, form)
+    if problem := energy_problem(form.value, form.unit):
+        raise SettingsError(problem)
     unit, unit_label = power_unit(form.value, form.unit, "kW") or ("kW", "kW")
     form = replace(form, unit=unit)
     time, time_kind = _time(rows, str(form.time))

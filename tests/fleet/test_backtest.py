@@ -143,6 +143,12 @@ def test_fleet_backtest_invalid_folder_is_rejected(
         run_backtest(spark, settings(), replace(question, folder=tmp_path / "ns"), tmp_path / "results")
     with pytest.raises(SourceError, match=r"holds no \.parquet"):
         run_backtest(spark, settings(), replace(question, folder=tmp_path / "none"), tmp_path / "results")
+    (tmp_path / "kwh").mkdir()
+    columns = {"device": ["a"], "ts": pa.array([0], pa.timestamp("us")), "energy_kwh": [1.0]}
+    pq.write_table(pa.table(columns), tmp_path / "kwh" / "a.parquet")
+    energy = replace(question, folder=tmp_path / "kwh", form=ParquetFormat(value="energy_kwh"))
+    with pytest.raises(SettingsError, match=r"column 'energy_kwh' is an energy \(kwh\), not a power"):
+        run_backtest(spark, settings(), energy, tmp_path / "results")
 
 
 def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:

@@ -65,6 +65,10 @@ def host_problem(host: str, port_key: str) -> str | None:
         return "must be an address without brackets"
     if host.count(":") == 1:
         return f"must be the host alone: set the port by {port_key}"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "cannot be a host name: between two dots are 1 to 63 characters"
     return None
 
 

@@ -42,6 +42,19 @@ def energy_unit_in(name: str) -> str | None:
     return None if found is None else found[1]
 
 
+def energy_problem(value_column: str, unit: Unit | None) -> str | None:
+    """Return what is wrong if a column has an energy by its name, and ``unit`` does not say otherwise; else None.
+
+    >>> energy_problem("energy_kwh", "kW"), energy_problem("power", None)
+    (None, None)
+    """
+    energy = None if unit is not None else energy_unit_in(value_column)
+    if energy is None:
+        return None
+    fix = "name a column of power, or state its unit by --unit if it is one"
+    return f"column {value_column!r} is an energy ({energy}), not a power: {fix}"
+
+
 def power_unit(value_column: str, unit: Unit | None, default_unit: Unit | None) -> tuple[Unit, str] | None:
     """Return the unit of a column and its description: ``unit``, else that in its name, else ``default_unit``.
 

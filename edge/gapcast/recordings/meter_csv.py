@@ -17,7 +17,7 @@ from gapcast.core.submeters import measured_name
 from gapcast.core.window import F64
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.field_times import instants_ms
-from gapcast.recordings.fields import PER_KW, energy_unit_in, number_in, power_unit, separator_of
+from gapcast.recordings.fields import PER_KW, energy_problem, number_in, power_unit, separator_of
 from gapcast.recordings.layout import Layout
 from gapcast.recordings.table import Table
 from gapcast.recordings.text_file import blocks, decoded, lines_of, open_text, quoted
@@ -123,10 +123,8 @@ class _Columns:
             raise SourceError(path, problem if "\r" in header else str(error), 1) from error
         value_columns = (layout.value_column, *layout.features.values(), *layout.submeters)
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
-        energy = energy_unit_in(layout.value_column)
-        if energy is not None and layout.unit is None:
-            fix = "name a column of power, or state its unit by --unit if it is one"
-            raise SourceError(path, f"column {layout.value_column!r} is an energy ({energy}), not a power: {fix}", 1)
+        if energy := energy_problem(layout.value_column, layout.unit):
+            raise SourceError(path, energy, 1)
         found = power_unit(layout.value_column, layout.unit, layout.default_unit)
         if found is None:
             msg = f"does not state whether {layout.value_column!r} is in W or kW: use --unit"

@@ -1,0 +1,42 @@
+"""What is said about an address that the REST API cannot listen on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import closing
+
+import pytest
+
+from gapcast.app.http_server import bound_socket, listen_cure, listen_problem
+from gapcast.config.http import HttpSettings
+from gapcast.core.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EADDRINUSE, "stop what listens there (ss -ltnp 'sport = :80'"),
+        (errno.EACCES, "set http.port to 1024 or above"),
+        (errno.EADDRNOTAVAIL, "set http.host to an address of this machine"),
+        (socket.EAI_NONAME, "set http.host to an address of this machine"),
+    ],
+)
+def test_listen_cure_is_that_of_the_error(number: int, cure: str) -> None:
+    error = OSError(number, "problem (while attempting to bind on address ('x', 80))")
+    assert listen_problem(error) == "problem"
+    assert listen_cure(error, 80).startswith(cure)
+
+
+def test_bound_socket_in_use_names_the_fix() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        http = HttpSettings(host="127.0.0.1", port=taken.getsockname()[1])
+        problem = rf"cannot listen on 127\.0\.0\.1 port {http.port} \({os.strerror(errno.EADDRINUSE)}\): stop what"
+        with pytest.raises(SettingsError, match=problem):
+            bound_socket(http)
+
+
+def test_bound_socket_of_an_unknown_host_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"http\.host, http\.port: cannot listen on "):
+        bound_socket(HttpSettings(host="no-such-host.invalid", port=1))
