@@ -200,6 +200,9 @@ def test_addon_offers_every_billing_window_and_limit() -> None:
         ({}, None, "install the add-on Mosquitto broker and start it"),
         ({"meters": [{"preset": "custom"}]}, SERVICE, r"option meters\.0\.topic: a custom meter needs its topic"),
         ({"meters": [{"preset": "nothing"}]}, SERVICE, r"option meters\.0: there is no preset 'nothing'"),
+        ({"mqtt_host": "mqtt://a"}, None, r"option mqtt_host: .* port is mqtt_port \(it is 'mqtt://a'\)"),
+        ({"mqtt_host": "mqtt://a:secret@b"}, None, r"option mqtt_host: must be .*mqtt_port$"),
+        ({"mqtt_host": "b", "mqtt_password": 5}, None, r"option mqtt_password: must be a text in quotes$"),
         ({"log_level": "loud"}, SERVICE, r"option log\.level: "),
     ],
 )

@@ -140,6 +140,8 @@ def test_scored_from_excludes_earlier_forecasts(tmp_path: Path) -> None:
     assert sum(week.n for week in late.houses[0].weeks) == 15
     with pytest.raises(SettingsError, match="--score-from 'late'"):
         run_files(settings(), [file], COLUMNS, FilePart(score_from="late"))
+    with pytest.raises(SettingsError, match=r"--score-from 2030-01-01: is after the last reading \(2010-11-01T"):
+        run_files(settings(), [file], COLUMNS, FilePart(score_from="2030-01-01"))
 
 
 def test_report_without_outcomes(tmp_path: Path) -> None:

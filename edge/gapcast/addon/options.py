@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.core.field_problem import value_problem
+from gapcast.core.field_problem import shown_value, value_problem
 
 #: Source address of the Supervisor's ingress; other clients on its network are rejected.
 SUPERVISOR = "172.30.32.2"
@@ -18,6 +18,8 @@ PORT = 8080
 _STATE = "/data/gapcast"
 #: Option value for a meter without a preset.
 _CUSTOM = "custom"
+#: Begins the names of the broker's options.
+_MQTT = "mqtt_"
 #: Option -> its key in ``[demand]``.
 _DEMAND = {
     "limit_kw": "limit_kw",
@@ -58,8 +60,10 @@ def settings_of(
         return Settings.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
-        key, problem = _option_of(first["loc"]), value_problem(first)
-        msg = f"option {key}: {problem}" if key else f"option {problem.removeprefix('demand.')}"
+        key, problem = _option_of(first["loc"]), value_problem(first).replace("mqtt.", _MQTT)
+        may_be_secret = "password" in key or "@" in str(first["input"])
+        shown = "" if may_be_secret or not key else shown_value(first)
+        msg = f"option {key}: {problem}{shown}" if key else f"option {problem.removeprefix('demand.')}"
         raise SettingsError(msg) from error
 
 
@@ -68,6 +72,8 @@ def _option_of(location: Sequence[object]) -> str:
     section, *rest = map(str, location or ("",))
     if section == "demand" and rest:
         return next((option for option, key in _DEMAND.items() if key == rest[0]), rest[0])
+    if section == "mqtt" and rest:
+        return _MQTT + ".".join(rest)
     return ".".join(("meters" if section == "sources" else section, *rest))
 
 

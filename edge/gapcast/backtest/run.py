@@ -24,6 +24,7 @@ from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
+from gapcast.core.grid import minute_label
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.reading import Limits
@@ -72,8 +73,8 @@ def read_houses(
 ) -> dict[str, Recording]:
     """Return the recording of each of ``files`` by the name of its house; ``show`` what was understood of each.
 
-    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for a bad time, too many files or two of one
-    name.
+    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for a bad time, one after all readings, too
+    many files or two of one name.
     """
     part.require_times()
     names = name_houses(files)
@@ -87,6 +88,11 @@ def read_houses(
         if show is not None:
             for line in recordings[name].lines(part.zone):
                 show(line)
+    last_minute = max((one.series.last_minute for one in recordings.values()), default=0)
+    if part.first_scored_minute is not None and part.first_scored_minute > last_minute:
+        last = minute_label(last_minute)
+        msg = f"--score-from {part.score_from}: is after the last reading ({last}): name a time before"
+        raise SettingsError(msg)
     return recordings
 
 
