@@ -23,12 +23,11 @@ from gapcast.app.models import load_models
 from gapcast.backtest.houses import FilePart, minutes_of, side_by_side
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.grid import WEEK_MIN
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat, Layout
 
-WEEK_MIN = 7 * DAY_MIN
 #: Minimum number of outcomes for a week to count.
 MIN_WEEK = 5_000
 #: The promises: error from the eighth day on above that of the best member, and loss against persistence in the first

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from gapcast.backtest.houses import FilePart, minutes_of, name_houses, side_by_side
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.report import document, lines
-from gapcast.backtest.weeks import WEEK_MIN, Weeks
+from gapcast.backtest.weeks import Weeks
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import minute_label
+from gapcast.core.grid import WEEK_MIN, minute_label
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording

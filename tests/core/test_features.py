@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.features import DERIVED, MEASURED, UNITS, assemble, measured_in, offset_min, problem_with
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.grid import DAY_MIN, MINUTE_MS, WEEK_MIN
 
-WEEK_MIN = 7 * DAY_MIN
 ALL = (*MEASURED, *DERIVED)
 #: A clock with daylight saving, one with it by half an hour, one that is 5:45 ahead, one behind.
 ZONES = [UTC, *map(ZoneInfo, ("Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"))]

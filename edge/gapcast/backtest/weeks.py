@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gapcast.core.grid import DAY_MIN, minute_label
+from gapcast.core.grid import WEEK_MIN, minute_label
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.window import F64
 
-WEEK_MIN = 7 * DAY_MIN
 _SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _HITS, _WIDTH, _N = range(7)
 
 

@@ -16,14 +16,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY, WEEK_MIN
 from gapcast.core.window import F32, I64
 
 GAP = "gap_kw"
 #: Measured features with their units. The first is always present.
 MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
-_WEEK_MIN = 7 * DAY_MIN
-_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
 #: No time zone of the IANA database changes its offset twice within this: equal offsets at both ends hold in between.
 _STEADY_MIN = 3 * DAY_MIN
 
@@ -35,8 +33,8 @@ def _periodic(function: Callable[[float], float], period_min: int) -> F32:
 _TABLES: dict[str, F32] = {
     "tod_sin": _periodic(math.sin, DAY_MIN),
     "tod_cos": _periodic(math.cos, DAY_MIN),
-    "dow_sin": _periodic(math.sin, _WEEK_MIN),
-    "dow_cos": _periodic(math.cos, _WEEK_MIN),
+    "dow_sin": _periodic(math.sin, WEEK_MIN),
+    "dow_cos": _periodic(math.cos, WEEK_MIN),
 }
 #: Features derived from a minute's local time: sine and cosine of the time of day and of the week.
 DERIVED = tuple(_TABLES)
@@ -116,7 +114,7 @@ def _columns_of(newest_minute: int, derived: tuple[str, ...], n_measured: int, c
     if zone is not UTC and (context > _STEADY_MIN or _offset_at(oldest, zone) != offset):
         _write_columns(columns[np.newaxis], np.array([newest_minute], dtype=np.int64), derived, zone)
         return inputs
-    first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
+    first = oldest + offset + EPOCH_WEEKDAY * DAY_MIN
     for at, name in enumerate(derived):
         columns[:, at] = _starting_at(name, context)[first % _TABLES[name].size]
     return inputs
@@ -127,7 +125,7 @@ def _write_columns(columns: F32, newest: I64, derived: Sequence[str], zone: tzin
     context = columns.shape[1]
     oldest = newest - (context - 1)
     offset, offset_before = offset_min(np.array((newest, oldest)), zone)
-    first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
+    first = oldest + offset + EPOCH_WEEKDAY * DAY_MIN
     for at, name in enumerate(derived):
         columns[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
     has_change = offset != offset_before  # the offset from UTC changes within these windows
@@ -135,7 +133,7 @@ def _write_columns(columns: F32, newest: I64, derived: Sequence[str], zone: tzin
         has_change[:] = True
     if has_change.any():
         minutes = newest[has_change, np.newaxis] + np.arange(1 - context, 1)
-        local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
+        local = minutes + offset_min(minutes, zone) + EPOCH_WEEKDAY * DAY_MIN
         for at, name in enumerate(derived):
             columns[has_change, :, at] = _TABLES[name][local % _TABLES[name].size]
 

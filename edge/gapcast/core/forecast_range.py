@@ -25,7 +25,8 @@ Cause = Literal["model", "state"]
 MARGIN = 0.1
 #: Half the width of the interval around persistence, kW: that of a new device without a model interval.
 INTERVAL_KW = 0.4
-#: Above this last reading, kW, a device is assumed not to feed in: its lower bound is not below 0.
+#: A device without a reading below this does not feed in, kW, and its lower bound is not below 0: a meter's zero
+#: fluctuates a little. For persistence the last reading decides.
 FEEDS_IN_KW = -0.05
 #: The widest limits that can be configured, kW.
 WIDEST = Limits(-1e6, 1e6)

@@ -7,6 +7,9 @@ from functools import lru_cache
 
 MINUTE_MS = 60_000
 DAY_MIN = 1_440
+WEEK_MIN = 7 * DAY_MIN
+#: The weekday of 1970-01-01, a Thursday: weeks begin on Monday.
+EPOCH_WEEKDAY = 3
 
 #: The earliest time of a reading: an earlier one comes from a clock that was never set.
 EARLIEST_MS = 946_684_800_000  # 2000-01-01T00:00:00Z

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.core.reading import Limits, instant_of, power_of
+from gapcast.core.wording import shown_value
 
 #: Largest number of loads in a plan: two days of quarter-hours.
 MAX_LOADS = 192
@@ -25,7 +26,6 @@ MAX_NAME_CHARS = 64
 ON_ALREADY_MS = 0
 _KEYS = ("kw", "from", "until", "minutes", "name")
 _EXAMPLE = '[{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}]'
-_SHOWN_CHARS = 40
 
 
 class PlannedLoad(NamedTuple):
@@ -119,7 +119,8 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     (PlannedLoad(kw=7.4, start_ms=0, end_ms=240000, name=''),)
     """
     if not isinstance(document, list):
-        raise PayloadError("bad_plan", f"a plan is a list of loads, not {_shown(document)}: send {_EXAMPLE}, or []")
+        detail = f"a plan is a list of loads, not {shown_value(document)}: send {_EXAMPLE}, or []"
+        raise PayloadError("bad_plan", detail)
     if len(document) > MAX_LOADS:
         detail = f"the plan has {len(document)} loads, and at most {MAX_LOADS} are taken: send the next ones later"
         raise PayloadError("bad_plan", detail)
@@ -128,9 +129,9 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
 
 def _load_of(path: str, load: object, limits: Limits, now_ms: int | None) -> PlannedLoad:
     if not isinstance(load, dict):
-        raise PayloadError("bad_plan", f"{path} must be an object, not {_shown(load)}: send {_EXAMPLE}")
+        raise PayloadError("bad_plan", f"{path} must be an object, not {shown_value(load)}: send {_EXAMPLE}")
     if unknown := next((key for key in load if key not in _KEYS), None):
-        raise PayloadError("bad_plan", f"{path} has the unknown key {_shown(unknown)}: use {', '.join(_KEYS)}")
+        raise PayloadError("bad_plan", f"{path} has the unknown key {shown_value(unknown)}: use {', '.join(_KEYS)}")
     if "kw" not in load:
         raise PayloadError("bad_plan", f'{path} has no "kw": give its power in kW, as in {_EXAMPLE}')
     try:
@@ -152,9 +153,9 @@ def _end_of(path: str, load: Mapping[str, object], start_ms: int, now_ms: int | 
         return _instant_of(path, "until", load)
     minutes = load["minutes"]
     if type(minutes) is not int and type(minutes) is not float:
-        raise PayloadError("bad_plan", f"{path}.minutes must be a number, not {_shown(minutes)}")
+        raise PayloadError("bad_plan", f"{path}.minutes must be a number, not {shown_value(minutes)}")
     if not 0 < minutes <= MAX_DURATION_MIN:
-        detail = f"{path}.minutes must be above 0 and at most {MAX_DURATION_MIN}, not {_shown(minutes)}"
+        detail = f"{path}.minutes must be above 0 and at most {MAX_DURATION_MIN}, not {shown_value(minutes)}"
         raise PayloadError("bad_plan", detail)
     begin_ms = now_ms if start_ms == ON_ALREADY_MS else start_ms
     if begin_ms is None:
@@ -174,17 +175,10 @@ def _instant_of(path: str, key: str, load: Mapping[str, object]) -> int:
 def _name_of(path: str, load: Mapping[str, object]) -> str:
     name = load.get("name", "")
     if type(name) is not str or len(name) > MAX_NAME_CHARS or not name.isprintable():
-        detail = f"{path}.name must be at most {MAX_NAME_CHARS} printable characters, not {_shown(name)}"
+        detail = f"{path}.name must be at most {MAX_NAME_CHARS} printable characters, not {shown_value(name)}"
         raise PayloadError("bad_plan", detail)
     return name
 
 
 def _label(instant_ms: int) -> str:
     return instant_label(instant_ms) if instant_ms % MINUTE_MS else minute_label(instant_ms // MINUTE_MS)
-
-
-def _shown(value: object) -> str:
-    text = (
-        "a number of many digits" if isinstance(value, int) and value.bit_length() > 4 * _SHOWN_CHARS else repr(value)
-    )
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

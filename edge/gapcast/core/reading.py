@@ -13,6 +13,7 @@ from typing import NamedTuple
 from gapcast.core.errors import PayloadError
 from gapcast.core.features import GAP, UNITS
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS
+from gapcast.core.wording import shown_value
 
 #: Numbers from this one on are epoch milliseconds, smaller ones epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
@@ -21,8 +22,6 @@ _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=
 _W_PER_KW = 1_000
 #: Maximum of any measured feature of a house; a model's float32 holds it and its square.
 _MAX_MEASURED = 1e6
-#: Characters of a value that an error message shows.
-_SHOWN_CHARS = 40
 #: Neither ``.`` nor ``..``: in the path of a URL they would name another resource.
 _DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
 #: The rule of :func:`is_device_id`, to end an error message.
@@ -94,7 +93,7 @@ def power_of(value: object, limits: Limits) -> float:
     gapcast.core.errors.PayloadError: out_of_range: 1230 kW is outside -100 to 100 kW: if these are watts, ...
     """
     if type(value) is not float and type(value) is not int:
-        raise PayloadError("not_a_number", f"power must be a number in kW, not {_shown(value)}")
+        raise PayloadError("not_a_number", f"power must be a number in kW, not {shown_value(value)}")
     if limits.min_kw <= value <= limits.max_kw:
         return float(value)
     if type(value) is float and not math.isfinite(value):
@@ -103,7 +102,7 @@ def power_of(value: object, limits: Limits) -> float:
         fix = f"if these are watts, send kW ({value / _W_PER_KW:g})"
     else:
         fix = "the range is set by limits.min_kw and limits.max_kw"
-    detail = f"{_shown(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
+    detail = f"{shown_value(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
     raise PayloadError("out_of_range", detail)
 
 
@@ -117,13 +116,13 @@ def measured_of(name: str, value: object) -> float:
     gapcast.core.errors.PayloadError: not_a_number: voltage_v must be a number in V, not '239'
     """
     if type(value) is not float and type(value) is not int:
-        raise PayloadError("not_a_number", f"{name} must be a number in {UNITS[name]}, not {_shown(value)}")
+        raise PayloadError("not_a_number", f"{name} must be a number in {UNITS[name]}, not {shown_value(value)}")
     if -_MAX_MEASURED <= value <= _MAX_MEASURED:
         return float(value)
     if type(value) is float and not math.isfinite(value):
         raise PayloadError("not_finite", f"{name} must be finite, not {value}")
     allowed = f"-{_MAX_MEASURED:g} to {_MAX_MEASURED:g}"
-    detail = f"{name} of {_shown(value)} {UNITS[name]} is outside {allowed}: check the meter's unit"
+    detail = f"{name} of {shown_value(value)} {UNITS[name]} is outside {allowed}: check the meter's unit"
     raise PayloadError("out_of_range", detail)
 
 
@@ -138,7 +137,7 @@ def instant_of(ts: object) -> int:
     if type(ts) is str:
         return _parsed(ts)
     if type(ts) is not int and type(ts) is not float:
-        raise PayloadError("bad_time", f"ts must be RFC 3339 or an epoch number, not {_shown(ts)}")
+        raise PayloadError("bad_time", f"ts must be RFC 3339 or an epoch number, not {shown_value(ts)}")
     if type(ts) is float and not math.isfinite(ts):
         raise PayloadError("bad_time", f"ts must be finite, not {ts}")
     return in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
@@ -148,11 +147,11 @@ def instant_of(ts: object) -> int:
 def _parsed(ts: str) -> int:
     if _RFC3339.fullmatch(ts) is None:
         fix = "give the offset or Z, as in 2010-11-01T00:29:00Z"
-        raise PayloadError("bad_time", f"ts {_shown(ts)} is not RFC 3339: {fix}")
+        raise PayloadError("bad_time", f"ts {shown_value(ts)} is not RFC 3339: {fix}")
     try:
         instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
-        raise PayloadError("bad_time", f"ts {_shown(ts)} is not a time: {error}") from error
+        raise PayloadError("bad_time", f"ts {shown_value(ts)} is not a time: {error}") from error
     return in_range(instant_ms, ts)
 
 
@@ -162,16 +161,7 @@ def in_range(instant_ms: float, ts: object) -> int:
     Raises :class:`PayloadError` for a time before 2000 or after 2099.
     """
     if instant_ms < EARLIEST_MS:
-        raise PayloadError("clock_not_set", f"ts {_shown(ts)} is before 2000: the meter's clock was never set")
+        raise PayloadError("clock_not_set", f"ts {shown_value(ts)} is before 2000: the meter's clock was never set")
     if instant_ms >= LATEST_MS:
-        raise PayloadError("bad_time", f"ts {_shown(ts)} is after 2099")
+        raise PayloadError("bad_time", f"ts {shown_value(ts)} is after 2099")
     return int(instant_ms)
-
-
-def _shown(value: object) -> str:
-    text = (
-        repr(value)
-        if not isinstance(value, int) or value.bit_length() < 4 * _SHOWN_CHARS
-        else "a number of many digits"
-    )
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -1,8 +1,11 @@
-"""Numbers and names in sentences for people."""
+"""Numbers, names and values in sentences for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+#: Characters of a value of a message that an error shows, at most.
+SHOWN_CHARS = 40
 
 
 def counted(n: int, noun: str) -> str:
@@ -22,3 +25,15 @@ def listed(names: Sequence[str], n_most: int) -> str:
     """
     shown = ", ".join(names[:n_most])
     return f"{shown} and {len(names) - n_most:,} more" if len(names) > n_most else shown
+
+
+def shown_value(value: object) -> str:
+    """Return a value of a message as an error shows it: its beginning, if it is long.
+
+    >>> shown_value("on"), shown_value("x" * 50) == "'" + "x" * 39 + "…", shown_value(10**60)
+    ("'on'", True, 'a number of many digits')
+    """
+    if isinstance(value, int) and value.bit_length() >= 4 * SHOWN_CHARS:
+        return "a number of many digits"
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

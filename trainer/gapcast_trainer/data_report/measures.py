@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from gapcast.core.features import offset_min
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
 from gapcast.core.window import F64, I64
 from gapcast.recordings.series import Series, gaps
 
@@ -17,7 +17,6 @@ SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 #: Bin width of the daily profile.
 DAY_STEP_MIN = 15
 _DAY_SHARES = (0.05, 0.5, 0.95)
-_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
 #: A file of fewer days than this is shown by days, a longer one by months.
 _DAYS_SHOWN = 100
 
@@ -138,7 +137,7 @@ def _quantiles_by(group: I64, values: F64, n_groups: int) -> F64:
 
 
 def _week(at: I64, kw: F64) -> F64:
-    hour = (at + _EPOCH_WEEKDAY * DAY_MIN) // 60 % (7 * 24)
+    hour = (at + EPOCH_WEEKDAY * DAY_MIN) // 60 % (7 * 24)
     return _means_by(hour, kw, 7 * 24).reshape(7, 24)
 
 

@@ -12,12 +12,13 @@ from zlib import crc32
 
 import numpy as np
 
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, F64
 from gapcast_trainer.loads.processes import between, happens, renewal, sessions, thermostat, wander, with_noise
 
 #: Length of each load of a library: two weeks.
 N_MIN = 20_160
-_DAY_MIN, _DEFROST_MIN = 1_440, 4
+_DEFROST_MIN = 4
 
 #: Draws a load of a kind and its course, kW ``[n_min]``.
 Kind = Callable[[np.random.Generator, int], F64]
@@ -104,7 +105,7 @@ def _wandering(rng: np.random.Generator, n: int) -> F64:
 def _solar(rng: np.random.Generator, n: int) -> F64:
     """Generation, which is negative: a clear day's sine, and clouds."""
     day_min = rng.uniform(600, 850)
-    minute = (np.arange(n) + rng.integers(_DAY_MIN)) % _DAY_MIN
+    minute = (np.arange(n) + rng.integers(DAY_MIN)) % DAY_MIN
     clear = np.where(minute < day_min, np.sin(np.pi * minute / day_min), 0.0)
     sky = wander(rng, n, between(rng, 3, 60)) + 0.7 * wander(rng, n, 300) + rng.uniform(-1, 2)
     return -between(rng, 1, 8) * clear * (0.15 + 0.85 / (1 + np.exp(-2 * sky)))
@@ -112,7 +113,7 @@ def _solar(rng: np.random.Generator, n: int) -> F64:
 
 def _scheduled(rng: np.random.Generator, n: int) -> F64:
     """The same minutes of each day."""
-    minute = (np.arange(n) - rng.integers(_DAY_MIN)) % _DAY_MIN
+    minute = (np.arange(n) - rng.integers(DAY_MIN)) % DAY_MIN
     is_on = (minute < rng.integers(60, 600)).astype(np.float64)
     return with_noise(rng, between(rng, 0.5, 2) * is_on)
 

@@ -10,13 +10,13 @@ from itertools import accumulate
 
 import numpy as np
 
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F64
 
 #: Longest on and off times of a thermostat.
 _LONGEST_ON_MIN, _LONGEST_OFF_MIN = 240.0, 720.0
 #: Minutes at the beginning of an on time in which the power settles.
 _SETTLING_MIN = 4.0
-_DAY_MIN = 1_440
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
@@ -45,7 +45,7 @@ def thermostat(rng: np.random.Generator, n_min: int, kw: float, shortest_min: tu
     durations, levels = list[float](), list[float]()
     while now < n_min:
         drift = 0.95 * drift + 0.1 * rng.normal()
-        logit = mean_duty + daily * math.sin(2 * math.pi * now / _DAY_MIN + phase) + drift
+        logit = mean_duty + daily * math.sin(2 * math.pi * now / DAY_MIN + phase) + drift
         duty = min(max(1 / (1 + math.exp(-logit)), 0.03), 0.97)
         on = min(shortest / (1 - duty) * math.exp(jitter * rng.normal()), _LONGEST_ON_MIN)
         off = min(shortest / duty * math.exp(jitter * rng.normal()), _LONGEST_OFF_MIN)

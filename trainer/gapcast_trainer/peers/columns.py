@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.grid import DAY_MIN, WEEK_MIN
 from gapcast.core.window import F32, F64, I64, WindowSpec, cut
 from gapcast.recordings.series import Series
 
 #: Older minutes are averaged over this many.
 _COARSE_MIN = 5
-_WEEK_MIN = 7 * DAY_MIN
 #: Half-widths, in minutes, of the averages around the target's minute yesterday and a week ago.
 _AROUND_MIN = (2, 15, 60)
 
@@ -87,7 +86,7 @@ class PeerColumns:
         if self.column_set.clock:
             parts.append(np.column_stack((target % DAY_MIN, target // DAY_MIN % 7)).astype(np.float32))
         if self.column_set.seasons:
-            ago = [self._mean(target - back, around) for back in (DAY_MIN, _WEEK_MIN) for around in _AROUND_MIN]
+            ago = [self._mean(target - back, around) for back in (DAY_MIN, WEEK_MIN) for around in _AROUND_MIN]
             parts.append(np.column_stack(ago).astype(np.float32))
         return np.concatenate(parts, axis=1)
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.demand.options import ActiveTimes, DemandOptions
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
 from gapcast.core.window import F64, I64
 
-_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
 _MONTHS = 12
 
 
@@ -64,7 +63,7 @@ def active_at(local: I64, active: ActiveTimes) -> NDArray[np.bool_]:
     in_hours = np.zeros(len(local), dtype=bool)
     for first, end in active.hours:
         in_hours |= ((of_day >= first) & (of_day < end)) if first < end else ((of_day >= first) | (of_day < end))
-    weekdays = np.isin((days + _EPOCH_WEEKDAY) % 7, sorted(active.weekdays))
+    weekdays = np.isin((days + EPOCH_WEEKDAY) % 7, sorted(active.weekdays))
     return in_hours & weekdays & np.isin(months_of(days) % _MONTHS + 1, sorted(active.months))
 
 

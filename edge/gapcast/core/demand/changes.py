@@ -7,10 +7,10 @@ from typing import NamedTuple
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
 from gapcast.core.reading import Limits, instant_of, power_of
+from gapcast.core.wording import SHOWN_CHARS
 
 _LIMIT_EXAMPLE = "2.5, or null for the configured one"
 _PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
-_SHOWN_CHARS = 40
 
 
 class MonthPeak(NamedTuple):
@@ -82,7 +82,7 @@ def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> 
     if "kw" not in document:
         raise PayloadError("no_value", f'the {what} has no "kw": send {example}')
     if unknown := next((key for key in document if key not in keys), None):
-        shown = repr(unknown)[:_SHOWN_CHARS]
+        shown = repr(unknown)[:SHOWN_CHARS]
         raise PayloadError("bad_request", f"the {what} has the unknown key {shown}: send {example}")
     return document["kw"]
 

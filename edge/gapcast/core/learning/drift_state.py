@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.damaged_state import DAMAGED
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.device_rows import grown_size
 from gapcast.core.learning.outcomes import Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.window import F64, I64
@@ -21,7 +22,6 @@ _N_COLUMNS = 9
 #: Prior deviation of a house's days.
 PRIOR_DEVIATION = 0.35
 _NO_DAY = -1
-_DAY_MIN = 1440
 _LARGEST_KW = 1e9
 _FIRST_ROWS = 16
 
@@ -68,7 +68,7 @@ class DriftState:
         outcomes, n_rows = tracked_outcomes(outcomes, self.max_devices)
         if not n_rows:
             return None
-        rows, days, errors_kw = outcomes.rows, outcomes.minutes // _DAY_MIN, _errors_kw(outcomes)
+        rows, days, errors_kw = outcomes.rows, outcomes.minutes // DAY_MIN, _errors_kw(outcomes)
         self.grow(n_rows)
         known = errors_kw == errors_kw  # noqa: PLR0124 - NaN is not
         errors = np.stack((known, np.where(known, errors_kw, 0.0)), axis=1)

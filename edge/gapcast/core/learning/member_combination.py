@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.forecast_range import FEEDS_IN_KW, ForecastRange
 from gapcast.core.learning import boa_weights, conformal_interval, daily_profile, error_scale, rls_model, situations
 from gapcast.core.learning.device_rows import UNTRACKED
 from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
@@ -17,9 +17,6 @@ from gapcast.core.learning.outcomes import SUBMETERED
 from gapcast.core.learning.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.submetered_model import SubmeteredForecasts
 from gapcast.core.window import F32, F64, I64
-
-#: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
-_FEEDS_IN_KW = -0.05
 
 
 @dataclass(slots=True)
@@ -76,7 +73,7 @@ class MemberCombination:
         scale_kw = seen[:, SCALE].copy()  # it is stored after the state has learned from the newest reading
         log_width = seen[:, LOG_WIDTH]
         lowest_kw = np.minimum(seen[:, LOWEST], one.last_kw)
-        floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self._options.min_kw, np.minimum(lowest_kw, 0.0))
+        floor_kw = np.where(lowest_kw < FEEDS_IN_KW, self._options.min_kw, np.minimum(lowest_kw, 0.0))
         columns, floor = one.columns, floor_kw[:, np.newaxis]
         if self._options.learns:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)

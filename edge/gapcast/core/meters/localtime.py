@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from gapcast.core.errors import PayloadError
+from gapcast.core.wording import SHOWN_CHARS
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 #: A meter whose clock is within this of the gateway's is live: an ambiguous time is the instant nearer to arrival.
 _LIVE_MS = 6 * 3_600_000
-_SHOWN_CHARS = 40
 
 
 def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int | None) -> int:
@@ -30,7 +30,7 @@ def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int
     """
     if type(text) is not str or _LOCAL.fullmatch(text) is None:
         shown = repr(text)
-        shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
+        shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}…"
         fix = 'such as 2023-10-29T02:30:00; if it has an offset, set time_form = "auto"'
         raise PayloadError("bad_time", f"{shown} is not a local time {fix}")
     first_ms, second_ms = _candidates(text, zone)

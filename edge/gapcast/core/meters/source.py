@@ -14,6 +14,7 @@ from gapcast.core.meters.localtime import local_instant_of
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
 from gapcast.core.reading import Limits, in_range, instant_of, measured_of
+from gapcast.core.wording import SHOWN_CHARS
 
 Format = Literal["gapcast", "json", "number"]
 TimeForm = Literal["auto", "rfc3339", "epoch_s", "epoch_ms", "local", "arrival"]
@@ -24,7 +25,6 @@ Kind = Literal["minute", "samples"]
 PER_UNIT: Mapping[Unit, float] = {"auto": 1.0, "kW": 1.0, "W": 0.001, "kWh": 1.0, "Wh": 0.001}
 COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
 _MS_PER_S = 1_000
-_SHOWN_CHARS = 40
 
 
 class FeaturePath(NamedTuple):
@@ -84,7 +84,7 @@ class Source:
         if self.time_form in {"epoch_s", "epoch_ms"}:
             number = number_of(ts, "the time")
             if number is None:
-                raise PayloadError("bad_time", f"the time must be a number, not {repr(ts)[:_SHOWN_CHARS]}")
+                raise PayloadError("bad_time", f"the time must be a number, not {repr(ts)[:SHOWN_CHARS]}")
             seconds = number if self.time_form == "epoch_s" else number / _MS_PER_S
             if seconds * _MS_PER_S >= LATEST_MS:
                 other = "epoch_ms" if self.time_form == "epoch_s" else "epoch_s"
@@ -93,7 +93,7 @@ class Source:
                 raise PayloadError("bad_time", detail)
             return instant_of(seconds)
         if self.time_form == "rfc3339" and type(ts) is not str:
-            raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:_SHOWN_CHARS]}")
+            raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:SHOWN_CHARS]}")
         return instant_of(ts)
 
     def power_kw(self, value: float, limits: Limits) -> float:

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gapcast.core.errors import PayloadError
+from gapcast.core.wording import SHOWN_CHARS
 
 _OPERATOR = re.compile(r"\s([+-])\s")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 #: Texts that meters and home automation systems publish for an unknown value.
 _UNKNOWN = frozenset({"", "nan", "none", "null", "unknown", "unavailable", "undefined"})
-_SHOWN_CHARS = 40
 
 
 class Term(NamedTuple):
@@ -97,7 +97,7 @@ def number_of(value: object, what: str) -> float | None:
         text = value.strip()
         if text.lower() in _UNKNOWN:
             return None
-        if len(text) <= _SHOWN_CHARS and _NUMBER.fullmatch(text):
+        if len(text) <= SHOWN_CHARS and _NUMBER.fullmatch(text):
             value = float(text)
     if type(value) is int and value.bit_length() < 64:  # noqa: PLR2004 - a float holds its size
         return float(value)
@@ -122,4 +122,4 @@ def _shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004 - repr rejects very long ones
         return "a number of many digits"
     text = repr(value)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

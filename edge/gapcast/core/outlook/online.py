@@ -11,6 +11,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from gapcast.core.features import offset_min
+from gapcast.core.forecast_range import FEEDS_IN_KW
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import conformal_interval, daily_profile, error_scale
 from gapcast.core.learning.device_rows import DeviceRows, RowIndex
@@ -30,8 +31,6 @@ from gapcast.core.window import F32, F64, I64, MAX_FILL_MIN
 _SCALE, _N_READINGS, _LOWEST, _NEWEST = range(4)
 #: Minutes over which the device's scale is the mean absolute change.
 _SCALE_MIN = 15
-#: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
-_FEEDS_IN_KW = -0.05
 _RECENT_MIN = np.asarray(RECENT_MIN)
 #: Largest of the newest errors, in units of the scale.
 _MOST_RECENT = 10.0
@@ -82,7 +81,7 @@ class OnlineOutlook:
         seen = arrays["seen"][at]
         scale_kw, last_kw = seen[:, _SCALE], windows[:, -1].astype(np.float64)
         lowest_kw = np.minimum(seen[:, _LOWEST], last_kw)
-        floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.min_kw, np.minimum(lowest_kw, 0.0))
+        floor_kw = np.where(lowest_kw < FEEDS_IN_KW, self.min_kw, np.minimum(lowest_kw, 0.0))
         kw, base_kw = inputs.model_kw.copy(), inputs.base_kw
         local = self.local_minutes(inputs.minutes)
         if self.options.learns:

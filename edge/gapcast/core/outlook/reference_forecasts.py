@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.grid import DAY_MIN, WEEK_MIN
 from gapcast.core.window import F64, I64
 
 #: The two kinds of an outlook's forecasts, and of their outcomes: a single minute, the mean of all minutes until then.
@@ -14,7 +14,6 @@ POINT, MEAN_TO = range(2)
 #: The reference forecasts, in order: the newest reading, the mean of the last minutes, as many as the lead time, and
 #: the readings of the same minutes a day and a week before.
 REFERENCES = ("persistence", "last_window", "yesterday", "last_week")
-WEEK_MIN = 7 * DAY_MIN
 #: Minutes of power before the observed minute that the reference forecasts need.
 REACH_MIN = WEEK_MIN
 _BACK_MIN = (DAY_MIN, WEEK_MIN)
