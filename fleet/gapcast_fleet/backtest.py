@@ -71,11 +71,11 @@ def run_backtest(
     results: Path,
     *,
     quiet: bool = False,
-    say: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> Backtest:
     """Run the groups that are missing in ``results``, and return the whole back-test.
 
-    ``say`` is called with what was understood of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
+    ``show`` is called with what was understood of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
     ``results`` has other options, models or history.
     """
     settings, scored_from, outlook = fleet_settings(settings), options.part.first_scored_minute, options.outlook
@@ -83,10 +83,10 @@ def run_backtest(
         settings = with_outlooks(settings, options.houses_at_once)
     identity = identity_of(settings, load_models(settings))
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    say(f"reading {options.folder}")
+    show(f"reading {options.folder}")
     with read_history(spark, options.folder, options.form, limits, options.part) as history:
         for line in history.lines():
-            say(line)
+            show(line)
         if not history.houses:
             raise SourceError(options.folder, "holds no reading")
         groups = distribute(history.houses, options.houses_at_once, spark.sparkContext.defaultParallelism)

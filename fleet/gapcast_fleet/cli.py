@@ -221,7 +221,7 @@ def backtest(
     options = BacktestOptions(folder, form, FilePart(start, limit, score_from, form.zone), houses_at_once, scored)
     spark = session("gapcast-fleet backtest", conf)
     try:
-        for line in lines(run_backtest(spark, settings, options, results, say=partial(click.echo, err=True))):
+        for line in lines(run_backtest(spark, settings, options, results, show=partial(click.echo, err=True))):
             click.echo(line)
     finally:
         spark.stop()

@@ -72,21 +72,21 @@ def prepare(
     out: Path,
     *,
     quiet: bool = False,
-    say: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> Manifest:
     """Draw the ``wanted`` windows that are missing in ``out``, and return the manifest of all.
 
-    ``say`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation or
-    other readings, or if houses cannot be left out or balanced.
+    ``show`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation
+    or other readings, or if houses cannot be left out or balanced.
     """
-    say(f"reading {wanted.folder}")
+    show(f"reading {wanted.folder}")
     share = wanted.draw.validate_share
     with read_history(spark, wanted.folder, wanted.form, limits, validate_share=share) as history:
         for line in history.lines():
-            say(line)
+            show(line)
         if not history.houses:
             raise SourceError(wanted.folder, "holds no reading")
-        manifest = _draw(spark, wanted, history, out, quiet=quiet, say=say)
+        manifest = _draw(spark, wanted, history, out, quiet=quiet, show=show)
     write_atomically(out / MANIFEST_FILE, manifest.text().encode())
     return manifest
 
@@ -98,7 +98,7 @@ def _draw(
     out: Path,
     *,
     quiet: bool,
-    say: Callable[[str], object],
+    show: Callable[[str], object],
 ) -> Manifest:
     draw, houses, columns = wanted.draw, history.houses, history.form.document()
     sha256 = source_sha256([(house.name, house.n_readings, house.digest) for house in houses])
@@ -106,7 +106,7 @@ def _draw(
     about = {"format": FORMAT, "source_sha256": sha256, "columns": columns}
     about |= {"contract": asdict(wanted.contract), "draw": asdict(draw), "leave_out": sorted(wanted.leave_out)}
     begin_or_resume(out / _ABOUT, about, "--to", "preparation")
-    fleet = _Fleet(spark, history.minutes, houses, out.resolve(), quiet, say)
+    fleet = _Fleet(spark, history.minutes, houses, out.resolve(), quiet, show)
     job = DrawJob(str(fleet.folder), wanted.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
@@ -172,13 +172,13 @@ class _Fleet:
     houses: Sequence[HouseSurvey]
     folder: Path
     quiet: bool
-    say: Callable[[str], object]
+    show: Callable[[str], object]
 
     def count(self, job: DrawJob) -> dict[str, WindowCounts]:
         """Return the windows of each house, from the folder if already counted."""
         path = self.folder / _COUNTED
         if not path.exists():
-            self.say(f"counting the windows of {len(self.houses):,} houses")
+            self.show(f"counting the windows of {len(self.houses):,} houses")
             groups = distribute(self.houses, len(self.houses), _N_GROUPS)
             rows = self._watched(groups, range(len(groups)), counter(job), COUNTED)
             its = {row.device: [list(row.found), row.n_learnt, row.sum_kw, row.sum_kw2] for row in rows}
@@ -194,7 +194,7 @@ class _Fleet:
         groups = distribute(self.houses, max(1, _GROUP_BYTES // (most * row_bytes)), _N_GROUPS)
         to_do = [group for group in range(len(groups)) if not note_path(self.folder, group).exists()]
         if to_do:
-            self.say(f"drawing {sum(map(sum, job.n_taken.values())):,} windows of {len(self.houses):,} houses")
+            self.show(f"drawing {sum(map(sum, job.n_taken.values())):,} windows of {len(self.houses):,} houses")
             self._watched(groups, to_do, drawer(job, [house.name for house in self.houses]), DRAWN)
         notes = [json.loads(note_path(self.folder, group).read_text(encoding="utf-8")) for group in range(len(groups))]
         return [Chunk(**chunk) for note in notes for chunk in note]

@@ -71,7 +71,7 @@ def prepare(
     wanted = PrepareOptions(folder, form, contract, draw, options["leave_out"])
     spark = session("gapcast-fleet prepare", conf)
     try:
-        manifest = prepare_set(spark, Limits(limits.min_kw, limits.max_kw), wanted, out, say=click.echo)
+        manifest = prepare_set(spark, Limits(limits.min_kw, limits.max_kw), wanted, out, show=click.echo)
     finally:
         spark.stop()
     click.echo("\n".join(lines(manifest)))

@@ -19,9 +19,9 @@ from gapcast_fleet.bucket import COUNTS
 class QueryProgress(StreamingQueryListener):
     """Reports each micro-batch of the query whose observation is called ``name``."""
 
-    def __init__(self, name: str, say: Callable[[str], None]) -> None:
-        """Call ``say`` with each line."""
-        self._name, self._say = name, say
+    def __init__(self, name: str, show: Callable[[str], None]) -> None:
+        """Call ``show`` with each line."""
+        self._name, self._show = name, show
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's
         """Do nothing."""
@@ -37,7 +37,7 @@ class QueryProgress(StreamingQueryListener):
         progress = event.progress
         counts = progress.observedMetrics.get(self._name)
         if counts is not None and progress.numInputRows:
-            self._say(line(progress.batchId, progress.numInputRows, counts.asDict(), progress.batchDuration / 1_000))
+            self._show(line(progress.batchId, progress.numInputRows, counts.asDict(), progress.batchDuration / 1_000))
 
 
 def line(number: int, n_messages: int, counts: dict[str, Any], took_s: float) -> str:

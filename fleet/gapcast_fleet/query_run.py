@@ -16,11 +16,11 @@ from gapcast_fleet.score import OBSERVED
 _POLL_S = 0.5
 
 
-def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], say: Callable[[str], None]) -> None:
+def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], show: Callable[[str], None]) -> None:
     """Run the query until it ends, or until SIGTERM or Ctrl-C; raise errors of workers."""
     stopping = Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    listener = QueryProgress(OBSERVED, say)
+    listener = QueryProgress(OBSERVED, show)
     spark.streams.addListener(listener)
     try:
         with worker_error():

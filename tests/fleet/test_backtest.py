@@ -87,7 +87,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     form, understood = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), list[str]()
     edge = document(run_of_the_edge(settings(), write_csv(tmp_path), form, PART))
     results = tmp_path / "results"
-    found = document(run_backtest(spark, settings(), question, results, quiet=True, say=understood.append))
+    found = document(run_backtest(spark, settings(), question, results, quiet=True, show=understood.append))
     assert found["scored"]["n"] > 500
     assert {name: house["scored"]["n"] > 50 for name, house in found["houses"].items()} == dict.fromkeys(HOUSES, True)
     assert flat(found | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5, nan_ok=True)

@@ -32,7 +32,7 @@ def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
 
     folder = tmp_path_factory.mktemp("fitted")
     notes: list[str] = []
-    run = fit(QUICK, small, folder, note=notes.append)
+    run = fit(QUICK, small, folder, show=notes.append)
     return run, folder, notes
 
 

@@ -129,7 +129,7 @@ def test_evaluate_leads_prints_a_table_of_each_kind(found: LeadEvaluation) -> No
 def test_evaluate_leads_fits_trees_for_each_kind_and_lead(small: Clean) -> None:
     notes: list[str] = []
     models = stand_ins(model(trained_on=small.report.sha256))
-    scored = evaluate_leads(models, small, (5, 15), EvaluationOptions(peers=PeerOptions(1_500)), note=notes.append)
+    scored = evaluate_leads(models, small, (5, 15), EvaluationOptions(peers=PeerOptions(1_500)), show=notes.append)
     trees, persistence = row(scored, "lightgbm-180"), row(scored, "persistence")
     assert (trees.kind, len(notes)) == ("peer", 4)
     assert "a model for each kind and lead time" in trees.about

@@ -97,7 +97,7 @@ def found(small: Clean) -> tuple[Evaluation, list[str]]:
     model = Spread(trained_on=small.report.sha256)
     until = SPLIT.validate_until + timedelta(minutes=600)
     options = EvaluationOptions(until=until, peers=PeerOptions(n_rows=1_500, n_sampled=12), brief=True)
-    return evaluate(stand_ins(model), small, options, note=said.append), said
+    return evaluate(stand_ins(model), small, options, show=said.append), said
 
 
 def test_peers_are_scored_on_the_models_minutes(found: tuple[Evaluation, list[str]]) -> None:

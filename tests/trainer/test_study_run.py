@@ -120,17 +120,17 @@ def test_reproduce_skips_finished_parts(quick_run: tuple[Path, Result], raw: Pat
 def test_reproduce_ctrl_c_keeps_finished_parts(raw: Path, tmp_path: Path) -> None:
     said: list[str] = []
 
-    def note(line: str) -> None:
+    def show(line: str) -> None:
         said.append(line)
         if line == "streaming: begins":
             raise KeyboardInterrupt
 
     settings = StudySettings(out=tmp_path, models=MODELS, quick=True)
     with pytest.raises(KeyboardInterrupt):
-        run(load(raw), settings, ("line", "streaming"), note=note)
+        run(load(raw), settings, ("line", "streaming"), show=show)
     assert [path.name for path in tmp_path.iterdir()] == ["line.json"]
     said.clear()
-    run(load(raw), settings, ("line",), note=said.append)
+    run(load(raw), settings, ("line",), show=said.append)
     assert said == [f"line: is there already ({tmp_path / 'line.json'})"]
 
 

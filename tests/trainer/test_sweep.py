@@ -46,9 +46,9 @@ def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> 
 
     space = read(written(tmp_path, SPACE))
     said: list[str] = []
-    first = search(space, small, tmp_path / "study", minutes=5, n_trials=1, note=said.append)
+    first = search(space, small, tmp_path / "study", minutes=5, n_trials=1, show=said.append)
     assert len(finished(first)) == 1
-    study = search(space, small, tmp_path / "study", minutes=5, n_trials=1, note=said.append)
+    study = search(space, small, tmp_path / "study", minutes=5, n_trials=1, show=said.append)
     assert [trial.number for trial in study.get_trials()] == [0, 1]
     assert len({trial.params["descent.learning_rate"] for trial in study.get_trials()}) == 2
     assert sorted(path.name for path in (tmp_path / "study").glob("trial-*")) == ["trial-0", "trial-1"]

@@ -13,11 +13,11 @@ from gapcast_trainer.run import Run, save_run, save_weights
 class BestWeights:
     """Stores the run after each epoch, with the best weights."""
 
-    def __init__(self, run: Run, folder: Path, note: Callable[[str], object], watch: Callable[[Run], object]) -> None:
-        """Store into ``folder``; ``note`` and ``watch`` as in :func:`gapcast_trainer.fit.fit`."""
+    def __init__(self, run: Run, folder: Path, show: Callable[[str], object], watch: Callable[[Run], object]) -> None:
+        """Store into ``folder``; ``show`` and ``watch`` as in :func:`gapcast_trainer.fit.fit`."""
         self.run = run
         self._folder = folder
-        self._note = note
+        self._show = show
         self._watch = watch
 
     def save_progress(self, so_far: EpochProgress) -> None:
@@ -34,5 +34,5 @@ class BestWeights:
         save_run(self._folder, self.run)
         losses = f"loss {last.train_loss:.5f} in training, {last.validate_loss:.5f} in validation"
         errors = f"{losses} (MSE {last.validate_mse_kw2:.5f} kW²)"
-        self._note(f"epoch {n_epochs}: {errors}{', the best so far' if better else ''}")
+        self._show(f"epoch {n_epochs}: {errors}{', the best so far' if better else ''}")
         self._watch(self.run)

@@ -40,11 +40,11 @@ def evaluate(
     options: EvaluationOptions = DEFAULTS,
     *,
     progress: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> Evaluation:
     """Score ``models`` by ``options`` on the minutes of ``clean`` that none of them was fitted to.
 
-    Which these are, :func:`choose_span` says. With ``progress`` there are progress bars; ``note`` is called with
+    Which these are, :func:`choose_span` says. With ``progress`` there are progress bars; ``show`` is called with
     progress messages. Raises :class:`RunError` if there are no minutes to score, or to fit peers to, or if the models
     have different horizons.
     """
@@ -62,8 +62,8 @@ def evaluate(
     rows += [_evaluate("model", model, data, options.brief, progress) for model in models]
     sampled: tuple[Evaluated, ...] = ()
     if others is not None:
-        rows += others.boosted(note)
-        sampled = others.sampled(note)
+        rows += others.boosted(show)
+        sampled = others.sampled(show)
     return Evaluation(span, clean.report, tuple(rows), sampled)
 
 

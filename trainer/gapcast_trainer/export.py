@@ -49,12 +49,12 @@ def export(
     readings: Clean | TrainingSet,
     models: Path,
     *,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> Exported:
     """Convert the run in ``run_folder``, check and score it, and install it under ``models``.
 
     ``readings`` are its training data. It is scored on the test part of a clean file, or on the houses left out
-    of a training set. ``note`` is called with progress messages. Raises :class:`RunError` if the run is unusable or
+    of a training set. ``show`` is called with progress messages. Raises :class:`RunError` if the run is unusable or
     from other readings, :class:`ExportError` if a check fails; then ``models`` is unchanged.
     """
     run, weights = load_run(run_folder)
@@ -72,9 +72,9 @@ def export(
         msg = f"{run_folder}: the weights do not fit family {family.name} of this version: train again"
         raise RunError(msg) from error
     if family.takes_history and isinstance(readings, Clean):
-        return export_outlook(run, model, readings, models, note=note)
+        return export_outlook(run, model, readings, models, show=show)
 
-    note(f"{run.name}: converting")
+    show(f"{run.name}: converting")
     content = convert(model)
     train = _part(readings, experiment, SplitPart.TRAIN)
     golden = golden_windows(train)
@@ -86,11 +86,11 @@ def export(
     draft = draft_card(run, content, model.count_params(), golden)
     predictor = TflitePredictor(content, draft)
 
-    note(f"{run.name}: checking against Keras on {min(N_PARITY, len(train)):,} windows")
+    show(f"{run.name}: checking against Keras on {min(N_PARITY, len(train)):,} windows")
     probe = _probe(train)
     parity_kw = check_parity(predictor.predict, model, probe)
     agreement_kw = check_batches(predictor.predict, probe)
-    note(f"{run.name}: scoring on {len(test):,} windows")
+    show(f"{run.name}: scoring on {len(test):,} windows")
     measured = score(predictor, test)
     scores = ModelScores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})

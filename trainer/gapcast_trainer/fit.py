@@ -34,14 +34,14 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     houses: Mapping[str, Clean] = MappingProxyType({}),
     start: Path | None = None,
     progress: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
     """Fit the model of ``experiment`` and store the run in ``folder``.
 
     ``houses`` are the clean files of the experiment's other houses, by name; ``start`` is the folder of a run whose
     weights the training starts from; of an outlook, that of the model that it is built around. After each epoch,
-    ``note`` is called with a progress message and ``watch`` with the run; it may stop the training by raising an
+    ``show`` is called with a progress message and ``watch`` with the run; it may stop the training by raising an
     exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is
     unknown, a part of the split has no windows, a training set's windows do not match the experiment, or a family with
     a closed form gets houses.
@@ -52,7 +52,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
             msg = f"family {family.name} is built around a model: give its folder by --start, and a clean file"
             raise RunError(msg)
         return fit_outlook(
-            experiment, readings, folder, houses=houses, body=start, progress=progress, note=note, watch=watch
+            experiment, readings, folder, houses=houses, body=start, progress=progress, show=show, watch=watch
         )  # fmt: skip
     material = training_data_of(readings, experiment, houses)
     experiment, train, validate = material.experiment, material.train, material.validate
@@ -88,7 +88,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
             msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
             raise RunError(msg)
         family.solve(model, train, design, hyper, experiment.augment, progress=progress)
-    best_weights = BestWeights(run, folder, note, watch)
+    best_weights = BestWeights(run, folder, show, watch)
     if model.trainable_weights:
         status = descend(
             model, train, validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress

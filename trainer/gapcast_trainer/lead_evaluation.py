@@ -33,11 +33,11 @@ def evaluate_leads(
     options: EvaluationOptions = DEFAULTS,
     *,
     progress: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
     """Score ``models`` at ``lead_times_min``, each of which all of them must have, on minutes that they do not know.
 
-    Of the peers in ``options``, boosted trees are fitted for each kind and lead time. ``progress`` and ``note`` are as
+    Of the peers in ``options``, boosted trees are fitted for each kind and lead time. ``progress`` and ``show`` are as
     of :func:`~gapcast_trainer.evaluate.evaluate`. Raises :class:`RunError` if a model has not all lead times, or if
     there are no minutes to score or to fit to.
     """
@@ -46,7 +46,7 @@ def evaluate_leads(
     span = choose_span([model.card for model in models], clean, options.first, options.until)
     data = EvaluationData.of(models, clean, span)
     data = replace(data, minutes=data.minutes.select(np.flatnonzero(data.minutes.whole).astype(np.int64)))
-    return score_leads(models, data, lead_times_min, options.peers, progress=progress, note=note)
+    return score_leads(models, data, lead_times_min, options.peers, progress=progress, show=show)
 
 
 def score_leads(
@@ -56,7 +56,7 @@ def score_leads(
     peers: PeerOptions | None = None,
     *,
     progress: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
     """Score ``models``, which have all ``lead_times_min``, on ``data`` as :func:`evaluate_leads` does.
 
@@ -74,7 +74,7 @@ def score_leads(
     if peers is not None:
         from gapcast_trainer.peers.leads import boosted_leads  # noqa: PLC0415 - needs the peers extra
 
-        rows.append(boosted_leads(data, leads, peers.n_rows, note))
+        rows.append(boosted_leads(data, leads, peers.n_rows, show))
     return LeadEvaluation(data.span, data.clean.report, len(data.minutes), leads_min, tuple(rows))
 
 

@@ -14,11 +14,11 @@ from gapcast_trainer.errors import RunError
 
 
 def load_scored(
-    names: Sequence[str], models: Path, note: Callable[[str], object], *, lead_times_min: Sequence[int] = ()
+    names: Sequence[str], models: Path, show: Callable[[str], object], *, lead_times_min: Sequence[int] = ()
 ) -> tuple[list[TflitePredictor], list[TflitePredictor]]:
     """Return the models of the folder ``models`` and the shipped ones, those of ``names`` only unless it is empty.
 
-    A shipped model is left out, and ``note`` is called with the reason, if one in ``models`` has its name, or has
+    A shipped model is left out, and ``show`` is called with the reason, if one in ``models`` has its name, or has
     another horizon. With ``lead_times_min`` any model that has not all of them is left out, unless it is in ``names``.
     Raises :class:`RunError` for a name that neither has.
     """
@@ -34,7 +34,7 @@ def load_scored(
         return [load_model(own[name]) for name in names if name in own], [
             load_model(shipped[name]) for name in names if name not in own
         ]
-    is_usable = partial(_has_lead_times, lead_times_min, note)
+    is_usable = partial(_has_lead_times, lead_times_min, show)
     chosen = [load_model(folder) for folder in own.values() if is_usable(folder)]
     horizons = {model.card.horizon_min for model in chosen}
     if not horizons and not lead_times_min:
@@ -43,11 +43,11 @@ def load_scored(
     for name, folder in shipped.items():
         horizon_min = read_card(folder / CARD_FILE).horizon_min
         if name in own:
-            note(f"the shipped {name} is not scored: {own[name]} has its name (train with --set name=... for both)")
+            show(f"the shipped {name} is not scored: {own[name]} has its name (train with --set name=... for both)")
         elif not is_usable(folder):
             continue
         elif horizons and horizon_min not in horizons:
-            note(f"the shipped {name} is not scored: it forecasts {horizon_min} min ahead")
+            show(f"the shipped {name} is not scored: it forecasts {horizon_min} min ahead")
         else:
             added.append(load_model(folder))
     if not chosen and not added:
@@ -56,12 +56,12 @@ def load_scored(
     return chosen, added
 
 
-def _has_lead_times(lead_times_min: Sequence[int], note: Callable[[str], object], folder: Path) -> bool:
-    """Return whether the model in ``folder`` has all of ``lead_times_min``; call ``note`` with those it has if not."""
+def _has_lead_times(lead_times_min: Sequence[int], show: Callable[[str], object], folder: Path) -> bool:
+    """Return whether the model in ``folder`` has all of ``lead_times_min``; call ``show`` with those it has if not."""
     possible = read_card(folder / CARD_FILE).lead_times_min
     if {*lead_times_min} <= {*possible}:
         return True
-    note(f"{folder.name} is not scored: it forecasts {', '.join(map(str, possible))} min ahead")
+    show(f"{folder.name} is not scored: it forecasts {', '.join(map(str, possible))} min ahead")
     return False
 
 

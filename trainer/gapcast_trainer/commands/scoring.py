@@ -151,7 +151,7 @@ def evaluate(
     from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
     from gapcast_trainer.scores.table import lines
 
-    own, shipped = load_scored(names, own_models(models), _note, lead_times_min=lead_times_min or ())
+    own, shipped = load_scored(names, own_models(models), _show, lead_times_min=lead_times_min or ())
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
     check_apart([path], {"--json": json_path, "--report": report_path})
     scored, readings = [*own, *shipped], clean_file.read(path)
@@ -160,11 +160,11 @@ def evaluate(
     )
     found: AnyEvaluation
     if lead_times_min is None:
-        found = evaluation = score_models(scored, readings, options, progress=shows_progress(), note=_note)
+        found = evaluation = score_models(scored, readings, options, progress=shows_progress(), show=_show)
         click.echo("\n".join(lines(evaluation)))
     else:
         found = by_lead = evaluate_leads(
-            scored, readings, lead_times_min, options, progress=shows_progress(), note=_note
+            scored, readings, lead_times_min, options, progress=shows_progress(), show=_show
         )
         click.echo("\n".join(lead_lines(by_lead)))
     click.echo(f"\nscored on {_shown(path)}")
@@ -190,14 +190,14 @@ def _score_houses(
     from gapcast_trainer.houses.table import lines
     from gapcast_trainer.scored_models import load_scored
 
-    own, shipped = load_scored(names, models, _note, lead_times_min=lead_times_min or ())
+    own, shipped = load_scored(names, models, _show, lead_times_min=lead_times_min or ())
     options = HousesOptions(peers, fit_days, scored_rows=scored_rows)
     options = options if peers_rows is None else replace(options, fit_rows=peers_rows)
     if lead_times_min is not None:
-        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, options, _note)
+        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, options, _show)
         click.echo("\n".join(house_lead_lines(by_lead)))
         return by_lead
-    found = evaluate_houses([*own, *shipped], read_houses(files, form), options, _note)
+    found = evaluate_houses([*own, *shipped], read_houses(files, form), options, _show)
     click.echo("\n".join(lines(found)))
     return found
 
@@ -213,7 +213,7 @@ def _lead_times(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def _note(message: str) -> None:
+def _show(message: str) -> None:
     click.echo(message, err=True)
 
 

@@ -65,7 +65,7 @@ def reproduce(
     if not only_draw:
         parts = find_parts(only)
         settings = StudySettings(out=out, models=models, share=share, quick=quick, progress=shows_progress())
-        run(load(raw, progress=shows_progress()), settings, parts, again=again, note=click.echo)
+        run(load(raw, progress=shows_progress()), settings, parts, again=again, show=click.echo)
     results = load_results(out)
     if not results:
         msg = f"{out}: holds no result of the study: do it without --draw first"

@@ -81,7 +81,7 @@ def train(
     from gapcast_trainer.fit import fit
 
     folder = out or CLEAN.parent / experiment.name
-    run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), note=tqdm.write)
+    run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), show=tqdm.write)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
     click.echo(f"{experiment.name}: {run.status}{best}; the weights are in {folder}")
     if run.best is not None:
@@ -111,7 +111,7 @@ def export(
     from gapcast_trainer.export import export as export_run
 
     for run, readings in found:
-        done = export_run(run, readings, models, note=click.echo)
+        done = export_run(run, readings, models, show=click.echo)
         measured, naive = done.card.scores.model, done.card.scores.persistence
         click.echo(
             f"{done.card.name}: {done.card.parameters:,} parameters, {done.card.bytes:,} bytes; "
@@ -169,7 +169,7 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
 
     folder = out or CLEAN.parent / f"sweep-{tried.experiment.name}"
     study = search(
-        tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=shows_progress(), note=tqdm.write
+        tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=shows_progress(), show=tqdm.write
     )
     if not finished(study):
         click.echo("no trial has finished yet: increase --minutes")

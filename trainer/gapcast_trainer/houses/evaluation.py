@@ -47,11 +47,11 @@ def evaluate_houses(
     models: Sequence[TflitePredictor],
     houses: Mapping[str, Clean],
     options: HousesOptions = HousesOptions(),
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> HousesEvaluation:
     """Score ``models`` on each of ``houses``: on the minutes that no model was fitted to, and after those of the peers.
 
-    Peers are LightGBM fitted to the first part of the house, and to all of the other houses. ``note`` is called with
+    Peers are LightGBM fitted to the first part of the house, and to all of the other houses. ``show`` is called with
     progress messages. Raises :class:`RunError` if a house has no minutes to score or too few to fit to, or if peers of
     the other houses are asked for and there are none.
     """
@@ -67,12 +67,12 @@ def evaluate_houses(
         forecasters: tuple[Predictor, ...] = (naive, *models)
         outputs = {model.name: predict_windows(model, of_house.windows(model)) for model in forecasters}
         scored[name] = {model: record_of(found, minutes) for model, found in outputs.items()}
-        note(f"{name}: {len(minutes):,} forecasts of each model")
+        show(f"{name}: {len(minutes):,} forecasts of each model")
     about: dict[str, str] = {}
     if options.peers:
         from gapcast_trainer.peers.other_houses import descriptions, peer_outputs  # noqa: PLC0415 - needs the peers extra
 
-        for name, outputs_of_peers in peer_outputs(data, options.fit_rows, options.n_rounds, note):
+        for name, outputs_of_peers in peer_outputs(data, options.fit_rows, options.n_rounds, show):
             scored[name] |= {peer: record_of(found, data[name].minutes) for peer, found in outputs_of_peers.items()}
         about = descriptions(options.n_rounds)
     return HousesEvaluation(

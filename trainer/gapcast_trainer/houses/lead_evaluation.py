@@ -17,11 +17,11 @@ def evaluate_house_leads(
     houses: Mapping[str, Clean],
     lead_times_min: Sequence[int],
     options: HousesOptions,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> HousesLeadEvaluation:
     """Score ``models`` at ``lead_times_min`` on each of ``houses``, on the minutes that ``options`` select.
 
-    Peers are boosted trees of the house's own first part, a pair for each kind and lead time. ``note`` is called with
+    Peers are boosted trees of the house's own first part, a pair for each kind and lead time. ``show`` is called with
     progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if a model has not all lead times, or if a house
     has no minutes to score or too few to fit to.
     """
@@ -31,6 +31,6 @@ def evaluate_house_leads(
     for name, clean in houses.items():
         data = data_of(models, clean, options)
         peers = PeerOptions(options.fit_rows) if options.peers else None
-        found[name] = score_leads(models, data, lead_times_min, peers, note=note)
-        note(f"{name}: {found[name].n:,} windows")
+        found[name] = score_leads(models, data, lead_times_min, peers, show=show)
+        show(f"{name}: {found[name].n:,} windows")
     return HousesLeadEvaluation(found)

@@ -32,13 +32,13 @@ _GOLDEN = ((5, 0), (100, 3), (None, 96), (None, None), (None, None), (None, None
 
 
 def export_outlook(
-    run: Run, model: keras.Model, readings: Clean, models: Path, *, note: Callable[[str], object] = lambda _: None
+    run: Run, model: keras.Model, readings: Clean, models: Path, *, show: Callable[[str], object] = lambda _: None
 ) -> Exported:
     """Convert ``model``, check and score it on the test part of ``readings``, and install it under ``models``.
 
     Raises :class:`ExportError` if a check fails; then ``models`` is unchanged.
     """
-    note(f"{run.name}: converting")
+    show(f"{run.name}: converting")
     content = convert(model)
     task, split = run.design.task, run.experiment.split()
     house = HouseWindows.of(readings.series.first_minute, readings.series.gap_kw, task.window)
@@ -48,10 +48,10 @@ def export_outlook(
     draft = draft_card(run, content, model.count_params(), *_golden_inputs(house, train, run, readings))
     predictor = TflitePredictor(content, draft)
 
-    note(f"{run.name}: checking against Keras on {N_PARITY:,} windows")
+    show(f"{run.name}: checking against Keras on {N_PARITY:,} windows")
     probe = train[np.linspace(0, train.size - 1, N_PARITY).astype(np.int64)]
     parity_kw, agreement_kw = check_file(predictor, model, *inputs(house, probe, run.design.task.features, readings))
-    note(f"{run.name}: scoring on {test.size:,} windows")
+    show(f"{run.name}: scoring on {test.size:,} windows")
     found = score_outlook(predictor, house, test, readings.series.zone)
     at, naive = found.point_at(task.horizon_min)
     scores = ModelScores(model=at, persistence=naive, skill=round(1 - at.mse_kw2 / naive.mse_kw2, 6))

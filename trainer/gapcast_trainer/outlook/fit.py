@@ -63,7 +63,7 @@ def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
 
 
 def outlook_rows(
-    built: OutlookParts, main: Clean, houses: Mapping[str, Clean], experiment: Experiment, note: Callable[[str], object]
+    built: OutlookParts, main: Clean, houses: Mapping[str, Clean], experiment: Experiment, show: Callable[[str], object]
 ) -> HeadRows:
     """Compute the features of all series of ``experiment``; raise :class:`RunError` if a house has no rows."""
     others = [(house, houses[house.name]) for house in experiment.houses]
@@ -80,7 +80,7 @@ def outlook_rows(
             n_most = max(round(its.n_rows * _VALIDATE_SHARE), 1)
             judged = feature_rows(built.features, its, SplitPart.VALIDATE, experiment, zone, n_most=n_most)
             validate += [] if judged is None else [judged]
-        note(f"{experiment.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
+        show(f"{experiment.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
     if not validate:
         msg = f"experiment {experiment.name}: no window to validate on: see data.train_until and data.validate_until"
         raise RunError(msg)
@@ -96,7 +96,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     houses: Mapping[str, Clean] = MappingProxyType({}),
     body: Path,
     progress: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
     """Fit the outlook of ``experiment`` around the frozen model in the folder ``body``; store the run in ``folder``.
@@ -110,7 +110,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
     design = Design(experiment.task(), experiment.outputs.quantile_levels, scale)
     keras.utils.set_random_seed(experiment.seed)
     built = outlook_parts(design, hyper, body)
-    rows = outlook_rows(built, readings, houses, experiment, note)
+    rows = outlook_rows(built, readings, houses, experiment, show)
     first, last = train_span(readings, experiment)
     card = load_model(body).card
     run = Run(
@@ -131,7 +131,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         start=f"{card.name} {card.version} {card.sha256}",
         time_zone=str(readings.series.zone),
     )
-    best = BestWeights(run, folder, note, watch)
+    best = BestWeights(run, folder, show, watch)
 
     def save(so_far: EpochProgress) -> None:
         """Store the weights of the whole model, with those of the head that are the best so far."""

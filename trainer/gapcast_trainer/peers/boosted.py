@@ -45,7 +45,7 @@ def boost(
     train: I64,
     validate: I64,
     predict: I64,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
     outcomes_kw: Callable[[I64], F64] | None = None,
 ) -> Boosted:
     """Fit to the minutes ``train``, stop early by ``validate``, and forecast ``predict``.
@@ -63,7 +63,7 @@ def boost(
     del fitted, judged  # they are binned now
     predicted, n_rounds = {}, {}
     for what, objective in _OBJECTIVES.items():
-        note(f"{columns.column_set.name}: fitting the {what} to {train.size:,} windows")
+        show(f"{columns.column_set.name}: fitting the {what} to {train.size:,} windows")
         booster = lightgbm.train(
             {**_SETTINGS, "objective": objective},
             data,

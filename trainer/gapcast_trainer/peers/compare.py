@@ -41,8 +41,8 @@ class Peers:
             raise RunError(msg)
         self.train, self.validate = _thinned(train, n_rows), _thinned(validate, n_rows)
 
-    def boosted(self, note: Callable[[str], object] = lambda _: None) -> list[Evaluated]:
-        """Fit the boosted trees and score them on all minutes; ``note`` is called with progress messages."""
+    def boosted(self, show: Callable[[str], object] = lambda _: None) -> list[Evaluated]:
+        """Fit the boosted trees and score them on all minutes; ``show`` is called with progress messages."""
         from gapcast_trainer.peers.boosted import boost  # noqa: PLC0415 - not needed if the data is rejected
 
         minutes, series = self._data.minutes, self._data.clean.series
@@ -50,16 +50,16 @@ class Peers:
         for column_set in COLUMN_SETS:
             started = monotonic()
             columns = PeerColumns(series, column_set, minutes.horizon_min)
-            fitted = boost(columns, self.train, self.validate, minutes.observed_minute, note)
+            fitted = boost(columns, self.train, self.validate, minutes.observed_minute, show)
             rounds = " and ".join(str(n) for n in fitted.n_rounds.values())
-            note(f"{column_set.name}: {rounds} rounds, {monotonic() - started:.0f} s")
+            show(f"{column_set.name}: {rounds} rounds, {monotonic() - started:.0f} s")
             about = f"LightGBM on {column_set.about}: mean and median, {rounds} rounds on {self.train.size:,} windows"
             sheets = {minutes.horizon_min: make_sheet(fitted.outputs, minutes, minutes.horizon_min)}
             day = day_of(fitted.outputs, minutes, self._data.day)
             rows.append(Evaluated(column_set.name, "1", "peer", column_set.context, sheets, day=day, about=about))
         return rows
 
-    def sampled(self, note: Callable[[str], object] = lambda _: None) -> tuple[Evaluated, ...]:
+    def sampled(self, show: Callable[[str], object] = lambda _: None) -> tuple[Evaluated, ...]:
         """Score the classical methods on the sample, which is their headline."""
         from gapcast_trainer.peers.statistical import METHODS, forecast  # noqa: PLC0415 - takes seconds to import
 
@@ -70,7 +70,7 @@ class Peers:
             started = monotonic()
             outputs = forecast(self._data.clean.series, method, some)
             taken_s = monotonic() - started
-            note(f"{method.name}: {len(some):,} forecasts, {taken_s:.0f} s")
+            show(f"{method.name}: {len(some):,} forecasts, {taken_s:.0f} s")
             each_ms = 1_000 * taken_s / len(some)
             about = f"statsforecast, fitted to the {method.context} min before each forecast in {each_ms:.0f} ms"
             leads = [lead for lead in outputs.lead_times_min if lead in some.lead_times_min]

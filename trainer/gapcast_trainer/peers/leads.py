@@ -24,11 +24,11 @@ _COLUMNS = COLUMN_SETS[-1]
 
 
 def boosted_leads(
-    data: EvaluationData, leads: LeadMinutes, n_rows: int | None = None, note: Callable[[str], object] = lambda _: None
+    data: EvaluationData, leads: LeadMinutes, n_rows: int | None = None, show: Callable[[str], object] = lambda _: None
 ) -> LeadRow:
     """Fit LightGBM for each kind and lead time of ``leads`` to at most ``n_rows`` windows, and score it.
 
-    ``note`` is called with progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if there are too few
+    ``show`` is called with progress messages. Raises :class:`~gapcast_trainer.errors.RunError` if there are too few
     windows before the scored ones.
     """
     peers = Peers(data, n_rows)
@@ -44,7 +44,7 @@ def boosted_leads(
             started = monotonic()
             train, validate = (some[~np.isnan(outcomes_kw(some))] for some in (peers.train, peers.validate))
             fitted = boost(columns, train, validate, minutes.observed_minute, outcomes_kw=outcomes_kw)
-            note(f"{_COLUMNS.name}, {kind} {lead_min} min: {fitted.n_rounds}, {monotonic() - started:.0f} s")
+            show(f"{_COLUMNS.name}, {kind} {lead_min} min: {fitted.n_rounds}, {monotonic() - started:.0f} s")
             record = record_or_none(replace(fitted.outputs, lead_times_min=(lead_min,)), minutes, lead_min)
             if record is not None:
                 records[kind][lead_min] = record

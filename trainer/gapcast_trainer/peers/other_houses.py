@@ -26,11 +26,11 @@ def descriptions(n_rounds: int) -> dict[str, str]:
 
 
 def peer_outputs(
-    data: Mapping[str, EvaluationData], n_rows: int, n_rounds: int, note: Callable[[str], object]
+    data: Mapping[str, EvaluationData], n_rows: int, n_rounds: int, show: Callable[[str], object]
 ) -> Iterator[tuple[str, dict[str, ModelOutputs]]]:
     """Yield the forecasts of both peers for the scored minutes of each house, by the names of :func:`descriptions`.
 
-    Each is fitted to at most ``n_rows`` rows in ``n_rounds`` rounds; ``note`` is called with progress messages. Raises
+    Each is fitted to at most ``n_rows`` rows in ``n_rounds`` rounds; ``show`` is called with progress messages. Raises
     :class:`RunError` if a house has too few rows before its scored minutes.
     """
     columns = {name: house_columns(of.clean.series, of.span.horizon_min) for name, of in data.items()}
@@ -50,4 +50,4 @@ def peer_outputs(
         }
         observed = of_house.minutes.observed_minute
         yield name, {peer: trees.predict(columns[name], observed) for peer, trees in fitted.items()}
-        note(f"{name}: " + ", ".join(f"{peer} fitted to {trees.n_rows:,} windows" for peer, trees in fitted.items()))
+        show(f"{name}: " + ", ".join(f"{peer} fitted to {trees.n_rows:,} windows" for peer, trees in fitted.items()))

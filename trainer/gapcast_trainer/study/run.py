@@ -92,25 +92,25 @@ def run(
     parts: Iterable[str],
     *,
     again: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Run the steps of ``parts`` without a result from the same data and settings.
 
-    With ``again`` all are run. ``note`` is called with progress messages. An interruption keeps finished steps.
+    With ``again`` all are run. ``show`` is called with progress messages. An interruption keeps finished steps.
     """
     mark = settings.mark(household.sha256)
     for part in parts:
         for name, step in PARTS[part].items():
             path = settings.out / f"{name}.json"
             if not again and (_read(path) or {}).get("made_from") == mark:
-                note(f"{name}: is there already ({path})")
+                show(f"{name}: is there already ({path})")
                 continue
-            note(f"{name}: begins")
+            show(f"{name}: begins")
             started = time.monotonic()
             result = step(household, settings)
             content = {"made_from": mark, "took_s": round(time.monotonic() - started, 1), "result": result}
             write_atomically(path, json.dumps(content, indent=1) + "\n")
-            note(f"{name}: done in {content['took_s']:.0f} s")
+            show(f"{name}: done in {content['took_s']:.0f} s")
 
 
 def load_results(out: Path) -> Results:

@@ -28,7 +28,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     minutes: float,
     n_trials: int | None = None,
     progress: bool = False,
-    note: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object] = lambda _: None,
 ) -> optuna.Study:
     """Try settings of ``space`` for ``minutes`` (or until ``n_trials`` are done) and return the study.
 
@@ -51,7 +51,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     def objective(trial: optuna.Trial) -> float:
         changes = space.suggest(trial)
         experiment = space.experiment.changed({**changes, "name": f"trial-{trial.number}"})
-        note(f"trial {trial.number}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
+        show(f"trial {trial.number}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
 
         def watch(run: Run) -> None:
             if run.best is None:
@@ -62,7 +62,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
             if time.monotonic() > until_s:
                 raise KeyboardInterrupt
 
-        run = fit(experiment, clean, folder / experiment.name, progress=progress, note=note, watch=watch)
+        run = fit(experiment, clean, folder / experiment.name, progress=progress, show=show, watch=watch)
         if run.best is None:
             msg = f"family {experiment.family} has no loss to score a trial by: it is not fitted by gradient descent"
             raise RunError(msg)
@@ -75,7 +75,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     try:
         study.optimize(objective, n_trials=n_trials, timeout=minutes * 60)
     except KeyboardInterrupt:
-        note("stopped; run it again to resume")
+        show("stopped; run it again to resume")
     return study
 
 
