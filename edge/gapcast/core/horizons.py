@@ -68,8 +68,8 @@ class Horizons:
         return self.others[self.own_min[device]] if device in self.own_min else self.main
 
     @property
-    def outlooks(self) -> list[OutlookPart]:
-        """The outlooks of all horizons, the main one's first; empty without outlooks."""
+    def outlook_parts(self) -> list[OutlookPart]:
+        """What makes the outlooks of each horizon, the main one's first; empty without outlooks."""
         return [one.outlooks for one in self.all if one.outlooks is not None]
 
     def buffers(self, max_devices: int, submeters: Submeters | None) -> Buffers:
@@ -157,12 +157,12 @@ class Horizons:
 
         One of the devices has an outlook. Announced loads of ``plans`` are added.
         """
-        maker = self.outlooks[0]
+        of_main = self.outlook_parts[0]
         planned_kw: dict[int, F64] = {}
         if plans.trackers:
-            planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, maker.model.lead_times_min[-1])
+            planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, of_main.model.lead_times_min[-1])
         if not self.others:
-            return maker.make(accepted, measured, forecasts, planned_kw, week, self.main.take_body(accepted))
+            return of_main.make(accepted, measured, forecasts, planned_kw, week, self.main.take_body(accepted))
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
             places, one = [*indices], self.of(of_horizon.devices[0])
@@ -231,5 +231,5 @@ class Horizons:
 
     def overall_outlook_scores(self) -> dict[Period, OutlookScores]:
         """Return the live scores of the outlooks over all devices; empty without outlooks."""
-        makers = self.outlooks
-        return makers[0].overall_scores(makers[1:]) if makers else {}
+        parts = self.outlook_parts
+        return parts[0].overall_scores(parts[1:]) if parts else {}
