@@ -75,7 +75,6 @@ class StreamResult:
     """The result of a stream."""
 
     n_readings: int
-    n_expected: int
     n_missing: int
     n_different: int
     n_duplicates: int
@@ -187,7 +186,7 @@ class Stream:
             max_difference_kw = max(max_difference_kw, difference_kw)
             n_different += difference_kw > self.same_kw or any(one.n_observed != right.n_observed for one in received)
         n_readings = self.n_minutes * self.n_devices
-        return StreamResult(n_readings, len(expected), n_missing, n_different, n_duplicates, max_difference_kw)
+        return StreamResult(n_readings, n_missing, n_different, n_duplicates, max_difference_kw)
 
     def expected_forecasts(self) -> dict[Key, PublishedForecast]:
         """Return the forecasts of an engine that receives all published readings, in order and without interruption."""
