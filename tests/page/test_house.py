@@ -253,3 +253,11 @@ def test_unknown_device(house: House, look: Look) -> None:
     assert window.data("#now-kw") is window.data("#ahead-kw") is None
     assert (window.text("#now-kw"), window.text("#skill")) == ("–", "")
     window.is_expected = lambda error: "404" in error
+
+
+def test_house_chart_note_two_readings_counts_two_minutes(house: House, look: Look) -> None:
+    house.peer.publish("gap/shed/reading", '{"ts": "2010-07-12T00:00:00Z", "gap_kw": 1.5}')
+    house.peer.publish("gap/shed/reading", '{"ts": "2010-07-12T00:01:00Z", "gap_kw": 1.4}')
+    window = look(house.url + AT.format("shed"))
+    window.see("#chart-note", "Last 3 hours (2 minutes so far), until")
+    wait_until(lambda: house.gateway.service.forget("shed"), "the device to be forgotten")

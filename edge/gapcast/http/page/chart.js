@@ -143,8 +143,8 @@ export class Chart {
     const values = measured.filter((value) => value !== null);
     const pairs = measured.map((value, i) => [value, lower[i], upper[i]]).filter((p) => p[0] !== null && p[1] !== null);
     const nInside = pairs.filter(([value, low, high]) => low <= value && value <= high).length;
-    const span = this.series.newest === null ? this.minutes : this.series.span(this.minutes);
-    const soFar = span < this.minutes ? ` (${span} minutes so far)` : "";
+    const age = this.series.newest === null ? this.minutes : this.series.age();
+    const soFar = age < this.minutes ? ` (${age} minutes so far)` : "";
     const hours = this.minutes >= 120 ? `${this.minutes / 60} hours` : "hour";
     const text = values.length
       ? `Last ${hours}${soFar}, until ${time(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +

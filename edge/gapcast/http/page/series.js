@@ -70,8 +70,12 @@ export class Series {
 
   /** The minutes of the last `nMinutes` since the first value, at least a few, so that a short history fills the chart. */
   span(nMinutes) {
-    const begin = Math.min(...this.measured.keys(), ...this.forecasts.keys());
-    return Math.min(nMinutes, Math.max(MIN_SPAN_MINUTES, this.newest - begin + 1));
+    return Math.min(nMinutes, Math.max(MIN_SPAN_MINUTES, this.age()));
+  }
+
+  /** The minutes from the first value to the newest, both included. */
+  age() {
+    return this.newest - Math.min(...this.measured.keys(), ...this.forecasts.keys()) + 1;
   }
 
   /**
