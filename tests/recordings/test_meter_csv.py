@@ -224,6 +224,7 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
         (["9" * 24 + ",1"], "line 2: "),
         (["1775044844844800000000000,1"], "s after 1970 is not a possible time"),
         (["1577836800,1", "1578096000,1"], "its rows are usually 72 h apart: too far for the power of minutes"),
+        (["1577836800,1", "1577836800,2", "1577923200,1", "1577923200,2"], "in another column, join the two into one"),
         (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
     ],
 )
@@ -250,7 +251,7 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
         (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is ',' the separator?"),
         (b"when,power_w\n1,1\n", "line 1: has no column 'time' among 'when', 'power_w'"),
         (b"time,power_w,time\n1,1,1\n", "line 1: has 2 columns of the name 'time'"),
-        ("time,power_w,é\n".encode("latin-1"), "line 1: is not UTF-8 text"),
+        ("time,power_w,é\n".encode("latin-1"), "save it as UTF-8, or convert it: iconv"),
         (b"time,power_w\n1577836800,1\n1577836860,\xff\n", "line 3: is not UTF-8 text"),
         ("time,power_w\n".encode("utf-16"), "line 1: is not UTF-8 text: UTF-16 text (save it as UTF-8)"),
         (gzip.compress(b"time,power_w\n" + bytes(range(256)) * 300)[:-9], "cannot be read to its end"),

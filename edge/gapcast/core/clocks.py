@@ -89,8 +89,8 @@ def clock_fix(ahead_min: int, local_zone: tzinfo | None = None) -> str:
     if steps and rest_min <= 2 * _NEAR_MIN and abs(steps * step_min) <= _LARGEST_OFFSET_MIN:
         if local_zone is not None:
             return (
-                f"the meter's local times are read as {local_zone}: set site.timezone to its zone, such as "
-                "Europe/Berlin, or timezone of its source if that differs from the site's"
+                f"the meter's local times are read as {local_zone}: set site.timezone to its zone, which "
+                "may be UTC, or timezone of its source if that differs from the site's"
             )
         return 'the offset is whole hours: if the meter sends local time, set time_form = "local" and its timezone'
     return "correct the meter's clock or the gateway's, or set time_form = \"arrival\" to ignore the meter's"

@@ -24,8 +24,8 @@ from gapcast.recordings.timestamps import LOCAL
 #: The longest recording: each minute of it takes memory.
 _MAX_YEARS = 20
 MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
-#: The longest usual interval of samples.
-_MOST_APART_S = 86_400
+#: A usual interval of samples that is too long, and that of times without the time of day.
+_TOO_FAR_APART_S = 86_400
 #: The edge's default limits: power outside indicates a wrong unit.
 LIMITS = Limits()
 
@@ -149,9 +149,10 @@ def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
         return SamplingInterval(60.0, None)
     sampling = sampling_of(table.instant_ms, hold_min)
     if table.hold_min is None:
-        if sampling.usual_s > _MOST_APART_S:
+        if sampling.usual_s >= _TOO_FAR_APART_S:
             problem = f"its rows are usually {sampling.usual_s / 3_600:,.0f} h apart: too far for the power of minutes"
-            raise SourceError(table.path, f"{problem} (at most a day)")
+            fix = "if the time of day is in another column, join the two into one"
+            raise SourceError(table.path, f"{problem} (less than a day; {fix})")
         return sampling
     return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
 

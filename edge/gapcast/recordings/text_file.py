@@ -102,8 +102,10 @@ def decoded(path: Path, found: Iterator[bytes], first_number: int = 1) -> Iterat
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            found_in = "UTF-16 text" if line[:2] in _UTF16_BEGINS else quoted(line)
-            raise SourceError(path, f"is not UTF-8 text: {found_in} (save it as UTF-8)", number) from error
+            is_utf16 = line[:2] in _UTF16_BEGINS
+            found_in, encoding = ("UTF-16 text", "UTF-16") if is_utf16 else (quoted(line), "WINDOWS-1252")
+            fix = f"save it as UTF-8, or convert it: iconv -f {encoding} -t UTF-8 FILE > NEW"
+            raise SourceError(path, f"is not UTF-8 text: {found_in}: {fix}", number) from error
 
 
 def quoted(text: bytes | str) -> str:
