@@ -253,7 +253,10 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
         (b"time,power_w,time\n1,1,1\n", "line 1: has 2 columns of the name 'time'"),
         ("time,power_w,é\n".encode("latin-1"), "save it as UTF-8, or convert it: iconv"),
         (b"time,power_w\n1577836800,1\n1577836860,\xff\n", "line 3: is not UTF-8 text"),
-        ("time,power_w\n".encode("utf-16"), "line 1: is not UTF-8 text: UTF-16 text: save it as UTF-8, or convert it: iconv -f UTF-16"),
+        (
+            "time,power_w\n".encode("utf-16"),
+            "is not UTF-8 text: UTF-16 text: save it as UTF-8, or convert it: iconv -f UTF-16",
+        ),
         (gzip.compress(b"time,power_w\n" + bytes(range(256)) * 300)[:-9], "cannot be read to its end"),
     ],
 )

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from gapcast.app.http_server import bound_socket, listen_cure, listen_problem
+from gapcast.app.http_server import bound_socket, listen_fix, listen_problem
 from gapcast.config.http import HttpSettings
 from gapcast.core.errors import SettingsError
 
@@ -23,10 +23,10 @@ from gapcast.core.errors import SettingsError
         (socket.EAI_NONAME, "set http.host to an address of this machine"),
     ],
 )
-def test_listen_cure_is_that_of_the_error(number: int, cure: str) -> None:
+def test_listen_fix_is_that_of_the_error(number: int, cure: str) -> None:
     error = OSError(number, "problem (while attempting to bind on address ('x', 80))")
     assert listen_problem(error) == "problem"
-    assert listen_cure(error, 80).startswith(cure)
+    assert listen_fix(error, 80).startswith(cure)
 
 
 def test_bound_socket_in_use_names_the_fix() -> None:
