@@ -13,7 +13,7 @@ from gapcast.mqtt.session import Session
 
 #: Requests that may wait: each is at most 64 kB and takes at most a few milliseconds of the stream's thread.
 MAX_WAITING = 64
-#: A client that was offline for longer no longer needs the answer.
+#: A client that was offline for longer no longer needs the answer: "may a load be drawn" is about now.
 ANSWER_EXPIRY_S = 60
 
 
@@ -63,5 +63,7 @@ class PredictRequests:
             topic, request = self._waiting.popleft()
             document, media_type = self._answer(request.payload, request.n_bytes)
             extra = content_type(media_type) + forwarded_properties(request.properties)
-            self._session.publish(topic.encode(), document, expiry_s=ANSWER_EXPIRY_S, extra=extra)
+            self._session.publish(
+                topic.encode(), document, expiry_s=ANSWER_EXPIRY_S, extra=extra, is_dropped_expired=True
+            )
         return bool(self._waiting)
