@@ -9,7 +9,10 @@ from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topi
 
 
 def topics_of(settings: Settings, gateway: str) -> Topics:
-    """Return the topics of the link of ``gateway``. Raises :class:`~gapcast.core.errors.SettingsError`."""
+    """Return the topics of the link of ``gateway``.
+
+    Raises :class:`~gapcast.core.errors.SettingsError` if one is invalid.
+    """
     topics = settings.topics
     return Topics(
         DeviceTopic.parse("topics.reading", topics.reading),
@@ -32,7 +35,10 @@ def check_topics(settings: Settings, gateway: str) -> None:
 
 
 def discovery_topics_of(settings: Settings, gateway: str) -> HomeAssistantTopics:
-    """Return the topics that are announced to Home Assistant. Raises likewise."""
+    """Return the topics that are announced to Home Assistant.
+
+    Raises :class:`~gapcast.core.errors.SettingsError` if one is invalid.
+    """
     topics = settings.topics
     return HomeAssistantTopics(
         settings.homeassistant.discovery_prefix,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -31,10 +31,7 @@ class Week(NamedTuple):
 class Weeks:
     """Sums by house and week."""
 
-    _sums: dict[tuple[int, int], F64]
-
-    def __init__(self) -> None:
-        self._sums = {}
+    _sums: dict[tuple[int, int], F64] = field(default_factory=dict)
 
     def add(self, outcomes: Outcomes) -> None:
         """Add ``outcomes``."""
