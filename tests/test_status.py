@@ -97,7 +97,8 @@ def test_status_as_text() -> None:
     assert "12,345 accepted  2 rejected" in text
     assert "latency p50 0.6 ms, p99 1.9 ms  batch 2.5  queue 7" in text
     assert "2, 1 with a clock offset" in text
-    assert "last day   14% better than persistence, MAE 0.200 kW (persistence 0.250), 90.1% interval coverage" in text
+    errors = "14% better than persistence (MSE), MAE 0.200 kW (persistence 0.250)"
+    assert f"last day   {errors}, 90.1% interval coverage" in text
     assert "all time   12 outcomes: not enough data" in text
     assert re.search(
         r"^home +1\.234 kW +12:00 +4 s +1\.310 kW +0\.620 to 2\.710 +12:05 +\+12% +89%$", text, re.MULTILINE

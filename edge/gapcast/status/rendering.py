@@ -84,7 +84,7 @@ def _score(score: ScoreLine, pen: Pen) -> str:
     if score.skill is None:
         return f"{period}  {pen(f'{score.n:,} outcomes: not enough data', 'quiet')}"
     side = "better" if score.skill >= 0 else "worse"
-    skill = pen(f"{abs(score.skill):.0%} {side} than persistence", "good" if score.skill > 0 else "bad")
+    skill = pen(f"{abs(score.skill):.0%} {side} than persistence (MSE)", "good" if score.skill > 0 else "bad")
     errors = ""
     if score.mae_kw is not None and score.persistence_mae_kw is not None:
         errors = f", MAE {score.mae_kw:.3f} kW (persistence {score.persistence_mae_kw:.3f})"
