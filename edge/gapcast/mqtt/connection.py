@@ -126,9 +126,7 @@ class Connection:
 
     def _serve(self, timeout_s: float) -> None:
         sock = self._socket
-        if sock is None:
-            if self._closing or not self._connect_when_due(timeout_s):
-                return
+        if sock is None and not self._closing and self._connect_when_due(timeout_s):
             sock = self._socket
         if sock is None:
             return
@@ -154,12 +152,7 @@ class Connection:
     def wrap_socket(self, sock: Any) -> FastPathSocket:
         """Wrap the socket that paho has just connected."""
         callbacks = self._callbacks
-        self._socket = FastPathSocket(
-            sock,
-            mqtt5=self.mqtt5,
-            on_publications=callbacks.publications,
-            on_acknowledgements=callbacks.acknowledgements,
-        )
+        self._socket = FastPathSocket(sock, callbacks.publications, callbacks.acknowledgements, mqtt5=self.mqtt5)
         return self._socket
 
     def _connect_when_due(self, timeout_s: float) -> bool:

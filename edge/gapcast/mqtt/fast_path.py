@@ -30,10 +30,10 @@ class FastPathSocket:
     def __init__(
         self,
         sock: Any,
-        *,
-        mqtt5: bool,
         on_publications: Callable[[list[Publication]], None],
         on_acknowledgements: Callable[[list[Acknowledgement]], None],
+        *,
+        mqtt5: bool,
     ) -> None:
         self._sock = sock
         # A short read means that a plain socket is empty. Over TLS or WebSocket it is one record or frame.
