@@ -100,7 +100,12 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
     [
         ("", "mine.toml: family: is missing"),
         ("family = ", "mine.toml: is not TOML: "),
-        ('family = "linear"\nspeed = 3', "mine.toml: speed: there is no such key"),
+        ('family = "linear"\nspeed = 3', r"mine.toml: speed: there is no such key; did you mean seed\?"),
+        ('family = "linear"\nunits = 3', "units: there is no such key; the keys of a model family are below hyper"),
+        ('family = "linear"\nepochs = 3', r"epochs: there is no such key; did you mean descent\.epochs\?"),
+        ('family = "linear"\nbatchsize = 3', r"batchsize: there is no such key; did you mean descent\.batch_size\?"),
+        ('family = "linear"\n[descents]\nepochs = 3', r"descents: there is no such key; did you mean descent\?"),
+        ('family = "linear"\n[loss]\nepochs = 3', r"loss\.epochs: .*; did you mean descent\.epochs\?"),
         ('family = "linear"\n[descent]\nepochs = 0', r"descent\.epochs: must be greater than 0 \(it is 0\)"),
         ('family = "linear"\n[descent]\noptimiser = "best"', r"descent\.optimiser: .*'adam', 'adamw' or 'sgd'"),
         ('family = "linear"\n[window]\nfeatures = ["tod_sin"]', "the first feature must be gap_kw, not tod_sin"),

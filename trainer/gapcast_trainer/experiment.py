@@ -22,7 +22,6 @@ from pydantic import (
 
 from gapcast.core.card_types import MAX_HORIZON_MIN, Name
 from gapcast.core.features import problem_with
-from gapcast.core.field_problem import field_problem
 from gapcast.core.window import WindowSpec
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
@@ -41,12 +40,15 @@ from gapcast_trainer.experiment_sections import (
 )
 from gapcast_trainer.split import MinuteSplit, minute_at
 from gapcast_trainer.split_dates import DEFAULTS, ENDS, default_ends, order_problem
+from gapcast_trainer.unknown_keys import key_problem
 from gapcast_trainer.windows import WindowTask
 
 FOLDER = "experiments"
 #: The family whose training the section ``outlook`` describes.
 OUTLOOK = "outlook"
 _TOML = ".toml"
+#: What an error says of a key that resembles none.
+_OTHER_KEYS = "the keys of a model family are below hyper, as hyper.units"
 #: Range of NumPy's seeds.
 _N_SEEDS = 2**32
 #: Where the dates of a shipped experiment come from; they are of UCI's household set.
@@ -181,7 +183,7 @@ def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = N
     try:
         experiment = Experiment.model_validate(fields)
     except ValidationError as error:
-        msg = f"{where}: {field_problem(error.errors()[0], 'the experiment')}"
+        msg = f"{where}: {key_problem(error.errors()[0], Experiment, 'the experiment', _OTHER_KEYS)}"
         raise RunError(msg) from error
     stated = {key: end for key in ENDS if (end := getattr(experiment.data, key)) is not None}
     experiment._origins = {key: (origins or {}).get(key, where) for key in stated}

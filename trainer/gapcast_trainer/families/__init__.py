@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.core.field_problem import field_problem
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.base import Family, Hyper
+from gapcast_trainer.unknown_keys import key_problem
 
 
 def families() -> dict[str, Family]:
@@ -35,5 +35,6 @@ def find_family(name: str, hyper: dict[str, Any]) -> tuple[Family, Hyper]:
     try:
         return known[name], known[name].hyper.model_validate(hyper)
     except ValidationError as error:
-        msg = f"hyper.{field_problem(error.errors()[0])}"
+        keys = f"possible are {', '.join(known[name].hyper.model_fields)}"
+        msg = f"hyper.{key_problem(error.errors()[0], known[name].hyper, 'the file', keys)}"
         raise RunError(msg) from error
