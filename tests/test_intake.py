@@ -170,3 +170,11 @@ def test_intake_log_looks_at_most_once_a_second() -> None:
         clock.now_s = hundredth / 100
         intake_log.update()
     assert calls == [0.0, 1.0, 2.0]
+
+
+def test_intake_log_every_message_rejected_warns_once() -> None:
+    rejected, mixed = status(n_rejected=2), status(SampleCount("home", 1, None), n_rejected=3)
+    entries = logged((0.0, status()), (2.0, rejected), (4.0, status(n_rejected=3)), (6.0, mixed))
+    assert [entry["event"] for entry in entries] == ["readings.listening", "readings.rejected", "readings.arriving"]
+    assert (entries[1]["received"], entries[1]["log_level"]) == ("2 rejected", "warning")
+    assert "gapcast check" in str(entries[1]["cure"])

@@ -19,7 +19,7 @@ _EVERY_S, _MISSING_S = 1.0, 360.0
 class IntakeLog:
     """Logs each step to the first forecast once: the subscriptions, the first messages, the forecast.
 
-    A warning follows if no message arrives. After the first forecast it does nothing.
+    A warning follows if no message arrives, or if all are rejected. After the first forecast it does nothing.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class IntakeLog:
         self._now_s = now_s
         self._next_s = now_s()
         self._listening_s: float | None = None
-        self._has_messages = self._is_missing = False
+        self._has_messages = self._is_missing = self._is_rejected = False
         #: Whether :meth:`update` has nothing more to log.
         self.is_done = False
 
@@ -51,6 +51,8 @@ class IntakeLog:
         elif status.n_forecast_devices:
             self.is_done = True
             log.info("forecasts.started", n_devices=status.n_forecast_devices)
+        elif status.n_rejected and not status.waiting:
+            self._log_rejected(status)
         elif status.has_messages and not self._has_messages:
             self._has_messages = True
             at_ms = status.forecast_at_ms
@@ -66,3 +68,9 @@ class IntakeLog:
                 topics=status.subscriptions.topics,
                 cure="check that the meter publishes on these topics: run gapcast check, or gapcast setup to find it",
             )
+
+    def _log_rejected(self, status: IntakeStatus) -> None:
+        if not self._is_rejected:
+            self._is_rejected = True
+            cure = "run gapcast check, which names the reason, while the meter sends"
+            log.warning("readings.rejected", received=status.received, cure=cure)
