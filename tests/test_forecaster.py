@@ -40,8 +40,8 @@ def house() -> Forecaster:
 def test_readme_example_shows_the_forecast_of_its_readings() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     published = Forecaster()
-    for ts, gap_kw in re.findall(r'"ts": "(\S+)", "gap_kw": ([\d.]+)}', readme):
-        forecast = published.add(float(gap_kw), datetime.fromisoformat(ts))
+    readings = re.findall(r'"ts": "(\S+)", "gap_kw": ([\d.]+)}', readme)
+    *_, forecast = [published.add(float(gap_kw), datetime.fromisoformat(ts)) for ts, gap_kw in readings]
     assert forecast is not None
     shown = re.search(r'^ "gap_kw": .*?"upper_kw": [\d.]+', readme, re.MULTILINE)
     assert shown is not None
