@@ -37,18 +37,6 @@ def house() -> Forecaster:
     return made
 
 
-def test_readme_example_shows_the_forecast_of_its_readings() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    published = Forecaster()
-    readings = re.findall(r'"ts": "(\S+)", "gap_kw": ([\d.]+)}', readme)
-    *_, forecast = [published.add(float(gap_kw), datetime.fromisoformat(ts)) for ts, gap_kw in readings]
-    assert forecast is not None
-    shown = re.search(r'^ "gap_kw": .*?"upper_kw": [\d.]+', readme, re.MULTILINE)
-    assert shown is not None
-    for key, value in re.findall(r'"(\w+_kw)": ([\d.]+)', shown.group()):
-        assert float(value) == pytest.approx(getattr(forecast, key), abs=2e-6), key
-
-
 def test_example_of_the_page_runs_as_it_is() -> None:
     page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
