@@ -78,6 +78,7 @@ def test_written_files_may_be_one_device() -> None:
     check_apart([], [("--json", Path("/dev/null")), ("--out", Path("/dev/null"))])
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_backtest_command_does_not_replace_its_readings(tmp_path: Path) -> None:
     house = tmp_path / "house.csv"
     house.write_text("time,kw\n2026-01-01T00:00,1\n", encoding="utf-8")

@@ -199,6 +199,25 @@ def test_rls_resets_only_the_device_that_overflows(broken: float, at_a_time: int
     assert all(np.isfinite(forecast.gap_kw) for forecast in disturbed.forecasts)
 
 
+def test_keep_positive_adds_to_the_variances_of_an_indefinite_one_alone() -> None:
+    """Eigenvalues as those of 140 columns after 15 months of minutes: single precision had made the lowest negative."""
+    basis = np.linalg.qr(np.random.default_rng(1).normal(size=(N_COLUMNS, N_COLUMNS)))[0]
+    lowest = np.array([1e-6, -5e-7, -8e-4, np.nan])
+    values = np.repeat(np.geomspace(1e-6, 0.016, N_COLUMNS)[np.newaxis], len(lowest), axis=0)
+    values[:, 0] = lowest
+    covariance = packed_covariance.from_matrices((basis * values[:, np.newaxis]) @ basis.T)
+    before = packed_covariance.to_matrices(covariance)
+    rls_model.keep_positive(covariance)
+    kept, *repaired, damaged = packed_covariance.to_matrices(covariance)
+    assert np.array_equal(kept, before[0])
+    for matrix, old, value in zip(repaired, before[1:], lowest[1:], strict=False):
+        assert np.linalg.eigvalsh(matrix.astype(np.float64))[0] > 0
+        added = (matrix - old).astype(np.float64)
+        assert np.array_equal(added, np.diag(np.diagonal(added)))
+        assert 0 < added.max() < 3 * abs(value) + rls_model.PRIOR / 500
+    assert np.isnan(damaged).all(), "left to the update, which resets it"
+
+
 def test_rls_without_a_median_starts_from_the_mean() -> None:
     run = Run(ensemble_engine(Smooth(quantile_levels=None))).process(stream(house_kw(12)))
     members_kw = run.outcome("members_kw")[:5]

@@ -17,9 +17,11 @@ from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.learning import submetered_model
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, SUBMETERED, Outcomes
+from gapcast.core.learning.packed_covariance import columns_of, from_matrices, to_matrices
 from gapcast.core.learning.submeter_features import EDGE_KW, load_features
 from gapcast.core.learning.submetered_model import SubmeteredModel
 from gapcast.core.learning.summary import ALL_TIME
@@ -330,6 +332,24 @@ def test_unsound_update_resets_the_coefficients() -> None:
     model_of(engine).state.arrays["covariance"][0] *= -1e6
     run.process(readings_of(110)[100:])
     assert np.isfinite(model_of(engine).state.arrays["coefficients"]).all()
+
+
+def test_indefinite_covariance_is_repaired_within_three_days() -> None:
+    engine = engine_with()
+    run = Run(engine).process(readings_of(100))
+    arrays = model_of(engine).state.arrays
+    too_much = lowest_variance(arrays["covariance"]) + 1e-5
+    arrays["covariance"][0] -= from_matrices(np.eye(columns_of(arrays["covariance"]))[np.newaxis] * too_much)[0]
+    arrays["n_outcomes"][0] = submetered_model._N_CHECKED - 5
+    run.process(readings_of(104)[100:])
+    assert lowest_variance(arrays["covariance"]) < 0
+    run.process(readings_of(105)[104:])
+    assert lowest_variance(arrays["covariance"]) > 0
+
+
+def lowest_variance(covariance: F32) -> float:
+    """Return the lowest eigenvalue of the first covariance."""
+    return float(np.linalg.eigvalsh(to_matrices(covariance)[0].astype(np.float64))[0])
 
 
 def test_forgotten_device_starts_again_and_its_row_is_reused() -> None:

@@ -30,6 +30,7 @@ from gapcast.core.learning.packed_covariance import (
     from_matrices,
     pack,
     padded,
+    to_matrices,
     unpack,
 )
 from gapcast.core.window import F32, F64
@@ -48,6 +49,8 @@ _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
 #: The median's gain grows from 1 to this, half of the way after so many outcomes: where power changes much, its loss is
 #: flatter than the share of small errors suggests.
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
+#: What is added to all variances of a covariance that is not positive definite; doubled until it is.
+_RIDGE = PRIOR / 1_000
 #: Variances are limited to :data:`PRIOR` when they exceed it by this factor: once in a thousand outcomes at most.
 _TOLERANCE = 1.01
 
@@ -100,6 +103,31 @@ def update(
     _limit(blocks)
     covariance[...] = pack(blocks, columns_of(covariance))
     return None if sound.all() else sound
+
+
+def keep_positive(covariance: F32) -> None:
+    """Add to all variances of each ``covariance`` ``[N, packed]`` that is not positive definite, in place.
+
+    Single precision rounds each update. With many columns, the errors add up within a year to a direction of negative
+    variance, which forgetting then amplifies (Haykin, chapter 10, on numerical stability). To be called from time to
+    time: a factorization costs more than an update.
+    """
+    ridge = from_matrices(np.eye(columns_of(covariance))[np.newaxis] * _RIDGE)[0]
+    for i, matrix in enumerate(to_matrices(covariance).astype(np.float64)):
+        added, is_finite = 0.0, np.isfinite(matrix).all()
+        while is_finite and not _is_positive(matrix + np.eye(len(matrix)) * added * _RIDGE):
+            added = 2 * added or 1.0
+        if added:
+            covariance[i] += np.float32(added) * ridge
+
+
+def _is_positive(matrix: F64) -> bool:
+    """Return whether ``matrix`` ``[D, D]`` is positive definite."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _times(blocks: F32, columns: F32) -> F64:

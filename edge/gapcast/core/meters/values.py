@@ -38,8 +38,8 @@ def parse_path(text: str) -> tuple[str, ...]:
     >>> parse_path("params.em:0.total_act_power")
     ('params', 'em:0', 'total_act_power')
     """
-    keys = tuple(text.split("."))
-    if not all(keys) or text != text.strip() or any(character in text for character in "\n{}"):
+    keys = tuple(text.split("."))  # the first may be empty: a Tasmota script without a name publishes {"": {...}}
+    if not text or not all(keys[1:]) or text != text.strip() or any(character in text for character in "\n{}"):
         msg = f"{text!r} is not a path: separate the keys by dots, as in ENERGY.Power"
         raise ValueError(msg)
     if " * " in text or " / " in text:
