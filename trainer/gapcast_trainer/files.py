@@ -17,7 +17,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     If the block fails or is interrupted, the temporary file is removed and ``path`` is unchanged.
     The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
-    A link stays one. What is no file, such as ``/dev/stdout``, is itself yielded.
+    A link stays a link. A device, such as ``/dev/stdout``, is itself yielded.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path

@@ -28,7 +28,7 @@ def topics_of(settings: Settings, gateway: str) -> Topics:
 
 
 def check_topics(settings: Settings, gateway: str) -> None:
-    """Raise :class:`~gapcast.core.errors.SettingsError` for the first topic of ``gateway`` that is none."""
+    """Raise :class:`~gapcast.core.errors.SettingsError` for the first invalid topic of ``gateway``."""
     topics_of(settings, gateway)
     discovery_topics_of(settings, gateway)
     answer_prefix("topics.answers", settings.topics.answers, gateway)

@@ -16,7 +16,7 @@ _PART = ".part"
 class WholeFile:
     """Writes to a file beside ``path``, which takes its name once it is complete.
 
-    If the run fails, that file is removed, and what was at ``path`` stays. What is no file, such as ``/dev/stdout``, is
+    If the run fails, that file is removed, and what was at ``path`` stays. A device, such as ``/dev/stdout``, is
     written directly.
     """
 
@@ -38,7 +38,7 @@ class WholeFile:
             self.write(header)
 
     def write(self, line: Iterable[object]) -> None:
-        """Write one CSV line. Raises likewise, as the other methods do."""
+        """Write one CSV line. This and the other methods raise :class:`SettingsError` likewise."""
         with self._named_errors():
             self._lines.writerow(line)
 

@@ -93,7 +93,7 @@ class HomeAssistantSettings(SettingsSection):
     enabled: bool = False
     #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
     discovery_prefix: Annotated[
-        str, matching(r"[^+#{}\x00-\x1f]+", "must be the begin of a topic, without +, # and braces")
+        str, matching(r"[^+#{}\x00-\x1f]+", "must be the beginning of a topic, without +, # and braces")
     ] = "homeassistant"
     #: Limits the entities, seven per device, three more with an outlook and eight more with a demand, so that a topic
     #: with a random part cannot flood Home Assistant.

@@ -79,7 +79,7 @@ def topic_problems(
 
 
 def _published_twice(published: Mapping[str, str]) -> Iterator[str]:
-    """Yield each topic that two keys name: their messages could not be told apart."""
+    """Yield each topic that two keys name: subscribers could not distinguish their messages."""
     keys: dict[str, str] = {}
     for key, topic in published.items():
         if topic in keys:

@@ -12,6 +12,8 @@ from pydantic import AfterValidator
 _NUMBERS = frozenset({int, float})
 #: What separates the parts of a URL, an account or a path, none of which a host has.
 _NO_HOST = re.compile(r"[/@?#\s\x00]")
+#: Characters between two dots of a host name, at most (RFC 1035, section 2.3.4).
+_LABEL_CHARS = 63
 
 
 def plain_value_problem(value: object, annotation: Any) -> str | None:
@@ -65,11 +67,19 @@ def host_problem(host: str, port_key: str) -> str | None:
         return "must be an address without brackets"
     if host.count(":") == 1:
         return f"must be the host alone: set the port by {port_key}"
+    return None if _has_possible_labels(host) else "cannot be a host name: between two dots are 1 to 63 characters"
+
+
+def _has_possible_labels(host: str) -> bool:
+    """Return whether ``host`` can be encoded for DNS. A name in ASCII needs no IDNA codec, which takes 0.4 MB."""
+    if host.isascii():
+        *others, last = map(len, host.split("."))
+        return last <= _LABEL_CHARS and all(0 < n <= _LABEL_CHARS for n in others)
     try:
         host.encode("idna")
     except UnicodeError:
-        return "cannot be a host name: between two dots are 1 to 63 characters"
-    return None
+        return False
+    return True
 
 
 def _kinds_in(annotation: Any) -> set[Any]:
