@@ -87,3 +87,14 @@ def test_shipped_default_models_have_delegated_operators(name: str, n_graphs: in
     for i in range(n_graphs):
         assert all(len(op.inputs) <= MAX_CONCATENATED for op in operators(graph, _CODE.CONCATENATION, i))
         assert not any(op.builtinOptions.shrinkAxisMask for op in operators(graph, _CODE.STRIDED_SLICE, i))
+
+
+@pytest.mark.parametrize("name", ["lstm", "outlook"])
+def test_shipped_default_models_run_in_one_part(name: str) -> None:
+    """No operator between two that the delegate takes is left to the runtime, which would copy values in and out."""
+    from gapcast.predictors.runtime import load_interpreter
+
+    interpreter: Any = load_interpreter()[0](model_path=str(MODELS / name / "model.tflite"))
+    interpreter.allocate_tensors()
+    names = [operator["op_name"] for operator in interpreter._get_ops_details()]
+    assert names.count("DELEGATE") == 1

@@ -208,7 +208,7 @@ def test_family_closed_gates_leave_persistence() -> None:
     model.set_weights([random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
     window = random.gamma(1.0, 1.0, (64, 12, 3)).astype(np.float32)
     assert np.abs(np.asarray(model(window)["mean"]) - window[:, -1, :1]).max() > 0.1
-    for name, bias in (("change_gate", -100.0), ("relative_change", 0.0)):
+    for name, bias in (("gates", -100.0), ("relative_columns", 0.0)):
         weights = model.get_layer(name).get_weights()
         model.get_layer(name).set_weights([0 * weights[0], 0 * weights[1] + bias])
     np.testing.assert_allclose(np.asarray(model(window)["mean"]), np.repeat(window[:, -1, :1], 2, 1), atol=1e-5)

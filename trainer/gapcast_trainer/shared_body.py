@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from gapcast_trainer.fixed_shapes import fix_shapes
 
 _CODE = schema.BuiltinOperator
 #: Operators that only select or change the view of an input: to repeat them costs less than to pass their result on.
-_VIEWS = frozenset({_CODE.STRIDED_SLICE, _CODE.RESHAPE, _CODE.EXPAND_DIMS})
+_VIEWS = frozenset({_CODE.STRIDED_SLICE, _CODE.RESHAPE, _CODE.EXPAND_DIMS, _CODE.TRANSPOSE})
 
 
 class SharedBody(NamedTuple):
@@ -119,7 +119,11 @@ class _Graph:
         return digests
 
     def frontier(self, shared: set[int]) -> set[int]:
-        """Return those of the ``shared`` tensors that the rest takes, but for views of inputs, which it repeats."""
+        """Return the ``shared`` tensors of which the rest is computed, without repeating an operator on the way.
+
+        Exceptions, which the rest computes again: views of inputs, and tensors whose first axis is not that of the
+        windows, for the values of a body are passed on by window.
+        """
         makers = {int(tensor): op for op in self._graph.operators for tensor in op.outputs}
 
         def is_view(tensor: int) -> bool:
@@ -130,7 +134,21 @@ class _Graph:
 
         rest = [op for op in self._graph.operators if not {*op.outputs} <= shared]
         taken = {int(tensor) for op in rest for tensor in op.inputs} | {int(one) for one in self._graph.outputs}
-        return {tensor for tensor in taken & shared if not is_view(tensor)}
+        found, pending = set[int](), taken & shared
+        while pending:
+            tensor = pending.pop()
+            if is_view(tensor):
+                continue
+            if self._is_by_window(tensor):
+                found.add(tensor)
+            else:
+                pending |= {int(place) for place in makers[tensor].inputs if int(place) in makers}
+        return found
+
+    def _is_by_window(self, tensor: int) -> bool:
+        """Return whether the first axis of ``tensor`` is N, and no other one."""
+        signature = self._graph.tensors[tensor].shapeSignature
+        return signature is None or _is_usual(signature)
 
     def add_outputs(self, tensors: dict[str, int]) -> None:
         """Return the values of ``tensors``, by name, beside the other outputs."""
@@ -171,7 +189,8 @@ class _Graph:
             of_signature = {int(tensor) for tensor in (*graph.inputs, *graph.outputs)}
             for place, tensor in enumerate(graph.tensors):
                 tensor.quantization = None
-                if place not in of_signature:
+                is_usual = tensor.shapeSignature is None or _is_usual(tensor.shapeSignature)
+                if place not in of_signature and is_usual:
                     tensor.shapeSignature = None
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self.model))
 
@@ -192,6 +211,11 @@ class _Graph:
             kept.append(self.model.buffers[entry.buffer])
             entry.buffer = len(kept) - 1
         self.model.buffers = kept
+
+
+def _is_usual(signature: Sequence[int]) -> bool:
+    """Return whether of all axes the first alone has any size: that of the windows."""
+    return signature[0] < 0 and all(size >= 0 for size in signature[1:])
 
 
 def _tensor_map(name: str, tensor: int) -> Any:

@@ -70,6 +70,18 @@ def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
         assert {name: kw.tobytes() for name, kw in found.items()} == {name: kw.tobytes() for name, kw in whole.items()}
 
 
+def test_shared_body_values_are_by_window(files: Files) -> None:
+    """What the body holds by minute, a row for each minute of all windows, the continuation computes again."""
+    from gapcast_trainer.shared_body import share_body
+
+    shared = share_body(files.body, files.outlook)
+    interpreter: Any = load_interpreter()[0](model_content=shared.outlook)
+    inputs = interpreter.get_signature_runner("after_body").get_input_details()
+    body = {name: [*map(int, one["shape_signature"])] for name, one in inputs.items() if name.startswith("body_")}
+    assert body
+    assert all(shape[0] == -1 and min(shape[1:]) > 0 for shape in body.values()), body
+
+
 def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files) -> None:
     from gapcast_trainer.shared_body import share_body
 

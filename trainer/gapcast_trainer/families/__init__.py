@@ -16,10 +16,13 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.base import Family, Hyper
 from gapcast_trainer.unknown_keys import key_problem
 
+#: Modules that families share.
+_SHARED = frozenset({"base", "graph", "outputs", "unrolled_lstm"})
+
 
 def families() -> dict[str, Family]:
     """Return every family by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in {"base", "graph"})
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _SHARED)
     return {name: import_module(f"{__name__}.{name}").FAMILY for name in names}
 
 

@@ -1,9 +1,8 @@
-"""Common first and last parts of the families' graphs."""
+"""Common first parts of the families' graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -11,9 +10,6 @@ from gapcast.core.features import DERIVED, measured_in
 from gapcast_trainer.families.base import Design
 
 MEAN, QUANTILES = "mean", "quantiles"
-_MIDDLE = 0.5
-#: Biases of new layers: the width of a step between quantiles, a very small one, and an open gate.
-_WIDTH, _SMALL_WIDTH, _OPEN = -2.0, -5.0, 3.0
 
 
 def window_input(design: Design) -> keras.KerasTensor:
@@ -25,6 +21,58 @@ def window_input(design: Design) -> keras.KerasTensor:
 def power(window: keras.KerasTensor) -> keras.KerasTensor:
     """Return the power, kW, ``[N, context, 1]``."""
     return window if window.shape[2] == 1 else window[:, :, :1]
+
+
+def power_by_minute(window: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the power, kW, ``[context, N]``: a row for each minute, a column for each window.
+
+    Where minutes are selected, pooled or interleaved, the runtime's kernels then work on whole rows of windows instead
+    of on one value at a time, with the same results. The first feature is a row of the transposed input for the same
+    reason: to slice it out of each minute takes three times as long.
+    """
+    context, n_features = window.shape[1:]
+    by_feature = keras.ops.transpose(keras.ops.reshape(window, (-1, n_features)))
+    return by_minute(keras.ops.reshape(by_feature[:1, :], (-1, context)))
+
+
+def by_minute(values: keras.KerasTensor) -> keras.KerasTensor:
+    """Return ``values`` ``[N, T]`` as ``[T, N]``."""
+    return keras.ops.transpose(values)
+
+
+def mean_of_minutes(minutes: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Return the mean of all ``minutes`` ``[T, N]``, ``[1, N]``."""
+    series = keras.ops.reshape(minutes, (1, minutes.shape[0], -1))
+    return keras.layers.GlobalAveragePooling1D(name=name)(series)
+
+
+def step_means(minutes: keras.KerasTensor, step_min: int) -> keras.KerasTensor:
+    """Return the means of ``step_min`` minutes each of ``minutes`` ``[T, N]``, ``[T / step_min, N]``."""
+    return _pooled(keras.ops.average_pool, minutes, step_min)
+
+
+def step_maxima(minutes: keras.KerasTensor, step_min: int) -> keras.KerasTensor:
+    """Return the maxima of ``step_min`` minutes each of ``minutes`` ``[T, N]``, ``[T / step_min, N]``."""
+    return _pooled(keras.ops.max_pool, minutes, step_min)
+
+
+def _pooled(pool: Callable[..., keras.KerasTensor], minutes: keras.KerasTensor, step_min: int) -> keras.KerasTensor:
+    n_minutes = minutes.shape[0]
+    image = keras.ops.reshape(minutes, (1, 1, n_minutes, -1))  # a pixel for each minute, a channel for each window
+    found = pool(image, (1, step_min), (1, step_min), data_format="channels_last")
+    return keras.ops.reshape(found, (n_minutes // step_min, -1))
+
+
+def interleaved(channels: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    """Return C ``channels`` ``[T, N]`` as ``[T, C, N]``."""
+    n_minutes = channels[0].shape[0]
+    parts = [keras.ops.reshape(channel, (n_minutes, 1, -1)) for channel in channels]
+    return parts[0] if len(parts) == 1 else keras.ops.concatenate(parts, axis=1)
+
+
+def by_window(rows: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    """Return ``rows``, each ``[T, N]``, as the features ``[N, F]`` of each window."""
+    return keras.ops.transpose(rows[0] if len(rows) == 1 else keras.ops.concatenate(list(rows), axis=0))
 
 
 def scaled(kw: keras.KerasTensor, design: Design, name: str = "scaled") -> keras.KerasTensor:
@@ -68,90 +116,13 @@ def fine_power(kw: keras.KerasTensor, fine_kw: float) -> keras.KerasTensor:
     return keras.layers.Rescaling(1 / 3, -0.7, name="fine")(keras.ops.log(shifted))
 
 
-def folded(steps: keras.KerasTensor, fold: int, name: str) -> keras.KerasTensor:
-    """Return ``steps`` ``[N, T, C]`` as ``[N, T / fold, fold * C]``, so that an LSTM processes ``fold`` at a time."""
-    if fold == 1:
-        return steps
-    n_steps, n_channels = steps.shape[1:]
-    return keras.layers.Reshape((n_steps // fold, fold * n_channels), name=f"{name}_folded")(steps)
+def folded(steps: keras.KerasTensor, fold: int) -> keras.KerasTensor:
+    """Return ``steps`` ``[T, C, N]`` as ``[T / fold, N, fold * C]``, so that an LSTM processes ``fold`` at a time."""
+    n_steps, n_channels = steps.shape[:2]
+    rows = keras.ops.reshape(steps, (n_steps // fold, fold * n_channels, -1))
+    return keras.ops.transpose(rows, (0, 2, 1))
 
 
 def beside(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
     """Return ``parts`` ``[N, ...]`` concatenated."""
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))
-
-
-@dataclass(frozen=True, slots=True)
-class RelativeExpert:
-    """A second prediction in units of the window's own spread: ``features`` ``[N, A]`` and ``spread_kw`` ``[N, 1]``."""
-
-    features: keras.KerasTensor
-    spread_kw: keras.KerasTensor
-
-
-def close(  # noqa: PLR0913 - the last ones by keyword
-    name: str,
-    window: keras.KerasTensor,
-    design: Design,
-    change: keras.KerasTensor,
-    around: keras.KerasTensor | None = None,
-    *,
-    from_last: bool = True,
-    relative: RelativeExpert | None = None,
-) -> keras.Model:
-    """Add the outputs to a graph.
-
-    ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
-    ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
-    ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert both are multiplied by gates between 0 and 1, and
-    what it expects, in units of its spread, is added.
-    """
-    base_kw = power(window)[:, -1, :] if from_last else 0 * power(window)[:, -1, :] + design.scale.mean_kw
-    change_kw = keras.layers.Rescaling(design.scale.scale_kw, name="change_kw")(change)
-    around = change if around is None else around
-    n_leads = len(design.task.lead_times_min)
-    seen = None if relative is None else beside([around, relative.features], "seen_by_gates")
-    if relative is not None:
-        gate = _gate(n_leads, "change_gate")(seen)
-        own = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="relative_change")(relative.features)
-        change_kw = gate * change_kw + own * relative.spread_kw
-    outputs = {MEAN: keras.layers.Add(name=MEAN)([change_kw, base_kw])}
-    if design.quantile_levels is not None:
-        distances = _quantiles(around, design)
-        distances_kw = keras.layers.Rescaling(design.scale.scale_kw, name="distances_kw")(distances)
-        if relative is not None:
-            gate = keras.layers.Reshape((n_leads, 1), name="gate_column")(_gate(n_leads, "distance_gate")(seen))
-            unit_kw = keras.layers.Reshape((1, 1), name="spread_kw")(relative.spread_kw)
-            own = _quantiles(relative.features, design, "relative_", least_width=_SMALL_WIDTH)
-            distances_kw = gate * distances_kw + own * unit_kw
-        base = keras.layers.Reshape((1, 1), name="base_kw")(base_kw)
-        outputs[QUANTILES] = keras.layers.Add(name=QUANTILES)([distances_kw, base])
-    return keras.Model(window, outputs, name=name.replace("-", "_"))
-
-
-def _gate(n_leads: int, name: str) -> keras.layers.Dense:
-    """Return a gate that is open at first."""
-    return keras.layers.Dense(
-        n_leads, activation="sigmoid", kernel_initializer="zeros",
-        bias_initializer=keras.initializers.Constant(_OPEN), name=name,
-    )  # fmt: skip
-
-
-def _quantiles(
-    around: keras.KerasTensor, design: Design, prefix: str = "", least_width: float = _WIDTH
-) -> keras.KerasTensor:
-    """Return quantiles ``[N, K, Q]`` that cannot cross: the middle one, and positive steps away from it."""
-    levels, n_leads = design.quantile_levels or (), len(design.task.lead_times_min)
-    middle = min(range(len(levels)), key=lambda i: abs(levels[i] - _MIDDLE))
-    centre = keras.layers.Dense(n_leads, kernel_initializer="zeros", name=f"{prefix}middle")(around)
-    columns = {middle: keras.layers.Reshape((n_leads, 1), name=f"{prefix}middle_column")(centre)}
-    for sign, indices in ((1, range(middle + 1, len(levels))), (-1, range(middle - 1, -1, -1))):
-        for i in indices:
-            step = keras.layers.Dense(
-                n_leads, activation="elu", kernel_initializer="zeros",
-                bias_initializer=keras.initializers.Constant(least_width), name=f"{prefix}step_{i}",
-            )(around)  # fmt: skip
-            width = keras.layers.Rescaling(sign, sign, name=f"{prefix}width_{i}")(step)  # elu(x) + 1 > 0
-            column = keras.layers.Reshape((n_leads, 1), name=f"{prefix}column_{i}")(width)
-            columns[i] = keras.layers.Add(name=f"{prefix}quantile_{i}")([columns[i - sign], column])
-    return beside([columns[i] for i in range(len(levels))], f"{prefix}distances") if len(levels) > 1 else columns[0]

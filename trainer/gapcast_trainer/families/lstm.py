@@ -8,7 +8,8 @@ import keras
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import anchored, beside, clock, close, others, power, window_input
+from gapcast_trainer.families.graph import anchored, beside, clock, others, power, window_input
+from gapcast_trainer.families.outputs import close
 
 
 class LstmHyper(Hyper):

@@ -12,16 +12,22 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.base import Design, Family, Hyper
 from gapcast_trainer.families.graph import (
-    RelativeExpert,
     beside,
+    by_minute,
+    by_window,
     clock,
-    close,
     fine_power,
     folded,
+    interleaved,
+    mean_of_minutes,
     others,
-    power,
+    power_by_minute,
+    step_maxima,
+    step_means,
     window_input,
 )
+from gapcast_trainer.families.outputs import RelativeExpert, close
+from gapcast_trainer.families.unrolled_lstm import UnrolledLstm
 
 #: The spread of a window: its mean absolute deviation, a share of its mean power, and a least one, kW.
 _LEVEL_SHARE, _LEAST_KW = 0.05, 0.1
@@ -85,8 +91,8 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     scales = _scale_inputs(window, design, hyper)
     far = _pool_far(scales, n_far, hyper)
     state = _encode_far(far, hyper) if hyper.far_units else None
-    near = _encode_near(scales.combined[:, n_far:, :], state, hyper)
-    newest = [kw[:, -1, :] for kw in (scales.level, *scales.fine)] + clock(window, design)
+    near = _encode_near(interleaved([rows[n_far:, :] for rows in scales.all]), state, hyper)
+    newest = [by_window([rows[-1:, :] for rows in (scales.level, *scales.fine)]), *clock(window, design)]
     direct = _direct_inputs(scales, far, newest, penalty, hyper)
     joined = _dense(hyper.dense, penalty, "dense")(beside([near, *direct, *newest], "joined"))
     if hyper.dropout:
@@ -95,22 +101,28 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     around = _dense(hyper.head, penalty, "quantile_head")(joined)
     n_leads = len(design.task.lead_times_min)
     mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
-    expert = _relative_expert(window, scales, hyper, joined) if hyper.relative else None
+    expert = _relative_expert(scales, hyper, joined) if hyper.relative else None
     return close("multiscale", window, design, mean, around, relative=expert)
 
 
 @dataclass(frozen=True, slots=True)
 class _Scales:
-    """The scaled power of each minute, ``[N, context, 1]``: its level, and its difference to the last minute.
+    """Features of each minute, each ``[context, N]``: a row for each minute.
 
-    ``fine`` holds its logarithm with ``fine_kw``, else nothing. ``combined`` are all of these and the other measured
-    features side by side.
+    ``level`` is the scaled power, ``change`` its difference to the last minute; ``fine`` holds its logarithm with
+    ``fine_kw``, else nothing, and ``others`` the other measured features.
     """
 
+    kw: keras.KerasTensor
     level: keras.KerasTensor
     change: keras.KerasTensor
     fine: list[keras.KerasTensor]
-    combined: keras.KerasTensor
+    others: list[keras.KerasTensor]
+
+    @property
+    def all(self) -> list[keras.KerasTensor]:
+        """The inputs of the LSTM."""
+        return [self.change, self.level, *self.fine, *self.others]
 
 
 def _far_minutes(design: Design, hyper: MultiscaleHyper) -> int:
@@ -123,44 +135,42 @@ def _far_minutes(design: Design, hyper: MultiscaleHyper) -> int:
 
 
 def _scale_inputs(window: keras.KerasTensor, design: Design, hyper: MultiscaleHyper) -> _Scales:
-    kw = power(window)
+    kw = power_by_minute(window)
     level = keras.layers.Rescaling(1 / design.scale.scale_kw, name="level")(kw)
-    change = keras.layers.Rescaling(1 / design.scale.scale_kw, name="since")(kw - kw[:, -1:, :])
+    change = keras.layers.Rescaling(1 / design.scale.scale_kw, name="since")(kw - kw[-1:, :])
     beside_power = others(window, design)
+    columns = [] if beside_power is None else [beside_power[:, :, place] for place in range(beside_power.shape[2])]
     fine = [fine_power(kw, hyper.fine_kw)] if hyper.fine_kw else []
-    combined = beside([change, level, *fine, *([] if beside_power is None else [beside_power])], "both")
-    return _Scales(level, change, fine, combined)
+    return _Scales(kw, level, change, fine, [by_minute(column) for column in columns])
 
 
 def _pool_far(scales: _Scales, n_far: int, hyper: MultiscaleHyper) -> keras.KerasTensor:
-    """Return the oldest ``n_far`` minutes in steps: means, highest, and, with ``far_least``, lowest values."""
-    pooled = [
-        keras.layers.AveragePooling1D(hyper.step_min, name="far_mean")(scales.combined[:, :n_far, :]),
-        keras.layers.MaxPooling1D(hyper.step_min, name="far_max")(scales.change[:, :n_far, :]),
-    ]
+    """Return the oldest ``n_far`` minutes in S steps, ``[S, C, N]``: means, maxima, and, with ``far_least``, minima."""
+    pooled = [step_means(rows[:n_far, :], hyper.step_min) for rows in scales.all]
+    pooled.append(step_maxima(scales.change[:n_far, :], hyper.step_min))
     if hyper.far_least:
-        lowest = keras.layers.Rescaling(-1.0, name="upside_down")((scales.fine or [scales.change])[0])
-        pooled.append(keras.layers.MaxPooling1D(hyper.step_min, name="far_least")(lowest[:, :n_far, :]))
-    return beside(pooled, "far")
+        lowest = (scales.fine or [scales.change])[0]
+        pooled.append(step_maxima(-lowest[:n_far, :], hyper.step_min))  # negative, as in files of version 2
+    return interleaved(pooled)
 
 
 def _encode_far(far: keras.KerasTensor, hyper: MultiscaleHyper) -> list[keras.KerasTensor]:
     """Return the state of the LSTM over the steps, from which the first near LSTM starts."""
-    lstm = keras.layers.LSTM(hyper.far_units, unroll=True, return_state=True, name="far_lstm")
-    _, hidden, cell = lstm(folded(far, hyper.far_fold, "far"))
-    return [hidden, cell]
+    hidden, cell = UnrolledLstm(hyper.far_units, name="far_lstm")(folded(far, hyper.far_fold))
+    return [hidden[-1], cell]
 
 
 def _encode_near(
     minutes: keras.KerasTensor, state: list[keras.KerasTensor] | None, hyper: MultiscaleHyper
 ) -> keras.KerasTensor:
-    """Return the output of the LSTMs over the near minutes, ``[N, units]``."""
-    near = folded(minutes, hyper.near_fold, "near")
-    for depth, width in enumerate(hyper.near_units, 1):
-        last = depth == len(hyper.near_units)
-        lstm = keras.layers.LSTM(width, return_sequences=not last, unroll=True, name=f"near_lstm_{depth}")
-        near = lstm(near, initial_state=state if depth == 1 else None)
-    return near
+    """Return the output of the LSTMs over the near ``minutes`` ``[near_min, C, N]``, ``[N, units]``."""
+    near = folded(minutes, hyper.near_fold)
+    first, *others_after = hyper.near_units
+    hidden, _ = UnrolledLstm(first, name="near_lstm_1")(near, state)
+    for depth, width in enumerate(others_after, 2):
+        steps = ops.reshape(ops.concatenate(hidden, axis=0), (len(hidden), -1, hidden[0].shape[1]))
+        hidden, _ = UnrolledLstm(width, name=f"near_lstm_{depth}")(steps)
+    return hidden[-1]
 
 
 def _direct_inputs(
@@ -171,38 +181,39 @@ def _direct_inputs(
     hyper: MultiscaleHyper,
 ) -> list[keras.KerasTensor]:
     """Return what bypasses the LSTMs: the last changes and the steps, through the ``wide`` layer if there is one."""
-    direct = []
+    rows = []
     if hyper.lags:
         lags = slice(-1 - hyper.lags, -1)
-        direct = [keras.layers.Flatten(name="lags")(scales.change[:, lags, :])]
-        direct += [keras.layers.Flatten(name="fine_lags")(kw[:, lags, :]) for kw in scales.fine]
-    direct += [keras.layers.Flatten(name="far_steps")(far)] if hyper.far_dense else []
-    if hyper.wide and direct:
-        direct = [_dense(hyper.wide, penalty, "wide")(beside([*direct, *newest], "seen"))]
-    return direct
+        rows = [scales.change[lags, :], *(fine[lags, :] for fine in scales.fine)]
+    if hyper.far_dense:
+        n_steps, n_channels = far.shape[:2]
+        rows.append(ops.reshape(far, (n_steps * n_channels, -1)))
+    if not rows:
+        return []
+    direct = by_window(rows)
+    return [_dense(hyper.wide, penalty, "wide")(beside([direct, *newest], "seen"))] if hyper.wide else [direct]
 
 
-def _relative_expert(
-    window: keras.KerasTensor, scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor
-) -> RelativeExpert:
+def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor) -> RelativeExpert:
     """Return features of the window in units of its own spread, and the spread."""
-    kw = power(window)
-    mean_kw = keras.layers.GlobalAveragePooling1D(keepdims=True, name="mean_kw")(kw)
-    deviation_kw = keras.layers.GlobalAveragePooling1D(keepdims=True, name="deviation_kw")(ops.absolute(kw - mean_kw))
+    kw = scales.kw
+    mean_kw = mean_of_minutes(kw, "mean_kw")
+    deviation_kw = mean_of_minutes(ops.absolute(kw - mean_kw), "deviation_kw")
     spread_kw = deviation_kw + _LEVEL_SHARE * ops.absolute(mean_kw) + _LEAST_KW
-    distance = ops.clip((kw - kw[:, -1:, :]) / spread_kw, -_LIMIT, _LIMIT)
-    pooled = [
-        keras.layers.AveragePooling1D(hyper.step_min, name="relative_mean")(distance),
-        keras.layers.MaxPooling1D(hyper.step_min, name="relative_max")(distance),
-        -keras.layers.MaxPooling1D(hyper.step_min, name="relative_least")(-distance),
-    ]
-    seen = [distance[:, -1 - hyper.lags : -1, :], *pooled]
-    spread = spread_kw[:, 0, :]
-    known = [keras.layers.Flatten(name=f"relative_{place}")(part) for place, part in enumerate(seen)]
-    known += [0.5 * ops.log(spread), *(level[:, -1, :] for level in scales.fine)]
-    first = _dense(hyper.relative, None, "relative_wide")(beside(known, "relative_seen"))
+    distance = ops.clip((kw - kw[-1:, :]) / spread_kw, -_LIMIT, _LIMIT)
+    known = by_window(
+        [
+            distance[-1 - hyper.lags : -1, :],
+            step_means(distance, hyper.step_min),
+            step_maxima(distance, hyper.step_min),
+            -step_maxima(-distance, hyper.step_min),
+            0.5 * ops.log(spread_kw),
+            *(fine[-1:, :] for fine in scales.fine),
+        ]
+    )
+    first = _dense(hyper.relative, None, "relative_wide")(known)
     second = _dense(hyper.relative, None, "relative_dense")(beside([first, joined], "relative_joined"))
-    return RelativeExpert(second, spread)
+    return RelativeExpert(second, ops.transpose(spread_kw))
 
 
 def _dense(units: int, penalty: keras.Regularizer | None, name: str) -> keras.layers.Dense:

@@ -13,7 +13,7 @@ from gapcast.core.outlook.quarters import STEPS
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import multiscale
 from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import MEAN, QUANTILES, beside, fine_power, power, window_input
+from gapcast_trainer.families.graph import MEAN, QUANTILES, beside, by_window, fine_power, power_by_minute, window_input
 from gapcast_trainer.outlook.head import HeadSize, build_head
 from gapcast_trainer.outlook.history_features import HistoryFeatures, history_features
 from gapcast_trainer.outlook.window_features import WindowFeatures, window_features
@@ -115,8 +115,8 @@ def _features(
         body.input, {**body.output, **{name: body.get_layer(name).output for name in _BODY_LAYERS}}, name="body"
     )
     near = opened(window)
-    kw, clock = power(window), window[:, -1, -2:]
-    last_kw = kw[:, -1, :]
+    kw, clock = power_by_minute(window), window[:, -1, -2:]
+    last_kw = by_window([kw[-1:, :]])
     recent = window_features(kw, near)
     week = history_features(history, clock, last_kw)
     spread_kw = _SPREAD_SHARE * (recent.deviation_kw + week.deviation_kw)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 
 from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import close, power, window_input
+from gapcast_trainer.families.graph import power, window_input
+from gapcast_trainer.families.outputs import close
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from gapcast.core.window import F32
 from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import close, power, window_input
+from gapcast_trainer.families.graph import power, window_input
+from gapcast_trainer.families.outputs import close
 
 
 class TrendHyper(Hyper):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
-from keras import ops
 
 from gapcast_trainer.families.graph import beside
+from gapcast_trainer.families.outputs import as_rows, columns, open_gates, quantiles
 
-_MIDDLE = 0.5
-#: Biases of new layers: the widths between quantiles, very small ones, and open gates.
-_WIDTH, _SMALL_WIDTH, _OPEN = -1.0, -4.0, 3.0
+#: Biases of new layers: the widths between quantiles, and very small ones.
+_WIDTH, _SMALL_WIDTH = -1.0, -4.0
 #: Inputs of the head, by name.
 ABSOLUTE, RELATIVE, SPREAD, BASE = "absolute", "relative", "spread_kw", "base_kw"
 COLUMNS = "columns"
@@ -48,43 +47,24 @@ def build_head(
     own = keras.layers.Dropout(size.dropout, name="outlook_relative_dropout")(own)
     own = _dense(size.relative, "outlook_relative_dense")(beside([own, joined], "outlook_joined"))
     seen = beside([joined, own], "outlook_seen")
-    gates = keras.layers.Dense(
-        2 * n_columns, activation="sigmoid", kernel_initializer="zeros",
-        bias_initializer=keras.initializers.Constant(_OPEN), name="outlook_gates",
-    )(seen)  # fmt: skip
-    gates = keras.layers.Reshape((n_columns, 2), name="outlook_gate_columns")(gates)
-    gates = beside([gates[:, :, :1], *[gates[:, :, 1:]] * len(levels)], "outlook_gates_of_all")
-    change = _columns(joined, n_columns, levels, _WIDTH, "outlook_absolute") * scale_kw
-    more = _columns(own, n_columns, levels, _SMALL_WIDTH, "outlook_own")
+    of_mean, of_quantiles = open_gates(seen, n_columns, 2, "outlook_gates")
+    gates = as_rows([of_mean, *[of_quantiles] * len(levels)], "outlook_gate_rows")
+    change = _forecast_rows(joined, n_columns, levels, _WIDTH, "outlook_absolute") * scale_kw
+    more = _forecast_rows(own, n_columns, levels, _SMALL_WIDTH, "outlook_own")
     unit_kw = keras.layers.Reshape((1, 1), name="outlook_unit_kw")(spread_kw)
-    base = keras.layers.Reshape((n_columns, 1), name="outlook_base_kw")(base_kw)
-    columns = keras.layers.Add(name=COLUMNS)([gates * change + more * unit_kw, base])
-    return keras.Model([absolute, relative, spread_kw, base_kw], columns, name="outlook_head")
+    base = keras.layers.Reshape((1, n_columns), name="outlook_base_kw")(base_kw)
+    rows = keras.layers.Add(name="outlook_rows")([gates * change + more * unit_kw, base])
+    found = keras.layers.Permute((2, 1), name=COLUMNS)(rows)
+    return keras.Model([absolute, relative, spread_kw, base_kw], found, name="outlook_head")
 
 
 def _dense(units: int, name: str) -> keras.layers.Dense:
     return keras.layers.Dense(units, activation="relu", name=name)
 
 
-def _columns(
+def _forecast_rows(
     features: keras.KerasTensor, n_columns: int, levels: tuple[float, ...], width: float, name: str
 ) -> keras.KerasTensor:
-    """Return means and quantiles ``[N, C, 1 + Q]``: the middle one, and positive steps away from it."""
-    n_levels = len(levels)
-    centres = keras.layers.Dense(2 * n_columns, kernel_initializer="zeros", name=f"{name}_centre")(features)
-    centres = keras.layers.Reshape((n_columns, 2), name=f"{name}_centre_columns")(centres)
-    mean, middle_value = centres[:, :, :1], centres[:, :, 1:]
-    if n_levels == 1:
-        return ops.concatenate([mean, middle_value], axis=2)
-    steps = keras.layers.Dense(
-        (n_levels - 1) * n_columns, activation="elu", kernel_initializer="zeros",
-        bias_initializer=keras.initializers.Constant(width), name=f"{name}_steps",
-    )(features)  # fmt: skip
-    widths = keras.layers.Reshape((n_columns, n_levels - 1), name=f"{name}_step_columns")(steps) + 1  # elu(x) + 1 > 0
-    middle = min(range(n_levels), key=lambda i: abs(levels[i] - _MIDDLE))
-    found = {middle: middle_value}
-    for i in range(middle + 1, n_levels):
-        found[i] = found[i - 1] + widths[:, :, i - 1 : i]
-    for i in range(middle - 1, -1, -1):
-        found[i] = found[i + 1] - widths[:, :, i : i + 1]
-    return ops.concatenate([mean, *(found[i] for i in range(n_levels))], axis=2)
+    """Return a row of means and a row for each of Q quantiles, ``[N, 1 + Q, C]``."""
+    its = columns(features, n_columns, 2, levels, width, name)
+    return as_rows([its.centres[0], *quantiles(its, levels)], f"{name}_rows")

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from gapcast_trainer.families.graph import MEAN, QUANTILES, beside
+from gapcast_trainer.families.graph import (
+    MEAN,
+    QUANTILES,
+    beside,
+    by_window,
+    mean_of_minutes,
+    step_maxima,
+    step_means,
+)
 
 _N_LAGS, _STEP_MIN = 30, 10
 #: Steps of five minutes on the fine scale.
@@ -28,21 +36,17 @@ class WindowFeatures:
 
 
 def window_features(kw: keras.KerasTensor, body: dict[str, keras.KerasTensor]) -> WindowFeatures:
-    """Return the features of the power ``kw`` ``[N, context, 1]`` and of the outputs of ``body`` for it."""
-    last = kw[:, -1:, :]
-    steps = [
-        keras.layers.AveragePooling1D(_STEP_MIN, name="step_mean")(kw),
-        keras.layers.MaxPooling1D(_STEP_MIN, name="step_most")(kw),
-        -keras.layers.MaxPooling1D(_STEP_MIN, name="step_least")(-kw),
-    ]
-    parts = [kw[:, -1 - _N_LAGS : -1, :], *steps]
-    distances = [keras.layers.Flatten(name=f"window_{place}")(part - last) for place, part in enumerate(parts)]
-    distances += [keras.layers.Flatten(name="body_quantiles")(body[QUANTILES] - last), body[MEAN] - last[:, 0, :]]
-    fine = keras.layers.AveragePooling1D(_FINE_MIN, name="fine_mean")(kw[:, -_FINE_MIN * _N_FINE :, :])
-    mean = ops.mean(kw, axis=1)
+    """Return the features of the power ``kw`` ``[context, N]`` and of the outputs of ``body`` for it."""
+    last = kw[-1:, :]
+    steps = [step_means(kw, _STEP_MIN), step_maxima(kw, _STEP_MIN), -step_maxima(-kw, _STEP_MIN)]
+    distances = by_window([part - last for part in (kw[-1 - _N_LAGS : -1, :], *steps)])
+    last_kw = by_window([last])
+    quantiles = keras.layers.Flatten(name="body_quantiles")(body[QUANTILES])
+    fine = step_means(kw[-_FINE_MIN * _N_FINE :, :], _FINE_MIN)
+    mean_kw = ops.transpose(mean_of_minutes(kw, "window_mean_kw"))
     return WindowFeatures(
-        distances_kw=beside(distances, "window_distances"),
-        steps_kw=beside([kw[:, -1, :], fine[:, :, 0]], "window_steps"),
-        deviation_kw=ops.mean(ops.absolute(kw[:, :, 0] - mean), axis=1, keepdims=True),
-        mean_kw=mean,
+        distances_kw=beside([distances, quantiles - last_kw, body[MEAN] - last_kw], "window_distances"),
+        steps_kw=by_window([last, fine]),
+        deviation_kw=ops.mean(ops.absolute(ops.transpose(kw) - mean_kw), axis=1, keepdims=True),
+        mean_kw=mean_kw,
     )

@@ -1,0 +1,126 @@
+"""The common last part of the families' graphs: the mean, and quantiles that cannot cross."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from gapcast_trainer.families.base import Design
+from gapcast_trainer.families.graph import MEAN, QUANTILES, beside
+
+_MIDDLE = 0.5
+#: Biases of new layers: the width of a step between quantiles, a very small one, and an open gate.
+_WIDTH, _SMALL_WIDTH, _OPEN = -2.0, -5.0, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeExpert:
+    """A second prediction in units of the window's own spread: ``features`` ``[N, A]`` and ``spread_kw`` ``[N, 1]``."""
+
+    features: keras.KerasTensor
+    spread_kw: keras.KerasTensor
+
+
+def close(  # noqa: PLR0913 - the last ones by keyword
+    name: str,
+    window: keras.KerasTensor,
+    design: Design,
+    change: keras.KerasTensor,
+    around: keras.KerasTensor | None = None,
+    *,
+    from_last: bool = True,
+    relative: RelativeExpert | None = None,
+) -> keras.Model:
+    """Add the outputs to a graph.
+
+    ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
+    ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
+    ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert both are multiplied by gates between 0 and 1, and
+    what it expects, in units of its spread, is added.
+    """
+    last_kw = window[:, -1, :1]
+    base_kw = last_kw if from_last else 0 * last_kw + design.scale.mean_kw
+    change_kw = keras.layers.Rescaling(design.scale.scale_kw, name="change_kw")(change)
+    around = change if around is None else around
+    n_leads, levels = len(design.task.lead_times_min), design.quantile_levels
+    gates, own = [], Columns([], [])
+    if relative is not None:
+        n_centres = 1 if levels is None else 2
+        gates = open_gates(beside([around, relative.features], "seen_by_gates"), n_leads, n_centres, "gates")
+        own = columns(relative.features, n_leads, n_centres, levels or (), _SMALL_WIDTH, "relative_columns")
+        change_kw = gates[0] * change_kw + own.centres[0] * relative.spread_kw
+    outputs = {MEAN: keras.layers.Add(name=MEAN)([change_kw, base_kw])}
+    if levels is not None:
+        distances = as_rows(quantiles(columns(around, n_leads, 1, levels, _WIDTH, "columns"), levels), "distances")
+        distances_kw = keras.layers.Rescaling(design.scale.scale_kw, name="distances_kw")(distances)
+        if relative is not None:
+            unit_kw = keras.layers.Reshape((1, 1), name="spread_kw")(relative.spread_kw)
+            gate = keras.layers.Reshape((1, n_leads), name="gate_row")(gates[1])
+            own_distances = as_rows(quantiles(own, levels), "relative_distances")
+            distances_kw = gate * distances_kw + own_distances * unit_kw
+        base = keras.layers.Reshape((1, 1), name="base_kw")(base_kw)
+        total = keras.layers.Add(name="quantile_rows")([distances_kw, base])
+        outputs[QUANTILES] = keras.layers.Permute((2, 1), name=QUANTILES)(total)
+    return keras.Model(window, outputs, name=name.replace("-", "_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What one dense layer expects for K quantities: ``centres``, each ``[N, K]``, and positive ``widths``, each so."""
+
+    centres: list[keras.KerasTensor]
+    widths: list[keras.KerasTensor]
+
+
+def columns(
+    features: keras.KerasTensor, n: int, n_centres: int, levels: tuple[float, ...], width: float, name: str
+) -> Columns:
+    """Return ``n_centres`` centres and a width between each two of ``levels``, of ``n`` quantities, from one layer.
+
+    One layer for all of them, each a block of units, leaves one operator in the file where there were a dozen.
+    """
+    n_widths = max(len(levels) - 1, 0)
+
+    def bias(shape: Sequence[int], dtype: str | None = None) -> Any:
+        return ops.convert_to_tensor(np.repeat((0.0, width), (n_centres * n, n_widths * n)), dtype=dtype)
+
+    units = (n_centres + n_widths) * n
+    values = keras.layers.Dense(units, kernel_initializer="zeros", bias_initializer=bias, name=name)(features)
+    centres = [values[:, place * n : (place + 1) * n] for place in range(n_centres)]
+    if not n_widths:
+        return Columns(centres, [])
+    positive = ops.elu(values[:, n_centres * n :]) + 1  # elu(x) + 1 > 0
+    return Columns(centres, [positive[:, place * n : (place + 1) * n] for place in range(n_widths)])
+
+
+def quantiles(its: Columns, levels: tuple[float, ...]) -> list[keras.KerasTensor]:
+    """Return quantiles, each ``[N, K]``, that cannot cross: the last centre in the middle, and steps away from it.
+
+    The first widths are those of the steps up, the others those of the steps down, each from the middle.
+    """
+    middle = min(range(len(levels)), key=lambda i: abs(levels[i] - _MIDDLE))
+    found, widths = {middle: its.centres[-1]}, iter(its.widths)
+    for i in range(middle + 1, len(levels)):
+        found[i] = found[i - 1] + next(widths)
+    for i in range(middle - 1, -1, -1):
+        found[i] = found[i + 1] - next(widths)
+    return [found[i] for i in range(len(levels))]
+
+
+def as_rows(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
+    """Return R ``parts``, each ``[N, K]``, as the rows of ``[N, R, K]``."""
+    return keras.layers.Reshape((len(parts), parts[0].shape[1]), name=name)(beside(parts, f"{name}_joined"))
+
+
+def open_gates(features: keras.KerasTensor, n: int, n_gates: int, name: str) -> list[keras.KerasTensor]:
+    """Return ``n_gates`` gates ``[N, n]``, between 0 and 1, that are open at first, from one layer."""
+    found = keras.layers.Dense(
+        n_gates * n, activation="sigmoid", kernel_initializer="zeros",
+        bias_initializer=keras.initializers.Constant(_OPEN), name=name,
+    )(features)  # fmt: skip
+    return [found[:, place * n : (place + 1) * n] for place in range(n_gates)]

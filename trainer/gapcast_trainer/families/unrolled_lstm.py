@@ -1,0 +1,61 @@
+"""An LSTM with separate operators for each step, and no more of them than its results need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class UnrolledLstm(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """An LSTM with forget gates (Gers, Schmidhuber and Cummins 2000), with the weights and results of Keras's own.
+
+    Unlike :class:`keras.layers.LSTM` with ``unroll=True``, it multiplies the inputs of all steps at once, and in the
+    first step of a sequence without initial state it multiplies no zeros. So a file has fewer operators, and none that
+    reads the batch size, which the runtime's fast kernels do not take.
+    """
+
+    def __init__(self, units: int, name: str) -> None:
+        super().__init__(name=name)
+        self.units = units
+
+    def build(self, steps_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Create the weights for steps of the shape ``[T, N, C]``."""
+        units = self.units
+
+        def bias(shape: Sequence[int], dtype: str | None = None) -> Any:
+            values = np.repeat((0.0, 1.0, 0.0), (units, units, 2 * units))  # forget gates are open at first
+            return ops.convert_to_tensor(values, dtype=dtype)
+
+        self.kernel = self.add_weight(
+            shape=(steps_shape[-1], 4 * units), initializer="glorot_uniform", name="kernel"
+        )  # fmt: skip
+        self.recurrent_kernel = self.add_weight(
+            shape=(units, 4 * units), initializer="orthogonal", name="recurrent_kernel"
+        )  # fmt: skip
+        self.bias = self.add_weight(shape=(4 * units,), initializer=bias, name="bias")
+
+    def call(
+        self, steps: keras.KerasTensor, state: Sequence[keras.KerasTensor] | None = None
+    ) -> tuple[list[keras.KerasTensor], keras.KerasTensor]:
+        """Return the hidden state after each of ``steps`` ``[T, N, C]``, and the last cell state, ``[N, units]`` each.
+
+        ``state`` is the hidden and the cell state before the first step; without it both are zero.
+        """
+        n_steps, _, n_channels = steps.shape
+        from_inputs = ops.matmul(ops.reshape(steps, (-1, n_channels)), self.kernel)
+        rows = ops.reshape(from_inputs, (n_steps, -1))
+        parts = [ops.reshape(rows[step : step + 1, :], (-1, 4 * self.units)) for step in range(n_steps)]
+        hidden, cell = (None, None) if state is None else state
+        found = []
+        for part in parts:
+            total = part if hidden is None else part + ops.matmul(hidden, self.recurrent_kernel)
+            input_gate, forget_gate, candidate, output_gate = ops.split(total + self.bias, 4, axis=1)
+            added = ops.sigmoid(input_gate) * ops.tanh(candidate)
+            cell = added if cell is None else ops.sigmoid(forget_gate) * cell + added
+            hidden = ops.sigmoid(output_gate) * ops.tanh(cell)
+            found.append(hidden)
+        return found, cell
