@@ -196,6 +196,18 @@ def test_flipped_bit_in_a_width_gives_persistence_and_a_reset() -> None:
     assert flat.n_observed == 21, "its window is kept"
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_damaged_coefficient_resets_its_device_once(*, compiled: bool) -> None:
+    """Nothing of the replaced forecast damages the state again when its outcome arrives."""
+    ensemble = Ensemble((Scripted(),), EnsembleOptions(min_kw=-5.0, max_kw=20.0), compiled=compiled)
+    engine = Engine(Scripted(), 10, ensemble=ensemble, limits=LIMITS)
+    for minute in range(20):
+        forecast_minute(engine, minute)
+    ensemble.state.arrays["coefficients"][engine.buffers.row("flat") + 1, 0, 0] = np.nan
+    repairs = [forecast_minute(engine, minute).repairs for minute in range(20, 35)]
+    assert [len(one.replaced) if one else 0 for one in repairs] == [1] + [0] * 14
+
+
 def test_bounds_over_the_range_are_clipped_without_a_reset() -> None:
     kw = np.array([[19.0, 19.0, 10.0, 30.0], [19.0, 19.0, 20.0, 18.0], [1.0, 1.0, -300.0, 300.0]])
     WITHIN.cut_bounds(kw)

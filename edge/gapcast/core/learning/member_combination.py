@@ -156,7 +156,7 @@ class MemberCombination:
         self._state.rows.reset(rows[which])
         made.scale_kw[which], log_width[which] = error_scale.FIRST_KW, np.nan
         made.members_kw[which] = last_kw[:, np.newaxis, np.newaxis]
-        made.columns[which] = 0.0
+        made.columns[which] = made.levels[which] = 0.0  # a situation from damaged state may be NaN
         shares[which] = 0.0
         shares[which, :, -1] = 1.0
         return list(zip(places[which].tolist(), impossible_kw, strict=True))
