@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
+from gapcast.core.grid import MINUTE_MS
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning import submetered_model
 from gapcast.core.learning.ensemble import Ensemble
@@ -25,6 +26,7 @@ from gapcast.core.learning.packed_covariance import columns_of, from_matrices, t
 from gapcast.core.learning.submeter_features import EDGE_KW, load_features
 from gapcast.core.learning.submetered_model import SubmeteredModel
 from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
@@ -369,6 +371,23 @@ def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
     after = engine_with(**options)
     transfer_state(before.engine, after)
     assert before.forecasts + Run(after).process(readings[200:]).forecasts == through.forecasts
+
+
+def test_load_announced_while_it_is_on_teaches_no_step() -> None:
+    """The forecasts that wait for their outcome were made from windows with the load, which outcomes are without."""
+    engine = engine_with()
+    for reading in readings_of(55):
+        charging_kw = 7.4 if reading.minute >= FIRST + 50 else 0.0
+        engine.forecast(engine.accept([reading._replace(gap_kw=reading.gap_kw + charging_kw)]), 0)
+        engine.learn()
+    arrays = model_of(engine).state.arrays
+    n_outcomes = arrays["n_outcomes"][0]
+    engine.replace_plan("home", LoadPlan.of([PlannedLoad(7.4, 0, (FIRST + 90) * MINUTE_MS, "car")]))
+    model_of(engine).discard_pending(99)  # of a device without submeters: nothing
+    for reading in readings_of(61)[55:]:
+        engine.forecast(engine.accept([reading._replace(gap_kw=reading.gap_kw + 7.4)]), 0)
+        engine.learn()
+    assert arrays["n_outcomes"][0] == n_outcomes + 1, "the first one made after the announcement"
 
 
 def test_untracked_device_has_no_state() -> None:

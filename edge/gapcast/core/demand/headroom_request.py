@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from gapcast.core.errors import RequestError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.wording import shown_value
 
 #: Longest load that is answered, minutes. Nearly all of it lies beyond the outlook, and is approximate.
 MAX_MINUTES = DAY_MIN
@@ -29,26 +29,18 @@ def headroom_request(kw: object, minutes: object, highest_kw: float) -> Headroom
     HeadroomRequest(kw=2.0, minutes=45)
     """
     if isinstance(kw, bool) or not isinstance(kw, int | float):
-        msg = f"kw: must be a number of kW, not {_shown(kw)}"
+        msg = f"kw: must be a number of kW, not {shown_value(kw)}"
         raise RequestError(msg)
     if not 0 < kw <= highest_kw:
-        fix = f": is it in watts? {kw:g} W are {kw / 1_000:g} kW" if _is_in_watts(kw, highest_kw) else ""
-        msg = f"kw: {kw:g} kW must be above 0 and at most {highest_kw:g} (limits.max_kw){fix}"
+        fix = f": is it in watts? {kw:g} W are {kw / 1_000:g} kW" if highest_kw < kw <= highest_kw * 1_000 else ""
+        shown_kw = f"{kw:g}" if isinstance(kw, float) else shown_value(kw)
+        msg = f"kw: {shown_kw} kW must be above 0 and at most {highest_kw:g} (limits.max_kw){fix}"
         raise RequestError(msg)
     if isinstance(minutes, bool) or not isinstance(minutes, int):
-        msg = f"minutes: must be a whole number, not {_shown(minutes)}"
+        msg = f"minutes: must be a whole number, not {shown_value(minutes)}"
         raise RequestError(msg)
     if not 1 <= minutes <= MAX_MINUTES:
         shown = minutes if abs(minutes) < 10**9 else "that many"
         msg = f"minutes: {shown} minutes must be 1 to {MAX_MINUTES}, which is a day"
         raise RequestError(msg)
     return HeadroomRequest(float(kw), minutes)
-
-
-def _is_in_watts(kw: float, highest_kw: float) -> bool:
-    return math.isfinite(kw) and highest_kw < kw <= highest_kw * 1_000
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004 - a line's worth
