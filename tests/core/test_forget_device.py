@@ -44,3 +44,13 @@ def test_forget_accepts_a_device_without_a_forecast() -> None:
     assert engine.forget("meter-99") == 99
     assert "meter-99" not in engine.buffers
     assert engine.forget("meter-99") is None
+
+
+def test_new_device_takes_the_lowest_row_of_a_forgotten_one() -> None:
+    """Devices in the first rows are tracked: one that came after a tracked one was forgotten is, too."""
+    engine = Engine(Persistence(), max_devices=5)
+    engine.accept([Reading(f"meter-{i}", NOON, 1.0) for i in range(5)])
+    for row in (1, 0, 4, 2):
+        assert engine.forget(f"meter-{row}") == row
+    engine.accept([Reading(f"new-{i}", NOON, 1.0) for i in range(4)])
+    assert [engine.buffers.row(f"new-{i}") for i in range(4)] == [0, 1, 2, 4]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 import numpy as np
 
 from gapcast.core.reading import Reading
@@ -39,27 +41,26 @@ class DeviceStreams:
         self.streams: dict[str, Stream] = {}
         #: By row; "" for the row of a forgotten device.
         self.names: list[str] = []
-        self._free: list[Stream] = []  # of forgotten devices, to be reused
+        #: Rows of forgotten devices, a heap. The lowest is reused first: learning state is of the first rows alone.
+        self._free: list[int] = []
         self._shape = shape
         self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (int(np.prod(shape)) * 4)))  # per block
-        self._block: F32 = np.empty(0, dtype=np.float32)  # the newest
+        self._blocks: list[F32] = []
 
     def add(self, device: str) -> Stream | None:
         """Allocate a row for a new device, without a reading; return None if there are ``max_devices`` already."""
         if len(self.streams) >= self.max_devices:
             return None
         if self._free:
-            free = self._free.pop()
-            row, block, at = free.row, free.block, free.at
+            row = heappop(self._free)
             self.names[row] = device
         else:
             row = len(self.names)
-            at = row % self._n_rows
-            if not at:
-                self._block = np.zeros((self._n_rows, *self._shape), dtype=np.float32)
-            block = self._block
+            if row == len(self._blocks) * self._n_rows:
+                self._blocks.append(np.zeros((self._n_rows, *self._shape), dtype=np.float32))
             self.names.append(device)
-        stream = self.streams[device] = Stream(row, block, at)
+        block, at = divmod(row, self._n_rows)
+        stream = self.streams[device] = Stream(row, self._blocks[block], at)
         return stream
 
     def forget(self, device: str) -> int | None:
@@ -68,5 +69,5 @@ class DeviceStreams:
         if stream is None:
             return None
         self.names[stream.row] = ""
-        self._free.append(stream)
+        heappush(self._free, stream.row)
         return stream.row

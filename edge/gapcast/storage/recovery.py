@@ -103,7 +103,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         )
         return False
     except Exception as error:  # from a crafted file with a valid digest
-        for device in reversed(list(engine.buffers)):  # the next checkpoint's first device gets the first row again
+        for device in list(engine.buffers):  # the next checkpoint's first device gets the first row again
             engine.forget(device)
             meters.forget(device)
         damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
