@@ -21,7 +21,7 @@ from gapcast.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The streams of N devices, in the order of their first readings, and their newest forecasts.
+    """The streams of N devices, in the order of their rows, and their newest forecasts.
 
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
     the bits of :class:`~gapcast.core.device_streams.Stream`, lowest first, as is ``filled`` (None: no minute was);
@@ -77,7 +77,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
     """
     buffers = engine.buffers
     context = buffers.spec.context
-    devices = list(buffers)
+    devices = sorted(buffers, key=buffers.row)  # restored rows are not higher: a tracked device stays tracked
     streams = [buffers.stream(device) for device in devices]
     windows = np.empty((len(devices), *buffers.shape), dtype=np.float32)
     for device, window in zip(devices, windows, strict=True):

@@ -256,6 +256,24 @@ def test_ensemble_restored_from_a_checkpoint_continues_exactly(
     assert again.state() == undisturbed.state()
 
 
+def test_restart_keeps_what_the_device_in_a_reused_row_learned(tmp_path: Path) -> None:
+    """It came last, but has the row of a tracked device that was forgotten: the one before it is not tracked."""
+    before = Run(ensemble_engine(max_devices=2)).process(readings_of(10, devices=("gone", "home", "untracked")))
+    before.engine.forget("gone")
+    before.process(readings_of(30, 10, devices=("home", "untracked", "last")))
+    after = restored(before, tmp_path, ensemble_engine(max_devices=2))
+    assert {device: after.engine.buffers.row(device) for device in after.engine.buffers} == {
+        "last": 0,
+        "home": 1,
+        "untracked": 2,
+    }
+    for device in ("home", "untracked", "last"):
+        assert after.engine.scores_of(device) == before.engine.scores_of(device)
+    more = readings_of(10, 40, devices=("home", "untracked", "last"))
+    n_before = len(before.forecasts)
+    assert after.process(more).forecasts == before.process(more).forecasts[n_before:]
+
+
 def test_ensemble_learns_again_from_the_journal(tmp_path: Path) -> None:
     undisturbed = Run(ensemble_engine()).process(readings_of(100), at_a_time=5)
     again = restored(undisturbed, tmp_path, ensemble_engine())
