@@ -82,6 +82,16 @@ def test_changed_horizon_forgets_the_forecasts_of_a_plan() -> None:
     assert engine.plans.trackers["pump"].issued == {}
 
 
+def test_restart_keeps_the_planned_part_of_forecasts_at_both_horizons(tmp_path: Path) -> None:
+    first = engine_of(5, HORIZONS)
+    for device in ("home", "pump"):
+        first.replace_plan(device, LoadPlan.of([PlannedLoad(3.0, 0, (FIRST + 90) * MINUTE_MS, "load")]))
+    Run(first).process(readings_of(40))
+    engine = restored(first, engine_of(5, HORIZONS), tmp_path)
+    assert [one.planned_kw is not None for one in engine.latest()] == [True, True, False, False]
+    assert engine.latest() == first.latest()
+
+
 def test_state_without_learning_is_of_the_main_horizon() -> None:
     first = Run(engine_of(5, has_ensemble=False, has_outlook=False)).process(readings_of(20)).engine
     engine = engine_of(5, {"pump": 15}, has_ensemble=False, has_outlook=False)

@@ -122,13 +122,19 @@ def expanded(initial: Columns, columns: Columns, places: NDArray[np.int64]) -> d
     return whole
 
 
-def restore_newest(forecaster: HorizonForecaster, stored: StoredHorizon, n_devices: int) -> None:
-    """Restore the newest forecasts of one horizon, if they are valid for ``forecaster``."""
+def restore_newest(
+    forecaster: HorizonForecaster, stored: StoredHorizon, n_devices: int, planned: Mapping[int, tuple[float, float]]
+) -> None:
+    """Restore the newest forecasts of one horizon, if they are valid for ``forecaster``.
+
+    ``planned`` are the :attr:`~gapcast.core.latest.Latest.planned` powers of the devices of all horizons.
+    """
     if stored.signature != forecaster_signature(forecaster) or stored.latest.keys() != {*_LATEST}:
         return
     initial: Columns = dict(zip(_LATEST, forecaster.newest.columns([*range(n_devices)]), strict=True))
     whole = expanded(initial, stored.latest, stored.places)
     forecaster.newest.restore_columns(*(whole[name] for name in _LATEST))
+    forecaster.newest.planned = {row: planned[row] for row in stored.places.tolist() if row in planned}
 
 
 def _with_prefix(columns: Columns, prefix: str) -> dict[str, NDArray[Any]]:

@@ -82,11 +82,9 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         newest = engine.horizons.main.newest
         newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
-        newest.planned = {
-            i: (uncontrolled_kw, planned_kw)
-            for i, uncontrolled_kw, planned_kw in snapshot.latest_planned
-            if 0 <= i < n and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
-        }
+        own_min = engine.horizons.own_min
+        planned = _planned_of(snapshot, n)
+        newest.planned = {row: both for row, both in planned.items() if buffers.device(row) not in own_min}
     engine.plans.restore(snapshot.plans)
     n_devices = len(buffers)
     main = restore_learning(engine.horizons.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift)
@@ -149,6 +147,15 @@ def _restore_week(buffers: Buffers, snapshot: Snapshot) -> None:
     buffers.add_windows_to_week()
 
 
+def _planned_of(snapshot: Snapshot, n_devices: int) -> dict[int, tuple[float, float]]:
+    """Return the mean without planned power, and that power, in the newest forecasts of rows below ``n_devices``."""
+    return {
+        row: (uncontrolled_kw, planned_kw)
+        for row, uncontrolled_kw, planned_kw in snapshot.latest_planned
+        if 0 <= row < n_devices and np.isfinite(uncontrolled_kw) and np.isfinite(planned_kw)
+    }
+
+
 def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
     """Restore the state of devices with a horizon of their own; return what was left out, empty if nothing was."""
     n_devices = len(engine.buffers)
@@ -158,7 +165,7 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             forecaster = engine.horizons.others.get(stored.horizon_min)
             if forecaster is None:
                 continue
-            restore_newest(forecaster, stored, n_devices)
+            restore_newest(forecaster, stored, n_devices, _planned_of(snapshot, n_devices))
             rows = range(n_devices)
             scores = expanded(forecaster.scores.columns(rows), stored.scores, stored.places)
             drift = expanded(forecaster.drift.columns(rows), stored.drift, stored.places)
