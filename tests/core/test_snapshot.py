@@ -227,6 +227,19 @@ def test_restore_rejects_columns_of_different_length(column: str) -> None:
         check_shapes(shorter)
 
 
+def test_restore_ignores_bits_of_minutes_before_a_stored_window() -> None:
+    """Bits of no value must not cost the windows of all devices."""
+    before = Engine(Persistence(WindowSpec(30)))
+    before.accept([Reading(device, NOON + i, float(i)) for i in range(40) for device in ("home", "barn")])
+    snapshot = capture_snapshot(before)
+    observed = snapshot.observed.copy()
+    observed[0, -1] |= 0x80  # of 32 bits the last two have no minute
+    engine = Engine(Persistence(WindowSpec(60)))
+    restore_snapshot(engine, replace(snapshot, observed=observed))
+    for device in ("home", "barn"):
+        assert engine.buffers.window(device).tolist() == [10.0] * 30 + [float(i) for i in range(10, 40)]
+
+
 class Overflowing(Persistence):
     """A model that cannot be run where the last reading is above 50 kW."""
 

@@ -63,7 +63,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
     values[:, :, : len(required)] = snapshot.values[:, :, [snapshot.channels.index(name) for name in required]]
     _restore_submeters(buffers, snapshot, values)
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
-    dropped = implausible_devices(snapshot)
+    dropped, stored_bits = implausible_devices(snapshot), (1 << snapshot.spec.context) - 1
     for i, device in enumerate(snapshot.devices):
         stream = buffers.add_device(device)
         if stream is None:
@@ -71,7 +71,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
         if dropped[i]:
             continue
         stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
-        observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
+        observed = int.from_bytes(snapshot.observed[i].tobytes(), "little") & stored_bits
         if snapshot.filled is not None:
             stream.filled = observed & int.from_bytes(snapshot.filled[i].tobytes(), "little")
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
