@@ -16,10 +16,12 @@ from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.member_combination import EnsembleForecasts
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.plan_tracker import PlanTracker
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, F64, I64
 from gapcast.predictors.baselines import Persistence
+from tests.support.planned_houses import charger
 
 NOON = 21_476_160
 POISON_KW = 13.0
@@ -83,6 +85,16 @@ def test_accept_reading_that_raises_leaves_the_others_accepted() -> None:
     with pytest.raises(ValueError, match="could not convert"):
         accepted.raise_failure()
     assert engine.forecast(accepted, 0).gap_kw == [1.0, 2.0, 4.0]
+
+
+def test_accept_reading_whose_plan_raises_marks_no_other_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(Persistence())
+    warm(engine, ["a", "b"])
+    engine.replace_plan("a", charger())
+    monkeypatch.delattr(PlanTracker, "observe")
+    accepted = engine.accept([Reading("a", NOON + 1, 1.0, is_filled=True), Reading("b", NOON + 1, 2.0)])
+    assert [status.value for status in accepted.statuses] == ["failed", "ready"]
+    assert (accepted.devices, accepted.filled) == (["b"], [])
 
 
 def test_accept_batch_without_failures_has_none_to_raise() -> None:
