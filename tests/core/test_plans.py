@@ -15,6 +15,7 @@ from gapcast.core.history import History
 from gapcast.core.isolation import _part, _without
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.plans import Plans
 from gapcast.core.reading import Limits, Reading
@@ -270,6 +271,22 @@ def test_forecasts_of_a_batch_in_parts_keep_their_plans() -> None:
     assert [one.planned_kw for one in joined(parts)] == [None, 7.4]
     assert [one.planned_kw for one in joined(parts[:1])] == [None]
     assert _without(accepted, {0: ValueError()}).planned.keys() == {0}
+
+
+def test_load_that_never_starts_is_scored_alike_in_any_batch() -> None:
+    """Also where the batch ends after the plan, as after an outage of the broker, or when the journal is replayed."""
+    readings = [Reading("home", NOON + minute, kw) for minute, kw in enumerate(flat())]
+    scores = []
+    for n_at_a_time in (1, 30, N_MINUTES):
+        engine = new_engine()
+        engine.replace_plan("home", charger(start=20, end=30))
+        for first in range(0, N_MINUTES, n_at_a_time):
+            engine.forecast(engine.accept(readings[first : first + n_at_a_time]), 0)
+            engine.learn()
+        assert not any(tracker.issued for tracker in engine.plans.trackers.values())
+        scores.append(engine.scores_of("home")[ALL_TIME])
+    assert scores[1:] == scores[:1] * 2
+    assert scores[0].mae_kw == pytest.approx(10 * 7.4 / scores[0].n)
 
 
 def test_discarding_forecasts_of_an_unknown_row_changes_nothing() -> None:

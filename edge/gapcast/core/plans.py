@@ -95,7 +95,7 @@ class Plans:
     def observe(self, device: str, minute: int, window_kw: F32) -> PlannedPart | None:
         """Subtract planned loads from the window ``window_kw`` ``[context]`` that ends at ``minute``, in place.
 
-        Return the planned part of its forecast; None if it has none.
+        Return the planned part of its forecast, which is stored until the outcome; None if it has none.
         """
         tracker = self.trackers[device]
         subtracted_kw = tracker.observe(minute, window_kw)
@@ -109,7 +109,10 @@ class Plans:
         is_on = tracker.plan.touches(minute, minute + leads_min[-1])
         if not subtracted_kw and not is_on:
             return None
-        return PlannedPart(subtracted_kw, tuple(tracker.expected_kw(minute + lead) for lead in leads_min), is_on)
+        added_kw = tuple(tracker.expected_kw(minute + lead) for lead in leads_min)
+        if self._has_outcomes:  # now, because later readings of the batch may end the plan before its forecasts
+            tracker.issued[minute] = subtracted_kw, added_kw[-1]
+        return PlannedPart(subtracted_kw, added_kw, is_on)
 
     def _leads_of(self, device: str) -> tuple[int, ...]:
         """Return the lead times of the forecasts of ``device``, minutes."""
@@ -132,7 +135,7 @@ class Plans:
     ) -> Forecasts:
         """Return ``forecasts`` of the uncontrolled parts with the ``planned`` power, by index of the forecast, added.
 
-        Powers stay within ``forecast_range``. The planned power is stored until the outcome.
+        Powers stay within ``forecast_range``.
         """
 
         def total_kw(value_kw: float, added_kw: float) -> float:
@@ -155,15 +158,9 @@ class Plans:
                     column[i] = total_kw(column[i], added_kw)
             if path_kw is not None:
                 path_kw[i] = [total_kw(kw, added) for kw, added in zip(path_kw[i].tolist(), part.added_kw, strict=True)]
-            self._record_issued(forecasts.devices[i], forecasts.observed_minutes[i], part)
         return replace(
             forecasts, **columns, path_kw=path_kw, uncontrolled_kw=uncontrolled_kw, planned_kw=planned_kw, numbers=None
         )
-
-    def _record_issued(self, device: str, minute: int, part: PlannedPart) -> None:
-        tracker = self.trackers.get(device)
-        if tracker is not None and self._has_outcomes:
-            tracker.issued[minute] = part.subtracted_kw, part.added_kw[-1]
 
     @np.errstate(**DAMAGED)
     def totals_of(self, outcomes: Outcomes, device_of: Callable[[int], str], forecast_range: ForecastRange) -> Outcomes:
