@@ -139,7 +139,7 @@ class Engine:
         if not accepted.devices or not self.horizons.have_outlooks(accepted.rows):
             return None
         measured = self._measured_in(accepted)
-        return self.horizons.outlook(accepted, measured, forecasts, self.plans, self.buffers.week)
+        return self.horizons.outlook(accepted, measured, forecasts, self.buffers.week)
 
     def demand(self, accepted: AcceptedBatch, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.

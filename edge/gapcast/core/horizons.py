@@ -102,8 +102,13 @@ class Horizons:
     def plans(self) -> Plans:
         """Return the plans of devices, at first none, with the lead times of each horizon."""
         own = {device: self.of(device).published_model.lead_times_min for device in self.own_min}
-        has_outcomes = self.main.ensemble is not None
-        return Plans(self.main.published_model.lead_times_min, has_outcomes=has_outcomes, own_leads_min=own)
+        has_outcomes, outlooks = self.main.ensemble is not None, self.main.outlooks
+        return Plans(
+            self.main.published_model.lead_times_min,
+            has_outcomes=has_outcomes,
+            own_leads_min=own,
+            outlook_min=0 if outlooks is None else outlooks.model.lead_times_min[-1],
+        )
 
     def forecast(
         self,
@@ -150,17 +155,16 @@ class Horizons:
         accepted: AcceptedBatch,
         measured: F32,
         forecasts: Forecasts,
-        plans: Plans,
         week: WeekHistory | None,
     ) -> Outlooks | None:
         """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`.
 
-        One of the devices has an outlook. Announced loads of ``plans`` are added.
+        One of the devices has an outlook. Announced loads are added.
         """
         of_main = self.outlook_parts[0]
         planned_kw: dict[int, F64] = {}
-        if plans.trackers:
-            planned_kw = plans.planned_minutes(accepted.devices, accepted.minutes, of_main.model.lead_times_min[-1])
+        if accepted.planned:
+            planned_kw = {i: part.minutes_kw for i, part in accepted.planned.items() if part.minutes_kw is not None}
         if not self.others:
             return of_main.make(accepted, measured, forecasts, planned_kw, week, self.main.take_body(accepted))
         made: list[tuple[list[int], Outlooks]] = []

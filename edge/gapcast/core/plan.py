@@ -87,10 +87,10 @@ class LoadPlan:
         """
         return sum((load.kw * load.share_of(minute) for load in self.loads), 0.0)
 
-    def touches(self, first_minute: int, last_minute: int) -> bool:
-        """Return whether any load is on between the two minutes, both included."""
+    def loads_between(self, first_minute: int, last_minute: int) -> tuple[PlannedLoad, ...]:
+        """Return the loads that are on between the two minutes, both included."""
         first_ms, end_ms = first_minute * MINUTE_MS, (last_minute + 1) * MINUTE_MS
-        return any(load.start_ms < end_ms and load.end_ms > first_ms for load in self.loads)
+        return tuple(load for load in self.loads if load.start_ms < end_ms and load.end_ms > first_ms)
 
     def without_ended(self, instant_ms: int) -> LoadPlan:
         """Return the plan without the loads that end by ``instant_ms``."""

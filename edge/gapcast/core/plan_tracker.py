@@ -7,7 +7,7 @@ was announced is subtracted from the window as far back as it shows. A load that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,10 +109,10 @@ class PlanTracker:
         inside = (at >= 0) & (at < len(window_kw))
         window_kw[at[inside]] -= np.fromiter(parts_kw.values(), np.float64, len(parts_kw))[inside]
 
-    def expected_kw(self, minute: int) -> float:
-        """Return the planned power of a ``minute`` to come, kW; loads that show less count with what they show."""
+    def expected_kw(self, minute: int, loads: Iterable[PlannedLoad]) -> float:
+        """Return the power of planned ``loads`` in a ``minute`` to come, kW; what shows less counts with what shows."""
         total_kw, last = 0.0, self._last_minute
-        for load in self.plan.loads:
+        for load in loads:
             if share := load.share_of(minute):
                 counted = 1.0 if last is None or not load.share_of(last) else self._seen.counted_share(load)
                 total_kw += load.kw * share * counted

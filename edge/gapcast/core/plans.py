@@ -35,12 +35,19 @@ class PlannedPart(NamedTuple):
     """The planned power of a forecast, kW.
 
     ``subtracted_kw`` is that in the newest reading, ``added_kw`` that of the minute of each lead time. ``is_on``: by
-    the plan a load is on between the two; else one stopped late.
+    the plan a load is on between the two; else one stopped late. ``minutes_kw`` is the planned power of each minute of
+    the outlook, None if there is no outlook, or no load is on until its end.
     """
 
     subtracted_kw: float
     added_kw: tuple[float, ...]
     is_on: bool
+    minutes_kw: F64 | None = None
+
+    @property
+    def is_in_forecast(self) -> bool:
+        """Whether the forecast differs from one without a plan."""
+        return self.is_on or self.subtracted_kw != 0
 
 
 class Plans:
@@ -53,15 +60,17 @@ class Plans:
         has_outcomes: bool = True,
         max_loads: int = MAX_TOTAL_LOADS,
         own_leads_min: Mapping[str, Sequence[int]] | None = None,
+        outlook_min: int = 0,
     ) -> None:
         """Hold at most ``max_loads`` loads; forecasts have the lead times ``leads_min``, the last is the horizon.
 
         ``has_outcomes``: whether the outcomes of forecasts will be known. ``own_leads_min`` are the lead times of
-        devices with a horizon of their own.
+        devices with a horizon of their own, ``outlook_min`` the last minute ahead of outlooks (0: there are none).
         """
         self._leads_min = tuple(leads_min)
         self._own_leads_min = {device: tuple(leads) for device, leads in (own_leads_min or {}).items()}
         self._has_outcomes = has_outcomes
+        self._outlook_min = outlook_min
         self._max_loads = max_loads
         #: Devices with a plan, or a trace of one. Empty without plans: nothing else costs time then.
         self.trackers: dict[str, PlanTracker] = {}
@@ -106,29 +115,28 @@ class Plans:
             del self.trackers[device]
             return None
         leads_min = self._leads_of(device)
-        is_on = tracker.plan.touches(minute, minute + leads_min[-1])
-        if not subtracted_kw and not is_on:
+        # The plan of now: later readings of the batch may end it before forecasts and outlooks are made.
+        loads = tracker.plan.loads_between(minute, minute + leads_min[-1])
+        minutes_kw = self._outlook_minutes(tracker, minute)
+        if not subtracted_kw and not loads and minutes_kw is None:
             return None
-        added_kw = tuple(tracker.expected_kw(minute + lead) for lead in leads_min)
-        if self._has_outcomes:  # now, because later readings of the batch may end the plan before its forecasts
+        added_kw = tuple(tracker.expected_kw(minute + lead, loads) for lead in leads_min)
+        part = PlannedPart(subtracted_kw, added_kw, bool(loads), minutes_kw)
+        if self._has_outcomes and part.is_in_forecast:
             tracker.issued[minute] = subtracted_kw, added_kw[-1]
-        return PlannedPart(subtracted_kw, added_kw, is_on)
+        return part
+
+    def _outlook_minutes(self, tracker: PlanTracker, minute: int) -> F64 | None:
+        """Return the planned power of each minute of the outlook after ``minute``, kW; None if no load is on."""
+        n_minutes = self._outlook_min
+        loads = tracker.plan.loads_between(minute, minute + n_minutes) if n_minutes else ()
+        if not loads:
+            return None
+        return np.array([tracker.expected_kw(minute + ahead, loads) for ahead in range(1, n_minutes + 1)])
 
     def _leads_of(self, device: str) -> tuple[int, ...]:
         """Return the lead times of the forecasts of ``device``, minutes."""
         return self._own_leads_min.get(device, self._leads_min)
-
-    def planned_minutes(self, devices: Sequence[str], minutes: Sequence[int], n_minutes: int) -> dict[int, F64]:
-        """Return the planned power of the next ``n_minutes`` minutes after ``minutes``, kW, by index of the device.
-
-        Devices without any are left out.
-        """
-        found: dict[int, F64] = {}
-        for i, (device, minute) in enumerate(zip(devices, minutes, strict=True)):
-            tracker = self.trackers.get(device)
-            if tracker is not None and tracker.plan.touches(minute, minute + n_minutes):
-                found[i] = np.array([tracker.expected_kw(minute + ahead) for ahead in range(1, n_minutes + 1)])
-        return found
 
     def add_to(
         self, forecasts: Forecasts, planned: Mapping[int, PlannedPart], forecast_range: ForecastRange
@@ -137,6 +145,9 @@ class Plans:
 
         Powers stay within ``forecast_range``.
         """
+        parts = {i: part for i, part in planned.items() if part.is_in_forecast}
+        if not parts:
+            return forecasts
 
         def total_kw(value_kw: float, added_kw: float) -> float:
             total = np.float32(min(max(value_kw + added_kw, forecast_range.low_kw), forecast_range.high_kw))
@@ -149,7 +160,7 @@ class Plans:
         path_kw = None if forecasts.path_kw is None else forecasts.path_kw.copy()
         uncontrolled_kw: list[float | None] = [None] * len(forecasts)
         planned_kw: list[float | None] = [None] * len(forecasts)
-        for i, part in planned.items():
+        for i, part in parts.items():
             added_kw = part.added_kw[-1]
             if part.is_on:
                 uncontrolled_kw[i], planned_kw[i] = forecasts.gap_kw[i], round(added_kw, DECIMALS)

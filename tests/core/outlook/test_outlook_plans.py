@@ -86,6 +86,35 @@ def test_other_devices_of_a_batch_have_no_planned_power() -> None:
     assert found["b"].point_kw[-1, MEAN] == pytest.approx(0.5, abs=0.2)
 
 
+def test_outlooks_with_a_plan_are_alike_in_any_batch() -> None:
+    """A batch that ends after the plan contains windows from which the planned load is still to come."""
+    runs = []
+    for n_at_a_time in (1, 40):
+        engine = planned_engine()
+        engine.replace_plan("home", charger(start=20, end=30))
+        made = with_forecasts(process(engine, stream(flat(20, 30), NOON), n_at_a_time))
+        outlooks = {one.observed_minute: (one.point_kw.tolist(), one.mean_kw.tolist()) for _, one in made}
+        runs.append((outlooks, engine.outlook_scores_of("home")))
+    assert runs[0] == runs[1]
+
+
+def test_plan_sent_after_the_forecast_applies_to_the_next_outlook() -> None:
+    """An outlook agrees with its forecast, which was published without that plan."""
+    engine, without = planned_engine(), planned_engine()
+    readings = stream(flat()[:30], NOON)
+    for one in (engine, without):
+        process(one, readings[:-1])
+        accepted = one.accept(readings[-1:])
+        forecasts = one.forecast(accepted, 7)
+        if one is engine:
+            one.replace_plan("home", charger(start=31))
+        one.outlook(accepted, forecasts)
+    found, wanted = engine.outlook_of("home"), without.outlook_of("home")
+    assert found is not None
+    assert wanted is not None
+    assert np.array_equal(found.point_kw, wanted.point_kw)
+
+
 def test_plan_that_shows_in_the_window_discards_pending_outlooks() -> None:
     engine = planned_engine()
     readings = stream(flat(START, 95), NOON)
