@@ -49,11 +49,13 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
                 if status is ready:
                     index = len(devices)
                     windows[index] = stream.block[stream.at, stream.end - buffers.spec.context : stream.end]
-                    part = None
-                    if trackers and device in trackers:
-                        part = plans.observe(device, reading.minute, power_of_window(windows[index]))
+                    part = (
+                        plans.observe(device, reading.minute, power_of_window(windows[index]))
+                        if device in trackers
+                        else None
+                    )
                     state = None if billed is None else billed.state(row)
-                    n_real = count_observed(stream)
+                    n_observed.append(count_observed(stream))
                     # From here on nothing raises: after an error the next window has this index.
                     if reading.is_filled:
                         filled.append(index)
@@ -61,7 +63,6 @@ def accept_readings(readings: Sequence[Reading], buffers: Buffers, history: Hist
                         planned[index] = part
                     if state is not None:
                         billing[index] = state
-                    n_observed.append(n_real)
                     statuses.append(status)
                     forecast_indices.append(index)
                     devices.append(device)
