@@ -70,6 +70,8 @@ class EnsembleState:
         """Discard the pending forecasts of the device of ``row``: nothing is learned from their outcomes."""
         if row < self.options.max_devices:
             self.pending.discard(self.rows, row + 1)
+            if self.submetered is not None:
+                self.submetered.discard_pending(row)
 
     def columns(self, rows: Sequence[int], *, copies: bool = True) -> dict[str, NDArray[Any]]:
         """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`.

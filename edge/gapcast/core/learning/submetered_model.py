@@ -189,6 +189,11 @@ class SubmeteredModel:
 
     # --- state ------------------------------------------------------------------------------------
 
+    def discard_pending(self, buffer_row: int) -> None:
+        """Discard the pending forecasts of the device in ``buffer_row``: nothing is learned from their outcomes."""
+        if buffer_row in self._rows:
+            self.state.arrays["due_minute"][self._rows[buffer_row]] = _NONE
+
     def forget(self, buffer_row: int) -> None:
         """Remove the state of the device in ``buffer_row``."""
         row = self._rows.pop(buffer_row, None)
