@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gapcast.core.errors import RequestError
 from gapcast.core.outlook.outlook import MEAN
 from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series, forecast_series_with_outlook
@@ -26,3 +27,19 @@ def test_series_outlook_agrees_with_its_forecast() -> None:
 
 def test_series_without_an_outlook_model_has_none() -> None:
     assert forecast_series_with_outlook(Persistence(), None, READINGS, 1_700_000_000_000)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("ahead_min", "problem"),
+    [
+        (0, "2010-11-01T00:39:00Z does not follow the reading before (duplicate): send one reading per minute"),
+        (-1, "2010-11-01T00:38:00Z does not follow the reading before (late): send the oldest reading first"),
+        (1_441, "2010-11-02T00:40:00Z does not follow the reading before (unconfirmed): send only the readings after"),
+        (7, "more than 5 minutes are missing before it: send at least 2 readings after such a gap"),
+    ],
+)
+def test_series_out_of_order_names_the_reading_and_the_fix(ahead_min: int, problem: str) -> None:
+    readings = [*READINGS, Reading("", READINGS[-1].minute + ahead_min, 1.0)]
+    with pytest.raises(RequestError) as raised:
+        forecast_series(Persistence(), readings, 0)
+    assert str(raised.value).startswith(f"readings[40]: {problem}")

@@ -204,10 +204,10 @@ def test_post_predict_invalid_is_a_422_with_a_reason(rest: Rest, what: str) -> N
 
 
 WRONG_ORDERS = {
-    "backwards": (timed((1, 1.0), (0, 1.0)), "readings[1]: its time does not follow the one before (late)"),
-    "the same minute twice": (timed((0, 1.0), (1, 1.0), (1, 1.2)), "readings[2]: its time does not follow"),
-    "a day and more between": (timed((0, 1.0), (1, 1.0), (1_442, 1.0)), "readings[2]: its time does not follow"),
-    "a start again": (timed((10, 1.0), (11, 1.0), (0, 1.0), (1, 1.0), (2, 1.0)), "readings[2]: its time does not"),
+    "backwards": (timed((1, 1.0), (0, 1.0)), "the reading before (late): send the oldest reading first"),
+    "the same minute twice": (timed((0, 1.0), (1, 1.0), (1, 1.2)), "(duplicate): send one reading per minute"),
+    "a day and more between": (timed((0, 1.0), (1, 1.0), (1_442, 1.0)), "send only the readings after a gap"),
+    "a start again": (timed((10, 1.0), (11, 1.0), (0, 1.0), (1, 1.0), (2, 1.0)), "Z does not follow the reading"),
     "a long gap before the last": (timed((0, 1.0), (1, 1.0), (8, 1.0)), "readings[2]: more than 5 minutes are missing"),
 }
 

@@ -11,6 +11,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_range import WIDEST
+from gapcast.core.grid import minute_label
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plan import NO_LOADS, LoadPlan
@@ -20,6 +21,12 @@ from gapcast.core.window import MAX_FILL_MIN, MIN_OBSERVED
 
 #: A single outlook, of which nothing is learned.
 _OUTLOOK = OutlookOptions(max_devices=1, learns=False, calibrates=False)
+#: What to do about a reading that does not follow the one before.
+_FIXES = {
+    ReadingStatus.DUPLICATE: "send one reading per minute",
+    ReadingStatus.LATE: "send the oldest reading first",
+    ReadingStatus.HELD: "send only the readings after a gap of more than a day",
+}
 
 
 def forecast_series(  # noqa: PLR0913 - each has a default
@@ -71,10 +78,12 @@ def forecast_series_with_outlook(  # noqa: PLR0913 - each has a default
             msg = f"readings[{i}]: {engine.explain_incomplete(readings[i])}"
             raise RequestError(msg)
         if status not in {ReadingStatus.READY, ReadingStatus.FIRST}:
-            msg = f"readings[{i}]: its time does not follow the one before ({status.value})"
+            time, fix = minute_label(readings[i].minute), _FIXES.get(status, "send the readings of one device")
+            msg = f"readings[{i}]: {time} does not follow the reading before ({status.value}): {fix}"
             raise RequestError(msg)
     if not newest.devices:
-        msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
+        fix = f"send at least {MIN_OBSERVED} readings after such a gap"
+        msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it: {fix}"
         raise RequestError(msg)
     forecasts = engine.forecast(newest, issued_at_ms)
     outlooks = engine.outlook(newest, forecasts)
