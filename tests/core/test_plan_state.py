@@ -43,6 +43,27 @@ def swapped(engine: Engine) -> Engine:
     return after
 
 
+@pytest.mark.parametrize(
+    ("minutes", "until"),
+    [((*range(38), *range(5, 40)), 45), ((*range(30), *range(1_500, 1_510)), 20)],
+    ids=["the clock is set back", "a day without readings"],
+)
+def test_replay_across_a_jump_of_time_gives_the_same_scores(minutes: tuple[int, ...], until: int) -> None:
+    """What the plan was before the jump is known until the outcomes before it are scored."""
+    live, again = new_engine(), new_engine()
+    replay = JournalReplay(again)
+    for engine in (live, again):
+        engine.replace_plan("home", charger(start=10, end=until))
+    for minute in minutes:
+        readings = [Reading("home", NOON + minute, 0.5 if minute % 7 else 0.9)]
+        live.forecast(live.accept(readings), 0)
+        live.learn()
+        replay.replay_batch(readings, 0)
+    replay.finish()
+    assert again.scores_of("home") == live.scores_of("home")
+    assert again.latest() == live.latest()
+
+
 @pytest.mark.parametrize("change", [restarted, swapped])
 @pytest.mark.parametrize("at", [20, START + 1, 50, END, END + 1, END + 3])
 def test_plan_and_forecasts_continue_bit_for_bit(at: int, change: Callable[[Engine], Engine]) -> None:

@@ -13,6 +13,7 @@ from gapcast.core.demand.changes import DemandChange, LimitChange
 from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.plan import LoadPlan
 from gapcast.core.plans import PlannedPart
 from gapcast.core.reading import Reading
@@ -54,25 +55,41 @@ class JournalReplay:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms, accepted.planned.get(i))
 
     def _repeat_forecasts(self) -> None:
-        """Forecast the waiting batches in one call; if a model cannot be run, batch by batch, as the first time."""
-        engine, waiting = self._engine, self._waiting
-        self._waiting, self._n_waiting = [], 0
-        accepted = [engine.accept(readings) for readings, _ in waiting]
-        if not accepted:
-            return
-        joined = _joined(accepted)
+        """Forecast the waiting batches, in few calls: what is before a jump of a device's time is forecast first."""
+        waiting, self._waiting, self._n_waiting = self._waiting, [], 0
+        accepted: list[tuple[AcceptedBatch, int]] = []
+        for readings, issued_at_ms in waiting:
+            if accepted and self._has_jump(readings):
+                self._forecast_together(accepted)
+                accepted = []
+            accepted.append((self._engine.accept(readings), issued_at_ms))
+        if accepted:
+            self._forecast_together(accepted)
+
+    def _has_jump(self, readings: Sequence[Reading]) -> bool:
+        """Return whether one of ``readings`` is older than its device's newest one, or more than half a day newer.
+
+        It may restart the history, and with it what forecasts before it need, such as the plan of a device.
+        """
+        streams = self._engine.buffers.streams
+        ahead_min = (one.minute - streams[one.device].last_minute for one in readings if one.device in streams)
+        return any(not 0 <= ahead <= DAY_MIN // 2 for ahead in ahead_min)
+
+    def _forecast_together(self, accepted: Sequence[tuple[AcceptedBatch, int]]) -> None:
+        """Forecast batches in one call; if a model cannot be run, batch by batch, as the first time."""
+        engine = self._engine
+        joined = _joined([one for one, _ in accepted])
         try:
             _forecast(engine, joined, 0)
         except ModelError:
-            for one, (_, issued_at_ms) in zip(accepted, waiting, strict=True):
+            for one, issued_at_ms in accepted:
                 with suppress(ModelError):
                     _forecast(engine, one, issued_at_ms)
                 engine.learn()
             return
         engine.learn()
-        issued = zip(accepted, waiting, strict=True)
-        times = [issued_at_ms for one, (_, issued_at_ms) in issued for _ in one.rows]
-        engine.stamp(joined.rows, times)  # of a row that comes several times, the last one stays
+        # Of a row that comes several times, the last one stays.
+        engine.stamp(joined.rows, [issued_at_ms for one, issued_at_ms in accepted for _ in one.rows])
 
     def forget(self, device: str) -> None:
         """Forget a device, as was done after the batches so far."""
