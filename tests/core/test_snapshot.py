@@ -110,8 +110,8 @@ def test_restore_into_reused_rows_does_not_mix_devices() -> None:
     again = Recorder(restored(capture_snapshot(engine)))
     buffers = again.engine.buffers
     assert again.windows == recorder.windows
-    assert [(device, buffers.row(device)) for device in buffers] == [("barn", 0), ("shed", 1), ("loft", 2)]
-    assert [buffers.device(row) for row in range(buffers.n_rows)] == ["barn", "shed", "loft"]
+    assert [(device, buffers.row(device)) for device in buffers] == [("loft", 0), ("barn", 1), ("shed", 2)]
+    assert [buffers.device(row) for row in range(buffers.n_rows)] == ["loft", "barn", "shed"]
     for device in ("barn", "shed", "loft", "home"):
         assert again.engine.latest_of(device) == engine.latest_of(device)
 

@@ -41,10 +41,10 @@ def test_snapshot_without_copies_has_views_of_consecutive_rows() -> None:
     assert not np.shares_memory(learned(run, copies=True)["covariance"], state["covariance"])
 
 
-def test_snapshot_without_copies_copies_rows_in_another_order() -> None:
+def test_snapshot_without_copies_copies_rows_that_are_apart() -> None:
     run = Run(ensemble_engine()).process(readings_of(20))
-    run.engine.forget("home")
-    run.process([Reading("loft", FIRST, 1.0), *readings_of(20, 20)])
+    run.engine.forget("barn")
+    run.process([reading for reading in readings_of(20, 20) if reading.device != "barn"])
     views, copied = learned(run, copies=False), learned(run, copies=True)
     assert not np.shares_memory(views["covariance"], ensemble_of(run.engine).state.arrays["covariance"])
     assert all(np.array_equal(views[name], copied[name], equal_nan=copied[name].dtype.kind == "f") for name in copied)
