@@ -74,6 +74,15 @@ struct step {
 void complete_columns(const struct step *step, float *columns);
 void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
 
+/* The columns of a block of the covariance without padding. */
+static inline int64_t columns_of(int64_t block, int64_t size, int64_t n_columns)
+{
+    int64_t n = n_columns - block % N_BLOCKS * size;
+    return n < 0 ? 0 : n < size ? n : size;
+}
+
+/* Adds to all variances if the covariance, of blocks of `size`, is not positive definite. */
+void keep_positive(float *packed, int64_t size, int64_t n_columns);
 double rls_product(const float *coefficients, const float *columns, int64_t width);
 int rls_update(float *coefficients, float *covariance, float *inside, const float *columns, int64_t n_columns,
                double actual, double n_outcomes, double forgetting);

@@ -13,6 +13,7 @@
 #define MIN_SHARE 0.02
 #define MEDIAN_GAIN 8.0
 #define MEDIAN_GAIN_N 2000.0
+#define N_CHECKED 4096.0
 #define MAX_BLOCK (MAX_WIDTH / N_BLOCKS)
 
 /* The sum of the products, in the order of pairwise_sum: of one block without storing them. */
@@ -43,13 +44,6 @@ double rls_product(const float *coefficients, const float *columns, int64_t widt
     for (int64_t i = 0; i < width; i++)
         products[i] = (double)coefficients[i] * (double)columns[i];
     return pairwise_sum(products, width);
-}
-
-/* The columns of `block` without padding. */
-static inline int64_t columns_of(int64_t block, int64_t size, int64_t n_columns)
-{
-    int64_t n = n_columns - block % N_BLOCKS * size;
-    return n < 0 ? 0 : n < size ? n : size;
 }
 
 /* The blocks that row `row` of blocks stores, of `values` [5, size], one after the other, without padding. Returns
@@ -199,5 +193,7 @@ int rls_update(float *coefficients, float *covariance, float *inside, const floa
     }
     reduce(covariance, reduction, 1.0f / (float)noise, size, n_columns);
     limit_variance(covariance, size, n_columns);
+    if (fmod(n_outcomes + 1.0, N_CHECKED) == 0.0)
+        keep_positive(covariance, size, n_columns);
     return 1;
 }

@@ -102,6 +102,8 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("rls.c", "MIN_SHARE"): rls_model._MIN_SHARE,
     ("rls.c", "MEDIAN_GAIN"): rls_model._MEDIAN_GAIN,
     ("rls.c", "MEDIAN_GAIN_N"): rls_model._MEDIAN_GAIN_N,
+    ("rls.c", "N_CHECKED"): rls_model._N_CHECKED,
+    ("covariance.c", "RIDGE"): rls_model._RIDGE,
     ("weights.c", "N_ACTIVE_MIN"): situations._N_ACTIVE_MIN,
     ("weights.c", "N_RISE_MIN"): situations._N_RISE_MIN,
     ("weights.c", "TINY_LEVEL"): situations._TINY,

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.learning import packed_covariance, rls_model
+from gapcast.core.learning.ensemble_state import N_OUTCOMES
 from gapcast.core.window import F32, F64
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
@@ -216,6 +217,30 @@ def test_keep_positive_adds_to_the_variances_of_an_indefinite_one_alone() -> Non
         assert np.array_equal(added, np.diag(np.diagonal(added)))
         assert 0 < added.max() < 3 * abs(value) + rls_model.PRIOR / 500
     assert np.isnan(damaged).all(), "left to the update, which resets it"
+
+
+def test_indefinite_covariance_is_repaired_within_three_days() -> None:
+    """By the compiled step and by numpy alike, and not before: a factorization costs more than an update."""
+    repaired = []
+    for compiled in (True, False):
+        run = Run(ensemble_engine(compiled=compiled)).process(stream(house_kw(105))[:100])
+        arrays = ensemble_of(run.engine).state.arrays
+        too_much = lowest_variance(arrays["covariance"]) + 1e-5
+        n_columns = packed_covariance.columns_of(arrays["covariance"])
+        excess = np.eye(n_columns, dtype=np.float32)[np.newaxis] * too_much
+        arrays["covariance"][1] -= packed_covariance.from_matrices(excess)[0]
+        arrays["seen"][1, N_OUTCOMES] = rls_model._N_CHECKED - 5
+        run.process(stream(house_kw(105))[100:104])
+        assert lowest_variance(arrays["covariance"]) < 0
+        run.process(stream(house_kw(105))[104:])
+        assert lowest_variance(arrays["covariance"]) > 0
+        repaired.append(arrays["covariance"][1].copy())
+    assert np.array_equal(*repaired)
+
+
+def lowest_variance(covariance: F32) -> float:
+    """Return the lowest eigenvalue of the covariance of the first device."""
+    return float(np.linalg.eigvalsh(packed_covariance.to_matrices(covariance)[1].astype(np.float64))[0])
 
 
 def test_rls_without_a_median_starts_from_the_mean() -> None:

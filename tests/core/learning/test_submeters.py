@@ -18,7 +18,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
-from gapcast.core.learning import submetered_model
+from gapcast.core.learning import rls_model
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, SUBMETERED, Outcomes
@@ -342,7 +342,7 @@ def test_indefinite_covariance_is_repaired_within_three_days() -> None:
     arrays = model_of(engine).state.arrays
     too_much = lowest_variance(arrays["covariance"]) + 1e-5
     arrays["covariance"][0] -= from_matrices(np.eye(columns_of(arrays["covariance"]))[np.newaxis] * too_much)[0]
-    arrays["n_outcomes"][0] = submetered_model._N_CHECKED - 5
+    arrays["n_outcomes"][0] = rls_model._N_CHECKED - 5
     run.process(readings_of(104)[100:])
     assert lowest_variance(arrays["covariance"]) < 0
     run.process(readings_of(105)[104:])

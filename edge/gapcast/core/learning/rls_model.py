@@ -51,6 +51,8 @@ _SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
 _MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
 #: What is added to all variances of a covariance that is not positive definite; doubled until it is.
 _RIDGE = PRIOR / 1_000
+#: Outcomes, about three days of them, after which a covariance is checked: a factorization costs more than an update.
+_N_CHECKED = 4_096
 #: Variances are limited to :data:`PRIOR` when they exceed it by this factor: once in a thousand outcomes at most.
 _TOLERANCE = 1.01
 
@@ -102,15 +104,20 @@ def update(
     blocks *= 1 / np.float32(noise)
     _limit(blocks)
     covariance[...] = pack(blocks, columns_of(covariance))
+    checked = (n_outcomes + 1) % _N_CHECKED == 0
+    if checked.any():
+        some = covariance[checked]
+        keep_positive(some)
+        covariance[checked] = some
     return None if sound.all() else sound
 
 
 def keep_positive(covariance: F32) -> None:
     """Add to all variances of each ``covariance`` ``[N, packed]`` that is not positive definite, in place.
 
-    Single precision rounds each update. With many columns, the errors add up within a year to a direction of negative
-    variance, which forgetting then amplifies (Haykin, chapter 10, on numerical stability). To be called from time to
-    time: a factorization costs more than an update.
+    Single precision rounds each update. With many columns, or if power repeats itself exactly, the errors add up within
+    a year to a direction of negative variance, which forgetting then amplifies (Haykin, chapter 10, on numerical
+    stability).
     """
     ridge = from_matrices(np.eye(columns_of(covariance))[np.newaxis] * _RIDGE)[0]
     for i, matrix in enumerate(to_matrices(covariance).astype(np.float64)):

@@ -26,8 +26,6 @@ from gapcast.core.window import F32, F64, I64
 _N_RELU, _N_INPUTS = 24, 4
 #: Seed of their weights, which are not stored.
 _SEED = 1
-#: Outcomes, about three days of them, after which a covariance is checked.
-_N_CHECKED = 4_096
 _NONE = -1
 
 
@@ -177,11 +175,6 @@ class SubmeteredModel:
         outcome, n_outcomes = (actual_kw[which] - last_kw) / scale_kw, arrays["n_outcomes"][rows]
         sound = rls_model.update(model, arrays["due"][at], outcome, n_outcomes, forgetting)
         arrays["n_outcomes"][rows] = n_outcomes + 1
-        checked = (n_outcomes + 1) % _N_CHECKED == 0
-        if checked.any():
-            covariance = model["covariance"][checked]
-            rls_model.keep_positive(covariance)
-            model["covariance"][checked] = covariance
         for name, values in model.items():
             if sound is not None:
                 values[~sound] = self.state.initial(name)
