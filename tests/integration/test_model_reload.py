@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,20 @@ def test_reload_file_changed_while_read_is_not_bad(
     reloading.check_files()
     reloading.check_files()
     assert reloads(gateway) == {"swapped": 1, "refused": 0}
+
+
+def test_reload_frees_the_engine_and_the_models_replaced(
+    looking: tuple[Gateway, ModelWatcher], copy: ModelCopy, tmp_path: Path
+) -> None:
+    """Objects from the start are not collected (``gc.freeze``), so nothing may refer to them afterwards."""
+    gateway, reloading = looking
+    engine = gateway.service.queries.read(lambda engine, _: weakref.ref(engine))
+    model = weakref.ref(gateway.application.models.by_name[copy.name])
+    install_version(copy, "new", tmp_path)
+    reloading.check_files()
+    reloading.check_files()
+    assert reloads(gateway) == {"swapped": 1, "refused": 0}
+    assert (engine(), model()) == (None, None)
 
 
 def test_reload_unexpected_error_is_a_rejection(

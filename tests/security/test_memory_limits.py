@@ -249,7 +249,7 @@ def test_gateway_takes_no_more_devices_than_fit(
     gateway = start_gateway(mosquitto, devices={"max": 10**12})
     limit = read_memory_limit()
     assert limit is not None
-    taken = gateway.application._engine.buffers.max_devices
+    taken = gateway.service.queries.read(lambda engine, _: engine.buffers.max_devices)
     assert taken * 1_000 < limit.n_bytes
 
 

@@ -78,7 +78,6 @@ class Application:
         self.session = Session(self._options)
         statistics = Statistics()
         self._link = link = link_of(settings, self.session, self.models, statistics)
-        self._engine = engine_of(settings, self.models, refits=is_refitted)
         state = state_path(settings.state.path, environment)
         _tighten_modes(state)
         folder = folder_of(settings, state)
@@ -90,7 +89,7 @@ class Application:
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
-            self._engine,
+            engine_of(settings, self.models, refits=is_refitted),
             self.models.by_name,
             statistics=statistics,
             reports=ReportOptions(
@@ -169,10 +168,7 @@ class Application:
         """
         if self._shard_lock is not None:
             self._shard_lock.acquire(self.models.stamps)
-        if self._nights is not None:
-            self._nights.restore(self._engine)
-        if self._store is not None:
-            self._store.restore(self._engine, self._link.meters)
+        self._restore_state()
         self._http_server.start()
         self._address_files.write()
         self._model_watcher.start()
@@ -198,6 +194,14 @@ class Application:
             self.service.feed.close()
             self._http_server.stop()
             self.close()
+
+    def _restore_state(self) -> None:
+        """Restore the engine, which only the service may hold afterwards: its memory is freed once it is replaced."""
+        engine = self.service.queries.read(lambda engine, _: engine)
+        if self._nights is not None:
+            self._nights.restore(engine)
+        if self._store is not None:
+            self._store.restore(engine, self._link.meters)
 
     def _on_iteration(self, stopping: Event) -> None:
         """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""

@@ -145,8 +145,9 @@ class Service:
         iteration is recorded and the next one waits, longer each time; after :data:`MAX_FAILED_ITERATIONS` in a row
         ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process.
         """
-        engine, models = self._running.engine, sorted(self._running.models)
-        log.info("service.started", model=engine.model.name, models=models, compiled=load_library() is not None)
+        # No reference to the engine: it may be replaced, and would then take memory until the stop.
+        model, models = self._running.engine.model.name, sorted(self._running.models)
+        log.info("service.started", model=model, models=models, compiled=load_library() is not None)
         n_failed = 0
         while not stopping.is_set():
             if self._try_run_once():
