@@ -234,6 +234,27 @@ def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway, c
     broker.close()
 
 
+def test_status_not_confirmed_is_pending_once(start_gateway: StartGateway, clock: HandClock) -> None:
+    """Some brokers end the connection of an account that may not write a topic, here that of the status."""
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False)
+    for longest_s in (0.25, 0.5, 1.0, 2.0):
+        wire = broker.accept()
+        assert wire.read().kind == CONNECT
+        wire.connack()
+        while wire.read().kind != PUBLISH:
+            pass
+        wire.close()
+        wait_for_next_try(gateway, clock, longest_s)
+    assert gateway.session.n_unconfirmed == 1
+    wire = broker.accept()
+    wire.open()
+    gateway.wait_connected()
+    wait_until(lambda: gateway.session.n_unconfirmed == 0, "the confirmation")
+    wire.close()
+    broker.close()
+
+
 def test_wrong_password_keeps_the_service_running(tmp_path: Path, start_gateway: StartGateway) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False, mqtt={"username": "meter", "password": "wrong"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from gapcast.mqtt.broker_problem import broker_problem
 from gapcast.mqtt.client import SessionOptions
@@ -35,7 +36,8 @@ class Session:
 
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
-        callbacks = ConnectionCallbacks(self._opened, self._subscribing, self._lost, self._enqueue, self._confirmed)
+        publish_online = partial(self._publish_status, b"online")
+        callbacks = ConnectionCallbacks(self._opened, publish_online, self._lost, self._enqueue, self._confirmed)
         self._connection = Connection(options, callbacks)
         self._received = ReceivedMessages()
         self._delivery = Delivery(self._connection.write, self._encode)
@@ -131,9 +133,7 @@ class Session:
         queue = self._received.queue
         if is_paused or len(queue) < n_at_most:
             self._connection.serve(timeout_s if is_paused or not queue else 0.0)
-        if self.is_backlogged:
-            return []
-        return self._received.take(n_at_most)
+        return [] if self.is_backlogged else self._received.take(n_at_most)
 
     def publish(
         self,
@@ -212,9 +212,6 @@ class Session:
         self._max_packet_bytes = max_packet_bytes
         self._delivery.connected(receive_maximum)
 
-    def _subscribing(self) -> None:
-        self._publish_status(b"online")
-
     def _lost(self) -> None:
         self._delivery.disconnected()
         self._received.disconnected()
@@ -228,8 +225,10 @@ class Session:
         self._warnings.check_reasons(acknowledgements)
 
     def _publish_status(self, status: bytes) -> None:
-        if self._options.announce:
-            self._delivery.send(Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None))
+        message = Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None)
+        # One that is not confirmed was sent again: a broker that ends each connection must not make them pile up.
+        if self._options.announce and message not in self._delivery.unconfirmed.values():
+            self._delivery.send(message)
 
     def _encode(self, packet_id: int, message: Outgoing, is_resent: bool) -> bytes | None:
         """Return the packet of ``message``; None if it must not be sent: it is too old, or longer than permitted.
