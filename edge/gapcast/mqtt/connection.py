@@ -60,7 +60,7 @@ class Connection:
         self._subscriptions = BrokerSubscriptions(options)
         self._takeover = TakeoverDetector()
         self._log = ConnectionLog(options)
-        #: When the network was last polled (``time.perf_counter`` and epoch ms).
+        #: When the network was last polled, or there was none (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
         #: Whether the broker has accepted the connection.
         self.is_open = False
@@ -128,11 +128,12 @@ class Connection:
         sock = self._socket
         if sock is None and not self._closing and self._connect_when_due(timeout_s):
             sock = self._socket
+        if sock is not None:
+            sock.flush()
+            sock.wait(0.0 if sock.has_more else timeout_s)
+        self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
         if sock is None:
             return
-        sock.flush()
-        sock.wait(0.0 if sock.has_more else timeout_s)
-        self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
         sock.pump()
         is_due = self.now[0] >= self._misc_due_s or sock.has_paho_input
         while self._socket is sock and sock.has_paho_input:
