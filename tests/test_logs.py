@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import errno
+import io
 import json
 import logging
 import re
-from typing import Any
+import sys
+from typing import Any, Literal, NoReturn
 
 import pytest
 import structlog
@@ -165,3 +168,24 @@ def test_log_console_format_writes_a_line_for_each_event(capsys: pytest.CaptureF
     (line,) = capsys.readouterr().err.splitlines()
     assert "http.listening" in line
     assert "port=8080" in line
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk without space."""
+
+    def write(self, _text: str) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def flush(self) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_log_lines_that_cannot_be_written_are_lost(
+    monkeypatch: pytest.MonkeyPatch, restored_logs: None, log_format: Literal["json", "console"]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    configure_logs(log_format, "info")
+    structlog.get_logger("test").info("mqtt.connected", host="broker")
+    sys.stderr.close()
+    structlog.get_logger("test").info("mqtt.connected", host="broker")

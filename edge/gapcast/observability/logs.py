@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -22,6 +23,26 @@ FORMER_NAMES = {
     "state.persisted_again": "state.kept_again",
     "systemd.notify_failed": "systemd.not_told",
 }
+
+
+class LossyStream:
+    """Writes lines to ``stream``, and loses those that cannot be written: the disk is full, or a pipe is closed.
+
+    An error must not reach the code that logs, which may be about to connect to the broker.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write ``text`` if possible."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream if possible."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure_logs(log_format: Literal["auto", "console", "json"], level: str, shard: int | None = None) -> None:
@@ -45,7 +66,7 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str, s
     structlog.configure(
         processors=[budget, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", LossyStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     library_handler = logging.StreamHandler(sys.stderr)
