@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -324,6 +325,26 @@ def test_stop_during_a_flood(wire_broker: WireBroker, start_gateway: StartGatewa
     flooding.join()
     wire.close()
     assert [packet.payload for packet in packets if packet.topic == STATUS] == [b"offline"]
+
+
+def test_change_during_a_stop_survives_or_is_not_answered(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    stopping = threading.Thread(target=gateway.stop, daemon=True)
+    stopping.start()
+    offline = wire.read()
+    assert offline.payload == b"offline"
+    plan = [{"kw": 7.4, "minutes": 60}]
+    try:
+        is_answered = httpx.put(f"{gateway.url}/devices/home/plan", json=plan).is_success
+    except httpx.TransportError:
+        is_answered = False
+    wire.puback(offline.packet_id)
+    stopping.join()
+    wire.close()
+    again = start_gateway(wire_broker.port, connected=False)
+    is_known = httpx.get(f"{again.url}/devices/home/plan").is_success
+    again.stop()
+    assert is_answered == is_known
 
 
 # --- a real broker ------------------------------------------------------------------------------------

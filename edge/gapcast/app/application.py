@@ -184,15 +184,14 @@ class Application:
         try:
             on_iteration = partial(self._on_iteration, stopping)
             if wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration):
-                self.service.run(stopping, on_iteration)
+                self.service.run(stopping, on_iteration, self._stop_http)
         finally:
             self._notifier.stopping()
             if self._nights is not None:
                 self._nights.stop()
             self._model_watcher.stop()
             self._address_files.remove()
-            self.service.feed.close()
-            self._http_server.stop()
+            self._stop_http()
             self.close()
 
     def _restore_state(self) -> None:
@@ -202,6 +201,12 @@ class Application:
             self._nights.restore(engine)
         if self._store is not None:
             self._store.restore(engine, self._link.meters)
+
+    def _stop_http(self) -> None:
+        """End the REST API, before the last state is persisted: a change that it answers must survive. Idempotent."""
+        if self._http_server.is_alive:
+            self.service.feed.close()
+            self._http_server.stop()
 
     def _on_iteration(self, stopping: Event) -> None:
         """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""

@@ -138,12 +138,18 @@ class Service:
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def run(self, stopping: Event, on_iteration: Callable[[], None] = lambda: None) -> bool:
+    def run(
+        self,
+        stopping: Event,
+        on_iteration: Callable[[], None] = lambda: None,
+        on_drained: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Serve until ``stopping`` is set, then process what is queued. Return whether all forecasts were confirmed.
 
         ``on_iteration`` is called after each iteration, at least a few times a second, as a sign of life. A failed
         iteration is recorded and the next one waits, longer each time; after :data:`MAX_FAILED_ITERATIONS` in a row
-        ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process.
+        ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process. ``on_drained`` is
+        called when the queue is processed: changes that other threads make later are not persisted.
         """
         # No reference to the engine: it may be replaced, and would then take memory until the stop.
         model, models = self._running.engine.model.name, sorted(self._running.models)
@@ -158,6 +164,7 @@ class Service:
             if n_failed < MAX_FAILED_ITERATIONS:
                 on_iteration()
         self._drain()
+        self._attempt("http", on_drained)
         self._attempt("persistence", self._persistence.add_changes)
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persistence.persist_confirmed))
         self._attempt("persistence", self._persistence.close)
