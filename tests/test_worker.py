@@ -1,0 +1,51 @@
+"""The process that supervises the shards of a worker."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gapcast.app import worker
+from gapcast.config.settings import Settings
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def restored_handlers() -> Iterator[None]:
+    """Restore the signal handlers that a worker replaces."""
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class ShardProcess:
+    """A process that ends at a signal. A SIGTERM reaches the worker while the first one is started."""
+
+    started: list[ShardProcess]
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.signals: list[int] = []
+        self.started.append(self)
+        signal.raise_signal(signal.SIGTERM)
+
+    def poll(self) -> int | None:
+        assert self.signals, "the worker waits for a process that it did not stop"
+        return 0
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+
+
+def test_worker_stopped_while_it_starts_a_shard_stops_that_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    ShardProcess.started = []
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setattr("subprocess.Popen", ShardProcess)
+    monkeypatch.setattr(worker, "_POLL_S", 0.0)
+    each = [Settings.model_validate({"gateway": {"id": "north"}, "shards": [shard]}) for shard in (0, 1)]
+    assert worker.run_shards(each, []) == 0
+    assert [process.signals for process in ShardProcess.started] == [[signal.SIGTERM]]
