@@ -52,6 +52,16 @@ def test_clock_tracks_at_most_the_device_limit() -> None:
     assert [clocks.check(device, 60, 60.0) for device in ("a", "b", "c")] == [Clock.OFF, Clock.OFF, None]
 
 
+def test_clock_of_a_forgotten_device_is_no_longer_off() -> None:
+    clocks = Clocks(10)
+    for device in ("off", "new", "right"):
+        clocks.check(device, 0 if device == "right" else 60, 0.0)
+    assert clocks.check("off", 60, 60.0) is Clock.OFF
+    for device in ("off", "new", "right"):
+        clocks.forget(device)
+    assert (clocks.n_off, len(clocks)) == (0, 0)
+
+
 @pytest.mark.parametrize(("ahead_min", "is_a_zone"), [(60, True), (-118, True), (330, True), (17, False), (2, False)])
 def test_clock_offset_of_local_times_names_the_zone(ahead_min: int, is_a_zone: bool) -> None:
     fix = clock_fix(ahead_min, ZoneInfo("Europe/Berlin"))

@@ -9,6 +9,8 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
+from gapcast.app.broker import sources_of
+from gapcast.config.settings import Settings
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
@@ -17,6 +19,7 @@ from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.session import Session
+from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000
@@ -32,13 +35,21 @@ class Waiting:
         taken, self.received = self.received[:n_at_most], self.received[n_at_most:]
         return taken
 
+    is_backlogged = False
+
+    def publish(self, *_: object, **__: object) -> int:
+        return 0
+
     def put(self, device: str, minute: int, at_s: float) -> None:
         payload = b'{"ts": %d, "gap_kw": 1.0}' % (minute * 60)
         publication = Publication(f"gap/{device}/reading", payload, 1, False, False, b"", len(payload))
         self.received.append(ReceivedMessage(publication, at_s, NOW_MS + round(at_s * 1_000)))
 
 
-def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink, Statistics]:
+def link_over(
+    waiting: Waiting, limits: Limits | None = None, sources: Sequence[dict[str, str]] = ()
+) -> tuple[MqttLink, Statistics]:
+    configured = sources_of(Settings.model_validate({"sources": sources}))
     reading = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
     statistics = Statistics()
     forecast, availability, scores, plan, outlook = (
@@ -50,9 +61,9 @@ def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink,
     )
     topics = Topics(reading, forecast, "rejected", availability, scores, "events", plan, outlook, demands)
     session = cast("Session", waiting)
-    return MqttLink(
-        session, topics, limits or Limits(), retain_forecasts=False, intake=IntakeOptions(statistics=statistics)
-    ), statistics
+    reader = SourceReader(configured, Limits(), (), 100, statistics) if configured else None
+    intake = IntakeOptions(reader, statistics=statistics)
+    return MqttLink(session, topics, limits or Limits(), retain_forecasts=False, intake=intake), statistics
 
 
 @pytest.mark.parametrize("n_devices", [1, 10, 256])
@@ -82,6 +93,19 @@ def test_link_reports_corrected_clocks() -> None:
             link.receive_messages(256, 0)
     assert [(line["event"], line["device"]) for line in logs] == [("clock.off", "set"), ("clock.right", "set")]
     assert statistics.n_clocks_off == 0
+
+
+@pytest.mark.parametrize("sources", [[], [{"topic": "gap/{device}/reading", "format": "gapcast"}]])
+def test_link_forgets_the_clock_of_a_forgotten_device(sources: list[dict[str, str]]) -> None:
+    waiting = Waiting()
+    link, statistics = link_over(waiting, sources=sources)
+    for minute in range(2):
+        for device in ("left", "stays"):
+            waiting.put(device, NOW_MS // MINUTE_MS + minute + 120, minute * 60.0)
+        link.receive_messages(256, 0)
+    assert statistics.n_clocks_off == 2
+    link.forget("left")
+    assert statistics.n_clocks_off == 1
 
 
 @pytest.mark.parametrize(

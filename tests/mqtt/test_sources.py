@@ -424,6 +424,9 @@ def test_source_slow_meter_is_logged_once() -> None:
     for i in range(3):
         feed.send("meter/home", document_of(1000), LONG_AGO_MS + 2_400 * SECOND + i * 10 * SECOND)
     assert feed.statistics.n_slow_meters == 1
+    for device in ("home", "other"):
+        feed.reader.meters.forget(device)
+    assert feed.statistics.n_slow_meters == 0
 
 
 def test_source_slow_meter_with_every_s_fills_each_minute() -> None:

@@ -72,6 +72,12 @@ class Clocks:
         self.n_off += 1
         return Clock.OFF
 
+    def forget(self, device: str) -> None:
+        """Discard what is known about the clock of ``device``."""
+        before = self._off.pop(device, None)
+        if before is not None:
+            self.n_off -= before.published
+
 
 def clock_fix(ahead_min: int, local_zone: tzinfo | None = None) -> str:
     """Return the likely cause and fix for a clock that is ``ahead_min`` minutes ahead.

@@ -50,3 +50,8 @@ class ClockCheck:
                 _, received_s, received_ms = received[i]
                 check_clock(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
         self._statistics.n_clocks_off = self._clocks.n_off
+
+    def forget(self, device: str) -> None:
+        """Discard what is known about the clock of ``device``."""
+        self._clocks.forget(device)
+        self._statistics.n_clocks_off = self._clocks.n_off

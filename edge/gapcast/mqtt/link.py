@@ -158,7 +158,8 @@ class MqttLink:
         self._session.publish(self._topics.events.encode(), json.dumps(document).encode(), retain=False)
 
     def forget(self, device: str) -> None:
-        """Clear the retained messages about a device."""
+        """Clear the retained messages about a device, and what is known about its clock."""
+        self._reader.forget_clock(device)
         topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
             retained = self._topics.forecast, self._topics.outlook, self._topics.demand.demand

@@ -102,6 +102,10 @@ class MessageReader:
             self._process_requests()
         return messages
 
+    def forget_clock(self, device: str) -> None:
+        """Discard what is known about the clock of ``device``."""
+        (self._clocks.forget if self._sources is None else self._sources.forget_clock)(device)
+
     def _process_requests(self) -> None:
         self.has_pending_requests = False
         for request_topic in self.request_topics.values():

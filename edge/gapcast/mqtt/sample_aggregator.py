@@ -100,8 +100,9 @@ class SampleAggregator:
         self._schedule_end(meter, now_ms + _RESUMED_WAIT_MS)
 
     def forget(self, meter: Meter) -> None:
-        """Complete no minute of this meter by the clock any more."""
+        """Complete no minute of this meter by the clock any more, and do not count it as slow."""
         meter.awaited_ms = inf
+        self._statistics.n_slow_meters -= meter.n_slow >= _SLOW_RUN
 
     def recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         """Replay a sample that an earlier process received at ``received_ms``; the minutes that it completed are known.

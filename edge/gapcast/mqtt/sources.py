@@ -101,6 +101,11 @@ class SourceReader:
             IncomingMessage(reading, None, now_s, as_publication(meter.topic, reading)) for meter, reading in closed
         ]
 
+    def forget_clock(self, device: str) -> None:
+        """Discard what is known about the clock of ``device``; its meters are forgotten by :attr:`meters`."""
+        self._clocks.forget(device)
+        self._statistics.n_clocks_off = self._clocks.n_off
+
     def _readings(self, route: Route, received: ReceivedMessage) -> list[Reading]:
         """Return the readings that a message completes: parse it, then take its value, its time and its minute."""
         publication, meter = received.publication, route.meter
