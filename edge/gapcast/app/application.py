@@ -6,6 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
@@ -169,30 +170,28 @@ class Application:
         if self._shard_lock is not None:
             self._shard_lock.acquire(self.models.stamps)
         self._restore_state()
-        self._http_server.start()
-        self._address_files.write()
-        self._model_watcher.start()
-        if self._nights is not None:
-            self._nights.start(self.service)
-        log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
-        release_freed_memory()  # of the stored state, and of what the models were read from
-        gc.freeze()  # objects from start-up are permanent: exclude them from collections
-        gc.enable()  # off during the start
-        gc.set_threshold(_GC_THRESHOLD)
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        self._notifier.ready(self.service.queries.status_line())
-        try:
+        with ExitStack() as stack:  # what was started ends, also if something after it does not start
+            stack.callback(self.close)
+            self._http_server.start()
+            stack.callback(self._stop_http)
+            self._address_files.write()
+            stack.callback(self._address_files.remove)
+            self._model_watcher.start()
+            stack.callback(self._model_watcher.stop)
+            if self._nights is not None:
+                self._nights.start(self.service)
+                stack.callback(self._nights.stop)
+            log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
+            release_freed_memory()  # of the stored state, and of what the models were read from
+            gc.freeze()  # objects from start-up are permanent: exclude them from collections
+            gc.enable()  # off during the start
+            gc.set_threshold(_GC_THRESHOLD)
+            sys.setswitchinterval(_SWITCH_INTERVAL_S)
+            self._notifier.ready(self.service.queries.status_line())
+            stack.callback(self._notifier.stopping)
             on_iteration = partial(self._on_iteration, stopping)
             if wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration):
                 self.service.run(stopping, on_iteration, self._stop_http)
-        finally:
-            self._notifier.stopping()
-            if self._nights is not None:
-                self._nights.stop()
-            self._model_watcher.stop()
-            self._address_files.remove()
-            self._stop_http()
-            self.close()
 
     def _restore_state(self) -> None:
         """Restore the engine, which only the service may hold afterwards: its memory is freed once it is replaced."""
