@@ -28,7 +28,7 @@ def address(environment: Mapping[str, str], file: Path) -> tuple[str, int]:
     """
     section = {}
     if file.exists():
-        section = tomllib.loads(file.read_text(encoding="utf-8")).get("http", {})
+        section = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("http", {})
     host = environment.get("GAPCAST_HTTP__HOST") or section.get("host", "0.0.0.0")  # noqa: S104 - the default of http.host
     port = environment.get("GAPCAST_HTTP__PORT") or section.get("port", 8080)
     return _CONNECT_TO.get(host, host), int(port)

@@ -57,6 +57,13 @@ def test_health_without_an_answer_names_the_address(tmp_path: Path) -> None:
     assert f"http://127.0.0.1:{port}/readyz cannot be reached" in done.stdout
 
 
+def test_health_reads_a_configuration_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As the service does: editors on Windows write one."""
+    port = free_port()
+    (tmp_path / "gapcast.toml").write_text(f"[http]\nport = {port}\n", encoding="utf-8-sig")
+    assert f"http://127.0.0.1:{port}/readyz" in health(tmp_path, "-m", "gapcast.health").stdout
+
+
 def test_health_rejects_other_arguments(tmp_path: Path) -> None:
     assert health(tmp_path, "-m", "gapcast.health", "--ready").returncode == 2
 
