@@ -162,13 +162,13 @@ class Connection:
         if wait_s > timeout_s:
             return False
         self._answered = False
-        self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
         try:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
             self._unreachable(connection_error(error, self._options.host, self._options.transport))
             return False
+        self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
         return True
 
     def _unreachable(self, problem: str) -> None:
