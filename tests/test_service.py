@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
+import pytest
 from prometheus_client import CollectorRegistry
 
 from gapcast.api.predict_answer import PredictHandler
@@ -21,9 +23,12 @@ from gapcast.core.window import F32
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence
+from gapcast.service import batch_pipeline
 from gapcast.service.availability import ReportOptions
 from gapcast.service.ports import IncomingMessage
 from gapcast.service.service import MAX_BATCH, Service
+from tests.support.approximate import approx
+from tests.support.clocks import HandClock
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160
@@ -49,6 +54,28 @@ def test_run_once_takes_a_batch_and_counts_it() -> None:
     assert service.statistics.latency_s.n == 2
     assert [forecast.observed_minute for forecast in link.published] == [NOON + 1, NOON + 2]
     assert service.run_once(0) == 0
+
+
+@pytest.mark.parametrize("n_devices", [1, 3])
+def test_latency_of_a_forecast_ends_with_its_publication(monkeypatch: pytest.MonkeyPatch, n_devices: int) -> None:
+    """What follows the publication, such as learning, the disk and a checkpoint, takes a second here."""
+    clock = HandClock()
+    monkeypatch.setattr(batch_pipeline, "time", SimpleNamespace(perf_counter=clock))
+
+    class Slow(Recorder):
+        def record(self, readings: Sequence[Reading]) -> None:
+            clock.now_s += 1.0
+
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {}, recorder=Slow())
+    for minute in range(2):
+        link.queued = [
+            IncomingMessage(Reading(f"d{i}", NOON + minute, 1.0), None, clock.now_s - 0.03, None)
+            for i in range(n_devices)
+        ]
+        service.run_once(0)
+    latency_s = service.statistics.latency_s
+    assert (latency_s.n, latency_s.total) == (n_devices, approx(0.03 * n_devices))
 
 
 def test_run_once_takes_at_most_a_batch() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.forecast import Forecasts
 from gapcast.core.statistics import Statistics
 from gapcast.service.ports import IncomingMessage
+from gapcast.service.served_batch import ServedBatch
 
 _RECEIVED_S = attrgetter("received_s")
 
@@ -22,20 +20,14 @@ class BatchMetrics:
         self._statistics = statistics
         self._n_dropped = 0  # the link's dropped messages counted so far
 
-    def count(
-        self,
-        messages: Sequence[IncomingMessage],
-        accepted: AcceptedBatch,
-        forecasts: Forecasts,
-        inference_s: float,
-        n_dropped: int,
-    ) -> None:
-        """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were dropped since start-up.
+    def count(self, batch: ServedBatch, n_dropped: int) -> None:
+        """Count ``batch``; the link has dropped ``n_dropped`` messages since start-up.
 
         The readings are counted last: once they are, all else of the batch is.
         """
-        if len(forecasts):
-            self._count_forecasts(messages, accepted, forecasts, inference_s)
+        messages, accepted = batch.messages, batch.accepted
+        if len(batch.forecasts):
+            self._count_forecasts(batch)
         statistics = self._statistics
         statistics.batch_size.observe(len(messages))
         readings = statistics.readings
@@ -46,29 +38,28 @@ class BatchMetrics:
         for result, n in accepted.counts.items():
             readings[result] += n
 
-    def _count_forecasts(
-        self, messages: Sequence[IncomingMessage], accepted: AcceptedBatch, forecasts: Forecasts, inference_s: float
-    ) -> None:
-        statistics = self._statistics
+    def _count_forecasts(self, batch: ServedBatch) -> None:
+        statistics, messages, forecasts = self._statistics, batch.messages, batch.forecasts
         for of_horizon in (forecasts,) if forecasts.parts is None else [part for _, part in forecasts.parts.parts]:
             model = of_horizon.model.name
             statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(of_horizon.devices)
-        statistics.inference_s.observe(inference_s)
+        statistics.inference_s.observe(batch.inference_s)
+        published_s = batch.published_s
         if len(messages) == 1:
-            statistics.latency_s.observe(time.perf_counter() - messages[0].received_s)
+            statistics.latency_s.observe(published_s - messages[0].received_s)
             return
         if len(forecasts) == len(messages):
             forecast_messages = messages
         else:
             ready = (message for message in messages if message.reading is not None)
-            indices = accepted.forecast_indices
+            indices = batch.accepted.forecast_indices
             forecast_messages = [message for message, index in zip(ready, indices, strict=True) if index >= 0]
-        now_s, first_s = time.perf_counter(), forecast_messages[0].received_s
+        first_s = forecast_messages[0].received_s
         if first_s == forecast_messages[-1].received_s:  # in order of arrival: all came with one read
-            statistics.latency_s.observe(now_s - first_s, len(forecast_messages))
+            statistics.latency_s.observe(published_s - first_s, len(forecast_messages))
             return
         for received, n in Counter(map(_RECEIVED_S, forecast_messages)).items():
-            statistics.latency_s.observe(now_s - received, n)
+            statistics.latency_s.observe(published_s - received, n)
 
 
 def _n_problems(messages: Sequence[IncomingMessage]) -> int:

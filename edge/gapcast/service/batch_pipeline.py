@@ -167,7 +167,10 @@ class BatchPipeline:
 
     def _publish(self, batch: ServedBatch) -> None:
         batch.forecast_ids = [0] * len(batch.accepted.devices)
-        batch.forecast_ids = self._link.publish(batch.forecasts) or batch.forecast_ids
+        try:
+            batch.forecast_ids = self._link.publish(batch.forecasts) or batch.forecast_ids
+        finally:
+            batch.published_s = time.perf_counter()
 
     def _publish_measured(self, batch: ServedBatch) -> None:
         self._link.publish_measured(batch.accepted.entered(batch.readings))
@@ -214,4 +217,4 @@ class BatchPipeline:
         self._reports.publish(len(batch.messages))
 
     def _count(self, batch: ServedBatch) -> None:
-        self._metrics.count(batch.messages, batch.accepted, batch.forecasts, batch.inference_s, self._link.n_dropped)
+        self._metrics.count(batch, self._link.n_dropped)

@@ -16,8 +16,9 @@ from gapcast.service.ports import IncomingMessage
 class ServedBatch:
     """The ``messages`` of a batch and their ``readings``, in order; each step adds its results.
 
-    ``inference_s`` is the duration of forecasting, ``forecast_ids`` those of the published forecasts (0: not waited
-    for), ``number`` that of the batch among the persisted ones (0: it could not be tracked).
+    ``inference_s`` is the duration of forecasting, ``published_s`` when the forecasts were published
+    (``time.perf_counter``), ``forecast_ids`` those of the published forecasts (0: not waited for), ``number`` that of
+    the batch among the persisted ones (0: it could not be tracked).
     """
 
     messages: list[IncomingMessage]
@@ -25,6 +26,7 @@ class ServedBatch:
     accepted: AcceptedBatch = field(init=False)
     forecasts: Forecasts = field(init=False)
     inference_s: float = 0.0
+    published_s: float = 0.0
     forecast_ids: list[int] = field(init=False)
     outlooks: Outlooks | None = None
     demands: Demands | None = None
