@@ -262,6 +262,8 @@ class Answers(QuietHandler):
     def answer_get(self) -> None:
         status = int(self.path.strip("/"))
         body = json.dumps({"token": self.headers.get("Authorization")}).encode() if status in {200, 503} else b"<html>"
+        if status in {403, 421}:
+            body = json.dumps({"status": status, "detail": "add it to http.allow_from\x1b"}).encode()
         self.respond(body, status)
 
 
@@ -281,11 +283,22 @@ def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("route", "words"),
-    [("/401", "--token-file"), ("/404", "returned 404 Not Found"), ("/500", "is it a gapcast service?")],
+    [
+        ("/401", "requires a token: pass the file that holds it with --token-file"),
+        ("/403", r"/403 returned 403 Forbidden: add it to http.allow_from\\x1b$"),
+        ("/421", r"/421 returned 421 Misdirected Request: add it to http.allow_from\\x1b$"),
+        ("/404", r"returned 404 Not Found: is it a gapcast service\?"),
+        ("/500", r"is it a gapcast service\?"),
+    ],
 )
 def test_rest_client_bad_answer_is_named_with_a_fix(address: str, route: str, words: str) -> None:
     with pytest.raises(StatusError, match=words):
         RestClient(address).document(route)
+
+
+def test_rest_client_token_not_accepted_is_named(address: str) -> None:
+    with pytest.raises(StatusError, match="does not accept this token: check the file of --token-file"):
+        RestClient(address, "wrong").document("/401")
 
 
 def test_rest_client_answer_not_json_is_no_gapcast(address: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 from gapcast.config.secret_file import read_secret
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
+from gapcast.terminal_text import printable
 
 _TIMEOUT_S = 5.0
 #: A thousand devices with their metrics take a few megabytes.
 _MAX_RESPONSE_BYTES = 32 << 20
+_MAX_DETAIL_BYTES = 65_536
 _TEXT = "text/plain; version=0.0.4"
 
 
@@ -51,16 +55,26 @@ class RestClient:
         try:
             return self._decoded(route, _read(request))
         except urllib.error.HTTPError as error:
-            if error.code in {401, 403}:
-                msg = f"{self.url} requires a token: pass the file that holds it with --token-file"
-            else:
-                msg = f"{self.url}{route} returned {error.code} {error.reason}: is it a gapcast service?"
-            raise StatusError(msg) from error
+            with error:
+                raise StatusError(self._refusal(route, error)) from error
         except (OSError, ValueError, HTTPException) as error:
             why = getattr(error, "reason", None) or error
             why = getattr(why, "strerror", None) or why
             msg = f"cannot reach {self.url} ({why}): is gapcast running there? --url selects another"
             raise StatusError(msg) from error
+
+    def _refusal(self, route: str, error: urllib.error.HTTPError) -> str:
+        """Return what an answer other than 200 and 503 means; that of a service has a detail, which names the fix."""
+        if error.code == HTTPStatus.UNAUTHORIZED and self._headers:
+            return f"{self.url} does not accept this token: check the file of --token-file"
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            return f"{self.url} requires a token: pass the file that holds it with --token-file"
+        detail = "is it a gapcast service?"
+        with suppress(OSError, HTTPException, JsonError):
+            document = decode_json(error.read(_MAX_DETAIL_BYTES))
+            if isinstance(document, dict) and isinstance(document.get("detail"), str):
+                detail = printable(document["detail"])
+        return f"{self.url}{route} returned {error.code} {error.reason}: {detail}"
 
     def _decoded(self, route: str, answer: bytes) -> str:
         if len(answer) > _MAX_RESPONSE_BYTES:
@@ -75,8 +89,8 @@ def _read(request: urllib.request.Request) -> bytes:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see RestClient.__init__
             body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)
     except urllib.error.HTTPError as error:
-        with error:
-            if error.code != 503:  # noqa: PLR2004 - not ready
-                raise
+        if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        with error:  # not ready
             body = error.read(_MAX_RESPONSE_BYTES + 1)
     return body
