@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import ssl
 from collections.abc import Iterator
 from threading import Thread
+from typing import cast
 
 import pytest
 
 from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Acknowledgement, Publication, encode_pubacks, encode_publish
+from tests.support.clocks import HandClock
 from tests.support.waiting import GUARD_S
 
 SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
@@ -250,6 +253,32 @@ def test_fast_path_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeyp
     fill(ends)
     ends.fast_path.close()
     assert ends.fast_path.fileno() == -1
+
+
+def test_fast_path_close_times_out_over_a_slow_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network takes more each time, but all of it would take a quarter of an hour."""
+    clock = HandClock()
+    monkeypatch.setattr("gapcast.mqtt.fast_path.time", clock)
+    ours, peer = socket.socketpair()
+    is_full = itertools.cycle((False, True))
+
+    class SlowLink:
+        """Our end of the connection, which takes a byte a second."""
+
+        recv, fileno, setblocking, close = ours.recv, ours.fileno, ours.setblocking, ours.close
+
+        @staticmethod
+        def send(data: bytearray) -> int:
+            if next(is_full):
+                raise BlockingIOError
+            clock.now_s += 1.0
+            return ours.send(data[:1])
+
+    ends = Ends(cast("socket.socket", SlowLink), peer)
+    ends.fast_path.write(b"x" * 1_000)
+    ends.fast_path.close()
+    assert clock.now_s == HandClock().now_s + 2
+    peer.close()
 
 
 def test_fast_path_close_after_the_peer_sends_nothing(ends: Ends) -> None:

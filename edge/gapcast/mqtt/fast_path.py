@@ -176,10 +176,11 @@ class FastPathSocket:
 
     def close(self) -> None:
         """Send the buffered bytes within two seconds; after a DISCONNECT, wait for the peer to close; then close."""
-        poll = select.poll()
+        poll, deadline_s = select.poll(), time.monotonic() + _CLOSE_TIMEOUT_S
         try:
             poll.register(self.fileno(), select.POLLOUT)
-            while self._out and not self._ended and poll.poll(_CLOSE_TIMEOUT_S * 1_000):
+            while self._out and not self._ended and (left_s := deadline_s - time.monotonic()) > 0:
+                poll.poll(left_s * 1_000)
                 self.flush()
             if self.sends_disconnect:
                 self._await_end()
