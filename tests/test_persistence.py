@@ -274,4 +274,4 @@ def test_close_stores_forgotten_devices_despite_unconfirmed(
     stopping.set()
     service.run(stopping)
     assert (state_store.minutes, state_store.forgotten, state_store.snapshots) == ([], [("home", 0)], [])
-    assert link.forgotten == []
+    assert link.forgotten == ["home"]

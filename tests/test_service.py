@@ -102,6 +102,16 @@ def test_stop_takes_all_received_messages() -> None:
     assert link.n_queued == 0
 
 
+def test_device_deleted_during_a_stop_is_cleared_at_the_broker() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(Reading("home", NOON, 1.0))
+    stopping = Event()
+    stopping.set()
+    assert service.run(stopping, on_drained=lambda: service.forget("home"))
+    assert link.forgotten == ["home"]
+
+
 class Recorder:
     """Implements :class:`gapcast.service.ports.MinuteRecorder` in memory."""
 

@@ -166,6 +166,7 @@ class Service:
         self._drain()
         self._attempt("http", on_drained)
         self._attempt("persistence", self._persistence.add_changes)
+        self._attempt("publish", self._reports.publish, 0)  # what is retained of devices forgotten meanwhile is cleared
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persistence.persist_confirmed))
         self._attempt("persistence", self._persistence.close)
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
