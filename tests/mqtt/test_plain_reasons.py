@@ -58,7 +58,7 @@ def test_log_of_a_lost_broker_has_plain_reasons() -> None:
     options = SessionOptions("home", "status", ())
     connection = ConnectionLog(options)
     with capture_logs() as logged:
-        connection.disconnected(UNSPECIFIED, is_logged=True)
+        connection.disconnected(UNSPECIFIED, was_connected=True, was_answered=True)
         lost = connection.problem
         error = system_error(errno.ECONNREFUSED)
         connection.unreachable(connection_error(error, options.host, options.transport))

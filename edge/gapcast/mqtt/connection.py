@@ -212,11 +212,13 @@ class Connection:
         self._callbacks.subscribing()
         self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)
 
-    def _fall_back(self) -> None:
-        """Use the other protocol version next time, if ``protocol`` is auto and none has worked yet."""
-        if self._options.protocol == "auto" and not self.n_connects:
-            self.mqtt5 = not self.mqtt5
-            self._client = self._new_client()
+    def _fall_back(self) -> bool:
+        """Use the other protocol version next time, if ``protocol`` is auto and none has worked yet; return whether."""
+        if self._options.protocol != "auto" or self.n_connects:
+            return False
+        self.mqtt5 = not self.mqtt5
+        self._client = self._new_client()
+        return True
 
     def _on_disconnect(
         self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object
@@ -232,15 +234,13 @@ class Connection:
                 self._fall_back()
             return
         is_taken_over = self._takeover.is_taken_over(reason, was_open=self.is_open, mqtt5=self.mqtt5)
-        if was_connected or not was_answered or not self._log.is_refusal:
-            self._log.disconnected(reason, is_logged=was_connected and not is_taken_over)
         self._lost()
         if is_taken_over:
             require_not_yielding(self._options)
             self._backoff.contended()
             self._log.taken_over(self._takeover.n_cut_short)
-        elif not was_answered:
-            self._fall_back()  # a broker with only 3.1.1 may close the connection instead of answering
+        elif was_answered or not self._fall_back() or self.mqtt5:  # a broker of 3.1.1 may close a connection of 5
+            self._log.disconnected(reason, was_connected=was_connected, was_answered=was_answered)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object

@@ -31,11 +31,6 @@ class ConnectionLog:
         #: Why there is no connection, in a sentence; empty while there is one.
         self.problem = "not connected yet"
 
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the broker refused the client."""
-        return self.problem.startswith(_REFUSED)
-
     def accepted(self, *, mqtt5: bool, session_present: bool) -> None:
         """Record that the broker accepted the connection."""
         log.info(
@@ -79,12 +74,14 @@ class ConnectionLog:
         host, port = self._options.host, self._options.port
         log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
 
-    def disconnected(self, reason: ReasonCode, *, is_logged: bool) -> None:
-        """Record that a connection ended with ``reason``."""
+    def disconnected(self, reason: ReasonCode, *, was_connected: bool, was_answered: bool) -> None:
+        """Record that a connection ended with ``reason``; after a refusal, that stays the problem."""
+        if was_answered and not was_connected and self.problem.startswith(_REFUSED):
+            return
         why = broker_reason(reason)
-        self.problem = f"disconnected: {why}"
-        if is_logged:
-            log.warning("mqtt.disconnected", host=self._options.host, reason=why)
+        is_new = self._replace(f"disconnected: {why}")
+        log_it = log.warning if is_new or was_connected else log.debug
+        log_it("mqtt.disconnected", host=self._options.host, reason=why)
 
     def taken_over(self, n_in_a_row: int) -> None:
         """Record that another client uses the client id."""
