@@ -260,6 +260,9 @@ class Answers(QuietHandler):
     """Answers by path: a status, and what was sent for authorization."""
 
     def answer_get(self) -> None:
+        if self.path == "/busy":
+            self.respond(b'{"detail": "all connections are in use"}', 503, "application/problem+json")
+            return
         status = int(self.path.strip("/"))
         body = json.dumps({"token": self.headers.get("Authorization")}).encode() if status in {200, 503} else b"<html>"
         if status in {403, 421}:
@@ -287,6 +290,7 @@ def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Pat
         ("/401", "requires a token: pass the file that holds it with --token-file"),
         ("/403", r"/403 returned 403 Forbidden: add it to http.allow_from\\x1b$"),
         ("/421", r"/421 returned 421 Misdirected Request: add it to http.allow_from\\x1b$"),
+        ("/busy", "/busy returned 503 Service Unavailable: all connections are in use$"),
         ("/404", r"returned 404 Not Found: is it a gapcast service\?"),
         ("/500", r"is it a gapcast service\?"),
     ],

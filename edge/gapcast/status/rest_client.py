@@ -20,6 +20,8 @@ _TIMEOUT_S = 5.0
 _MAX_RESPONSE_BYTES = 32 << 20
 _MAX_DETAIL_BYTES = 65_536
 _TEXT = "text/plain; version=0.0.4"
+#: Media type of a refusal, for instance if all connections are in use.
+_PROBLEM = "application/problem+json"
 
 
 def read_token(path: Path) -> str:
@@ -50,7 +52,7 @@ class RestClient:
         return document if isinstance(document, dict) else {}
 
     def text(self, route: str, accept: str = _TEXT) -> str:
-        """Return the body of ``route``, also of a 503, which means not ready; raise :class:`StatusError`."""
+        """Return the body of ``route``, also of a 503 of a service that is not ready; raise :class:`StatusError`."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
             return self._decoded(route, _read(request))
@@ -84,12 +86,12 @@ class RestClient:
 
 
 def _read(request: urllib.request.Request) -> bytes:
-    """Return the body of the answer, also of a 503; raise what urllib raises."""
+    """Return the body of the answer, also of a 503 that is no problem document; raise what urllib raises."""
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see RestClient.__init__
             body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)
     except urllib.error.HTTPError as error:
-        if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+        if error.code != HTTPStatus.SERVICE_UNAVAILABLE or error.headers.get_content_type() == _PROBLEM:
             raise
         with error:  # not ready
             body = error.read(_MAX_RESPONSE_BYTES + 1)
