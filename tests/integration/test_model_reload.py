@@ -290,6 +290,29 @@ def test_reload_file_changed_while_read_is_not_bad(
     assert reloads(gateway) == {"swapped": 1, "refused": 0}
 
 
+class PanicError(BaseException):
+    """What a library in Rust raises, as pyo3's PanicException: not an Exception."""
+
+
+def test_reload_continues_after_a_panic_of_a_library(
+    looking: tuple[Gateway, ModelWatcher], copy: ModelCopy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, reloading = looking
+
+    def panics(*_: object) -> None:
+        raise PanicError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gapcast.app.model_watcher.load_models", panics)
+        gateway.application.reload()
+        reloading.check_files()
+    assert reloads(gateway) == {"swapped": 0, "refused": 1}
+    install_version(copy, "new", tmp_path)
+    reloading.check_files()
+    reloading.check_files()
+    assert reloads(gateway) == {"swapped": 1, "refused": 1}
+
+
 def test_reload_frees_the_engine_and_the_models_replaced(
     looking: tuple[Gateway, ModelWatcher], copy: ModelCopy, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from gapcast.core.errors import GapcastError
 from gapcast.core.state_transfer import reserve_rows
 from gapcast.predictors.library import Library, Stamp
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.service import Service
 
 log = structlog.get_logger(__name__)
@@ -89,7 +89,7 @@ class ModelWatcher:
         while not self._stopping.wait(CHECK_INTERVAL_S):
             try:
                 self.check_files()
-            except Exception as error:  # such as no free file descriptor: the thread goes on to the next check
+            except BaseException as error:  # such as no free file descriptor: the thread goes on to the next check
                 record_internal_error(self._service.statistics, "models", error, str(self._library))
 
     def check_files(self) -> None:
@@ -105,7 +105,9 @@ class ModelWatcher:
             self._reload()
         except GapcastError as error:
             self._refuse(stamp, str(error))
-        except Exception as error:  # whatever a file does to the runtime, the thread must survive for the next one
+        except EXIT_EXCEPTIONS:
+            raise
+        except BaseException as error:  # whatever a file does to a library, the thread must survive for the next one
             record_internal_error(self._service.statistics, "models", error, str(self._library))
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
