@@ -205,7 +205,9 @@ def test_discovery_is_repeated_at_home_assistants_start(
     wait_until(lambda: counts_by_device() == dict.fromkeys(devices, 2), "each to be announced again")
 
 
-def test_discovery_is_rate_limited(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+def test_discovery_is_limited_to_the_first_devices(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
     gateway = start_gateway(broker, homeassistant=ON | {"max_devices": 2})
     peer = connect(broker)
     peer.subscribe("homeassistant/#")
@@ -214,7 +216,15 @@ def test_discovery_is_rate_limited(broker: Broker, start_gateway: StartGateway, 
         peer.publish(f"gap/meter-{i}/reading", reading(FIRST, 1.0))
         peer.wait_for(f"gap/meter-{i}/availability")
     gateway.stop()
-    assert len([m for m in peer.messages if m.topic.startswith("homeassistant/")]) == 2
+    first = [f"homeassistant/device/gapcast_meter--{i}/config" for i in range(2)]
+    assert [m.topic for m in peer.messages if m.topic.startswith("homeassistant/")] == first
+
+    gateway = start_gateway(broker, homeassistant=ON | {"max_devices": 2})
+    for i in (3, 2, 1, 0):  # after a restart in another order
+        peer.publish(f"gap/meter-{i}/reading", reading(FIRST + 1, 1.0))
+        peer.wait_for(f"gap/meter-{i}/availability", 2)
+    gateway.stop()
+    assert {m.topic for m in peer.messages if m.topic.startswith("homeassistant/")} == {*first}
 
 
 @pytest.mark.parametrize("retain", [True, False])

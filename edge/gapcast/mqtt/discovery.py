@@ -25,7 +25,7 @@ _MAX_PER_ITERATION = 64
 class Discovery:
     """Publishes the discovery messages. Implements :class:`RequestTopic` for Home Assistant's birth message."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but three have a default
         self,
         session: Session,
         topics: HomeAssistantTopics,
@@ -33,11 +33,14 @@ class Discovery:
         outlook_model_of: Callable[[str], ModelIdentity | None] = lambda _device: None,
         has_demand: Callable[[str], bool] = lambda _device: False,
         model_of: Callable[[str], ModelIdentity] | None = None,
+        *,
+        is_within_limit: Callable[[str], bool] = lambda _device: True,
     ) -> None:
         """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one.
 
         ``has_demand`` returns whether a device has a demand. ``model_of`` returns the model of a device, at its own
-        horizon if it has one (None: it is ``model``).
+        horizon if it has one (None: it is ``model``). ``is_within_limit`` returns whether a device is one of the first
+        ``max_devices`` of ``topics``.
         """
         self._session = session
         self._topics = topics
@@ -45,6 +48,7 @@ class Discovery:
         self._outlook_model_of = outlook_model_of
         self._has_demand = has_demand
         self._model_of = model_of
+        self._is_within_limit = is_within_limit
         self._published: dict[str, None] = {}
         self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
@@ -61,7 +65,7 @@ class Discovery:
             self._published.clear()
         if device in self._published:
             return
-        if len(self._published) >= self._topics.max_devices:
+        if not self._is_within_limit(device):
             if not self._full:
                 fix = "raise homeassistant.max_devices if Home Assistant can handle more"
                 log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, cure=fix)

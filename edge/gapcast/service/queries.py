@@ -114,6 +114,12 @@ class ServiceQueries:
         """Identity of the model that forecasts of ``device`` are published under, at its horizon."""
         return self._running.engine.forecaster_of(device).published_model
 
+    def is_among_first(self, device: str, n_devices: int) -> bool:
+        """Return whether ``device`` is one of the first ``n_devices``, which stay the same over restarts."""
+        with self._running.lock:
+            buffers = self._running.engine.buffers
+            return device in buffers and buffers.row(device) < n_devices
+
     def status_line(self) -> str:
         """Return the state of the stream in a sentence, for ``systemctl status``."""
         n = sum(self.statistics.readings.values())
