@@ -8,13 +8,15 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from gapcast.app.models import Models
@@ -396,6 +398,29 @@ def test_server_that_ends_is_restarted(implementation: Implementation) -> None:
             server.stop()
     assert len(built) == 2
     assert statistics.internal_errors == {"http": 1}
+
+
+def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementation) -> None:
+    is_running, may_end = Event(), Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_running.set()
+        await run_in_threadpool(may_end.wait, GUARD_S)
+        await Response("late")(scope, receive, send)
+
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        server = HttpServerThread(
+            lambda: build_server(app, ConnectionLimits(), implementation), listening, Statistics()
+        )
+        server.start()
+        with socket.create_connection(listening.getsockname()) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert is_running.wait(GUARD_S)
+            server.stop(0.0)
+            assert server.is_alive
+            may_end.set()
+            server.stop()
+    assert not server.is_alive
 
 
 # --- a whole gateway, attacked from outside -----------------------------------------------------------

@@ -56,6 +56,8 @@ _GC_THRESHOLD = 20_000
 #: interpreter's lock. The stream releases it with each system call and each run of a model, several times a reading,
 #: and would wait up to 5 ms each time with Python's default.
 _SWITCH_INTERVAL_S = 0.000_5
+#: How long a stop waits for REST requests in progress before it persists the last state.
+_HTTP_STOP_S = 3.0
 
 
 class Application:
@@ -191,7 +193,8 @@ class Application:
             stack.callback(self._notifier.stopping)
             on_iteration = partial(self._on_iteration, stopping)
             if wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration):
-                self.service.run(stopping, on_iteration, self._stop_http)
+                # Before the last state is persisted: a change that REST answers must survive.
+                self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
     def _restore_state(self) -> None:
         """Restore the engine, which only the service may hold afterwards: its memory is freed once it is replaced."""
@@ -201,11 +204,12 @@ class Application:
         if self._store is not None:
             self._store.restore(engine, self._link.meters)
 
-    def _stop_http(self) -> None:
-        """End the REST API, before the last state is persisted: a change that it answers must survive. Idempotent."""
+    def _stop_http(self, timeout_s: float | None = None) -> None:
+        """End the REST API within ``timeout_s`` (None: whenever its requests end). Idempotent."""
         if self._http_server.is_alive:
-            self.service.feed.close()
-            self._http_server.stop()
+            if not self.service.feed.closed:
+                self.service.feed.close()
+            self._http_server.stop(timeout_s)
 
     def _on_iteration(self, stopping: Event) -> None:
         """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""

@@ -90,11 +90,14 @@ class HttpServerThread:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the requests in progress within two seconds, and return when all is closed."""
+    def stop(self, timeout_s: float | None = None) -> None:
+        """Accept no more requests, and return when all is closed, or after ``timeout_s``.
+
+        Requests in progress are cancelled after two seconds, but what runs in a thread is waited for.
+        """
         self._stopping.set()
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
