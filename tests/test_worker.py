@@ -24,9 +24,10 @@ def restored_handlers() -> Iterator[None]:
 
 
 class ShardProcess:
-    """A process that ends at a signal. A SIGTERM reaches the worker while the first one is started."""
+    """A process that ends by a signal. A SIGTERM reaches the worker while the first one is started."""
 
     started: list[ShardProcess]
+    exit_code = 0
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.signals: list[int] = []
@@ -35,17 +36,21 @@ class ShardProcess:
 
     def poll(self) -> int | None:
         assert self.signals, "the worker waits for a process that it did not stop"
-        return 0
+        return self.exit_code
 
     def send_signal(self, number: int) -> None:
         self.signals.append(number)
 
 
-def test_worker_stopped_while_it_starts_a_shard_stops_that_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    ShardProcess.started = []
+@pytest.mark.parametrize(("exit_code", "of_worker"), [(0, 0), (-signal.SIGTERM, 0), (-signal.SIGKILL, 1), (2, 2)])
+def test_worker_stopped_while_it_starts_a_shard_stops_that_shard(
+    monkeypatch: pytest.MonkeyPatch, exit_code: int, of_worker: int
+) -> None:
+    """A process that does not handle signals yet is ended by the SIGTERM, which is no error."""
+    ShardProcess.started, ShardProcess.exit_code = [], exit_code
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setattr("subprocess.Popen", ShardProcess)
     monkeypatch.setattr(worker, "_POLL_S", 0.0)
     each = [Settings.model_validate({"gateway": {"id": "north"}, "shards": [shard]}) for shard in (0, 1)]
-    assert worker.run_shards(each, []) == 0
+    assert worker.run_shards(each, []) == of_worker
     assert [process.signals for process in ShardProcess.started] == [[signal.SIGTERM]]

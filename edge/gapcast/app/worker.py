@@ -73,7 +73,8 @@ def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int
             if ended is None:
                 continue
             del shards[shard]
-            code = code or (ended if ended >= 0 else 1)
+            if not (stopping and ended == -stopping[0]):  # by the signal, before it handled signals: as it should
+                code = code or (ended if ended >= 0 else 1)
             if not stopping:
                 stopping.append(signal.SIGTERM)
                 fix = "see the log lines of that shard for the reason; the worker's other shards are stopped as well"
