@@ -142,7 +142,7 @@ class Service:
         self,
         stopping: Event,
         on_iteration: Callable[[], None] = lambda: None,
-        on_drained: Callable[[], None] = lambda: None,
+        on_drained: Callable[[], object] = lambda: None,
     ) -> bool:
         """Serve until ``stopping`` is set, then process what is queued. Return whether all forecasts were confirmed.
 
