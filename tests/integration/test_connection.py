@@ -290,23 +290,33 @@ def test_wrong_password_keeps_the_service_running(tmp_path: Path, start_gateway:
 
 
 @pytest.mark.parametrize(
-    "malformed",
+    ("malformed", "reason"),
     [
-        pytest.param(b"\x30\xff\xff\xff\xff\x7f", id="a length of five bytes"),
-        pytest.param(b"\x32\x04\x00\x50ab", id="a PUBLISH shorter than its topic"),
-        pytest.param(b"\x40\x01\x00", id="half a PUBACK"),
-        pytest.param(b"\x00\x00", id="a packet of no type"),
-        pytest.param(b"\xe0\x00", id="a DISCONNECT"),
+        pytest.param(
+            b"\x30\xff\xff\xff\xff\x7f", "malformed packet: a remaining length of more than four bytes",
+            id="a length of five bytes",
+        ),
+        pytest.param(
+            b"\x32\x04\x00\x50ab", "malformed packet: it ends within its own header",
+            id="a PUBLISH shorter than its topic",
+        ),
+        pytest.param(b"\x40\x01\x00", "malformed packet: it ends within its own header", id="half a PUBACK"),
+        pytest.param(b"\x00\x00", "Protocol error", id="a packet of no type"),
+        pytest.param(b"\xe0\x00", "Normal disconnection", id="a DISCONNECT"),
     ],
-)
-def test_bytes_that_are_not_mqtt_end_only_the_connection(start_gateway: StartGateway, malformed: bytes) -> None:
+)  # fmt: skip
+def test_bytes_that_are_not_mqtt_end_only_the_connection(
+    start_gateway: StartGateway, malformed: bytes, reason: str
+) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False)
     wire = broker.accept()
     wire.open()
     gateway.wait_connected()
-    wire.send_encoded(malformed)
-    again = broker.accept()
+    with structlog.testing.capture_logs() as lines:
+        wire.send_encoded(malformed)
+        again = broker.accept()
+    assert [line["reason"] for line in lines if line["event"] == "mqtt.disconnected"] == [reason]
     again.open()
     wait_until(lambda: gateway.session.n_connects == 2 and gateway.service.queries.connected, "the next connection")
     wire.close()

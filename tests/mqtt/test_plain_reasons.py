@@ -58,10 +58,13 @@ def test_log_of_a_lost_broker_has_plain_reasons() -> None:
     options = SessionOptions("home", "status", ())
     connection = ConnectionLog(options)
     with capture_logs() as logged:
-        connection.disconnected(UNSPECIFIED, was_connected=True, was_answered=True)
+        connection.disconnected(
+            UNSPECIFIED, ConnectionResetError(104, "Connection reset by peer"), was_connected=True, was_answered=True
+        )
+        connection.disconnected(UNSPECIFIED, None, was_connected=True, was_answered=True)
         lost = connection.problem
         error = system_error(errno.ECONNREFUSED)
         connection.unreachable(connection_error(error, options.host, options.transport))
     said: list[Any] = [one.get("problem", one.get("reason")) for one in logged]
-    assert said == ["no reason given", "connection refused"]
+    assert said == ["connection reset by peer", "no reason given", "connection refused"]
     assert [lost, connection.problem] == ["disconnected: no reason given", "unreachable: connection refused"]

@@ -240,7 +240,7 @@ class Connection:
             self._backoff.contended()
             self._log.taken_over(self._takeover.n_cut_short)
         elif was_answered or not self._fall_back() or self.mqtt5:  # a broker of 3.1.1 may close a connection of 5
-            self._log.disconnected(reason, was_connected=was_connected, was_answered=was_answered)
+            self._log.disconnected(reason, failure, was_connected=was_connected, was_answered=was_answered)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object

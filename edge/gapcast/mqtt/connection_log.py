@@ -11,7 +11,7 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.mqtt.client import CONNECT_TIMEOUT_S, SessionOptions
-from gapcast.mqtt.plain_reasons import broker_reason
+from gapcast.mqtt.plain_reasons import broker_reason, disconnection_reason
 
 log = structlog.get_logger(__name__)
 
@@ -74,11 +74,13 @@ class ConnectionLog:
         host, port = self._options.host, self._options.port
         log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
 
-    def disconnected(self, reason: ReasonCode, *, was_connected: bool, was_answered: bool) -> None:
-        """Record that a connection ended with ``reason``; after a refusal, that stays the problem."""
+    def disconnected(
+        self, reason: ReasonCode, failure: OSError | None, *, was_connected: bool, was_answered: bool
+    ) -> None:
+        """Record that a connection ended with ``reason``, or ``failure``; after a refusal, that stays the problem."""
         if was_answered and not was_connected and self.problem.startswith(_REFUSED):
             return
-        why = broker_reason(reason)
+        why = disconnection_reason(reason, failure, self._options.host)
         is_new = self._replace(f"disconnected: {why}")
         log_it = log.warning if is_new or was_connected else log.debug
         log_it("mqtt.disconnected", host=self._options.host, reason=why)

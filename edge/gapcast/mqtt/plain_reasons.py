@@ -38,6 +38,19 @@ def broker_reason(code: ReasonCode) -> str:
     return _NOT_GIVEN if code.value == _UNSPECIFIED else str(code)
 
 
+def disconnection_reason(code: ReasonCode, failure: OSError | None, host: str) -> str:
+    """Return why the connection to ``host`` ended: the broker's reason, else the ``failure`` of the network, if any.
+
+    >>> from paho.mqtt.packettypes import PacketTypes
+    >>> unspecified = ReasonCode(PacketTypes.DISCONNECT, "Unspecified error")
+    >>> disconnection_reason(unspecified, ConnectionResetError(104, "Connection reset by peer"), "broker")
+    'connection reset by peer'
+    """
+    if failure is not None and code.value == _UNSPECIFIED:
+        return network_reason(failure, host)
+    return broker_reason(code)
+
+
 def uncapitalized(text: str) -> str:
     """Return ``text`` as the rest of a sentence; an abbreviation such as TLS stays.
 

@@ -97,7 +97,7 @@ class Splitter:
                 else:
                     yield Other(bytes(buffer[start:end]))
         except (struct.error, IndexError) as error:
-            msg = f"malformed packet: {error}"
+            msg = f"malformed packet: {_SHORT}"
             raise ProtocolError(msg) from error
         finally:
             del buffer[:at]
