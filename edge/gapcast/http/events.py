@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -75,7 +77,7 @@ class EventReaders:
         if self._watching is None:
             self._watching = loop.create_task(self._watch())
             self.ring.restart()
-            self._service.feed.listen(lambda: loop.call_soon_threadsafe(self._wake))
+            self._service.feed.listen(partial(_wake_in, loop, self._wake))
 
     def leave(self, client: str) -> None:
         """Remove a reader; after the last one, the feed is stopped with a delay."""
@@ -180,6 +182,12 @@ class EventStream(Response):
             elif position == ring.next_id:
                 await readers.wait_for_events(sent_s + HEARTBEAT_S - loop.time())
         await _send_chunk(send, b"", more=False)
+
+
+def _wake_in(loop: asyncio.AbstractEventLoop, wake: Callable[[], object]) -> None:
+    """Call ``wake`` in ``loop``; do nothing if it is closed, because an error has ended the server with its readers."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(wake)
 
 
 async def _send_chunk(send: Send, body: bytes, *, more: bool = True) -> None:

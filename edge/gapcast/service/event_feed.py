@@ -54,8 +54,12 @@ class EventFeed:
         return self._wake is not None
 
     def listen(self, wake: Callable[[], object]) -> None:
-        """Queue events from now on; ``wake`` is called in the stream's thread when the queue is no longer empty."""
+        """Queue events from now on; ``wake`` is called in the stream's thread when the queue is no longer empty.
+
+        What waits for an earlier listener, which may have ended without :meth:`stop_listening`, is discarded.
+        """
         with self._lock:
+            self._clear()
             self._wake = wake
 
     def stop_listening(self) -> None:
@@ -101,6 +105,8 @@ class EventFeed:
 
     def _put(self, event: FeedEvent, n: int) -> None:
         with self._lock:
+            if self._wake is None:
+                return  # the listener has stopped meanwhile
             wake = None if self._n_waiting or self._missed else self._wake  # already called for what is queued
             if self._n_waiting + n > self._max_waiting:
                 self._missed = True
