@@ -210,6 +210,8 @@ def test_any_minute_is_at_least_the_worst_minute() -> None:
         (1_000, 45, "kw: 1000 kW must be above 0 and at most 100 (limits.max_kw): is it in watts? 1000 W are 1 kW"),
         (float("nan"), 45, "kw: nan kW must be above 0"),
         (float("inf"), 45, "kw: inf kW must be above 0 and at most 100 (limits.max_kw)"),
+        (10**400, 45, "kw: a number of many digits kW must be above 0 and at most 100 (limits.max_kw)"),
+        (-(10**400), 45, "kw: a number of many digits kW must be above 0"),
         ("2", 45, "kw: must be a number of kW, not '2'"),
         (True, 45, "kw: must be a number of kW, not True"),
         (None, 45, "kw: must be a number of kW, not None"),
