@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from gapcast.config.loader import load, nested
 from gapcast.config.settings import Settings
+from gapcast.core.demand.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.fuse import z_of
 from gapcast.core.demand.options import DemandOptions
 from gapcast.core.errors import SettingsError
 
@@ -100,8 +104,9 @@ def test_demand_of_a_device_replaces_single_keys() -> None:
         ({"floor_kw": -1}, "demand.floor_kw: must be at least 0"),
         ({"fuse_kw": 0}, "demand.fuse_kw: must be greater than 0"),
         ({"peak_days": 0}, "demand.peak_days: must be at least 1"),
-        ({"risk": 0.0}, "demand.risk: must be a probability above 0 and at most 0.5, as 0.05 for 5 % (it is 0.0)"),
-        ({"risk": 5}, "demand.risk: must be a probability above 0 and at most 0.5, as 0.05 for 5 % (it is 5)"),
+        ({"risk": 0.0}, "demand.risk: must be a probability from 0.000001 to 0.5, as 0.05 for 5 % (it is 0.0)"),
+        ({"risk": 1e-17}, "demand.risk: must be a probability from 0.000001 to 0.5, as 0.05 for 5 % (it is 1e-17)"),
+        ({"risk": 5}, "demand.risk: must be a probability from 0.000001 to 0.5, as 0.05 for 5 % (it is 5)"),
         ({"hours": "7-23"}, "demand.hours: '7-23' is not a range of times: write it as in 07:00-23:00"),
         ({"hours": "07:00"}, "demand.hours: '07:00' is not a range of times"),
         ({"hours": "24:00-07:00"}, "demand.hours: '24:00-07:00' is not a range of times"),
@@ -124,6 +129,13 @@ def test_demand_key_that_is_impossible_is_an_error(keys: dict[str, Any], problem
     with pytest.raises(SettingsError) as error:
         load(None, {}, demand(**keys))
     assert problem in str(error.value)
+
+
+def test_demand_of_the_lowest_risk_has_finite_powers() -> None:
+    """With a risk of 1e-17 the headroom was infinite, and every demand raised."""
+    risk = load(None, {}, demand(limit_kw=2.0, fuse_kw=4.0, risk=0.000_001)).demand.options.risk
+    assert all(isfinite(z_of(risk, n_minutes)) for n_minutes in range(1, 61))
+    assert isfinite(PowerDistributions.of(np.array([LEVELS])).quantile(1.0 - risk)[0])
 
 
 @pytest.mark.parametrize("outlook", [{"enabled": False}, {"max_devices": 0}])

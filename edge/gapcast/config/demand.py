@@ -18,7 +18,8 @@ from gapcast.core.reading import DEVICE_ID_RULE, is_device_id
 MONTH_PEAK, NO_LIMIT = "month_peak", "none"
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
-_HIGHEST_RISK = 0.5
+#: Probabilities are published with six decimals. With 1e-17, one less the risk is 1, which is at no finite power.
+_LOWEST_RISK, _HIGHEST_RISK = 0.000_001, 0.5
 #: Keys of a power, which must be within the limits of readings.
 _POWERS = ("limit_kw", "fuse_kw", "floor_kw")
 
@@ -69,8 +70,8 @@ class DemandKeys(RegisterKeys):
     @field_validator("risk")
     @classmethod
     def _is_risk(cls, risk: float) -> float:
-        if not 0 < risk <= _HIGHEST_RISK:
-            msg = f"must be a probability above 0 and at most {_HIGHEST_RISK}, as 0.05 for 5 %"
+        if not _LOWEST_RISK <= risk <= _HIGHEST_RISK:
+            msg = f"must be a probability from {_LOWEST_RISK:f} to {_HIGHEST_RISK}, as 0.05 for 5 %"
             raise ValueError(msg)
         return risk
 
