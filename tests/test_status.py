@@ -282,6 +282,8 @@ def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Pat
     rest = RestClient(address, read_token(file))
     assert rest.document("/200") == rest.document("/503") == {"token": "Bearer the token"}
     assert RestClient(address).document("/200") == {"token": None}
+    in_utf_8 = "schlüssel".encode().decode("latin-1")  # the server decodes headers as Latin-1
+    assert RestClient(address, "schlüssel").document("/200") == {"token": f"Bearer {in_utf_8}"}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,21 @@ def test_token_valid_is_accepted(guarded: Rest) -> None:
     assert guarded.client.get("/predict", auth=("anyone", TOKEN)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("token", "sent"),
+    [
+        ("clé de l’été", "clé de l’été".encode()),
+        ("schlüssel", "schlüssel".encode()),
+        ("schlüssel", "schlüssel".encode("latin-1")),
+    ],
+)
+def test_token_beyond_ascii_is_accepted_in_utf_8_and_latin_1(models: Models, token: str, sent: bytes) -> None:
+    with serving(models, HttpOptions(token=token)) as rest:
+        assert rest.client.get("/predict", headers={b"authorization": b"Bearer " + sent}).status_code == 200
+        assert rest.client.get("/predict", auth=("anyone", token)).status_code == 200
+        assert rest.client.get("/predict", headers={"authorization": "Bearer ????????"}).status_code == 401
+
+
 def test_token_page_is_open_but_not_its_data(guarded: Rest) -> None:
     assert guarded.client.get("/").status_code == 200
     assert guarded.client.get("/page/main.js").status_code == 200

@@ -54,3 +54,16 @@ def test_token_login_and_logout(broker: MosquittoBroker, start: Callable[..., Ga
     assert TOKEN not in "".join([*window.urls, *other.urls, *third.urls])
     # A browser logs each 401; nothing else was logged.
     window.is_expected = lambda error: "401" in error
+
+
+def test_token_beyond_latin_1_is_accepted(broker: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+    token = "clé de l’été"
+    gateway = start(broker, http={"token": token})
+    with peer_of(broker.host, broker.port) as peer:
+        for minute in range(2):
+            peer.publish("gap/home/reading", f'{{"ts": "2026-01-01T12:0{minute}:00Z", "gap_kw": 1.75}}')
+    window = look(f"{gateway.url}/")
+    window.page.locator("#token-form").wait_for()
+    give(window, token)
+    window.see("#now-kw", "1.75")
+    window.is_expected = lambda error: "401" in error  # a browser logs each

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -26,19 +27,22 @@ class Guard:
 
     The token may be sent as a bearer token, or as the password of HTTP Basic with any user name: browsers prompt for
     that and then send it with every request of a page, including server-sent events. A page that prompts itself sends
-    ``X-Requested-With``, and then the challenge omits Basic.
+    ``X-Requested-With``, and then the challenge omits Basic. Letters beyond ASCII may be sent in UTF-8, as by curl, or
+    in Latin-1, as by Python.
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._token = token.encode()
+        self._tokens = [token.encode()]
+        with suppress(UnicodeEncodeError):
+            self._tokens.append(token.encode("latin-1"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on authorized requests."""
         if scope["type"] == "http" and not is_open(scope["path"]):
             headers = Headers(scope=scope)
             token = parse_token(headers.get("authorization", ""))
-            if token is None or not hmac.compare_digest(token, self._token):
+            if token is None or not any(hmac.compare_digest(token, one) for one in self._tokens):
                 refused = problems.problem(HTTPStatus.UNAUTHORIZED, _FIX, path=scope["path"])
                 refused.headers["www-authenticate"] = _BEARER if "x-requested-with" in headers else _CHALLENGE
                 await refused(scope, receive, send)
@@ -56,14 +60,14 @@ def is_open(path: str) -> bool:
 
 
 def parse_token(authorization: str) -> bytes | None:
-    """Return the token in an ``authorization`` header; None if there is none.
+    """Return the token in an ``authorization`` header, whose characters are its bytes; None if there is none.
 
     >>> parse_token("Bearer abc"), parse_token("Basic dXNlcjphYmM="), parse_token("Digest abc")
     (b'abc', b'abc', None)
     """
     scheme, _, value = authorization.strip().partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip().encode()
+        return value.strip().encode("latin-1")
     if scheme.lower() != "basic":
         return None
     try:

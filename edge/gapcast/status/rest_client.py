@@ -37,7 +37,8 @@ class RestClient:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        as_sent = token.encode().decode("latin-1") if token else ""  # in UTF-8; urllib sends Latin-1
+        self._headers = {"Authorization": f"Bearer {as_sent}"} if token else {}
         if not self.url.startswith(("http://", "https://")):
             msg = f"--url: {url!r} must begin with http:// or https://"
             raise StatusError(msg)

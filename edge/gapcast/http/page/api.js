@@ -56,7 +56,8 @@ export function setToken(value, remember = false) {
 export async function request(route, options = {}) {
   // Without this header the browser would show its own password dialog on a 401.
   const headers = { ...options.headers, "x-requested-with": "gapcast-page" };
-  if (token !== null) headers.authorization = `Bearer ${token}`;
+  // In UTF-8: a header has no characters beyond a byte.
+  if (token !== null) headers.authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}`;
   const response = await fetch(route, { ...options, headers, cache: "no-store" });
   if (response.status === 401) throw new Unauthorized();
   if (!response.ok) throw new Problem(response.status, await detailOf(response));
