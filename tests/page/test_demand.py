@@ -224,6 +224,23 @@ def test_demand_expires_by_the_clock_and_in_a_replay_by_its_age(house: House, lo
     assert window.page.evaluate(phases, [document_of(replay), later_s])[:2] == ["current", "expired"]
 
 
+def test_events_are_shown_after_the_gateways_clock_was_set_back(house: House, look: Look) -> None:
+    shown = look(house.url).page.evaluate(
+        """async () => {
+          const { Store } = await import('./page/store.js');
+          const store = new Store(() => {});
+          store.selected = 'home';
+          for (const issued_at of ['2026-01-01T13:00:05.000Z', '2026-01-01T12:00:05.000Z']) {
+            const head = { device: 'home', issued_at, observed_at: '2026-01-01T12:00:00Z', lead_min: [1] };
+            store.applyEvent('demand', head);
+            store.applyEvent('outlook', head);
+          }
+          return [store.demand.issued_at, store.series.outlook.document.issued_at];
+        }"""
+    )
+    assert shown == ["2026-01-01T12:00:05.000Z"] * 2
+
+
 def test_panel_follows_the_events(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, tmp_path: Path
 ) -> None:

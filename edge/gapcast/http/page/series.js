@@ -52,9 +52,8 @@ export class Series {
     this.path = forecast.path ?? [];
   }
 
-  /** Take an outlook, unless a newer one is here; null: there is none. */
+  /** Take an outlook; null: there is none. */
   setOutlook(document) {
-    if (document && this.outlook && this.outlook.document.issued_at > document.issued_at) return;
     this.outlook = document ? new Outlook(document) : null;
   }
 

@@ -11,6 +11,9 @@ const DETAIL_MS = 5_000;
 const RELOAD_MS = 5_000;
 
 const deviceRoute = (name) => `devices/${encodeURIComponent(name)}`;
+// A response may be older than an event that arrived during the request. Events are in order, whatever the gateway's
+// clock says: it may have been set back.
+const isOlder = (answer, shown) => Boolean(answer && shown && shown.issued_at > answer.issued_at);
 
 export class Store {
   /** `changed(what)` is called with "devices", "selected" or "health". */
@@ -117,7 +120,7 @@ export class Store {
     if (kind === "reading") this.series.addReading(document.ts, document.gap_kw);
     if (kind === "scores") this.scores = document;
     if (kind === "outlook") this.series.setOutlook(document);
-    if (kind === "demand") this._setDemand(document);
+    if (kind === "demand") this.demand = document; // the month's highest windows and the warning stay
     if (kind === "forecast") {
       this.series.addForecast(document);
       this._detailSoon();
@@ -129,14 +132,10 @@ export class Store {
     return this.devices.get(this.selected) ?? null;
   }
 
-  // Events have neither the month's highest windows nor a warning; those of the last response stay.
   _setDemand(document) {
-    if (!document || document.month_peaks) {
-      this.monthPeaks = document?.month_peaks ?? [];
-      this.limitWarning = document?.limit_warning ?? null;
-    }
-    const isOlder = document && this.demand && this.demand.issued_at > document.issued_at;
-    if (!isOlder) this.demand = document;
+    this.monthPeaks = document?.month_peaks ?? [];
+    this.limitWarning = document?.limit_warning ?? null;
+    if (!isOlder(document, this.demand)) this.demand = document;
   }
 
   first() {
@@ -168,12 +167,10 @@ export class Store {
     this.changed("devices");
   }
 
-  // A response may be older than an event that arrived during the request.
   _merge(device) {
     const current = this.devices.get(device.device);
     if (!current) this.listVersion++;
-    const isOlder = current?.forecast && device.forecast && current.forecast.issued_at > device.forecast.issued_at;
-    if (isOlder) current.online = device.online;
+    if (isOlder(device.forecast, current?.forecast)) current.online = device.online;
     else this.devices.set(device.device, device);
   }
 
@@ -186,7 +183,7 @@ export class Store {
       this._merge(device);
       this.scores = device.scores;
       this.series.path = this.device.forecast?.path ?? [];
-      this.series.setOutlook(device.outlook ?? null);
+      if (!isOlder(device.outlook, this.series.outlook?.document)) this.series.setOutlook(device.outlook ?? null);
       this._setDemand(device.demand ?? null);
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
