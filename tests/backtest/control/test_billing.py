@@ -120,3 +120,8 @@ def test_fixed_limit_holds_in_active_times() -> None:
     options = DemandOptions(limit_kw=4.0, active=ActiveTimes(hours=((420, 1_320),)))
     found = follow([9.0] * 20, local_from("2026-01-05T05:50", 40), options)
     assert (found[8], found[9], found[19]) == (None, 4.0, 4.0)
+
+
+def test_running_limit_without_one_is_none() -> None:
+    """A house whose ``[[demand.devices]]`` has no limit, beside others that have one."""
+    assert follow([9.0] * 20, local_from("2026-01-05T05:50", 40), DemandOptions(fuse_kw=9.0)) == [None] * 20

@@ -41,6 +41,8 @@ class RunningLimit:
             return None
         if self._options.limit_kw is not None:
             return self._options.limit_kw
+        if not self._options.by_month_peak:
+            return None
         if index in self._starts:
             self._close(index - 1)
         if self._months[index] != self._month or not self._highest:
