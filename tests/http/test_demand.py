@@ -233,6 +233,19 @@ def test_headroom_of_an_old_reading_is_not_answered(
     assert ask(service, "GET", "/demand?device=home").status_code == 200, "it has valid_until"
 
 
+@pytest.mark.parametrize(("late_min", "status"), [(-1, 200), (0, 503), (30, 503), (1_440, 503), (1_441, 200)])
+def test_headroom_of_a_late_reading_is_not_answered(
+    service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch, late_min: int, status: int
+) -> None:
+    """The demand was over when it was made: its headroom is not published either, unless it is of a replay."""
+    over_ns = (MONDAY + 2 + 5) * 60 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: over_ns + late_min * 60 * 10**9)
+    run(service, link, "home")
+    answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
+    assert answer.status_code == status
+    assert ("'home' is of 2026-11-02T00:02:00Z and came at" in answer.text) == (status == 503)
+
+
 # --- changes -----------------------------------------------------------------------------------------
 
 

@@ -7,11 +7,11 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from gapcast.core.demand.demand import VALID_MIN, Demands
+from gapcast.core.demand.demand import VALID_MIN, Demands, is_late
 from gapcast.core.demand.demand_json import DemandEncoder
 from gapcast.core.demand.demand_messages import N_MESSAGES, DemandMessages, DemandPackets, WrittenDemands
 from gapcast.core.demand.max_power import headrooms_w, max_powers_w
-from gapcast.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.grid import MINUTE_MS
 from gapcast.mqtt.delivery import Outgoing, SentBatch
 from gapcast.mqtt.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session import Session
@@ -20,8 +20,6 @@ from gapcast.mqtt.topics import DemandTopics
 _S_PER_MIN = 60
 #: Devices whose topics are remembered.
 _N_REMEMBERED = 1_024
-#: A demand that is no longer valid by more than this when it is made is of a replay, not of a late meter.
-_REPLAY_MIN = DAY_MIN
 
 
 class DemandPublisher:
@@ -90,7 +88,7 @@ class DemandPublisher:
             expiry_s = _expiry_of(left_min)
             of_demand, of_headroom, of_power = self._topics_of(device)
             publish(of_demand, document, retain=retain, expiry_s=expiry_s)
-            if -_REPLAY_MIN <= left_min <= 0:
+            if is_late(left_min):
                 continue
             publish(of_headroom, b"%d" % headroom_w, retain=False, expiry_s=expiry_s, is_dropped_expired=True)
             publish(of_power, b"%d" % power_w, retain=False, expiry_s=expiry_s, is_dropped_expired=True)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.demand.demand import VALID_MIN
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.demand.demand import REPLAY_MIN, VALID_MIN
 
 #: A demand is valid until some minutes after the start of its newest minute, which is over when it arrives.
 _EXPIRE_S = (VALID_MIN - 1) * 60
@@ -98,7 +97,7 @@ def _valid_template(expression: str) -> str:
     It then is of a late reading, and its numbers are not published either; those of a replay are.
     """
     late_s = "as_timestamp(value_json.issued_at) - as_timestamp(value_json.valid_until)"
-    return f"{{{{ none if 0 <= {late_s} <= {DAY_MIN * 60} else ({expression}) }}}}"
+    return f"{{{{ none if 0 <= {late_s} <= {REPLAY_MIN * 60} else ({expression}) }}}}"
 
 
 def _limit_template() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 
-from gapcast.core.demand.demand import VALID_MIN, Demand
+from gapcast.core.demand.demand import VALID_MIN, Demand, is_late
 from gapcast.core.demand.device_document import N_MONTH_PEAKS
 from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import headroom_request
@@ -13,7 +13,7 @@ from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.scores import DemandScores, joined, scores_of
 from gapcast.core.errors import NoDemandError
-from gapcast.core.grid import MINUTE_MS
+from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.service.running_engine import RunningEngine
 
 _QUARTER_MIN = 15
@@ -64,8 +64,9 @@ class DemandQueries:
     def headroom(self, device: str, kw: object, minutes: object) -> Headroom:
         """Return whether ``kw`` may be drawn by ``device`` for ``minutes``, and what may be.
 
-        Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, or if the
-        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago.
+        Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, if the
+        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or if it came
+        so late that its demand was no longer valid.
         """
         limits = self._running.engine.limits
         request = headroom_request(kw, minutes, limits.max_kw)
@@ -75,13 +76,8 @@ class DemandQueries:
         if risks is None:
             raise NoDemandError(self.explain_absence(device))
         headroom = risks.answer(limits.max_kw)  # without the lock: the stream does not wait for it
-        age_min = (time.time_ns() // 1_000_000 - headroom.demand.issued_at_ms) / MINUTE_MS
-        if age_min > VALID_MIN:
-            msg = (
-                f"the newest reading of {device!r} came {age_min:.0f} minutes ago, and an answer is valid for "
-                f"{VALID_MIN}: it comes again with the next reading; until then, use your own safe value"
-            )
-            raise NoDemandError(msg, is_stale=True)
+        if problem := _problem_with(headroom.demand):
+            raise NoDemandError(f"the newest reading of {device!r} {problem}", is_stale=True)
         return headroom
 
     def live_scores(self) -> DemandScores:
@@ -107,3 +103,15 @@ class DemandQueries:
             n_devices = demands.windows.max_rows
             return f"device {device!r} has no demand: only the first {n_devices} devices have one (outlook.max_devices)"
         return f"device {device!r} has no demand yet: it comes with the next outlook"
+
+
+def _problem_with(demand: Demand) -> str:
+    """Return why the newest ``demand`` of a device answers no request, as a predicate; empty if it does."""
+    until = "a new one; until then, use your own safe value"
+    if is_late(demand.valid_until_minute - demand.issued_at_ms / MINUTE_MS):
+        came, of = instant_label(demand.issued_at_ms), minute_label(demand.observed_minute)
+        return f"is of {of} and came at {came}, too late for an answer: it comes with {until}"
+    age_min = (time.time_ns() // 1_000_000 - demand.issued_at_ms) / MINUTE_MS
+    if age_min > VALID_MIN:
+        return f"came {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN}: it comes again with {until}"
+    return ""
