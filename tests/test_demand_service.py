@@ -9,9 +9,11 @@ from structlog.testing import capture_logs
 
 from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plan import LoadPlan
@@ -175,6 +177,19 @@ def test_service_uses_the_registers_of_the_meter(link: MemoryLink) -> None:
     assert link.demands[-1].month_peak_kw == 4.0
     assert link.demands[-1].running.so_far_kw == pytest.approx(2.0)
     assert store.changes == [(16, CorrectedMonthPeak("home", MonthPeak(4.0, None)))]
+
+
+def test_service_register_below_the_months_peak_lowers_that_window_alone(link: MemoryLink) -> None:
+    """A register that is first read days later: the last window, of another day, was none of the highest."""
+    service = service_of(link)
+    run(service, link, n=15, kw=3.0)
+    for first in range(15, DAY_MIN + 15, 15):
+        run(service, link, first, 15, kw=0.5)
+    service.demand_changes.record_peak_register("home", 2.875)
+    peaks = service.queries.demands.month_peaks("home")
+    assert peaks == [DayPeak(2.875, MONDAY), DayPeak(0.5, MONDAY + DAY_MIN)]
+    service.demand_changes.record_peak_register("home", 4.0)  # of a window in which the gateway was off
+    assert service.queries.demands.month_peaks("home")[0] == DayPeak(4.0, MONDAY + DAY_MIN)
 
 
 def test_service_demand_of_a_device_forgotten_meanwhile_is_left_out(

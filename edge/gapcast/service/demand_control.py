@@ -54,8 +54,10 @@ class DemandControl:
         It is ignored for a device without a demand, and before the month's first window is over.
         """
         with self._running.lock:
-            known_kw = self._running.engine.demands.month_peak_kw(device)
-            differs = known_kw is None or abs(known_kw - kw) > _REGISTER_STEP_KW
-        if differs:
-            with suppress(PayloadError):
-                self.correct_month_peak(device, MonthPeak(kw, None))
+            highest = next(iter(self._running.engine.demands.month_peaks(device, 1)), None)
+        if highest is not None and abs(highest.kw - kw) <= _REGISTER_STEP_KW:
+            return
+        # A lower one corrects the highest window; a higher one is of an unknown window, at the latest of the last.
+        minute = highest.start_minute if highest is not None and kw < highest.kw else None
+        with suppress(PayloadError):
+            self.correct_month_peak(device, MonthPeak(kw, minute))

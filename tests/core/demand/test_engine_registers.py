@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.engine import Engine
@@ -46,14 +47,14 @@ def test_register_of_a_device_without_a_demand_is_ignored() -> None:
     register = RunningRegister(0.8, MONDAY * MINUTE_MS)
     for engine in (demand_engine(SiteDemandOptions()), demand_engine()):
         engine.demands.record_running_register("nobody", register)
-        assert engine.demands.month_peak_kw("nobody") is None
+        assert engine.demands.month_peaks("nobody", 1) == []
     engine = demand_engine(SiteDemandOptions(devices={"other": LIMITED.default}))
     process(engine, stream_of([1.0] * 20))
     engine.demands.record_running_register("home", register)
-    assert engine.demands.month_peak_kw("home") is None
+    assert engine.demands.month_peaks("home", 1) == []
 
 
 def test_month_peak_is_that_of_the_highest_window() -> None:
     engine = demand_engine()
     process(engine, stream_of([1.0] * 15 + [2.0] * 15 + [1.5] * 15))
-    assert engine.demands.month_peak_kw("home") == 2.0
+    assert engine.demands.month_peaks("home", 1) == [DayPeak(2.0, MONDAY + 15)]

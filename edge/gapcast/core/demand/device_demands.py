@@ -108,11 +108,6 @@ class DeviceDemands:
         with np.errstate(**DAMAGED):
             return self.part.load_risks(row, demand, outlook, window_kw, request)
 
-    def month_peak_kw(self, device: str) -> float | None:
-        """Return the highest window of the running month of ``device``, kW; None before the first."""
-        row = self._row_of(device)
-        return None if self.part is None or row is None else self.part.windows.month_peak_kw(row)
-
     def month_peaks(self, device: str, n_days: int) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
         row = self._row_of(device)

@@ -218,11 +218,6 @@ class RunningWindows:
         """Return the windows of the device of ``row``; None if it has no demand."""
         return self._devices.get(row)
 
-    def month_peak_kw(self, row: int) -> float | None:
-        """Return the highest window of the running month of ``row``, kW; None before the first."""
-        one = self._devices.get(row)
-        return None if one is None else one.peaks.peak_kw(1)
-
     def month_peaks(self, row: int, n_days: int) -> list[DayPeak]:
         """Return the highest windows of the running month of ``row``, of ``n_days`` days at most, highest first."""
         one = self._devices.get(row)
