@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from threading import Event
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -421,6 +423,18 @@ def test_server_stop_does_not_wait_for_a_long_request(implementation: Implementa
             may_end.set()
             server.stop()
     assert not server.is_alive
+
+
+def test_server_uses_asyncio_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits are those of asyncio's transports: with uvloop's no connection was ever answered."""
+    uvloop = ModuleType("uvloop")
+    uvloop.__dict__.update(new_event_loop=None, Loop=None)
+    monkeypatch.setitem(sys.modules, "uvloop", uvloop)
+    make_loop = build_server(Response("well"), ConnectionLimits()).config.get_loop_factory()
+    assert make_loop is not None
+    loop = make_loop()
+    loop.close()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
 
 
 # --- a whole gateway, attacked from outside -----------------------------------------------------------
