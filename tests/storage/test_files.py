@@ -129,6 +129,17 @@ def test_journal_truncated_anywhere_keeps_earlier_lines(tmp_path: Path) -> None:
     assert (found, damage.n_bytes_cut) == (BATCH, 4_096)
 
 
+def test_journal_without_a_newline_between_records_loses_none(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    lines = written(path, BATCH).splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]) + lines[2].rstrip() + b"".join(lines[3:]))
+    found, damage = read(path)
+    assert (found, bool(damage)) == (BATCH, False)
+    path.write_bytes(b"".join(lines).rstrip())
+    found, damage = read(path)
+    assert (found, str(damage), bool(damage)) == (BATCH, "", True), "nothing may be appended"
+
+
 def test_journal_damaged_in_several_bytes_loses_one_record(tmp_path: Path) -> None:
     path = tmp_path / "j"
     content = bytearray(written(path, BATCH))

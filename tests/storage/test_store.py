@@ -243,6 +243,23 @@ def test_store_truncated_last_line_is_no_damage(tmp_path: Path) -> None:
     process.end()
 
 
+@pytest.mark.parametrize("end", [b"", b"\0" * 4_096])
+def test_store_last_line_without_newline_loses_no_record(tmp_path: Path, end: bytes) -> None:
+    """A full disk or a power failure may leave all of a line but its last byte."""
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+    process.kill()
+    path = journal_path(tmp_path, 1)
+    path.write_bytes(path.read_bytes().removesuffix(b"\n") + end)
+    process = ProcessRun(tmp_path)
+    process.run(minutes(20, 30))
+    process.kill()
+    process = ProcessRun(tmp_path)
+    assert process.store.damage == ""
+    assert_continues(process, minutes(0, 30))
+    process.end()
+
+
 def test_store_with_all_files_damaged_starts_empty(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     contents = {}

@@ -33,10 +33,12 @@ class Damage:
         self.last = 0
         #: Bytes of an incomplete last record.
         self.n_bytes_cut = 0
+        #: Whether the last record has no newline, so that nothing may be appended to it.
+        self.lacks_newline = False
 
     def __bool__(self) -> bool:
         """Return whether any damage was found."""
-        return bool(self.n_bytes_cut or str(self))
+        return bool(self.n_bytes_cut or self.lacks_newline or str(self))
 
     def __str__(self) -> str:
         """Return a description, without the incomplete last record."""
@@ -81,7 +83,7 @@ def read(path: Path, damage: Damage, salt: bytes = journal.NO_SALT) -> Iterator[
             n_bad = 0
             yield entry
     damage.n_lost += n_bad
-    damage.n_bytes_cut = reader.n_bytes_cut
+    damage.n_bytes_cut, damage.lacks_newline = reader.n_bytes_cut, reader.lacks_newline
 
 
 def _n_different(found: bytes, wanted: bytes) -> int:

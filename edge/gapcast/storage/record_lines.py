@@ -75,6 +75,8 @@ class RecordReader:
         self._left_bytes = _MAX_HASHED_BYTES
         #: Bytes of an incomplete last line, once all lines were read.
         self.n_bytes_cut = 0
+        #: Whether the last line, which is a record, has no newline.
+        self.lacks_newline = False
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Record | None]:
         """Yield each record of ``lines``, each but the last with its newline; None for one damaged beyond repair."""
@@ -88,6 +90,7 @@ class RecordReader:
             if found is None and len(line) == len(content):
                 self.n_bytes_cut = len(line)
                 continue
+            self.lacks_newline = len(line) == len(content)
             if before:
                 yield None
                 before = b""
@@ -109,10 +112,10 @@ class RecordReader:
 
     def _repair(self, line: bytes, *, is_complete: bool) -> list[Record | None] | None:
         """Return the records of a line with at most one damaged byte, or None."""
-        for at in range(1, len(line)):  # a damaged newline between two records
+        for at in range(1, len(line)):  # a damaged or missing newline between two records
             if (record := self._try(line[:at])) is not None:
                 rest = line[at + 1 :]
-                return [record, self._verify(rest)] if rest.strip(b"\0") else [record]
+                return [record, self._verify(rest) or self._verify(line[at:])] if rest.strip(b"\0") else [record]
         if not is_complete or self._accepts_v1:
             return None
         text = line[_DIGITS + 1 :]
