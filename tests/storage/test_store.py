@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -448,6 +449,27 @@ def test_store_disk_full_at_the_start(tmp_path: Path) -> None:
     assert_continues(process, minutes(0, 60))
     process.kill()
     assert before.items() <= {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
+
+
+def test_store_writes_a_checkpoint_after_a_failed_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may have discarded what it could not write, so that the next sync succeeds without it."""
+    process = ProcessRun(tmp_path)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken, capture_logs() as logs:
+        broken.setattr(os, "fdatasync", fail)
+        process.run(minutes(0, 10))
+        process.store.catch_up()
+    assert [entry["event"] for entry in logs] == ["state.not_persisted"]
+    assert "Input/output error" in process.store.problem
+    process.later_s = 31.0
+    process.run(minutes(10, 20))
+    process.store.catch_up()
+    assert process.store.problem == ""
+    assert checkpoint_path(tmp_path, 2).exists()
+    process.end()
 
 
 @pytest.mark.parametrize("copies", [True, False])

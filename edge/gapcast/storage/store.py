@@ -214,13 +214,13 @@ class Store:
 
     def _collect_results(self) -> None:
         """Handle what the writer has completed."""
-        if (error := self._writer.collect_sync()) is not None:
-            self._problem.begin(str(error), disk_error_fix(error))
         ended = self._writer.collect_checkpoint()
         if isinstance(ended, int):
             self._checkpointed(ended)
         elif ended is not None:
             self._defer_error(ended)
+        if (error := self._writer.collect_sync()) is not None:  # the next sync may succeed without what this one lost
+            self._defer_error(error)
 
     def _checkpointed(self, n_bytes: int) -> None:
         self._rule.set_checkpoint(n_bytes)
