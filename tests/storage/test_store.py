@@ -19,7 +19,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import checkpoint, checkpoint_rule, disk_writer, journal
+from gapcast.storage import checkpoint, checkpoint_rule, disk_writer, journal, journal_file
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.record_lines import encode_line_v1
 from gapcast.storage.store import Store
@@ -436,6 +436,36 @@ def test_store_resumes_after_a_full_disk_during_a_checkpoint(tmp_path: Path, mon
     again = ProcessRun(tmp_path)
     assert_continues(again, minutes(0, 40))
     again.end()
+
+
+def test_store_without_a_new_journal_continues_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as broken, capture_logs():
+        broken.setattr(journal_file, "open_private", fail)
+        process.store.write_snapshot(capture_snapshot(process.recorder.engine))
+    assert "Too many open files" in process.store.problem
+    process.run(minutes(20, 40))
+    process.kill()
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 40))
+    again.end()
+
+
+def test_store_on_a_full_disk_leaves_no_incomplete_journals(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+    before = {path.name for path in tmp_path.iterdir()}
+    with capture_logs(), no_room_beyond(10):
+        for n in range(1, 5):
+            process.later_s = 31.0 * n
+            process.run(minutes(20 * n, 20 * n + 2))
+    assert {path.name for path in tmp_path.iterdir()} == before
+    process.kill()
 
 
 def test_store_disk_full_at_the_start(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gapcast.core.meters.samples import Sample
@@ -32,12 +33,15 @@ class JournalFile:
     @classmethod
     def create(cls, folder: Path, generation: int) -> JournalFile:
         """Create the journal of ``generation``, with its first line; raises OSError if that fails."""
-        file = open_private(journal_path(folder, generation), os.O_WRONLY | os.O_APPEND | os.O_EXCL)
+        path = journal_path(folder, generation)
+        file = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
         created = cls(file, generation)
         try:
             created._write(journal.encode_header())
         except OSError:
             os.close(file)
+            with suppress(OSError):  # the reason that it is incomplete is raised
+                path.unlink()
             raise
         return created
 

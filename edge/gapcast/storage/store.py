@@ -182,7 +182,7 @@ class Store:
         try:
             generation = self._begin_generation()
         except OSError as error:
-            self._suspend(error)
+            self._defer_error(error)  # batches are appended to the journal before, if there is one
             return
         if before is not None:
             self._writer.close_journal(before)
