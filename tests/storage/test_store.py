@@ -324,12 +324,13 @@ def test_store_read_only_folder_is_read() -> None:
                 path.chmod(0o444)
             before = {path.name: path.read_bytes() for path in folder.iterdir()}
             process = ProcessRun(folder)
+            problem = process.store.problem
+            assert_continues(process, minutes(0, 60))
+            process.end()
         (logs,) = process.logged("state.not_persisted")
         assert "Permission denied" in logs["problem"]
         assert logs["cure"] == "grant this account write permission, or set state.path"
-        assert process.store.problem.startswith("readings are not persisted across a restart: ")
-        assert_continues(process, minutes(0, 60))
-        process.end()
+        assert problem.startswith("readings are not persisted across a restart: ")
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -403,6 +404,19 @@ def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
     process.run(minutes(31, 40))
     process.kill()
     assert kept_before.keys() <= files_of(tmp_path).keys()
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 40))
+    again.end()
+
+
+def test_store_at_the_end_tries_again_to_persist(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
+    with capture_logs(), no_room_beyond(journal_path(tmp_path, 1).stat().st_size + 30):
+        process.run(minutes(10, 20))
+    assert process.store.problem
+    process.run(minutes(20, 40))
+    process.end()
     again = ProcessRun(tmp_path)
     assert_continues(again, minutes(0, 40))
     again.end()

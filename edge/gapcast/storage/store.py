@@ -112,7 +112,7 @@ class Store:
 
     def close(self, snapshot: Snapshot | None) -> None:
         """Write ``snapshot``, if given and newer than the persisted state, and close the files."""
-        if snapshot is not None and self._journal is not None and self._journal.n_bytes:
+        if snapshot is not None and (self._owes_checkpoint or (self._journal is not None and self._journal.n_bytes)):
             self.write_snapshot(snapshot)
         if self._journal is not None:
             self._writer.close_journal(self._journal)
