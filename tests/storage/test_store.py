@@ -350,6 +350,46 @@ def test_store_sets_unreadable_files_aside() -> None:
             process.end()
 
 
+def test_store_does_not_replace_state_that_it_could_not_read() -> None:
+    with open_folder() as above:
+        folder = above / "stream"
+        with unprivileged():
+            two_checkpoints(folder)
+            before = {path.name: path.read_bytes() for path in folder.iterdir()}
+            folder.chmod(0o000)
+            process = ProcessRun(folder)
+            folder.chmod(0o700)
+            process.later_s = 31.0
+            with capture_logs():
+                process.run(minutes(60, 80))
+                process.end()
+            assert "restart gapcast to use it" in process.store.problem
+            assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        again = ProcessRun(folder)
+        assert_continues(again, minutes(0, 60))
+        again.end()
+
+
+def test_store_creates_a_folder_that_could_not_be_created_at_the_start() -> None:
+    with open_folder() as above:
+        folder = above / "a" / "stream"
+        with unprivileged():
+            folder.parent.mkdir(0o500)
+            process = ProcessRun(folder)
+            assert "Permission denied" in process.store.problem
+            folder.parent.chmod(0o700)
+            process.later_s = 31.0
+            for first in (0, 20):
+                with capture_logs():
+                    process.run(minutes(first, first + 20))
+                    process.store.catch_up()
+                assert process.store.problem == ""
+            process.end()
+        again = ProcessRun(folder)
+        assert_continues(again, minutes(0, 40))
+        again.end()
+
+
 def test_store_leaves_a_damaged_file_it_cannot_rename() -> None:
     with open_folder() as above:
         folder = above / "stream"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import resource
 import shutil
@@ -30,6 +31,7 @@ def unprivileged() -> Iterator[None]:
     if os.geteuid():
         yield
         return
+    codecs.lookup("cp437")  # of zipfile: this account may not read Python's modules, and a failed import is cached
     os.seteuid(_NOBODY)
     try:
         yield

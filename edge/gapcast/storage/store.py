@@ -32,10 +32,8 @@ from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.persistence_problem import PersistenceProblem
 from gapcast.storage.recovery import recover
 
-#: Interval between syncs of the journal to the disk.
-SYNC_S = 30.0
-#: Interval between retries after an error.
-RETRY_S = 30.0
+#: Interval between syncs of the journal to the disk, and between retries after an error.
+SYNC_S, RETRY_S = 30.0, 30.0
 
 
 class Store:
@@ -54,12 +52,12 @@ class Store:
         self._folder_lock: int | None = None
         self._journal: JournalFile | None = None
         self._rule = CheckpointRule()
-        self._owes_checkpoint = False
+        self._owes_checkpoint = self._disabled = False
         self._suspended = False  # whether batches are in no journal until the next generation begins
         self._forgets = False  # whether a device was forgotten since the newest generation began
         self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
         self._clean_from = 0  # the first generation without forgotten devices
-        self._disabled = False
+        self._is_unread = False  # whether the folder could not be read: it may have state, which is not replaced
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
         self._problem = PersistenceProblem(folder)
@@ -95,6 +93,7 @@ class Store:
             if self._of_shard:
                 msg = f"{self._folder} cannot be read ({error}): a shard does not start without its persisted state"
                 raise ShardError(msg) from error
+            self._is_unread = True
             self._suspend(error)
             return
         self._rule.set_checkpoint(found.checkpoint_bytes)
@@ -202,10 +201,12 @@ class Store:
     def _begin_generation(self) -> int:
         """Begin a new journal; return its generation. Raises OSError if that fails."""
         make_private_folder(self._folder)
-        generation = max(files_of(self._folder).values(), default=0) + 1
+        generation = max((files := files_of(self._folder)).values(), default=0) + 1
+        if files and self._is_unread:
+            raise OSError(f"the state in {self._folder} could not be read at the start: restart gapcast to use it")
         self._journal = JournalFile.create(self._folder, generation)
         self.n_bytes_written += len(journal.encode_header())
-        self._suspended = self._outdated = False
+        self._suspended = self._outdated = self._is_unread = False
         if self._forgets:
             self._forgets, self._clean_from = False, generation
         return generation
@@ -225,10 +226,9 @@ class Store:
     def _checkpointed(self, n_bytes: int) -> None:
         self._rule.set_checkpoint(n_bytes)
         self.n_bytes_written += n_bytes
-        if self._suspended:  # since this checkpoint was begun: it does not have the batches in between
-            return
-        self._owes_checkpoint = False
-        self._problem.end()
+        if not self._suspended:  # else it was begun before, and does not have the batches in between
+            self._owes_checkpoint = False
+            self._problem.end()
 
     def _suspend(self, error: OSError) -> None:
         """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
