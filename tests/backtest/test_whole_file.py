@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gapcast.backtest.whole_file import WholeFile, check_apart, write_whole
+from gapcast.backtest.whole_file import WholeFile, write_whole
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
 
@@ -60,22 +60,6 @@ def test_whole_file_that_cannot_take_its_name_is_removed(tmp_path: Path, monkeyp
     with pytest.raises(SettingsError, match=r"out\.json: cannot be written \(Input/output error\)"):
         write_whole("--json", tmp_path / "out.json", "{}")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_written_file_that_is_read_is_refused(tmp_path: Path) -> None:
-    house = tmp_path / "house.csv"
-    house.write_text("readings", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"--out .*would replace the file of readings .*house\.csv: name another"):
-        check_apart([house], [("--json", None), ("--out", tmp_path / "." / "house.csv")])
-
-
-def test_written_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"--out .*all: would replace what --json writes: name another file"):
-        check_apart([], [("--json", tmp_path / "all"), ("--out", tmp_path / "all")])
-
-
-def test_written_files_may_be_one_device() -> None:
-    check_apart([], [("--json", Path("/dev/null")), ("--out", Path("/dev/null"))])
 
 
 @pytest.mark.usefixtures("restored_logs")

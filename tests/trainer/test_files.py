@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import TrainerError
-from gapcast_trainer.files import atomic_path, check_apart, write_atomically
+from gapcast_trainer.files import atomic_path, write_atomically
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
@@ -53,16 +53,6 @@ def test_write_that_is_impossible_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainerError, match=r"file/x\.json: cannot be written \(File exists\)"):
         write_atomically(tmp_path / "file" / "x.json", "x")
-
-
-def test_written_file_that_is_read_or_written_is_refused(tmp_path: Path) -> None:
-    house, out = tmp_path / "house.csv", tmp_path / "out"
-    house.write_text("readings")
-    with pytest.raises(TrainerError, match=r"--json .* would replace the file of readings .*house\.csv: name another"):
-        check_apart([house], {"--report": None, "--json": house})
-    with pytest.raises(TrainerError, match=r"--report .*out: would replace what --json writes: name another file"):
-        check_apart([house], {"--json": out, "--report": out})
-    check_apart([house], {"--json": Path("/dev/null"), "--report": Path("/dev/null")})
 
 
 def test_evaluate_does_not_replace_its_readings(tmp_path: Path) -> None:

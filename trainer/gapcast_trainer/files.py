@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
@@ -47,18 +47,3 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError as error:
         msg = f"{path}: cannot be written ({error.strerror}); a previous file is unchanged"
         raise TrainerError(msg) from error
-
-
-def check_apart(read: Iterable[Path], written: Mapping[str, Path | None]) -> None:
-    """Raise :class:`TrainerError` if an option of ``written`` names a file of ``read``, or two name the same file.
-
-    Writing would replace the readings, or one result by the other.
-    """
-    known = {path.resolve(): f"the file of readings {path}" for path in read}
-    for option, path in written.items():
-        if path is None or (path.exists() and not path.is_file()):
-            continue
-        if path.resolve() in known:
-            msg = f"{option} {path}: would replace {known[path.resolve()]}: name another file"
-            raise TrainerError(msg)
-        known[path.resolve()] = f"what {option} writes"

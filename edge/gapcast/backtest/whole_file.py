@@ -83,18 +83,3 @@ def write_whole(option: str, path: Path, text: str) -> None:
         is_complete = True
     finally:
         file.close(is_complete=is_complete)
-
-
-def check_apart(read: Sequence[Path], written: Sequence[tuple[str, Path | None]]) -> None:
-    """Raise :class:`SettingsError` if an option of ``written`` names a file of ``read``, or two name the same file.
-
-    Writing would replace the readings, or one result by the other.
-    """
-    known = {path.resolve(): f"the file of readings {path}" for path in read}
-    for option, path in written:
-        if path is None:
-            continue
-        if path.resolve() in known and (path.is_file() or not path.exists()):
-            msg = f"{option} {path}: would replace {known[path.resolve()]}: name another file"
-            raise SettingsError(msg)
-        known[path.resolve()] = f"what {option} writes"

@@ -120,9 +120,10 @@ def backtest(
     from gapcast.backtest.processes import run_files
     from gapcast.backtest.report import check_writable, document, lines
     from gapcast.backtest.request import BacktestRequest
-    from gapcast.backtest.whole_file import check_apart, write_whole
+    from gapcast.backtest.whole_file import write_whole
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
+    from gapcast.recordings.written_files import check_apart
 
     _check_options(
         all_models=all_models, out=out, horizons=horizons, outlook_out=outlook_out, demand_out=demand_out,
@@ -136,7 +137,7 @@ def backtest(
     form = with_submeters(form, submeter_columns, of_uci=submeters)
     check_apart(
         (*files, *tariff_files),
-        (("--json", json_file), ("--out", out), ("--outlook-out", outlook_out), ("--demand-out", demand_out)),
+        {"--json": json_file, "--out": out, "--outlook-out": outlook_out, "--demand-out": demand_out},
     )
     if json_file is not None:
         check_writable("--json", json_file)

@@ -17,9 +17,9 @@ from gapcast.recordings import uci
 from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.written_files import check_apart
 from gapcast_trainer import clean_file_writer
 from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, shows_progress
-from gapcast_trainer.files import check_apart
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 
 #: Measured features besides the power.

@@ -14,6 +14,7 @@ import click
 from gapcast.recordings import clean_file
 from gapcast.recordings.layout import FileFormat, FileOptions, file_format
 from gapcast.recordings.options import file_options
+from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
@@ -25,7 +26,7 @@ from gapcast_trainer.commands.options import (
     shows_progress,
 )
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import check_apart, write_atomically
+from gapcast_trainer.files import write_atomically
 
 if TYPE_CHECKING:
     from gapcast_trainer.evaluation_report.any_page import AnyEvaluation
