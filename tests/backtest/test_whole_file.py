@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gapcast.backtest.report import check_writable
 from gapcast.backtest.whole_file import WholeFile, write_whole
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
@@ -45,6 +46,24 @@ def test_whole_file_writes_to_a_device_directly(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_whole_file_writes_to_an_unnamed_pipe() -> None:
+    """A shell passes one for ``--out /dev/stdout | sort`` and for ``--out >(gzip > out.csv.gz)``."""
+    reader, writer = os.pipe()
+    try:
+        write_whole("--out", Path(f"/dev/fd/{writer}"), "{}")
+        assert os.read(reader, 10) == b"{}"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_device_in_a_folder_without_permission_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) == Path("/dev/null"))
+    check_writable("--json", Path("/dev/null"))
+    with pytest.raises(SettingsError, match=r"--json /dev/new: cannot be written: its folder does not exist, or"):
+        check_writable("--json", Path("/dev/new"))
 
 
 def test_whole_file_on_a_full_disk_is_named() -> None:

@@ -25,7 +25,8 @@ HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
 
 def check_writable(option: str, path: Path) -> None:
     """Raise :class:`SettingsError` if ``path`` cannot be written: checked before the work, not after."""
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
+    is_device = path.exists() and not path.is_file()
+    if path.is_dir() or not os.access(path if is_device else path.resolve().parent, os.W_OK):
         msg = f"{option} {path}: cannot be written: its folder does not exist, or this account has no write permission"
         raise SettingsError(msg)
 

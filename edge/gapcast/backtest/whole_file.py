@@ -29,9 +29,9 @@ class WholeFile:
         with self._named_errors():
             if path.is_dir():
                 raise IsADirectoryError(None, "Is a directory")
-            self._path = path.resolve()  # a link stays one
             is_file = not path.exists() or path.is_file()
-            self._part = self._path.with_name(self._path.name + _PART) if is_file else self._path
+            self._path = path.resolve() if is_file else path  # a link stays one; that to a pipe has no path behind it
+            self._part = self._path.with_name(self._path.name + _PART) if is_file else path
             self._file = self._part.open("w", newline="", encoding="utf-8")
         self._lines = csv.writer(self._file)
         if header:
