@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -94,7 +95,7 @@ def test_weeks_match_the_slow_reference(stream: list[Outcomes]) -> None:
         ):
             middle = mean if np.isnan(median) else median
             figures = [(mean - came) ** 2, abs(middle - came), (last - came) ** 2, abs(last - came)]
-            figures += [float(lower <= came <= upper), upper - lower]
+            figures += [float(lower <= came <= upper) if not np.isnan(upper - lower) else np.nan, upper - lower]
             reference.setdefault((row, minute // WEEK_MIN), []).append(figures)
     for row in range(5):
         of_row = sorted(week for each, week in reference if each == row)
@@ -103,7 +104,23 @@ def test_weeks_match_the_slow_reference(stream: list[Outcomes]) -> None:
         for week, one in zip(of_row, found, strict=True):
             assert one.n == len(reference[row, week])
             wanted = np.mean(reference[row, week], axis=0)
-            np.testing.assert_allclose(one[2:], wanted, rtol=1e-9, atol=1e-9)
+            bounds = [each[4:] for each in reference[row, week] if not np.isnan(each[5])]
+            wanted[4:] = np.mean(bounds, axis=0) if bounds else np.nan
+            found_in = np.array([np.nan if figure is None else figure for figure in one[2:]])
+            np.testing.assert_allclose(found_in, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_weeks_without_an_interval_have_no_coverage() -> None:
+    nan = np.nan
+    weeks, both = Weeks(), outcomes([0, 0], FIRST, 1.0, [[1.0, nan, nan, nan], [1.0, 1.0, 0.5, 2.0]])
+    weeks.add(both)
+    (week,) = weeks.of(0)
+    assert (week.n, week.coverage, week.width_kw) == (2, 1.0, 1.5)
+    weeks = Weeks()
+    weeks.add(both.select(np.array([True, False])))
+    (week,) = weeks.of(0)
+    assert (week.n, week.coverage, week.width_kw) == (1, None, None)
+    json.dumps(week._asdict(), allow_nan=False)
 
 
 def test_weeks_of_an_unknown_house_are_empty() -> None:

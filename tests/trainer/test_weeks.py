@@ -12,10 +12,10 @@ from gapcast_trainer.report.figure_file import write_figure
 from gapcast_trainer.weeks import MOST_ROWS, figure_of, read
 
 
-def written(path: Path, n: int = 9_000) -> Path:
+def written(path: Path, n: int = 9_000, coverage: float | None = 0.9) -> Path:
     week = {
         "n": n, "mse_kw2": 0.15, "mae_kw": 0.11, "persistence_mse_kw2": 0.2, "persistence_mae_kw": 0.12,
-        "coverage": 0.9, "width_kw": 0.3,
+        "coverage": coverage, "width_kw": None if coverage is None else 0.3,
     }  # fmt: skip
     weeks = [{"begins_at": f"2013-06-{day:02d}T00:00:00Z", **week} for day in (6, 13, 20)]
     path.write_text(json.dumps({"houses": {path.stem: {"weeks": weeks}}}), encoding="utf-8")
@@ -41,6 +41,13 @@ def test_weeks_picture_of_many_houses_names_each(tmp_path: Path, n: int) -> None
     assert [title for title in shown if title.startswith("house")] == list(houses)
     assert len(shown) == (2 * n if n <= MOST_ROWS else n)
     assert figure.get_size_inches()[1] < 17
+
+
+@pytest.mark.parametrize("n", [1, MOST_ROWS + 1])
+def test_weeks_picture_without_an_interval(tmp_path: Path, n: int) -> None:
+    figure = figure_of(read([written(tmp_path / f"house{k}.json", coverage=None) for k in range(n)]))
+    shown = [text.get_text() for panel in figure.axes for text in panel.texts]
+    assert shown == ([] if n == 1 else ["no interval"] * n)
 
 
 def test_weeks_with_few_forecasts_are_left_out(tmp_path: Path) -> None:

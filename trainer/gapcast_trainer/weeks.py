@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def _rows(houses: dict[str, Weeks]) -> Figure:
             skill.set(title=name, ylabel="% below persistence")
             coverage.axhspan(85, 95, color=GREY, alpha=0.12)
             coverage.axhline(90, color=GREY, linewidth=0.8)
-            coverage.plot(at, [_PERCENT * week["coverage"] for week in weeks], color=BLUE, marker=".")
+            coverage.plot(at, _coverage(weeks), color=BLUE, marker=".")
             coverage.set(title="within the interval", ylabel="% of outcomes", ylim=(80, 100))
             for panel in (skill, coverage):
                 panel.tick_params(axis="x", labelsize=8, rotation=30)
@@ -80,9 +81,9 @@ def _small_multiples(houses: dict[str, Weeks]) -> Figure:
         for (name, weeks), panel in zip(houses.items(), panels.flat, strict=False):
             begins = _begins(weeks)
             _draw_skill(panel, [(begin - begins[0]).days / 7 for begin in begins], weeks)
-            covered = [_PERCENT * week["coverage"] for week in weeks]
+            covered = [share for share in _coverage(weeks) if not isnan(share)]
             panel.set_title(name, fontsize=8)
-            label = f"in the interval: {min(covered):.0f}–{max(covered):.0f} %"
+            label = f"in the interval: {min(covered):.0f}–{max(covered):.0f} %" if covered else "no interval"
             panel.text(0.98, 0.03, label, transform=panel.transAxes, ha="right", fontsize=6, color="#555555")
             panel.tick_params(labelsize=7)
             panel.set_ylim(*_SKILL_RANGE)
@@ -90,6 +91,11 @@ def _small_multiples(houses: dict[str, Weeks]) -> Figure:
         figure.supylabel("% below persistence", fontsize=8)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
+
+
+def _coverage(weeks: Weeks) -> list[float]:
+    """Return the coverage of each week in percent, NaN without an interval."""
+    return [nan if week["coverage"] is None else _PERCENT * week["coverage"] for week in weeks]
 
 
 def _begins(weeks: Weeks) -> list[datetime]:

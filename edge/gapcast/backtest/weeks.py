@@ -11,11 +11,14 @@ from gapcast.core.grid import WEEK_MIN, minute_label
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.window import F64
 
-_SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _HITS, _WIDTH, _N = range(7)
+_SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _N, _HITS, _WIDTH, _BOUNDS_N = range(8)
 
 
 class Week(NamedTuple):
-    """Means over the forecasts of one house with target minutes in one week (UTC, from Thursday)."""
+    """Means over the forecasts of one house with target minutes in one week (UTC, from Thursday).
+
+    ``coverage`` and ``width_kw`` are over those with an interval; None if there are none.
+    """
 
     begins_at: str
     n: int
@@ -23,8 +26,8 @@ class Week(NamedTuple):
     mae_kw: float
     persistence_mse_kw2: float
     persistence_mae_kw: float
-    coverage: float
-    width_kw: float
+    coverage: float | None
+    width_kw: float | None
 
 
 @dataclass(slots=True)
@@ -37,14 +40,16 @@ class Weeks:
         """Add ``outcomes``."""
         actual_kw = outcomes.actual_kw
         mean_kw, median_kw, lower_kw, upper_kw = outcomes.published_kw.T
-        terms = np.empty((len(outcomes), 7))
+        terms = np.empty((len(outcomes), 8))
+        width_kw = upper_kw - lower_kw
         terms[:, _SQUARED] = (mean_kw - actual_kw) ** 2
         terms[:, _ABSOLUTE] = np.abs(np.where(np.isnan(median_kw), mean_kw, median_kw) - actual_kw)
         terms[:, _PERSISTENCE_SQUARED] = (outcomes.last_kw - actual_kw) ** 2
         terms[:, _PERSISTENCE_ABSOLUTE] = np.abs(outcomes.last_kw - actual_kw)
-        terms[:, _HITS] = (lower_kw <= actual_kw) & (actual_kw <= upper_kw)
-        terms[:, _WIDTH] = upper_kw - lower_kw
         terms[:, _N] = 1
+        terms[:, _HITS] = (lower_kw <= actual_kw) & (actual_kw <= upper_kw)  # False for NaN
+        terms[:, _WIDTH] = np.where(np.isnan(width_kw), 0.0, width_kw)
+        terms[:, _BOUNDS_N] = ~np.isnan(width_kw)
         keys = np.stack((outcomes.rows, outcomes.minutes // WEEK_MIN), axis=1)
         distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
         sums = np.zeros((len(distinct), terms.shape[1]))
@@ -58,6 +63,7 @@ class Weeks:
 
 
 def _week(week: int, sums: F64) -> Week:
-    n = int(sums[_N])
-    means = (sums / n).tolist()
-    return Week(minute_label(week * WEEK_MIN), n, *means[:_N])
+    n, n_bounds = int(sums[_N]), int(sums[_BOUNDS_N])
+    means = (sums[:_N] / n).tolist()
+    coverage, width_kw = (sums[_HITS : _WIDTH + 1] / n_bounds).tolist() if n_bounds else (None, None)
+    return Week(minute_label(week * WEEK_MIN), n, *means, coverage, width_kw)
