@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from gapcast.core.grid import DAY_MIN
 from gapcast.time_zone_names import suggestion, zone_of
 
+_LONGEST_HOLD_MIN = 366 * DAY_MIN
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -42,6 +44,22 @@ class Separator(click.ParamType[str]):
         return str(character)
 
 
+class HoldTime(click.ParamType[float]):
+    """A positive number of minutes, up to a year."""
+
+    name = "minutes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; fail for anything else, such as nan."""
+        try:
+            hold_min = float(value)
+        except ValueError:
+            hold_min = 0.0
+        if not 0 < hold_min <= _LONGEST_HOLD_MIN:
+            self.fail(f"{value!r} is not a number of minutes above 0 and up to {_LONGEST_HOLD_MIN:,}", param, ctx)
+        return hold_min
+
+
 def _unit() -> Any:
     return click.option(
         "--unit",
@@ -66,7 +84,7 @@ def _times(zone_default: str) -> tuple[Any, ...]:
         click.option(
             "--hold",
             "hold_min",
-            type=click.FloatRange(min=0, min_open=True),
+            type=HoldTime(),
             metavar="MINUTES",
             help="Longest time that a sample is valid.  [default: twice the usual interval]",
         ),
