@@ -34,7 +34,7 @@ class RefitResult:
 
     ``former`` are the skills of the former forest on the same windows; ``n_windows`` were fitted, for a horizon of
     ``horizon_min``, in ``took_s`` of processor time and at most ``peak_mb`` of memory. ``fitted_at_min`` is the minute
-    of the newest of ``n_readings``.
+    of the newest of ``n_readings``, ``ran_at_min`` that of the refit by the gateway's clock, 0 if not known.
     """
 
     forest: Forest | None
@@ -48,6 +48,7 @@ class RefitResult:
     fitted_at_min: int = 0
     peak_mb: float = 0.0
     n_readings: int = 0
+    ran_at_min: int = 0
 
 
 def encode_result(result: RefitResult) -> bytes:

@@ -101,7 +101,8 @@ class RefitNights:
                 log.warning("refit.forest_unusable", device=device, problem=str(error), cure="the next night refits it")
                 continue
             self._results[device] = result
-            self._last[device] = LastRefit(self._night(result.fitted_at_min * 60), result.n_readings)
+            ran_at_min = result.ran_at_min or result.fitted_at_min  # the newest reading is of before that night
+            self._last[device] = LastRefit(self._night(ran_at_min * 60), result.n_readings)
         self._status = self._summary(RefitStatus())
 
     # --- a thread of its own ----------------------------------------------------------------------
@@ -184,7 +185,7 @@ class RefitNights:
             return None
         if device in self._forgotten:
             return None
-        result = replace(result, n_readings=n_readings)
+        result = replace(result, n_readings=n_readings, ran_at_min=int(self._clock_s() // 60))
         skills = {} if result.skills is None else {
             "mse_skill": round(result.skills.mse_skill, 4), "mae_skill": round(result.skills.mae_skill, 4),
         }  # fmt: skip
