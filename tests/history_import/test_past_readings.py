@@ -46,6 +46,18 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
 
 
+def test_gap_of_a_file_is_filled_from_another(tmp_path: Path) -> None:
+    first = written(tmp_path / "a.csv", FIRST, 8)
+    gap = [line for line in first.read_text(encoding="utf-8").splitlines() if not line.startswith(f"{60 * (FIRST + 4)},")]
+    first.write_text("\n".join([*gap, ""]), encoding="utf-8")
+    shown: list[str] = []
+    files = PastFiles((first, written(tmp_path / "b.csv", FIRST + 2, 4, kw=2.0)), COLUMNS, UTC)
+    past = read_past(files, Limits(), (FIRST + 10_000) * MINUTE_MS, shown.append)
+    assert past.minutes.tolist() == [FIRST + k for k in range(8)]
+    assert past.gap_kw.tolist() == [1.0] * 4 + [2.0] + [1.0] * 3
+    assert "  3 minutes of it are in a file before: ignored" in shown
+
+
 def test_submeters_hold_for_three_minutes_as_live(tmp_path: Path) -> None:
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     powers = ["0.5", "", "", "", "", "0.7", "", "", "", ""]

@@ -100,31 +100,30 @@ def read_past(
     """
     recordings = [read_recording(path, files.form, limits, progress=progress) for path in files.paths]
     recordings.sort(key=lambda recording: recording.series.first_minute)
-    minutes: list[I64] = []
     powers: list[F64] = []
     filled: list[NDArray[np.bool_]] = []
     submeters: list[Mapping[str, F64]] = []
-    next_minute, now_minute = files.first_minute or 0, minute_of(now_ms)
+    known: I64 = np.empty(0, dtype=np.int64)
+    first_minute, now_minute = files.first_minute or 0, minute_of(now_ms)
     for recording in recordings:
         for line in recording.lines(files.zone):
             show(line)
         _check(recording, now_minute)
         minute, gap_kw, is_filled = _values(recording)
-        is_new = minute >= next_minute
-        if minutes and not is_new.all():
-            show(f"  {counted(int((~is_new).sum()), 'minute')} of it are in a file before: ignored")
-        is_new &= minute < now_minute
-        if is_new.any():
-            minutes.append(minute[is_new])
-            powers.append(gap_kw[is_new])
-            filled.append(is_filled[is_new])
-            submeters.append({name: kw[is_new] for name, kw in _submeters_kw(recording).items()})
-            next_minute = int(minutes[-1][-1]) + 1
-    if not minutes:
+        is_known = np.isin(minute, known)
+        if is_known.any():
+            show(f"  {counted(int(is_known.sum()), 'minute')} of it are in a file before: ignored")
+        is_new = ~is_known & (minute >= first_minute) & (minute < now_minute)
+        known = np.concatenate((known, minute[is_new]))
+        powers.append(gap_kw[is_new])
+        filled.append(is_filled[is_new])
+        submeters.append({name: kw[is_new] for name, kw in _submeters_kw(recording).items()})
+    if not known.size:
         since = f" from {minute_label(files.first_minute)} on" if files.first_minute is not None else ""
         raise SourceError(recordings[-1].path, f"has no reading{since} that is over by now")
-    submeters_kw = {name: np.concatenate([kw[name] for kw in submeters]) for name in submeters[0]}
-    return PastReadings(np.concatenate(minutes), np.concatenate(powers), np.concatenate(filled), submeters_kw)
+    order = np.argsort(known)
+    submeters_kw = {name: np.concatenate([kw[name] for kw in submeters])[order] for name in submeters[0]}
+    return PastReadings(known[order], np.concatenate(powers)[order], np.concatenate(filled)[order], submeters_kw)
 
 
 def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:
