@@ -205,6 +205,27 @@ def test_replace_forgets_the_device_and_no_other(settings: Settings, tmp_path: P
     assert len(stored(settings)) == 1, "no older file mentions what was forgotten"
 
 
+@pytest.mark.usefixtures("_refits")
+def test_interrupted_replacement_leaves_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = submetered(tmp_path, "car")
+    run(settings, with_car(tmp_path / "a.csv"))
+    assert settings.state.path is not None
+    folder = settings.state.path / "stream" / REFIT_FOLDER
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr("gapcast.history_import.run._check_tracked", interrupt)
+        run(settings, written(tmp_path / "b.csv", FIRST + 500), replaces=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    run(settings, written(tmp_path / "b.csv", FIRST + 500), replaces=True)
+    archive = MinuteArchive(folder, 1)
+    archive.open()
+    assert archive.load("home").minutes.tolist() == [FIRST + 500 + k for k in range(120)]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_interrupted_import_leaves_the_state_as_it_was(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]

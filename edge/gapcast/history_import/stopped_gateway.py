@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gapcast.app.broker import sources_of
@@ -49,7 +49,8 @@ class StoppedGateway:
     _meters: Meters
     _recovered: Recovered
     _nights: RefitNights | None = None
-    _forgets: bool = False
+    _forgotten: list[str] = field(default_factory=list)
+    _recorded: list[Reading] = field(default_factory=list)
 
     @property
     def damage(self) -> str:
@@ -60,28 +61,39 @@ class StoppedGateway:
         """Discard the state of ``device``; :meth:`write` then removes the files that contain it."""
         self.engine.forget(device)
         self._meters.forget(device)
-        if self._nights is not None:
-            self._nights.forget(device)
-        self._forgets = True
+        self._forgotten.append(device)
 
     def record(self, readings: Sequence[Reading]) -> None:
         """Record ``readings`` that entered a window for the nightly refit, if any; :meth:`write` stores them."""
         if self._nights is not None:
-            self._nights.record(readings)
+            self._recorded += readings
 
     def write(self) -> None:
-        """Write the state as a new checkpoint, atomically; raise :class:`StateError` if it cannot be written."""
+        """Write the state as a new checkpoint, atomically, and then the archive of the refit.
+
+        Raises :class:`StateError` if that fails.
+        """
         generation = self._recovered.generation + 1
-        clean_from = generation if self._forgets or self._recovered.forgets else 0
-        if self._nights is not None:
-            self._nights.archive.flush()
+        clean_from = generation if self._forgotten or self._recovered.forgets else 0
         snapshot = capture_snapshot(self.engine, self._meters.capture_state())
         try:
             write_checkpoint(self.folder, generation, snapshot, clean_from)
-            give_to_owner_of(self.state)
         except OSError as error:
             msg = f"{self.folder} cannot be written ({error}): {disk_error_fix(error)}. The state is as it was"
             raise StateError(msg) from error
+        try:
+            self._write_archive()
+            give_to_owner_of(self.state)
+        except OSError as error:
+            msg = f"the readings are imported, but {self.state} is not complete ({error}): {disk_error_fix(error)}"
+            raise StateError(msg) from error
+
+    def _write_archive(self) -> None:
+        if self._nights is not None:
+            for device in self._forgotten:
+                self._nights.forget(device)
+            self._nights.record(self._recorded)
+            self._nights.archive.flush()
 
 
 @contextmanager
