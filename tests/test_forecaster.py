@@ -89,6 +89,9 @@ def test_forecaster_without_readings_has_no_scores() -> None:
         (float("nan"), START + timedelta(minutes=1), "leave out minutes without a value"),
         ("much", START + timedelta(minutes=1), "power_kw='much': must be a number, kW"),
         (None, START + timedelta(minutes=1), "power_kw=None: must be a number, kW"),
+        pytest.param(10**400, START + timedelta(minutes=1), "power_kw=a number of many digits: must be", id="huge"),
+        (1.0, START.replace(year=1999), "at=1999-01-01T00:00:00+00:00: is not between 2000 and 2099; is the clock"),
+        (1.0, START.replace(year=9999), "at=9999-01-01T00:00:00+00:00: is not between 2000 and 2099; is the clock"),
         (1.0, "2026-01-01T01:00Z", "at='2026-01-01T01:00Z': must be a datetime with a time zone"),
     ],
 )

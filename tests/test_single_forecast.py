@@ -100,6 +100,7 @@ def test_forecast_from_a_folder_of_models(tmp_path: Path) -> None:
         ([0.3, 230.0, 240.0], "readings_kw[1]: 230 kW is outside -100 to 100 kW; convert watts to kW"),
         ([0.3, -math.inf], "readings_kw[1]: -inf kW is outside"),
         ([0.3, "much"], "readings_kw: must be numbers, kW"),
+        ([0.3, 10**400], "readings_kw: must be numbers, kW"),
         ([[0.3, 0.4], [0.3, 0.4]], "readings_kw: must have one dimension, not the shape (2, 2)"),
     ],
 )

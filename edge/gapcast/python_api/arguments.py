@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.bundled import models_path
+from gapcast.core.grid import minute_of
+from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
+from gapcast.core.wording import shown_value
 from gapcast.time_zone_names import time_zone_problem
 
 
@@ -25,6 +28,18 @@ def checked_time(at: Any, name: str = "at") -> datetime:
     return at
 
 
+def checked_minute(at: Any) -> int:
+    """Return the minute (since the epoch) of ``at``, a time that readings can have.
+
+    Raises :class:`ValueError` otherwise.
+    """
+    minute = minute_of(int(checked_time(at).timestamp() * 1_000))
+    if not FIRST_MINUTE <= minute < LAST_MINUTE:
+        msg = f"at={at.isoformat()}: is not between 2000 and 2099; is the clock wrong?"
+        raise ValueError(msg)
+    return minute
+
+
 def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
     """Return the power as a number within the limits.
 
@@ -32,8 +47,8 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
     """
     try:
         number = float(power_kw)
-    except (TypeError, ValueError) as error:
-        msg = f"power_kw={power_kw!r}: must be a number, kW"
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"power_kw={shown_value(power_kw)}: must be a number, kW"
         raise ValueError(msg) from error
     if not low_kw <= number <= high_kw:
         fix = "leave out minutes without a value" if math.isnan(number) else "convert watts to kW"

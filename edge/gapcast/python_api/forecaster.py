@@ -13,13 +13,12 @@ from gapcast.config.settings import ModelSettings, Settings, SiteSettings
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast
-from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.summary import Summary
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.predictors.library import Library
-from gapcast.python_api.arguments import checked_power_kw, checked_time, checked_time_zone, folder_of_models
+from gapcast.python_api.arguments import checked_minute, checked_power_kw, checked_time_zone, folder_of_models
 
 _HOUSE = "house"
 _REJECTED = {
@@ -58,15 +57,14 @@ class Forecaster:
 
         ``at`` is any instant within the minute, with a time zone. Returns None after the first reading, and after one
         that is more than a day ahead, which the next one confirms. Raises :class:`ValueError` for a reading that is not
-        newer than the last one, is not a number or out of range, or has no time zone.
+        newer than the last one, is not a number or out of range, or whose time has no zone or is not of 2000 to 2099.
         """
-        at = checked_time(at)
+        minute = checked_minute(at)
         try:
             number_kw = checked_power_kw(power_kw, self._limits.min_kw, self._limits.max_kw)
         except ValueError as error:
             msg = f"{at.isoformat()}: {error}"
             raise ValueError(msg) from error
-        minute = int(at.timestamp() * 1_000) // MINUTE_MS
         accepted = self._engine.accept([Reading(_HOUSE, minute, number_kw)])
         accepted.raise_failure()
         if (problem := _REJECTED.get(accepted.statuses[0])) is not None:

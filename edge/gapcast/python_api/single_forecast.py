@@ -83,7 +83,7 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
         readings_kw = list(readings_kw)
     try:
         power_kw: F64 = np.asarray(readings_kw, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         msg = f"readings_kw: must be numbers, kW ({error})"
         raise ValueError(msg) from error
     if power_kw.ndim != 1:
