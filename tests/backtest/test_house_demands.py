@@ -69,16 +69,27 @@ def test_minutes_of_a_short_gap_are_interpolated(tmp_path: Path) -> None:
 def test_window_of_half_known_minutes_has_their_mean(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
         house = HouseDemands("a", file)
-        run(house, [1.0, 3.0, 4.0, 5.0])
+        run(house, [1.0, 3.0, 4.0, 5.0, *[math.nan] * 6, 1.0])
         house.finish()
     assert {row["actual_kw"] for row in read(tmp_path / "demand.csv")} == {"4.0"}
 
 
 def test_window_of_fewer_known_minutes_is_left_out() -> None:
     house = HouseDemands("a")
-    run(house, [1.0, 3.0, 4.0])
+    run(house, [1.0, 3.0, 4.0, *[math.nan] * 7, 1.0])
     house.finish()
     assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == 0
+
+
+@pytest.mark.parametrize("n_known", [3, WINDOW_MIN - 1, WINDOW_MIN])
+def test_window_in_which_the_readings_end_is_left_out(tmp_path: Path, n_known: int) -> None:
+    with DemandFile(tmp_path / "demand.csv") as file:
+        house = HouseDemands("a", file)
+        run(house, [1.0, *[3.0] * n_known])
+        house.finish()
+    n_windows = int(n_known == WINDOW_MIN)
+    assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == n_windows
+    assert len(read(tmp_path / "demand.csv")) == n_windows * WINDOW_MIN
 
 
 def test_filled_minutes_are_not_known() -> None:

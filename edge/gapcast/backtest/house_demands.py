@@ -22,7 +22,7 @@ class HouseDemands:
     """Scores the demands of one house, window by window.
 
     The mean of a window is that of its known minutes, as in the engine: measured, held, and interpolated in a short
-    gap. If less than half of its minutes were measured, its demands are left out.
+    gap. If less than half of its minutes were measured, or the readings end within it, its demands are left out.
     """
 
     def __init__(self, device: str, file: DemandFile | None = None) -> None:
@@ -65,9 +65,9 @@ class HouseDemands:
         self._waiting.append(line)
 
     def finish(self) -> None:
-        """Score the demands that wait, if the mean of their window is known."""
+        """Score the demands that wait, if their window is over and its mean is known."""
         waiting, self._waiting = self._waiting, []
-        if not waiting:
+        if not waiting or (self._last_minute or 0) < self._start_minute + self.window_min - 1:
             return
         minutes = range(self._start_minute, self._start_minute + self.window_min)
         known_kw = [self._known_kw[minute] for minute in minutes if minute in self._known_kw]
