@@ -124,6 +124,18 @@ def test_open_minute_restart_keeps_the_mean(
     assert [*before, *after.readings] == undisturbed.readings
 
 
+def test_journal_huge_term_of_a_meter_costs_no_reading(tmp_path: Path) -> None:
+    """A sum's terms have no limit of their own: they may cancel each other, or the others may be unknown yet."""
+    feed = begun("parts", tmp_path)
+    assert [one.reading for one in feed.send("meter/home/a", "1e300")] == [None]
+    others = [Reading("barn", FIRST, 1.0), Reading("mill", FIRST, 2.0)]
+    feed.journal_batch(others)
+    damage = journal_reader.Damage()
+    (entry,) = journal_reader.read(feed.path, damage)
+    assert isinstance(entry, journal.Entry)
+    assert (entry.readings, entry.samples, str(damage)) == (others, [], "")
+
+
 # --- who stood where, and who goes on -------------------------------------------------------------------
 
 

@@ -99,9 +99,10 @@ def encode(
             entries = [e if more is None else (*e, dict(more)) for e, more in zip(entries, measured, strict=True)]
         if any(is_filled):
             filled = [i for i, one in enumerate(is_filled) if one]
-    if not samples and not filled:
+    # A meter's terms have no limit, only their sum: one beyond those of stored state would cost the record.
+    terms = [sample if sample.measured else sample[:3] for sample in samples if is_plausible_sample(sample)]
+    if not terms and not filled:
         return encode_line(to_json((issued_at_ms, entries)), n, salt)
-    terms = [sample if sample.measured else sample[:3] for sample in samples]
     return encode_line(to_json((issued_at_ms, entries, terms, *([filled] if filled else ()))), n, salt)
 
 
