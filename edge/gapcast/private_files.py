@@ -100,15 +100,3 @@ def tighten_state(state: Path) -> list[Path]:
     for path in paths:
         unchanged += tighten_modes(path)
     return unchanged
-
-
-def give_to_owner_of(folder: Path) -> None:
-    """Give everything in ``folder`` to the owner of ``folder``, if this process is root and that is not root.
-
-    So the service, which runs as another account, can read what root wrote. Links are not followed.
-    """
-    owner = folder.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        return
-    for path in folder.rglob("*"):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.commands.import_history import import_history
+from gapcast.config.forecast import LearningSettings
 from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
 from gapcast.core.engine import Engine
@@ -341,6 +342,15 @@ def test_import_by_root_leaves_files_to_the_services_account(settings: Settings,
     found = {path.name: path.stat().st_uid for path in (tmp_path / "state").rglob("*")}
     assert set(found) > {"stream"}
     assert set(found.values()) == {12_345}
+
+
+@pytest.mark.root
+def test_import_by_root_that_fails_leaves_the_folder_to_the_services_account(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", 12_345, 12_345)
+    with pytest.raises(SettingsError, match=r"learning\.max_devices"):
+        run(settings.model_copy(update={"learning": LearningSettings(max_devices=0)}), written(tmp_path / "a.csv"))
+    assert (tmp_path / "state" / "stream").stat().st_uid == 12_345
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.sources import SourceReader
-from gapcast.private_files import give_to_owner_of, make_private_folder
+from gapcast.private_files import chown_to_owner_of, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, RefitNights
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage.disk_errors import disk_error_fix
@@ -83,7 +83,7 @@ class StoppedGateway:
             raise StateError(msg) from error
         try:
             self._write_archive()
-            give_to_owner_of(self.state)
+            chown_to_owner_of(self.state, self.state)
         except OSError as error:
             msg = f"the readings are imported, but {self.state} is not complete ({error}): {disk_error_fix(error)}"
             raise StateError(msg) from error
@@ -108,7 +108,7 @@ def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator
         raise SettingsError(msg)
     state = state_path(settings.state.path, environment)
     folder = folder_of(settings, state)
-    lock = _lock(folder)
+    lock = _lock(folder, state)
     try:
         models = load_usable_models(settings, library_of(settings, environment), admission_of(settings, environment))
         try:
@@ -121,9 +121,12 @@ def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator
         os.close(lock)
 
 
-def _lock(folder: Path) -> int:
+def _lock(folder: Path, state: Path) -> int:
     try:
+        is_new = not folder.exists()
         make_private_folder(folder)
+        if is_new:  # the service must be able to use it, also if this import fails
+            chown_to_owner_of(state, state)
         return lock_folder(folder)
     except BlockingIOError as error:
         msg = f"the service is running: it holds {folder}. Stop it ({_STOP}), import, and start it again"
