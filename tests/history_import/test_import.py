@@ -217,9 +217,10 @@ def test_interrupted_replacement_leaves_the_archive(tmp_path: Path, monkeypatch:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as interrupted:
         interrupted.setattr("gapcast.history_import.run._check_tracked", interrupt)
-        run(settings, written(tmp_path / "b.csv", FIRST + 500), replaces=True)
+        with pytest.raises(KeyboardInterrupt):
+            run(settings, written(tmp_path / "b.csv", FIRST + 500), replaces=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     run(settings, written(tmp_path / "b.csv", FIRST + 500), replaces=True)
     archive = MinuteArchive(folder, 1)
@@ -345,7 +346,7 @@ def test_import_by_root_leaves_files_to_the_services_account(settings: Settings,
 
 
 @pytest.mark.root
-def test_import_by_root_that_fails_leaves_the_folder_to_the_services_account(settings: Settings, tmp_path: Path) -> None:
+def test_import_by_root_that_fails_leaves_the_service_its_folder(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     os.chown(tmp_path / "state", 12_345, 12_345)
     with pytest.raises(SettingsError, match=r"learning\.max_devices"):

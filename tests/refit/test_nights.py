@@ -32,9 +32,7 @@ def service_of(engine: Engine) -> Any:
     return SimpleNamespace(queries=queries, use_forest=lambda _device, _forest: True)
 
 
-def test_nights_restart_does_not_repeat_the_refit_of_the_night(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nights_restart_does_not_repeat_the_refit_of_the_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, n_fitted = ensemble_engine(refits=True), 0
 
     def fit(house: RecordedMinutes, *_: object) -> RefitResult:

@@ -65,5 +65,5 @@ class Weeks:
 def _week(week: int, sums: F64) -> Week:
     n, n_bounds = int(sums[_N]), int(sums[_BOUNDS_N])
     means = (sums[:_N] / n).tolist()
-    coverage, width_kw = (sums[_HITS : _WIDTH + 1] / n_bounds).tolist() if n_bounds else (None, None)
-    return Week(minute_label(week * WEEK_MIN), n, *means, coverage, width_kw)
+    of_bounds = (sums[_HITS:_BOUNDS_N] / n_bounds).tolist() if n_bounds else [None, None]
+    return Week(minute_label(week * WEEK_MIN), n, *means, *of_bounds)
