@@ -80,12 +80,22 @@ def test_half_written_block_is_cut_off(tmp_path: Path, n_lost: int) -> None:
     assert minutes_of(opened(tmp_path)) == [*range(FIRST, FIRST + 20), FIRST + 50]
 
 
-@pytest.mark.parametrize("content", [b"", b"something else", b"gapcast minutes 1\n" + bytes(range(200))])
-def test_damaged_file_is_logged_and_starts_again(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "events"),
+    [
+        (b"", []),
+        (b"something else", ["state.damaged"]),
+        (b"gapcast minutes 3\n" + bytes(range(200)), ["state.damaged"]),
+        (b"gapcast minutes 1\n" + bytes(range(200)), ["refit.archive_damaged"]),
+    ],
+)
+def test_damaged_file_is_logged_and_starts_again(tmp_path: Path, content: bytes, events: list[str]) -> None:
     (tmp_path / "home.minutes").write_bytes(content)
     with capture_logs() as logs:
         archive = opened(tmp_path)
-    assert [log["event"] for log in logs] == (["refit.archive_damaged"] if content else [])
+    assert [log["event"] for log in logs] == events
+    if events == ["state.damaged"]:
+        assert (tmp_path / "home.minutes.damaged-1").read_bytes() == content, "such as of a newer version"
     archive.record(readings([FIRST]))
     archive.flush()
     assert minutes_of(opened(tmp_path)) == [FIRST]

@@ -30,6 +30,7 @@ from gapcast.refit.minutes_file import (
     version_for,
 )
 from gapcast.storage.disk_errors import disk_error_fix
+from gapcast.storage.recovery import set_aside
 
 log = structlog.get_logger(__name__)
 
@@ -174,13 +175,18 @@ class MinuteArchive:
         self._n_stored[device], self._versions[device] = n_stored + len(minutes), version
 
     def _read(self, device: str) -> MinutesFile:
-        """Return the stored minutes of ``device``; cut a damaged end off the file, so that appending continues it."""
+        """Return the stored minutes of ``device``; cut a damaged end off the file, so that appending continues it.
+
+        A file of which nothing can be read, such as one of a newer version, is renamed.
+        """
         path = self._path(device, _MINUTES)
         self._versions.pop(device, None)
         try:
             content = path.read_bytes()
             found = read_file(content)
-            if found.n_sound < len(content):
+            if content and not found.n_sound:
+                set_aside(path, "its first line is that of no archive of this version")
+            elif found.n_sound < len(content):
                 n_lost = len(content) - found.n_sound
                 log.error("refit.archive_damaged", path=str(path), kept=len(found.minutes), lost_bytes=n_lost)
                 os.truncate(path, found.n_sound)
