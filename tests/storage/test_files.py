@@ -29,7 +29,7 @@ from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.archive import read_arrays
 from gapcast.storage.journal import Entry, encode, encode_header
 from gapcast.storage.journal_reader import Damage
-from gapcast.storage.record_lines import encode_line, encode_line_v1
+from gapcast.storage.record_lines import Record, RecordReader, encode_line, encode_line_v1
 from gapcast.storage.store import Store
 from tests.support.houses import Run, ensemble_engine, house_kw, stream
 
@@ -138,6 +138,23 @@ def test_journal_without_a_newline_between_records_loses_none(tmp_path: Path) ->
     path.write_bytes(b"".join(lines).rstrip())
     found, damage = read(path)
     assert (found, str(damage), bool(damage)) == (BATCH, "", True), "nothing may be appended"
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n" + b"x" * 200_000 + b"\n"])
+def test_journal_repair_of_a_long_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    """A file system may leave megabytes of zeros: to try each length of these would copy them as often."""
+    n_tried, try_line = 0, RecordReader._try
+
+    def counted(reader: RecordReader, line: bytes) -> Record | None:
+        nonlocal n_tried
+        n_tried += 1
+        return try_line(reader, line)
+
+    monkeypatch.setattr(RecordReader, "_try", counted)
+    path = tmp_path / "j"
+    path.write_bytes(written(path, BATCH) + b"\0" * 200_000 + end)
+    assert read(path)[0] == BATCH
+    assert n_tried < 20_000
 
 
 def test_journal_damaged_in_several_bytes_loses_one_record(tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ class RecordReader:
     def _repair(self, line: bytes, *, is_complete: bool) -> list[Record | None] | None:
         """Return the records of a line with at most one damaged byte, or None."""
         for at in range(1, len(line)):  # a damaged or missing newline between two records
+            if self._left_bytes <= 0:  # a longer line would be copied for each of its bytes
+                return None
             if (record := self._try(line[:at])) is not None:
                 rest = line[at + 1 :]
                 return [record, self._verify(rest) or self._verify(line[at:])] if rest.strip(b"\0") else [record]
@@ -150,6 +152,8 @@ class RecordReader:
     def _join(self, before: bytes, line: bytes) -> Record | None:
         """Return the record that a byte damaged to a newline split into two lines, or None."""
         for value in _ALL:
+            if self._left_bytes <= 0:
+                break
             if (record := self._try(b"%b%c%b" % (before, value, line))) is not None:
                 return record._replace(is_repaired=True)
         return None
