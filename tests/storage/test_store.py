@@ -226,6 +226,28 @@ def test_store_damaged_line_is_a_missing_minute(tmp_path: Path) -> None:
     process.end()
 
 
+def test_store_damaged_journal_is_read_until_a_checkpoint_has_it(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20, ["home"]), at_a_time=1)
+    process.kill()
+    path = journal_path(tmp_path, 1)
+    path.write_bytes(path.read_bytes().replace(b'["home",%d,' % (NOON + 18), b'["barn",%d,' % (NOON + 17)))
+    known = [reading for reading in minutes(0, 20, ["home"]) if reading.minute != NOON + 18]
+    with no_room_beyond(10):  # or the process ends while it replays the journal
+        process = ProcessRun(tmp_path)
+    assert_continues(process, known)
+    process.kill()
+    process = ProcessRun(tmp_path)
+    assert reports_damage(process, path.name)
+    assert_continues(process, known)
+    process.kill()
+    assert path.with_name(f"{path.name}.damaged-1").exists()
+    process = ProcessRun(tmp_path)
+    assert process.store.damage == ""
+    assert_continues(process, known)
+    process.end()
+
+
 def test_store_truncated_last_line_is_no_damage(tmp_path: Path) -> None:
     process = ProcessRun(tmp_path)
     process.run(minutes(0, 20))

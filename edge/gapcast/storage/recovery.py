@@ -1,6 +1,7 @@
 """Restores an engine from files: the newest readable checkpoint, and the journals after it.
 
-A damaged file is used as far as it can be read, and renamed, never removed.
+A damaged file is used as far as it can be read, and renamed, never removed: a checkpoint at once, because the files
+before it have the same state; a journal only when there is a checkpoint of what was read of it.
 """
 
 from __future__ import annotations
@@ -26,12 +27,32 @@ _DAMAGED_SUFFIX = ".damaged"
 _MAX_NAMED = 5
 
 
+class DamagedJournals:
+    """Journals that a recovery found damaged, to be renamed once a checkpoint has what could be read of them."""
+
+    def __init__(self) -> None:
+        self._problems: dict[Path, str] = {}
+
+    def add(self, path: Path, problem: str) -> str:
+        """Add the journal at ``path``; return a description."""
+        self._problems[path] = problem
+        return f"{path.name}: {problem}"
+
+    def set_aside(self) -> None:
+        """Rename the journals, once; one that a forgotten device was in may have been removed."""
+        problems, self._problems = self._problems, {}
+        for path, problem in problems.items():
+            if path.exists():
+                set_aside(path, problem)
+
+
 class Recovered(NamedTuple):
     """The result of a recovery: the newest generation, and whether its journal is ``sound`` and can be continued.
 
     ``journal_bytes`` and ``journal_readings`` are those to replay after a checkpoint of ``checkpoint_bytes``;
     the newest journal has ``journal_records``. ``forgets``: the journals forget a device that older files may still
-    contain. ``damage`` says what was damaged and what was used instead, if anything was.
+    contain. ``damage`` says what was damaged and what was used instead, if anything was; ``damaged_journals`` are to be
+    set aside after the next checkpoint.
     """
 
     generation: int
@@ -40,6 +61,7 @@ class Recovered(NamedTuple):
     journal_readings: int
     checkpoint_bytes: int
     forgets: bool
+    damaged_journals: DamagedJournals
     journal_records: int = 0
     damage: str = ""
 
@@ -53,6 +75,7 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
     generations = sorted(set(files.values()))
     base, checkpoint_bytes = 0, 0
     damages: list[str] = []
+    damaged_journals = DamagedJournals()
     used = "no checkpoint"
     for generation in reversed(generations):
         path = checkpoint_path(folder, generation)
@@ -66,7 +89,7 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
         if generation >= base and path in files:
             n_journals += 1
             journal_bytes += path.stat().st_size
-            is_sound, last_record = _replay_journal(path, generation, replay, meters, damages)
+            is_sound, last_record = _replay_journal(path, generation, replay, meters, damages, damaged_journals)
             sound = sound and is_sound
     try:
         replay.finish()
@@ -79,8 +102,10 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
         damage = f"{'; '.join(damages)}. Used instead: {used} and {n_journals} journals after it"
         log.warning("state.recovered", path=str(folder), problem="; ".join(damages), used=used, journals=n_journals)
     sound = sound and not damages and journal_path(folder, newest) in files
-    forgets = bool(replay.n_forgotten)
-    return Recovered(newest, sound, journal_bytes, replay.n_readings, checkpoint_bytes, forgets, last_record, damage)
+    return Recovered(
+        newest, sound, journal_bytes, replay.n_readings, checkpoint_bytes, bool(replay.n_forgotten), damaged_journals,
+        last_record, damage,
+    )  # fmt: skip
 
 
 def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: list[str]) -> bool:
@@ -126,7 +151,12 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
 
 
 def _replay_journal(
-    path: Path, generation: int, replay: JournalReplay, meters: Meters, damages: list[str]
+    path: Path,
+    generation: int,
+    replay: JournalReplay,
+    meters: Meters,
+    damages: list[str],
+    damaged_journals: DamagedJournals,
 ) -> tuple[bool, int]:
     """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
     damage, n_failed, failure = journal_reader.Damage(), 0, ""
@@ -137,12 +167,12 @@ def _replay_journal(
             except Exception as error:  # from a crafted record with a valid digest
                 n_failed, failure = n_failed + 1, f"{type(error).__name__}: {error}"
     except OSError as error:
-        damages.append(set_aside(path, f"it cannot be read ({error})"))
+        damages.append(damaged_journals.add(path, f"it cannot be read ({error})"))
         return False, 0
     if n_failed:
         damages.append(f"{path.name}: {n_failed} records could not be replayed ({failure})")
     if description := str(damage):
-        damages.append(set_aside(path, f"{description}; all others were used"))
+        damages.append(damaged_journals.add(path, f"{description}; all others were used"))
     elif damage.n_bytes_cut:
         log.info("state.cut_short", path=str(path), n_bytes=damage.n_bytes_cut)
     return not (damage or damage.is_older or n_failed), damage.last

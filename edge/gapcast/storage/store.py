@@ -1,8 +1,7 @@
 """Persists readings in a folder: each batch as a line of the journal, the whole state in checkpoints.
 
-A line reaches the operating system before :meth:`Store.append_batch` returns, so that a killed process loses
-nothing; it is on the disk after :data:`SYNC_S` at most, so that a power failure loses no more than that. A
-:class:`.DiskWriter` waits for the disk. A disk error stops the persistence, never the service.
+A line reaches the operating system before :meth:`Store.append_batch` returns, so that a killed process loses nothing;
+it is on the disk after :data:`SYNC_S` at most (:class:`.DiskWriter`). A disk error never stops the service.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from gapcast.storage.folder_lock import lock_folder
 from gapcast.storage.generations import files_of, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.persistence_problem import PersistenceProblem
-from gapcast.storage.recovery import recover
+from gapcast.storage.recovery import DamagedJournals, recover
 
 #: Interval between syncs of the journal to the disk, and between retries after an error.
 SYNC_S, RETRY_S = 30.0, 30.0
@@ -57,6 +56,7 @@ class Store:
         self._forgets = False  # whether a device was forgotten since the newest generation began
         self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
         self._clean_from = 0  # the first generation without forgotten devices
+        self._damaged_journals = DamagedJournals()
         self._is_unread = False  # whether the folder could not be read: it may have state, which is not replaced
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
@@ -98,7 +98,7 @@ class Store:
             return
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
-        self._forgets, self.damage = found.forgets, found.damage
+        self._forgets, self.damage, self._damaged_journals = found.forgets, found.damage, found.damaged_journals
         try:
             if found.sound:
                 self._journal = JournalFile.resume(self._folder, found)
@@ -207,8 +207,7 @@ class Store:
         self._journal = JournalFile.create(self._folder, generation)
         self.n_bytes_written += len(journal.encode_header())
         self._suspended = self._outdated = self._is_unread = False
-        if self._forgets:
-            self._forgets, self._clean_from = False, generation
+        self._forgets, self._clean_from = False, generation if self._forgets else self._clean_from
         return generation
 
     # --- errors ---------------------------------------------------------------------------------
@@ -228,6 +227,7 @@ class Store:
         self.n_bytes_written += n_bytes
         if not self._suspended:  # else it was begun before, and does not have the batches in between
             self._owes_checkpoint = False
+            self._damaged_journals.set_aside()
             self._problem.end()
 
     def _suspend(self, error: OSError) -> None:
