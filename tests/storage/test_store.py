@@ -96,6 +96,17 @@ def test_store_next_process_continues_exactly(tmp_path: Path, end: Any) -> None:
     assert (first.store.problem, second.store.problem, third.store.problem) == ("", "", "")
 
 
+def test_store_without_new_readings_writes_no_checkpoint(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+    process.end()
+    before = files_of(tmp_path)
+    process = ProcessRun(tmp_path)
+    process.end()
+    assert files_of(tmp_path) == before
+    assert process.store.n_bytes_written == 0
+
+
 @pytest.mark.long
 @given(lives=st.lists(st.tuples(STREAMS, st.booleans(), st.integers(1, 9)), max_size=4), checkpoints=st.booleans())
 def test_store_any_sequence_of_stops_and_kills_continues_exactly(

@@ -49,8 +49,8 @@ class DamagedJournals:
 class Recovered(NamedTuple):
     """The result of a recovery: the newest generation, and whether its journal is ``sound`` and can be continued.
 
-    ``journal_bytes`` and ``journal_readings`` are those to replay after a checkpoint of ``checkpoint_bytes``;
-    the newest journal has ``journal_records``. ``forgets``: the journals forget a device that older files may still
+    ``journal_bytes``, without first lines, and ``journal_readings`` are those to replay after a checkpoint of
+    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgets``: the journals forget a device that older files may still
     contain. ``damage`` says what was damaged and what was used instead, if anything was; ``damaged_journals`` are to be
     set aside after the next checkpoint.
     """
@@ -88,7 +88,7 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
         path = journal_path(folder, generation)
         if generation >= base and path in files:
             n_journals += 1
-            journal_bytes += path.stat().st_size
+            journal_bytes += max(0, path.stat().st_size - len(journal.encode_header()))
             is_sound, last_record = _replay_journal(path, generation, replay, meters, damages, damaged_journals)
             sound = sound and is_sound
     try:
