@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gapcast.core.reading import Reading
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
+from tests.support.disks import no_room_beyond
 from tests.support.houses import FIRST
 
 
@@ -110,6 +111,30 @@ def test_unreadable_file_is_logged(tmp_path: Path) -> None:
         archive.flush()
     assert [log["event"] for log in logs] == ["refit.archive_damaged", "refit.archive_failed"], "once per problem"
     assert archive.n_readings("home") == 1, "collected until the disk works again"
+
+
+def test_flush_one_file_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record([*readings([FIRST]), *readings([FIRST], "flat")])
+    (tmp_path / "home.minutes").mkdir()
+    with capture_logs() as logs:
+        archive.flush()
+        archive.record([*readings([FIRST + 1]), *readings([FIRST + 1], "flat")])
+        archive.flush()
+    assert [log["event"] for log in logs] == ["refit.archive_failed"], "once per problem"
+    assert minutes_of(opened(tmp_path), "flat") == [FIRST, FIRST + 1]
+    (tmp_path / "home.minutes").rmdir()
+    archive.flush()
+    assert minutes_of(opened(tmp_path)) == [FIRST, FIRST + 1]
+
+
+def test_forest_on_a_full_disk_leaves_no_part(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record(readings([FIRST]))
+    archive.flush()
+    with no_room_beyond(100), pytest.raises(OSError, match="File too large"):
+        archive.store_forest("home", bytes(1_000))
+    assert [path.name for path in tmp_path.iterdir()] == ["home.minutes"]
 
 
 def test_long_file_is_replaced_by_its_newest_weeks(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -97,8 +98,9 @@ class MinuteArchive:
         return joined([stored, waiting]).newest()
 
     def flush(self) -> None:
-        """Append the collected readings to the files. If the disk fails, they are collected until it works again."""
+        """Append the collected readings to the files. Those of a file that fails are collected until it works again."""
         with self._files_lock:
+            errors: list[OSError] = []
             for device in self.devices:
                 with self._lock:
                     taken = self._pending.get(device)
@@ -110,11 +112,10 @@ class MinuteArchive:
                 except OSError as error:
                     with self._lock:
                         self._pending[device] = (taken + self._pending[device])[-MAX_MINUTES:]
-                    if not self._problem:
-                        log.warning("refit.archive_failed", problem=str(error), cure=disk_error_fix(error))
-                    self._problem = True
-                    return
-                self._problem = False
+                    errors.append(error)
+            if errors and not self._problem:
+                log.warning("refit.archive_failed", problem=str(errors[0]), cure=disk_error_fix(errors[0]))
+            self._problem = bool(errors)
 
     def forget(self, device: str) -> None:
         """Remove the readings and the forest of ``device``."""
@@ -202,11 +203,16 @@ class MinuteArchive:
     def _replace(self, path: Path, content: bytes) -> None:
         make_private_folder(self._folder)
         part = path.with_name(path.name + _PART)
-        with create_private(part) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with create_private(part) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            with suppress(OSError):  # it may fill the disk; the reason that it is incomplete is raised
+                part.unlink()
+            raise
 
     def _path(self, device: str, suffix: str) -> Path:
         return self._folder / f"{device}{suffix}"

@@ -50,9 +50,9 @@ class Recovered(NamedTuple):
     """The result of a recovery: the newest generation, and whether its journal is ``sound`` and can be continued.
 
     ``journal_bytes``, without first lines, and ``journal_readings`` are those to replay after a checkpoint of
-    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgets``: the journals forget a device that older files may still
-    contain. ``damage`` says what was damaged and what was used instead, if anything was; ``damaged_journals`` are to be
-    set aside after the next checkpoint.
+    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgets``: the journals forget a device that
+    older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was;
+    ``damaged_journals`` are to be set aside after the next checkpoint.
     """
 
     generation: int
