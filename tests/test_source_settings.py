@@ -105,6 +105,7 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         (PARTS | {"voltage_v": "v"}, "other measured features than power cannot be combined over several meters"),
         (PARTS | {"format": "number"}, r'a topic with \{part\} needs format = "number" or part_value'),
         ({"preset": "p1-esp", "kind": "minute"}, 'several messages are samples: set kind = "samples"'),
+        ({"preset": "p1-esp", "unit": "Wh"}, "energy counters on several topics count until different times"),
     ],
 )
 def test_source_error_names_the_key(source: dict[str, Any], words: str) -> None:

@@ -401,6 +401,16 @@ def test_source_counters_give_mean_power() -> None:
     assert feed.statistics.samples["duplicate"] == 1
 
 
+def test_source_counters_in_separate_messages_give_no_power() -> None:
+    feed = SourceFeed(WATTS | {"unit": "kWh", "value": "in - out", "every_s": 60})
+    for minute in range(4):  # 1.2 kW in, 0.6 kW out: the second message would be -720 kW, and its energy would be lost
+        at_ms = LONG_AGO_MS + minute * 60 * SECOND
+        feed.send("meter/home", json.dumps({"in": 10 + minute / 50}), at_ms)
+        feed.send("meter/home", json.dumps({"out": 5 + minute / 100}), at_ms + 50)
+    assert (feed.readings, feed.reasons) == ([], [])
+    assert feed.statistics.n_not_readings == 8
+
+
 def test_source_plain_counter_in_watt_hours() -> None:
     feed = SourceFeed({"topic": "meter/{device}", "format": "number", "unit": "Wh", "sign": -1, "every_s": 30})
     for i, count in enumerate((1000, 1010, 1020)):

@@ -132,6 +132,9 @@ class SourceSettings(SettingsSection):
             "a counter needs exactly one value, with all of its terms in one message: remove the alternatives": (
                 self.unit in COUNTERS and len(self.value) > 1
             ),
+            "energy counters on several topics count until different times: write one topic, or read powers (W, kW)": (
+                self.unit in COUNTERS and has_parts and any(len(terms) > 1 for terms in self.sums)
+            ),
             f"hold_s ({self.hold_s}) must not be below every_s ({self.every_s:g})": (
                 self.hold_s is not None and self.hold_s < self.every_s
             ),

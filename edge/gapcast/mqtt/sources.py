@@ -115,7 +115,8 @@ class SourceReader:
             return [self._native(meter, received)]
         message = parse_message(meter, route.part, publication)
         value = meter.update_terms(message.terms) if message.terms else None
-        if value is None or message.is_empty or (publication.retained and source.time is None):
+        is_of_unknown_age = publication.retained and source.time is None
+        if value is None or message.is_empty or is_of_unknown_age or _lacks_counters(source, message):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
         meter.n_samples += 1
@@ -177,3 +178,8 @@ class SourceReader:
                 "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
                 n_messages=_N_BEFORE_WARNING, keys=keys, cure="check that value names a field that the meter sends",
             )  # fmt: skip
+
+
+def _lacks_counters(source: Source, message: MeterMessage) -> bool:
+    """Return whether a message has some of a sum's energy counters alone: the others counted until another time."""
+    return source.is_counter and bool(source.value) and len(message.terms) < len(source.value[0])
