@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from typing import NamedTuple
 
 import structlog
 
@@ -39,6 +40,15 @@ class ReceivedSamples:
     local_zone: tzinfo | None = None
 
 
+class _ReadMessage(NamedTuple):
+    """What a message holds: its device or submeter, its power, kW, if any, and what its time is compared with."""
+
+    device: str
+    power_kw: float | None
+    ahead_min: int
+    local_zone: tzinfo | None = None
+
+
 class SampleListener:
     """Decodes messages by the configuration, natively or by its sources; counts rejected ones."""
 
@@ -61,7 +71,8 @@ class SampleListener:
         self.devices: dict[str, ReceivedSamples] = {}
         #: Problem as a sentence -> count.
         self.rejected: Counter[str] = Counter()
-        self.n_messages = 0
+        #: All messages, and those of submeters among them.
+        self.n_messages = self.n_submeter_messages = 0
 
     @property
     def n_without_power(self) -> int:
@@ -79,11 +90,11 @@ class SampleListener:
         """Decode one message."""
         self.n_messages += 1
         publication = received.publication
+        is_of_submeter = publication.topic in self._submeter_topics
+        self.n_submeter_messages += is_of_submeter
+        reader = self._submeter_reader if is_of_submeter else self._reader
         try:
-            if publication.topic in self._submeter_topics:
-                read = self._of_source(self._submeter_reader, received)
-            else:
-                read = self._native(received) if self._reader is None else self._of_source(self._reader, received)
+            read = self._native(received) if reader is None else self._of_source(reader, received)
         except PayloadError as problem:
             self._reject(publication.topic, problem)
             return
@@ -93,30 +104,25 @@ class SampleListener:
             log.debug("message.failed", topic=publication.topic, exc_info=error)
             self._reject(publication.topic, internal_problem())
             return
-        device, power_kw, ahead_min = read
-        device = self._submeter_names.get(device, device)
-        samples = self.devices.setdefault(device, ReceivedSamples(local_zone=self._local_zone(publication.topic)))
+        device = self._submeter_names.get(read.device, read.device)
+        samples = self.devices.setdefault(device, ReceivedSamples(local_zone=read.local_zone))
         samples.n_messages += 1
-        if power_kw is not None:
-            samples.powers_kw.append(power_kw)
+        if read.power_kw is not None:
+            samples.powers_kw.append(read.power_kw)
         if not (publication.retained or publication.redelivered):
-            samples.ahead_min.append(ahead_min)
-
-    def _local_zone(self, topic: str) -> tzinfo | None:
-        route = None if self._reader is None else self._reader.meters.route(topic)
-        return None if route is None else route.meter.source.local_zone
+            samples.ahead_min.append(read.ahead_min)
 
     def _reject(self, topic: str, problem: PayloadError) -> None:
         self.rejected[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
 
-    def _native(self, received: ReceivedMessage) -> tuple[str, float | None, int]:
+    def _native(self, received: ReceivedMessage) -> _ReadMessage:
         publication, _, received_ms = received
         device = self._topic.device_in(publication.topic)
         reading = decode(device, publication.payload, publication.n_bytes, received_ms, self._limits)
-        return device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS
+        return _ReadMessage(device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS)
 
-    def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> tuple[str, float | None, int]:
-        """Return device, power and clock offset of a source's message; the current power if its minute is open."""
+    def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> _ReadMessage:
+        """Return what a message of ``reader`` holds; the current power if its minute is open."""
         messages = reader.read(received)
         for message in messages:
             if message.problem is not None:
@@ -124,10 +130,13 @@ class SampleListener:
         route = reader.meters.route(received.publication.topic)
         if route is None:
             raise PayloadError("bad_topic", "no source reads this topic")
-        meter = route.meter
+        meter, source = route.meter, route.meter.source
         readings = [message.reading for message in messages if message.reading is not None]
+        ahead_min = -meter.behind_ms // MINUTE_MS
         if readings:
-            return meter.name, readings[-1].gap_kw, -meter.behind_ms // MINUTE_MS
-        value = None if meter.source.is_counter else meter.update_terms({})
-        power_kw = None if value is None else meter.source.power_kw(value, self._limits)
-        return meter.name, power_kw, -meter.behind_ms // MINUTE_MS
+            if source.format == "gapcast":  # the minute is its own time
+                ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
+            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, source.local_zone)
+        value = None if source.is_counter else meter.update_terms({})
+        power_kw = None if value is None else source.power_kw(value, self._limits)
+        return _ReadMessage(meter.name, power_kw, ahead_min, source.local_zone)

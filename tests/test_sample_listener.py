@@ -1,0 +1,50 @@
+"""The messages of meters as ``gapcast check`` and ``gapcast setup`` read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gapcast.check.sample_listener import SampleListener
+from gapcast.config.settings import Settings
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.received_messages import ReceivedMessage
+from tests.support.approximate import approx
+from tests.support.sources import LONG_AGO_MS
+
+NOON = '{"Time": "2023-01-01T12:00:00", "ENERGY": {"Power": 230}}'
+#: 2023-01-01T12:00:00Z.
+NOON_MS = LONG_AGO_MS + 12 * 3_600_000
+
+
+def listener_of(**sections: Any) -> SampleListener:
+    return SampleListener(Settings.model_validate(sections))
+
+
+def receive(listener: SampleListener, topic: str, payload: str) -> None:
+    body = payload.encode()
+    publication = Publication(topic, body, 0, False, False, b"", len(body))
+    listener.receive(ReceivedMessage(publication, 0.0, NOON_MS))
+
+
+def test_sample_listener_submeter_on_a_topic_that_cannot_name_a_device() -> None:
+    submeter = {"of": "home", "name": "heat-pump", "preset": "tasmota", "topic": "tele/heat pump/SENSOR"}
+    listener = listener_of(sources=[{"preset": "tasmota"}], submeters=[submeter])
+    receive(listener, "tele/heat pump/SENSOR", NOON)
+    assert listener.devices["home (submeter heat-pump)"].powers_kw == [approx(0.23)]
+
+
+def test_sample_listener_submeter_has_the_zone_of_its_own_source() -> None:
+    submeter = {"of": "home", "name": "car", "preset": "tasmota", "topic": "tele/car/SENSOR", "timezone": "Asia/Tokyo"}
+    listener = listener_of(submeters=[submeter])
+    receive(listener, "tele/car/SENSOR", NOON)
+    samples = listener.devices["home (submeter car)"]
+    assert (str(samples.local_zone), samples.ahead_min) == ("Asia/Tokyo", [-9 * 60])
+
+
+@pytest.mark.parametrize("sections", [{}, {"sources": [{"preset": "gapcast"}]}])
+def test_sample_listener_native_reading_shows_its_clock(sections: dict[str, Any]) -> None:
+    listener = listener_of(**sections)
+    receive(listener, "gap/home/reading", '{"ts": "2023-01-01T10:00:00Z", "gap_kw": 1.0}')
+    assert listener.devices["home"].ahead_min == [-120]
