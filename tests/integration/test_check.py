@@ -362,3 +362,11 @@ def test_check_shows_submeters_and_names_a_silent_one(mosquitto: MosquittoBroker
         _, lines = check(mosquitto.port, GUARD_S, submeters=submeters)
     assert any("home (submeter car): 7.400 kW" in line for line in lines)
     assert any("home (submeter pump): no message on tele/pump/SENSOR" in line for line in lines)
+
+
+def test_check_submeters_alone_are_no_readings(mosquitto: MosquittoBroker, check: Check) -> None:
+    submeters = [{"of": "home", "name": "car", "topic": "car/power", "format": "number", "unit": "W"}]
+    with publishing(mosquitto, ("car/power", "7400")):
+        _, lines = check(mosquitto.port, GUARD_S, submeters=submeters)
+    assert any("home (submeter car): 7.400 kW" in line for line in lines)
+    assert "no message on gap/{device}/reading" in found(lines, "warn readings: ")[0]

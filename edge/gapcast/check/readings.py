@@ -57,7 +57,9 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
 def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[Finding]:
     settings = situation.settings
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
-    if not listener.n_messages:
+    n_of_meters = listener.n_messages - listener.n_submeter_messages
+    names = sorted(listener.devices.keys() - listener.submeters.keys())
+    if not n_of_meters:
         mqtt = settings.mqtt
         fix = (
             "most meters send once a minute, so try --wait 70; list all messages with "
@@ -65,9 +67,8 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
             "withhold topics that this account has no permission to read"
         )
         yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", fix)
-    elif listener.devices:
-        names = sorted(listener.devices)
-        n_messages = counted(listener.n_messages, "message")
+    elif names:
+        n_messages = counted(n_of_meters, "message")
         yield ok("readings", f"{n_messages} within {situation.wait_s:g} s, of {listed(names, _SHOWN)}")
 
 
