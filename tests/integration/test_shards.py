@@ -22,6 +22,7 @@ from gapcast.check.finding import Mark, Situation
 from gapcast.config.shards import each_of
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt import topic_affinity
+from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topic_affinity import N_MESSAGES, GroupDistribution, measure_group
 from tests.integration.conftest import Connect
 from tests.integration.test_model_reload import reloads
@@ -136,6 +137,26 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
     (sharing,) = [f for f in check_broker(Situation(settings, {}, 0.0)) if f.what == "sharing"]
     assert (sharing.mark, sharing.code) == (Mark.FAIL, 2)
     assert "hash_topic" in sharing.fix
+
+
+def test_check_takes_no_readings_from_a_group(mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect) -> None:
+    worker, meter = connect(mosquitto, mqtt5=True), connect(mosquitto)
+    worker.subscribe("$share/workers/gap/+/reading")
+    situation = Situation(gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP), {}, 0.0)
+    list(check_broker(situation))
+    session = situation.session
+    assert session is not None
+    for i in range(8):
+        meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    wait_until(lambda: len(worker.messages) == 8, "all readings at the worker")
+    received: list[ReceivedMessage] = []
+
+    def has_received_all() -> bool:
+        received.extend(session.receive_messages(8, 0.1))
+        return len(received) == 8
+
+    wait_until(has_received_all, "all readings at the check")
+    session.close(1.0)
 
 
 class HashingBroker:

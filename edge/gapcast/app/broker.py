@@ -59,10 +59,11 @@ def submeters_of(settings: Settings) -> list[SubmeterSource]:
 def subscriptions_of(settings: Settings) -> tuple[str, ...]:
     """Return the subscriptions for all readings: those of the sources, or the native one."""
     group = settings.mqtt.share_group
-    return tuple(one if group is None else subscription(group, one) for one in _filters_of(settings))
+    return tuple(one if group is None else subscription(group, one) for one in filters_of(settings))
 
 
-def _filters_of(settings: Settings) -> tuple[str, ...]:
+def filters_of(settings: Settings) -> tuple[str, ...]:
+    """Return the filters of all topics with readings, of submeters too; ``mqtt.share_group`` shares them."""
     filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
     filters = filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
     of_submeters = [one for submeter in submeters_of(settings) for one in submeter.topic.filters]
@@ -73,7 +74,7 @@ def _demand_filters_of(settings: Settings) -> tuple[str, ...]:
     """Return the subscriptions for limits, month's peaks and registers, none without a limit in ``[demand]``."""
     if not settings.demand.is_limited:
         return ()
-    topics, read = settings.topics, set(_filters_of(settings))
+    topics, read = settings.topics, set(filters_of(settings))
     changes = (
         DeviceTopic.parse("topics.demand_limit", topics.demand_limit).filter,
         DeviceTopic.parse("topics.month_peak", topics.month_peak).filter,
@@ -98,7 +99,7 @@ def register_sources_of(settings: Settings) -> list[RegisterSource]:
 
 def described_subscriptions(settings: Settings) -> Subscriptions:
     """Return the subscriptions for people, with a command to try them."""
-    mqtt, topics = settings.mqtt, _filters_of(settings)
+    mqtt, topics = settings.mqtt, filters_of(settings)
     address = broker_address(mqtt.host, mqtt.port)
     sources = tuple(source.preset or source.topic for source in settings.sources)
     submeters = tuple((one.of, one.name, one.topic) for one in settings.submeters)
@@ -174,7 +175,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
         subscriptions=subscriptions_of(settings),
-        stale_subscriptions=_filters_of(settings) if mqtt.share_group else (),
+        stale_subscriptions=filters_of(settings) if mqtt.share_group else (),
         request_topics=(
             *((f"{home.discovery_prefix}/status",) if home.enabled else ()),
             DeviceTopic.parse("topics.plan", settings.topics.plan).filter,

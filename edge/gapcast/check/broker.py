@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.app.broker import measure_distribution, session_options
+from gapcast.app.broker import filters_of, measure_distribution, session_options
 from gapcast.app.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from gapcast.config.settings import Settings
@@ -47,10 +47,17 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
         key, _, rest = str(error).partition(": ")
         yield fail("broker", f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
         return
-    # The service's own id would take over its session. Requests are not subscribed to, so as not to answer them.
-    name = f"{options.gateway}-check"
+    # The service's own id would take over its session, and a member of its group would take readings from it. Requests
+    # are not subscribed to, so as not to answer them.
     alone = replace(
-        options, gateway=name, session_expiry_s=0, announce=False, request_topics=(), request_topics_mqtt5=()
+        options,
+        gateway=f"{options.gateway}-check",
+        subscriptions=filters_of(settings),
+        stale_subscriptions=(),
+        session_expiry_s=0,
+        announce=False,
+        request_topics=(),
+        request_topics_mqtt5=(),
     )
     session = Session(alone)
     address = f"{settings.mqtt.host} port {settings.mqtt.port}"
