@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gapcast.config.mqtt import TopicSettings
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage
@@ -58,6 +59,15 @@ NO_POWER = [meter for meter in METERS if "power_kw" not in meter and not meter["
 def test_recognition_ignores_messages_without_power(meter: dict[str, Any]) -> None:
     recognised = found(recording_of(*[tuple(message) for message in meter["sends"]]))
     assert meter["preset"] not in {one.source.get("preset") for one in recognised}
+
+
+OWN = [topic for name, topic in TopicSettings() if name != "reading"]
+
+
+@pytest.mark.parametrize("pattern", OWN)
+def test_recognition_ignores_what_gapcast_publishes(pattern: str) -> None:
+    topic = pattern.replace("{device}", "power").replace("{gateway}", "power")
+    assert found(recording_of((topic, "1234"), (topic, '{"power_kw": 1.2, "headroom_kw": 0.5}'))) == []
 
 
 def test_recognition_offers_three_phases_as_one_device_first() -> None:

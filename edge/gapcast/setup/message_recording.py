@@ -6,19 +6,25 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from gapcast.config.mqtt import TopicSettings
 from gapcast.core.wording import counted
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.received_messages import ReceivedMessage
 
 #: Maximum number of messages per topic, and of topics.
 _MAX_PER_TOPIC, _MAX_TOPICS = 16, 5_000
-#: Last levels of gapcast's own topics, which hold no readings.
-_OWN_SUFFIXES = frozenset({"forecast", "scores", "availability"})
+_DEVICE_TOPIC = "gap/{device}"
+#: The ends of the topics of a device that gapcast publishes, or reads commands from, unless they are configured.
+_OWN_SUFFIXES = tuple(
+    str(field.default).removeprefix(_DEVICE_TOPIC)
+    for name, field in TopicSettings.model_fields.items()
+    if str(field.default).startswith(f"{_DEVICE_TOPIC}/") and name != "reading"
+)
 
 
 def _may_hold_readings(topic: str) -> bool:
     levels = topic.split("/")
-    is_own = levels[0] == "gapcast" or (levels[0] == "gap" and levels[-1] in _OWN_SUFFIXES)
+    is_own = levels[0] == "gapcast" or (levels[0] == "gap" and topic.endswith(_OWN_SUFFIXES))
     return not (is_own or levels[-1] == "config" or topic.startswith("$"))
 
 
