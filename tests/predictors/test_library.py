@@ -136,6 +136,18 @@ def test_install_replaces_an_older_version(library: Library, newer: ModelCopy) -
     assert names_in(library.own) == ["linear", "registry.json"]
 
 
+@pytest.mark.parametrize(
+    ("registry", "optional"), [('{"default": "lstm-5-3", "optional": ["linear"]}', ["linear"]), ("damaged", None)]
+)
+def test_install_default_keeps_the_optional_models(
+    shipped: Path, newer: ModelCopy, registry: str, optional: list[str] | None
+) -> None:
+    (shipped / "registry.json").write_text(registry, encoding="utf-8")
+    install(newer.folder, Library((shipped,)), ADMISSION, default=True)
+    written = json.loads((shipped / "registry.json").read_text(encoding="utf-8"))
+    assert (written["default"], written.get("optional")) == ("linear", optional)
+
+
 def test_install_first_model_becomes_the_default(newer: ModelCopy, tmp_path: Path) -> None:
     library = Library((tmp_path / "own",))
     install(newer.folder, library, ADMISSION)

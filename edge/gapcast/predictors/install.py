@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +15,7 @@ from gapcast.predictors.admission import Admission
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
 from gapcast.predictors.library import Library
 from gapcast.predictors.packed import read_packed
+from gapcast.predictors.registry import read_registry
 from gapcast.predictors.store import check_files, parse_card
 from gapcast.private_files import FOLDER_MODE, chown_to_owner_of, create_private, make_private_folder
 
@@ -42,11 +43,20 @@ def install(
         _replace_model(staged, own / card.name, staging)
         chown_to_owner_of(own, own / card.name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
-            _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
+            _write(staging / REGISTRY_FILE, _registry_with_default(own, card.name))
             (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
             chown_to_owner_of(own, own / REGISTRY_FILE)
         _sync(own)
     return card
+
+
+def _registry_with_default(own: Path, name: str) -> bytes:
+    """Return the registry of the folder ``own`` with the model ``name`` as its default; a new one if it has none."""
+    optional: tuple[str, ...] = ()
+    with suppress(ModelError):  # missing, or invalid and replaced
+        optional = read_registry(own).optional
+    document = {"default": name} | ({"optional": optional} if optional else {})
+    return f"{json.dumps(document)}\n".encode()
 
 
 def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str, ...]) -> ModelCard:
