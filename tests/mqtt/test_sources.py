@@ -439,6 +439,38 @@ def test_source_slow_meter_is_logged_once() -> None:
     assert feed.statistics.n_slow_meters == 0
 
 
+@pytest.mark.parametrize(
+    ("interval_s", "cure"),
+    [(500, ""), (700, "configure it to repeat its value at least every 600 s (hold_s): until then there are gaps")],
+)
+def test_source_on_change_is_slow_only_beyond_its_hold(interval_s: int, cure: str) -> None:
+    feed = SourceFeed(WATTS | {"on_change": True, "hold_s": 600})
+    with capture_logs() as logs:
+        for i in range(5):
+            feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * interval_s * SECOND)
+    assert feed.statistics.n_slow_meters == len(logs) == bool(cure)
+    assert all(line["event"] == "meter.slow" and cure in line["cure"] for line in logs)
+
+
+def test_source_slow_meter_gets_no_interval_that_cannot_be_set() -> None:
+    feed = SourceFeed(WATTS)
+    with capture_logs() as logs:
+        for i in range(5):
+            feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 1_200 * SECOND)
+    assert [line["cure"] for line in logs] == [
+        "configure it to send at least once a minute: until then there are gaps between samples"
+    ]
+
+
+def test_source_forgotten_slow_meter_is_not_counted() -> None:
+    feed = SourceFeed(WATTS | {"every_s": 120})
+    for i in range(5):
+        feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 120 * SECOND)
+    assert feed.statistics.n_slow_meters == 1
+    feed.reader.meters.forget("home")
+    assert feed.statistics.n_slow_meters == 0
+
+
 def test_source_slow_meter_with_every_s_fills_each_minute() -> None:
     feed = SourceFeed(WATTS | {"every_s": 300})
     with capture_logs() as logs:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gapcast.config.mqtt import SettingsSection
-from gapcast.core.meters.minutes import HeldValue
+from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum
 from gapcast.presets import presets
@@ -39,7 +39,7 @@ class SourceSettings(SettingsSection):
     #: Time zone of timestamps without offset; empty: the site's.
     timezone: str = ""
     kind: Kind = "samples"
-    every_s: float = Field(default=60.0, ge=0.1, le=900)
+    every_s: float = Field(default=60.0, ge=0.1, le=MAX_EVERY_S)
     #: Longest validity of a sample; None: twice ``every_s``, in whole minutes.
     hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
     #: Whether the meter sends only when its value changes: the time until the next sample then counts as measured.

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from math import inf
 
-import structlog
-
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.counter import Counter
@@ -18,16 +16,13 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.filled_minutes import log_filling
 from gapcast.mqtt.meter import Meter
+from gapcast.mqtt.slow_meters import SlowMeters
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
-
-log = structlog.get_logger(__name__)
 
 #: Jitter of a clock that does not reschedule the end of its minute.
 _JITTER_MS = 1_000
 #: After a restart, the clock completes no minute for so long: the broker may have samples of it.
 _RESUMED_WAIT_MS = 10_000
-#: A meter is slow after so many intervals in a row that are longer than this.
-_SLOW_MS, _SLOW_RUN = 90_000, 3
 
 
 class SampleAggregator:
@@ -40,7 +35,7 @@ class SampleAggregator:
         self._awaited: list[tuple[float, int, Meter]] = []  # when to complete a minute, by the gateway's clock
         self._n_awaited = 0
         self._new_samples: list[Sample] = []
-        self._warned_slow: set[str] = set()  # sources with a logged slow meter
+        self._slow_meters = SlowMeters(statistics)
 
     def meter(self, name: str, topic: str, source: Source) -> Meter:
         """Return a meter in its initial state."""
@@ -77,7 +72,7 @@ class SampleAggregator:
             self._statistics.n_counter_resets += meter.counter.n_resets - n_resets
         self._statistics.samples[taken.value] += 1
         if taken is SampleResult.TAKEN and newest_ms is not None:
-            self._check_interval(meter, at_ms - newest_ms)
+            self._slow_meters.check(meter, at_ms - newest_ms)
         readings = self._readings(meter)
         self._schedule_end(meter)
         return readings
@@ -102,7 +97,7 @@ class SampleAggregator:
     def forget(self, meter: Meter) -> None:
         """Complete no minute of this meter by the clock any more, and do not count it as slow."""
         meter.awaited_ms = inf
-        self._statistics.n_slow_meters -= meter.n_slow >= _SLOW_RUN
+        self._slow_meters.forget(meter)
 
     def recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         """Replay a sample that an earlier process received at ``received_ms``; the minutes that it completed are known.
@@ -229,19 +224,3 @@ class SampleAggregator:
             meter.awaited_ms = due_ms
             self._n_awaited += 1  # ties: first in, first out
             heappush(self._awaited, (due_ms, self._n_awaited, meter))
-
-    def _check_interval(self, meter: Meter, distance_ms: int) -> None:
-        was_slow = meter.n_slow >= _SLOW_RUN
-        meter.n_slow = min(meter.n_slow + 1, _SLOW_RUN) if distance_ms > _SLOW_MS else 0
-        is_slow = meter.n_slow >= _SLOW_RUN
-        self._statistics.n_slow_meters += is_slow - was_slow
-        if is_slow and not was_slow and meter.source.name not in self._warned_slow:
-            self._warned_slow.add(meter.source.name)
-            every_s = round(distance_ms / 1_000)
-            fix = "configure it to send at least once a minute"
-            if distance_ms > meter.source.holding.hold_ms:
-                fix = f"{fix}, or set every_s = {every_s}: until then there are gaps between samples"
-            log.warning(
-                "meter.slow", source=meter.source.name, device=meter.name, every_s=every_s, cure=fix,
-                meanwhile="each minute until the next sample repeats the last value",
-            )  # fmt: skip

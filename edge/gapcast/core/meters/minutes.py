@@ -22,6 +22,8 @@ from gapcast.core.meters.samples import OpenMinute, SampleValues
 
 #: How long after a minute's end the timer waits for delayed samples.
 GRACE_MS = 2_000
+#: The longest usual interval of samples.
+MAX_EVERY_S = 900
 _NEVER = float("inf")
 
 
