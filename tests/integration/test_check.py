@@ -181,7 +181,7 @@ def test_check_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
     line, cure = found(lines, "warn readings: ")
     assert (code, line) == (0, "warn readings: no message on gap/{device}/reading within 0.05 s")
     assert "--wait 70" in cure
-    assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port}" in cure
+    assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port} -v -t '#'; " in cure
 
 
 def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:

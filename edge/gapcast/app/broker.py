@@ -107,22 +107,27 @@ def described_subscriptions(settings: Settings) -> Subscriptions:
 
 
 def _try_command(settings: Settings, topics: Sequence[str]) -> str:
-    """Return the mosquitto command that shows the messages of the sources, or publishes a native reading.
+    """Return the command that shows the messages of the sources, or publishes a native reading."""
+    if settings.sources:
+        filters = (word for topic in topics for word in ("-t", topic))
+        return mosquitto_command(settings.mqtt, "mosquitto_sub", "-v", *filters)
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of("home")
+    return mosquitto_command(settings.mqtt, "mosquitto_pub", "-q", "1", "-t", topic, "-m", "1.234")
 
-    Its clients do not speak WebSocket: the command is empty then.
+
+def mosquitto_command(mqtt: MqttSettings, program: str, *words: str) -> str:
+    """Return the command line of a client of mosquitto for this broker, without the account's name and password.
+
+    These clients do not speak WebSocket: the command is empty then.
     """
-    mqtt = settings.mqtt
     if mqtt.transport != "tcp":
         return ""
-    words = ["-h", mqtt.host, "-p", str(mqtt.port)]
+    access = ["-h", mqtt.host, "-p", str(mqtt.port)]
     if mqtt.username is not None:
-        words += ["-u", "USER", "-P", "PASSWORD"]
+        access += ["-u", "USER", "-P", "PASSWORD"]
     if mqtt.tls.enabled:
-        words += ["--tls-use-os-certs"] if mqtt.tls.ca_path is None else ["--cafile", str(mqtt.tls.ca_path)]
-    if settings.sources:
-        return shlex.join(["mosquitto_sub", *words, "-v", *(word for topic in topics for word in ("-t", topic))])
-    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of("home")
-    return shlex.join(["mosquitto_pub", *words, "-q", "1", "-t", topic, "-m", "1.234"])
+        access += ["--tls-use-os-certs"] if mqtt.tls.ca_path is None else ["--cafile", str(mqtt.tls.ca_path)]
+    return shlex.join([program, *access, *words])
 
 
 def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDistribution | None:

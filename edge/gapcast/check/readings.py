@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from statistics import median_low
 
+from gapcast.app.broker import mosquitto_command
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.check.sample_listener import SampleListener
 from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
@@ -60,11 +61,11 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
     n_of_meters = listener.n_messages - listener.n_submeter_messages
     names = sorted(listener.devices.keys() - listener.submeters.keys())
     if not n_of_meters:
-        mqtt = settings.mqtt
+        command = mosquitto_command(settings.mqtt, "mosquitto_sub", "-v", "-t", "#")
+        listing = f"list all messages with {command}; " if command else ""
         fix = (
-            "most meters send once a minute, so try --wait 70; list all messages with "
-            f"mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t '#'; a broker may also silently "
-            "withhold topics that this account has no permission to read"
+            f"most meters send once a minute, so try --wait 70; {listing}a broker may also silently withhold topics "
+            "that this account has no permission to read"
         )
         yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", fix)
     elif names:

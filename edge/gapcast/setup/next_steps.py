@@ -6,7 +6,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from gapcast.app.broker import mosquitto_command
 from gapcast.config.loader import DEFAULT_FILE
+from gapcast.config.mqtt import MqttSettings
 from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.config_file import PASSWORD_FILE
 from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
@@ -25,11 +27,11 @@ def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
     is_default = moved or config.absolute() == DEFAULT_CONFIG
     option = "" if is_default else f" --config {shlex.quote(str(config.absolute()))}"
     unit = f"{moved}gapcast systemd-unit{option} | sudo tee /etc/systemd/system/gapcast.service"
-    login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
+    subscribe = mosquitto_command(MqttSettings(**access.section()), "mosquitto_sub", "-v", "-t", "gap/+/forecast")
     yield f"\nWritten to {config}{secret}.\n"
     yield f"Test it    gapcast check{named} --wait 70"
     yield f"Import     gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)"
     yield f"Run it     gapcast run{named}"
     yield "See it     gapcast status"
-    yield f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'"
+    yield f"           {subscribe}"
     yield f"Install    {unit} && sudo systemctl enable --now gapcast"

@@ -1,0 +1,29 @@
+"""The commands that ``gapcast setup`` shows at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapcast.setup.broker_access import BrokerAccess
+from gapcast.setup.next_steps import next_steps
+
+
+@pytest.mark.parametrize(
+    ("access", "command"),
+    [
+        (BrokerAccess("pi", 1883), "mosquitto_sub -h pi -p 1883 -v -t gap/+/forecast"),
+        (
+            BrokerAccess("pi", 8883, "me", "word", tls=True),
+            "mosquitto_sub -h pi -p 8883 -u USER -P PASSWORD --tls-use-os-certs -v -t gap/+/forecast",
+        ),
+        (
+            BrokerAccess("pi", 8883, tls=True, ca_path=Path("/etc/gapcast/our ca.pem")),
+            "mosquitto_sub -h pi -p 8883 --cafile '/etc/gapcast/our ca.pem' -v -t gap/+/forecast",
+        ),
+    ],
+)
+def test_next_steps_subscribe_as_the_gateway_connects(access: BrokerAccess, command: str) -> None:
+    lines = [line.strip() for line in next_steps(Path("gapcast.toml"), access)]
+    assert command in lines
