@@ -322,11 +322,21 @@ def test_runtime_falls_back_to_the_second(monkeypatch: pytest.MonkeyPatch) -> No
     assert load_interpreter() == expected
 
 
-def test_runtime_broken_is_not_taken_for_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "broken_runtime.py").write_text("import a_library_that_is_not_there\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("import a_library_that_is_not_there", "No module named 'a_library_that_is_not_there'"),
+        ("raise ImportError('libstdc++.so.6: version GLIBCXX_9\\nnot found')", "version GLIBCXX_9 not found"),
+        ("from broken_runtime import what_it_lacks", "cannot import name 'what_it_lacks'"),
+    ],
+)
+def test_runtime_broken_is_not_taken_for_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, reason: str
+) -> None:
+    (tmp_path / "broken_runtime.py").write_text(f"{content}\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(runtime, "RUNTIMES", (("broken-runtime", "broken_runtime"),))
-    with pytest.raises(ModuleNotFoundError, match="a_library_that_is_not_there"):
+    monkeypatch.setattr(runtime, "RUNTIMES", (("broken-runtime", "broken_runtime"), *runtime.RUNTIMES))
+    with pytest.raises(ModelError, match=f"broken-runtime cannot be loaded \\(.*{reason}.*: install it again"):
         load_interpreter()
 
 

@@ -38,7 +38,7 @@ def load_interpreter() -> tuple[Any, str]:
     """Return the installed ``Interpreter`` class, and its distribution with version.
 
     After the first call it opens no file, so that an interpreter can be created even if no more files can be opened.
-    Raises :class:`ModelError` if neither runtime is installed.
+    Raises :class:`ModelError` if no runtime is installed, or the first that is cannot be loaded.
     """
     return _load_interpreter(RUNTIMES)
 
@@ -48,10 +48,13 @@ def _load_interpreter(runtimes: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
     for distribution, module in runtimes:
         try:
             interpreter = import_without_package(module).Interpreter
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
-                raise
-            continue
+        except ImportError as error:
+            is_of_runtime = error.name is not None and error.name.split(".")[0] == module.split(".")[0]
+            if is_of_runtime and isinstance(error, ModuleNotFoundError):
+                continue
+            reason = " ".join(str(error).split())  # such as a library of the system that is too old
+            msg = f"the TFLite runtime {distribution} cannot be loaded ({reason}): install it again, for this system"
+            raise ModelError(msg) from error
         with _without_notice():
             interpreter(model_content=b64decode(_SMALLEST_MODEL), num_threads=1).allocate_tensors()
         return interpreter, f"{distribution} {version(distribution)}"
