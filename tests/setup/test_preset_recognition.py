@@ -61,6 +61,21 @@ def test_recognition_ignores_messages_without_power(meter: dict[str, Any]) -> No
     assert meter["preset"] not in {one.source.get("preset") for one in recognised}
 
 
+def test_recognition_of_total_and_current_power_in_home_assistant() -> None:
+    names = ("envoy_1_current_power_consumption", "shellypro3em_1_total_active_power", "shellypro3em_1_current")
+    recording = recording_of(*[(f"homeassistant/sensor/{name}/state", "500") for name in names])
+    assert [one.devices for one in found(recording)] == [{name: approx(0.5)} for name in names[:2]]
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [('{"total_power": 700, "energy": 5}', "total_power"), ('{"total_power": 7, "power": 230}', "power")],
+)
+def test_recognition_prefers_a_name_that_means_power_alone(payload: str, value: str) -> None:
+    (only,) = found(recording_of(("meters/attic", payload)))
+    assert only.source["value"] == value
+
+
 OWN = [topic for name, topic in TopicSettings() if name != "reading"]
 
 

@@ -14,6 +14,10 @@ _NON_POWER_WORDS = frozenset({
     "factor", "apparent", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday", "daily",
     "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
 })  # fmt: skip
+#: Words of these that are said of power too: of all phases, and now.
+_AMBIGUOUS_WORDS = frozenset({"total", "current"})
+#: Words that mean power, whatever else a name says.
+_EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 #: Topic levels that do not name a device.
 _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
@@ -41,6 +45,17 @@ def looks_like_power(name: str) -> bool:
     """
     words = words_of(name)
     return bool(words & _POWER_WORDS) and not words & _NON_POWER_WORDS
+
+
+def may_be_power(name: str) -> bool:
+    """Return whether a name suggests a power, or can mean one: a total is of all phases or of time.
+
+    >>> may_be_power("total_active_power"), may_be_power("current_power_consumption"), may_be_power("total_energy_w")
+    (True, True, False)
+    """
+    words = words_of(name)
+    is_possible = bool(words & _EXPLICIT_WORDS) and not words & (_NON_POWER_WORDS - _AMBIGUOUS_WORDS)
+    return is_possible or looks_like_power(name)
 
 
 def unit_in(name: str) -> str | None:

@@ -10,7 +10,7 @@ from gapcast.core.meters.values import number_of, parse_sum
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.presets import presets
-from gapcast.setup.field_names import device_in, looks_like_power, unit_in
+from gapcast.setup.field_names import device_in, looks_like_power, may_be_power, unit_in
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers
 
@@ -37,7 +37,7 @@ def _sources(topic: str, received: ReceivedMessage, *, any_name: bool) -> Iterat
     payload = received.publication.payload
     own = {"topic": topic, "device": device_in(topic)}
     if _number(payload) is not None:
-        named = any(looks_like_power(level) for level in topic.split("/")[-3:])
+        named = any(may_be_power(level) for level in topic.split("/")[-3:])
         if named or any_name:
             yield own | {"format": "number"}
         return
@@ -51,7 +51,9 @@ def _sources(topic: str, received: ReceivedMessage, *, any_name: bool) -> Iterat
     if known:
         yield from ({"preset": name} | own for name in known)
         return
-    paths = [path for path in _paths(document) if any_name or looks_like_power(path.split(".")[-1])]
+    numbers = {path: path.split(".")[-1] for path in _paths(document)}
+    paths = [path for path, name in numbers.items() if any_name or looks_like_power(name)]
+    paths = paths or [path for path, name in numbers.items() if may_be_power(name)]
     yield from (own | {"value": path} for path in paths[:_MAX_PER_TOPIC])
 
 

@@ -12,7 +12,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.routes import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
-from gapcast.setup.field_names import looks_like_power
+from gapcast.setup.field_names import may_be_power
 from gapcast.setup.message_recording import MessageRecording
 
 #: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
@@ -146,5 +146,5 @@ def _pattern(name: str, preset: dict[str, Any], topic: str) -> Iterator[str]:
             return
     if name != _PER_TOPIC:
         yield "/".join((*levels[:n_before], *pattern))
-    elif looks_like_power(levels[-2]):
+    elif may_be_power(levels[-2]):
         yield topic
