@@ -222,6 +222,15 @@ def test_minute_mostly_held_beyond_the_interval_is_filled() -> None:
     assert filled(means) == [(3, True)]
 
 
+def test_interval_within_a_closed_minute_leaves_the_next_as_it_is() -> None:
+    means = MinuteMeans(TEN_SECONDS, n_channels=1)
+    means.add_interval(START, (None,))
+    means.close(START + 122 * SECOND)
+    for second, kw in ((30, 9.0), (90, 4.0), (120, 1.0)):  # the first count was on its way for more than a minute
+        means.add_interval(START + second * SECOND, (kw,))
+    assert closed(means) == [(1, approx(2.5))]
+
+
 @pytest.mark.parametrize(("silent_from_s", "is_filled"), [(20, False), (19.999, True)])
 def test_minute_half_measured_is_not_filled(silent_from_s: float, is_filled: bool) -> None:
     means = means_of(TEN_SECONDS, *((second, 1.0) for second in (0, 10, silent_from_s)), (60, 1.0))

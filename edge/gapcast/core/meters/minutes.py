@@ -99,7 +99,7 @@ class MinuteMeans:
         """Add values for the whole time since the last call, such as the difference of a counter."""
         if self.newest_ms is None or until_ms <= self.newest_ms:
             self._open.restart(until_ms)
-        else:
+        elif until_ms > self._open.through_ms:  # else the clock has closed that time already
             held_ms = self._open.through_ms if values[0] is None else until_ms
             self._open.add(values, held_ms, until_ms, until_ms)
         self.newest_ms = until_ms
