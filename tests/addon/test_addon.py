@@ -203,7 +203,17 @@ def test_addon_offers_every_billing_window_and_limit() -> None:
         ({"mqtt_host": "mqtt://a"}, None, r"option mqtt_host: .* port is mqtt_port \(it is 'mqtt://a'\)"),
         ({"mqtt_host": "mqtt://a:secret@b"}, None, r"option mqtt_host: must be .*mqtt_port$"),
         ({"mqtt_host": "b", "mqtt_password": 5}, None, r"option mqtt_password: must be a text in quotes$"),
-        ({"log_level": "loud"}, SERVICE, r"option log\.level: "),
+        ({"log_level": "loud"}, SERVICE, r"option log_level: "),
+        (
+            {"meters": [{"preset": "custom", "topic": "gap/{device}/{channel}"}]},
+            SERVICE,
+            r"option meters\.0\.topic reads 'gap/\+/\+', which .*: narrow meters\.0\.topic",
+        ),
+        (
+            {"meters": [{"preset": "tasmota"}, {"preset": "tasmota"}]},
+            SERVICE,
+            r"option meters\.1\.topic: 'tele/\{device\}/SENSOR' is read by meters\.0 already",
+        ),
     ],
 )
 def test_addon_error_names_the_option(options: Any, service: Any, words: str) -> None:

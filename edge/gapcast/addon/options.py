@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.field_problem import shown_value, value_problem
@@ -57,14 +58,24 @@ def settings_of(
         "demand": _demand(options),
     }
     try:
-        return Settings.model_validate(sections)
+        settings = Settings.model_validate(sections)
+        sources_of(settings)
     except ValidationError as error:
         first = error.errors()[0]
         key, problem = _option_of(first["loc"]), value_problem(first).replace("mqtt.", _MQTT)
         may_be_secret = "password" in key or "@" in str(first["input"])
         shown = "" if may_be_secret or not key else shown_value(first)
-        msg = f"option {key}: {problem}{shown}" if key else f"option {problem.removeprefix('demand.')}"
+        msg = f"option {key}: {problem}{shown}" if key else f"option {_in_options(problem.removeprefix('demand.'))}"
         raise SettingsError(msg) from error
+    except SettingsError as error:
+        msg = f"option {_in_options(str(error))}"
+        raise SettingsError(msg) from error
+    return settings
+
+
+def _in_options(problem: str) -> str:
+    """Return ``problem``, which names keys of the configuration, with the options that they are made of."""
+    return problem.replace("sources.", "meters.")
 
 
 def _option_of(location: Sequence[object]) -> str:
@@ -72,8 +83,8 @@ def _option_of(location: Sequence[object]) -> str:
     section, *rest = map(str, location or ("",))
     if section == "demand" and rest:
         return next((option for option, key in _DEMAND.items() if key == rest[0]), rest[0])
-    if section == "mqtt" and rest:
-        return _MQTT + ".".join(rest)
+    if section in {"mqtt", "log"} and rest:
+        return f"{section}_{'.'.join(rest)}"
     return ".".join(("meters" if section == "sources" else section, *rest))
 
 
