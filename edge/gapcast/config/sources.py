@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import tzinfo
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from gapcast.presets import presets
 from gapcast.time_zone_names import zone_of
 
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
+#: What a level of a topic cannot have.
+_NOT_IN_A_LEVEL = re.compile(r"[/+#\x00]")
 
 
 class SourceSettings(SettingsSection):
@@ -109,6 +112,9 @@ class SourceSettings(SettingsSection):
             ),
             'a topic with {part} needs format = "number" or part_value, and one value that names the parts': (
                 has_parts and (self.format != ("json" if self.part_value else "number") or len(self.value) != 1)
+            ),
+            "the parts in value are levels of the topic, without /, + and #: write a space on both sides of + and -": (
+                has_parts and any(_NOT_IN_A_LEVEL.search(term.path) for terms in self.sums for term in terms)
             ),
             "part_value is for topics with {part}: remove it, or write {part} for the level that differs": (
                 bool(self.part_value) and not has_parts
