@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -256,6 +257,17 @@ def test_check_counter_has_no_power_before_its_second_count(check: Check, mosqui
     with publishing(mosquitto, ("count/home", "17.5")):
         _, lines = check(mosquitto.port, GUARD_S, sources=sources)
     assert "home: no power yet" in found(lines, "ok   meter: ")[0]
+
+
+def test_check_source_without_a_power_is_named(check: Check, mosquitto: MosquittoBroker) -> None:
+    sources = [{"topic": f"{one}/{{device}}", "value": "P", "unit": "W"} for one in ("sun", "grid")]
+    messages = [("sun/east", '{"p": 1}'), ("sun/west", '{"p": 1}'), ("grid/home", '{"P": 500}'), ("grid/lamp", "{}")]
+    with publishing(mosquitto, *messages):
+        _, lines = check(mosquitto.port, GUARD_S, sources=sources)
+    line, cure = found(lines, "warn meter: ")
+    assert re.fullmatch(r"warn meter: sun/\{device\}: \d+ messages without a power", line)
+    assert "check that value names a field that the meter sends" in cure
+    assert found(lines, "ok   meter: ")[0].startswith("ok   meter: home: 0.500 kW")
 
 
 # --- the machine --------------------------------------------------------------------------------------

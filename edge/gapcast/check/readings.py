@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from statistics import median_low
 
@@ -74,13 +75,21 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
 
 
 def _last_powers(listener: SampleListener) -> Iterator[Finding]:
-    """Yield the last power of each meter, in kW."""
+    """Yield the last power of each meter, in kW, and the sources whose messages have none."""
     devices = sorted(listener.devices.items())
     for device, samples in devices[:_MAX_METERS]:
         n = counted(samples.n_messages, "message")
         if samples.powers_kw:
             yield ok("meter", f"{device}: {samples.powers_kw[-1]:.3f} kW ({n})")
-        else:
+        elif samples.needs_several:
             yield ok("meter", f"{device}: no power yet ({n}): a counter needs two counts, a sum all of its parts")
     if len(devices) > _MAX_METERS:
         yield ok("meter", f"and {len(devices) - _MAX_METERS} more meters")
+    with_power = {samples.pattern for _, samples in devices if samples.powers_kw}
+    without: Counter[str] = Counter()
+    for _, samples in devices:
+        if samples.pattern not in with_power and not samples.needs_several:
+            without[samples.pattern] += samples.n_messages
+    for pattern, n_messages in without.items():
+        fix = "check that value names a field that the meter sends (docs/meters.md), or wait longer (--wait)"
+        yield warn("meter", f"{pattern}: {counted(n_messages, 'message')} without a power", fix)

@@ -15,6 +15,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
+from gapcast.mqtt.meter_registry import ActiveSource
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
@@ -31,9 +32,12 @@ _SHOWN = 120
 class ReceivedSamples:
     """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's.
 
-    ``local_zone`` is the zone in which its local times are read, if it sends such.
+    ``local_zone`` is the zone in which its local times are read, if it sends such. ``pattern`` is the topic of its
+    source; ``needs_several``: one message may be no power, but of a counter, or a term of a sum.
     """
 
+    pattern: str = ""
+    needs_several: bool = False
     powers_kw: list[float] = field(default_factory=list)
     ahead_min: list[int] = field(default_factory=list)
     n_messages: int = 0
@@ -46,7 +50,7 @@ class _ReadMessage(NamedTuple):
     device: str
     power_kw: float | None
     ahead_min: int
-    local_zone: tzinfo | None = None
+    active_source: ActiveSource | None = None
 
 
 class SampleListener:
@@ -105,7 +109,7 @@ class SampleListener:
             self._reject(publication.topic, internal_problem())
             return
         device = self._submeter_names.get(read.device, read.device)
-        samples = self.devices.setdefault(device, ReceivedSamples(local_zone=read.local_zone))
+        samples = self.devices.setdefault(device, _samples_of(read.active_source))
         samples.n_messages += 1
         if read.power_kw is not None:
             samples.powers_kw.append(read.power_kw)
@@ -136,7 +140,16 @@ class SampleListener:
         if readings:
             if source.format == "gapcast":  # the minute is its own time
                 ahead_min = readings[-1].minute - received.received_ms // MINUTE_MS
-            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, source.local_zone)
+            return _ReadMessage(meter.name, readings[-1].gap_kw, ahead_min, route.active_source)
         value = None if source.is_counter else meter.update_terms({})
         power_kw = None if value is None else source.power_kw(value, self._limits)
-        return _ReadMessage(meter.name, power_kw, ahead_min, source.local_zone)
+        return _ReadMessage(meter.name, power_kw, ahead_min, route.active_source)
+
+
+def _samples_of(active_source: ActiveSource | None) -> ReceivedSamples:
+    """Return no samples yet, of a device of a source; None for native readings."""
+    if active_source is None:
+        return ReceivedSamples()
+    source = active_source.source
+    needs_several = source.is_counter or any(len(terms) > 1 for terms in source.value)
+    return ReceivedSamples(active_source.topic.pattern, needs_several, local_zone=source.local_zone)
