@@ -14,6 +14,7 @@ from gapcast.config.settings import Settings
 from gapcast.config.submeters import names_of
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.minutes import HeldValue
+from gapcast.presets import presets
 
 CAR = {"of": "home", "name": "car", "preset": "tasmota", "topic": "tele/car/SENSOR"}
 MAINS = {"preset": "p1-esp", "device": "home"}
@@ -36,6 +37,14 @@ def test_submeter_is_read_like_a_source_of_its_preset() -> None:
     assert pump.topic.filters == ("tele/pump/SENSOR",)
     assert subscriptions_of(settings) == ("gap/+/reading", "tele/car/SENSOR", "tele/pump/SENSOR")
     assert names_of(settings.submeters) == {"home": ("car", "pump")}
+
+
+@pytest.mark.parametrize("preset", sorted(presets()))
+def test_submeter_may_have_any_preset(preset: str) -> None:
+    topic = presets()[preset]["topic"].replace("{device}", "pump").replace("{channel}", "0")
+    submeter = {"of": "home", "name": "pump", "preset": preset, "topic": f"cellar/{topic}"}
+    (pump,) = submeters_of(loaded(submeter, sources=[MAINS]))
+    assert (pump.device, pump.name) == ("home", "pump")
 
 
 @pytest.mark.parametrize(

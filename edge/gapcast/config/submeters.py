@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import field_validator, model_validator
 
@@ -32,11 +32,17 @@ class SubmeterSettings(SourceSettings):
             raise ValueError(device_id_problem(device))
         return device
 
-    @model_validator(mode="after")
-    def _is_one_meter(self) -> SubmeterSettings:
-        if self.device:
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_device(cls, values: Any) -> Any:
+        """Reject a device; that of a preset, which is merged later, has no effect."""
+        if isinstance(values, dict) and values.get("device"):
             msg = "a submeter is not a device of its own: remove device, and name the device that it belongs to as of"
             raise ValueError(msg)
+        return values
+
+    @model_validator(mode="after")
+    def _is_one_meter(self) -> SubmeterSettings:
         found = [one for one in _PLACEHOLDERS if one in self.topic]
         if found:
             msg = f"topic {self.topic!r} has {found[0]}: write the topic of this submeter, as in tele/car/SENSOR"
