@@ -64,6 +64,11 @@ def test_submeter_may_have_any_preset(preset: str) -> None:
             {"sources": [{"topic": "mains", "device": "home", "value": "kw"}]},
             "submeters.0.topic: 'mains' is read as sources.0.topic",
         ),
+        (
+            [{**CAR, "topic": "sensors/power/p1meter/actual_consumption"}],
+            {"sources": [MAINS]},
+            "submeters.0.topic: 'sensors/power/p1meter/actual_consumption' is read as sources.0.topic",
+        ),
         ([{**CAR, "topic": "gap/home/forecast"}], {}, "which includes the topic topics.forecast"),
         (
             [CAR],

@@ -153,6 +153,11 @@ class SourceSettings(SettingsSection):
         return tuple(term.path for term in self.sums[0]) if "{part}" in self.topic.split("/") else ()
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """The topic pattern, once for each of its parts."""
+        return tuple(self.topic.replace("{part}", part) for part in self.parts) or (self.topic,)
+
+    @property
     def sums(self) -> tuple[Sum, ...]:
         """The terms of each value."""
         return tuple(parse_sum(text) for text in self.value)

@@ -69,9 +69,8 @@ def submeter_problems(
     if submeters and is_shared:
         problem = "different workers may read a submeter and its device"
         yield f"submeters: {problem}: remove the submeters, or shards and mqtt.share_group"
-    topics = [(f"sources.{i}.topic", source.topic) for i, source in enumerate(sources)] or [
-        ("topics.reading", reading_topic)
-    ]
+    topics = [(f"sources.{i}.topic", topic) for i, source in enumerate(sources) for topic in source.topics]
+    topics = topics or [("topics.reading", reading_topic)]
     fixed = [source.device for source in sources]
     are_known = bool(fixed) and all(device and "{" not in device for device in fixed)
     for i, one in enumerate(submeters):
@@ -81,9 +80,9 @@ def submeter_problems(
         if are_known and one.of not in fixed:
             yield f"{key}.of: no source has the device {one.of!r}; there are: {', '.join(sorted(set(fixed)))}"
         for other_key, topic in topics:
-            if topic == one.topic:
-                yield f"{key}.topic: {one.topic!r} is read as {other_key}: a submeter has another topic than the meter"
-        topics.append((f"{key}.topic", one.topic))
+            if topic in one.topics:
+                yield f"{key}.topic: {topic!r} is read as {other_key}: a submeter has another topic than the meter"
+        topics += [(f"{key}.topic", topic) for topic in one.topics]
     for device, names in names_of(submeters).items():
         if len(names) > MOST_SUBMETERS:
             yield f"submeters: {device} has {len(names)}, at most {MOST_SUBMETERS} are read: keep the largest loads"

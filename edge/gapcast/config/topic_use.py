@@ -37,9 +37,9 @@ def meter_filters(
     reading_topic: str, sources: Sequence[SourceSettings], submeters: Sequence[SubmeterSettings]
 ) -> dict[str, tuple[str, ...]]:
     """Return the subscriptions of ``sources``, or of native readings without any, and of ``submeters``, by key."""
-    filters = {f"sources.{i}.topic": tuple(map(_filter_of, _topics_of(one))) for i, one in enumerate(sources)}
+    filters = {f"sources.{i}.topic": tuple(map(_filter_of, one.topics)) for i, one in enumerate(sources)}
     filters = filters or {"topics.reading": (_filter_of(reading_topic),)}
-    return filters | {f"submeters.{i}.topic": _topics_of(one) for i, one in enumerate(submeters)}
+    return filters | {f"submeters.{i}.topic": one.topics for i, one in enumerate(submeters)}
 
 
 def topic_problems(
@@ -85,11 +85,6 @@ def _published_twice(published: Mapping[str, str]) -> Iterator[str]:
         if topic in keys:
             yield f"{key}: {topic!r} is published by {keys[topic]} already: give each a topic of its own"
         keys[topic] = key
-
-
-def _topics_of(source: SourceSettings) -> tuple[str, ...]:
-    """Return the topics of ``source``, one for each of its parts."""
-    return tuple(source.topic.replace("{part}", part) for part in source.parts or ("{part}",))
 
 
 def _filter_of(topic: str) -> str:
