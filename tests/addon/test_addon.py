@@ -162,6 +162,11 @@ def test_addon_own_broker_overrides_the_supervisors() -> None:
     assert (mqtt.host, mqtt.port, mqtt.username, mqtt.tls.enabled) == ("broker", 8883, "house", True)
 
 
+@pytest.mark.parametrize(("tls", "port"), [({}, 1_883), ({"mqtt_tls": True}, 8_883)])
+def test_addon_default_port_depends_on_tls(tls: dict[str, Any], port: int) -> None:
+    assert settings_of({"mqtt_host": "broker", **tls}, None, {}).mqtt.port == port
+
+
 @pytest.mark.parametrize(
     ("limit", "limit_kw", "is_peak"),
     [("2.5", 2.5, False), ("2,5", 2.5, False), (3, 3.0, False), ("month_peak", None, True), ("none", None, False)],

@@ -19,6 +19,8 @@ PORT = 8080
 _STATE = "/data/gapcast"
 #: Option value for a meter without a preset.
 _CUSTOM = "custom"
+#: The broker's port with ``mqtt_tls``, if the options have none.
+_TLS_PORT = 8_883
 #: Begins the names of the broker's options.
 _MQTT = "mqtt_"
 #: Option -> its key in ``[demand]``.
@@ -137,8 +139,8 @@ def _mqtt(options: Mapping[str, Any], service: Mapping[str, Any] | None) -> dict
     """Return ``[mqtt]``: from the options, else the Supervisor's broker."""
     if not wants_service(options):
         values = {key: options.get(f"mqtt_{key}") for key in ("host", "port", "username", "password")}
-        tls = {"tls": {"enabled": True}} if options.get("mqtt_tls") else {}
-        return {key: value for key, value in values.items() if value} | tls
+        tls = {"port": _TLS_PORT, "tls": {"enabled": True}} if options.get("mqtt_tls") else {}
+        return tls | {key: value for key, value in values.items() if value}
     if service is None:
         msg = (
             "Home Assistant knows of no MQTT broker: install the add-on Mosquitto broker and start it, "
