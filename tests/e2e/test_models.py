@@ -61,6 +61,17 @@ def test_model_install_list_and_remove(invoke: Invoke, download: Path, tmp_path:
     assert not place.exists()
 
 
+@pytest.mark.parametrize("key", ["forecast.experts", "outlook.model"])
+def test_model_that_the_configuration_names_is_not_removed(invoke: Invoke, tmp_path: Path, key: str) -> None:
+    copy = ModelCopy(tmp_path / "copy", "linear")
+    copy.alter_card(lambda card: card.update(name="mine"))
+    assert invoke("models", "install", copy.folder).wait() == 0
+    removing = invoke("models", "remove", "mine", "--set", f"{key}=mine")
+    assert removing.wait() == 3
+    assert f"mine is named by {key}, and gapcast does not start without it" in removing.err
+    assert invoke("models", "remove", "mine").wait() == 0
+
+
 def test_model_install_into_a_given_folder(invoke: Invoke, download: Path, tmp_path: Path) -> None:
     for folder, arguments in (
         (tmp_path / "a", ("models", "install", download, "--models", tmp_path / "a")),

@@ -281,6 +281,16 @@ def test_remove_uncovers_the_model_beneath(library: Library, newer: ModelCopy) -
     assert names_in(library.own) == []
 
 
+def test_remove_rejects_models_of_the_configuration(library: Library, newer: ModelCopy) -> None:
+    install(newer.folder, library, ADMISSION)
+    assert remove("linear", library, "lstm-5-3", {"linear": "forecast.experts"}), "the bundled one remains"
+    newer.alter_card(lambda card: card.update(name="mine"))
+    install(newer.folder, library, ADMISSION)
+    with pytest.raises(ModelError, match=r"mine is named by forecast\.experts, .*: take it out there first"):
+        remove("mine", library, "linear", {"mine": "forecast.experts"})
+    assert not remove("mine", library, "linear", {"linear": "forecast.experts"})
+
+
 def test_remove_rejects_default_and_shipped_models(library: Library, newer: ModelCopy) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)

@@ -126,5 +126,8 @@ def remove(
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library = library_of(settings, os.environ)
-    remains = remove_model(name, library, settings.forecast.model or library.default())
+    named = dict.fromkeys(settings.forecast.experts or (), "forecast.experts")
+    if settings.outlook.is_model_required:
+        named[settings.outlook.model] = "outlook.model"
+    remains = remove_model(name, library, settings.forecast.model or library.default(), named)
     click.echo(f"{name} removed" + (f"; the bundled {name} is active again" if remains else ""))

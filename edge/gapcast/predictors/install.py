@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,10 +76,11 @@ def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str
     return card
 
 
-def remove(name: str, library: Library, published: str) -> bool:
+def remove(name: str, library: Library, published: str, named: Mapping[str, str] | None = None) -> bool:
     """Remove the installed model ``name`` from ``library``; return whether a bundled model of that name remains.
 
-    Raises :class:`ModelError` if it is not installed, or if it is the ``published`` model and none of its name remains.
+    Raises :class:`ModelError` if it is not installed, or if none of its name remains and it is the ``published`` model,
+    or one of those ``named`` in the configuration: models, each with the key that names it.
     """
     own = library.own
     if not (own / name / CARD_FILE).exists() or name != Path(name).name:
@@ -92,6 +93,9 @@ def remove(name: str, library: Library, published: str) -> bool:
     remains = name in Library(library.folders[:-1]).models()
     if name == published and not remains:
         msg = f"{name} is the primary model: make another the default or set forecast.model, then remove it"
+        raise ModelError(msg)
+    if named is not None and name in named and not remains:
+        msg = f"{name} is named by {named[name]}, and gapcast does not start without it: take it out there first"
         raise ModelError(msg)
     with _staging(own) as staging:
         (own / name).rename(staging / _OLD)
