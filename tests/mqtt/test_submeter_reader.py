@@ -85,6 +85,14 @@ def test_minute_of_samples_is_closed_by_the_reading_of_it(
     assert car_kw(reader, 0) == expected
 
 
+def test_minute_of_samples_is_closed_by_the_number_right_after_it() -> None:
+    first_ms = FIRST * 60_000
+    reader = reader_of({**CAR, "every_s": 30}, now_ms=first_ms + 60_200)
+    for second in (0, 30):
+        reader.read(message(f'{{"kw": {second}}}', received_ms=first_ms + second * 1_000))
+    assert car_kw(reader, 1) == 15.0, "a bare number right after the minute that it is the mean of"
+
+
 def test_minute_of_samples_is_closed_by_the_clock() -> None:
     first_ms = FIRST * 60_000
     reader = reader_of({**CAR, "every_s": 30}, now_ms=first_ms + 63_000)

@@ -72,7 +72,8 @@ class SubmeterReader:
     def attach(self, reading: Reading) -> Reading:
         """Return ``reading`` with the newest minute of each submeter of its device, none after its own.
 
-        The reading shows that its minute is over: samples of a submeter in it are averaged now.
+        The reading shows that its minute is over, or if it has the time of its arrival, the one before: samples of a
+        submeter in it are averaged now.
         """
         of_device = self._of_device.get(reading.device)
         if of_device is None:
@@ -81,7 +82,8 @@ class SubmeterReader:
         for meter, key in of_device:
             minutes = self._minutes[meter]
             if reading.minute not in minutes:
-                self._add(self._reader.meters.close_minute(meter, reading.minute))
+                close_minute = self._reader.meters.close_minute
+                self._add(close_minute(meter, reading.minute) or close_minute(meter, reading.minute - 1))
             known = [minute for minute in minutes if reading.minute - MAX_AGE_MIN <= minute <= reading.minute]
             if known:
                 measured[key] = minutes[max(known)]
