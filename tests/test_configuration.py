@@ -57,9 +57,9 @@ def test_load_reads_gapcast_toml_by_default() -> None:
     assert load(written(""), {}, {}).http.port == 8080
 
 
-@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_load_secret_from_a_file_is_never_shown(end: str) -> None:
-    Path("password").write_bytes(b" hunter2 " + end.encode())
+@pytest.mark.parametrize(("begin", "end"), [("", ""), ("", "\n"), ("\ufeff", "\r\n")])
+def test_load_secret_from_a_file_is_never_shown(begin: str, end: str) -> None:
+    Path("password").write_bytes(f"{begin} hunter2 {end}".encode())
     settings = load(None, {"GAPCAST_MQTT__PASSWORD_FILE": "password"}, {})
     assert settings.mqtt.password is not None
     assert settings.mqtt.password.get_secret_value() == " hunter2 "

@@ -8,12 +8,12 @@ from gapcast.core.errors import SettingsError
 
 
 def read_secret(origin: str, path: Path) -> str:
-    """Return the text in ``path`` without the end of its line.
+    """Return the text in ``path`` without the end of its line, and without a byte order mark before it.
 
     Raises :class:`SettingsError` that names ``origin``, which asked for the file, if it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         msg = f"{origin}: {path} cannot be read ({reason})"
