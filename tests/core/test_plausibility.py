@@ -12,6 +12,11 @@ def test_plausibility_accepts_household_power(powers_kw: list[float]) -> None:
     assert plausibility_warning(powers_kw) == ""
 
 
+def test_plausibility_accepts_little_power_of_a_single_load() -> None:
+    assert plausibility_warning([0.0012, 0.0003], is_house=False) == ""
+    assert plausibility_warning([80.0], is_house=False).startswith("80 kW is high")
+
+
 @pytest.mark.parametrize(
     ("powers_kw", "words"),
     [([80.0], "80 kW is high"), ([-64.0, -62.0], "63 kW is high"), ([0.0012, 0.0003], "0.00075 kW is very low")],

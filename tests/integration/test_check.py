@@ -382,3 +382,10 @@ def test_check_submeters_alone_are_no_readings(mosquitto: MosquittoBroker, check
         _, lines = check(mosquitto.port, GUARD_S, submeters=submeters)
     assert any("home (submeter car): 7.400 kW" in line for line in lines)
     assert "no message on gap/{device}/reading" in found(lines, "warn readings: ")[0]
+
+
+def test_check_doubts_no_unit_of_an_idle_submeter(mosquitto: MosquittoBroker, check: Check) -> None:
+    submeters = [{"of": "home", "name": "car", "topic": "car/power", "format": "number", "unit": "W"}]
+    with publishing(mosquitto, ("car/power", "2"), ("gap/home/reading", "0.002")):
+        _, lines = check(mosquitto.port, GUARD_S, submeters=submeters)
+    assert found(lines, "warn unit: ")[0].startswith("warn unit: home: 0.002 kW is very low")

@@ -44,7 +44,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, samples in sorted(listener.devices.items()):
-        if warning := plausibility_warning(samples.powers_kw):
+        if warning := plausibility_warning(samples.powers_kw, is_house=device not in listener.submeters):
             text, _, fix = warning.partition(": ")
             yield warn("unit", f"{device}: {text}", fix)
         ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0

@@ -11,8 +11,10 @@ _LARGE_KW = 20.0
 _SMALL_KW = 0.005
 
 
-def plausibility_warning(powers_kw: Sequence[float]) -> str:
+def plausibility_warning(powers_kw: Sequence[float], *, is_house: bool = True) -> str:
     """Return why the unit of a device's powers (kW) may be wrong, and the fix; empty if they are plausible.
+
+    A single load, which is no house, may draw next to nothing.
 
     >>> plausibility_warning([0.3, 2.1]), plausibility_warning([0.0, 0.0])
     ('', '')
@@ -24,6 +26,6 @@ def plausibility_warning(powers_kw: Sequence[float]) -> str:
     median_kw = median(map(abs, powers_kw)) if powers_kw else 0.0
     if median_kw > _LARGE_KW:
         return f'{median_kw:g} kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
-    if 0 < median_kw < _SMALL_KW:
+    if is_house and 0 < median_kw < _SMALL_KW:
         return f'{median_kw:.3g} kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
     return ""
