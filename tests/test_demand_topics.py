@@ -69,6 +69,11 @@ def test_registers_of_all_devices_have_a_pattern() -> None:
             {},
             r"demand\.running_topic: .* is read by topics\.reading already",
         ),
+        (
+            {"devices": [{"device": "home", "running_topic": "gap/home/reading"}]},
+            {},
+            r"demand\.devices\.0\.running_topic: .* is read by topics\.reading already",
+        ),
         ({"running_topic": "p1/demand"}, {}, r"demand\.running_topic: 'p1/demand' does not name the device: give it"),
         ({"month_peak_topic": "p1/{device}x"}, {}, r"demand\.month_peak_topic: .* does not name the device"),
         ({"month_peak_topic": "p1/+/{device}"}, {}, r"demand\.month_peak_topic: 'p1/\+/\{device\}' is not a topic"),

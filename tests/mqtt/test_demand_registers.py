@@ -38,7 +38,7 @@ class Changes:
         self.rejected.append(problem)
 
 
-def reader_of(changes: Changes, *shared: str) -> RegisterReader:
+def reader_of(changes: Changes, *of_readings: str) -> RegisterReader:
     of_all = DeviceTopic.parse("x", "p1/{device}/json")
     sources = [
         RegisterSource(Register.RUNNING, RUNNING, "home", (), 1.0),
@@ -46,7 +46,7 @@ def reader_of(changes: Changes, *shared: str) -> RegisterReader:
         RegisterSource(Register.RUNNING, of_all, "", ("active_power_average_w",), 0.001),
         RegisterSource(Register.MONTH_PEAK, of_all, "", ("peak", "w"), 0.001),
     ]
-    return RegisterReader(sources, shared, Limits(), changes, changes.reject)
+    return RegisterReader(sources, of_readings, Limits(), changes, changes.reject)
 
 
 def message(topic: str, payload: bytes, *, retained: bool = False, redelivered: bool = False) -> ReceivedMessage:
@@ -86,9 +86,10 @@ def test_register_of_unknown_age_changes_nothing(retained: bool, redelivered: bo
     assert (changes.running, changes.peaks) == ([], [])
 
 
-def test_message_with_readings_is_read_on() -> None:
+@pytest.mark.parametrize("of_readings", ["p1/+/json", "p1/home/json", "+/home/+"])
+def test_message_with_readings_is_read_on(of_readings: str) -> None:
     changes = Changes()
-    reader = reader_of(changes, "p1/+/json")
+    reader = reader_of(changes, "p1/json", "p1/barn/json", of_readings)
     assert reader.take(message(JSON, b'{"active_power_average_w": 512}')) is None
     assert reader.take(message(JSON, b'{"active_power_average_w": -1}')) is None
     assert changes.running == [("home", 0.512, NOW_MS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gapcast.api.headroom_answer import HeadroomHandler
-from gapcast.app.broker import headroom_topic_of, register_sources_of, subscriptions_of
+from gapcast.app.broker import filters_of, headroom_topic_of, register_sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.predictor import ModelIdentity
 from gapcast.core.reading import Limits
@@ -49,4 +49,4 @@ def connect_demand(link: MqttLink, settings: Settings, service: Service, session
     registers = register_sources_of(settings)
     if registers:
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-        link.listen_for_registers(RegisterReader(registers, subscriptions_of(settings), limits, changes, link.reject))
+        link.listen_for_registers(RegisterReader(registers, filters_of(settings), limits, changes, link.reject))

@@ -8,7 +8,7 @@ from gapcast.config.demand import DemandSettings
 from gapcast.config.mqtt import TopicSettings
 from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings
-from gapcast.config.topic_overlap import echo_problems
+from gapcast.config.topic_overlap import echo_problems, overlaps
 from gapcast.config.topic_sharing import SHARD
 
 #: Placeholders that stand for a whole level of a topic.
@@ -71,7 +71,7 @@ def topic_problems(
     for register in demand.registers:
         filter_ = _filter_of(register.topic)
         for key in ("topics.reading", "topics.predict", "topics.headroom", *commands):
-            if filter_ in subscribed.get(key, ()):
+            if any(overlaps(filter_, one) for one in subscribed.get(key, ())):
                 yield _read_twice(register.key, register.topic, key)
         subscribed[register.key] = (filter_,)
     yield from _published_twice(published)

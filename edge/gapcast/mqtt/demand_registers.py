@@ -57,18 +57,18 @@ class RegisterChanges(Protocol):
 
 
 class RegisterReader:
-    """Reads the registers of ``sources``; ``shared`` are the subscriptions whose messages hold readings too."""
+    """Reads the registers of ``sources``; ``of_readings`` are the filters of the topics that hold readings too."""
 
     def __init__(
         self,
         sources: Sequence[RegisterSource],
-        shared: Sequence[str],
+        of_readings: Sequence[str],
         limits: Limits,
         changes: RegisterChanges,
         reject: Callable[[IncomingMessage, PayloadError], None],
     ) -> None:
         self._sources = tuple(sources)
-        self._shared = frozenset(shared)
+        self._of_readings = [one.split("/") for one in of_readings]
         self._limits = limits
         self._changes = changes
         self._reject = reject
@@ -88,11 +88,18 @@ class RegisterReader:
         except PayloadError as error:
             problem = error
         message = IncomingMessage(None, problem, received.received_s, publication)
-        if not any(source.filter in self._shared for source in sources):
+        if not self._holds_readings(publication.topic):
             return message
         if problem is not None:
             self._reject(message, problem)
         return None
+
+    def _holds_readings(self, topic: str) -> bool:
+        levels = topic.split("/")
+        return any(
+            len(one) == len(levels) and all(level in {"+", own} for level, own in zip(one, levels, strict=True))
+            for one in self._of_readings
+        )
 
     def _read(self, sources: Sequence[RegisterSource], received: ReceivedMessage) -> None:
         """Read the registers in a message; raise :class:`PayloadError` if one is unusable.
