@@ -282,6 +282,18 @@ def test_check_sources_of_one_device(check: Check, mosquitto: MosquittoBroker) -
     assert "a sum as its value" in cure
 
 
+def test_check_source_that_an_earlier_one_hides(check: Check, mosquitto: MosquittoBroker) -> None:
+    topics = ["meter/{device}/power", "meter/plug/power", "meter/power", "{device}/plug/power"]
+    sources = [{"topic": one, "format": "number", "unit": "W", "device": f"d{i}"} for i, one in enumerate(topics)]
+    _, lines = check(mosquitto.port, sources=sources)
+    line, cure = found(lines, "warn sources: ")
+    assert (
+        line
+        == "warn sources: sources.1 gets no message on meter/plug/power: sources.0, which comes first, reads them all"
+    )
+    assert "write sources.1 before sources.0" in cure
+
+
 def test_check_clock_of_this_machine_before_its_models(check: Check, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     made = datetime.now(UTC) + timedelta(days=400)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.app.broker import filters_of, measure_distribution, session_options
+from gapcast.app.broker import filters_of, measure_distribution, session_options, sources_of
 from gapcast.app.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from gapcast.config.settings import Settings
@@ -70,6 +70,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{address}, MQTT {session.protocol}, subscribed to {topics}")
     yield from _check_devices(settings)
+    yield from _check_order(settings)
     yield from _check_distribution(situation, options)
 
 
@@ -85,6 +86,24 @@ def _check_devices(settings: Settings) -> Iterator[Finding]:
             yield warn("sources", text, "write one source with a sum as its value, or give each a device of its own")
         elif device and "{" not in device:
             first[device] = i
+
+
+def _check_order(settings: Settings) -> Iterator[Finding]:
+    """Check that no source reads all messages of a later one: a message is read once, by the first that matches."""
+    earlier: dict[str, int] = {}
+    for i, (topic, _) in enumerate(sources_of(settings)):
+        for one in topic.filters:
+            first = next((number for other, number in earlier.items() if _covers(other, one)), None)
+            if first is not None:
+                text = f"sources.{i} gets no message on {one}: sources.{first}, which comes first, reads them all"
+                yield warn("sources", text, f"write sources.{i} before sources.{first}")
+        earlier |= dict.fromkeys(topic.filters, i)
+
+
+def _covers(one: str, other: str) -> bool:
+    """Return whether the filter ``one`` matches all topics of ``other``."""
+    levels, covered = one.split("/"), other.split("/")
+    return len(levels) == len(covered) and all(level in {"+", own} for level, own in zip(levels, covered, strict=True))
 
 
 def _check_distribution(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
