@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from paho.mqtt.client import MQTTMessage
@@ -32,6 +32,17 @@ _SEGMENT = "segment"
 _SUBSCRIBE_S = 10.0
 
 
+class ReceivedMessage(NamedTuple):
+    """A message, and what its acknowledgement needs: its packet identifier, and the QoS that it was delivered with.
+
+    With QoS 0 a message has no identifier, and the broker does not deliver it again.
+    """
+
+    message: Message
+    packet_id: int
+    qos: int
+
+
 class SegmentIntake:
     """Receives readings from the broker into segments, and acknowledges them on request."""
 
@@ -39,8 +50,8 @@ class SegmentIntake:
         """Subscribe to the readings topic of ``settings``; raise :class:`BrokerError` on failure."""
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._lock = Lock()
-        self._received: list[tuple[Message, int]] = []  # with the packet identifier
-        self._unacknowledged: dict[int, tuple[int, list[int]]] = {}  # by segment: connection and packet identifiers
+        self._received: list[ReceivedMessage] = []
+        self._unacknowledged: dict[int, tuple[int, list[tuple[int, int]]]] = {}  # by segment: connection, ids with QoS
         self._n_connections = 0
         self._connection = SparkMqttClient(
             settings.mqtt, client_id, session_expiry_s=settings.mqtt.session_expiry_s, manual_ack=True
@@ -63,8 +74,9 @@ class SegmentIntake:
             received, self._received = self._received, []
             connection = self._n_connections
         if received:
-            self._unacknowledged[self.spool.next] = connection, [number for _, number in received]
-            self.spool.write([message for message, _ in received])
+            due = [(one.packet_id, one.qos) for one in received if one.qos]
+            self._unacknowledged[self.spool.next] = connection, due
+            self.spool.write([one.message for one in received])
         return self.spool.next
 
     def acknowledge_before(self, segment: int) -> None:
@@ -73,10 +85,10 @@ class SegmentIntake:
         Messages of an earlier connection are not acknowledged: the broker has redelivered them on this one.
         """
         for number in [number for number in self._unacknowledged if number < segment]:
-            connection, mids = self._unacknowledged.pop(number)
+            connection, due = self._unacknowledged.pop(number)
             if connection == self._n_connections:
-                for mid in mids:
-                    self._connection.client.ack(mid, self._qos)
+                for packet_id, qos in due:
+                    self._connection.client.ack(packet_id, qos)
         self.spool.remove_before(segment)
 
     def close(self) -> None:
@@ -84,9 +96,9 @@ class SegmentIntake:
         self._connection.close()
 
     def _subscribe(self) -> None:
-        with self._lock:  # messages of the previous connection that are in no segment are redelivered
+        with self._lock:  # the broker redelivers messages of the previous connection that are in no segment, but QoS 0
             self._n_connections += 1
-            self._received.clear()
+            self._received = [one for one in self._received if not one.qos]
         self._connection.client.subscribe(self._topic.filter, self._qos)
 
     def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _: object) -> None:
@@ -100,7 +112,7 @@ class SegmentIntake:
         received_ms = time.time_ns() // 1_000_000 if known_age else None
         one = Message(device, bytes(message.payload), received_ms, message.dup)
         with self._lock:
-            self._received.append((one, message.mid))
+            self._received.append(ReceivedMessage(one, message.mid, message.qos))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 import pytest
@@ -45,10 +46,10 @@ class Client:
         key = document["device"], document["observed_at"]
         assert self.found.setdefault(key, forecast) == forecast, "a forecast was published again with another value"
 
-    def send(self, readings: list[tuple[str, int, float]]) -> None:
+    def send(self, readings: list[tuple[str, int, float]], qos: int = 1) -> None:
         for device, minute, kw in readings:
             payload = json.dumps({"ts": minute * 60, "gap_kw": kw})
-            self.connection.client.publish(f"gap/{device}/reading", payload, qos=1).wait_for_publish(GUARD_S)
+            self.connection.client.publish(f"gap/{device}/reading", payload, qos).wait_for_publish(GUARD_S)
 
 
 @pytest.fixture
@@ -92,34 +93,38 @@ def test_fleet_mqtt_forecasts_equal_the_edges_across_a_restart(
     assert {one["reason"] for one in client.rejected} == {"bad_device"}
 
 
+def options_of(broker: MosquittoBroker, folder: Path) -> dict[str, str]:
+    return {
+        "config": "",
+        "assignments": json.dumps([f"mqtt.host={broker.host}", f"mqtt.port={broker.port}"]),
+        "spool": str(folder / "spool"),
+        "client_id": "the-fleet",
+    }
+
+
+def rolled(reader: MqttReader, start: dict[str, int], n: int) -> dict[str, int]:
+    """The offset at which ``n`` messages are there."""
+    end = dict(start)
+
+    def there() -> bool:
+        end.update(reader.latestOffset(start, None))
+        return len(read(reader, start, end)) >= n
+
+    wait_until(there, f"{n} messages")
+    return end
+
+
+def read(reader: MqttReader, start: dict[str, int], end: dict[str, int]) -> list[dict[str, Any]]:
+    return [row for part in reader.partitions(start, end) for batch in reader.read(part) for row in batch.to_pylist()]
+
+
 def test_mqtt_source_redelivers_and_rereads_segments(
     mosquitto: MosquittoBroker, client: Client, tmp_path: Path
 ) -> None:
-    options = {
-        "config": "",
-        "assignments": json.dumps([f"mqtt.host={mosquitto.host}", f"mqtt.port={mosquitto.port}"]),
-        "spool": str(tmp_path / "spool"),
-        "client_id": "the-fleet",
-    }
+    options = options_of(mosquitto, tmp_path)
     reader = MqttReader(options)
     begin = reader.initialOffset()
     client.send([("a", 26_000_000, 1.0), ("b", 26_000_000, 2.0)])
-
-    def rolled(reader: MqttReader, start: dict[str, int], n: int) -> dict[str, int]:
-        """The offset at which ``n`` messages are there."""
-        end = dict(start)
-
-        def there() -> bool:
-            end.update(reader.latestOffset(start, None))
-            return len(read(reader, start, end)) >= n
-
-        wait_until(there, f"{n} messages")
-        return end
-
-    def read(reader: MqttReader, start: dict[str, int], end: dict[str, int]) -> list[dict[str, Any]]:
-        return [
-            row for part in reader.partitions(start, end) for batch in reader.read(part) for row in batch.to_pylist()
-        ]
 
     first_end = rolled(reader, begin, 2)
     came = read(reader, begin, first_end)
@@ -140,6 +145,40 @@ def test_mqtt_source_redelivers_and_rereads_segments(
     end = rolled(last, second_end, 1)
     assert [row["device"] for row in read(last, second_end, end)] == ["c"]  # the others were acknowledged
     last.stop()
+
+
+def test_mqtt_source_acknowledges_no_reading_at_qos_0(
+    mosquitto: MosquittoBroker, client: Client, tmp_path: Path
+) -> None:
+    """Most meters publish at QoS 0: an acknowledgement without a packet identifier would end the connection."""
+    reader = MqttReader(options_of(mosquitto, tmp_path))
+    begin = reader.initialOffset()
+    client.send([("a", 26_000_000, 1.0)], qos=0)
+    client.send([("b", 26_000_000, 2.0)])
+    first_end = rolled(reader, begin, 2)
+    reader.commit(first_end)
+    client.send([("a", 26_000_001, 1.0)], qos=0)
+    second_end = rolled(reader, first_end, 1)
+    assert [row["device"] for row in read(reader, first_end, second_end)] == ["a"]
+    assert reader._intake._n_connections == 1
+    reader.stop()
+
+
+def test_mqtt_source_keeps_readings_at_qos_0_over_a_reconnection(
+    mosquitto: MosquittoBroker, client: Client, tmp_path: Path
+) -> None:
+    """The broker redelivers only those of QoS 1 that are in no segment yet."""
+    reader = MqttReader(options_of(mosquitto, tmp_path))
+    begin = reader.initialOffset()
+    client.send([("a", 26_000_000, 1.0)], qos=0)
+    client.send([("b", 26_000_000, 2.0)])
+    intake = reader._intake
+    wait_until(lambda: len(intake._received) == 2, "both readings")
+    intake._connection.client.socket().shutdown(SHUT_RDWR)
+    wait_until(lambda: intake._n_connections == 2 and len(intake._received) == 2, "the redelivered reading")
+    rows = read(reader, begin, rolled(reader, begin, 2))
+    assert [(row["device"], row["redelivered"]) for row in rows] == [("a", False), ("b", True)]
+    reader.stop()
 
 
 def test_mqtt_source_unreachable_broker_is_named() -> None:
