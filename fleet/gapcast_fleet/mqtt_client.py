@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
+from paho.mqtt.client import ConnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -44,8 +45,8 @@ class SparkMqttClient:
         )
         self.client.max_inflight_messages_set(MAX_IN_FLIGHT)
         self.client.on_connect = self._on_connect
-        #: Called after each connection, also reconnections.
-        self.on_connected: Callable[[], object] = lambda: None
+        #: Called after each connection, also reconnections, with whether the broker still has the session.
+        self.on_connected: Callable[[bool], object] = lambda _: None
         if mqtt.username is not None:
             self.client.username_pw_set(mqtt.username, mqtt.password.get_secret_value() if mqtt.password else None)
 
@@ -79,8 +80,10 @@ class SparkMqttClient:
         self.client.disconnect()
         self.client.loop_stop()
 
-    def _on_connect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
+    def _on_connect(
+        self, _client: object, _data: object, flags: ConnectFlags, reason: ReasonCode, _props: object
+    ) -> None:
         self._refusal = str(reason) if reason.is_failure else ""
         if not self._refusal:
-            self.on_connected()
+            self.on_connected(flags.session_present)
         self._answered.set()

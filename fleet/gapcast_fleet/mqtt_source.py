@@ -95,10 +95,18 @@ class SegmentIntake:
         """Disconnect; the broker keeps unacknowledged messages."""
         self._connection.close()
 
-    def _subscribe(self) -> None:
-        with self._lock:  # the broker redelivers messages of the previous connection that are in no segment, but QoS 0
+    def _subscribe(self, has_session: bool) -> None:
+        """Subscribe; drop the messages of the previous connection that are in no segment and will be redelivered.
+
+        Not redelivered are those of QoS 0, and all if the broker has lost the session, as after a restart without
+        persistence: their packet identifiers mean nothing to it.
+        """
+        with self._lock:
             self._n_connections += 1
-            self._received = [one for one in self._received if not one.qos]
+            if has_session:
+                self._received = [one for one in self._received if not one.qos]
+            else:
+                self._received = [one._replace(qos=0) for one in self._received]
         self._connection.client.subscribe(self._topic.filter, self._qos)
 
     def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _: object) -> None:

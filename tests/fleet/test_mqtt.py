@@ -181,6 +181,27 @@ def test_mqtt_source_keeps_readings_at_qos_0_over_a_reconnection(
     reader.stop()
 
 
+def test_mqtt_source_keeps_readings_if_the_broker_lost_the_session(
+    mosquitto: MosquittoBroker, client: Client, tmp_path: Path
+) -> None:
+    """As after a restart of a broker without persistence: nobody else has the readings that are in no segment yet."""
+    reader = MqttReader(options_of(mosquitto, tmp_path))
+    begin = reader.initialOffset()
+    client.send([("a", 26_000_000, 1.0)])
+    intake = reader._intake
+    wait_until(lambda: len(intake._received) == 1, "the reading")
+    other = SparkMqttClient(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}).mqtt, "the-fleet")
+    other.open()  # ends the session of the same client id
+    other.close()
+    wait_until(lambda: intake._n_connections == 2, "the reconnection")
+    first_end = rolled(reader, begin, 1)
+    assert [(row["device"], row["redelivered"]) for row in read(reader, begin, first_end)] == [("a", False)]
+    reader.commit(first_end)
+    client.send([("b", 26_000_000, 2.0)])
+    assert [row["device"] for row in read(reader, first_end, rolled(reader, first_end, 1))] == ["b"]
+    reader.stop()
+
+
 def test_mqtt_source_unreachable_broker_is_named() -> None:
     port = free_port()
     with pytest.raises(BrokerError, match=f"127.0.0.1 port {port} cannot be reached"):
