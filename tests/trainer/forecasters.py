@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.card import ModelCard
+from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.features import GAP, UNITS
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec
@@ -29,7 +30,8 @@ def stand_ins(*models: Spread | TflitePredictor) -> list[Any]:
 class Spread:
     """The last reading for the mean, and quantiles as far around it as the window's minutes lie around theirs.
 
-    ``off_kw`` is added to all of it. ``trained_on`` is the SHA-256 of the data that its card names.
+    ``off_kw`` is added to all of it. ``trained_on`` is the SHA-256 of the data that its card names, ``houses`` are the
+    further houses there.
     """
 
     name: str = "spread"
@@ -41,6 +43,7 @@ class Spread:
     off_kw: float = 0.0
     split: MinuteSplit = SPLIT
     trained_on: str = "0" * 64
+    houses: tuple[TrainedOnHouse, ...] = ()
     experiment: dict[str, Any] | None = field(default=None)
 
     def predict(self, windows: F32) -> Prediction:
@@ -57,7 +60,7 @@ class Spread:
     @property
     def card(self) -> ModelCard:
         card = card_for(b"x", name=self.name)
-        trained = card.trained_on.model_copy(update={"sha256": self.trained_on})
+        trained = card.trained_on.model_copy(update={"sha256": self.trained_on, "houses": list(self.houses) or None})
         return card.model_copy(
             update={
                 "split": self.split.for_card(),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.grid import DAY_MIN
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
@@ -101,6 +102,23 @@ def test_houses_that_a_model_was_trained_on_keep_its_test_part(small: Clean) -> 
     assert (found.first, found.fitted_to) == (f"{SPLIT.validate_until:%Y-%m-%dT%H:%MZ}", ())
     early = evaluate_houses(stand_ins(model), {"small": small}, HousesOptions(fit_days=6)).houses[0]
     assert early.first == "2020-01-07T00:00Z"
+
+
+def test_houses_further_houses_of_a_model_are_scored_after_its_training(houses: dict[str, Clean]) -> None:
+    """A further house has no test part: the rest of it chose the model, which the table says."""
+    house = houses["central_air"]
+    first = datetime.fromisoformat("2024-07-01T00:00Z")
+    trained = TrainedOnHouse(
+        name="air", source="none", sha256=house.report.sha256, first=first, last=first + timedelta(days=5, minutes=-1)
+    )
+    models = stand_ins(Spread(), Spread("further", houses=(trained,)))
+    found = evaluate_houses(models, {name: houses[name] for name in ("central_air", "rural_pumps")})
+    of_further, other = found.houses
+    assert (of_further.first, of_further.n) == ("2024-07-06T00:00Z", DAY_MIN - 5)
+    assert (of_further.why, of_further.fitted_to) == ("after the minutes that the models were trained on", ("further",))
+    assert (other.first, other.fitted_to) == ("2024-07-01T00:00Z", ())
+    later = evaluate_houses(models, {"air": house}, HousesOptions(fit_days=5, scored_rows=500)).houses[0]
+    assert later.fitted_to == ("further",)
 
 
 def test_houses_too_short_or_alone_for_peers_are_an_error(houses: dict[str, Clean]) -> None:

@@ -63,21 +63,34 @@ def is_of(card: ModelCard, clean: Clean) -> bool:
     return card.trained_on.sha256 == report.sha256 or is_edition
 
 
+def trained_until(card: ModelCard, clean: Clean) -> datetime | None:
+    """Return the end, exclusive, of the training minutes of a file that is a further house of the model; else None.
+
+    The minutes after it are those that the model was validated on: a further house has no test part.
+    """
+    further = card.trained_on.houses or ()
+    return next((house.last + _MINUTE for house in further if house.sha256 == clean.report.sha256), None)
+
+
 def choose_span(
     cards: Sequence[ModelCard], clean: Clean, first: datetime | None = None, until: datetime | None = None
 ) -> Span:
     """Return the minutes of ``clean`` to score ``cards`` on.
 
-    They are the common test part of all models trained on this data, or the whole file
-    if none was trained on it; ``first`` and ``until`` (aware, exclusive) override the ends. Raises
-    :class:`RunError` if no minutes remain.
+    They are the common test part of all models trained on this data, in a further house of a model the minutes that it
+    was not trained on, or the whole file if none was trained on it; ``first`` and ``until`` (aware, exclusive)
+    override the ends. Raises :class:`RunError` if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
+    ends = {card.name: trained_until(card, clean) for card in cards}
+    further = {name: trained for name, trained in ends.items() if trained is not None}
     known = _time(clean.series.first_minute)
     begin, end, why = known, _time(clean.series.last_minute + 1), "the whole file: no model was trained on it"
     if own:
         begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
         why = "the test part on the models' cards"
+    if further:
+        begin, why = max(begin, *further.values()), "after the minutes that the models were trained on"
     if first is not None or until is not None:
         begin, end, why = first or begin, until or end, "as asked for"
     if not begin < end:
@@ -86,7 +99,8 @@ def choose_span(
     stated = [card.split.train_until for card in own if card.split.train_until < begin]
     train_until = min(stated) if stated else known + max(begin - known, timedelta(0)) * _FITTED_SHARE
     split = MinuteSplit(min(train_until, begin - _MINUTE), begin, end, common_horizon_min(cards))
-    return Span(split, why, tuple(card.name for card in own if begin < card.split.validate_until))
+    seen = {card.name for card in own if begin < card.split.validate_until} | further.keys()
+    return Span(split, why, tuple(card.name for card in cards if card.name in seen))
 
 
 def _time(minute: int) -> datetime:
