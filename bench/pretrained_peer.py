@@ -23,9 +23,11 @@ from gapcast.core.outlook.quarters import history_windows, quarter_means
 from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES, MinutePower
 from gapcast.core.predictor import run_model
 from gapcast.core.window import F64, I64, cut, fill_short_gaps
-from gapcast.predictors.store import load_model
+from gapcast.predictors.files import CARD_FILE
+from gapcast.predictors.store import load_model, read_card
 from gapcast.recordings import clean_file
 from gapcast.recordings.series import Series
+from gapcast_trainer.scores.span import is_of, trained_until
 
 LEADS_MIN = (5, 15, 30, 60)
 CONTEXT_MIN, _AT_ONCE = 2_048, 20
@@ -89,12 +91,16 @@ def main() -> None:
     chosen = parser.parse_args()
     pretrained = import_module("fracast.inference").FracastModel.from_pretrained(weights="fp32")
     for path in chosen.files:
-        series = clean_file.read(path).series
+        clean = clean_file.read(path)
+        series = clean.series
         places = sample_minutes(series, chosen.sample)
         power = MinutePower(series.first_minute, series.gap_kw, series.outcome_kw)
         forecasters = {"fracast": of_fracast(pretrained, series, places)}
         if chosen.model is not None:
             forecasters[chosen.model.name] = of_model(chosen.model, series, places)
+            card = read_card(chosen.model / CARD_FILE)
+            if is_of(card, clean) or trained_until(card, clean) is not None:
+                print(f"{path.stem}: no fair test of {chosen.model.name}, which was trained on this house")
         print(f"{path.stem}: {len(places)} forecasts, MSE kW2 / MAE kW")
         for kind in range(len(KINDS)):
             for lead in LEADS_MIN:
