@@ -16,7 +16,7 @@ import numpy as np
 
 from gapcast.core.examples import WHOLE_MIN, count_recent, with_targets
 from gapcast.core.features import GAP, assemble, measured_in
-from gapcast.core.outlook.quarters import QuarterMeans, history_windows, quarter_means
+from gapcast.core.outlook.quarters import STEP_MIN, QuarterMeans, fill_unknown, history_windows, quarter_means
 from gapcast.core.window import F32, F64, I64, Windows, WindowSpec, cut
 from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
@@ -107,19 +107,28 @@ class Examples:
             measured = shorten(measured, n_kept, self.task.window)
         return assemble(measured, self.observed_minute[places], self.task.features, self.zone)
 
-    def histories(self, first: int, until: int, inputs: F32, steps: int) -> F32 | None:
+    def histories(self, first: int, until: int, inputs: F32, steps: int, n_kept: int | None = None) -> F32 | None:
         """Return the histories ``[n, steps]``, kW, of the windows ``first`` to ``until``; None for 0 ``steps``.
 
-        ``inputs`` ``[n, context, features]`` are the windows as model inputs. Raises :class:`ValueError` if these
-        examples have no quarters.
+        ``inputs`` ``[n, context, features]`` are the windows as model inputs. With ``n_kept`` only the quarters that
+        lie within the newest ``n_kept`` minutes are known. Raises :class:`ValueError` if these examples have no
+        quarters.
         """
         if not steps:
             return None
         if self.quarters is None:
             msg = "these examples have no history, which the model needs"
             raise ValueError(msg)
+        minutes = self.observed_minute[first:until]
         window_kw = inputs[:, :, 0].mean(axis=1, dtype=np.float64)
-        return history_windows(self.quarters, self.observed_minute[first:until], window_kw, steps)
+        if n_kept is None:
+            return history_windows(self.quarters, minutes, window_kw, steps)
+        found = np.full((len(minutes), steps), np.nan, dtype=np.float32)
+        n_known = np.clip((n_kept - (minutes + 1) % STEP_MIN) // STEP_MIN, 0, steps)
+        for n in np.unique(n_known).tolist():
+            rows = n_known == n
+            found[rows, steps - n :] = history_windows(self.quarters, minutes[rows], window_kw[rows], n)
+        return fill_unknown(found, window_kw)
 
     def measured_at(self, places: slice | I64) -> F32:
         """Return the measured features of the windows at ``places``, ``[n, context, M]``."""

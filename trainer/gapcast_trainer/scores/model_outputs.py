@@ -63,7 +63,7 @@ def predict_windows(
     n_kept: int | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> ModelOutputs:
-    """Predict ``windows``, shortened to their newest ``n_kept`` minutes if given.
+    """Predict ``windows``, shortened to their newest ``n_kept`` minutes if given, as are their histories.
 
     ``advance`` is called with the number of windows of each step.
     """
@@ -73,7 +73,7 @@ def predict_windows(
     for first in range(0, n, _ROWS_AT_ONCE):
         until = min(first + _ROWS_AT_ONCE, n)
         inputs = windows.inputs(first, until, n_kept=n_kept)
-        found = run_model(predictor, inputs, windows.histories(first, until, inputs, steps))
+        found = run_model(predictor, inputs, windows.histories(first, until, inputs, steps, n_kept))
         for name in _OUTPUTS:
             values = getattr(found, name)
             if values is not None:
