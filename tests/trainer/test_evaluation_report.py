@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64decode
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -70,14 +72,26 @@ def test_evaluation_page_brief_has_no_empty_part(small: Clean) -> None:
 def test_evaluation_page_day_is_of_median_difficulty(found: Evaluation) -> None:
     day = found.rows[0].day
     assert day is not None
-    assert day.target_minute.size >= 0.99 * DAY_MIN or day.target_minute.size > 1_000
-    assert len(set((day.target_minute // DAY_MIN).tolist())) == 1
+    assert day.local_minute.size >= 0.99 * DAY_MIN or day.local_minute.size > 1_000
+    assert len(set((day.local_minute // DAY_MIN).tolist())) == 1
     spread = found.rows[2].day
     assert spread is not None
     np.testing.assert_array_equal(spread.mean_kw, day.mean_kw)
     assert spread.lower_kw is not None
     assert spread.upper_kw is not None
     assert (spread.lower_kw <= spread.upper_kw).all()
+
+
+def test_evaluation_page_day_is_by_the_clock_of_the_house(small: Clean) -> None:
+    """As the hours and the months are: in New York a day begins at 5 o'clock UTC."""
+    there = replace(small, series=replace(small.series, zone=ZoneInfo("America/New_York")))
+    evaluation = evaluate(stand_ins(Spread("point", lead_times_min=(5,), quantile_levels=None)), there, BRIEF)
+    day = evaluation.rows[0].day
+    assert day is not None
+    assert len(set((day.local_minute // DAY_MIN).tolist())) == 1
+    utc = day.local_minute[0] + 5 * 60 - small.series.first_minute
+    np.testing.assert_allclose(day.actual_kw[0], small.series.gap_kw[utc], rtol=1e-6)
+    assert f"{np.datetime64(int(day.local_minute[0]), 'm').item():%d %B %Y}" in page(evaluation)
 
 
 def test_evaluation_page_is_deterministic(found: Evaluation, html: str) -> None:

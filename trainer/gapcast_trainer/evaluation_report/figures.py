@@ -36,7 +36,7 @@ def draw_day(day: Day) -> Figure:
 
 
 def _draw_minutes(axis: Any, day: Day, some: slice) -> None:
-    hour = (day.target_minute[some] % 1440) / 60
+    hour = (day.local_minute[some] % 1440) / 60
     if day.lower_kw is not None and day.upper_kw is not None:
         axis.fill_between(
             hour, day.lower_kw[some], day.upper_kw[some], color=BLUE, alpha=0.2, lw=0, label="90 % interval"

@@ -70,7 +70,7 @@ def _grouped(
 def _day_of(row: Evaluated) -> str:
     if row.day is None:
         return ""
-    return f"{datetime.fromtimestamp(int(row.day.target_minute[0]) * 60, UTC):%A, %d %B %Y}"
+    return f"{datetime.fromtimestamp(int(row.day.local_minute[0]) * 60, UTC):%A, %d %B %Y}"
 
 
 def _day_picture(row: Evaluated) -> EmbeddedFigure:

@@ -18,13 +18,13 @@ _COMPLETE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Observed and forecast power, kW, ``[n]`` each, at ``target_minute`` (since the epoch).
+    """Observed and forecast power, kW, ``[n]`` each, at ``local_minute``, by the clock of the file's zone since 1970.
 
     Each forecast was made ``horizon_min`` minutes before its target.
     """
 
     horizon_min: int
-    target_minute: I64
+    local_minute: I64
     actual_kw: F32
     mean_kw: F32
     median_kw: F32 | None
@@ -33,15 +33,15 @@ class Day:
 
 
 def choose_day(minutes: Minutes) -> I64:
-    """Return the indices of the forecasts of one complete day, with persistence's median error.
+    """Return the indices of the forecasts of one complete day in the file's zone, with persistence's median error.
 
-    If no day is complete, it is the one with the most forecasts.
+    If no day is complete, it is the one with the most forecasts. A day with a clock change is not complete.
     """
-    day = (minutes.observed_minute + minutes.horizon_min) // DAY_MIN
+    day = minutes.local_minutes(minutes.horizon_min) // DAY_MIN
     names, index, count = np.unique(day, return_inverse=True, return_counts=True)
     error = minutes.last_kw.astype(np.float64) - minutes.actual_kw(minutes.horizon_min)
     mse = np.bincount(index, error**2) / count
-    complete = np.flatnonzero(count >= _COMPLETE * DAY_MIN)
+    complete = np.flatnonzero((count >= _COMPLETE * DAY_MIN) & (count <= DAY_MIN))
     if not complete.size:
         complete = np.array([int(np.argmax(count))])
     chosen = complete[np.argsort(mse[complete], kind="stable")[complete.size // 2]]
@@ -58,7 +58,7 @@ def day_of(outputs: ModelOutputs, minutes: Minutes, places: I64) -> Day:
 
     return Day(
         horizon_min=minutes.horizon_min,
-        target_minute=chosen.observed_minute + minutes.horizon_min,
+        local_minute=chosen.local_minutes(minutes.horizon_min),
         actual_kw=chosen.actual_kw(minutes.horizon_min),
         mean_kw=mean,
         median_kw=quantile(MEDIAN),

@@ -77,15 +77,16 @@ class Minutes:
 
     def hours(self, lead_min: int) -> I64:
         """Return the hour of day, 0 to 23, that each target lies in, ``[N]``, by the clock of the file's zone."""
-        return self._local_minute(lead_min) % DAY_MIN // 60
+        return self.local_minutes(lead_min) % DAY_MIN // 60
 
     def months(self, lead_min: int) -> tuple[I64, list[str]]:
         """Return each target's month as an index into the list of months, which is returned as well (``2010-01``)."""
-        month = self._local_minute(lead_min).astype("datetime64[m]").astype("datetime64[M]")
+        month = self.local_minutes(lead_min).astype("datetime64[m]").astype("datetime64[M]")
         names, index = np.unique(month, return_inverse=True)
         return index.astype(np.int64), [str(name) for name in names]
 
-    def _local_minute(self, lead_min: int) -> I64:
+    def local_minutes(self, lead_min: int) -> I64:
+        """Return the minute of each target by the clock of the file's zone, since 1970, ``[N]``."""
         target = self.observed_minute + lead_min
         return target + offset_min(target, self.zone)
 
