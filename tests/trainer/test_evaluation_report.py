@@ -14,6 +14,7 @@ import pytest
 from gapcast.core.grid import DAY_MIN
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.evaluation_report.figures import draw_day
 from gapcast_trainer.evaluation_report.page import page
 from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluation
@@ -92,6 +93,15 @@ def test_evaluation_page_day_is_by_the_clock_of_the_house(small: Clean) -> None:
     utc = day.local_minute[0] + 5 * 60 - small.series.first_minute
     np.testing.assert_allclose(day.actual_kw[0], small.series.gap_kw[utc], rtol=1e-6)
     assert f"{np.datetime64(int(day.local_minute[0]), 'm').item():%d %B %Y}" in page(evaluation)
+
+
+def test_evaluation_page_day_shows_power_that_is_fed_in(found: Evaluation) -> None:
+    day = found.rows[0].day
+    assert day is not None
+    drawn = draw_day(replace(day, actual_kw=day.actual_kw - 2))
+    for whole, fed_in in zip(draw_day(day).axes, drawn.axes, strict=True):
+        assert whole.get_ylim()[0] == 0
+        assert fed_in.get_ylim()[0] < np.min(fed_in.lines[0].get_ydata()) < 0
 
 
 def test_evaluation_page_is_deterministic(found: Evaluation, html: str) -> None:

@@ -44,11 +44,12 @@ def _draw_minutes(axis: Any, day: Day, some: slice) -> None:
     axis.plot(hour, day.actual_kw[some], color="black", lw=1, label="observed")
     middle, name = (day.mean_kw, "mean") if day.median_kw is None else (day.median_kw, "median")
     axis.plot(hour, middle[some], color=RED, lw=1, label=f"{name}, forecast {day.horizon_min} min before")
+    lowest_kw = min(float(kw[some].min()) for kw in (day.actual_kw, middle))  # below 0 if the house feeds in
     low, high = float(hour[0]), float(hour[-1])
     ticks = (
         np.arange(0, 25, 3) if high - low > _ZOOM_MIN / 60 + 1 else np.arange(np.ceil(low * 4) / 4, high + 0.01, 0.25)
     )
-    axis.set(xlim=(low, high), ylim=(0, None), ylabel="kW", xlabel="time of day")
+    axis.set(xlim=(low, high), ylim=(0 if lowest_kw >= 0 else None, None), ylabel="kW", xlabel="time of day")
     axis.set_xticks(ticks, [f"{int(t):02d}:{round(60 * (t % 1)):02d}" for t in ticks])
 
 
