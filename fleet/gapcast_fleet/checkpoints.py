@@ -14,6 +14,8 @@ from gapcast.core.errors import SettingsError
 from gapcast.private_files import create_private, make_private_folder, open_private
 from gapcast_fleet.identity import Identity, read_identity
 
+#: The folder of Spark's own files in a checkpoint.
+SPARK_FOLDER = "spark"
 _FILE = "gapcast.json"
 _LOCK = "lock"
 

@@ -122,7 +122,7 @@ def score(
     from gapcast_fleet.mqtt_source import from_mqtt
     from gapcast_fleet.query_run import run_until_stopped
     from gapcast_fleet.score import Plan, start
-    from gapcast_fleet.sinks import to_files, to_kafka
+    from gapcast_fleet.sinks import check_output, to_files, to_kafka
     from gapcast_fleet.sources import from_files, from_kafka
     from gapcast_fleet.spark import session
 
@@ -140,6 +140,8 @@ def score(
         sink = to_files(Path(target), of_source["to_format"] or file_format)
     plan = Plan(checkpoint, every_s, once, n_buckets, cached_devices=of_source["cached_devices"])
     with lock_checkpoint(checkpoint):
+        if target not in {"mqtt", "kafka"}:
+            check_output(Path(target), checkpoint)
         spark = session("gapcast-fleet score", conf)
         if source == "kafka":
             readings = from_kafka(spark, kafka_options)

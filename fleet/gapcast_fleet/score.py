@@ -14,7 +14,7 @@ from gapcast.app.models import load_models
 from gapcast.config.forecast import LearningSettings
 from gapcast.config.settings import HistorySettings, Settings
 from gapcast_fleet.bucket import COUNTS, FORECAST, OUTPUT, Bucket
-from gapcast_fleet.checkpoints import open_checkpoint
+from gapcast_fleet.checkpoints import SPARK_FOLDER, open_checkpoint
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.sinks import Sink
 from gapcast_fleet.worker import WorkerTask
@@ -85,7 +85,7 @@ def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> St
         sf.count(sf.when(sf.col("kind") == FORECAST, True)).alias("forecasts"),
         *(sf.coalesce(sf.sum(f"n_{name}"), sf.lit(0)).alias(name) for name in COUNTS),
     )
-    writer = observed.writeStream.foreachBatch(sink).option("checkpointLocation", str(plan.checkpoint / "spark"))
+    writer = observed.writeStream.foreachBatch(sink).option("checkpointLocation", str(plan.checkpoint / SPARK_FOLDER))
     when: dict[str, Any] = {"availableNow": True} if plan.once else {"processingTime": f"{plan.every_s} seconds"}
     return writer.trigger(**when).queryName(OBSERVED).start()
 

@@ -10,8 +10,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
 from gapcast.core.document_field import FieldType
+from gapcast.core.errors import SettingsError
 from gapcast.core.forecast_fields import FIELDS
 from gapcast_fleet.bucket import COUNTED, FORECAST
+from gapcast_fleet.checkpoints import SPARK_FOLDER
 from gapcast_fleet.failures import worker_error
 
 FileFormat = Literal["json", "parquet"]
@@ -30,6 +32,20 @@ _SPARK_TYPES = {
 _NO_COLUMNS = ("v", "device")
 #: Parquet columns of a forecast, parsed from its JSON.
 _FORECAST = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in FIELDS if field.name not in _NO_COLUMNS)
+
+
+def check_output(folder: Path, checkpoint: Path) -> None:
+    """Raise :class:`SettingsError` if ``folder`` has micro-batches, and a new ``checkpoint`` would number from 0 again.
+
+    Its micro-batches would replace those of the same number.
+    """
+    is_new = next((checkpoint / SPARK_FOLDER / "offsets").glob("[0-9]*"), None) is None
+    if is_new and (written := next(folder.glob("batch=*"), None)) is not None:
+        msg = (
+            f"--to {folder}: has forecasts of another checkpoint ({written.name}), which those of the new checkpoint "
+            f"{checkpoint} would replace: use another folder"
+        )
+        raise SettingsError(msg)
 
 
 def to_files(folder: Path, file_format: FileFormat) -> Sink:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from gapcast_fleet.checkpoints import lock_checkpoint
 from gapcast_fleet.cli import main
+from gapcast_fleet.sinks import check_output
 from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_backtest import write_parquet
@@ -53,6 +54,18 @@ def test_score_second_run_on_a_checkpoint_is_rejected(tmp_path: Path) -> None:
     (checkpoint / "lock").mkdir()
     third = run("score", *arguments)
     assert (third.exit_code, "must be on a file system that supports writing and locking" in third.output) == (2, True)
+
+
+def test_score_new_checkpoint_replaces_no_forecasts(tmp_path: Path) -> None:
+    """Its micro-batches are numbered from 0 again, as were those of the checkpoint before."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out" / "batch=000000000").mkdir(parents=True)
+    arguments = ("--from", tmp_path / "in", "--to", tmp_path / "out", "--checkpoint", tmp_path / "new", "--once")
+    result = run("score", *arguments)
+    assert (result.exit_code, "has forecasts of another checkpoint (batch=000000000)" in result.output) == (2, True)
+    (tmp_path / "new" / "spark" / "offsets").mkdir(parents=True)
+    (tmp_path / "new" / "spark" / "offsets" / "0").touch()
+    check_output(tmp_path / "out", tmp_path / "new")  # that checkpoint has begun: it repeats or continues its own
 
 
 def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None:
