@@ -41,6 +41,17 @@ def test_outcomes_with_a_missing_minute_are_unknown(kw: F64) -> None:
     assert np.isnan(until[0]).tolist() == [False, True, True]
 
 
+def test_outcomes_of_filled_minutes_are_unknown(kw: F64) -> None:
+    """As in `evaluate`: a filled minute is in windows, but it is no outcome."""
+    outcome_kw = kw.copy()
+    outcome_kw[205] = np.nan
+    house = HouseWindows.of(FIRST, kw, WindowSpec(30), outcome_kw)
+    point, until = house.outcomes_kw(np.flatnonzero(house.windows.origin == 200), LEADS_MIN)
+    assert np.isnan(point[0]).tolist() == [False, True, False]
+    assert np.isnan(until[0]).tolist() == [False, True, True]
+    assert not np.isnan(house.windows_kw(np.flatnonzero(house.windows.origin == 210))).any()
+
+
 def test_outcomes_beyond_the_end_are_unknown(kw: F64) -> None:
     point, until = house_of(kw).outcomes_kw(np.array([len(house_of(kw).windows) - 1]), LEADS_MIN)
     assert np.isnan(point).all()

@@ -41,7 +41,8 @@ def export_outlook(
     show(f"{run.name}: converting")
     content = convert(model)
     task, split = run.design.task, run.experiment.split()
-    house = HouseWindows.of(readings.series.first_minute, readings.series.gap_kw, task.window)
+    series = readings.series
+    house = HouseWindows.of(series.first_minute, series.gap_kw, task.window, series.outcome_kw)
     observed = house.observed_minute
     train = house.whole(np.flatnonzero(split.holds(SplitPart.TRAIN, observed)).astype(np.int64))
     test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
@@ -52,7 +53,7 @@ def export_outlook(
     probe = train[np.linspace(0, train.size - 1, N_PARITY).astype(np.int64)]
     parity_kw, agreement_kw = check_file(predictor, model, *inputs(house, probe, run.design.task.features, readings))
     show(f"{run.name}: scoring on {test.size:,} windows")
-    found = score_outlook(predictor, house, test, readings.series.zone)
+    found = score_outlook(predictor, house, test, series.zone)
     at, naive = found.point_at(task.horizon_min)
     scores = ModelScores(model=at, persistence=naive, skill=round(1 - at.mse_kw2 / naive.mse_kw2, 6))
     golden = _with_outputs(draft.golden, predictor)

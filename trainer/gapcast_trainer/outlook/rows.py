@@ -13,17 +13,22 @@ from gapcast.core.window import F32, F64, I64, Windows, WindowSpec, cut
 
 @dataclass(frozen=True, slots=True)
 class HouseWindows:
-    """A house minute by minute from ``first_minute`` on: ``gap_kw`` ``[T]``, NaN where missing, and its windows."""
+    """A house minute by minute from ``first_minute`` on: ``gap_kw`` ``[T]``, NaN where missing, and its windows.
+
+    ``outcome_kw`` ``[T]`` is the power of minutes that can be outcomes: without filled ones.
+    """
 
     first_minute: int
     gap_kw: F64
+    outcome_kw: F64
     windows: Windows
     quarters: QuarterMeans
 
     @classmethod
-    def of(cls, first_minute: int, gap_kw: F64, spec: WindowSpec) -> HouseWindows:
-        """Cut the windows of a series and average its quarter-hours."""
-        return cls(first_minute, gap_kw, cut(gap_kw, spec), quarter_means(gap_kw, first_minute))
+    def of(cls, first_minute: int, gap_kw: F64, spec: WindowSpec, outcome_kw: F64 | None = None) -> HouseWindows:
+        """Cut the windows of a series and average its quarter-hours; ``outcome_kw`` None: each minute was measured."""
+        outcome_kw = gap_kw if outcome_kw is None else outcome_kw
+        return cls(first_minute, gap_kw, outcome_kw, cut(gap_kw, spec), quarter_means(gap_kw, first_minute))
 
     @property
     def observed_minute(self) -> I64:
@@ -44,7 +49,7 @@ class HouseWindows:
     def outcomes_kw(self, rows: I64, lead_times_min: tuple[int, ...]) -> tuple[F32, F32]:
         """Return the power at each lead time, and the mean of all minutes until it, ``[n, K]``, NaN if not measured."""
         horizon_min = lead_times_min[-1]
-        padded = np.concatenate([self.gap_kw, np.full(horizon_min, np.nan)])
+        padded = np.concatenate([self.outcome_kw, np.full(horizon_min, np.nan)])
         ahead = padded[self.windows.origin[rows][:, np.newaxis] + np.arange(1, horizon_min + 1)]
         at = np.array(lead_times_min) - 1
         until = np.cumsum(ahead, axis=1)[:, at] / (at + 1)
