@@ -69,7 +69,7 @@ def training_data_of(
 
 def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean]) -> TrainingData:
     experiment = experiment.with_dates(clean)
-    series, split = _starting_at(clean.series, experiment), experiment.split()
+    series, split = starting_at(clean.series, experiment), experiment.split()
     scale = _scale(series, split)
     train, validate = (_part(series, experiment, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
     given = [(house, houses[house.name]) for house in experiment.houses]
@@ -136,7 +136,7 @@ def _balanced_scale(manifest: Manifest) -> Scale:
     return Scale(round(mean_kw, 4), round(scale_kw, 4) or 1.0)
 
 
-def _starting_at(series: Series, experiment: Experiment) -> Series:
+def starting_at(series: Series, experiment: Experiment) -> Series:
     """Return the series from the experiment's first minute on."""
     if experiment.data.first is None:
         return series

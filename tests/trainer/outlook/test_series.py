@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from gapcast.core.grid import minute_label
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.outlook import series as made
-from gapcast_trainer.outlook.series import TrainingSeries, training_series
+from gapcast_trainer.outlook.series import TrainingSeries, train_span, training_series
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES
 from tests.trainer.outlook.small_outlook import outlook_experiment
@@ -35,6 +36,14 @@ def test_training_series_are_house_simulations_and_mixtures(series: list[Trainin
     assert names[1:] == [*(f"{family}-1" for family in FAMILIES), *(f"mixture-{place}" for place in range(1, 5))]
     assert [its.n_rows for its in series] == [EXPERIMENT.outlook.main, *[20] * len(FAMILIES), *[30] * 4]
     assert [its.split is None for its in series] == [False, *[True] * (len(FAMILIES) + 4)]
+
+
+def test_training_series_begin_with_the_first_minute_of_the_experiment(small: Clean) -> None:
+    first = minute_label(small.series.first_minute + 600)
+    experiment = outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 0}).changed({"data.first": first})
+    (house,) = training_series(small, [], experiment)
+    assert house.first_minute == train_span(small, experiment)[0] == small.series.first_minute + 600
+    assert np.array_equal(house.gap_kw, small.series.outcome_kw[600:], equal_nan=True)
 
 
 def test_training_series_have_the_shares_of_the_experiment(series: list[TrainingSeries]) -> None:

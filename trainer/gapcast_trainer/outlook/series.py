@@ -20,6 +20,7 @@ from gapcast_trainer.loads.kinds import library
 from gapcast_trainer.other_houses import split_of
 from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.synthetic_houses.families import FAMILIES, simulate
+from gapcast_trainer.training_data import starting_at
 
 #: Length of simulated houses and of mixtures, days. Every fourth mixture is shorter: houses with little history.
 _SIMULATED_DAYS, _MIXTURE_DAYS, _SHORT_DAYS = 70, 40, 25
@@ -55,8 +56,9 @@ def training_series(main: Clean, others: Sequence[tuple[House, Clean]], experime
     """Return all series of ``experiment``, the main house first; the same experiment and files give the same series."""
     sizes = experiment.outlook
     weight = sum(house.weight for house, _ in others)
+    its = starting_at(main.series, experiment)
     houses = [
-        TrainingSeries(experiment.name, main.series.first_minute, main.series.outcome_kw, sizes.main, sizes.main_share,
+        TrainingSeries(experiment.name, its.first_minute, its.outcome_kw, sizes.main, sizes.main_share,
                        experiment.split())
     ]  # fmt: skip
     houses += [
@@ -128,4 +130,4 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
 def train_span(main: Clean, experiment: Experiment) -> tuple[int, int]:
     """Return the first and the last minute of the main house that training sees, outcomes included."""
     until = minute_at(experiment.split().train_until) - experiment.embargo_min - 1 + experiment.task().horizon_min
-    return main.series.first_minute, min(until, main.series.last_minute)
+    return starting_at(main.series, experiment).first_minute, min(until, main.series.last_minute)
