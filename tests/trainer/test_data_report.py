@@ -131,6 +131,15 @@ def test_report_five_minute_change_is_persistences_error() -> None:
     assert 0.5 < changes.largest_share_of_mse < 1
 
 
+def test_report_filled_minute_is_no_outcome_of_persistence() -> None:
+    """As in every score, so that a model is compared with the same figure."""
+    kw = np.arange(100.0) ** 2
+    filled = np.isin(np.arange(100), (50, 51))
+    changes = measure(Series(MONDAY, kw, filled=filled), HORIZON_MIN).changes
+    assert changes is not None
+    assert changes.change_kw.tolist() == [kw[at + 5] - kw[at] for at in range(95) if at not in (45, 46)]
+
+
 def test_report_days_and_weeks_use_local_time() -> None:
     """Power is 5 kW from 18:00 to 19:00 UTC on Mondays, which is 13:00 to 14:00 in New York in winter."""
     kw = np.full(14 * 1_440, 0.5)

@@ -36,7 +36,10 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Persistence errors: power ``horizon_min`` minutes later minus power now, kW, ``[N]``, where both were read."""
+    """Persistence errors: power ``horizon_min`` minutes later minus power now, kW, ``[N]``, where both were read.
+
+    The later minute is one that can be an outcome: no filled one.
+    """
 
     horizon_min: int
     change_kw: F64
@@ -96,7 +99,7 @@ def measure(series: Series, horizon_min: int, zone: tzinfo = UTC) -> DataMeasure
         daily_mean_kw=_means_by(date - date[0], kw, n_days),
         day_kw=_quantiles_by(at % DAY_MIN // DAY_STEP_MIN, kw, DAY_MIN // DAY_STEP_MIN),
         week_kw=_week(at, kw),
-        changes=_changes(series.gap_kw, horizon_min),
+        changes=_changes(series, horizon_min),
         horizon_min=horizon_min,
         n_at_top=int((kw == kw.max()).sum()),
         still_min=still_min,
@@ -141,8 +144,8 @@ def _week(at: I64, kw: F64) -> F64:
     return _means_by(hour, kw, 7 * 24).reshape(7, 24)
 
 
-def _changes(gap_kw: F64, horizon_min: int) -> Changes | None:
-    change = gap_kw[horizon_min:] - gap_kw[:-horizon_min]
+def _changes(series: Series, horizon_min: int) -> Changes | None:
+    change = series.outcome_kw[horizon_min:] - series.gap_kw[:-horizon_min]
     change = change[~np.isnan(change)]
     if not change.size:
         return None
