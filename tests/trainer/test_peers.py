@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -49,6 +50,16 @@ def test_peer_columns_are_lags_time_of_day_and_other_days() -> None:
     assert seasons.tolist() == [11_005 - DAY] * 3 + [11_005 - WEEK] * 3
     plain = PeerColumns(Series(0, kw), COLUMN_SETS[0], 5).at(at(11_000))
     assert plain[0].tolist() == [11_000, *range(-29, 0)]
+
+
+def test_peer_columns_have_the_clock_of_the_house() -> None:
+    """As the features of a model have: in Berlin the clocks went forward on Sunday 2024-03-31 at 1 o'clock UTC."""
+    sunday = int(datetime(2024, 3, 31, tzinfo=UTC).timestamp()) // 60
+    series = Series(sunday - DAY, np.ones(2 * DAY), zone=ZoneInfo("Europe/Berlin"))
+    observed = sunday + np.array([30, 90, 23 * 60]) - 5
+    clock = PeerColumns(series, COLUMN_SETS[1], 5).at(observed)[:, -2:]
+    assert clock[:, 0].tolist() == [90, 3 * 60 + 30, 60]  # 1:30, 3:30, and 1:00 of Monday
+    assert clock[2, 1] == (clock[0, 1] + 1) % 7
 
 
 def test_peer_columns_of_yesterday_with_gaps() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN, WEEK_MIN
 from gapcast.core.window import F32, F64, I64, WindowSpec, cut
 from gapcast.recordings.series import Series
@@ -21,7 +22,7 @@ class ColumnSet:
     """The input columns of a peer.
 
     ``n_lags`` single readings (as the difference from the last one, which is a column itself), earlier
-    readings up to ``context`` minutes as five-minute means, time of day and weekday with ``clock``,
+    readings up to ``context`` minutes as five-minute means, time of day and weekday in the house with ``clock``,
     the power around the target's time of day yesterday and last week with ``seasons``, and with ``extremes`` the
     lowest and the highest of the single readings and of the whole context, as differences from the last one.
     """
@@ -84,7 +85,8 @@ class PeerColumns:
             parts.append(np.column_stack(found) - last)
         target = observed_minute + self.horizon_min
         if self.column_set.clock:
-            parts.append(np.column_stack((target % DAY_MIN, target // DAY_MIN % 7)).astype(np.float32))
+            local = target + offset_min(target, self.series.zone)
+            parts.append(np.column_stack((local % DAY_MIN, local // DAY_MIN % 7)).astype(np.float32))
         if self.column_set.seasons:
             ago = [self._mean(target - back, around) for back in (DAY_MIN, WEEK_MIN) for around in _AROUND_MIN]
             parts.append(np.column_stack(ago).astype(np.float32))
