@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,33 @@ def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> 
     assert f"{best.values[0]:.5f}" in page
     assert page.count("<img") >= 1
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unlike"),
+    [
+        ("[[2], [3]]", "[[3], [2]]", "search"),  # their places are stored
+        ("epochs = 2", "epochs = 3", "experiment"),
+        ("log = true", "log = false", "search"),
+        ("high = 1e-1", "high = 2e-1", ""),
+    ],
+)
+def test_search_resumes_the_same_search_alone(
+    small: Clean, tmp_path: Path, before: str, after: str, unlike: str
+) -> None:
+    from gapcast_trainer.sweep.search import search
+
+    def begin(text: str, clean: Clean) -> None:
+        search(read(written(tmp_path, text)), clean, tmp_path / "study", minutes=1, n_trials=0)
+
+    begin(SPACE, small)
+    with pytest.raises(RunError, match=r"has trials of another search \(data differ\)"):
+        begin(SPACE, replace(small, sha256="0" * 64))
+    if unlike:
+        with pytest.raises(RunError, match=rf"has trials of another search \({unlike} differ\)"):
+            begin(SPACE.replace(before, after), small)
+    else:
+        begin(SPACE.replace(before, after), small)
 
 
 def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:

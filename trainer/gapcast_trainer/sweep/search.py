@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from gapcast_trainer.sweep.space import Space
 STUDY_FILE = "study.log"
 #: Number of trials before pruning of trials that are worse than the median.
 _N_WHOLE = 3
+#: The attribute of a study with what its losses depend on.
+_IDENTITY = "identity"
 
 
 def search(  # noqa: PLR0913 - the last ones by keyword
@@ -32,7 +35,8 @@ def search(  # noqa: PLR0913 - the last ones by keyword
 ) -> optuna.Study:
     """Try settings of ``space`` for ``minutes`` (or until ``n_trials`` are done) and return the study.
 
-    It is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there.
+    It is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there. Raises
+    :class:`RunError` if the study there is of other data, another experiment or other choices.
     Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
     best loss on the validation part; the test part is never used. Ctrl-C stops the search and
     keeps the results.
@@ -46,6 +50,7 @@ def search(  # noqa: PLR0913 - the last ones by keyword
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_N_WHOLE),
         load_if_exists=True,
     )
+    _check_same(study, space, clean, folder)
     until_s = time.monotonic() + minutes * 60
 
     def objective(trial: optuna.Trial) -> float:
@@ -77,6 +82,25 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     except KeyboardInterrupt:
         show("stopped; run it again to resume")
     return study
+
+
+def _check_same(study: optuna.Study, space: Space, clean: Clean, folder: Path) -> None:
+    """Record what the losses of ``study`` depend on; raise :class:`RunError` if it was begun with something else.
+
+    Limits of numbers may change: then later trials are drawn from another range.
+    """
+    now = {"data": clean.sha256, **json.loads(json.dumps(space.identity(), default=str))}
+    stored = study.user_attrs.get(_IDENTITY)
+    if stored is None:
+        study.set_user_attr(_IDENTITY, now)
+        return
+    unlike = [name for name in now if stored.get(name) != now[name]]
+    if unlike:
+        msg = (
+            f"{folder}: has trials of another search ({', '.join(unlike)} differ), whose losses cannot be compared: "
+            "use another folder (--out)"
+        )
+        raise RunError(msg)
 
 
 def n_done(folder: Path) -> int:

@@ -68,6 +68,14 @@ class Space:
         """Return the trial's value of every key."""
         return {key: what.suggest(trial, key) for key, what in self.ranges.items()}
 
+    def identity(self) -> dict[str, Any]:
+        """Return what a trial's loss and stored parameters depend on: the experiment, and the kind of each range."""
+        kinds = {
+            key: what.choices if isinstance(what, OneOf) else [isinstance(what.low + what.high, int), what.log]
+            for key, what in self.ranges.items()
+        }
+        return {"experiment": self.experiment.model_dump(mode="json"), "search": kinds}
+
     def shown(self, key: str, stored: Any) -> str:
         """Format a stored parameter: the choice, not its index."""
         what = self.ranges.get(key)
