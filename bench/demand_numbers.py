@@ -4,13 +4,14 @@
 
 ``DATA`` is a folder with the files of :data:`HOUSES`. Four back-tests with the default configuration, and what
 ``--set`` changes of it, run one after the other, in about three minutes, and write their results to ``--work``. Those
-that are there already are not run again.
+that are there already, with the same changes, are not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,7 +64,8 @@ HOUSES = (
 
 def run(house: House, data: Path, work: Path, changes: Sequence[str] = ()) -> tuple[Path, Path]:
     """Back-test ``house``, unless its results are in ``work``; return the files of its scores and demands."""
-    stem = f"{house.name.replace(' ', '-').lower()}-{house.limit_kw}"
+    words = (house.name.lower(), str(house.limit_kw), *changes)
+    stem = "-".join(re.sub(r"[^\w.=]", "-", word) for word in words)
     scores, demands = work / f"{stem}.json", work / f"{stem}.csv"
     if not scores.exists():
         command = [sys.executable, "-m", "gapcast", "backtest", str(data / house.file), *house.options]

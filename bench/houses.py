@@ -5,7 +5,7 @@ Runs ``gapcast backtest`` over each FILE (one house each: Parquet of ``gapcast-t
 ``site.timezone=UTC,forecast.experts=lstm``. Prints one table per variant: quartiles of the skill over the houses, from
 the first reading, in the first calendar week (of ``weeks`` in ``--json``) and in the last four; coverage; houses below
 persistence; and how far the published forecast is behind the best single member. The scores of each run are kept in
-``--out``: what is there is not run again, and ``gapcast-trainer weeks`` draws it.
+``--out``, by variant and ``--limit``: what is there is not run again, and ``gapcast-trainer weeks`` draws it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, ...]:
 
 def backtest(path: Path, variant: str, folder: Path, limit: int | None) -> HouseSkill:
     """Back-test the house of ``path`` with the settings of ``variant``, unless it was done, and return its skill."""
-    where = folder / (variant.replace("/", "_") or "default")
+    where = folder / ((variant.replace("/", "_") or "default") + ("" if limit is None else f"-limit-{limit}"))
     where.mkdir(parents=True, exist_ok=True)
     out = where / f"{path.name.split('.')[0]}.json"
     if not out.exists():

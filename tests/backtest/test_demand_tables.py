@@ -119,3 +119,6 @@ def test_numbers_are_of_back_tests_that_run_once(tmp_path: Path, monkeypatch: py
     assert len(commands) == len(demand_numbers.HOUSES)
     assert commands[3][4:6] == [str(tmp_path / "household_power_consumption.zip"), "--start"]
     assert commands[3][-8:-4] == ["--set", "demand.limit_kw=4.0", "--set", "forecast.experts="]
+    monkeypatch.setattr(sys, "argv", arguments[:-2])
+    demand_numbers.main()
+    assert len(commands) == 2 * len(demand_numbers.HOUSES), "other settings have other results"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.houses import PERIODS, house_skill, quartiles, table
+from bench.houses import PERIODS, backtest, house_skill, quartiles, table
 
 
 def document(skill: float, n_weeks: int = 6) -> dict[str, Any]:
@@ -24,6 +26,21 @@ def test_house_skill_first_and_last_weeks_are_apart() -> None:
     assert (whole.mse, last.mse, last.mae) == pytest.approx((0.3, 0.3, 0.3))
     assert (first.mse, first.mae) == pytest.approx((-0.1, -0.1))
     assert (found.mse_loss, found.mae_loss) == pytest.approx((0.01, 0.5 / 0.6 - 1))
+
+
+def test_house_backtests_with_another_limit_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = list[list[str]]()
+
+    def write(command: list[str], **_: object) -> None:
+        commands.append(command)
+        out = Path(command[command.index("--json") + 1])
+        out.write_text(json.dumps({"houses": {"a": document(0.1 * len(commands))}}))
+
+    monkeypatch.setattr("bench.houses.subprocess.run", write)
+    file = tmp_path / "a.csv"
+    file.write_text("time,power_w\n")
+    found = [backtest(file, "", tmp_path, limit).periods[PERIODS[0]].mse for limit in (100, None, 100)]
+    assert found == pytest.approx([0.1, 0.2, 0.1])
 
 
 def test_house_skill_weeks_count_by_their_forecasts() -> None:
