@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, tzinfo
@@ -21,7 +21,7 @@ from gapcast.backtest.houses import FilePart, name_houses
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.reading import Limits
-from gapcast.recordings.clean_file import TIME
+from gapcast.recordings.clean_file import FILLED, TIME
 from gapcast.recordings.fields import MISSING, energy_problem, power_unit
 from gapcast.recordings.layout import Unit
 from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
@@ -117,8 +117,10 @@ def read_history(
         _power(rows, form.value).alias("power"),
         path.alias("path"),
         sf.col("_metadata.row_index").alias("row"),
+        _filled(rows, form).alias("filled"),
     ).join(sf.broadcast(_files(spark, rows, is_house=form.device is None)), "path", "left")
-    named = placed.select(sf.coalesce("device", "house", sf.lit("")).alias("device"), "file", "row", "time", "power")
+    name = sf.coalesce("device", "house", sf.lit("")).alias("device")
+    named = placed.select(name, "file", "row", "time", "power", "filled")
     minutes = named.groupBy("device").applyInArrow(house_reader(rules), MINUTES).persist(StorageLevel.DISK_ONLY)
     try:
         with worker_error():
@@ -135,8 +137,11 @@ def read_history(
 def _parquet(spark: SparkSession, folder: Path) -> DataFrame:
     if next(folder.rglob("*.parquet"), None) is None:
         raise SourceError(folder, "holds no .parquet")
+    reader = spark.read.option("recursiveFileLookup", "true")
     try:
-        return spark.read.option("recursiveFileLookup", "true").parquet(str(folder))
+        rows = reader.parquet(str(folder))
+        # Only those with filled minutes have a column for them, and Spark takes the columns of one file.
+        return reader.option("mergeSchema", "true").parquet(str(folder)) if _are_clean(rows.columns) else rows
     except AnalysisException as error:
         if "TIMESTAMP(NANOS" not in str(error):
             raise
@@ -144,12 +149,17 @@ def _parquet(spark: SparkSession, folder: Path) -> DataFrame:
         raise SourceError(folder, f"holds times in nanoseconds, which Spark does not read: {fix}") from error
 
 
+def _are_clean(names: Sequence[str]) -> bool:
+    """Return whether files with the columns ``names`` are those of `gapcast-trainer prepare`."""
+    return {TIME, GAP} <= {*names} <= {TIME, FILLED, *MEASURED}
+
+
 def _with_columns(rows: DataFrame, form: ParquetFormat) -> ParquetFormat:
     """Return ``form`` with the columns that ``rows`` have; no ``device`` if each file is a house."""
     names = rows.columns
     time = form.time or next((name for name in _TIMES if name in names), _TIMES[0])
     device: str | None = form.device or _DEVICE
-    if form.device is None and _DEVICE not in names and {TIME, GAP} <= set(names) <= {TIME, *MEASURED}:
+    if form.device is None and _are_clean(names):
         device = None
     for option, name in (("device", device), ("time", time), ("value", form.value)):
         if name is not None and name not in names:
@@ -182,6 +192,11 @@ def _time(rows: DataFrame, name: str) -> tuple[Column, str]:
         return time.cast("string"), ""
     msg = f"--time-column: column {name!r} is a {kind.simpleString()}, not a timestamp, a number or a text"
     raise SettingsError(msg)
+
+
+def _filled(rows: DataFrame, form: ParquetFormat) -> Column:
+    """Return 1 for a filled minute of a file of `gapcast-trainer prepare`, else 0 or null."""
+    return sf.col(FILLED) if form.device is None and FILLED in rows.columns else sf.lit(None).cast("double")
 
 
 def _power(rows: DataFrame, name: str) -> Column:

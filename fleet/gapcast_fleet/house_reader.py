@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from gapcast.core.errors import SourceError
 from gapcast.core.examples import HouseMinutes
-from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, instant_label
+from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.core.reading import Limits
-from gapcast.core.window import F64, I64
+from gapcast.core.window import F64, I64, Flags
 from gapcast.recordings.clean_file import content_sha256
 from gapcast.recordings.fields import PER_KW
 from gapcast.recordings.layout import Unit
@@ -51,21 +51,25 @@ class HouseRules:
 class HouseRows:
     """Rows of one house ``[R]`` by file and row: their times (epoch ms or text) and power in the file's unit.
 
-    A time or power that is missing is None in a text, NaN in an array.
+    A time or power that is missing is None in a text, NaN in an array. ``is_filled`` marks filled minutes; None: there
+    are none.
     """
 
     file: I64
     time: Sequence[str | None] | F64
     power: F64
+    is_filled: Flags | None = None
 
     @classmethod
     def of(cls, table: pa.Table) -> HouseRows:
-        """Return the rows of a table with the columns ``file``, ``row``, ``time`` and ``power``, in any order."""
-        table = table.select(["file", "row", "time", "power"]).sort_by([("file", "ascending"), ("row", "ascending")])
+        """Return the rows of a table with the columns file, row, time, power and filled, in any order."""
+        table = table.select(["file", "row", "time", "power", "filled"])
+        table = table.sort_by([("file", "ascending"), ("row", "ascending")])
         file, power = (table[name].to_numpy() for name in ("file", "power"))
         is_text = pa.types.is_string(table["time"].type) or pa.types.is_large_string(table["time"].type)
         time = table["time"].to_pylist() if is_text else table["time"].to_numpy().astype(np.float64)
-        return cls(file.astype(np.int64), time, power.astype(np.float64))
+        is_filled = table["filled"].to_numpy().astype(np.float64) == 1
+        return cls(file.astype(np.int64), time, power.astype(np.float64), is_filled if is_filled.any() else None)
 
 
 def house_reader(rules: HouseRules) -> Callable[[pa.Table], pa.Table]:
@@ -104,6 +108,8 @@ def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurv
         series, report = minute_series(table, rules.hold_min, rules.limits)
     except SourceError as error:
         return _refused(name, kw.size, str(error).removeprefix(f"{table.path}: "))
+    if rows.is_filled is not None:
+        series = replace(series, filled=_filled_minutes(series, times.instant_ms[usable], rows.is_filled[usable]))
     minutes = _requested(series, rules)
     survey = HouseSurvey(
         name,
@@ -157,6 +163,13 @@ def _usable(times: RowTimes, kw: F64, rules: HouseRules) -> tuple[I64, str]:
 def _refused(name: str, n_rows: int, problem: str) -> tuple[HouseSurvey, HouseMinutes]:
     nothing = HouseMinutes(np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_))
     return HouseSurvey(name, n_rows, n_rows, problem), nothing
+
+
+def _filled_minutes(series: Series, instant_ms: I64, is_filled: Flags) -> Flags:
+    """Return which minutes of ``series`` are filled, ``[T]``: those whose first row is."""
+    minute, first_row = np.unique(instant_ms // MINUTE_MS, return_index=True)
+    minutes = series.first_minute + np.arange(series.gap_kw.size)
+    return np.isin(minutes, minute[is_filled[first_row]])
 
 
 def _requested(series: Series, rules: HouseRules) -> HouseMinutes:

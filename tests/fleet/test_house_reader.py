@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast_fleet.history import _are_clean
 from gapcast_fleet.house_reader import HouseRows, HouseRules, read_house
 from gapcast_fleet.survey import HouseSurvey, lines
 from tests.fleet.houses import AUTUMN_S, SPRING_S
@@ -56,6 +58,29 @@ def test_house_reader_equals_a_files_reader(tmp_path: Path, first_s: int, steps:
     assert list(found) == list(recording.minutes())
     assert (survey.n_refused, survey.n_duplicates) == (0, recording.report.n_duplicates)
     assert survey.sampling == recording.report.sampling
+
+
+def test_house_reader_keeps_the_filled_minutes_of_a_clean_file(tmp_path: Path) -> None:
+    """A file of `gapcast-trainer prepare` gives the minutes of the CSV that it was made from."""
+    assert _are_clean(["time", "gap_kw", "voltage_v", "filled"])
+    seconds = SPRING_S + np.cumsum(np.random.default_rng(1).choice([30, 60, 60, 90, 115], 300))
+    csv = tmp_path / "house.csv"
+    csv.write_text("\n".join(["t,power_w", *(f"{its},{i}" for i, its in enumerate(seconds)), ""]), encoding="utf-8")
+    recording = read_recording(csv, FileFormat(Layout("t", "power_w")))
+    series = recording.series
+    assert series.filled is not None
+    n = series.gap_kw.size
+    columns = {
+        "file": np.zeros(n, np.int64), "row": np.arange(n), "time": 60_000.0 * (series.first_minute + np.arange(n)),
+        "power": series.gap_kw, "filled": series.filled.astype(float),
+    }  # fmt: skip
+    rows = HouseRows.of(pa.table(columns).take(np.random.default_rng(2).permutation(n)))
+    _, minutes = read_house("house", rows, HouseRules("kW", Limits(), BERLIN, "a time in UTC"))
+    found = list(map(Minute, minutes.minute.tolist(), minutes.gap_kw.tolist(), minutes.is_filled.tolist()))
+    assert found == list(recording.minutes())
+    assert 0 < sum(its.is_filled for its in found) < n
+    without = HouseRows.of(pa.table(columns | {"filled": pa.nulls(n, pa.float64())}))
+    assert without.is_filled is None
 
 
 def test_house_reader_sorts_rows_by_time_then_file_and_row() -> None:
