@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 import pytest
@@ -174,7 +174,9 @@ def test_mqtt_source_keeps_readings_at_qos_0_over_a_reconnection(
     client.send([("b", 26_000_000, 2.0)])
     intake = reader._intake
     wait_until(lambda: len(intake._received) == 2, "both readings")
-    intake._connection.client.socket().shutdown(SHUT_RDWR)
+    link = intake._connection.client.socket()
+    assert isinstance(link, socket)
+    link.shutdown(SHUT_RDWR)
     wait_until(lambda: intake._n_connections == 2 and len(intake._received) == 2, "the redelivered reading")
     rows = read(reader, begin, rolled(reader, begin, 2))
     assert [(row["device"], row["redelivered"]) for row in rows] == [("a", False), ("b", True)]

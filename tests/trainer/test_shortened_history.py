@@ -38,7 +38,8 @@ def history_of(windows: Examples, at: int, n_kept: int | None = None) -> F32:
     inputs = windows.inputs(at, at + 1, n_kept=n_kept)
     found = windows.histories(at, at + 1, inputs, STEPS, n_kept)
     assert found is not None
-    return found[0]
+    (history,) = found
+    return np.asarray(history)
 
 
 def test_shortened_windows_have_the_history_of_the_minutes_kept(small: Clean) -> None:
