@@ -32,7 +32,7 @@ _SEGMENT = "segment"
 _SUBSCRIBE_S = 10.0
 
 
-class ReceivedMessage(NamedTuple):
+class DeliveredMessage(NamedTuple):
     """A message, and what its acknowledgement needs: its packet identifier, and the QoS that it was delivered with.
 
     With QoS 0 a message has no identifier, and the broker does not deliver it again.
@@ -50,7 +50,7 @@ class SegmentIntake:
         """Subscribe to the readings topic of ``settings``; raise :class:`BrokerError` on failure."""
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._lock = Lock()
-        self._received: list[ReceivedMessage] = []
+        self._received: list[DeliveredMessage] = []
         self._unacknowledged: dict[int, tuple[int, list[tuple[int, int]]]] = {}  # by segment: connection, ids with QoS
         self._n_connections = 0
         self._connection = SparkMqttClient(
@@ -120,7 +120,7 @@ class SegmentIntake:
         received_ms = time.time_ns() // 1_000_000 if known_age else None
         one = Message(device, bytes(message.payload), received_ms, message.dup)
         with self._lock:
-            self._received.append(ReceivedMessage(one, message.mid, message.qos))
+            self._received.append(DeliveredMessage(one, message.mid, message.qos))
 
 
 @dataclass(frozen=True)
