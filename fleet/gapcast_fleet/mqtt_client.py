@@ -77,8 +77,11 @@ class SparkMqttClient:
 
     def close(self) -> None:
         """Disconnect."""
-        self.client.disconnect()
-        self.client.loop_stop()
+        client = self.client
+        client.disconnect()
+        client.loop_stop()
+        # Without these references the client, and two sockets that its thread used, are freed with the last reference.
+        client.on_connect = client.on_message = client.on_subscribe = client.on_publish = None
 
     def _on_connect(
         self, _client: object, _data: object, flags: ConnectFlags, reason: ReasonCode, _props: object
