@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -72,6 +73,16 @@ def test_mix_draws_houses_in_equal_parts(small: Clean) -> None:
     above = replace(small, series=replace(small.series, gap_kw=50 + small.series.gap_kw))
     inputs, _, _ = batches((train_part(small), train_part(above)), Mixing())[0]
     assert (inputs[:, -1, 0] > 25).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_mix_has_the_time_of_day_of_each_house(small: Clean) -> None:
+    there = replace(small, series=replace(small.series, zone=ZoneInfo("Asia/Tokyo"), gap_kw=50 + small.series.gap_kw))
+    houses = train_part(small), train_part(there)
+    inputs, _, _ = batches(houses, Mixing())[0]
+    own = {window[:, 0].tobytes(): window for house in houses for window in house.inputs()}
+    assert 0 < (inputs[:, -1, 0] > 25).sum() < len(inputs)
+    for window in inputs[:200]:
+        np.testing.assert_array_equal(own[window[:, 0].tobytes()], window)
 
 
 def test_mix_without_mixtures_has_windows_as_measured(small: Clean) -> None:

@@ -86,7 +86,10 @@ class MixedBatches(keras.utils.PyDataset):
         task = self._mix.task
         kept, share = options.augment.lengths(task.window.context)
         measured = shorten(drawn.measured, rng.choice(kept, len(drawn.measured), p=share), task.window)
-        inputs = assemble(measured, drawn.observed_minute, task.features, self._mix.houses[0].zone)
+        inputs = np.empty((*measured.shape[:2], len(task.features)), dtype=np.float32)
+        for place, house in enumerate(self._mix.houses):
+            at = np.flatnonzero(drawn.house == place)
+            inputs[at] = assemble(measured[at], drawn.observed_minute[at], task.features, house.zone)
         weights = {output: self._weights(drawn.error[:, LOSS_ORDER[output] - 1], output) for output in options.outputs}
         return inputs, dict.fromkeys(options.outputs, drawn.target_kw), weights
 
@@ -101,12 +104,12 @@ class MixedBatches(keras.utils.PyDataset):
         drawn = _Drawn(
             measured=np.empty((n, task.window.context, mix.houses[0].n_measured), np.float32),
             target_kw=np.empty((n, len(task.lead_times_min)), np.float32),
+            house=rng.choice(len(mix.houses), n, p=self._share),
             observed_minute=np.empty(n, np.int64),
             error=np.empty((n, 2)),
         )
-        chosen = rng.choice(len(mix.houses), n, p=self._share)
         for place, house in enumerate(mix.houses):
-            at = np.flatnonzero(chosen == place)
+            at = np.flatnonzero(drawn.house == place)
             rows = rng.integers(0, len(house), at.size)
             drawn.measured[at] = house.measured_at(rows)
             drawn.target_kw[at] = house.target_kw[rows]
@@ -155,11 +158,13 @@ class MixedBatches(keras.utils.PyDataset):
 class _Drawn:
     """Windows ``measured`` ``[n, context, M]`` with their targets, kW.
 
-    ``error`` ``[n, 2]`` has the square of persistence's mean absolute error and its mean squared error, kW^2.
+    ``house`` ``[n]`` is the place of the house in whose time zone they are. ``error`` ``[n, 2]`` has the square of
+    persistence's mean absolute error and its mean squared error, kW^2.
     """
 
     measured: F32
     target_kw: F32
+    house: I64
     observed_minute: I64
     error: F64
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -44,6 +46,27 @@ def test_training_series_begin_with_the_first_minute_of_the_experiment(small: Cl
     (house,) = training_series(small, [], experiment)
     assert house.first_minute == train_span(small, experiment)[0] == small.series.first_minute + 600
     assert np.array_equal(house.gap_kw, small.series.outcome_kw[600:], equal_nan=True)
+
+
+def test_training_series_have_the_clocks_of_their_houses(small: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of simulated houses begin at midnight UTC; mixtures have the clock of the house that they begin with."""
+    monkeypatch.setattr(made, "_SIMULATED_DAYS", 2)
+    zones = [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York")]
+    main, other = (replace(small, series=replace(small.series, zone=zone)) for zone in zones)
+    experiment = outlook_experiment(
+        outlook={"n_simulated": 1, "n_mixtures": 1}, houses=[{"name": "other", "source": "nobody"}]
+    )
+    found = training_series(main, [(experiment.houses[0], other)], experiment)
+    assert [its.zone for its in found[:2]] == zones
+    assert {its.zone for its in found[2:-1]} == {UTC}
+    assert found[-1].zone in zones
+
+
+def test_pieces_begin_at_midnight_of_their_house() -> None:
+    house = TrainingSeries("a", 26_000_000, np.ones(20 * 1_440), 1, 1.0, zone=ZoneInfo("Asia/Kolkata"))
+    rng = np.random.default_rng(1)
+    begins = [(made._piece(rng, [house], 1_440)[0] + 5 * 60 + 30) % 1_440 for _ in range(200)]
+    assert 80 < begins.count(0) < 120
 
 
 def test_training_series_have_the_shares_of_the_experiment(series: list[TrainingSeries]) -> None:

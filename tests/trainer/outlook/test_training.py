@@ -133,7 +133,7 @@ def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -
             return [np.zeros((n, 1), np.float32)] * 4
 
     for part in (SplitPart.TRAIN, SplitPart.VALIDATE):
-        rows = feature_rows(Recorder(), series, part, experiment, small.series.zone, n_most=200)
+        rows = feature_rows(Recorder(), series, part, experiment, n_most=200)
         assert rows is not None
         assert len(rows) == 200
         assert rows.target.shape == (200, 2 + 3, 3)
@@ -148,4 +148,4 @@ def test_training_rows_of_too_short_a_house_are_none(small: Clean) -> None:
 
     (series,) = training_series(small, [], outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 0}))
     short = replace(series, gap_kw=series.gap_kw[:15])
-    assert feature_rows(object(), short, SplitPart.TRAIN, EXPERIMENT, small.series.zone, n_most=9) is None
+    assert feature_rows(object(), short, SplitPart.TRAIN, EXPERIMENT, n_most=9) is None

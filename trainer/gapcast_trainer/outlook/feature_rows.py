@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import tzinfo
 
 import keras
 import numpy as np
@@ -58,7 +57,7 @@ def joined(parts: Iterable[FeatureRows]) -> FeatureRows:
 
 
 def feature_rows(
-    features: keras.Model, series: TrainingSeries, part: SplitPart, experiment: Experiment, zone: tzinfo, *, n_most: int
+    features: keras.Model, series: TrainingSeries, part: SplitPart, experiment: Experiment, *, n_most: int
 ) -> FeatureRows | None:
     """Return rows of ``part`` of ``series``, at most ``n_most``, drawn by the seed of ``experiment``; None if none.
 
@@ -81,7 +80,7 @@ def feature_rows(
         if part is SplitPart.TRAIN:
             kw, history, factor = _augmented(rng, kw, history, experiment)
         outcome = _quantities(house, at, experiment) * factor[:, np.newaxis]
-        windows = assemble(kw[:, :, np.newaxis], house.observed_minute[at], task.features, zone)
+        windows = assemble(kw[:, :, np.newaxis], house.observed_minute[at], task.features, series.zone)
         found = features.predict_on_batch([windows, fill_unknown(history, kw.mean(axis=1))])
         absolute, relative, spread_kw, base_kw = (np.asarray(values) for values in found)
         pieces.append((absolute.astype(np.float16), relative.astype(np.float16), spread_kw, base_kw, outcome, factor))

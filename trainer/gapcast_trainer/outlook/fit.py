@@ -67,10 +67,10 @@ def outlook_rows(
 ) -> HeadRows:
     """Compute the features of all series of ``experiment``; raise :class:`RunError` if a house has no rows."""
     others = [(house, houses[house.name]) for house in experiment.houses]
-    series, zone = training_series(main, others, experiment), main.series.zone
+    series = training_series(main, others, experiment)
     train, validate, shares = list[FeatureRows](), list[FeatureRows](), list[float]()
     for place, its in enumerate(series):
-        found = feature_rows(built.features, its, SplitPart.TRAIN, experiment, zone, n_most=its.n_rows)
+        found = feature_rows(built.features, its, SplitPart.TRAIN, experiment, n_most=its.n_rows)
         if found is None:
             msg = f"house {its.name}: no window to train on with the hour after it measured: give it a longer file"
             raise RunError(msg)
@@ -78,7 +78,7 @@ def outlook_rows(
         shares += [its.share / len(found)] * len(found)
         if its.split is not None:
             n_most = max(round(its.n_rows * _VALIDATE_SHARE), 1)
-            judged = feature_rows(built.features, its, SplitPart.VALIDATE, experiment, zone, n_most=n_most)
+            judged = feature_rows(built.features, its, SplitPart.VALIDATE, experiment, n_most=n_most)
             validate += [] if judged is None else [judged]
         show(f"{experiment.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
     if not validate:

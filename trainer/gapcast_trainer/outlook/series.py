@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 import numpy as np
 
+from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F64
 from gapcast.recordings.clean_file import Clean
@@ -34,8 +36,8 @@ _MISSING_SHARE, _N_TRIES = 0.3, 200
 class TrainingSeries:
     """A series: ``gap_kw`` ``[T]``, NaN where missing, of which windows observed in a part of ``split`` count.
 
-    ``split`` None: all count, for training alone. ``n_rows`` is the largest number of windows to draw, ``share`` their
-    share of the batches, relative to other series.
+    ``zone`` is that of features of the time of day and the week. ``split`` None: all count, for training alone.
+    ``n_rows`` is the largest number of windows to draw, ``share`` their share of the batches, relative to other series.
     """
 
     name: str
@@ -44,6 +46,7 @@ class TrainingSeries:
     n_rows: int
     share: float
     split: MinuteSplit | None = None
+    zone: tzinfo = UTC
 
     def until(self, part: SplitPart) -> int:
         """Return the number of minutes before the end of ``part``."""
@@ -59,12 +62,12 @@ def training_series(main: Clean, others: Sequence[tuple[House, Clean]], experime
     its = starting_at(main.series, experiment)
     houses = [
         TrainingSeries(experiment.name, its.first_minute, its.outcome_kw, sizes.main, sizes.main_share,
-                       experiment.split())
+                       experiment.split(), its.zone)
     ]  # fmt: skip
     houses += [
         TrainingSeries(
             house.name, clean.series.first_minute, clean.series.outcome_kw, sizes.house,
-            sizes.house_share * house.weight / weight, split_of(clean, experiment.embargo_min),
+            sizes.house_share * house.weight / weight, split_of(clean, experiment.embargo_min), clean.series.zone,
         )
         for house, clean in others
     ]  # fmt: skip
@@ -88,7 +91,7 @@ def _mixtures(
     found = []
     for place in range(sizes.n_mixtures):
         n_min = DAY_MIN * (_MIXTURE_DAYS if place % 4 else _SHORT_DAYS)
-        first, kw = _piece(rng, houses, n_min)
+        first, kw, zone = _piece(rng, houses, n_min)
         kw = kw * np.exp(rng.normal(0, sigma))
         if rng.random() < mixing.second_share:
             kw = kw + _piece(rng, houses, kw.size)[1] * np.exp(rng.normal(0, sigma))
@@ -102,15 +105,15 @@ def _mixtures(
         if rng.random() < mixing.base_share:
             kw = kw + rng.exponential(mixing.base_kw)
         share = sizes.mixture_share / sizes.n_mixtures
-        found.append(TrainingSeries(f"mixture-{place + 1}", first, kw, sizes.mixture, share))
+        found.append(TrainingSeries(f"mixture-{place + 1}", first, kw, sizes.mixture, share, zone=zone))
     return found
 
 
-def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: int) -> tuple[int, F64]:
-    """Return the first minute and the power of a piece of the training part of a random house, ``[n_min]`` at most.
+def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: int) -> tuple[int, F64, tzinfo]:
+    """Return first minute, power and zone of a piece of the training part of a random house, ``[n_min]`` at most.
 
-    Half of the pieces begin at midnight, so that sums of two keep their times of day. If no house is long enough,
-    pieces are shorter; then minutes of the longest one repeat.
+    Half of the pieces begin at midnight of the house, so that sums of two keep their times of day. If no house is long
+    enough, pieces are shorter; then minutes of the longest one repeat.
     """
     longest = max(houses, key=lambda house: house.until(SplitPart.TRAIN))
     for _ in range(_N_TRIES):
@@ -120,11 +123,12 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
             continue
         begin = int(rng.integers(spare + 1))
         if rng.random() < 1 / 2:
-            begin = max(begin - (house.first_minute + begin) % DAY_MIN, 0)
+            minute = np.array([house.first_minute + begin])
+            begin = max(begin - int((minute + offset_min(minute, house.zone))[0]) % DAY_MIN, 0)
         piece = house.gap_kw[begin : begin + n_min]
         if np.isnan(piece).mean() < _MISSING_SHARE:
-            return house.first_minute + begin, piece
-    return longest.first_minute, np.resize(longest.gap_kw[: longest.until(SplitPart.TRAIN)], n_min)
+            return house.first_minute + begin, piece, house.zone
+    return longest.first_minute, np.resize(longest.gap_kw[: longest.until(SplitPart.TRAIN)], n_min), longest.zone
 
 
 def train_span(main: Clean, experiment: Experiment) -> tuple[int, int]:
