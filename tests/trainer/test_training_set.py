@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,24 @@ def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
     assert (runs[0].train_last, runs[1].houses, runs[0].houses) == (runs[1].train_last, (), ("attic",))
     for mine, its in zip(*(load_run(tmp_path / str(at))[1] for at in range(2)), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)
+
+
+def test_training_set_has_the_time_of_day_of_its_zone(tmp_path: Path) -> None:
+    """As a gateway has, by `site.timezone`: that of `gapcast-fleet prepare --timezone`."""
+    from gapcast_trainer.training_data import training_data_of
+
+    first, kw = HOUSES["attic"]
+    manifest = write_set(tmp_path, {"attic": (first, kw)}, {"attic": BEGINS["attic"]}, CONTRACT, 100_000)
+    there = replace(manifest, columns={"zone": "Europe/Berlin"})
+    (tmp_path / MANIFEST_FILE).write_text(there.text(), encoding="utf-8")
+    whole = open_set(tmp_path)
+    assert training_data_of(whole, experiment()).zone == "Europe/Berlin"
+    streamed = Streamed(whole, SplitPart.VALIDATE, TASK)
+    mine, clock = streamed.sample(len(streamed)), (2 * np.pi / DAY_MIN)
+    expected = np.sin(clock * ((mine.observed_minute + 60) % DAY_MIN))  # in winter
+    np.testing.assert_allclose(mine.inputs()[:, -1, 1], expected, atol=1e-6)
+    (batch, _) = next(streamed.batches(100))
+    assert {row.tobytes() for row in batch} <= {row.tobytes() for row in mine.inputs()}
 
 
 def split_end(its: Experiment) -> tuple[datetime, int]:

@@ -110,6 +110,7 @@ def _of_set(found: TrainingSet, experiment: Experiment) -> TrainingData:
         first=min(house.first for house in manifest.houses if not house.left_out),
         last=minute_label(minute_at(train_until) - manifest.embargo_min - 1 + task.horizon_min),
         readings=str(found.folder.absolute()),
+        zone=str(found.zone),
         houses=houses,
         left_out=manifest.names(left_out=True),
     )

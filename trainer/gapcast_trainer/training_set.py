@@ -10,9 +10,11 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from gapcast.core.features import measured_in
 from gapcast.core.field_problem import field_problem
 from gapcast.core.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
 from gapcast.core.window import F32
+from gapcast.recordings.clean_file import UTC_NAME
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.split import SplitPart
@@ -45,6 +48,12 @@ class TrainingSet:
     def row_type(self) -> np.dtype[np.void]:
         """The type of a chunk's rows."""
         return row_type(self.manifest.contract.context, len(self.manifest.contract.lead_times_min))
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone that the set was prepared with, for features of the time of day and the week."""
+        name = self.manifest.columns.get("zone", UTC_NAME)
+        return UTC if name == UTC_NAME else ZoneInfo(name)
 
     def read(self, chunk: Chunk) -> Rows:
         """Return the rows of ``chunk``; raise :class:`SourceError` if they do not match the manifest."""
@@ -103,8 +112,8 @@ def open_set(folder: Path) -> TrainingSet:
     raise SourceError(path, f"is of format {found}, and this version reads {FORMAT}: {_FIX} of this version")
 
 
-def to_examples(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:
-    """Return rows in memory as examples."""
+def to_examples(rows: Rows, part: SplitPart, task: WindowTask, zone: tzinfo = UTC) -> Examples:
+    """Return rows in memory, of houses in ``zone``, as examples."""
     return Examples(
         part=part,
         task=task,
@@ -114,6 +123,7 @@ def to_examples(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:
         n_observed=rows["n_observed"],
         n_recent=rows["n_recent"],
         target_kw=rows["target_kw"],
+        zone=zone,
     )
 
 
@@ -148,7 +158,7 @@ class Streamed:
         for chunk in chunks:
             rows[first : first + chunk.n_rows] = self.source.read(chunk)
             first += chunk.n_rows
-        return to_examples(rows, self.part, self.task)
+        return to_examples(rows, self.part, self.task, self.source.zone)
 
     def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
         """Yield inputs and targets in the chunks' order, ``size`` at once, fewer at a chunk's end."""
@@ -160,4 +170,5 @@ class Streamed:
         every = max(1, math.ceil(len(self) / n_most))
         found = [self.source.read(chunk)[::every] for chunk in self.chunks]
         rows: Rows = np.concatenate([np.empty(0, self.source.row_type), *found])
-        return to_examples(rows[np.argsort(rows["observed_minute"], kind="stable")], self.part, self.task)
+        in_order = rows[np.argsort(rows["observed_minute"], kind="stable")]
+        return to_examples(in_order, self.part, self.task, self.source.zone)
