@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.core.window import WindowSpec
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment, find, shipped_names
+from gapcast_trainer.experiment import Experiment, find, parse, shipped_names
 from gapcast_trainer.split import MinuteSplit
 from gapcast_trainer.windows import WindowTask
 
@@ -200,6 +200,16 @@ def test_experiment_keys_are_overridden_by_path() -> None:
         experiment.changed({"descent.speed": 2})
     with pytest.raises(RunError, match=r"seed\.x: seed holds no keys"):
         experiment.changed({"seed.x": 2})
+
+
+def test_experiment_keeps_its_mixing_without_mixtures() -> None:
+    """A training of one house from another run ends with the average of both runs' weights."""
+    mixing = {"start_share": 0.4, "n_each": 3}
+    experiment = parse({"name": "mine", "family": "lstm", "mixing": mixing}, "mine.toml")
+    changed = experiment.changed({"descent.epochs": 3})
+    assert changed.mixing == experiment.mixing == Experiment.model_validate(experiment.model_dump()).mixing
+    assert experiment.changed({"mixing.share": 0.5}).mixing.n_each == 3
+    assert "mixing" not in Experiment(name="mine", family="lstm").model_dump()
 
 
 def test_shipped_experiments_are_valid() -> None:

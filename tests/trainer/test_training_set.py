@@ -121,6 +121,13 @@ def test_training_set_has_the_time_of_day_of_its_zone(tmp_path: Path) -> None:
     assert {row.tobytes() for row in batch} <= {row.tobytes() for row in mine.inputs()}
 
 
+def test_training_set_keeps_the_share_of_the_start(found: TrainingSet) -> None:
+    from gapcast_trainer.training_data import training_data_of
+
+    mixing = training_data_of(found, experiment(mixing={"start_share": 0.4, "share": 0.5})).experiment.mixing
+    assert (mixing.start_share, mixing.share) == (0.4, 0.0)
+
+
 def split_end(its: Experiment) -> tuple[datetime, int]:
     assert its.data.test_until is not None
     return its.data.test_until, CONTRACT.embargo_min

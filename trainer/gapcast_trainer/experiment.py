@@ -106,7 +106,8 @@ class Experiment(ExperimentSection):
             fields.pop("outlook", None)
         if not self.mixes and self.family != OUTLOOK:
             fields.pop("houses", None)
-            fields.pop("mixing", None)
+            if self.mixing == Mixing():  # else it has what the training from another run, or a later change, needs
+                fields.pop("mixing", None)
         return fields
 
     @property

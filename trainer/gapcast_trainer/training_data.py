@@ -60,7 +60,8 @@ def training_data_of(
     """Return the data of ``experiment`` from ``readings`` and, by name, its other ``houses``.
 
     Of the experiment's houses, those without a clean file are omitted from it; a training set has its own houses, and
-    no mixtures. Raises :class:`RunError` if there are no windows, or a house is not one of the experiment's.
+    no mixtures: of the section ``mixing`` the experiment keeps the share of the weights that the training starts from.
+    Raises :class:`RunError` if there are no windows, or a house is not one of the experiment's.
     """
     if isinstance(readings, TrainingSet):
         return _of_set(readings, experiment)
@@ -91,7 +92,8 @@ def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean])
 
 def _of_set(found: TrainingSet, experiment: Experiment) -> TrainingData:
     found.check(experiment)
-    experiment = experiment.model_copy(update={"houses": (), "mixing": Mixing()})
+    mixing = Mixing(start_share=experiment.mixing.start_share)
+    experiment = experiment.model_copy(update={"houses": (), "mixing": mixing})
     manifest, task = found.manifest, experiment.task()
     houses = manifest.names(left_out=False)
     train_until, validate_until, test_until = _bounds(manifest)
