@@ -23,7 +23,7 @@ from gapcast_trainer.card_draft import draft_card
 from gapcast_trainer.convert import N_PARITY, check_batches, check_parity, convert
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.exported import Exported, install, shortest_decimals
+from gapcast_trainer.exported import NO_TEST, Exported, install, shortest_decimals
 from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.outlook.export import export_outlook
@@ -38,7 +38,7 @@ GOLDEN_KEPT = (2, 5, 20, None, None, None)
 #: Maximum number of windows from a part of a training set; they are sampled over all its houses.
 N_SAMPLED = 500_000
 _NO_TEST = {
-    Clean: "the clean file has no windows in the test part to score the model on",
+    Clean: NO_TEST,
     TrainingSet: "no house is left out of the training set, so that there is none to score the model on: "
     "prepare it with --leave-out",
 }

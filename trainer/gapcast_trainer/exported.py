@@ -17,6 +17,9 @@ from gapcast.predictors.store import load_model
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.run import Run
 
+#: Why a model of a clean file without a test part is not exported.
+NO_TEST = "the clean file has no windows in the test part to score the model on"
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gapcast.core.window import F32
 from gapcast.predictors.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import ExportError, RunError
-from gapcast_trainer.run import Run, load_run
+from gapcast_trainer.run import RUN_FILE, Run, load_run
 from gapcast_trainer.split import SplitPart
 from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
@@ -70,6 +71,19 @@ def test_outlook_file_that_differs_from_keras_is_rejected(exported: Any, fitted:
     golden = predictor.card.golden
     with pytest.raises(ExportError, match="the file and Keras differ by"):
         check_file(predictor, model, np.array(golden.window, np.float32), np.array(golden.history, np.float32))
+
+
+def test_outlook_without_windows_to_score_is_rejected(small: Clean, fitted: tuple[Run, Path], tmp_path: Path) -> None:
+    from gapcast_trainer.export import export
+
+    for path in fitted[1].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    fields = json.loads((tmp_path / RUN_FILE).read_text())
+    fields["experiment"]["data"] |= {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:50Z"}
+    (tmp_path / RUN_FILE).write_text(json.dumps(fields))
+    with pytest.raises(RunError, match="next-hour: the clean file has no windows in the test part"):
+        export(tmp_path, small, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
 
 
 def test_outlook_without_a_body_is_rejected(small: Clean, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.card_draft import draft_card
 from gapcast_trainer.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
-from gapcast_trainer.errors import ExportError
-from gapcast_trainer.exported import Exported, install, shortest_decimals
+from gapcast_trainer.errors import ExportError, RunError
+from gapcast_trainer.exported import NO_TEST, Exported, install, shortest_decimals
 from gapcast_trainer.outlook.rows import HouseWindows
 from gapcast_trainer.outlook.scores import score_outlook
 from gapcast_trainer.run import Run
@@ -36,7 +36,8 @@ def export_outlook(
 ) -> Exported:
     """Convert ``model``, check and score it on the test part of ``readings``, and install it under ``models``.
 
-    Raises :class:`ExportError` if a check fails; then ``models`` is unchanged.
+    Raises :class:`RunError` if there is nothing to score it on, :class:`ExportError` if a check fails; then ``models``
+    is unchanged.
     """
     show(f"{run.name}: converting")
     content = convert(model)
@@ -46,6 +47,9 @@ def export_outlook(
     observed = house.observed_minute
     train = house.whole(np.flatnonzero(split.holds(SplitPart.TRAIN, observed)).astype(np.int64))
     test = house.whole(np.flatnonzero(split.holds(SplitPart.TEST, observed)).astype(np.int64))
+    if not test.size:
+        msg = f"{run.name}: {NO_TEST}"
+        raise RunError(msg)
     draft = draft_card(run, content, model.count_params(), *_golden_inputs(house, train, run, readings))
     predictor = TflitePredictor(content, draft)
 
