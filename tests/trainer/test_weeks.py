@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gapcast_trainer.errors import RunError
@@ -48,6 +49,16 @@ def test_weeks_picture_without_an_interval(tmp_path: Path, n: int) -> None:
     figure = figure_of(read([written(tmp_path / f"house{k}.json", coverage=None) for k in range(n)]))
     shown = [text.get_text() for panel in figure.axes for text in panel.texts]
     assert shown == ([] if n == 1 else ["no interval"] * n)
+
+
+def test_week_of_constant_power_is_a_gap_in_the_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "house.json")
+    content = json.loads(path.read_text())
+    content["houses"]["house"]["weeks"][1] |= {"persistence_mse_kw2": 0.0, "persistence_mae_kw": 0.0}
+    path.write_text(json.dumps(content))
+    lines = figure_of(read([path])).axes[0].get_lines()[:2]
+    shown = [[float(y) for y in np.asarray(line.get_ydata())] for line in lines]
+    assert shown == [pytest.approx([25, np.nan, 25], nan_ok=True), pytest.approx([25 / 3, np.nan, 25 / 3], nan_ok=True)]
 
 
 def test_weeks_with_few_forecasts_are_left_out(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from math import isnan, nan
@@ -104,6 +105,11 @@ def _begins(weeks: Weeks) -> list[datetime]:
 
 def _draw_skill(panel: Any, at: Sequence[datetime] | Sequence[float], weeks: Weeks) -> None:
     for error, label, colour in (("mse_kw2", "MSE", BLUE), ("mae_kw", "MAE", ORANGE)):
-        below = [_PERCENT * (1 - week[error] / week[f"persistence_{error}"]) for week in weeks]
+        below = [_percent_below(week[error], week[f"persistence_{error}"]) for week in weeks]
         panel.plot(at, below, color=colour, marker=".", label=label)
     panel.axhline(0, color=GREY, linewidth=0.8)
+
+
+def _percent_below(error: float, persistence: float) -> float:
+    """Return the skill in percent; NaN, a gap in the line, for a week of constant power: persistence made no error."""
+    return _PERCENT * (1 - error / persistence) if persistence else math.nan
