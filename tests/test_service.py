@@ -112,6 +112,17 @@ def test_device_deleted_during_a_stop_is_cleared_at_the_broker() -> None:
     assert link.forgotten == ["home"]
 
 
+def test_devices_beyond_a_limit_are_those_that_came_later() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(*(Reading(device, NOON, 1.0) for device in ("first", "second", "third")))
+    service.run_once(0)
+    names = "first", "second", "third", "unknown"
+    assert [service.queries.is_beyond(device, 2) for device in names] == [False, False, True, False]
+    assert service.forget("first")
+    assert [service.queries.is_beyond(device, 1) for device in names] == [False, True, True, False]
+
+
 class Recorder:
     """Implements :class:`gapcast.service.ports.MinuteRecorder` in memory."""
 

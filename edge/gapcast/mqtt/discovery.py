@@ -34,13 +34,13 @@ class Discovery:
         has_demand: Callable[[str], bool] = lambda _device: False,
         model_of: Callable[[str], ModelIdentity] | None = None,
         *,
-        is_within_limit: Callable[[str], bool] = lambda _device: True,
+        is_beyond_limit: Callable[[str], bool] = lambda _device: False,
     ) -> None:
         """Publish the sensors of ``model``; ``outlook_model_of`` returns the outlook model of a device that has one.
 
         ``has_demand`` returns whether a device has a demand. ``model_of`` returns the model of a device, at its own
-        horizon if it has one (None: it is ``model``). ``is_within_limit`` returns whether a device is one of the first
-        ``max_devices`` of ``topics``.
+        horizon if it has one (None: it is ``model``). ``is_beyond_limit`` returns whether a device is not one of the
+        first ``max_devices`` of ``topics``.
         """
         self._session = session
         self._topics = topics
@@ -48,7 +48,7 @@ class Discovery:
         self._outlook_model_of = outlook_model_of
         self._has_demand = has_demand
         self._model_of = model_of
-        self._is_within_limit = is_within_limit
+        self._is_beyond_limit = is_beyond_limit
         self._published: dict[str, None] = {}
         self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
@@ -65,7 +65,7 @@ class Discovery:
             self._published.clear()
         if device in self._published:
             return
-        if not self._is_within_limit(device):
+        if self._is_beyond_limit(device):
             if not self._full:
                 fix = "raise homeassistant.max_devices if Home Assistant can handle more"
                 log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, cure=fix)

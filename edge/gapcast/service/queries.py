@@ -114,11 +114,11 @@ class ServiceQueries:
         """Identity of the model that forecasts of ``device`` are published under, at its horizon."""
         return self._running.engine.forecaster_of(device).published_model
 
-    def is_among_first(self, device: str, n_devices: int) -> bool:
-        """Return whether ``device`` is one of the first ``n_devices``, which stay the same over restarts."""
+    def is_beyond(self, device: str, n_devices: int) -> bool:
+        """Return whether ``device`` is known, and not one of the first ``n_devices``: the same after a restart."""
         with self._running.lock:
             buffers = self._running.engine.buffers
-            return device in buffers and buffers.row(device) < n_devices
+            return device in buffers and buffers.row(device) >= n_devices
 
     def status_line(self) -> str:
         """Return the state of the stream in a sentence, for ``systemctl status``."""
