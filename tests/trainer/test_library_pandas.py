@@ -74,6 +74,11 @@ def test_forecast_of_samples_resampled_as_the_page_says() -> None:
         ),
         (series("2026-01-15", 1), "at least 2 are needed, not 1"),
         (series("2026-01-15", 0), "at least 2 are needed, not 0"),
+        (pd.Series([0.3, 0.4], ["2026-01-15 12:00", "2026-01-15 12:01"]), "is no DatetimeIndex; convert it"),
+        (
+            series("2026-01-15", tz=None).to_period("min"),
+            "the index of the Series, of period[min], is no DatetimeIndex",
+        ),
         (pd.DataFrame({"kw": POWER_KW}), "a DataFrame has several columns; select the one with the power"),
     ],
 )

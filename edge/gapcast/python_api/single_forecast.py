@@ -29,6 +29,8 @@ from gapcast.python_api.arguments import checked_time, folder_of_models
 from gapcast.recordings.minute_means import sampling_of
 
 _LIMITS = Limits()
+#: Kinds of an index that numbers the values, and is not of times.
+_NUMBERS = "iu"
 
 
 def forecast(
@@ -94,6 +96,10 @@ def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo
             msg = f"at={at.isoformat()}: the index of the Series has the times already; omit one of them"
             raise ValueError(msg)
         return _minutes_of_index(index), power_kw, index.tz
+    if index is not None and at is None and index.dtype.kind not in _NUMBERS:
+        fix = "convert it by pandas.to_datetime, for instance with utc=True and tz_convert, or give at"
+        msg = f"readings_kw: the index of the Series, of {index.dtype}, is no DatetimeIndex; {fix}"
+        raise ValueError(msg)
     at = datetime.now().astimezone() if at is None else checked_time(at)
     newest = int(at.timestamp() * 1_000) // MINUTE_MS
     return newest - np.arange(power_kw.size - 1, -1, -1, dtype=np.int64), power_kw, at.tzinfo or UTC
