@@ -234,6 +234,16 @@ def test_open_minute_of_other_channels_starts_empty() -> None:
     assert after.reader.meters.capture_state()[0].open_minute.newest_ms is None
 
 
+@pytest.mark.parametrize("value", [["new", "kw"], ["new", "a + b", "kw"], ["kw", "new"]])
+def test_open_minute_of_other_sums_uses_what_the_meter_sends(value: list[str]) -> None:
+    after = resumed(half_a_minute(TIMED | {"value": ["kw", "a + b"]}), TIMED | {"value": value})
+    for second in range(30, 150, 10):
+        at_ms = LONG_AGO_MS + second * SECOND
+        after.send("meter/home", json.dumps({"kw": 1.0, "t": at_ms}), at_ms)
+    assert [reading.minute for reading in after.readings] == [FIRST, FIRST + 1]
+    assert after.statistics.n_not_readings == 0
+
+
 def test_open_minute_counter_of_other_terms_starts_empty() -> None:
     counter = TIMED | {"value": "kwh", "unit": "kWh"}
     after = resumed(half_a_minute(counter), counter | {"value": "kwh - back"})

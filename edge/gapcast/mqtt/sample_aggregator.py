@@ -88,7 +88,9 @@ class SampleAggregator:
     def resume(self, meter: Meter, state: MeterState, now_ms: int) -> None:
         """Restore ``state`` to a meter in its initial state."""
         meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
-        meter.best = min(state.best, meter.best)
+        best = min(state.best, meter.best)
+        if any(term.path in meter.known for terms in meter.source.value[best : best + 1] for term in terms):
+            meter.best = best  # else the state is that of another configuration, whose sums were others
         meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
             meter.counter.restore_state(*state.counted)
