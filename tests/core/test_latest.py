@@ -61,7 +61,6 @@ def test_latest_does_not_return_impossible_values(
     after = Latest(2, NAMES)
     after.restore_columns(*columns)
     assert after.read(0, "a", MODEL) is None
-    assert after.read_all(["a"], MODEL) == []
 
 
 def test_latest_without_a_forecast_is_none() -> None:

@@ -164,11 +164,6 @@ class Latest:
             return False
         return all([0 <= share <= 1 + _ROUNDING for share in shares])
 
-    def read_all(self, devices: list[str], model: ModelIdentity) -> list[Forecast]:
-        """Return the latest forecasts of ``devices``, by row, by ``model``."""
-        found = (self.read(row, device, model) for row, device in enumerate(devices))
-        return [forecast for forecast in found if forecast is not None]
-
     def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
         """Set the time of issue of the forecast of ``rows[i]`` to ``issued_at_ms[i]``."""
         self._when[rows, 1] = issued_at_ms
