@@ -6,8 +6,8 @@
 
 #define RIDGE (0.002 / 1000)
 
-/* Writes the lower triangle of the matrix `packed`, with `added` on its diagonal, to `matrix` [D, D]; returns whether all
-   values are finite. */
+/* Writes the lower triangle of the matrix `packed`, with `added` on its diagonal, to `matrix` [D, D]; returns whether
+   all values are finite. */
 static int unpack_lower(const float *packed, double added, int64_t size, int64_t n_columns, double *matrix)
 {
     int is_finite = 1;
