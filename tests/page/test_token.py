@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.page.conftest import Look
@@ -67,3 +68,25 @@ def test_token_beyond_latin_1_is_accepted(broker: MosquittoBroker, start: Callab
     give(window, token)
     window.see("#now-kw", "1.75")
     window.is_expected = lambda error: "401" in error  # a browser logs each
+
+
+def test_token_set_in_a_restart_is_asked_for(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", '{"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.75}')
+        window = look(f"{gateway.url}/")
+        window.see("#now-kw", "1.75")
+        gateway.stop()
+        window.see("#problem", "No connection to the gateway since")
+        start(mosquitto, http={"token": TOKEN, "port": int(gateway.url.rpartition(":")[2])})
+        window.page.locator("#token-form").wait_for()
+        window.see("#live-pill", "Token required")
+        window.gone("#problem")
+        assert not window.page.locator("#dashboard").is_visible()
+        give(window, TOKEN)
+        window.see("#now-kw", "1.75")
+        window.see("#live-pill", "Live")
+    # A browser logs each request without a server, and each 401.
+    window.is_expected = lambda error: re.search(r"401|ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None

@@ -72,6 +72,7 @@ export class ConnectionStatus {
 
   /** The gateway answers, but requires a token. */
   setLocked() {
+    this.lostAt = null;
     this.isOpen = false;
     pill("live-pill", "wait", "Token required");
   }

@@ -95,6 +95,7 @@ async function run() {
       });
     });
     connection.setLocked();
+    connection.show(store.health); // not drawSoon: the dashboard stays hidden
     await requestToken();
   }
 }
