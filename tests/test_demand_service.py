@@ -192,6 +192,22 @@ def test_service_register_below_the_months_peak_lowers_that_window_alone(link: M
     assert service.queries.demands.month_peaks("home")[0] == DayPeak(4.0, MONDAY + DAY_MIN)
 
 
+def test_service_retained_correction_lowers_no_later_window(link: MemoryLink) -> None:
+    """The broker sends it with each connection, also weeks after it was right."""
+    service = service_of(link)
+    run(service, link, n=15, kw=3.0)
+    peak = MonthPeak(2.5, MONDAY + 5)
+    for _ in range(2):
+        service.demand_changes.correct_month_peak("home", peak, is_retained=True)
+    run(service, link, 15, n=15, kw=4.0)
+    later = "retained, and the window from 2026-11-02T00:15:00Z is later, and higher .4.000 kW.: remove the retained"
+    with pytest.raises(PayloadError, match=later):
+        service.demand_changes.correct_month_peak("home", peak, is_retained=True)
+    assert service.queries.demands.month_peaks("home") == [DayPeak(4.0, MONDAY + 15)]
+    service.demand_changes.correct_month_peak("home", peak)
+    assert service.queries.demands.month_peaks("home") == [DayPeak(2.5, MONDAY)]
+
+
 def test_service_demand_of_a_device_forgotten_meanwhile_is_left_out(
     link: MemoryLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

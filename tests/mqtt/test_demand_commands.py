@@ -25,14 +25,16 @@ class Changes:
     def __init__(self) -> None:
         self.limits: list[tuple[str, float | None]] = []
         self.peaks: list[tuple[str, MonthPeak]] = []
+        self.n_retained = 0
 
     def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
         if device == "free":
             raise PayloadError("no_demand", "it has no limit")
         self.limits.append((device, limit_kw))
 
-    def correct_month_peak(self, device: str, peak: MonthPeak) -> None:
+    def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool) -> None:
         self.peaks.append((device, peak))
+        self.n_retained += is_retained
 
 
 def commands_of(changes: Changes) -> Commands:
@@ -86,11 +88,12 @@ def test_month_peak_of_unknown_age_needs_its_time(retained: bool, redelivered: b
     changes = Changes()
     commands = commands_of(changes)
     for payload in (b"3.2", b'{"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'):
-        publication = Publication(PEAK, payload, 1, retained, redelivered, b"", len(payload))
+        publication = Publication(PEAK, payload, 1, redelivered, retained, b"", len(payload))
         problem = commands.receive(ReceivedMessage(publication, 0.5, NOW_MS)).problem
         assert (problem is None) == (b"at" in payload)
         assert problem is None or problem.reason == "unknown_age"
     assert changes.peaks == [("home", MonthPeak(3.2, 29_895_435))]
+    assert changes.n_retained == retained
 
 
 def test_empty_month_peak_changes_nothing() -> None:

@@ -20,8 +20,8 @@ class DemandChanges(Protocol):
         """Use ``limit_kw`` as the limit of ``device``; None: the configured one."""
         ...
 
-    def correct_month_peak(self, device: str, peak: MonthPeak) -> None:
-        """Use ``peak`` as the highest window of the running month of ``device``."""
+    def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool) -> None:
+        """Use ``peak`` as the highest window of the running month of ``device``, if it is not retained and outdated."""
         ...
 
 
@@ -45,7 +45,7 @@ def month_peak_command(limits: Limits, changes: DemandChanges) -> Command:
         if peak.minute is None and arrival_ms_of(received) is None:
             detail = 'a month\'s peak that was retained, or is sent again, may be of any month: send it with "at"'
             raise PayloadError("unknown_age", detail)
-        changes.correct_month_peak(device, peak)
+        changes.correct_month_peak(device, peak, is_retained=received.publication.retained)
 
     return command
 

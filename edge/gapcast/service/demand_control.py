@@ -8,12 +8,14 @@ from contextlib import suppress
 from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.errors import PayloadError
+from gapcast.core.grid import minute_label
 from gapcast.service.low_limits import log_low_limits
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.state_changes import StateChange
 
 #: Registers are in whole W: the same peak differs by less.
 _REGISTER_STEP_KW = 0.001
+_MOST_DAYS = 31
 
 
 class DemandControl:
@@ -34,12 +36,16 @@ class DemandControl:
             self._changes.append(LimitChange(device, limit_kw))
             log_low_limits(self._running.engine.demands, (device,))
 
-    def correct_month_peak(self, device: str, peak: MonthPeak) -> None:
+    def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool = False) -> None:
         """Correct the highest window of the running month of ``device``.
 
-        Raises :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.correct_month_peak`.
+        ``is_retained``: it comes with each connection, and knows nothing of windows after its own. Raises
+        :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.correct_month_peak`, and for a retained one
+        if a later window is higher.
         """
         with self._running.lock:
+            if is_retained:
+                self._require_no_later(device, peak)
             self._running.engine.demands.correct_month_peak(device, peak.kw, peak.minute)
             self._changes.append(CorrectedMonthPeak(device, peak))
 
@@ -61,3 +67,11 @@ class DemandControl:
         minute = highest.start_minute if highest is not None and kw < highest.kw else None
         with suppress(PayloadError):
             self.correct_month_peak(device, MonthPeak(kw, minute))
+
+    def _require_no_later(self, device: str, peak: MonthPeak) -> None:
+        """Raise :class:`~gapcast.core.errors.PayloadError` if a window after that of ``peak`` is higher."""
+        for one in self._running.engine.demands.month_peaks(device, _MOST_DAYS):
+            if peak.minute is not None and one.start_minute > peak.minute and one.kw > peak.kw:
+                later = f"the window from {minute_label(one.start_minute)} is later, and higher ({one.kw:.3f} kW)"
+                fix = "remove the retained message; if that window is wrong too, send the correction not retained"
+                raise PayloadError("bad_time", f"the month's peak was retained, and {later}: {fix}")
