@@ -437,6 +437,14 @@ def test_server_uses_asyncio_where_uvloop_is_installed(monkeypatch: pytest.Monke
     assert isinstance(loop, asyncio.SelectorEventLoop)
 
 
+def test_server_is_not_changed_by_variables_of_uvicorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``*`` each client could claim to be this machine, by X-Forwarded-For; the other one is no number."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    monkeypatch.setenv("WEB_CONCURRENCY", "auto")
+    config = build_server(Response("well"), ConnectionLimits()).config
+    assert (config.forwarded_allow_ips, config.workers) == ([LOOPBACK, "::1"], 1)
+
+
 # --- a whole gateway, attacked from outside -----------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ from gapcast.http.connection_pool import ConnectionPool
 from gapcast.service.internal_errors import record_internal_error
 
 Implementation = Literal["auto", "httptools", "h11"]
+#: Peers whose X-Forwarded-For names the client: a proxy on this machine.
+_PROXIES = ["127.0.0.1", "::1"]
 #: Headers of every response: browsers must not guess another content type.
 _HEADERS = [("x-content-type-options", "nosniff")]
 #: Connections accepted at a time, before one can be evicted for another.
@@ -44,6 +46,8 @@ def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Impleme
         headers=_HEADERS,
         backlog=_N_PER_ACCEPT,
         timeout_graceful_shutdown=_GRACE_S,
+        forwarded_allow_ips=_PROXIES,  # otherwise the environment's FORWARDED_ALLOW_IPS, which is of other programs
+        workers=1,  # otherwise its WEB_CONCURRENCY
     )
     return _Server(config)
 
