@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.features import DERIVED, MEASURED, UNITS, assemble, measured_in, offset_min, problem_with
+from gapcast.core.features import (
+    DERIVED,
+    MEASURED,
+    UNITS,
+    assemble,
+    measured_in,
+    minute_of_day,
+    offset_min,
+    problem_with,
+)
 from gapcast.core.grid import DAY_MIN, MINUTE_MS, WEEK_MIN
 
 ALL = (*MEASURED, *DERIVED)
@@ -98,6 +107,9 @@ def test_offset_min_is_that_of_its_minute(minutes: list[int], zone: tzinfo) -> N
         found = offset_min(np.array(minutes, dtype=np.int64).reshape(shape), zone)
         assert found.shape == np.zeros(len(minutes)).reshape(shape).shape
         assert [timedelta(minutes=offset) for offset in found.ravel().tolist()] == expected
+    local = [datetime.fromtimestamp(minute * 60, zone) for minute in minutes]
+    of_day = minute_of_day(np.array(minutes, dtype=np.int64), zone)
+    assert of_day.tolist() == [60 * one.hour + one.minute for one in local]
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -158,6 +158,12 @@ def offset_min(minutes: I64, zone: tzinfo) -> I64:
     return np.asarray(ahead, dtype=np.int64)[inverse].reshape(minutes.shape)
 
 
+def minute_of_day(minutes: I64, zone: tzinfo) -> I64:
+    """Return the minute of the day in ``zone`` of each of ``minutes`` (since the epoch)."""
+    found: I64 = (minutes if zone is UTC else minutes + offset_min(minutes, zone)) % DAY_MIN
+    return found
+
+
 def _offset_at(minute: int, zone: tzinfo) -> int:
     ahead = datetime.fromtimestamp(minute * 60, zone).utcoffset()
     return 0 if ahead is None else round(ahead.total_seconds() / 60)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import tzinfo
 
 import numpy as np
 
-from gapcast.core.features import offset_min
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.features import minute_of_day
 from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.window import F32, F64, I64, cut
 from gapcast.refit.minutes import RecordedMinutes
@@ -58,7 +56,7 @@ def examples_of(house: RecordedMinutes, options: FitOptions, features: ForestFea
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         places = slice(first, first + _ROWS_AT_ONCE)
         some = rows[places]
-        local, powers = _local_minute(house.minutes[0] + target[some], options.zone), windows[some]
+        local, powers = minute_of_day(house.minutes[0] + target[some], options.zone), windows[some]
         columns[places] = features.columns(powers[:, :, 0], local, powers[:, :, 1:])
         if features.submeters:
             _hide_submeters(powers[:, :, 1:], generator)
@@ -76,8 +74,3 @@ def _hide_submeters(submeters_kw: F32, generator: np.random.Generator) -> None:
     is_missing = generator.random((n_windows, n_submeters)) < _MISSING_SHARE
     is_missing |= generator.random((n_windows, 1)) < _MISSING_SHARE
     submeters_kw[np.broadcast_to(is_missing[:, np.newaxis], submeters_kw.shape)] = np.nan
-
-
-def _local_minute(minutes: I64, zone: tzinfo) -> I64:
-    local: I64 = (minutes + offset_min(minutes, zone)) % DAY_MIN
-    return local

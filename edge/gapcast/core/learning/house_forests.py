@@ -9,8 +9,7 @@ import numpy as np
 
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.errors import StateError
-from gapcast.core.features import offset_min
-from gapcast.core.grid import DAY_MIN
+from gapcast.core.features import minute_of_day
 from gapcast.core.learning.forest import OUTPUTS, Forest
 from gapcast.core.learning.forest_features import ForestFeatures
 from gapcast.core.submeters import Submeters
@@ -97,7 +96,7 @@ class HouseForests:
         predicted_kw = np.full((len(devices), len(OUTPUTS)), np.nan)
         for device, places in which.items():
             target = minutes[places] + self.horizon_min
-            local = (target + offset_min(target, self._zone)) % DAY_MIN
+            local = minute_of_day(target, self._zone)
             features = self.features_of(device)
             of_device = None if submeters_kw is None else submeters_kw[places, :, : len(features.submeters)]
             change_kw = self._by_device[device].predict(features.columns(windows[places], local, of_device))

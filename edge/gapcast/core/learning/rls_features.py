@@ -13,7 +13,7 @@ from datetime import tzinfo
 
 import numpy as np
 
-from gapcast.core.features import offset_min
+from gapcast.core.features import minute_of_day
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import packed_covariance, step_features
 from gapcast.core.learning.hidden_features import N_HIDDEN, UNITS, HiddenFeatures
@@ -135,5 +135,4 @@ class RlsFeatures:
 
     def local_minute(self, minutes: I64) -> I64:
         """Return the minute of the local day of each of ``minutes`` (since the epoch)."""
-        local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN
-        return local
+        return minute_of_day(minutes, self._zone)

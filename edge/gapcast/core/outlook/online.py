@@ -6,11 +6,11 @@ Like the ensemble, it learns from a reading only after the outlook of that readi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 
 import numpy as np
 
-from gapcast.core.features import offset_min
+from gapcast.core.features import minute_of_day
 from gapcast.core.forecast_range import FEEDS_IN_KW
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning import conformal_interval, daily_profile, error_scale
@@ -101,10 +101,7 @@ class OnlineOutlook:
 
     def local_minutes(self, minutes: I64) -> I64:
         """Return the minutes of the local day of ``minutes`` (since the epoch)."""
-        if self._zone is UTC:
-            return minutes % DAY_MIN
-        local: I64 = (minutes + offset_min(minutes, self._zone)) % DAY_MIN
-        return local
+        return minute_of_day(minutes, self._zone)
 
     def _bound(self, kw: F64, model_kw: F64, log_width: F64, floor_kw: F64) -> F64:
         """Write the bounds around the medians of ``kw``, in place; return the log(width) of each."""
