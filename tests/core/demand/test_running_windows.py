@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.running_windows import ClosedWindow, RunningWindows, WindowState
+from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
 from gapcast.core.window import MAX_FILL_MIN, WindowSpec
 from tests.core.demand.runs import MONDAY
@@ -114,6 +115,21 @@ def test_month_peak_of_a_clock_set_back_is_not_from_the_future() -> None:
     assert state is not None
     assert math.isnan(state.month_peak_kw)
     assert state.limit_kw == 0.5
+
+
+def test_month_peak_is_that_of_before_a_clock_was_a_month_ahead() -> None:
+    """The peaks of the month that the clock came back to count; those of the month ahead do not when it comes."""
+    ahead = 40 * DAY_MIN
+    readings = (
+        [at(i, 5.0) for i in range(35)] + [at(ahead + i, 9.0) for i in range(35)] + [at(40 + i, 1.0) for i in range(3)]
+    )
+    states = []
+    for later in ([], [at(ahead, 1.0), at(ahead + 1, 1.0)]):
+        state = state_of([*readings, *later])
+        states.append((state.start_minute - MONDAY, state.month_peak_kw))
+    assert states[0] == (30, 5.0)
+    assert states[1][0] == ahead
+    assert math.isnan(states[1][1])
 
 
 def test_window_of_a_clock_set_forward_starts_there() -> None:

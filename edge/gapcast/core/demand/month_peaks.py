@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gapcast.core.demand.billing_windows import BillingWindow
@@ -24,19 +25,21 @@ class MonthPeaks:
     (4.0, 3.0)
     """
 
-    __slots__ = ("by_day", "month")
+    __slots__ = ("_before", "by_day", "month")
 
     def __init__(self) -> None:
         #: The month, as in :class:`BillingWindow`; -1 before the first.
         self.month = -1
         #: The highest window of each day that has one.
         self.by_day: dict[int, DayPeak] = {}
+        self._before = self.month, self.by_day
 
     def begin_month(self, month: int) -> None:
-        """Begin ``month`` without a peak, unless it is the running one."""
+        """Begin ``month`` without a peak, unless it is the running one, or the one before: the clock was set back."""
         if month != self.month:
-            self.month = month
-            self.by_day = {}
+            of_month = self._before[1] if month == self._before[0] else {}
+            self._before = self.month, self.by_day
+            self.month, self.by_day = month, of_month
 
     def record(self, window: BillingWindow, mean_kw: float) -> None:
         """Record the mean of a complete window."""
@@ -55,7 +58,8 @@ class MonthPeaks:
 
     def discard_from(self, start_minute: int) -> None:
         """Discard the peaks of windows from ``start_minute`` on: the clock was set back."""
-        self.by_day = {day: one for day, one in self.by_day.items() if one.start_minute < start_minute}
+        self.by_day = _until(self.by_day, start_minute)
+        self._before = self._before[0], _until(self._before[1], start_minute)
 
     def highest(self, n_days: int) -> list[DayPeak]:
         """Return the highest peaks of at most ``n_days`` days, highest first."""
@@ -65,3 +69,8 @@ class MonthPeaks:
         """Return the mean of the highest peaks of ``n_days`` days, or of all if there are fewer; None without one."""
         highest = [one.kw for one in self.highest(n_days)]
         return sum(highest) / len(highest) if highest else None
+
+
+def _until(by_day: Mapping[int, DayPeak], start_minute: int) -> dict[int, DayPeak]:
+    """Return the peaks of windows before ``start_minute``."""
+    return {day: one for day, one in by_day.items() if one.start_minute < start_minute}
