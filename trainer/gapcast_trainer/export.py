@@ -27,7 +27,7 @@ from gapcast_trainer.exported import NO_TEST, Exported, install, shortest_decima
 from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.outlook.export import export_outlook
-from gapcast_trainer.run import load_run
+from gapcast_trainer.run import load_run, set_run_weights
 from gapcast_trainer.score import score
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.training_set import Streamed, TrainingSet
@@ -66,11 +66,7 @@ def export(
     experiment, design = run.experiment, run.design
     family, hyper = find_family(experiment.family, experiment.hyper)
     model = family.build(design, hyper)
-    try:
-        model.set_weights(weights)
-    except ValueError as error:
-        msg = f"{run_folder}: the weights do not fit family {family.name} of this version: train again"
-        raise RunError(msg) from error
+    set_run_weights(model, run, weights, run_folder)
     if family.takes_history and isinstance(readings, Clean):
         return export_outlook(run, model, readings, models, show=show)
 

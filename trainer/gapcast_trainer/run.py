@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -26,6 +26,9 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families.base import Design, Scale
 from gapcast_trainer.files import write_atomically
+
+if TYPE_CHECKING:
+    import keras
 
 RUN_FILE, WEIGHTS_FILE = "run.json", "weights.npz"
 UNKNOWN_COMMIT = "unknown"
@@ -138,6 +141,15 @@ def load_run(folder: Path) -> tuple[Run, list[F32]]:
         raise RunError(msg)
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         return run, [arrays[f"arr_{place}"] for place in range(len(arrays.files))]
+
+
+def set_run_weights(model: keras.Model, run: Run, weights: list[F32], folder: Path) -> None:
+    """Give ``model`` the ``weights`` of the ``run`` in ``folder``; raise :class:`RunError` if it has other layers."""
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        msg = f"{folder}: the weights do not fit family {run.experiment.family} of this version: train again"
+        raise RunError(msg) from error
 
 
 def utc_now() -> str:

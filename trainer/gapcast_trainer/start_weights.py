@@ -11,7 +11,7 @@ import keras
 from gapcast.core.window import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import find_family
-from gapcast_trainer.run import Run, load_run
+from gapcast_trainer.run import Run, load_run, set_run_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class StartWeights:
 def set_start_weights(model: keras.Model, folder: Path) -> StartWeights:
     """Give the layers of ``model`` the weights of those of the same name and shapes in the run in ``folder``.
 
-    Raises :class:`RunError` if there is no finished run, or no layer fits.
+    Raises :class:`RunError` if there is no finished run of this version, or no layer fits.
     """
     run, weights = load_run(folder)
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
     start = family.build(run.design, hyper)
-    start.set_weights(weights)
+    set_run_weights(start, run, weights, folder)
     given = {layer.name: layer.get_weights() for layer in start.layers if layer.weights}
     fitting = {}
     for layer in model.layers:
