@@ -165,9 +165,9 @@ def _encode_near(
 ) -> keras.KerasTensor:
     """Return the output of the LSTMs over the near ``minutes`` ``[near_min, C, N]``, ``[N, units]``."""
     near = folded(minutes, hyper.near_fold)
-    first, *others_after = hyper.near_units
+    first, *further = hyper.near_units
     hidden, _ = UnrolledLstm(first, name="near_lstm_1")(near, state)
-    for depth, width in enumerate(others_after, 2):
+    for depth, width in enumerate(further, 2):
         steps = ops.reshape(ops.concatenate(hidden, axis=0), (len(hidden), -1, hidden[0].shape[1]))
         hidden, _ = UnrolledLstm(width, name=f"near_lstm_{depth}")(steps)
     return hidden[-1]

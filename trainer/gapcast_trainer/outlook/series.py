@@ -12,7 +12,7 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from gapcast.core.features import offset_min
+from gapcast.core.features import minute_of_day
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F64
 from gapcast.recordings.clean_file import Clean
@@ -123,8 +123,7 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
             continue
         begin = int(rng.integers(spare + 1))
         if rng.random() < 1 / 2:
-            minute = np.array([house.first_minute + begin])
-            begin = max(begin - int((minute + offset_min(minute, house.zone))[0]) % DAY_MIN, 0)
+            begin = max(begin - int(minute_of_day(np.array([house.first_minute + begin]), house.zone)[0]), 0)
         piece = house.gap_kw[begin : begin + n_min]
         if np.isnan(piece).mean() < _MISSING_SHARE:
             return house.first_minute + begin, piece, house.zone
