@@ -18,6 +18,7 @@ _KAFKA_FIX = (
     "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 followed by a colon and Spark's version"
 )
 _DIED = "Python worker exited unexpectedly"
+_SLOW_START = "Python worker failed to connect back"
 _FIX = (
     "a Python worker died, probably out of memory: give it more (on a cluster spark.executor.memoryOverhead), "
     "or less work at a time (--files-at-once, --cached-devices, --houses-at-once, "
@@ -50,3 +51,8 @@ def raised_in(trace: str) -> errors.GapcastError | None:
         return errors.GapcastError(_FIX) if _DIED in trace else None
     kind = getattr(errors, found[1], errors.GapcastError)
     return kind(found[2]) if kind not in {errors.PayloadError, errors.SourceError} else errors.GapcastError(found[2])
+
+
+def is_slow_start(trace: str) -> bool:
+    """Return whether a query failed because a Python process did not connect to Spark in time."""
+    return _SLOW_START in trace

@@ -1,4 +1,4 @@
-"""Runs a streaming query: reports progress, stops on a signal, converts errors to messages."""
+"""Runs a streaming query: reports progress, stops on a signal, restarts it if a worker did not start in time."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import signal
 from collections.abc import Callable
 from threading import Event
 
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from gapcast_fleet.failures import worker_error
+from gapcast_fleet.failures import is_slow_start, worker_error
 from gapcast_fleet.progress import QueryProgress
 from gapcast_fleet.score import OBSERVED
 
 _POLL_S = 0.5
+#: Maximum number of starts in a row that end because a worker did not start in time.
+_MAX_STARTS = 5
+_CONTINUED = "A Python worker did not start within Spark's 10 s; the stream continues from its checkpoint."
 
 
 def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], show: Callable[[str], None]) -> None:
@@ -24,12 +28,32 @@ def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], 
     spark.streams.addListener(listener)
     try:
         with worker_error():
-            query = start()
-            while not stopping.is_set() and not query.awaitTermination(_POLL_S):
-                pass
-            query.stop()
+            run_query(start, show, stopping)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         spark.streams.removeListener(listener)
         spark.stop()
+
+
+def run_query(start: Callable[[], StreamingQuery], show: Callable[[str], None], stopping: Event) -> None:
+    """Run the query that ``start`` starts from its checkpoint until it ends, or until ``stopping`` is set.
+
+    Spark fails a query if a new Python process does not connect within ten seconds, a limit that has no setting. The
+    query is then started again; after five such starts without a micro-batch in between the error is raised.
+    """
+    n_starts = 0
+    while not stopping.is_set():
+        query = start()
+        n_starts += 1
+        try:
+            while not stopping.is_set() and not query.awaitTermination(_POLL_S):
+                pass
+        except StreamingQueryException as error:
+            n_starts = 1 if query.lastProgress else n_starts
+            if n_starts == _MAX_STARTS or not is_slow_start(str(error)):
+                raise
+            show(_CONTINUED)
+        else:
+            query.stop()
+            return

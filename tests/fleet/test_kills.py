@@ -16,6 +16,7 @@ from gapcast_fleet.sinks import to_files
 from gapcast_fleet.sources import from_files
 from tests.fleet.conftest import QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
+from tests.fleet.queries import run_to_end
 from tests.support.models import shipped_models
 from tests.support.waiting import wait_until
 
@@ -65,7 +66,7 @@ def test_score_killed_in_and_between_batches_writes_each_once(spark: SparkSessio
     scoring(tmp_path).kill_when((out / "batch=000000002" / "_SUCCESS").exists)
     readings = from_files(spark, tmp_path / "in", "json", 1)  # and now here, where Java runs already
     plan = Plan(tmp_path / "checkpoint", once=True, n_buckets=2)
-    start(settings(), readings, to_files(out, "json"), plan).awaitTermination()
+    run_to_end(lambda: start(settings(), readings, to_files(out, "json"), plan))
     found = of_the_fleet(out)
     assert {path.name for path in out.iterdir()} == {f"batch={number:09d}" for number in range(_N_FILES)}
     assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= 1e-5

@@ -17,6 +17,7 @@ from gapcast_fleet.score import Plan, start
 from gapcast_fleet.sinks import to_files, to_kafka
 from gapcast_fleet.sources import FileFormat, from_files
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
+from tests.fleet.queries import run_to_end
 from tests.support.models import ModelCopy
 
 _AT_MOST_KW = 1e-5
@@ -25,7 +26,7 @@ _AT_MOST_KW = 1e-5
 def run(spark: SparkSession, folder: Path, file_format: FileFormat = "json", **options: Any) -> None:
     readings = from_files(spark, folder / "in", file_format, 2)
     plan = Plan(folder / "checkpoint", once=True, n_buckets=2, **options)
-    start(settings(), readings, to_files(folder / "out", file_format), plan).awaitTermination()
+    run_to_end(lambda: start(settings(), readings, to_files(folder / "out", file_format), plan))
 
 
 def test_score_equals_the_edge_with_gaps_and_restarts(spark: SparkSession, tmp_path: Path) -> None:

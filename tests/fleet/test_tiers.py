@@ -12,6 +12,7 @@ import re
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.fleet.houses import (
     shuffled,
     write_lines,
 )
+from tests.fleet.queries import run_to_end
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import shipped_models
 from tests.support.peers import peer_of
@@ -137,5 +139,5 @@ def of_spark(spark: SparkSession, folder: Path, readings: Readings) -> Forecasts
         write_lines(folder / "in", part, 2, first)
         source = from_files(spark, folder / "in", "json", 1)
         plan = Plan(folder / "checkpoint", once=True, n_buckets=2, cached_devices=cached_devices)
-        start(settings(**_ALL_MODELS), source, to_files(folder / "out", "json"), plan).awaitTermination()
+        run_to_end(partial(start, settings(**_ALL_MODELS), source, to_files(folder / "out", "json"), plan))
     return of_the_fleet(folder / "out")
