@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from gapcast.config.loader import load
 from gapcast.config.service_address import ADDRESS_FILE, AddressFiles, read_address
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.status import service_search
+from gapcast.status.rest_client import RestClient
 from gapcast.status.service_search import find_service
 from tests.http.conftest import Rest, serving
 from tests.support.models import shipped_models
+from tests.support.waiting import GUARD_S
 
 ENVIRONMENT: dict[str, str] = {}
 
@@ -44,7 +47,8 @@ def service() -> Iterator[Rest]:
 
 def found(environment: dict[str, str] | None = None, *, is_explicit: bool = False) -> str:
     environment = {"XDG_STATE_HOME": str(Path("state").absolute()), **(environment or {})}
-    return find_service(lambda: load(None, environment, {}), environment, None, is_explicit=is_explicit).url
+    client = partial(RestClient, timeout_s=GUARD_S)
+    return find_service(lambda: load(None, environment, {}), environment, client, is_explicit=is_explicit).url
 
 
 def url_of(service: Rest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -310,3 +311,10 @@ def test_rest_client_token_not_accepted_is_named(address: str) -> None:
 def test_rest_client_answer_not_json_is_no_gapcast(address: str) -> None:
     with pytest.raises(StatusError, match="did not return JSON"):
         RestClient(address).document("/201")
+
+
+def test_rest_client_silent_service_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(StatusError, match=r"cannot reach http://127\.0\.0\.1:\d+ \(timed out\)"):
+            RestClient(url, timeout_s=0.01).text("/livez")

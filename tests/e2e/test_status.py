@@ -24,6 +24,7 @@ from tests.support.waiting import GUARD_S, wait_until
 
 SettingsOf = Callable[[int], tuple[str, ...]]
 URL = "http://127.0.0.1:{}"
+PATIENT = ("--timeout", str(GUARD_S))
 
 
 def run_with_readings(start: Start, settings: tuple[str, ...], http_port: int, broker: Broker) -> None:
@@ -38,7 +39,7 @@ def run_with_readings(start: Start, settings: tuple[str, ...], http_port: int, b
 
 def test_status_once_prints_the_state(start: Start, settings_of: SettingsOf, http_port: int, broker: Broker) -> None:
     run_with_readings(start, replay_settings(settings_of, broker), http_port, broker)
-    command = start("status", "--once", "--set", f"http.port={http_port}")
+    command = start("status", "--once", *PATIENT, "--set", f"http.port={http_port}")
     assert command.wait() == 0, command.err
     lines = command.out.splitlines()
     assert "  ready  " in lines[0]
@@ -55,7 +56,7 @@ def test_status_finds_the_running_service(
     """Neither the port nor a configuration is given: the service has written its address into the state folder."""
     service = start("run", *replay_settings(settings_of, broker))
     service.wait_ready(http_port)
-    command = start("status", "--once")
+    command = start("status", "--once", *PATIENT)
     assert command.wait() == 0, command.err
     assert f"Listening to gap/+/reading at {broker.host}:{broker.port}: no message yet" in command.out
     service.wait_said("readings.listening")
@@ -69,7 +70,7 @@ def test_status_finds_the_running_service(
 
 def test_status_without_a_broker_is_not_ready(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
-    command = start("status", "--url", URL.format(http_port))  # no terminal: once
+    command = start("status", *PATIENT, "--url", URL.format(http_port))  # no terminal: once
     assert command.wait() == 1
     assert "not ready" in command.out
     assert "mqtt:connection: " in command.out
@@ -136,7 +137,7 @@ def test_status_on_a_terminal_is_live(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, environment: dict[str, str]
 ) -> None:
     run_with_readings(start, settings_of(mosquitto.port), http_port, mosquitto)
-    command = ("status", "--every", "0.1", "--url", URL.format(http_port))
+    command = ("status", *PATIENT, "--every", "0.1", "--url", URL.format(http_port))
     with on_a_terminal(*command, environment=environment | {"COLUMNS": "120", "LINES": "30"}) as terminal:
         terminal.shows("4 accepted")
         with peer_of(mosquitto.host, mosquitto.port) as peer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,6 +27,15 @@ from gapcast.commands.run import stop_on_signals
     metavar="SECONDS",
     help="Refresh interval.",
 )
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the service may be silent.",
+)
 def status(
     config: Path | None,
     assignments: tuple[str, ...],
@@ -33,6 +43,7 @@ def status(
     token_file: Path | None,
     once: bool,
     every_s: float,
+    timeout_s: float,
 ) -> None:
     """Show the status of a running service: live on a terminal, once otherwise.
 
@@ -43,12 +54,12 @@ def status(
     from gapcast.status.rest_client import RestClient, read_token
     from gapcast.status.service_search import find_service
 
-    token = read_token(token_file) if token_file else None
+    client = partial(RestClient, token=read_token(token_file) if token_file else None, timeout_s=timeout_s)
     if url is not None:
-        rest = RestClient(url, token)
+        rest = client(url)
     else:
         is_explicit = config is not None or any(one.startswith("http.") for one in assignments)
-        rest = find_service(lambda: read_settings(config, assignments), os.environ, token, is_explicit=is_explicit)
+        rest = find_service(lambda: read_settings(config, assignments), os.environ, client, is_explicit=is_explicit)
     if once or not sys.stdout.isatty():
         sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
     watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())

@@ -15,7 +15,6 @@ from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.terminal_text import printable
 
-_TIMEOUT_S = 5.0
 #: A thousand devices with their metrics take a few megabytes.
 _MAX_RESPONSE_BYTES = 32 << 20
 _MAX_DETAIL_BYTES = 65_536
@@ -35,8 +34,10 @@ def read_token(path: Path) -> str:
 class RestClient:
     """A client for the service at ``url``, with its bearer ``token`` if it requires one."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, timeout_s: float = 5.0) -> None:
+        """A request fails if the service is silent for ``timeout_s``."""
         self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
         as_sent = token.encode().decode("latin-1") if token else ""  # in UTF-8; urllib sends Latin-1
         self._headers = {"Authorization": f"Bearer {as_sent}"} if token else {}
         if not self.url.startswith(("http://", "https://")):
@@ -56,7 +57,7 @@ class RestClient:
         """Return the body of ``route``, also of a 503 of a service that is not ready; raise :class:`StatusError`."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
-            return self._decoded(route, _read(request))
+            return self._decoded(route, self._read(request))
         except urllib.error.HTTPError as error:
             with error:
                 raise StatusError(self._refusal(route, error)) from error
@@ -85,15 +86,14 @@ class RestClient:
             raise StatusError(msg)
         return answer.decode("utf-8", errors="replace")
 
-
-def _read(request: urllib.request.Request) -> bytes:
-    """Return the body of the answer, also of a 503 that is no problem document; raise what urllib raises."""
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see RestClient.__init__
-            body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)
-    except urllib.error.HTTPError as error:
-        if error.code != HTTPStatus.SERVICE_UNAVAILABLE or error.headers.get_content_type() == _PROBLEM:
-            raise
-        with error:  # not ready
-            body = error.read(_MAX_RESPONSE_BYTES + 1)
-    return body
+    def _read(self, request: urllib.request.Request) -> bytes:
+        """Return the body of the answer, also of a 503 that is no problem document; raise what urllib raises."""
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310 - see __init__
+                body: bytes = answer.read(_MAX_RESPONSE_BYTES + 1)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or error.headers.get_content_type() == _PROBLEM:
+                raise
+            with error:  # not ready
+                body = error.read(_MAX_RESPONSE_BYTES + 1)
+        return body

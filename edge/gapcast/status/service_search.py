@@ -18,19 +18,23 @@ Candidate = tuple[str, str | OSError | ValueError]
 
 
 def find_service(
-    read: Callable[[], Settings], environment: Mapping[str, str], token: str | None, *, is_explicit: bool
+    read: Callable[[], Settings],
+    environment: Mapping[str, str],
+    client: Callable[[str], RestClient],
+    *,
+    is_explicit: bool,
 ) -> RestClient:
     """Return a client of the first service that answers; raise :class:`StatusError` with all that was tried.
 
-    ``read`` returns the settings. If they are ``is_explicit``, given on the command line, only their address is tried,
-    and its errors are raised.
+    ``read`` returns the settings, ``client`` a client of the service at a URL. If the settings are ``is_explicit``,
+    given on the command line, only their address is tried, and its errors are raised.
     """
     tried = []
     for where, url in _candidates(read, environment, is_explicit=is_explicit):
         if not isinstance(url, str):
             tried.append(f"{where}: {getattr(url, 'strerror', None) or url}")
             continue
-        rest = RestClient(url, token)
+        rest = client(url)
         try:
             rest.text("/livez", "application/json")
         except StatusError as error:
