@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Lock
 from typing import cast
 
@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, MIN_OUTCOMES
 from gapcast.core.reading import Reading
@@ -156,17 +157,20 @@ def test_score_report_omits_a_forgotten_device() -> None:
     assert service.queries.live_scores()[0][ALL_TIME].n == 0
 
 
-def changing(day: int, factor: float) -> Iterator[float]:
-    """Powers of a house whose noise grows by ``factor`` from ``day`` on."""
+def changing(day: int, factor: float) -> list[Reading]:
+    """Readings of a house whose noise grows by ``factor`` from ``day`` on: as many a day as drift detection needs."""
     draw = np.random.default_rng(2)
-    for minute in range((day + 8) * DAY_MIN):
-        scale = 0.1 * (factor if minute >= day * DAY_MIN else 1.0)
-        yield round(float(abs(0.5 + draw.normal(0, scale))), 3)
+    readings = []
+    for today in range(day + 8):
+        scale_kw = 0.1 * (factor if today >= day else 1.0)
+        kw = np.abs(0.5 + draw.normal(0, scale_kw, MIN_OUTCOMES_PER_DAY + 10)).round(3).tolist()
+        readings += stream(kw, FIRST + today * DAY_MIN)
+    return readings
 
 
 def test_drift_report_is_sent_once_and_counted() -> None:
     service, link = serving(ensemble_engine(learns=False))
-    feed(service, link, stream(list(changing(day=9, factor=4.0))))
+    feed(service, link, changing(day=9, factor=4.0))
     (event,) = link.events
     assert event["event"] == "drift"
     assert event["device"] == "home"
@@ -180,7 +184,8 @@ def test_drift_report_is_sent_once_and_counted() -> None:
 @pytest.mark.long
 def test_drift_report_is_not_sent_in_the_first_week() -> None:
     service, link = serving(ensemble_engine(learns=False))
-    feed(service, link, stream(list(changing(day=3, factor=6.0))[: 6 * DAY_MIN]))
+    last = FIRST + 6 * DAY_MIN
+    feed(service, link, [one for one in changing(day=3, factor=6.0) if one.minute < last])
     assert link.events == []
 
 
