@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast_fleet.failures import worker_error
@@ -79,11 +80,17 @@ def test_score_models_changed_on_a_worker_end_the_stream(spark: SparkSession, tm
     its = settings(models={"path": copy.models}, forecast={"model": "linear", "experts": []})
     (tmp_path / "in").mkdir()
     readings = from_files(spark, tmp_path / "in", "json", 1)
-    query = start(its, readings, to_files(tmp_path / "out", "json"), Plan(tmp_path / "checkpoint", every_s=0))
-    copy.alter_card(lambda card: card.update(version="another"))
-    write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
+    sink, plan = to_files(tmp_path / "out", "json"), Plan(tmp_path / "checkpoint", every_s=0)
+
+    def start_and_change_models() -> StreamingQuery:
+        copy.alter_card(lambda card: card.update(version="first"))
+        query = start(its, readings, sink, plan)
+        copy.alter_card(lambda card: card.update(version="another"))
+        write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
+        return query
+
     with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*another"), worker_error():
-        query.awaitTermination(120)
+        run_to_end(start_and_change_models)
 
 
 def test_score_without_kafkas_jar_names_it(spark: SparkSession) -> None:
