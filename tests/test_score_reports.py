@@ -184,8 +184,8 @@ def test_drift_report_is_sent_once_and_counted() -> None:
 @pytest.mark.long
 def test_drift_report_is_not_sent_in_the_first_week() -> None:
     service, link = serving(ensemble_engine(learns=False))
-    last = FIRST + 6 * DAY_MIN
-    feed(service, link, [one for one in changing(day=3, factor=6.0) if one.minute < last])
+    last = FIRST + 8 * DAY_MIN  # the readings of the eighth day end the seventh
+    feed(service, link, [one for one in changing(day=2, factor=6.0) if one.minute < last])
     assert link.events == []
 
 
