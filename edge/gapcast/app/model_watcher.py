@@ -6,7 +6,6 @@ change or a reload is requested.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
@@ -25,6 +24,7 @@ from gapcast.predictors.library import Library, Stamp
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.service import Service
+from gapcast.storage.freed_memory import release_freed_memory
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ class ModelWatcher:
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
             self._handled = stamp
-        _return_freed_memory()
+        release_freed_memory()  # of the models that were in use
 
     def _reload(self) -> None:
         admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._callbacks.loaded())
@@ -148,10 +148,3 @@ class ModelWatcher:
             if wait([taken], CHECK_INTERVAL_S).done:
                 return taken.result()
         return None
-
-
-def _return_freed_memory() -> None:
-    """Return the memory of released models to the system, 20 MB that glibc would otherwise keep."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
