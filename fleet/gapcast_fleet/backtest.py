@@ -29,7 +29,6 @@ from gapcast.core.errors import SourceError
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.reading import Limits
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.groups import (
     OUTPUT,
@@ -82,7 +81,7 @@ def run_backtest(
     if outlook is not None:
         settings = with_outlooks(settings, options.houses_at_once)
     identity = identity_of(settings, load_models(settings))
-    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    limits = settings.reading_limits
     show(f"reading {options.folder}")
     with read_history(spark, options.folder, options.form, limits, options.part) as history:
         for line in history.lines():

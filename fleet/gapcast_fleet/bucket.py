@@ -14,7 +14,7 @@ from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast_json import ForecastEncoder
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.reading import Reading
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast_fleet.bucket_state import BucketState
 from gapcast_fleet.engine_batches import EngineBatch, process_batch
@@ -64,7 +64,7 @@ def forecast(
     Append to ``batches`` what the engine processed, without readings that had no effect.
     """
     settings = settings_of(task.settings)
-    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    limits = settings.reading_limits
     readings, rejected = read_messages(messages, limits, engine.buffers.channels[1:], task.most_per_device)
     counts = dict.fromkeys(COUNTS, 0)
     counts["rejected"] = sum(one.n for one in rejected)

@@ -8,7 +8,6 @@ from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.app.broker import filters_of, headroom_topic_of, register_sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.predictor import ModelIdentity
-from gapcast.core.reading import Limits
 from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.request_topics import PredictRequests
@@ -48,5 +47,5 @@ def connect_demand(link: MqttLink, settings: Settings, service: Service, session
     )
     registers = register_sources_of(settings)
     if registers:
-        limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+        limits = settings.reading_limits
         link.listen_for_registers(RegisterReader(registers, filters_of(settings), limits, changes, link.reject))

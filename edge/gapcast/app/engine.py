@@ -13,7 +13,6 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Limits
 from gapcast.core.submeters import Submeters, channels_of
 
 
@@ -28,7 +27,7 @@ def engine_of(
     submeters = names_of(settings.submeters) if submeters is None else submeters
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
-    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    limits = settings.reading_limits
 
     def with_ensemble(members: tuple[Predictor, ...]) -> HorizonModels:
         if not (forecast.blend or forecast.calibrate or learning.max_devices):

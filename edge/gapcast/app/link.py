@@ -9,7 +9,6 @@ from gapcast.app.models import Models
 from gapcast.app.topics import discovery_topics_of, topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.features import measured_in
-from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
@@ -22,17 +21,12 @@ from gapcast.mqtt.topics import answer_prefix, gateway_topic
 from gapcast.service.service import Service
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Return the range of plausible powers."""
-    return Limits(settings.limits.min_kw, settings.limits.max_kw)
-
-
 def link_of(settings: Settings, session: Session, models: Models, statistics: Statistics) -> MqttLink:
     """Return the link over ``session``, which reads what ``models`` take and counts in ``statistics``.
 
     Raises :class:`~gapcast.core.errors.SettingsError`.
     """
-    limits, sources = limits_of(settings), sources_of(settings)
+    limits, sources = settings.reading_limits, sources_of(settings)
     extras = measured_in(models.primary.features)[1:]
     return MqttLink(
         session,
@@ -57,7 +51,7 @@ def connect_service(link: MqttLink, settings: Settings, service: Service, sessio
         connect_demand(link, settings, service, session)
     handler = PredictHandler(
         service.queries,
-        limits_of(settings),
+        settings.reading_limits,
         max_body_bytes=settings.http.max_body_bytes,
         max_readings=settings.http.max_readings,
     )

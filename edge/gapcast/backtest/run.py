@@ -27,7 +27,6 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 
@@ -81,7 +80,7 @@ def read_houses(
     if len(files) > min(settings.learning.max_devices, settings.devices.max):
         msg = f"learning.max_devices, devices.max: {len(files)} houses exceed the number of tracked devices; raise them"
         raise SettingsError(msg)
-    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    limits = settings.reading_limits
     recordings = {}
     for name, file in zip(names, files, strict=True):
         recordings[name] = read_recording(file, form, limits, progress=show is not None and sys.stderr.isatty())

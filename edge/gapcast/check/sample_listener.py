@@ -13,7 +13,6 @@ from gapcast.app.broker import sources_of, submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.meter_registry import ActiveSource
 from gapcast.mqtt.payloads import decode
@@ -57,7 +56,7 @@ class SampleListener:
     """Decodes messages by the configuration, natively or by its sources; counts rejected ones."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+        self._limits = settings.reading_limits
         sources = sources_of(settings)
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._statistics = Statistics()

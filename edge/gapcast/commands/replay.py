@@ -17,7 +17,7 @@ from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import Limits, device_id_problem, is_device_id
+from gapcast.core.reading import device_id_problem, is_device_id
 from gapcast.core.submeters import measured_name
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage
@@ -59,7 +59,7 @@ def replay_file(
     if not is_device_id(device):
         msg = f"--device: {device_id_problem(device)}"
         raise SettingsError(msg)
-    limits, part = Limits(settings.limits.min_kw, settings.limits.max_kw), source.part
+    limits, part = settings.reading_limits, source.part
     recording = read_recording(source.file, source.form, limits, progress=sys.stderr.isatty())
     minutes = minutes_of(recording, part)
     mqtt = settings.mqtt

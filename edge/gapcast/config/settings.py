@@ -20,6 +20,7 @@ from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
 from gapcast.config.topic_use import meter_filters, published_topics, topic_problems
 from gapcast.config.value_rules import matching
+from gapcast.core.reading import Limits
 from gapcast.time_zone_names import zone_of
 
 
@@ -152,6 +153,11 @@ class Settings(SettingsSection):
     submeters: tuple[SubmeterSettings, ...] = ()
     #: Shards of the meters that this worker serves; None: no sharding, it serves all.
     shards: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+
+    @property
+    def reading_limits(self) -> Limits:
+        """The permitted power of a reading, for the modules that do not know the configuration."""
+        return Limits(self.limits.min_kw, self.limits.max_kw)
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import ALL_TIME, Summary
-from gapcast.core.reading import Limits, device_id_problem, is_device_id
+from gapcast.core.reading import device_id_problem, is_device_id
 from gapcast.core.submeters import name_of
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.history_import.stopped_gateway import StoppedGateway, open_stopped
@@ -62,7 +62,7 @@ def import_past(
     if not is_device_id(target.device):
         msg = f"--device: {device_id_problem(target.device)}"
         raise SettingsError(msg)
-    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    limits = settings.reading_limits
     past = read_past(files, limits, now_ms(), show, progress=sys.stderr.isatty())
     with open_stopped(settings, environment) as gateway:
         if gateway.damage:
