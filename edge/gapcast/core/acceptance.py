@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch, count_results, require_sound
 from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.demand.device_windows import WindowState
 from gapcast.core.history import History
 from gapcast.core.plans import PlannedPart, Plans
 from gapcast.core.reading import Reading

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.demand.running_windows import ClosedWindow, WindowState
+from gapcast.core.demand.device_windows import ClosedWindow, WindowState
 from gapcast.core.errors import StateError
 from gapcast.core.plans import PlannedPart
 from gapcast.core.reading import Reading

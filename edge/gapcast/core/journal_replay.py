@@ -10,7 +10,7 @@ import numpy as np
 
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.demand.changes import DemandChange, LimitChange
-from gapcast.core.demand.running_windows import ClosedWindow, WindowState
+from gapcast.core.demand.device_windows import ClosedWindow, WindowState
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.grid import DAY_MIN

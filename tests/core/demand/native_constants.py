@@ -27,7 +27,7 @@ from gapcast.core.demand import (
     window_forecasts,
     window_powers,
 )
-from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.demand.device_windows import WindowState
 from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.core.window import MAX_FILL_MIN

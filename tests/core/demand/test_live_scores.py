@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.device_windows import ClosedWindow
 from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
-from gapcast.core.demand.running_windows import ClosedWindow
 from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.demand.device_windows import ClosedWindow, WindowState
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
-from gapcast.core.demand.running_windows import ClosedWindow, RunningWindows, WindowState
+from gapcast.core.demand.running_windows import RunningWindows
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
 from gapcast.core.window import MAX_FILL_MIN, WindowSpec

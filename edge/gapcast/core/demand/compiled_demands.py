@@ -33,6 +33,7 @@ from gapcast.core.demand.demand_struct import (
     TABLES,
     DemandStruct,
 )
+from gapcast.core.demand.device_windows import ClosedWindow, WindowState
 from gapcast.core.demand.distribution import LOG_ODDS
 from gapcast.core.demand.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.exceedance_model import PRIOR
@@ -40,7 +41,6 @@ from gapcast.core.demand.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.model_quantiles import NODES
 from gapcast.core.demand.power_scale import MOST
 from gapcast.core.demand.remaining import AT_LEVEL
-from gapcast.core.demand.running_windows import ClosedWindow, WindowState
 from gapcast.core.window import F64
 
 _Arrays = Mapping[str, NDArray[Any]]

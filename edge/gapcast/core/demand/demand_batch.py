@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.demand.device_windows import WindowState
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.window import F32, F64
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from gapcast.compiled.functions import POINTERS
 from gapcast.core.demand.demand import N_COLUMNS
-from gapcast.core.demand.running_windows import WindowState
+from gapcast.core.demand.device_windows import WindowState
 from gapcast.core.outlook.outlook import N_COLUMNS as POINT_COLUMNS
 
 #: Largest numbers of lead times and of the model's quantiles that the library takes.

@@ -11,6 +11,7 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.demand.demand import Demand, Demands
+from gapcast.core.demand.device_windows import DeviceWindows
 from gapcast.core.demand.engine_part import DemandPart
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
@@ -19,7 +20,6 @@ from gapcast.core.demand.low_limit import LowLimit, low_limit_of
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.running_windows import DeviceWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.outlook import Outlook, Outlooks

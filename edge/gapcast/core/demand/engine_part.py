@@ -14,6 +14,7 @@ from gapcast.core.demand.compiled_demands import CompiledDemands
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_batch import DemandBatch
 from gapcast.core.demand.demand_state import DemandState
+from gapcast.core.demand.device_windows import BYTES_PER_DEVICE, WindowState
 from gapcast.core.demand.exceedance_features import WIDTH
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
@@ -26,7 +27,7 @@ from gapcast.core.demand.outlook_risks import load_risks
 from gapcast.core.demand.reference_demands import ReferenceDemands
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.remaining import RemainingPower
-from gapcast.core.demand.running_windows import BYTES_PER_DEVICE, RunningWindows, WindowState
+from gapcast.core.demand.running_windows import RunningWindows
 from gapcast.core.demand.scores import DemandScores
 from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks

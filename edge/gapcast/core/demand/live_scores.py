@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.demand import score_sums, scores
 from gapcast.core.demand.demand import RUNNING
-from gapcast.core.demand.running_windows import ClosedWindow
+from gapcast.core.demand.device_windows import ClosedWindow
 from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.learning.device_rows import DeviceRows, rounds_of
 from gapcast.core.outlook.flags import is_any

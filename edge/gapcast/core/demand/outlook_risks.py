@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.device_windows import DeviceWindows
 from gapcast.core.demand.distribution import PowerDistributions
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.remaining import RemainingPower
 from gapcast.core.demand.remaining_inputs import RemainingInputs
-from gapcast.core.demand.running_windows import DeviceWindows
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.window import F32, F64, I64
 

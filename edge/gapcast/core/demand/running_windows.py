@@ -1,4 +1,4 @@
-"""The running window of each device: the sum of its known minutes, built reading by reading.
+"""The running windows of all devices: the sums of their known minutes, built reading by reading.
 
 The minutes are those that enter a device's window of readings (:class:`gapcast.core.buffer.Buffers`), so the same rules
 hold: duplicates, late and held readings do not count, and minutes of a short gap count as interpolated there, as do
@@ -12,121 +12,17 @@ its minutes are known. Only complete windows count as a peak of their month, and
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
-from gapcast.core.demand.billing_windows import BillingCalendar, BillingWindow, calendar_of
-from gapcast.core.demand.low_limit import LowestWindow
-from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
-from gapcast.core.demand.window_limits import WindowLimit, limit_of
+from gapcast.core.demand.billing_windows import calendar_of
+from gapcast.core.demand.device_windows import ClosedWindow, DeviceWindows, WindowState
+from gapcast.core.demand.month_peaks import DayPeak
+from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.window import F32
-
-#: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
-BYTES_PER_DEVICE = 1_630
-_new_tuple = tuple.__new__
-
-
-class ClosedWindow(NamedTuple):
-    """A window that is over: that of the device of ``row``, the mean of its ``n_known`` known minutes, and its limit.
-
-    Power in kW; ``limit_kw`` is NaN without one.
-    """
-
-    row: int
-    start_minute: int
-    end_minute: int
-    n_known: int
-    mean_kw: float
-    limit_kw: float
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether at least half of its minutes are known."""
-        return 2 * self.n_known >= self.end_minute - self.start_minute
-
-
-class WindowState(NamedTuple):
-    """The running window after a reading, and what holds for it. Power in kW; NaN for unknown.
-
-    ``start_minute``, ``end_minute`` and ``next_end_minute`` bound it and the next one. ``sum_kw`` is that of the
-    ``n_known`` known minutes so far, in kW minutes. ``source`` and ``next_source`` are indices of
-    :data:`gapcast.core.demand.window_demands.SOURCES`.
-    """
-
-    sum_kw: float
-    n_known: int
-    start_minute: int
-    end_minute: int
-    next_end_minute: int
-    limit_kw: float
-    source: float
-    next_limit_kw: float
-    next_source: float
-    month_peak_kw: float
-    fuse_kw: float
-    risk: float
-
-
-class DeviceWindows:
-    """The running window of one device, its month's peaks, and the limit that was set while running (None: none)."""
-
-    __slots__ = (
-        "_rest", "calendar", "following", "lowest", "n_known", "options", "peaks", "set_limit_kw", "sum_kw", "window",
-    )  # fmt: skip
-
-    def __init__(self, options: DemandOptions, calendar: BillingCalendar, set_limit_kw: float | None) -> None:
-        """Have no window yet: :meth:`open` one."""
-        self.options = options
-        self.calendar = calendar
-        self.set_limit_kw = set_limit_kw
-        self.peaks = MonthPeaks()
-        self.lowest = LowestWindow()
-        self.sum_kw = 0.0
-        self.n_known = 0
-
-    def open(self, minute: int) -> None:
-        """Begin the window that contains ``minute``, without a known minute."""
-        self.window: BillingWindow = self.calendar.window_at(minute)
-        self.following: BillingWindow = self.calendar.window_at(self.window.end_minute)
-        self.sum_kw, self.n_known = 0.0, 0
-        self.peaks.begin_month(self.window.month)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Determine again what holds for the window: its limit or the month's peak has changed."""
-        options, window, following = self.options, self.window, self.following
-        peak_kw = self.peaks.peak_kw(options.n_peak_days)
-        self._rest = (
-            window.start_minute,
-            window.end_minute,
-            following.end_minute,
-            *self._limit(window),
-            *self._limit(following),
-            math.nan if peak_kw is None else peak_kw,
-            math.nan if options.fuse_kw is None else options.fuse_kw,
-            options.risk,
-        )
-
-    def _limit(self, window: BillingWindow) -> WindowLimit:
-        return limit_of(window, self.options, self.peaks, self.set_limit_kw)
-
-    def window_from(self, minute: int) -> tuple[int, float | None]:
-        """Return the end of the window that contains ``minute``, and its limit, kW, None without one."""
-        window = self.calendar.window_at(minute)
-        limit_kw, _ = self._limit(window)
-        return window.end_minute, None if math.isnan(limit_kw) else limit_kw
-
-    @property
-    def state(self) -> WindowState:
-        """The running window after the newest minute."""
-        # As WindowState(...), in less time: there is one for each reading.
-        return _new_tuple(WindowState, (self.sum_kw, self.n_known, *self._rest))
 
 
 class RunningWindows:
     """The running windows of the devices with a limit in the first ``max_rows`` rows of the buffers.
 
+    >>> from gapcast.core.demand.options import DemandOptions
     >>> windows = RunningWindows(SiteDemandOptions(DemandOptions(limit_kw=2.0)), max_rows=1)
     >>> for minute in range(31, 45):
     ...     windows.add(0, "home", minute, 1.5)

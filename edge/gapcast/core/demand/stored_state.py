@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.buffer import Buffers
+from gapcast.core.demand.device_windows import DeviceWindows
 from gapcast.core.demand.low_limit import LowestWindow
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.newest_demands import NEWEST, is_sound_newest
 from gapcast.core.demand.options import WINDOW_MINUTES
-from gapcast.core.demand.running_windows import DeviceWindows, RunningWindows
+from gapcast.core.demand.running_windows import RunningWindows
 from gapcast.core.distinct_values import are_distinct
 from gapcast.core.errors import StateError
 from gapcast.core.grid import DAY_MIN

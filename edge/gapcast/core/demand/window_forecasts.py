@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from gapcast.core.demand.device_windows import WindowState
 from gapcast.core.demand.distribution import LEVELS, PowerDistributions
-from gapcast.core.demand.running_windows import WindowState
 from gapcast.core.demand.window_demands import WindowDemands
 from gapcast.core.outlook.flags import is_any, is_every
 from gapcast.core.window import F64, I64
