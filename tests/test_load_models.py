@@ -349,12 +349,12 @@ def test_demand_without_an_outlook_model_is_an_error(with_outlook: Path) -> None
 
 def test_demand_of_the_settings_is_that_of_the_engine(with_outlook: Path) -> None:
     limited = settings(with_outlook, outlook={"model": "with-history"}, demand={"limit_kw": 2.5, "window_min": 30})
-    demands = engine_of(limited, load_models(limited)).demands.part
+    demands = engine_of(limited, load_models(limited)).demands.forecaster
     assert demands is not None
     assert demands.windows.site_options == limited.demand.site_options(limited.site.zone)
     assert (demands.windows.max_rows, demands.highest_kw) == (100, 100.0)
     without = settings(with_outlook, outlook={"model": "with-history"})
-    assert engine_of(without, load_models(without)).demands.part is None
+    assert engine_of(without, load_models(without)).demands.forecaster is None
 
 
 def test_outlook_model_that_is_named_and_missing_is_an_error(with_outlook: Path) -> None:

@@ -88,8 +88,8 @@ def test_demand_changes_survive_a_restart(tmp_path: Path, at: int, end: object) 
     newest = second.engine.demands.newest("home")
     assert newest is not None
     assert _without_issue(newest) == found[-1]
-    assert second.engine.demands.part is not None
-    assert second.engine.demands.part.windows.set_limits_kw == {"home": 2.25, "later": 1.5}
+    assert second.engine.demands.forecaster is not None
+    assert second.engine.demands.forecaster.windows.set_limits_kw == {"home": 2.25, "later": 1.5}
     assert found + second.read(range(at, 60)) == wanted
     second.stop()
 
@@ -101,8 +101,8 @@ def test_forgotten_device_loses_its_limit(tmp_path: Path) -> None:
     assert not first.service.forget("later")
     first.kill()
     second = Process(tmp_path)
-    assert second.engine.demands.part is not None
-    assert second.engine.demands.part.windows.set_limits_kw == {}
+    assert second.engine.demands.forecaster is not None
+    assert second.engine.demands.forecaster.windows.set_limits_kw == {}
     second.stop()
 
 

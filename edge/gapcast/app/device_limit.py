@@ -36,8 +36,8 @@ def device_cost(engine: Engine) -> DeviceCost:
     if engine.outlooks is not None:
         n_outlook = engine.outlooks.options.max_devices
         outlook_bytes = _N_COPIES * n_horizons * engine.outlooks.n_bytes_per_device
-        if engine.demands.part is not None:
-            outlook_bytes += _N_COPIES * engine.demands.part.n_bytes_per_device
+        if engine.demands.forecaster is not None:
+            outlook_bytes += _N_COPIES * engine.demands.forecaster.n_bytes_per_device
         members = (engine.model,) if ensemble is None else ensemble.models
         if not any(map(history_steps_of, members)):  # the outlook's model alone takes the week
             outlook_bytes, week_bytes = outlook_bytes + week_bytes, 0

@@ -23,9 +23,9 @@ from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.newest_forecasts import NewestForecasts
-from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
+from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.plan import LoadPlan
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
@@ -98,7 +98,7 @@ class Engine:
         return self.horizons.main.published_model
 
     @property
-    def outlooks(self) -> OutlookPart | None:
+    def outlooks(self) -> OutlookForecaster | None:
         """The outlook of the main forecaster; None without one, and then no device has one."""
         return self.horizons.main.outlooks
 

@@ -24,9 +24,9 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
-from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import Outlook
+from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.panel import Panel, PanelPredictions
 from gapcast.core.plans import Plans
 from gapcast.core.predictor import Body, ModelIdentity, Predictor, PublishedModel, continues_from
@@ -86,10 +86,12 @@ class HorizonForecaster:
         self._has_submeters = ensemble is not None and ensemble.submetered is not None
         self._published_powers = PublishedPowers(leads_min, self._range, 2 * len(members))
         #: The outlook; None without one.
-        self.outlooks: OutlookPart | None = None
+        self.outlooks: OutlookForecaster | None = None
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
-            self.outlooks = OutlookPart(outlook.model, outlook.options, zone, limits, published_min, panel.channels)
+            self.outlooks = OutlookForecaster(
+                outlook.model, outlook.options, zone, limits, published_min, panel.channels
+            )
         #: Whether the outlook's model continues from the body of the primary model.
         self._shares_body = outlook is not None and continues_from(outlook.model, model)
         #: That of the last batch, with its rows and minutes; None if it cannot be used.

@@ -22,8 +22,8 @@ from gapcast.core.learning.drift import ErrorChange
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
-from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.outlook.week import WeekHistory
 from gapcast.core.plans import Plans
@@ -68,8 +68,8 @@ class Horizons:
         return self.others[self.own_min[device]] if device in self.own_min else self.main
 
     @property
-    def outlook_parts(self) -> list[OutlookPart]:
-        """What makes the outlooks of each horizon, the main one's first; empty without outlooks."""
+    def outlook_forecasters(self) -> list[OutlookForecaster]:
+        """The outlook forecasters of all horizons, the main one's first; empty without outlooks."""
         return [one.outlooks for one in self.all if one.outlooks is not None]
 
     def buffers(self, max_devices: int, submeters: Submeters | None) -> Buffers:
@@ -157,11 +157,11 @@ class Horizons:
         forecasts: Forecasts,
         week: WeekHistory | None,
     ) -> Outlooks | None:
-        """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookPart`.
+        """Return the outlooks of the windows of ``accepted`` with their ``forecasts``; see :class:`OutlookForecaster`.
 
         One of the devices has an outlook. Announced loads are added.
         """
-        of_main = self.outlook_parts[0]
+        of_main = self.outlook_forecasters[0]
         planned_kw: dict[int, F64] = {}
         if accepted.planned:
             planned_kw = {i: part.minutes_kw for i, part in accepted.planned.items() if part.minutes_kw is not None}
@@ -235,5 +235,5 @@ class Horizons:
 
     def overall_outlook_scores(self) -> dict[Period, OutlookScores]:
         """Return the live scores of the outlooks over all devices; empty without outlooks."""
-        parts = self.outlook_parts
-        return parts[0].overall_scores(parts[1:]) if parts else {}
+        forecasters = self.outlook_forecasters
+        return forecasters[0].overall_scores(forecasters[1:]) if forecasters else {}

@@ -34,10 +34,10 @@ class Snapshot:
     announced loads; ``latest_planned`` are the indices of devices whose newest forecast contains planned power, each
     with the mean without it and the planned power, kW; ``week`` are the ``columns`` of
     :class:`~gapcast.core.outlook.week.WeekHistory`, empty without one. ``outlook`` are those
-    of :class:`~gapcast.core.outlook.engine_part.OutlookPart`, ``demand`` those of
-    :class:`~gapcast.core.demand.engine_part.DemandPart`. ``horizons`` is the state of devices with a horizon of their
-    own (:mod:`.horizon_state`), empty without any. Unless ``is_copy``, columns are views of the engine's arrays: they
-    are to be read before the engine changes.
+    of :class:`~gapcast.core.outlook.outlook_forecaster.OutlookForecaster`, ``demand`` those of
+    :class:`~gapcast.core.demand.demand_forecaster.DemandForecaster`. ``horizons`` is the state of devices with a
+    horizon of their own (:mod:`.horizon_state`), empty without any. Unless ``is_copy``, columns are views of the
+    engine's arrays: they are to be read before the engine changes.
     """
 
     spec: WindowSpec
@@ -115,7 +115,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
         ],
         week={} if buffers.week is None else buffers.week.columns(rows),
         outlook={} if engine.outlooks is None else engine.outlooks.columns(rows, copies=copies),
-        demand={} if engine.demands.part is None else engine.demands.part.columns(rows),
+        demand={} if engine.demands.forecaster is None else engine.demands.forecaster.columns(rows),
         horizons=horizon_columns(engine, devices) if engine.horizons.others else {},
         is_copy=copies,
     )

@@ -206,15 +206,15 @@ def _forget_other_horizons(engine: Engine, snapshot: Snapshot) -> None:
 
 def _restore_demands(engine: Engine, snapshot: Snapshot) -> str:
     """Restore windows, peaks and limits; return what was left out, empty if nothing was."""
-    if engine.demands.part is None:
+    if engine.demands.forecaster is None:
         return ""
     problem = ""
     if snapshot.demand:
         try:
-            problem = engine.demands.part.restore_columns(engine.buffers, snapshot.demand)
+            problem = engine.demands.forecaster.restore_columns(engine.buffers, snapshot.demand)
         except (StateError, ValueError, IndexError, TypeError) as error:
             problem = str(error)
-    engine.buffers.begin_billing(engine.demands.part.windows)
+    engine.buffers.begin_billing(engine.demands.forecaster.windows)
     return problem
 
 

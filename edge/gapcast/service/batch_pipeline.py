@@ -144,7 +144,7 @@ class BatchPipeline:
 
     def _make_demands(self, batch: ServedBatch) -> None:
         engine = self._running.engine
-        if engine.demands.part is not None:
+        if engine.demands.forecaster is not None:
             batch.demands = engine.demand(batch.accepted, batch.outlooks)
             if batch.accepted.closed:
                 log_low_limits(engine.demands, batch.accepted.devices)

@@ -52,7 +52,8 @@ class DemandQueries:
         """
         with self._running.lock:
             engine = self._running.engine
-            devices = [] if engine.demands.part is None else engine.demands.part.devices(engine.buffers.names())
+            demands = engine.demands.forecaster
+            devices = [] if demands is None else demands.devices(engine.buffers.names())
         page = heapq.nsmallest(limit + 1, (name for name in devices if name > after))
         found = []
         for name in page[:limit]:
@@ -83,14 +84,14 @@ class DemandQueries:
     def live_scores(self) -> DemandScores:
         """Return the live scores over all devices; minutes elapsed are those of quarter-hours."""
         with self._running.lock:
-            demands = self._running.engine.demands.part
+            demands = self._running.engine.demands.forecaster
             return scores_of(joined([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
 
     def explain_absence(self, device: str) -> str:
         """Return why ``device`` has no demand, in a sentence that names the key to change, if there is one."""
         with self._running.lock:
             engine = self._running.engine
-            demands, is_known = engine.demands.part, device in engine.buffers
+            demands, is_known = engine.demands.forecaster, device in engine.buffers
             is_tracked = is_known and demands is not None and engine.buffers.row(device) < demands.windows.max_rows
         if demands is None:
             return NO_DEMANDS

@@ -14,8 +14,8 @@ from gapcast.compiled.functions import load_function
 from gapcast.core.demand import compiled_demands
 from gapcast.core.demand.compiled_demands import CompiledDemands
 from gapcast.core.demand.demand import Demands
+from gapcast.core.demand.demand_forecaster import DemandForecaster
 from gapcast.core.demand.demand_state import DemandState
-from gapcast.core.demand.engine_part import DemandPart
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.reference_demands import ReferenceDemands
@@ -49,9 +49,9 @@ ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, 
 DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0)
 
 
-def part_of(engine: Engine) -> DemandPart:
-    assert engine.demands.part is not None
-    return engine.demands.part
+def part_of(engine: Engine) -> DemandForecaster:
+    assert engine.demands.forecaster is not None
+    return engine.demands.forecaster
 
 
 def pair(**options: Any) -> tuple[Engine, Engine]:

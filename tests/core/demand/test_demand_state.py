@@ -38,9 +38,9 @@ def run(n: int, engine: Engine | None = None, begin: int = 0) -> Engine:
 
 def same(one: Engine, other: Engine) -> bool:
     """Whether windows, peaks, limits, newest demands and what was learned are equal, bit for bit."""
-    assert one.demands.part is not None
-    assert other.demands.part is not None
-    left, right = one.demands.part.columns([0, 1]), other.demands.part.columns([0, 1])
+    assert one.demands.forecaster is not None
+    assert other.demands.forecaster is not None
+    left, right = one.demands.forecaster.columns([0, 1]), other.demands.forecaster.columns([0, 1])
     return left.keys() == right.keys() and all(
         np.array_equal(left[name], right[name], equal_nan=left[name].dtype.kind == "f") for name in left
     )
@@ -179,8 +179,8 @@ def test_snapshot_of_a_device_without_a_limit_now_is_left_out() -> None:
     change(before)
     after = demand_engine(SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)}))
     assert restore_snapshot(after, capture_snapshot(before)) == ("", [])
-    assert after.demands.part is not None
-    assert after.demands.part.windows.set_limits_kw == {}
+    assert after.demands.forecaster is not None
+    assert after.demands.forecaster.windows.set_limits_kw == {}
     run(2, after, 60)
     assert after.demands.newest("mill") is not None
 
@@ -278,8 +278,8 @@ def test_limits_that_are_impossible_are_left_out() -> None:
     snapshot.demand[LIMIT_KW] = np.array([2.0, 2.0, np.nan, 101.0, 0.0])
     after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
-    assert after.demands.part is not None
-    assert after.demands.part.windows.set_limits_kw == {"home": 2.0}
+    assert after.demands.forecaster is not None
+    assert after.demands.forecaster.windows.set_limits_kw == {"home": 2.0}
 
 
 def test_signature_of_another_form_leaves_newest_demands_out() -> None:

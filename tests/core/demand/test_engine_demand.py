@@ -122,8 +122,8 @@ def test_forgetting_a_device_without_readings_clears_its_limit() -> None:
     engine = demand_engine()
     engine.demands.set_limit("new", 3.0)
     assert engine.forget("new") is None
-    assert engine.demands.part is not None
-    assert engine.demands.part.windows.set_limits_kw == {}
+    assert engine.demands.forecaster is not None
+    assert engine.demands.forecaster.windows.set_limits_kw == {}
 
 
 def test_month_peak_is_of_windows_within_the_active_hours() -> None:
@@ -182,8 +182,8 @@ def test_demand_of_one_device_several_times_in_a_batch_equals_one_by_one() -> No
 
 
 def test_demand_without_limit_or_outlook_is_none() -> None:
-    assert demand_engine(None).demands.part is None
-    assert demand_engine(SiteDemandOptions()).demands.part is None
+    assert demand_engine(None).demands.forecaster is None
+    assert demand_engine(SiteDemandOptions()).demands.forecaster is None
     engine = demand_engine(SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)}))
     assert process(engine, stream_of([1.0] * 5)) == []
     assert engine.demands.newest("home") is None
@@ -351,7 +351,7 @@ def test_demand_scores_hold_the_total_of_announced_loads() -> None:
 
 def test_devices_are_those_that_have_a_demand_or_will() -> None:
     site = SiteDemandOptions(devices={name: DemandOptions(limit_kw=1.0) for name in ("a", "c", "d")})
-    demands = demand_engine(site, options=OutlookOptions(max_devices=4)).demands.part
+    demands = demand_engine(site, options=OutlookOptions(max_devices=4)).demands.forecaster
     assert demands is not None
     assert demands.devices(["a", "b", "", "c", "d"]) == ["a", "c"]
     assert 2_000 < demands.n_bytes_per_device < 200_000
@@ -363,10 +363,10 @@ def test_demand_of_damaged_state_is_that_of_a_new_device(value: float) -> None:
     readings = [one for i in range(40) for one in (Reading("home", MONDAY + i, 1.0), Reading("mill", MONDAY + i, 1.5))]
     process(engine, readings, 2)
     process(sound, readings, 2)
-    assert engine.demands.part is not None
-    engine.demands.part.power.state.arrays["coefficients"][1] = value
+    assert engine.demands.forecaster is not None
+    engine.demands.forecaster.power.state.arrays["coefficients"][1] = value
     home, mill = process(engine, [one._replace(minute=MONDAY + 40) for one in readings[:2]], 2)[0]
     _, wanted = process(sound, [one._replace(minute=MONDAY + 40) for one in readings[:2]], 2)[0]
     assert mill == wanted
     assert home.running.lower_kw < home.running.median_kw < home.running.upper_kw < 10
-    assert np.isfinite(engine.demands.part.power.state.arrays["coefficients"]).all()
+    assert np.isfinite(engine.demands.forecaster.power.state.arrays["coefficients"]).all()

@@ -109,8 +109,8 @@ def test_headroom_needs_a_demand_of_the_newest_reading() -> None:
 
 def test_headroom_of_a_device_that_lost_its_limit_is_none() -> None:
     engine = engine_after()
-    assert engine.demands.part is not None
-    engine.demands.part.windows.forget(0)
+    assert engine.demands.forecaster is not None
+    engine.demands.forecaster.windows.forget(0)
     assert engine.demands.newest("home") is not None
     assert engine.demands.load_risks("home", engine.outlook_of("home"), HeadroomRequest(1.0, 5)) is None
 

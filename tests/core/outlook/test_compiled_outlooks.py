@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from gapcast.compiled.library import load_library
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import MEAN, Outlooks
+from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.outlook_struct import OutlookStruct
 from gapcast.core.plan import LoadPlan, PlannedLoad
 from gapcast.core.predictor import Prediction
@@ -70,7 +70,7 @@ def as_pair(compiled: Engine, numpy: Engine) -> tuple[Engine, Engine]:
     assert part is not None
     assert part.compiled_step is not None
     of_numpy = part.model, part.options, numpy.zone, numpy.limits, LEADS_MIN, ("gap_kw",)
-    numpy.horizons.main.outlooks = OutlookPart(*of_numpy, compiled=False)
+    numpy.horizons.main.outlooks = OutlookForecaster(*of_numpy, compiled=False)
     assert numpy.horizons.main.outlooks.compiled_step is None
     return compiled, numpy
 
@@ -223,7 +223,7 @@ def test_compiled_outlooks_continue_with_restored_and_adopted_state() -> None:
         part.restore_columns(len(DEVICES), other)
     run_both(engines, readings[400:500], 7)
     for engine, part in zip(engines, parts, strict=True):
-        engine.horizons.main.outlooks = OutlookPart(
+        engine.horizons.main.outlooks = OutlookForecaster(
             part.model, part.options, engine.zone, engine.limits, LEADS_MIN, ("gap_kw",), compiled=engine is engines[0]
         )
         engine.horizons.main.outlooks.adopt(part)

@@ -11,8 +11,8 @@ from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import Buffers
 from gapcast.core.damaged_state import DAMAGED
 from gapcast.core.demand.demand import Demand, Demands
+from gapcast.core.demand.demand_forecaster import DemandForecaster
 from gapcast.core.demand.device_windows import DeviceWindows
-from gapcast.core.demand.engine_part import DemandPart
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
 from gapcast.core.demand.limit_changes import no_demand
@@ -21,8 +21,8 @@ from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.demand.registers import RunningRegister
 from gapcast.core.demand.scores import DemandScores
-from gapcast.core.outlook.engine_part import OutlookPart
 from gapcast.core.outlook.outlook import Outlook, Outlooks
+from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.window import F32
 
 
@@ -30,37 +30,37 @@ class DeviceDemands:
     """The demands of the devices of ``buffers``; a device may be unknown, and without a limit there are no demands."""
 
     def __init__(
-        self, options: SiteDemandOptions | None, outlooks: OutlookPart | None, buffers: Buffers, highest_kw: float
+        self, options: SiteDemandOptions | None, outlooks: OutlookForecaster | None, buffers: Buffers, highest_kw: float
     ) -> None:
         """Make demands by ``options`` from the ``outlooks`` of devices; without either there are none.
 
         ``highest_kw`` is the highest power of a reading. The ``buffers`` add their minutes to the running windows.
         """
         self._buffers = buffers
-        #: What makes the demands, by row of the buffers; None without a limit or outlook.
-        self.part: DemandPart | None = None
+        #: Makes the demands, by row of the buffers; None without a limit or outlook.
+        self.forecaster: DemandForecaster | None = None
         if options is not None and options.is_limited and outlooks is not None:
-            self.part = DemandPart(options, outlooks.model, outlooks.options.max_devices, highest_kw)
-            buffers.billing = self.part.windows
+            self.forecaster = DemandForecaster(options, outlooks.model, outlooks.options.max_devices, highest_kw)
+            buffers.billing = self.forecaster.windows
 
     def make(self, accepted: AcceptedBatch, measured: F32, outlooks: Outlooks | None) -> Demands | None:
         """Return the demands of the devices of ``accepted`` with a limit, and store the newest of each; None if none.
 
         ``measured`` ``[N, context, C]`` are the windows of ``accepted``, ``outlooks`` those of its tracked devices.
         """
-        if self.part is None:
+        if self.forecaster is None:
             return None
-        return self.part.make(accepted, measured[:, :, 0], outlooks)
+        return self.forecaster.make(accepted, measured[:, :, 0], outlooks)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last demands bring."""
-        if self.part is not None:
-            self.part.learn()
+        if self.forecaster is not None:
+            self.forecaster.learn()
 
     def stamp(self, rows: Sequence[int], issued_at_ms: Sequence[int]) -> None:
         """Set the time of issue of the newest demands of ``rows``, those that have one."""
-        if self.part is not None:
-            self.part.stamp(rows, issued_at_ms)
+        if self.forecaster is not None:
+            self.forecaster.stamp(rows, issued_at_ms)
 
     def adopt(self, before: DeviceDemands, buffers: Buffers) -> None:
         """Continue with the state of ``before`` as far as it is valid here, and with ``buffers``.
@@ -69,29 +69,29 @@ class DeviceDemands:
         """
         self._buffers = buffers
         buffers.billing = None
-        if self.part is not None:
-            if before.part is not None:
-                self.part.adopt(before.part)
-            buffers.begin_billing(self.part.windows)
+        if self.forecaster is not None:
+            if before.forecaster is not None:
+                self.forecaster.adopt(before.forecaster)
+            buffers.begin_billing(self.forecaster.windows)
 
     def has_set_limit(self, device: str) -> bool:
         """Return whether a limit was set for ``device`` while running, even before its first reading."""
-        return self.part is not None and device in self.part.windows.set_limits_kw
+        return self.forecaster is not None and device in self.forecaster.windows.set_limits_kw
 
     def forget(self, row: int | None, device: str) -> None:
         """Remove all state of ``device``, which has ``row`` (None: no readings), and the limit that was set for it."""
-        if self.part is not None:
-            self.part.forget(row, device)
+        if self.forecaster is not None:
+            self.forecaster.forget(row, device)
 
     def newest(self, device: str) -> Demand | None:
         """Return the newest demand of ``device``, or None if the device is unknown or has none."""
         row = self._row_of(device)
-        return None if self.part is None or row is None else self.part.newest(row, device)
+        return None if self.forecaster is None or row is None else self.forecaster.newest(row, device)
 
     def scores_of(self, device: str) -> DemandScores | None:
         """Return the live scores of the demands of ``device``; None if it has no demand."""
         row = self._row_of(device)
-        return None if self.part is None or row is None else self.part.scores_of(row)
+        return None if self.forecaster is None or row is None else self.forecaster.scores_of(row)
 
     def load_risks(self, device: str, outlook: Outlook | None, request: HeadroomRequest) -> LoadRisks | None:
         """Return the risks of a load at ``device``, whose newest outlook is ``outlook``.
@@ -99,19 +99,19 @@ class DeviceDemands:
         None if it has no demand or outlook of its newest reading.
         """
         demand = self.newest(device)
-        if self.part is None or demand is None or outlook is None:
+        if self.forecaster is None or demand is None or outlook is None:
             return None
         row, observed = self._buffers.row(device), self._buffers.stream(device).last_minute
         if {demand.observed_minute, outlook.observed_minute} != {observed}:
             return None
         window_kw = power_of_window(self._buffers.window(device))
         with np.errstate(**DAMAGED):
-            return self.part.load_risks(row, demand, outlook, window_kw, request)
+            return self.forecaster.load_risks(row, demand, outlook, window_kw, request)
 
     def month_peaks(self, device: str, n_days: int) -> list[DayPeak]:
         """Return the highest windows of the running month of ``device``, of ``n_days`` days at most, highest first."""
         row = self._row_of(device)
-        return [] if self.part is None or row is None else self.part.windows.month_peaks(row, n_days)
+        return [] if self.forecaster is None or row is None else self.forecaster.windows.month_peaks(row, n_days)
 
     def low_limit(self, device: str) -> LowLimit | None:
         """Return the fixed limit of ``device`` if it is below what the device always draws."""
@@ -140,17 +140,17 @@ class DeviceDemands:
 
     def record_running_register(self, device: str, register: RunningRegister) -> None:
         """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
-        if self.part is not None and device in self._buffers:
-            self.part.record_running_register(self._buffers.row(device), register)
+        if self.forecaster is not None and device in self._buffers:
+            self.forecaster.record_running_register(self._buffers.row(device), register)
 
     def _row_of(self, device: str) -> int | None:
         return self._buffers.row(device) if device in self._buffers else None
 
     def _windows_of(self, device: str) -> DeviceWindows | None:
         row = self._row_of(device)
-        return None if self.part is None or row is None else self.part.windows.of(row)
+        return None if self.forecaster is None or row is None else self.forecaster.windows.of(row)
 
-    def _required(self, device: str) -> DemandPart:
-        if self.part is None:
+    def _required(self, device: str) -> DemandForecaster:
+        if self.forecaster is None:
             raise no_demand(device, ", with outlooks enabled")
-        return self.part
+        return self.forecaster

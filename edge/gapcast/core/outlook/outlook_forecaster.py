@@ -1,4 +1,4 @@
-"""The engine's part that makes outlooks: runs their model, and publishes what agrees with the forecasts."""
+"""Makes outlooks: runs their model, corrects its predictions, and makes them agree with the published forecasts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from gapcast.core.window import F32, F64
 PlannedMinutes = Mapping[int, F64]
 
 
-class OutlookPart:
+class OutlookForecaster:
     """Makes the outlooks of the devices in the first rows, and stores the newest of each."""
 
     def __init__(  # noqa: PLR0913 - the last one has a default
@@ -175,7 +175,7 @@ class OutlookPart:
             return {}
         return scores.scores_of(self.online.sums(row + 1), self._leads_min)
 
-    def overall_scores(self, others: Sequence[OutlookPart] = ()) -> dict[Period, scores.OutlookScores]:
+    def overall_scores(self, others: Sequence[OutlookForecaster] = ()) -> dict[Period, scores.OutlookScores]:
         """Return the live scores over all devices, also those of ``others``, which have the same model."""
         sums = [one.online.state.arrays["sums"].sum(axis=0) for one in (self, *others)]
         return scores.scores_of(np.add.reduce(sums), self._leads_min)
@@ -229,7 +229,7 @@ class OutlookPart:
         found = {name: columns[name][at] for name in self.online.state.arrays}
         self.online.state.restore_columns(tracked[at] + 1, found)
 
-    def adopt(self, before: OutlookPart) -> None:
+    def adopt(self, before: OutlookForecaster) -> None:
         """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""
         before.learn()
         if before.signature == self.signature:

@@ -1,4 +1,4 @@
-"""The engine's part that makes demands: running windows, the outlook of their rest, and the limits that apply."""
+"""Makes demands from the running billing windows, the outlook of their remaining minutes, and the limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32
 
 
-class DemandPart:
+class DemandForecaster:
     """Makes the demands of the devices with a limit and an outlook, and stores the newest of each."""
 
     def __init__(self, options: SiteDemandOptions, model: ModelIdentity, max_devices: int, highest_kw: float) -> None:
@@ -184,7 +184,7 @@ class DemandPart:
         buffers.begin_billing(self.windows)
         return restore_state(self.windows, self.stored.by_prefix(), self.signature, buffers, columns)
 
-    def adopt(self, before: DemandPart) -> None:
+    def adopt(self, before: DemandForecaster) -> None:
         """Continue with the state of ``before``, as far as it is valid here; ``before`` must not be used afterwards."""
         before.learn()
         self.windows.adopt(before.windows)
