@@ -14,7 +14,7 @@ from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plan import LoadPlan
 from gapcast.core.reading import Reading
@@ -55,7 +55,7 @@ def link() -> MemoryLink:
 
 def service_of(link: MemoryLink, site: SiteDemandOptions = SITE, store: NoStateStore | None = None) -> Service:
     model = Persistence()
-    engine = Engine(model, outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=site)
+    engine = Engine(model, outlook=OutlookConfig(OutlookModel(), OutlookOptions(max_devices=2)), demand=site)
     return Service(link, engine, {model.name: model}, state_store=store)
 
 

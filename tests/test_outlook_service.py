@@ -17,7 +17,7 @@ from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.learning.summary import ALL_TIME, MIN_OUTCOMES
 from gapcast.core.outlook.document import outlook_document
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits, Reading
@@ -35,8 +35,8 @@ N_DEVICES = 2
 
 
 def service_of(link: MemoryLink, outlook_model: Predictor | None) -> Service:
-    model = Persistence()
-    engine = Engine(model, outlook_model=outlook_model, outlook=OutlookOptions(max_devices=N_DEVICES))
+    model, options = Persistence(), OutlookOptions(max_devices=N_DEVICES)
+    engine = Engine(model, outlook=None if outlook_model is None else OutlookConfig(outlook_model, options))
     return Service(link, engine, {model.name: model})
 
 

@@ -26,6 +26,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.reading import Reading
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
@@ -43,7 +44,10 @@ def engine() -> Engine:
     published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
     site = SiteDemandOptions(DemandOptions(limit_kw=LIMIT_KW), {}, UTC)
     return Engine(
-        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=site
+        published,
+        ensemble=Ensemble((published,), EnsembleOptions()),
+        outlook=OutlookConfig(OutlookModel()),
+        demand=site,
     )
 
 

@@ -31,6 +31,7 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.interpolation import interpolate_outlook
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast.core.reading import Reading
@@ -47,7 +48,7 @@ MINUTES = 1_440
 def engine() -> Engine:
     """An engine of two models, whose outlooks learn."""
     published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
-    return Engine(published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel())
+    return Engine(published, ensemble=Ensemble((published,), EnsembleOptions()), outlook=OutlookConfig(OutlookModel()))
 
 
 def house(n: int, seed: int) -> list[Minute]:

@@ -14,7 +14,7 @@ from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.predictors.baselines import Trend
@@ -47,13 +47,13 @@ def engine_of(
     """An engine whose devices have ``horizon_min``, but for those in ``horizons``."""
     model, ensemble = models_of(horizon_min, has_ensemble=has_ensemble)
     own = horizons or {}
+    outlook = OutlookConfig(OutlookModel(history_steps=0), OutlookOptions(max_devices=3))
     return Engine(
         model,
         ensemble=ensemble,
         history=History(60, 4),
         limits=LIMITS,
-        outlook_model=OutlookModel(history_steps=0) if has_outlook else None,
-        outlook=OutlookOptions(max_devices=3),
+        outlook=outlook if has_outlook else None,
         demand=LIMITED if has_outlook else None,
         horizons=DeviceHorizons(own, [models_of(one, has_ensemble=has_ensemble) for one in sorted({*own.values()})]),
     )

@@ -17,7 +17,7 @@ from gapcast.core.demand.document import demand_document
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label, minute_of
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.reading import Limits, Reading
 from gapcast.http.app import create_app
 from gapcast.http.event_history import Ring
@@ -37,7 +37,7 @@ N_DEVICES = 3
 def service_of(link: MemoryLink, site: SiteDemandOptions | None = SITE) -> Service:
     model = Persistence()
     outlook = OutlookOptions(max_devices=N_DEVICES)
-    engine = Engine(model, outlook_model=OutlookModel(), outlook=outlook, demand=site, limits=Limits())
+    engine = Engine(model, outlook=OutlookConfig(OutlookModel(), outlook), demand=site, limits=Limits())
     return Service(link, engine, {model.name: model})
 
 

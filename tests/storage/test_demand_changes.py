@@ -10,7 +10,7 @@ from gapcast.core.demand.changes import CorrectedMonthPeak, DemandChange, LimitC
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Persistence
@@ -36,7 +36,7 @@ class Process:
 
     def __init__(self, folder: Path) -> None:
         self.engine = Engine(
-            Persistence(), outlook_model=OutlookModel(), outlook=OutlookOptions(max_devices=2), demand=SITE
+            Persistence(), outlook=OutlookConfig(OutlookModel(), OutlookOptions(max_devices=2)), demand=SITE
         )
         self.store = Store(folder)
         self.store.restore(self.engine)

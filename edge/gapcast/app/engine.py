@@ -11,7 +11,7 @@ from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.submeters import Submeters, channels_of
 
@@ -46,6 +46,9 @@ def engine_of(
         return HorizonModels(members[0], Ensemble(members, options, zone, prior=bundled_prior()))
 
     model, ensemble = with_ensemble(models.members)
+    outlook_options = OutlookOptions(
+        max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
+    )
     return Engine(
         model,
         settings.devices.max,
@@ -55,10 +58,7 @@ def engine_of(
         history=history,
         limits=limits,
         submeters=submeters,
-        outlook_model=models.outlook,
-        outlook=OutlookOptions(
-            max_devices=settings.outlook.max_devices, learns=forecast.learn, calibrates=forecast.calibrate
-        ),
+        outlook=None if models.outlook is None else OutlookConfig(models.outlook, outlook_options),
         demand=settings.demand.site_options(zone),
         horizons=DeviceHorizons(models.devices_min, [*map(with_ensemble, models.members_of_horizons)]),
     )

@@ -14,7 +14,7 @@ from gapcast.core.demand.options import SiteDemandOptions
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_range import WIDEST
 from gapcast.core.history import History
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels, OutlookMaker
+from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
 from gapcast.core.horizons import Horizons
 from gapcast.core.learning.drift import ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
@@ -23,7 +23,7 @@ from gapcast.core.learning.step_outcomes import StepOutcomes
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
 from gapcast.core.newest_forecasts import NewestForecasts
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.scores import OutlookScores
@@ -48,8 +48,7 @@ class Engine:
         history: History | None = None,
         limits: Limits = WIDEST,
         submeters: Submeters | None = None,
-        outlook_model: Predictor | None = None,
-        outlook: OutlookOptions | None = None,
+        outlook: OutlookConfig | None = None,
         demand: SiteDemandOptions | None = None,
         horizons: DeviceHorizons | None = None,
     ) -> None:
@@ -58,17 +57,16 @@ class Engine:
         ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
-        determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook_model`` makes the
-        outlooks by the options ``outlook`` (None: the defaults); without one there are none. ``demand`` has the limits
-        of billing windows (None: there are none), which need outlooks. ``horizons`` are those that single devices have
-        of their own, with their models (None: all devices have that of ``model``).
+        determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook`` holds the model
+        of the outlooks and their options (None: there are none). ``demand`` has the limits of billing windows (None:
+        there are none), which need outlooks. ``horizons`` are those that single devices have of their own, with their
+        models (None: all devices have that of ``model``).
         """
         self.zone = zone
         #: Limits of readings, and the range of forecasts.
         self.limits = limits = limits if ensemble is None else ensemble.limits
         self.includes_path = includes_path
-        maker = None if outlook_model is None else OutlookMaker(outlook_model, outlook or OutlookOptions())
-        forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=maker, includes_path=includes_path)
+        forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=outlook, includes_path=includes_path)
         #: The forecasters of all horizons.
         self.horizons = Horizons(HorizonModels(model, ensemble), horizons or DeviceHorizons({}, ()), forecaster)
         self.buffers = self.horizons.buffers(max_devices, submeters)

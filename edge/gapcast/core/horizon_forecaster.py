@@ -24,7 +24,7 @@ from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.house_forests import HouseForests
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.panel import Panel, PanelPredictions
@@ -56,18 +56,11 @@ class DeviceHorizons(NamedTuple):
     models: Sequence[HorizonModels]
 
 
-class OutlookMaker(NamedTuple):
-    """The model of the outlooks, and their options."""
-
-    model: Predictor
-    options: OutlookOptions
-
-
 class HorizonForecaster:
     """Forecasts the windows of its devices, and learns from their outcomes. Pure; one caller."""
 
     def __init__(
-        self, models: HorizonModels, zone: tzinfo, limits: Limits, outlook: OutlookMaker | None, *, includes_path: bool
+        self, models: HorizonModels, zone: tzinfo, limits: Limits, outlook: OutlookConfig | None, *, includes_path: bool
     ) -> None:
         """Forecast with ``models`` and the time of day in ``zone``, within the range that follows from ``limits``.
 
@@ -89,9 +82,7 @@ class HorizonForecaster:
         self.outlooks: OutlookForecaster | None = None
         if outlook is not None:
             published_min = model.lead_times_min if self.has_path else model.lead_times_min[-1:]
-            self.outlooks = OutlookForecaster(
-                outlook.model, outlook.options, zone, limits, published_min, panel.channels
-            )
+            self.outlooks = OutlookForecaster(outlook, zone, limits, published_min, panel.channels)
         #: Whether the outlook's model continues from the body of the primary model.
         self._shares_body = outlook is not None and continues_from(outlook.model, model)
         #: That of the last batch, with its rows and minutes; None if it cannot be used.

@@ -12,7 +12,7 @@ from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_range import WIDEST
 from gapcast.core.grid import minute_label
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plan import NO_LOADS, LoadPlan
 from gapcast.core.predictor import Predictor
@@ -66,9 +66,8 @@ def forecast_series_with_outlook(  # noqa: PLR0913 - each has a default
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(
-        model, 1, zone, includes_path=includes_path, limits=limits, outlook_model=outlook_model, outlook=_OUTLOOK
-    )
+    outlook_config = None if outlook_model is None else OutlookConfig(outlook_model, _OUTLOOK)
+    engine = Engine(model, 1, zone, includes_path=includes_path, limits=limits, outlook=outlook_config)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # without copying their windows
     engine.replace_plan(readings[-1].device, plan)
     newest = engine.accept(readings[-1:])

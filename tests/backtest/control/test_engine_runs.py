@@ -23,6 +23,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
 from tests.backtest.test_outlooks import settings_with
@@ -39,7 +40,10 @@ SITE = SiteDemandOptions(DemandOptions(by_month_peak=True), {}, UTC)
 def engine() -> Engine:
     published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
     return Engine(
-        published, ensemble=Ensemble((published,), EnsembleOptions()), outlook_model=OutlookModel(), demand=SITE
+        published,
+        ensemble=Ensemble((published,), EnsembleOptions()),
+        outlook=OutlookConfig(OutlookModel()),
+        demand=SITE,
     )
 
 

@@ -10,7 +10,7 @@ from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.reading import Limits, Reading
 from gapcast.predictors.baselines import Trend
 from tests.support.houses import Smooth
@@ -37,8 +37,7 @@ def demand_engine(
         zone=zone,
         ensemble=Ensemble(models, limits),
         limits=Limits(-100, 100),
-        outlook_model=OutlookModel(version=version),
-        outlook=options,
+        outlook=OutlookConfig(OutlookModel(version=version), options or OutlookOptions()),
         demand=demand,
     )
 

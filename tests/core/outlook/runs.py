@@ -12,7 +12,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
@@ -29,7 +29,8 @@ def outlook_engine(
     """Return an engine with an ensemble that forecasts a path of five minutes, and outlooks."""
     models = Smooth(lead_times_min=LEADS_MIN), Trend(lead_times_min=LEADS_MIN)
     ensemble = Ensemble(models, EnsembleOptions(**of_ensemble))
-    return Engine(models[0], ensemble=ensemble, outlook_model=outlook_model or OutlookModel(), outlook=options)
+    outlook = OutlookConfig(outlook_model or OutlookModel(), options or OutlookOptions())
+    return Engine(models[0], ensemble=ensemble, outlook=outlook)
 
 
 def process(engine: Engine, readings: Sequence[Reading], at_a_time: int = 1) -> list[tuple[Forecasts, Outlooks | None]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gapcast.compiled.library import load_library
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import MEAN, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
 from gapcast.core.outlook.outlook_struct import OutlookStruct
@@ -69,7 +69,7 @@ def as_pair(compiled: Engine, numpy: Engine) -> tuple[Engine, Engine]:
     part = compiled.outlooks
     assert part is not None
     assert part.compiled_step is not None
-    of_numpy = part.model, part.options, numpy.zone, numpy.limits, LEADS_MIN, ("gap_kw",)
+    of_numpy = OutlookConfig(part.model, part.options), numpy.zone, numpy.limits, LEADS_MIN, ("gap_kw",)
     numpy.horizons.main.outlooks = OutlookForecaster(*of_numpy, compiled=False)
     assert numpy.horizons.main.outlooks.compiled_step is None
     return compiled, numpy
@@ -192,7 +192,7 @@ def test_compiled_outlooks_of_damaged_state_are_those_of_numpy(name: str, value:
 
 def test_compiled_outlooks_without_published_bounds_are_those_of_numpy() -> None:
     model, zone = Smooth(lead_times_min=LEADS_MIN, quantile_levels=None), ZoneInfo("Europe/Brussels")
-    engines = as_pair(*(Engine(model, zone=zone, outlook_model=OutlookModel()) for _ in range(2)))
+    engines = as_pair(*(Engine(model, zone=zone, outlook=OutlookConfig(OutlookModel())) for _ in range(2)))
     assert run_both(engines, stream(house_kw(150, 8)), 2) > 140
     assert_same_state(engines)
 
@@ -224,8 +224,9 @@ def test_compiled_outlooks_continue_with_restored_and_adopted_state() -> None:
     run_both(engines, readings[400:500], 7)
     for engine, part in zip(engines, parts, strict=True):
         engine.horizons.main.outlooks = OutlookForecaster(
-            part.model, part.options, engine.zone, engine.limits, LEADS_MIN, ("gap_kw",), compiled=engine is engines[0]
-        )
+            OutlookConfig(part.model, part.options), engine.zone, engine.limits, LEADS_MIN, ("gap_kw",),
+            compiled=engine is engines[0],
+        )  # fmt: skip
         engine.horizons.main.outlooks.adopt(part)
         engine.horizons.main.outlooks.forget(1)
     run_both(engines, readings[500:], 5)

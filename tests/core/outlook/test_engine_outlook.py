@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
@@ -59,7 +59,7 @@ def test_outlook_agrees_with_the_forecast_and_with_itself(house: list[float], at
 def test_outlook_does_not_change_forecasts() -> None:
     readings = stream(house_kw(150))
     models = Smooth(lead_times_min=LEADS_MIN)
-    alone, beside = Engine(models), Engine(models, outlook_model=OutlookModel())
+    alone, beside = Engine(models), Engine(models, outlook=OutlookConfig(OutlookModel()))
     made = process(alone, readings), process(beside, readings)
     assert [list(forecasts) for forecasts, _ in made[0]] == [list(forecasts) for forecasts, _ in made[1]]
     assert all(outlooks is None for _, outlooks in made[0])
@@ -105,7 +105,7 @@ def test_device_without_an_outlook_yet_has_none() -> None:
 
 
 def test_forecasts_without_a_path_fix_the_horizon_alone() -> None:
-    engine = Engine(Smooth(), outlook_model=OutlookModel())
+    engine = Engine(Smooth(), outlook=OutlookConfig(OutlookModel()))
     forecasts, outlooks = process(engine, stream(house_kw(80)))[-1]
     assert outlooks is not None
     check(outlooks[0], has_path=False)
@@ -114,7 +114,7 @@ def test_forecasts_without_a_path_fix_the_horizon_alone() -> None:
 
 
 def test_forecast_without_an_interval_leaves_the_outlook_its_own() -> None:
-    engine = Engine(Persistence(), outlook_model=OutlookModel())
+    engine = Engine(Persistence(), outlook=OutlookConfig(OutlookModel()))
     forecasts, outlooks = process(engine, stream(house_kw(80)))[-1]
     assert forecasts.median_kw is None
     assert outlooks is not None
@@ -122,7 +122,7 @@ def test_forecast_without_an_interval_leaves_the_outlook_its_own() -> None:
 
 
 def test_horizon_that_the_outlook_lacks_is_not_matched() -> None:
-    engine = Engine(Smooth(lead_times_min=(7,)), outlook_model=OutlookModel())
+    engine = Engine(Smooth(lead_times_min=(7,)), outlook=OutlookConfig(OutlookModel()))
     _, outlooks = process(engine, stream(house_kw(80)))[-1]
     assert outlooks is not None
     check(outlooks[0], has_path=False)
@@ -175,7 +175,7 @@ class MinutesOnly(Smooth):
 
 
 def test_model_without_means_raises_an_error() -> None:
-    engine = Engine(Smooth(), outlook_model=MinutesOnly())
+    engine = Engine(Smooth(), outlook=OutlookConfig(MinutesOnly()))
     accepted = engine.accept(stream([1.0, 1.0]))
     with pytest.raises(ModelError, match="does not forecast both minutes and means"):
         engine.outlook(accepted, engine.forecast(accepted, 0))
@@ -183,12 +183,12 @@ def test_model_without_means_raises_an_error() -> None:
 
 def test_model_without_bounds_is_rejected() -> None:
     with pytest.raises(ValueError, match="must have the quantiles"):
-        Engine(Smooth(), outlook_model=replace(OutlookModel(), quantile_levels=(0.5,)))
+        Engine(Smooth(), outlook=OutlookConfig(replace(OutlookModel(), quantile_levels=(0.5,))))
 
 
 def test_model_of_other_measurements_is_rejected() -> None:
     with pytest.raises(ValueError, match="takes gap_kw, voltage_v, and readings have gap_kw"):
-        Engine(Smooth(), outlook_model=replace(OutlookModel(), features=("gap_kw", "voltage_v")))
+        Engine(Smooth(), outlook=OutlookConfig(replace(OutlookModel(), features=("gap_kw", "voltage_v"))))
 
 
 def test_model_without_a_history_makes_outlooks_too() -> None:
@@ -219,7 +219,7 @@ def test_calibration_without_learning_scores_outcomes() -> None:
 
 
 def test_outlook_without_the_first_minute_has_other_means() -> None:
-    engine = Engine(Smooth(), outlook_model=replace(OutlookModel(), lead_times_min=(5, 15, 60)))
+    engine = Engine(Smooth(), outlook=OutlookConfig(replace(OutlookModel(), lead_times_min=(5, 15, 60))))
     forecasts, outlooks = process(engine, stream(house_kw(80)))[-1]
     assert outlooks is not None
     assert outlooks.point_kw[0, 0, MEAN] == forecasts.gap_kw[0]

@@ -9,6 +9,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
 from gapcast.core.plan import LoadPlan
 from tests.core.outlook.runs import process, with_forecasts
@@ -21,7 +22,7 @@ LEADS_MIN = OutlookModel().lead_times_min
 
 def planned_engine() -> Engine:
     ensemble = Ensemble((MODEL,), EnsembleOptions(learns=False))
-    return Engine(MODEL, ensemble=ensemble, outlook_model=OutlookModel())
+    return Engine(MODEL, ensemble=ensemble, outlook=OutlookConfig(OutlookModel()))
 
 
 def test_outlook_contains_the_planned_power_of_each_minute() -> None:
@@ -128,7 +129,7 @@ def test_plan_that_shows_in_the_window_discards_pending_outlooks() -> None:
 
 def test_horizon_beyond_the_outlook_has_a_plan_too() -> None:
     model = type(MODEL)(lead_times_min=(7,), quantile_levels=(0.05, 0.5, 0.95))
-    engine = Engine(model, outlook_model=OutlookModel())
+    engine = Engine(model, outlook=OutlookConfig(OutlookModel()))
     engine.replace_plan("home", charger())
     process(engine, stream(flat()[:30], NOON))
     outlook = engine.outlook_of("home")

@@ -13,7 +13,7 @@ import pytest
 from gapcast.core.engine import Engine
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, implausible_outlooks
 from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
@@ -174,7 +174,7 @@ def test_engine_swap_to_another_model_starts_again() -> None:
     before, after = run(60), outlook_engine(outlook_model=replace(OutlookModel(), name="other"))
     transfer_state(before, after)
     assert after.outlook_of("a") is None
-    without = Engine(Smooth(), outlook_model=None)
+    without = Engine(Smooth())
     transfer_state(after, without)
     assert without.outlook_of("a") is None
 
@@ -182,7 +182,7 @@ def test_engine_swap_to_another_model_starts_again() -> None:
 @pytest.mark.parametrize("of_ensemble", [True, False])
 def test_journal_replay_makes_the_same_outlooks(*, of_ensemble: bool) -> None:
     def engine() -> Engine:
-        return outlook_engine() if of_ensemble else Engine(Smooth(), outlook_model=OutlookModel())
+        return outlook_engine() if of_ensemble else Engine(Smooth(), outlook=OutlookConfig(OutlookModel()))
 
     alone, after = engine(), engine()
     run(120, alone)

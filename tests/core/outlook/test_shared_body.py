@@ -13,7 +13,7 @@ from gapcast.core.features import GAP
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.predictor import Body, Prediction, Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, WindowSpec
@@ -73,8 +73,7 @@ def engine_of(
     return Engine(
         model,
         ensemble=Ensemble(models, EnsembleOptions()),
-        outlook_model=outlook,
-        outlook=OutlookOptions(max_devices=max_devices),
+        outlook=OutlookConfig(outlook, OutlookOptions(max_devices=max_devices)),
         horizons=own,
     )
 

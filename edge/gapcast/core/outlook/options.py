@@ -1,8 +1,11 @@
-"""The options of the outlook."""
+"""The configuration of the outlook: its model, the devices that have one, and what it learns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from gapcast.core.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +19,10 @@ class OutlookOptions:
     max_devices: int = 100
     learns: bool = True
     calibrates: bool = True
+
+
+class OutlookConfig(NamedTuple):
+    """The model that makes the outlooks, and their options."""
+
+    model: Predictor
+    options: OutlookOptions = OutlookOptions()

@@ -21,13 +21,13 @@ from gapcast.core.outlook.model_history import history_of
 from gapcast.core.outlook.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.numpy_step import NumpyStep
 from gapcast.core.outlook.online import OnlineOutlook
-from gapcast.core.outlook.options import OutlookOptions
+from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.row_index import row_index
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.outlook.week import WeekHistory
-from gapcast.core.predictor import Body, Predictor
+from gapcast.core.predictor import Body
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, F64
 
@@ -38,10 +38,9 @@ PlannedMinutes = Mapping[int, F64]
 class OutlookForecaster:
     """Makes the outlooks of the devices in the first rows, and stores the newest of each."""
 
-    def __init__(  # noqa: PLR0913 - the last one has a default
+    def __init__(
         self,
-        model: Predictor,
-        options: OutlookOptions,
+        config: OutlookConfig,
         zone: tzinfo,
         limits: Limits,
         published_min: Sequence[int],
@@ -49,14 +48,13 @@ class OutlookForecaster:
         *,
         compiled: bool = True,
     ) -> None:
-        """Forecast with ``model``; the published forecasts have the lead times ``published_min``.
+        """Make outlooks by ``config``; the published forecasts have the lead times ``published_min``.
 
         Windows have the measured ``channels``. ``compiled``: use the compiled step where it can be used; the results
         are the same. Raises :class:`ValueError` if the model takes other channels, or has no bounds.
         """
+        self.model, self.options = model, options = config
         self._predictions = ModelOutlooks(model, zone, channels)
-        self.model = model
-        self.options = options
         self._range = ForecastRange.of(limits)
         self._leads_min = leads_min = model.lead_times_min
         self._published_min = tuple(published_min)
