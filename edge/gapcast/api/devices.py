@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import time
 from functools import partial
 from typing import Any
@@ -21,6 +20,7 @@ from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.scores_document import outlook_scores_document
 from gapcast.core.plan import LoadPlan, plan_of
 from gapcast.service.availability import AvailabilityPublisher
+from gapcast.service.name_page import name_page
 from gapcast.service.service import Service
 
 #: Decimals of a reading's power, kW.
@@ -37,12 +37,12 @@ class Devices:
         """Return at most ``limit`` devices whose names sort after ``after``, and the start of the next page."""
         names = self._service.queries.read(lambda engine, _availability: engine.buffers.names())
         known = [name for name in names if name]
-        page = heapq.nsmallest(limit + 1, (name for name in known if name > after))
-        found = [self._service.queries.read(partial(_document, name)) for name in page[:limit]]
+        page, next_ = name_page(known, limit, after)
+        found = [self._service.queries.read(partial(_document, name)) for name in page]
         return {
             "devices": [document for document in found if document is not None],
             "n_devices": len(known),
-            "next": page[limit - 1] if len(page) > limit else None,
+            "next": next_,
         }
 
     def one(self, device: str) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import time
 
 from gapcast.core.demand.demand import VALID_MIN, Demand, is_late
@@ -14,6 +13,7 @@ from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.scores import DemandScores, joined, scores_of
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
+from gapcast.service.name_page import name_page
 from gapcast.service.running_engine import RunningEngine
 
 _QUARTER_MIN = 15
@@ -54,12 +54,11 @@ class DemandQueries:
             engine = self._running.engine
             demands = engine.demands.forecaster
             devices = [] if demands is None else demands.devices(engine.buffers.names())
-        page = heapq.nsmallest(limit + 1, (name for name in devices if name > after))
+        page, next_ = name_page(devices, limit, after)
         found = []
-        for name in page[:limit]:
+        for name in page:
             with self._running.lock:
                 found.append(self._running.engine.demands.newest(name))
-        next_ = page[limit - 1] if len(page) > limit else None
         return [demand for demand in found if demand is not None], len(devices), next_
 
     def headroom(self, device: str, kw: object, minutes: object) -> Headroom:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
-
 from gapcast.core.engine import Engine
 from gapcast.core.learning.summary import Period
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.scores import OutlookScores
 from gapcast.core.predictor import Predictor
+from gapcast.service.name_page import name_page
 from gapcast.service.running_engine import RunningEngine
 
 #: Why no device of this gateway has an outlook.
@@ -45,9 +44,8 @@ class OutlookQueries:
         with self._running.lock:
             engine = self._running.engine
             devices = [name for name in engine.buffers.names()[: _n_devices(engine)] if name]
-        page = heapq.nsmallest(limit + 1, (name for name in devices if name > after))
-        found = [self.of(name) for name in page[:limit]]
-        next_ = page[limit - 1] if len(page) > limit else None
+        page, next_ = name_page(devices, limit, after)
+        found = [self.of(name) for name in page]
         return [outlook for outlook in found if outlook is not None], len(devices), next_
 
     def live_scores(self) -> dict[Period, OutlookScores]:

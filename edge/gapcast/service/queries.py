@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.demand_queries import DemandQueries
 from gapcast.service.intake import IntakeStatus, intake_status
+from gapcast.service.name_page import name_page
 from gapcast.service.outlook_queries import NO_OUTLOOKS, OutlookQueries
 from gapcast.service.persistence import StatePersistence, StateStore
 from gapcast.service.ports import Link, RefitStatus
@@ -145,10 +145,9 @@ class ServiceQueries:
         with self._running.lock:
             engine = self._running.engine
             newest = engine.copy_latest()
-        rows, devices = newest.rows(), newest.devices
-        page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
-        found = (newest.read(row) for row in page[:limit])
-        next_ = devices[page[limit - 1]] if len(page) > limit else None
+        rows = {newest.devices[row]: row for row in newest.rows()}
+        page, next_ = name_page(rows, limit, after)
+        found = (newest.read(rows[device]) for device in page)
         return [forecast for forecast in found if forecast is not None], len(rows), next_
 
     def latest_of(self, device: str) -> Forecast | None:
