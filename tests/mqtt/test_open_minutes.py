@@ -89,14 +89,14 @@ def killed(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     after = begun(name, folder, life.now_ms)
     for entry in entries:
         assert isinstance(entry, journal.Entry)
-        after.reader.meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
+        after.reader.meters.replay_samples(entry.samples, entry.readings, entry.issued_at_ms)
     return after
 
 
 def stopped(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     """The next process after one that ended well: it has where its meters stood."""
     after = begun(name, folder, life.now_ms)
-    after.reader.meters.resume(standing := life.reader.meters.capture_state())
+    after.reader.meters.restore_state(standing := life.reader.meters.capture_state())
     assert after.reader.meters.capture_state() == standing
     return after
 
@@ -150,7 +150,7 @@ def half_a_minute(source: dict[str, Any], **more: Any) -> SourceFeed:
 def resumed(feed: SourceFeed, source: dict[str, Any], **more: Any) -> SourceFeed:
     after = SourceFeed(source, **more)
     after.now_ms = feed.now_ms
-    after.reader.meters.resume(feed.reader.meters.capture_state())
+    after.reader.meters.restore_state(feed.reader.meters.capture_state())
     return after
 
 
@@ -193,7 +193,7 @@ def test_open_minute_replayed_duplicate_has_no_effect() -> None:
         payload = json.dumps({"kw": 9, "t": LONG_AGO_MS + second * SECOND})
         feed.send("meter/home", payload, feed.now_ms, again=True)
     after = SourceFeed(source)
-    after.reader.meters.recall(in_batches(feed), [], feed.now_ms)
+    after.reader.meters.replay_samples(in_batches(feed), [], feed.now_ms)
     (meter,), (before,) = after.reader.meters.capture_state(), feed.reader.meters.capture_state()
     assert meter.open_minute == before.open_minute
 
@@ -204,7 +204,7 @@ def test_open_minute_rejected_count_continues_the_counter() -> None:
     feed.send("meter/home", json.dumps({"kwh": 9_000, "t": LONG_AGO_MS + 40 * SECOND}))
     assert feed.reasons == ["out_of_range"]
     after = SourceFeed(source)
-    after.reader.meters.recall(in_batches(feed), [], feed.now_ms)
+    after.reader.meters.replay_samples(in_batches(feed), [], feed.now_ms)
     assert after.reader.meters.capture_state()[0].counted == (LONG_AGO_MS + 40 * SECOND, (9_000,))
     assert after.reasons == []
 
@@ -217,7 +217,7 @@ def test_open_minute_rejected_count_continues_the_counter() -> None:
 def test_open_minute_of_a_removed_source_is_dropped(source: dict[str, Any]) -> None:
     feed = half_a_minute(TIMED)
     after = resumed(feed, source)
-    after.reader.meters.recall(in_batches(feed), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
+    after.reader.meters.replay_samples(in_batches(feed), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
     assert after.reader.meters.capture_state() == []
 
 
@@ -225,7 +225,7 @@ def test_open_minute_over_a_lower_limit_is_dropped() -> None:
     feed = half_a_minute(TIMED)
     feed.send("meter/barn", json.dumps({"kw": 1, "t": LONG_AGO_MS}))
     after = resumed(feed, TIMED, max_devices=1)
-    after.reader.meters.recall(in_batches(feed), [], LONG_AGO_MS)
+    after.reader.meters.replay_samples(in_batches(feed), [], LONG_AGO_MS)
     assert [meter.topic for meter in after.reader.meters.capture_state()] == ["meter/home"]
 
 

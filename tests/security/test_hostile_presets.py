@@ -210,6 +210,6 @@ def test_source_journal_sample_that_raises_is_skipped() -> None:
     (sample,) = reader.meters.take_samples()
     again = reader_of(now_ms, statistics)
     damaged: Any = "no time"
-    again.meters.recall([sample._replace(at_ms=damaged), sample._replace(topic="meter/b")], [], LONG_AGO_MS)
+    again.meters.replay_samples([sample._replace(at_ms=damaged), sample._replace(topic="meter/b")], [], LONG_AGO_MS)
     assert statistics.internal_errors == {"message": 1}
     assert [state.topic for state in again.meters.capture_state()] == ["meter/b"]

@@ -318,7 +318,7 @@ def test_checkpoint_of_a_huge_declared_shape_allocates_nothing(intact: Path, sha
 class RaisingMeters(NoMeters):
     """Meters that raise for a certain record."""
 
-    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
         if readings and readings[0] == reading(150):
             msg = "unlucky"
             raise ZeroDivisionError(msg)

@@ -115,21 +115,21 @@ class MeterRegistry:
         """Return the state of each meter that has sent samples."""
         return [meter.capture_state() for meter in self._meters.values() if meter.sends_samples and meter.has_samples]
 
-    def resume(self, meters: Sequence[MeterState]) -> None:
+    def restore_state(self, meters: Sequence[MeterState]) -> None:
         """Restore the state of each meter that a source of samples still reads."""
         for state in meters:
             meter = self._meter_of(state.topic)
             if meter is not None:
-                self._aggregator.resume(meter, state, self._now_ms())
+                self._aggregator.restore_state(meter, state, self._now_ms())
 
-    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Replay the samples of a batch, which completed the minutes of ``readings``."""
         now_ms = self._now_ms()
         for sample in samples:
             meter = self._meter_of(sample.topic)
             if meter is not None:
                 with suppress(PayloadError):  # rejected when the message arrived
-                    self._aggregator.recall(meter, sample, issued_at_ms, now_ms)
+                    self._aggregator.replay_sample(meter, sample, issued_at_ms, now_ms)
         for reading in readings:
             for meter in self._meters_of(reading.device):
                 self._aggregator.replay_minute(meter, reading.minute, now_ms)

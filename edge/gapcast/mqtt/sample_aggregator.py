@@ -22,7 +22,7 @@ from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_err
 #: Jitter of a clock that does not reschedule the end of its minute.
 _JITTER_MS = 1_000
 #: After a restart, the clock completes no minute for so long: the broker may have samples of it.
-_RESUMED_WAIT_MS = 10_000
+_RESTORED_WAIT_MS = 10_000
 
 
 class SampleAggregator:
@@ -85,7 +85,7 @@ class SampleAggregator:
         self._schedule_end(meter)
         return readings
 
-    def resume(self, meter: Meter, state: MeterState, now_ms: int) -> None:
+    def restore_state(self, meter: Meter, state: MeterState, now_ms: int) -> None:
         """Restore ``state`` to a meter in its initial state."""
         meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
         best = min(state.best, meter.best)
@@ -94,28 +94,28 @@ class SampleAggregator:
         meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
             meter.counter.restore_state(*state.counted)
-        self._schedule_end(meter, now_ms + _RESUMED_WAIT_MS)
+        self._schedule_end(meter, now_ms + _RESTORED_WAIT_MS)
 
     def forget(self, meter: Meter) -> None:
         """Complete no minute of this meter by the clock any more, and do not count it as slow."""
         meter.awaited_ms = inf
         self._slow_meters.forget(meter)
 
-    def recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
+    def replay_sample(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         """Replay a sample that an earlier process received at ``received_ms``; the minutes that it completed are known.
 
         Raises :class:`PayloadError` if :meth:`add` did. Any other error is recorded and resets the meter: a sample in
         the journal must not end every start.
         """
         try:
-            self._recall(meter, sample, received_ms, now_ms)
+            self._replay(meter, sample, received_ms, now_ms)
         except (PayloadError, *EXIT_EXCEPTIONS):
             raise
         except BaseException as error:
             record_internal_error(self._statistics, "message", error, meter.topic)
             self.reset(meter)
 
-    def _recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
+    def _replay(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         value = meter.update_terms(sample.terms)
         if sample.at_ms is not None and not sample.terms:
             meter.means.close(sample.at_ms)
@@ -136,7 +136,7 @@ class SampleAggregator:
     def _discard_minutes(self, meter: Meter, now_ms: int) -> None:
         meter.means.take_closed()
         self._new_samples.clear()
-        self._schedule_end(meter, now_ms + _RESUMED_WAIT_MS)
+        self._schedule_end(meter, now_ms + _RESTORED_WAIT_MS)
 
     def is_due(self, now_ms: int) -> bool:
         """Return whether the clock completes a minute at ``now_ms``."""
@@ -185,9 +185,8 @@ class SampleAggregator:
             return self._count(meter, meter.counter, at_ms, extras)
         power_kw = meter.source.power_kw(value, self._limits)
         taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
-        is_echo = (
-            redelivered and taken is SampleResult.DUPLICATE
-        )  # kept only for the terms: the sample itself might start the stream again
+        is_echo = redelivered and taken is SampleResult.DUPLICATE
+        # An echo is recorded for its terms alone: replayed with its time, it might restart the meter's stream.
         self._new_samples.append(sample._replace(at_ms=None) if is_echo else sample)
         return taken
 

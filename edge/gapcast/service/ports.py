@@ -38,11 +38,11 @@ class Meters(Protocol):
         """Return the state of each meter."""
         ...
 
-    def resume(self, meters: Sequence[MeterState]) -> None:
+    def restore_state(self, meters: Sequence[MeterState]) -> None:
         """Restore the state of each meter."""
         ...
 
-    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Replay the samples of a batch; the minutes that they closed are those of ``readings``."""
         ...
 
@@ -66,10 +66,10 @@ class NoMeters:
         """Return none."""
         return ()
 
-    def resume(self, meters: Sequence[MeterState]) -> None:
+    def restore_state(self, meters: Sequence[MeterState]) -> None:
         """Ignore the open minutes of an earlier configuration."""
 
-    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Ignore the samples of an earlier configuration."""
 
     def forget(self, device: str) -> None:

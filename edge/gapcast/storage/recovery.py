@@ -121,7 +121,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
     try:
         problems = restore_snapshot(engine, snapshot, releases=True)
         if snapshot.channels == engine.buffers.channels:
-            meters.resume(snapshot.meters)
+            meters.restore_state(snapshot.meters)
     except StateError as error:
         log.warning(
             "state.not_used", path=str(path), problem=str(error), cure="the windows fill again with new readings"
@@ -181,7 +181,7 @@ def _replay_journal(
 def _replay_entry(entry: journal.Record, replay: JournalReplay, meters: Meters) -> None:
     if isinstance(entry, journal.Entry):
         replay.replay_batch(entry.readings, entry.issued_at_ms)
-        meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
+        meters.replay_samples(entry.samples, entry.readings, entry.issued_at_ms)
     elif isinstance(entry, journal.ReplacedPlan):
         replay.replace_plan(entry.device, entry.plan)
     elif isinstance(entry, journal.Forgotten):
