@@ -14,14 +14,8 @@ from gapcast.mqtt.broker_problem import broker_problem
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.delivery import Delivery, Outgoing, SentBatch
-from gapcast.mqtt.frames import (
-    LONGEST_PACKET,
-    Acknowledgement,
-    Publication,
-    as_duplicate,
-    encode_properties,
-    encode_publish,
-)
+from gapcast.mqtt.frames import Acknowledgement, Publication
+from gapcast.mqtt.packet_encoder import PacketEncoder
 from gapcast.mqtt.received_messages import ReceivedMessage, ReceivedMessages
 from gapcast.mqtt.session_warnings import SessionWarnings
 
@@ -40,14 +34,14 @@ class Session:
         callbacks = ConnectionCallbacks(self._opened, publish_online, self._lost, self._enqueue, self._confirmed)
         self._connection = Connection(options, callbacks)
         self._received = ReceivedMessages()
-        self._delivery = Delivery(self._connection.write, self._encode)
+        self._warnings = SessionWarnings()
+        self._encoder = PacketEncoder(self._connection, self._warnings)
+        self._delivery = Delivery(self._connection.write, self._encoder.encode)
         # Not methods that call these: they are called for each reading that arrives alone.
         #: Return whether the broker has confirmed all messages with these ids.
         self.has_confirmed: Callable[[Sequence[int]], bool] = self._delivery.has_confirmed
         #: Acknowledge the messages that waited for a batch, or an earlier one, to be persisted.
         self.mark_persisted: Callable[[int], None] = self._delivery.mark_persisted
-        self._warnings = SessionWarnings()
-        self._max_packet_bytes = LONGEST_PACKET
 
     @property
     def gateway(self) -> str:
@@ -154,7 +148,7 @@ class Session:
         message = Outgoing(topic, payload, retain, expires_s, extra, is_dropped_expired)
         if self._options.qos:
             return self._delivery.send(message)
-        if self._connection.is_open and (packet := self._encode(0, message, is_resent=False)) is not None:
+        if self._connection.is_open and (packet := self._encoder.encode(0, message, is_resent=False)) is not None:
             self._connection.write(packet)
         return 0
 
@@ -163,7 +157,7 @@ class Session:
 
         None if they would have to wait, or some might not be sent: then :meth:`publish` each.
         """
-        if self._max_packet_bytes < _LARGE_PACKET:
+        if self._encoder.max_packet_bytes < _LARGE_PACKET:
             return None
         if not self._options.qos:
             return [] if self._connection.is_open else None
@@ -209,7 +203,7 @@ class Session:
 
     def _opened(self, receive_maximum: int, max_packet_bytes: int) -> None:
         self._warnings.reset()
-        self._max_packet_bytes = max_packet_bytes
+        self._encoder.max_packet_bytes = max_packet_bytes
         self._delivery.connected(receive_maximum)
 
     def _lost(self) -> None:
@@ -229,21 +223,3 @@ class Session:
         # One that is not confirmed was sent again: a broker that ends each connection must not make them pile up.
         if self._options.announce and message not in self._delivery.unconfirmed.values():
             self._delivery.send(message)
-
-    def _encode(self, packet_id: int, message: Outgoing, is_resent: bool) -> bytes | None:
-        """Return the packet of ``message``; None if it must not be sent: it is too old, or longer than permitted.
-
-        A packet beyond the broker's Maximum Packet Size ends the connection (MQTT 5.0, 3.2.2.3.6), each time again.
-        """
-        expiry_s = None
-        if message.expires_s is not None:
-            left_s = message.expires_s - self._connection.now[0]
-            if left_s <= 0 and message.is_dropped_expired:
-                return None
-            expiry_s = max(1, round(left_s))
-        properties = encode_properties(expiry_s, message.extra) if self._connection.mqtt5 else None
-        packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
-        if len(packet) > self._max_packet_bytes:
-            self._warnings.message_too_long(message.topic, len(packet), self._max_packet_bytes)
-            return None
-        return as_duplicate(packet) if is_resent else packet
