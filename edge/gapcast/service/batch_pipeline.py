@@ -1,4 +1,4 @@
-"""The steps of a batch, in order: accept, forecast, publish, learn, persist, acknowledge, report.
+"""The steps of a batch, in order: accept, forecast, publish, outlooks and demands, learn, persist, acknowledge, report.
 
 A step that raises does not prevent the next ones: the error is recorded, and the message or device that caused it is
 rejected as ``internal_error``.
@@ -51,40 +51,40 @@ class BatchPipeline:
         self._forecast_step = ForecastStep(running, containment.statistics)
         self._acknowledgement = BatchAcknowledgement(link, containment)
         self._metrics = BatchMetrics(containment.statistics)
-        recording: _Steps = (("refit", self._record),)
-        self._changing: _Steps = (("persistence", lambda _: persistence.add_changes()),)  # only if there are any
-        self._forecasting: _Steps = (  # these and ``_learning`` with the engine's lock
+        record_steps: _Steps = (("refit", self._record),)
+        self._change_steps: _Steps = (("persistence", lambda _: persistence.add_changes()),)  # only if there are any
+        self._forecast_steps: _Steps = (  # these and ``_learn_steps`` with the engine's lock
             ("stream", self._accept),
             ("publish", self._record_seen),
             ("forecast", self._forecast),
         )
-        self._repairing: _Steps = (("forecast", self._record_repairs),)  # only if there are any
-        self._publishing: _Steps = (
+        self._repair_steps: _Steps = (("forecast", self._record_repairs),)  # only if there are any
+        self._publish_steps: _Steps = (
             ("publish", self._publish),
             ("publish", self._publish_measured),
         )
-        self._learning: _Steps = (
-            *(() if isinstance(running.recorder, NoMinuteRecorder) else recording),
+        self._learn_steps: _Steps = (
+            *(() if isinstance(running.recorder, NoMinuteRecorder) else record_steps),
             ("outlook", self._make_outlooks),
             ("demand", self._make_demands),
             ("learning", self._learn),
         )
-        self._forgetting: _Steps = (("learning", self._forget_again),)  # only with changes
-        self._publishing_outlooks: _Steps = (  # only if there are any
+        self._forget_steps: _Steps = (("learning", self._forget_again),)  # only with changes
+        self._publish_outlook_steps: _Steps = (  # only if there are any
             ("outlook", self._publish_outlooks),
             ("demand", self._publish_demands),
         )
-        self._settling: _Steps = (
+        self._persist_steps: _Steps = (
             ("persistence", persistence.add_batch),
             ("stream", self._acknowledge),
         )
-        self._feeding: _Steps = (  # only with a listener
+        self._feed_steps: _Steps = (  # only with a listener
             ("http", self._feed_batch),
             ("http", self._feed_outlooks),
             ("http", self._feed_demands),
         )
-        self._failing: _Steps = (("stream", self._record_failures),)  # only with failures
-        self._reporting: _Steps = (
+        self._failure_steps: _Steps = (("stream", self._record_failures),)  # only with failures
+        self._report_steps: _Steps = (
             ("persistence", lambda _: persistence.persist_confirmed()),  # batches without a forecast
             ("publish", self._publish_reports),
             ("stream", self._count),
@@ -95,23 +95,23 @@ class BatchPipeline:
         run_steps, lock, persistence = self._containment.run_steps, self._running.lock, self._persistence
         with lock:
             if persistence.changes:
-                run_steps(self._changing, batch)
-            run_steps(self._forecasting, batch)
+                run_steps(self._change_steps, batch)
+            run_steps(self._forecast_steps, batch)
         if batch.forecasts.repairs is not None:
-            run_steps(self._repairing, batch)
-        run_steps(self._publishing, batch)
+            run_steps(self._repair_steps, batch)
+        run_steps(self._publish_steps, batch)
         with lock:
-            run_steps(self._learning, batch)
+            run_steps(self._learn_steps, batch)
             if persistence.changes:
-                run_steps(self._forgetting, batch)
+                run_steps(self._forget_steps, batch)
         if batch.outlooks is not None or batch.demands is not None:
-            run_steps(self._publishing_outlooks, batch)
-        run_steps(self._settling, batch)
+            run_steps(self._publish_outlook_steps, batch)
+        run_steps(self._persist_steps, batch)
         if self._feed.has_listener:
-            run_steps(self._feeding, batch)
+            run_steps(self._feed_steps, batch)
         if batch.accepted.failures:
-            run_steps(self._failing, batch)
-        run_steps(self._reporting, batch)
+            run_steps(self._failure_steps, batch)
+        run_steps(self._report_steps, batch)
 
     # --- with the engine's lock -----------------------------------------------------------------
 
