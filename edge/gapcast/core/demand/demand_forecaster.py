@@ -19,7 +19,6 @@ from gapcast.core.demand.exceedance_features import WIDTH
 from gapcast.core.demand.fuse import FuseRisk
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.limit_changes import correct_month_peak, set_limit
 from gapcast.core.demand.live_scores import LiveScores
 from gapcast.core.demand.newest_demands import read_newest, stamp_newest
 from gapcast.core.demand.options import SiteDemandOptions
@@ -106,14 +105,6 @@ class DemandForecaster:
         """Use the meter's demand register in the next demand of ``row``, if it then is of use."""
         if self.windows.of(row) is not None:
             self._registers[row] = register
-
-    def set_limit(self, row: int | None, device: str, limit_kw: float | None) -> None:
-        """Set the limit of ``device``; see :func:`~gapcast.core.demand.limit_changes.set_limit`."""
-        set_limit(self.windows, self.highest_kw, row, device, limit_kw)
-
-    def correct_month_peak(self, row: int | None, device: str, peak_kw: float, minute: int | None) -> None:
-        """Correct the month's peak; see :func:`~gapcast.core.demand.limit_changes.correct_month_peak`."""
-        correct_month_peak(self.windows, self.highest_kw, row, device, peak_kw, minute)
 
     def load_risks(
         self, row: int, demand: Demand, outlook: Outlook, window: F32, request: HeadroomRequest

@@ -15,7 +15,7 @@ from gapcast.core.demand.demand_forecaster import DemandForecaster
 from gapcast.core.demand.device_windows import DeviceWindows
 from gapcast.core.demand.headroom import LoadRisks
 from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.limit_changes import no_demand
+from gapcast.core.demand.limit_changes import correct_month_peak, no_demand, set_limit
 from gapcast.core.demand.low_limit import LowLimit, low_limit_of
 from gapcast.core.demand.month_peaks import DayPeak
 from gapcast.core.demand.options import SiteDemandOptions
@@ -128,7 +128,8 @@ class DeviceDemands:
 
         Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand, or for an impossible limit.
         """
-        self._required(device).set_limit(self._row_of(device), device, limit_kw)
+        forecaster = self._required(device)
+        set_limit(forecaster.windows, forecaster.highest_kw, self._row_of(device), device, limit_kw)
 
     def correct_month_peak(self, device: str, peak_kw: float, minute: int | None) -> None:
         """Correct the highest window of the running month of ``device``, kW: it is the one that contains ``minute``.
@@ -136,7 +137,8 @@ class DeviceDemands:
         None: the last one that is over. Raises :class:`~gapcast.core.errors.PayloadError` if the device has no demand,
         for an impossible power, and for a window that is not over or of another month.
         """
-        self._required(device).correct_month_peak(self._row_of(device), device, peak_kw, minute)
+        forecaster = self._required(device)
+        correct_month_peak(forecaster.windows, forecaster.highest_kw, self._row_of(device), device, peak_kw, minute)
 
     def record_running_register(self, device: str, register: RunningRegister) -> None:
         """Use the demand register of the meter of ``device`` for its next demand, if it has one."""
@@ -151,6 +153,7 @@ class DeviceDemands:
         return None if self.forecaster is None or row is None else self.forecaster.windows.of(row)
 
     def _required(self, device: str) -> DemandForecaster:
+        """Return the forecaster; raise :class:`~gapcast.core.errors.PayloadError` if there is none."""
         if self.forecaster is None:
             raise no_demand(device, ", with outlooks enabled")
         return self.forecaster
