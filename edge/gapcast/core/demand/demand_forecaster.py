@@ -67,27 +67,26 @@ class DemandForecaster:
             self.stored.live.close(accepted.closed)
         if outlooks is None or outlooks.model_means is None:
             return None
-        rows, minutes, devices, of = accepted.rows, accepted.minutes, accepted.devices, self.windows.of
-        # A device may have been forgotten since its reading was accepted.
-        which = [i for i in accepted.billing if of(rows[i]) is not None]
-        if not which:
+        rows, minutes, devices, windows_of = accepted.rows, accepted.minutes, accepted.devices, self.windows.of
+        # The windows with a demand. A device may have been forgotten since its reading was accepted.
+        limited = [i for i in accepted.billing if windows_of(rows[i]) is not None]
+        if not limited:
             return None
         states, means, mean_kw = list(accepted.billing.values()), outlooks.model_means, outlooks.mean_kw[..., MEAN]
         point_kw = outlooks.point_kw
-        if len(which) < len(rows) or len(outlooks) < len(rows):
-            tracked = np.flatnonzero(np.asarray(rows) < self.windows.max_rows)
-            at = np.array(which)
-            of_outlooks = np.searchsorted(tracked, at)
-            windows, means = windows[at], means.select(of_outlooks)
-            mean_kw, point_kw = mean_kw[of_outlooks], point_kw[of_outlooks]
-            states = [accepted.billing[i] for i in which]
-            rows, minutes = [rows[i] for i in which], [minutes[i] for i in which]
-            devices = [devices[i] for i in which]
+        if len(limited) < len(rows) or len(outlooks) < len(rows):
+            with_outlook = np.flatnonzero(np.asarray(rows) < self.windows.max_rows)
+            in_outlooks = np.searchsorted(with_outlook, limited)
+            windows, means = windows[limited], means.select(in_outlooks)
+            mean_kw, point_kw = mean_kw[in_outlooks], point_kw[in_outlooks]
+            states = [accepted.billing[i] for i in limited]
+            rows, minutes = [rows[i] for i in limited], [minutes[i] for i in limited]
+            devices = [devices[i] for i in limited]
         if self._registers:
             states = list(map(self._by_register, rows, minutes, states))
         last_kw = windows[:, -1].tolist()
         if accepted.planned:
-            parts = map(accepted.planned.get, which)
+            parts = map(accepted.planned.get, limited)
             last_kw = [kw if part is None else kw + part.subtracted_kw for kw, part in zip(last_kw, parts, strict=True)]
         batch = DemandBatch(rows, minutes, last_kw, states, windows, means, mean_kw, point_kw, outlooks.issued_at_ms)
         columns = self.arithmetic.make(batch)

@@ -84,20 +84,20 @@ class OutlookForecaster:
         ``windows`` is ``[N, context, channels]``, kW and so on; ``week`` has the quarter-hours of the devices, and
         ``body`` what the forecasts' model has computed of these windows for the outlook's, None if it has not.
         """
-        limit = self.options.max_devices
-        which: Sequence[int] = range(len(accepted.rows))
-        of: RowIndex = ALL
-        if max(accepted.rows) >= limit:
-            which = [i for i, row in enumerate(accepted.rows) if row < limit]
-            of = row_index(np.array(which, dtype=np.int64))
-        if not which:
+        n_tracked = self.options.max_devices
+        tracked: Sequence[int] = range(len(accepted.rows))
+        at: RowIndex = ALL
+        if max(accepted.rows) >= n_tracked:
+            tracked = [i for i, row in enumerate(accepted.rows) if row < n_tracked]
+            at = row_index(np.array(tracked, dtype=np.int64))
+        if not tracked:
             return None
-        published = self._agreement.published(forecasts, of)
-        added_kw = self._added(which, planned_kw)
+        published = self._agreement.published(forecasts, at)
+        added_kw = self._added(tracked, planned_kw)
         uncontrolled = published if added_kw is None else self._agreement.without(published, added_kw)
-        if body is not None and of is not ALL:
-            body = body.select(of)
-        batch = self._batch_of(accepted, windows[of], of, uncontrolled, week, forecasts.issued_at_ms, body)
+        if body is not None and at is not ALL:
+            body = body.select(at)
+        batch = self._batch_of(accepted, windows[at], at, uncontrolled, week, forecasts.issued_at_ms, body)
         made = self._step.make(batch)
         kw = made.kw
         if added_kw is not None:
@@ -108,20 +108,23 @@ class OutlookForecaster:
         return Outlooks(
             self.model,
             forecasts.issued_at_ms,
-            accepted.devices if of is ALL else [accepted.devices[i] for i in which],
-            accepted.minutes if of is ALL else batch.minutes.tolist(),
+            accepted.devices if at is ALL else [accepted.devices[i] for i in tracked],
+            accepted.minutes if at is ALL else batch.minutes.tolist(),
             kw[:, :, 0],
             kw[:, :, 1],
             ModelMeans(made.quantiles_kw, mean_added_kw, made.floor_kw),
         )
 
-    def _added(self, which: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:
-        """Return the planned power ``[N, K, 2]`` of the windows ``which``, by lead time and kind; None if none."""
-        if planned_kw.keys().isdisjoint(which):
+    def _added(self, tracked: Sequence[int], planned_kw: PlannedMinutes) -> F64 | None:
+        """Return the planned power ``[N, K, 2]``, kW, of the windows ``tracked``; None if none has any.
+
+        It is that of the minute at each of K lead times, and the mean of all minutes until then.
+        """
+        if planned_kw.keys().isdisjoint(tracked):
             return None
         leads = np.asarray(self._leads_min)
-        added_kw = np.zeros((len(which), len(leads), 2))
-        for i, window in enumerate(which):
+        added_kw = np.zeros((len(tracked), len(leads), 2))
+        for i, window in enumerate(tracked):
             if window in planned_kw:
                 minutes_kw = planned_kw[window]
                 added_kw[i, :, 0] = minutes_kw[leads - 1]
@@ -136,22 +139,22 @@ class OutlookForecaster:
         self,
         accepted: AcceptedBatch,
         windows: F32,
-        of: RowIndex,
+        at: RowIndex,
         published: PublishedValues,
         week: WeekHistory | None,
         issued_at_ms: int,
         body: Body | None,
     ) -> OutlookBatch:
-        """Run the model for the ``windows`` ``of`` the batch; return all that their outlooks are made from."""
-        minutes, rows = (np.array(column, dtype=np.int64)[of] for column in (accepted.minutes, accepted.rows))
+        """Run the model for ``windows``, those ``at`` this index of the batch; return what their outlooks need."""
+        minutes, rows = (np.array(column, dtype=np.int64)[at] for column in (accepted.minutes, accepted.rows))
         is_measured = np.ones(len(accepted.devices), dtype=np.bool_)
         if accepted.filled:
             is_measured[accepted.filled] = False
         powers_kw = windows[:, :, 0]
-        of_rows, of_minutes = (accepted.rows, accepted.minutes) if of is ALL else (rows.tolist(), minutes.tolist())
+        of_rows, of_minutes = (accepted.rows, accepted.minutes) if at is ALL else (rows.tolist(), minutes.tolist())
         history = history_of(self.model, week, of_rows, of_minutes, powers_kw)
         prediction = self._predictions.predict(windows, minutes, history, body)
-        return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[of], history, prediction, published, issued_at_ms)
+        return OutlookBatch(rows + 1, minutes, powers_kw, is_measured[at], history, prediction, published, issued_at_ms)
 
     def learn(self) -> None:
         """Learn from the outcomes that the readings of the last outlooks bring."""
