@@ -69,12 +69,12 @@ class Engine:
         forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=outlook, includes_path=includes_path)
         #: The forecasters of all horizons.
         self.horizons = Horizons(HorizonModels(model, ensemble), horizons or DeviceHorizons({}, ()), forecaster)
-        self.buffers = self.horizons.buffers(max_devices, submeters)
+        self.buffers = self.horizons.create_buffers(max_devices, submeters)
         #: The demands of billing windows, and their limits.
         self.demands = DeviceDemands(demand, self.outlooks, self.buffers, limits.max_kw)
         self.history = history or History()
         #: Announced loads.
-        self.plans = self.horizons.plans()
+        self.plans = self.horizons.create_plans()
 
     def forecaster_of(self, device: str) -> HorizonForecaster:
         """Return the forecaster of ``device``, which may be unknown yet."""

@@ -72,8 +72,8 @@ class Horizons:
         """The outlook forecasters of all horizons, the main one's first; empty without outlooks."""
         return [one.outlooks for one in self.all if one.outlooks is not None]
 
-    def buffers(self, max_devices: int, submeters: Submeters | None) -> Buffers:
-        """Return the buffers of at most ``max_devices`` devices, at first none, as all models need them.
+    def create_buffers(self, max_devices: int, submeters: Submeters | None) -> Buffers:
+        """Return buffers for at most ``max_devices`` devices, without any yet, with windows for all models.
 
         The forecasters use the ``submeters`` of the devices from now on.
         """
@@ -99,8 +99,8 @@ class Horizons:
             n_rows = max(n_rows, min(main.outlooks.options.max_devices, max_devices))
         return n_rows
 
-    def plans(self) -> Plans:
-        """Return the plans of devices, at first none, with the lead times of each horizon."""
+    def create_plans(self) -> Plans:
+        """Return the plans of devices, without any yet, with the lead times of each horizon."""
         own = {device: self.of(device).published_model.lead_times_min for device in self.own_min}
         has_outcomes, outlooks = self.main.ensemble is not None, self.main.outlooks
         return Plans(
