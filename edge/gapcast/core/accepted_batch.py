@@ -67,6 +67,25 @@ class AcceptedBatch:
     billing: dict[int, WindowState] = field(default_factory=dict)
     closed: list[ClosedWindow] = field(default_factory=list)
 
+    def select(self, indices: Sequence[int]) -> AcceptedBatch:
+        """Return the windows with these rising ``indices`` alone: without the results of readings."""
+        new_index = {old: new for new, old in enumerate(indices)}
+        return AcceptedBatch(
+            [],
+            [],
+            self.windows[np.asarray(indices, dtype=np.intp)],
+            [self.devices[i] for i in indices],
+            [self.rows[i] for i in indices],
+            [],
+            [self.minutes[i] for i in indices],
+            [self.n_observed[i] for i in indices],
+            [],
+            {},
+            filled=[new_index[i] for i in self.filled if i in new_index],
+            planned={new_index[i]: part for i, part in self.planned.items() if i in new_index},
+            billing={new_index[i]: state for i, state in self.billing.items() if i in new_index},
+        )
+
     def uncontrolled(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return :meth:`entered` without the planned loads in each reading's power: what the learning sees."""
         if not self.planned:

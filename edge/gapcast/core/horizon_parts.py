@@ -9,33 +9,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.forecast import Forecasts, HorizonParts
 from gapcast.core.forecast import joined as joined_forecasts
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.learning.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.outlook.outlook import ModelMeans, Outlooks
-from gapcast.core.window import F32
 
 #: Indices of windows, rising, and what was made of them.
 Part = TypeVar("Part")
 Placed = Sequence[tuple[list[int], Part]]
-
-
-def part_of(accepted: AcceptedBatch, measured: F32, places: list[int]) -> tuple[AcceptedBatch, F32]:
-    """Return the windows ``places`` of ``accepted``, and those of ``measured`` ``[N, context, C]``."""
-    new_index = {old: new for new, old in enumerate(places)}
-
-    def some(values: Sequence[Any]) -> list[Any]:
-        return [values[i] for i in places]
-
-    part = AcceptedBatch(
-        [], [], accepted.windows[places], some(accepted.devices), some(accepted.rows), [], some(accepted.minutes),
-        some(accepted.n_observed), [], {}, filled=[new_index[i] for i in accepted.filled if i in new_index],
-        planned={new_index[i]: one for i, one in accepted.planned.items() if i in new_index},
-    )  # fmt: skip
-    return part, measured[places]
 
 
 def mixed_forecasts(parts: Placed[Forecasts]) -> Forecasts:

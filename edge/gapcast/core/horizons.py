@@ -15,7 +15,6 @@ from gapcast.core.horizon_parts import (
     joined_outlooks,
     members_of_all,
     mixed_forecasts,
-    part_of,
     score_columns,
 )
 from gapcast.core.learning.drift import ErrorChange
@@ -128,7 +127,7 @@ class Horizons:
             forecasts = self.main.forecast(accepted, measured, predicted, buffers, issued_at_ms, plans)
             history.record_forecasts(accepted.rows, forecasts)
             return forecasts
-        parts = [(one, places, *part_of(accepted, measured, places)) for one, places in self._parts(accepted)]
+        parts = [(one, places, accepted.select(places), measured[places]) for one, places in self._parts(accepted)]
         # All models run before anything is stored: if one cannot, the whole batch has no forecast.
         predictions = [one.predict(part, of_part, buffers) for one, _, part, of_part in parts]
         made = []
@@ -170,7 +169,7 @@ class Horizons:
         made: list[tuple[list[int], Outlooks]] = []
         for indices, of_horizon in forecasts.by_horizon():
             places, one = [*indices], self.of(of_horizon.devices[0])
-            part, of_part = part_of(accepted, measured, places)
+            part, of_part = accepted.select(places), measured[places]
             own, body = one.outlooks, one.take_body(part)
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
             if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week, body)) is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
@@ -43,7 +41,7 @@ def _forecast(
     if len(failed) >= MAX_FAILURES:
         failed.update((i, ForecastFailed(_NOT_TRIED)) for i in which)
         return
-    part = _part(accepted, which)
+    part = accepted.select(which)
     try:
         forecasts = engine.forecast(part, issued_at_ms)
     except Exception as error:
@@ -68,16 +66,8 @@ def _forecast_without_learning(engine: Engine, part: AcceptedBatch, issued_at_ms
     return engine.forecast(part, issued_at_ms)
 
 
-def _part(accepted: AcceptedBatch, which: range) -> AcceptedBatch:
-    some = slice(which.start, which.stop)
-    return AcceptedBatch(
-        [], [], accepted.windows[some], accepted.devices[some], accepted.rows[some], [], accepted.minutes[some],
-        accepted.n_observed[some], [], {}, filled=[i - which.start for i in accepted.filled if i in which],
-        planned={i - which.start: part for i, part in accepted.planned.items() if i in which},
-    )  # fmt: skip
-
-
 def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedBatch:
+    """Return ``accepted`` without the windows ``failed``, whose readings are rejected."""
     if not failed:
         return accepted
     sound = [i for i in range(len(accepted.devices)) if i not in failed]
@@ -91,17 +81,12 @@ def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedB
     counts["rejected"] = counts.get("rejected", 0) + len(failed)
     raised = [(reading, failed[i]) for reading, i in enumerate(accepted.forecast_indices) if i in failed]
     return replace(
-        accepted,
+        accepted.select(sound),
         statuses=statuses,
         forecast_indices=[new_index.get(i, -1) for i in accepted.forecast_indices],
-        windows=accepted.windows[np.asarray(sound, dtype=np.intp)],
-        devices=[accepted.devices[i] for i in sound],
-        rows=[accepted.rows[i] for i in sound],
-        minutes=[accepted.minutes[i] for i in sound],
-        n_observed=[accepted.n_observed[i] for i in sound],
-        filled=[new_index[i] for i in accepted.filled if i in new_index],
-        planned={new_index[i]: part for i, part in accepted.planned.items() if i in new_index},
-        billing={new_index[i]: state for i, state in accepted.billing.items() if i in new_index},
+        first_rows=accepted.first_rows,
+        disproved=accepted.disproved,
+        closed=accepted.closed,
         counts=counts,
         failures=[*accepted.failures, *raised],
     )
