@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
-from gapcast.core.forecast import joined
+from gapcast.core.forecast import join_forecasts
 from gapcast.core.forecast_range import Repairs, Replacement
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Limits, Reading
@@ -157,12 +157,12 @@ def test_joined_forecasts_have_the_repairs_of_all_parts() -> None:
     engine = Engine(FixedOutput(outputs=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
     parts = [engine.forecast(engine.accept(minutes(2, device=device)), issued_at_ms=0) for device in ("a", "b")]
     replaced = tuple(Replacement(device, "model", 1.0) for device in ("a", "b"))
-    assert joined(parts).repairs == Repairs(("persistence",), replaced)
+    assert join_forecasts(parts).repairs == Repairs(("persistence",), replaced)
 
 
 def test_joined_forecasts_without_repairs_have_none() -> None:
     engine = Engine(Persistence())
-    assert joined([engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)]).repairs is None
+    assert join_forecasts([engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)]).repairs is None
 
 
 @pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.forecast import Forecasts, Shares, joined
+from gapcast.core.forecast import Forecasts, Shares, join_forecasts
 from gapcast.core.latest import Latest
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.window import WindowSpec
@@ -76,5 +76,5 @@ def test_latest_single_forecast_is_stored_as_among_others(has_quantiles: bool, h
     made = Forecasts(MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], median_kw, lower_kw, upper_kw, path_kw)
     alone, among = (Latest(2 if has_path else 1) for _ in range(2))
     alone.store_forecasts([3], made)
-    among.store_forecasts([3, 4], joined([made, made]))
+    among.store_forecasts([3, 4], join_forecasts([made, made]))
     assert alone.read(3, "a", MODEL) == among.read(3, "a", MODEL) == made[0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecast, joined
+from gapcast.core.forecast import Forecast, join_forecasts
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.history import History
 from gapcast.core.isolation import _part, _without
@@ -268,8 +268,8 @@ def test_forecasts_of_a_batch_in_parts_keep_their_plans() -> None:
     engine.replace_plan("home", charger())
     accepted = engine.accept([Reading(device, NOON + START + 1, 0.5) for device in ("cellar", "home")])
     parts = [engine.forecast(_part(accepted, range(i, i + 1)), 0) for i in range(2)]
-    assert [one.planned_kw for one in joined(parts)] == [None, 7.4]
-    assert [one.planned_kw for one in joined(parts[:1])] == [None]
+    assert [one.planned_kw for one in join_forecasts(parts)] == [None, 7.4]
+    assert [one.planned_kw for one in join_forecasts(parts[:1])] == [None]
     assert _without(accepted, {0: ValueError()}).planned.keys() == {0}
 
 

@@ -44,7 +44,7 @@ class DemandTallies:
         lengths = {window_min for _, window_min in self.houses.values()}
         if len(lengths) != 1:
             return None
-        return scores.scores_of(scores.joined([sums for sums, _ in self.houses.values()]), lengths.pop())
+        return scores.scores_of(scores.join_sums([sums for sums, _ in self.houses.values()]), lengths.pop())
 
 
 @dataclass(frozen=True, slots=True)

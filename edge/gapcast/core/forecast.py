@@ -172,7 +172,7 @@ class Forecasts:
         return (self[i] for i in range(len(self)))
 
 
-def joined(parts: Sequence[Forecasts]) -> Forecasts:
+def join_forecasts(parts: Sequence[Forecasts]) -> Forecasts:
     """Return the forecasts of all ``parts``, at least one, in their order; all have one model and one time of issue."""
     first = parts[0]
 

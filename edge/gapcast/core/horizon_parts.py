@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gapcast.core.forecast import Forecasts, HorizonParts
-from gapcast.core.forecast import joined as joined_forecasts
+from gapcast.core.forecast import Forecasts, HorizonParts, join_forecasts
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.learning.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores import Scores
@@ -52,7 +51,7 @@ def mixed_forecasts(parts: Placed[Forecasts]) -> Forecasts:
     )
 
 
-def joined(batches: Sequence[Forecasts]) -> Forecasts:
+def join_batches(batches: Sequence[Forecasts]) -> Forecasts:
     """Return the forecasts of all ``batches``, at least one, of one time of issue, in their order."""
     by_horizon: dict[int, list[tuple[list[int], Forecasts]]] = {}
     n_before = 0
@@ -63,13 +62,13 @@ def joined(batches: Sequence[Forecasts]) -> Forecasts:
         n_before += len(batch)
     return mixed_forecasts(
         [
-            ([*chain.from_iterable(places for places, _ in found)], joined_forecasts([one for _, one in found]))
+            ([*chain.from_iterable(places for places, _ in found)], join_forecasts([one for _, one in found]))
             for found in by_horizon.values()
         ]
     )
 
 
-def joined_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
+def join_outlooks(parts: Placed[Outlooks]) -> Outlooks | None:
     """Return the outlooks of all ``parts`` in the order of their places in the batch; None without any."""
     if len(parts) < 2:  # noqa: PLR2004 - one part has all
         return parts[0][1] if parts else None

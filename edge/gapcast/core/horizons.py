@@ -12,7 +12,7 @@ from gapcast.core.history import History
 from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
 from gapcast.core.horizon_parts import (
     as_members,
-    joined_outlooks,
+    join_outlooks,
     members_of_all,
     mixed_forecasts,
     score_columns,
@@ -174,7 +174,7 @@ class Horizons:
             planned = {new: planned_kw[old] for new, old in enumerate(places) if old in planned_kw}
             if own is not None and (outlooks := own.make(part, of_part, of_horizon, planned, week, body)) is not None:
                 made.append(([i for i in places if accepted.rows[i] < own.options.max_devices], outlooks))
-        return joined_outlooks(made)
+        return join_outlooks(made)
 
     def learn(self, plans: Plans, buffers: Buffers) -> tuple[Outcomes | None, list[ErrorChange]]:
         """Learn from the outcomes of the newest readings; see :meth:`gapcast.core.engine.Engine.learn`."""

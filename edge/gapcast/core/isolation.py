@@ -10,7 +10,7 @@ from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError
 from gapcast.core.forecast import Forecasts
-from gapcast.core.horizon_parts import joined
+from gapcast.core.horizon_parts import join_batches
 
 #: Failing windows after which the remaining ones are not tried: if every call raises, the windows are not the cause.
 MAX_FAILURES = 16
@@ -30,7 +30,7 @@ def forecast_apart(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -
     """
     failed: dict[int, Exception] = {}
     parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))
-    forecasts = joined(parts) if parts else Forecasts(engine.published_model, issued_at_ms, [], [], [], [])
+    forecasts = join_batches(parts) if parts else Forecasts(engine.published_model, issued_at_ms, [], [], [], [])
     return _without(accepted, failed), forecasts
 
 

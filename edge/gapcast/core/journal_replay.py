@@ -78,7 +78,7 @@ class JournalReplay:
     def _forecast_together(self, accepted: Sequence[tuple[AcceptedBatch, int]]) -> None:
         """Forecast batches in one call; if a model cannot be run, batch by batch, as the first time."""
         engine = self._engine
-        joined = _joined([one for one, _ in accepted])
+        joined = _join_windows([one for one, _ in accepted])
         try:
             _forecast(engine, joined, 0)
         except ModelError:
@@ -143,7 +143,7 @@ def _forecast(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> Non
     engine.demand(accepted, outlooks)
 
 
-def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
+def _join_windows(parts: list[AcceptedBatch]) -> AcceptedBatch:
     """Return the windows of all ``parts``, in order."""
     windows = np.concatenate([part.windows for part in parts])
     devices = [device for part in parts for device in part.devices]

@@ -10,7 +10,7 @@ from gapcast.core.demand.headroom import Headroom
 from gapcast.core.demand.headroom_request import headroom_request
 from gapcast.core.demand.low_limit import LowLimit
 from gapcast.core.demand.month_peaks import DayPeak
-from gapcast.core.demand.scores import DemandScores, joined, scores_of
+from gapcast.core.demand.scores import DemandScores, join_sums, scores_of
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.service.name_page import name_page
@@ -84,7 +84,7 @@ class DemandQueries:
         """Return the live scores over all devices; minutes elapsed are those of quarter-hours."""
         with self._running.lock:
             demands = self._running.engine.demands.forecaster
-            return scores_of(joined([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
+            return scores_of(join_sums([] if demands is None else demands.live.all_sums()), _QUARTER_MIN)
 
     def explain_absence(self, device: str) -> str:
         """Return why ``device`` has no demand, in a sentence that names the key to change, if there is one."""

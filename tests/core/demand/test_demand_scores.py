@@ -102,9 +102,9 @@ def test_days_are_counted_once_each() -> None:
 
 def test_joined_sums_are_those_of_all_devices() -> None:
     one, other = closed((ABOVE, 2.5)), closed((BELOW, 1.5), start_minute=DAY_MIN)
-    found = scores.scores_of(scores.joined([one, other]), 6)
+    found = scores.scores_of(scores.join_sums([one, other]), 6)
     assert (found.n_windows, found.n_events, found.n_days) == (2, 1, 2)
-    assert scores.scores_of(scores.joined([]), 6).n_windows == 0
+    assert scores.scores_of(scores.join_sums([]), 6).n_windows == 0
 
 
 def test_document_has_each_figure() -> None:

@@ -134,7 +134,7 @@ def scores_of(sums: F64, window_min: int) -> DemandScores:
     return DemandScores(n_windows, n_events, n_days, thirds, alarms)
 
 
-def joined(parts: list[F64]) -> F64:
+def join_sums(parts: list[F64]) -> F64:
     """Return the sums over several devices; days of different devices count as different ones."""
     total = np.zeros(N_SUMS)
     for part in parts:
