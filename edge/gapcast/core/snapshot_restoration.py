@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.core.buffer import Buffers
-from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.horizon_state import (
@@ -26,10 +25,10 @@ from gapcast.core.horizon_state import (
 from gapcast.core.learning.learning_state import OF_ALL_DEVICES, horizon_of
 from gapcast.core.learning_restoration import restore_learning, restore_outlooks
 from gapcast.core.snapshot import Snapshot
-from gapcast.core.snapshot_checks import implausible_devices
+from gapcast.core.snapshot_checks import Mask, implausible_devices
 from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
 from gapcast.core.submeters import channels_of
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32
 
 
 class RestoreProblems(NamedTuple):
@@ -54,6 +53,38 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
     before anything is restored, if the model takes a measured feature that the snapshot does not have.
     """
     buffers = engine.buffers
+    values = _values_for(engine, snapshot)
+    dropped = implausible_devices(snapshot)
+    _restore_windows(buffers, snapshot, values, dropped)
+    _restore_waiting(buffers, snapshot)
+    _restore_week(buffers, snapshot)
+    _restore_newest(engine, snapshot)
+    engine.plans.restore(snapshot.plans)
+    main, n_devices = engine.horizons.main, len(buffers)
+    of_main = restore_learning(main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift)
+    if releases:
+        for name in snapshot.learnt.keys() - OF_ALL_DEVICES:
+            del snapshot.learnt[name]
+    problems = (
+        of_main,
+        restore_outlooks(main, n_devices, snapshot.outlook),
+        _restore_horizons(engine, snapshot),
+        _restore_demands(engine, snapshot),
+    )
+    _forget_other_horizons(engine, snapshot)
+    _forget_other_submeters(engine, snapshot)
+    names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
+    for device in names:
+        engine.forget(device)
+    return RestoreProblems("; ".join(filter(None, problems)), names)
+
+
+def _values_for(engine: Engine, snapshot: Snapshot) -> F32:
+    """Return the stored windows ``[N, context, C]`` with the channels of ``engine``; NaN for missing submeters.
+
+    Raises :class:`StateError` if one that its models require is missing.
+    """
+    buffers = engine.buffers
     required = buffers.channels[: buffers.n_required]
     missing = [name for name in required if name not in snapshot.channels]
     if missing:
@@ -62,8 +93,13 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
     values = np.full((len(snapshot.values), snapshot.spec.context, len(buffers.channels)), np.nan, dtype=np.float32)
     values[:, :, : len(required)] = snapshot.values[:, :, [snapshot.channels.index(name) for name in required]]
     _restore_submeters(buffers, snapshot, values)
+    return values
+
+
+def _restore_windows(buffers: Buffers, snapshot: Snapshot, values: F32, dropped: Mask) -> None:
+    """Add the devices, and their windows ``values`` but for those of the devices ``dropped`` ``[N]``."""
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
-    dropped, stored_bits = implausible_devices(snapshot), (1 << snapshot.spec.context) - 1
+    stored_bits = (1 << snapshot.spec.context) - 1
     for i, device in enumerate(snapshot.devices):
         stream = buffers.add_device(device)
         if stream is None:
@@ -74,38 +110,19 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
         observed = int.from_bytes(snapshot.observed[i].tobytes(), "little") & stored_bits
         if snapshot.filled is not None:
             stream.filled = observed & int.from_bytes(snapshot.filled[i].tobytes(), "little")
-        fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
-    _restore_waiting(buffers, snapshot)
-    _restore_week(buffers, snapshot)
-    if snapshot.model == forecaster_signature(engine.horizons.main):
-        n = len(buffers)
-        kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
-        newest = engine.horizons.main.newest
-        newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
-        own_min = engine.horizons.own_min
-        planned = _planned_of(snapshot, n)
-        newest.planned = {row: both for row, both in planned.items() if buffers.device(row) not in own_min}
-    engine.plans.restore(snapshot.plans)
-    n_devices = len(buffers)
-    main = restore_learning(engine.horizons.main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift)
-    if releases:
-        for name in snapshot.learnt.keys() - OF_ALL_DEVICES:
-            del snapshot.learnt[name]
-    problems = (
-        main,
-        restore_outlooks(engine.horizons.main, n_devices, snapshot.outlook),
-        _restore_horizons(engine, snapshot),
-        _restore_demands(engine, snapshot),
-    )
-    _forget_other_horizons(engine, snapshot)
-    for device in _with_other_submeters(buffers, snapshot):
-        ensemble = engine.forecaster_of(device).ensemble
-        if ensemble is not None and ensemble.submetered is not None:
-            ensemble.submetered.forget(buffers.row(device))
-    names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
-    for device in names:
-        engine.forget(device)
-    return RestoreProblems("; ".join(filter(None, problems)), names)
+        buffers.fill_window(stream, values[i], observed, same_spec=buffers.spec == snapshot.spec)
+
+
+def _restore_newest(engine: Engine, snapshot: Snapshot) -> None:
+    """Restore the newest forecasts of the main horizon, if they are of the same model."""
+    buffers, horizons = engine.buffers, engine.horizons
+    if snapshot.model != forecaster_signature(horizons.main):
+        return
+    n, newest = len(buffers), horizons.main.newest
+    kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
+    newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
+    planned = _planned_of(snapshot, n)
+    newest.planned = {row: both for row, both in planned.items() if buffers.device(row) not in horizons.own_min}
 
 
 def _restore_submeters(buffers: Buffers, snapshot: Snapshot, values: F32) -> None:
@@ -118,10 +135,14 @@ def _restore_submeters(buffers: Buffers, snapshot: Snapshot, values: F32) -> Non
                 values[i, :, at] = snapshot.values[i, :, stored_at[stored[name]]]
 
 
-def _with_other_submeters(buffers: Buffers, snapshot: Snapshot) -> list[str]:
-    """Return the devices whose submeters were others, or in another order, when ``snapshot`` was captured."""
-    now, before = buffers.submeters, snapshot.submeters
-    return [one for one in snapshot.devices if one in buffers and now.get(one, ()) != tuple(before.get(one, ()))]
+def _forget_other_submeters(engine: Engine, snapshot: Snapshot) -> None:
+    """Forget what was learned from submeters that were others, or in another order, when ``snapshot`` was captured."""
+    now, before = engine.buffers.submeters, snapshot.submeters
+    for device in snapshot.devices:
+        if device in engine.buffers and now.get(device, ()) != tuple(before.get(device, ())):
+            ensemble = engine.forecaster_of(device).ensemble
+            if ensemble is not None and ensemble.submetered is not None:
+                ensemble.submetered.forget(engine.buffers.row(device))
 
 
 def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
@@ -216,15 +237,3 @@ def _restore_demands(engine: Engine, snapshot: Snapshot) -> str:
             problem = str(error)
     engine.buffers.begin_billing(engine.demands.forecaster.windows)
     return problem
-
-
-def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, same_spec: bool) -> None:
-    """Write a window ``values`` and its ``observed`` bits to a new ``stream``; cut or padded unless ``same_spec``."""
-    context = spec.context
-    n = context if same_spec else min(context, observed.bit_length())
-    row = stream.block[stream.at]
-    row[: context - n] = spec.pad_kw(values[len(values) - n])
-    row[context - n : context] = values[len(values) - n :]
-    stream.end = context
-    window_bits = (1 << context) - 1
-    stream.observed, stream.filled = observed & window_bits, stream.filled & window_bits

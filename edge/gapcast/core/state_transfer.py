@@ -16,7 +16,6 @@ from gapcast.core.horizon_state import forecaster_signature
 from gapcast.core.learning import learning_state
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.submetered_state import TRACKED
-from gapcast.core.snapshot_restoration import fill_window
 
 #: Rows copied at a time, so that intermediate arrays stay in the processor's cache.
 _CHUNK = 64
@@ -122,6 +121,6 @@ def _transfer_windows(before: Engine, after: Engine) -> None:
         old_stream = old.stream(device)
         stream.last_minute, stream.n_seen = old_stream.last_minute, old_stream.n_seen
         stream.held, stream.late_run, stream.filled = old_stream.held, old_stream.late_run, old_stream.filled
-        fill_window(stream, old.window(device), old_stream.observed, new.spec, same_spec=False)
+        new.fill_window(stream, old.window(device), old_stream.observed, same_spec=False)
     for placeholder in placeholders:
         new.forget(placeholder)

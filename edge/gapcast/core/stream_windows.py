@@ -120,6 +120,19 @@ class StreamWindows:
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return self.count_observed(stream)
 
+    def fill_window(self, stream: Stream, values: F32, observed: int, *, same_spec: bool) -> None:
+        """Write a window ``values`` and its ``observed`` bits to a new ``stream``.
+
+        ``values`` is ``[minutes, *]``, oldest first. Unless it has the ``same_spec``, it is cut, or padded.
+        """
+        context = self.spec.context
+        n = context if same_spec else min(context, observed.bit_length())
+        row = stream.block[stream.at]
+        row[: context - n] = self.spec.pad_kw(values[len(values) - n])
+        row[context - n : context] = values[len(values) - n :]
+        stream.end = context
+        stream.observed, stream.filled = observed & self._window_bits, stream.filled & self._window_bits
+
     def count_observed(self, stream: Stream) -> int:
         """Return the number of real readings in the window of ``stream``."""
         return (stream.observed & ~stream.filled & self._counted_bits).bit_count()
