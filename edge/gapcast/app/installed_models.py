@@ -1,4 +1,4 @@
-"""What the registries of a models folder say, and whether an installed file is to blame if one cannot be used."""
+"""Reads the registries of a models folder, and finds out whether an installed file causes an error."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def error_of(error: ModelError, path: Path, library: Library) -> ModelError:
     """
     is_used = path.exists() and path not in library.left_out
     is_installed = library.has_fallback and library.own in path.parents and is_used
-    is_to_blame = is_installed and not isinstance(error, ModelChoiceError)
-    return InstalledModelError(error, path) if is_to_blame else error
+    is_cause = is_installed and not isinstance(error, ModelChoiceError)
+    return InstalledModelError(error, path) if is_cause else error
 
 
 def default_model(library: Library, folders: Mapping[str, Path]) -> str:

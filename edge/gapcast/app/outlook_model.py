@@ -30,7 +30,7 @@ def outlook_model_of(
     """Return the model that makes outlooks beside forecasts of ``primary`` at ``horizon_min``; None if there are none.
 
     Raises :class:`ModelChoiceError` if the configuration names a model that cannot; without a name, there are no
-    outlooks then, and the log says so.
+    outlooks then, which is logged.
     """
     if not settings.is_wanted:
         return None

@@ -17,7 +17,7 @@ def shares_body(primary: TflitePredictor, outlook: TflitePredictor | None) -> bo
 
 
 def check_body(primary: TflitePredictor, outlook: TflitePredictor) -> None:
-    """Compute the golden example of ``outlook`` from the body of ``primary``, which its card says is its own.
+    """Compute the golden example of ``outlook`` from the body of ``primary``, which its card declares as its own.
 
     This also creates what the first reading needs. Raises :class:`ModelError` if the forecasts differ.
     """

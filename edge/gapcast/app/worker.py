@@ -59,7 +59,7 @@ def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         shards[shard] = subprocess.Popen(  # noqa: S603 - this program with its own arguments
             command, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
-        if stopping:  # a signal that came while the process was started could not be forwarded to it
+        if stopping:  # a signal that arrived while the process was started could not be forwarded to it
             shards[shard].send_signal(stopping[0])
     return _wait_for_all(shards, stopping)
 

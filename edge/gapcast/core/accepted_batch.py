@@ -87,15 +87,15 @@ class AcceptedBatch:
         )
 
     def uncontrolled(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return :meth:`entered` without the planned loads in each reading's power: what the learning sees."""
+        """Return :meth:`entered` without the planned loads in each reading's power: what is learned from."""
         if not self.planned:
             return self.entered(readings)
-        kept = []
+        found = []
         for reading, status, index in zip(readings, self.statuses, self.forecast_indices, strict=True):
             if status in _ENTERED:
                 part = self.planned.get(index)
-                kept.append(reading if part is None else reading._replace(gap_kw=reading.gap_kw - part.subtracted_kw))
-        return kept
+                found.append(reading if part is None else reading._replace(gap_kw=reading.gap_kw - part.subtracted_kw))
+        return found
 
     def raise_failure(self) -> None:
         """Raise the first of ``failures``, if any: for callers that need the whole batch."""
@@ -109,7 +109,7 @@ class AcceptedBatch:
         return [one for one, status in zip(readings, self.statuses, strict=True) if status not in _NO_EFFECT]
 
     def entered(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return those of the batch's ``readings`` that are now in a window, newest of their device when they came."""
+        """Return those of the batch's ``readings`` that entered a window: each was the newest of its device."""
         if self.counts.get("accepted", 0) == len(readings):
             return readings
         return [one for one, status in zip(readings, self.statuses, strict=True) if status in _ENTERED]

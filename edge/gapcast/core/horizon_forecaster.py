@@ -1,7 +1,7 @@
 """The forecaster of one horizon: its models and ensemble, what they learn, and the newest forecasts.
 
 A gateway has one for all devices, and one more for each further horizon that single devices are configured with. They
-share the engine's buffers: each keeps the state of its own devices, in the rows that these have there.
+share the engine's buffers: each stores the state of its own devices, in the rows that these have there.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ NO_LOADS = LoadPlan()
 def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     """Return the plan in a decoded JSON ``document``: a list of loads.
 
-    ``now_ms`` is the time of arrival, from which ``minutes`` without ``from`` count; None if it says nothing, as of a
-    message that was retained or is sent again. Powers must be within ``limits``.
+    ``now_ms`` is the time of arrival, from which ``minutes`` without ``from`` count; None for a message that was
+    retained or is sent again, which may be of any age. Powers must be within ``limits``.
 
     Raises :class:`PayloadError` that names the load, the value and the fix.
 

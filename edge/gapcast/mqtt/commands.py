@@ -42,7 +42,7 @@ class Commands:
 
 
 def arrival_ms_of(received: ReceivedMessage) -> int | None:
-    """Return when a message arrived, epoch ms; None if it says nothing: retained or sent again, of any age."""
+    """Return when a message arrived, epoch ms; None if it was retained or is sent again: it may be of any age."""
     publication = received.publication
     return None if publication.retained or publication.redelivered else received.received_ms
 

@@ -48,7 +48,7 @@ class RegisterChanges(Protocol):
     """Takes the values of registers; ignores those of a device without a demand."""
 
     def record_running_register(self, device: str, kw: float, instant_ms: int) -> None:
-        """Use the demand register of ``device`` as it came at ``instant_ms``, epoch ms."""
+        """Use the demand register of ``device``, received at ``instant_ms``, epoch ms."""
         ...
 
     def record_peak_register(self, device: str, kw: float) -> None:

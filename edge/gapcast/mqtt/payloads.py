@@ -38,10 +38,10 @@ def decode(
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
 
     Of the measured features that an object may hold beside its power, ``extras`` are read where they are
-    there. ``"filled": true`` says that nothing was measured for most of the minute; whatever else it holds is ignored.
+    there. ``"filled": true`` means that nothing was measured for most of the minute; other keys are ignored.
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
-    arrived in (``received_ms``; None where that says nothing, as of a message that was retained or is sent again).
+    arrived in (``received_ms``; None for a message that was retained or is sent again, which may be of any age).
 
     Raises :class:`PayloadError` for anything else, whatever the bytes.
     """
@@ -102,7 +102,7 @@ def check_own_echo(document: Mapping[str, object]) -> None:
 
 
 def is_rejection(payload: bytes) -> bool:
-    """Tell whether ``payload`` is a message of the rejected topic."""
+    """Return whether ``payload`` is a message of the rejected topic."""
     try:
         document = decode_json(payload)
     except JsonError:
@@ -128,7 +128,7 @@ def _problem_of(error: JsonError, payload: bytes) -> PayloadError:
 
 
 def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:
-    """Return what the rejected topic says of a message; the payload cut at 1 kB, base64 where not UTF-8.
+    """Return the message for the rejected topic; the payload is cut at 1 kB, and base64 where it is not UTF-8.
 
     ``n_omitted`` is how many rejections before it were omitted.
     """

@@ -1,6 +1,6 @@
 """Why there is no connection, in plain words: reasons of the operating system and of the broker, without their numbers.
 
-Logs, the page, ``gapcast check``, ``setup`` and ``replay`` all say these.
+Logs, the page, ``gapcast check``, ``setup`` and ``replay`` show these.
 """
 
 from __future__ import annotations

@@ -97,4 +97,4 @@ class SubmeterReader:
             minutes = self._minutes[reading.device]
             minutes[reading.minute] = reading.gap_kw
             while len(minutes) > _N_MINUTES:
-                del minutes[next(iter(minutes))]  # the first that came, in whatever time
+                del minutes[next(iter(minutes))]  # the first to be received, whatever its time

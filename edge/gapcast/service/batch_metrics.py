@@ -55,7 +55,7 @@ class BatchMetrics:
             indices = batch.accepted.forecast_indices
             forecast_messages = [message for message, index in zip(ready, indices, strict=True) if index >= 0]
         first_s = forecast_messages[0].received_s
-        if first_s == forecast_messages[-1].received_s:  # in order of arrival: all came with one read
+        if first_s == forecast_messages[-1].received_s:  # in order of arrival: all were read at once
             statistics.latency_s.observe(published_s - first_s, len(forecast_messages))
             return
         for received, n in Counter(map(_RECEIVED_S, forecast_messages)).items():

@@ -39,7 +39,7 @@ class DemandControl:
     def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool = False) -> None:
         """Correct the highest window of the running month of ``device``.
 
-        ``is_retained``: it comes with each connection, and knows nothing of windows after its own. Raises
+        ``is_retained``: the broker sends it with each connection, however old it is. Raises
         :class:`~gapcast.core.errors.PayloadError` as :meth:`.DeviceDemands.correct_month_peak`, and for a retained one
         if a later window is higher.
         """
@@ -50,7 +50,7 @@ class DemandControl:
             self._changes.append(CorrectedMonthPeak(device, peak))
 
     def record_running_register(self, device: str, kw: float, instant_ms: int) -> None:
-        """Use the demand register of the meter of ``device``, as it came at ``instant_ms``, for its next demand."""
+        """Use the demand register of the meter of ``device``, received at ``instant_ms``, for its next demand."""
         with self._running.lock:
             self._running.engine.demands.record_running_register(device, RunningRegister(kw, instant_ms))
 

@@ -65,8 +65,8 @@ class DemandQueries:
         """Return whether ``kw`` may be drawn by ``device`` for ``minutes``, and what may be.
 
         Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, if the
-        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or if it came
-        so late that its demand was no longer valid.
+        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or so late
+        that its demand was no longer valid.
         """
         limits = self._running.engine.limits
         request = headroom_request(kw, minutes, limits.max_kw)

@@ -16,7 +16,7 @@ class Reports:
     def __init__(
         self, link: Link, feed: EventFeed, running: RunningEngine, options: ReportOptions, containment: Containment
     ) -> None:
-        """Publish on ``link`` and ``feed``, as the ``options`` say."""
+        """Publish on ``link`` and ``feed``, by ``options``."""
         self.feed = feed
         self.availability = AvailabilityPublisher(link, feed, running, options.presence)
         self.scores = ScoreReports(link, feed, running, options.report_every_s, options.clock_s)

@@ -16,7 +16,7 @@ from gapcast.core.window import F32, F64
 
 #: The prior: the model's own log-odds, less sure in the tails. The mean over six houses, rounded; the rest is unknown.
 PRIOR: Final = np.concatenate(([-0.1, 0.9, 0.6, 0.75], np.zeros(WIDTH - 4)))
-#: Information in the prior about each coefficient: what about that many outcomes at even odds tell, times four.
+#: Information in the prior about each coefficient: that of about as many outcomes at even odds, times four.
 _PRIOR_INFORMATION: Final = 15.0
 #: Factor by which the information of earlier outcomes decays with each one: it halves in 69,000 windows, two years.
 _KEPT: Final = 1.0 - 1e-5

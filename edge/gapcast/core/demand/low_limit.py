@@ -1,4 +1,4 @@
-"""A limit below what a device always draws: each window of a day was above it, so it can never be kept."""
+"""A limit below what a device always draws: each window of a day exceeded it, so every window will."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gapcast.core.grid import MINUTE_MS
 
-#: How long before and after the end of a reading's minute the register may have come, minutes.
+#: How long before and after the end of a reading's minute the register may have been received, minutes.
 _MAX_EARLY_MIN, _MAX_LATE_MIN = 0.5, 1.0
 
 
@@ -24,23 +24,23 @@ class Register(Enum):
 
 
 class RunningRegister(NamedTuple):
-    """The demand register of a device, kW, as it came at ``instant_ms`` (epoch ms)."""
+    """The demand register of a device, kW, received at ``instant_ms`` (epoch ms)."""
 
     kw: float
     instant_ms: int
 
     def so_far_kw(self, start_minute: int, end_minute: int, observed_minute: int) -> float | None:
-        """Return the mean of the window from its start until the register came, kW; None if it is of no use.
+        """Return the mean of the window from its start until the register was received, kW; None if it is unusable.
 
-        The window's newest reading is that of ``observed_minute``. The register is of use if it came in this window, a
-        minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn since,
-        and one of a replay is not of the time of its readings.
+        The window's newest reading is that of ``observed_minute``. The register is usable if it was received in this
+        window, a minute or more after its start, and around the end of that minute: an earlier one lacks what was drawn
+        since, and one of a replay is not of the time of its readings.
 
         >>> RunningRegister(0.5, 335 * 60_000).so_far_kw(330, 345, 334)
         1.5
         """
-        came_min = self.instant_ms / MINUTE_MS
-        elapsed_min, late_min = came_min - start_minute, came_min - (observed_minute + 1)
-        if elapsed_min < 1 or came_min >= end_minute or not -_MAX_EARLY_MIN <= late_min <= _MAX_LATE_MIN:
+        received_min = self.instant_ms / MINUTE_MS
+        elapsed_min, late_min = received_min - start_minute, received_min - (observed_minute + 1)
+        if elapsed_min < 1 or received_min >= end_minute or not -_MAX_EARLY_MIN <= late_min <= _MAX_LATE_MIN:
             return None
         return self.kw * (end_minute - start_minute) / elapsed_min

@@ -181,7 +181,7 @@ class Ensemble:
     def _combine_tracked(
         self, inputs: MemberPredictions, published: EnsembleForecasts, places: I64 | None = None
     ) -> None:
-        """Write the forecasts of ``inputs`` to ``places`` of ``published`` (None: all), and keep them for learning."""
+        """Write the forecasts of ``inputs`` to ``places`` of ``published`` (None: all), and store them for learning."""
         for which in inputs.rounds():
             self._learn_pending()
             one = inputs.select(which)

@@ -18,7 +18,7 @@ PERSISTENCE, LEARNED, REFIT, SUBMETERED = "persistence", "learned", "refit", "su
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """N forecasts that came due, those of one device in order. Power in kW, minutes since the epoch.
+    """N forecasts whose target minute was observed, those of one device in order. Power in kW, minutes since the epoch.
 
     ``rows`` ``[N]`` are the devices' rows in :class:`gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the target
     minutes, ``actual_kw`` ``[N]`` their readings, and ``last_kw`` ``[N]`` the last readings when the forecasts were

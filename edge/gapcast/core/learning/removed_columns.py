@@ -1,7 +1,7 @@
 """Removes columns from learned coefficients, as if they had never been there.
 
-Least squares without some columns is least squares with their coefficients fixed at zero: the others take over what
-the removed ones said, as far as they vary together (conditioning of a normal distribution; C. Bishop, *Pattern
+Least squares without some columns is least squares with their coefficients fixed at zero: the others take over the
+effect of the removed ones, as far as they vary together (conditioning of a normal distribution; C. Bishop, *Pattern
 recognition and machine learning*, section 2.3.1).
 """
 

@@ -161,8 +161,8 @@ def _reduce(blocks: F32, direction: F32) -> None:
 def _limit(blocks: F32) -> None:
     """Scale columns whose variance exceeds :data:`PRIOR` back to it, in place.
 
-    A column that says nothing (constant power, a load that the house does not have) would grow without bound by
-    forgetting (covariance windup). Scaling rows and columns alike leaves the matrix positive definite.
+    The variance of a column without information (constant power, a load that the house does not have) would grow
+    without bound by forgetting (covariance windup). Scaling rows and columns alike leaves the matrix positive definite.
     """
     n, _, size, width = blocks.shape
     variance = blocks.reshape(n, N_BLOCKS, -1)[..., :: width + 1][..., :size]

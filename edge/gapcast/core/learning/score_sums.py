@@ -14,7 +14,7 @@ from gapcast.core.learning.device_rows import grown_size
 from gapcast.core.learning.outcomes import PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
 from gapcast.core.window import F32, F64, I64
 
-#: The published forecast as a source.
+#: The published forecast as a source; the name is part of the names of stored columns, and cannot change.
 PUBLISHED = "told"
 #: Sums over the published mean and interval; they come before those of each source.
 PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")

@@ -125,7 +125,8 @@ class Scores:
         Raises :class:`ValueError` if the columns do not fit each other.
         """
         own = self.columns(())
-        required = ("newest_minute", "bucket_ids", "interval buckets", "interval ever", "told buckets", "told ever")
+        sums = [f"{name} {part}" for name in ("interval", PUBLISHED) for part in ("buckets", "ever")]
+        required = ("newest_minute", "bucket_ids", *sums)
         n_rows = min(check_columns(columns, own, required), self._max_devices)
         self._sums.grow(n_rows)
         ids, buckets, all_time, newest = self._arrays(slice(n_rows))  # views

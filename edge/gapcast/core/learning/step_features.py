@@ -1,4 +1,4 @@
-"""What a window says of loads that switch: when power last stepped up and down, how far, and how long phases last.
+"""Features of loads that switch: when power last stepped up and down, how far, and how long phases last.
 
 A step is a change from one minute to the next of more than three quarters of the device's scale, so that the same house
 at another scale has the same steps. The features are those that a person would read from the curve of a compressor, a

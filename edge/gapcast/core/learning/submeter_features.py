@@ -2,7 +2,7 @@
 
 A submeter measures one load of the device: a smart plug, a charger, a heat pump. The loads here are the submeters, and
 after them the remainder, the mains minus all known submeters. A submeter without a value in the newest minute is not
-known: its columns are zero, a column of its own says so, and its power stays in the remainder.
+known: its columns are zero, a column marks it as missing, and its power stays in the remainder.
 """
 
 from __future__ import annotations

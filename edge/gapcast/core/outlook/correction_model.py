@@ -60,7 +60,7 @@ def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
     variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
     excessive = variance > PRIOR * _TOLERANCE
     if is_any(excessive):
-        # A column that says nothing would grow without bound by forgetting (covariance windup).
+        # The variance of a constant column would grow without bound by forgetting (covariance windup).
         factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR))
         covariance *= factor[:, :, np.newaxis] * factor[:, np.newaxis]
     return gain.astype(np.float32), spread.astype(np.float32)

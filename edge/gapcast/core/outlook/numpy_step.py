@@ -20,7 +20,7 @@ class NumpyStep:
     """Makes outlooks round by round: the readings of a device are learned from one after the other."""
 
     def __init__(self, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook) -> None:
-        """Make what the model's ``predictions`` and the state of ``online`` say agree with the forecasts."""
+        """Correct the model's ``predictions`` by the state of ``online``; by ``agreement`` they equal the forecasts."""
         self._predictions, self._agreement, self._online = predictions, agreement, online
         self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
 
