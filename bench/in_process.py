@@ -19,7 +19,6 @@ from gapcast.app.models import load_models
 from gapcast.app.topics import topics_of
 from gapcast.config.loader import load
 from gapcast.core.presence import Presence
-from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
@@ -65,15 +64,6 @@ class MemoryConnection(Connection):
         """Do nothing: nothing is buffered."""
 
 
-class MemorySession(Session):
-    """A session over a :class:`MemoryConnection`."""
-
-    def __init__(self, options: SessionOptions) -> None:
-        super().__init__(options)
-        nothing = ConnectionCallbacks(lambda *_: None, lambda: None, lambda: None, self._enqueue, lambda _: None)
-        self._connection = self.memory = MemoryConnection(options, nothing)
-
-
 class InProcessGateway:
     """The default gateway, whose ``n_devices`` devices send a reading each, one after the other, minute by minute.
 
@@ -89,12 +79,11 @@ class InProcessGateway:
         settings = load(None, {}, {"mqtt": {"qos": 0}, "gateway": {"id": "bench"}, **(overrides or {})})
         models = load_models(settings)
         self.fleet = Fleet(n_devices, qos=0)
-        self._session = MemorySession(session_options(settings, {}))
-        limits, statistics = Limits(settings.limits.min_kw, settings.limits.max_kw), Statistics()
+        statistics = Statistics()
         link = MqttLink(
-            self._session,
+            Session(session_options(settings, {}), self._connect),
             topics_of(settings, settings.gateway.id or ""),
-            limits,
+            settings.reading_limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             intake=IntakeOptions(statistics=statistics),
         )
@@ -110,6 +99,10 @@ class InProcessGateway:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
 
+    def _connect(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> MemoryConnection:
+        self._connection = MemoryConnection(options, callbacks)
+        return self._connection
+
     def warm_up(self, n_minutes: int = WARM_UP_MIN) -> None:
         """Process ``n_minutes`` readings of every device."""
         n_devices = self.fleet.n_devices
@@ -122,7 +115,7 @@ class InProcessGateway:
 
     def process(self, batches: Sequence[bytes]) -> int:
         """Run one iteration of the service for each of ``batches``; return the number of readings."""
-        connection, run_once = self._session.memory, self.service.run_once
+        connection, run_once = self._connection, self.service.run_once
         n_readings = 0
         for batch in batches:
             connection.received = batch

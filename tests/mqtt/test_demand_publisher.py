@@ -15,14 +15,12 @@ from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.demand.options import LimitSource
 from gapcast.core.demand.window_demands import SOURCES, WindowDemands
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.demand_publisher import DemandPublisher
-from gapcast.mqtt.frames import Acknowledgement
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
-from tests.mqtt.test_forecast_publisher import Protocol, RecordingConnection
 from tests.mqtt.test_outlook_publisher import Sent
 from tests.support.outlook_model import OutlookModel
+from tests.support.recorded_session import Protocol, RecordedSession
 
 MINUTE = 28_000_000
 DAMAGED_KW = 1.1e9
@@ -37,15 +35,11 @@ class SentAlone(Sent):
         return None
 
 
-class Sender:
-    """A publisher, its session, and the connection that records."""
+class Sender(RecordedSession):
+    """A publisher of demands over a recorded session."""
 
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
-        options = SessionOptions("bench", "status", (), qos=qos, protocol=protocol, announce=False)
-        self.session = Session(options)
-        self.session._connection = self.connection = RecordingConnection(options)
-        self.session._delivery._write = self.connection.write
-        self.session._delivery.connected(max_in_flight)
+        super().__init__(qos, protocol, max_in_flight=max_in_flight)
         self.publisher = DemandPublisher(self.session, TOPICS, retain=True)
         if not compiled:
             self.publisher._messages, self.publisher._encoder = None, DemandEncoder(compiled=False)
@@ -136,7 +130,7 @@ def test_demands_in_one_piece_have_the_bytes_of_single_messages(qos: int, protoc
             sender.connection.pieces.clear()
             sender.publisher.publish(demands(left_min))
             for one in sender.connection.publications:
-                sender.session._delivery.confirm([Acknowledgement(one.packet_id, 0)])
+                sender.connection.confirm(one.packet_id)
         assert (len(at_once.connection.pieces), len(single.connection.pieces)) == (1, n_messages)
         assert b"".join(at_once.connection.pieces) == b"".join(single.connection.pieces)
 
@@ -148,10 +142,10 @@ def test_demands_in_one_piece_are_sent_again_as_single_messages_are(left_min: fl
     for sender in (at_once, single):
         sender.publisher.publish(demands(left_min))
         first, *others = (one.packet_id for one in sender.connection.publications)
-        sender.session._delivery.confirm([Acknowledgement(first, 0)])
+        sender.connection.confirm(first)
         sender.connection.pieces.clear()
         sender.connection.now = (130.0, 0)
-        sender.session._delivery.connected(20)
+        sender.connection.open()
         assert [one.packet_id for one in sender.connection.publications] == others
     assert at_once.connection.pieces == single.connection.pieces
 
@@ -164,7 +158,7 @@ def test_numbers_that_have_expired_are_not_sent_again(protocol: Protocol, compil
     for s_later, n_again in ((269.0, 6), (270.0, 2), (4_000.0, 2)):
         sender.connection.pieces.clear()
         sender.connection.now = (100.0 + s_later, 0)
-        sender.session._delivery.connected(20)
+        sender.connection.open()
         assert len(sender.connection.publications) == sender.session.n_unconfirmed == n_again
     assert [one.topic for one in sender.connection.publications] == ["gap/home/demand", "gap/a.b/demand"]
 
@@ -174,7 +168,7 @@ def test_numbers_that_expire_while_they_wait_are_not_sent() -> None:
     sender.publisher.publish(demands(4.5))
     sender.connection.now = (1_000.0, 0)
     for packet_id in [one.packet_id for one in sender.connection.publications]:
-        sender.session._delivery.confirm([Acknowledgement(packet_id, 0)])
+        sender.connection.confirm(packet_id)
     assert [one.topic for one in sender.connection.publications] == ["gap/home/demand", "gap/a.b/demand"]
 
 

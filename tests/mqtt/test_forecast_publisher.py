@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import pytest
 import structlog
@@ -13,48 +12,20 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.reading import Reading
 from gapcast.core.window import WindowSpec
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
-from gapcast.mqtt.frames import Acknowledgement, Publication
-from gapcast.mqtt.session import Session
-from gapcast.mqtt.splitter import Splitter
+from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.topics import DeviceTopic
+from tests.support.recorded_session import Protocol, RecordedSession
 
 MINUTE = 28_000_000
 MODEL = PublishedModel("blend", "1", WindowSpec(180), (1, 5), None)
-Protocol = Literal["5", "3.1.1"]
 
 
-class RecordingConnection(Connection):
-    """An open connection that records what is written."""
-
-    def __init__(self, options: SessionOptions) -> None:
-        nothing = ConnectionCallbacks(lambda *_: None, lambda: None, lambda: None, lambda _: None, lambda _: None)
-        super().__init__(options, nothing)
-        self.is_open, self.now, self.pieces = True, (100.0, 0), list[bytes]()
-
-    def write(self, packet: bytes | memoryview) -> None:
-        self.pieces.append(bytes(packet))
-
-    @property
-    def publications(self) -> list[Publication]:
-        """What was sent."""
-        splitter = Splitter(mqtt5=self.mqtt5)
-        splitter.feed(b"".join(self.pieces))
-        return [one for one in splitter.packets() if isinstance(one, Publication)]
-
-
-class Sender:
-    """A publisher, its session, and the connection that records."""
+class Sender(RecordedSession):
+    """A publisher of forecasts over a recorded session."""
 
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
-        options = SessionOptions("bench", "status", (), qos=qos, protocol=protocol, announce=False)
-        self.session = Session(options)
-        self.connection = RecordingConnection(options)
-        self.session._connection = self.connection
-        self.session._delivery._write = self.connection.write
-        self.session._delivery.connected(max_in_flight)
+        super().__init__(qos, protocol, max_in_flight=max_in_flight)
         topic = DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
         self.publisher = ForecastPublisher(self.session, topic, retain=True)
         if not compiled:
@@ -96,10 +67,10 @@ def test_batch_in_one_piece_is_sent_again_as_single_messages_are(protocol: Proto
     at_once, single = Sender(1, protocol), Sender(1, protocol, compiled=False)
     for sender in (at_once, single):
         ids = sender.publisher.publish(forecasts())
-        sender.session._delivery.confirm([Acknowledgement(ids[1], 0)])
+        sender.connection.confirm(ids[1])
         sender.connection.pieces.clear()
         sender.connection.now = (130.0, 0)
-        sender.session._delivery.connected(20)
+        sender.connection.open()
     assert at_once.connection.pieces == single.connection.pieces
     assert [one.redelivered for one in at_once.connection.publications] == [True, True]
     assert [one.topic for one in at_once.connection.publications] == ["gap/home/forecast", "gap/c/forecast"]
@@ -109,7 +80,7 @@ def test_batch_beyond_what_may_be_in_flight_waits_for_confirmations() -> None:
     sender = Sender(1, "5", max_in_flight=2)
     ids = sender.publisher.publish(forecasts())
     assert [one.packet_id for one in sender.connection.publications] == ids[:2]
-    sender.session._delivery.confirm([Acknowledgement(ids[0], 0)])
+    sender.connection.confirm(ids[0])
     assert [one.packet_id for one in sender.connection.publications] == ids
 
 
@@ -121,12 +92,12 @@ def test_messages_longer_than_the_broker_takes_are_dropped(qos: int) -> None:
     with structlog.testing.capture_logs() as logged:
         for max_packet_bytes, n_sent in ((longest, 3), (longest - 1, 2), (100, 0)):
             sender.connection.pieces.clear()
-            sender.session._opened(20, max_packet_bytes)
+            sender.connection.open(max_packet_bytes=max_packet_bytes)
             sender.connection.pieces.clear()
             ids = sender.publisher.publish(forecasts())
             assert len(sender.connection.publications) == n_sent
             assert sum(not sender.session.has_confirmed([one]) for one in ids) == n_sent * qos
-            sender.session._delivery.confirm([Acknowledgement(one, 0) for one in ids])
+            sender.connection.confirm(*ids)
     assert [(one["event"], one["max_bytes"]) for one in logged] == [
         ("mqtt.message_too_long", longest - 1), ("mqtt.message_too_long", 100),
     ]  # fmt: skip
@@ -137,7 +108,7 @@ def test_unconfirmed_longer_than_the_broker_takes_now_are_not_sent_again() -> No
     sender = Sender(1, "5")
     ids = sender.publisher.publish(forecasts())
     sender.connection.pieces.clear()
-    sender.session._opened(20, 100)
+    sender.connection.open(max_packet_bytes=100)
     assert sender.connection.pieces == []
     assert sender.session.has_confirmed(ids)
 

@@ -16,9 +16,8 @@ from gapcast.mqtt.outlook_json import OutlookEncoder
 from gapcast.mqtt.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
-from tests.mqtt.test_forecast_publisher import Protocol
-from tests.mqtt.test_forecast_publisher import Sender as ForecastSender
 from tests.support.outlook_model import OutlookModel
+from tests.support.recorded_session import Protocol, RecordedSession
 
 MINUTE = 28_000_000
 MODEL = OutlookModel()
@@ -71,8 +70,8 @@ def test_outlooks_are_not_sent_while_the_broker_takes_nothing(sent: Sent) -> Non
     assert sent.messages == []
 
 
-class Recording(ForecastSender):
-    """A session that publishes outlooks, with the connection that records."""
+class Sender(RecordedSession):
+    """A publisher of outlooks over a recorded session."""
 
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True) -> None:
         super().__init__(qos, protocol)
@@ -86,7 +85,7 @@ class Recording(ForecastSender):
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize("qos", [0, 1])
 def test_outlooks_in_one_piece_have_the_bytes_of_single_ones(qos: int, protocol: Protocol) -> None:
-    at_once, single = (Recording(qos, protocol, compiled=compiled) for compiled in (True, False))
+    at_once, single = (Sender(qos, protocol, compiled=compiled) for compiled in (True, False))
     for age_min in (0.5, 59.999, 9_000.0):
         for one in (at_once, single):
             one.outlooks.publish(outlooks(age_min))
@@ -94,14 +93,14 @@ def test_outlooks_in_one_piece_have_the_bytes_of_single_ones(qos: int, protocol:
     assert b"".join(at_once.connection.pieces) == b"".join(single.connection.pieces)
     for one in (at_once, single):
         one.connection.pieces.clear()
-        one.session._delivery.connected(20)
+        one.connection.open()
     assert at_once.connection.pieces == single.connection.pieces, "sent again in a new connection"
     assert len(single.connection.pieces) == 6 * qos
 
 
 def test_outlooks_that_would_wait_are_sent_one_by_one() -> None:
-    waiting = Recording(1, "5")
-    waiting.session._delivery.connected(1)
+    waiting = Sender(1, "5")
+    waiting.connection.open(1)
     waiting.outlooks.publish(outlooks())
     assert [one.topic for one in waiting.connection.publications] == ["gap/home/outlook"]
-    assert len(waiting.session._delivery.unconfirmed) == 2
+    assert waiting.session.n_unconfirmed == 2

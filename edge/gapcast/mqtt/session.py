@@ -28,11 +28,16 @@ _LARGE_PACKET = 1_048_576
 class Session:
     """A persistent session of one client, for one thread."""
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(
+        self,
+        options: SessionOptions,
+        connect: Callable[[SessionOptions, ConnectionCallbacks], Connection] = Connection,
+    ) -> None:
+        """Not connected yet: ``connect`` returns the connection, which may be one without a broker."""
         self._options = options
         publish_online = partial(self._publish_status, b"online")
         callbacks = ConnectionCallbacks(self._opened, publish_online, self._lost, self._enqueue, self._confirmed)
-        self._connection = Connection(options, callbacks)
+        self._connection = connect(options, callbacks)
         self._received = ReceivedMessages()
         self._warnings = SessionWarnings()
         self._encoder = PacketEncoder(self._connection, self._warnings)
