@@ -6,7 +6,6 @@ stored and scored is the total.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
@@ -19,10 +18,9 @@ from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
+from gapcast.core.plan import LoadPlan
+from gapcast.core.plan_checks import is_plausible_tracker
 from gapcast.core.plan_tracker import PlanTracker, TrackerState
-from gapcast.core.reading import is_device_id
-from gapcast.core.state_limits import MOST
 from gapcast.core.window import F32, F64
 
 #: Largest number of loads in the plans of all devices: about 20 MB.
@@ -221,21 +219,3 @@ class Plans:
     def restore(self, states: Sequence[TrackerState]) -> None:
         """Restore the result of :meth:`states`; implausible ones are left out."""
         self.trackers = {one.device: PlanTracker.of_state(one) for one in states if is_plausible_tracker(one)}
-
-
-def is_plausible_load(load: PlannedLoad) -> bool:
-    """Return whether a stored load could have been announced."""
-    return math.isfinite(load.kw) and abs(load.kw) <= MOST and 0 <= load.start_ms < load.end_ms
-
-
-def is_plausible_tracker(state: TrackerState) -> bool:
-    """Return whether a stored state could have been reached."""
-    powers = [kw for _, kw in state.attributed] + [kw for _, *both in state.issued for kw in both]
-    shares = [share for one in state.seen for share in (one.last, *one.inner)]
-    return (
-        is_device_id(state.device)
-        and len(state.loads) <= MAX_LOADS
-        and all(map(is_plausible_load, (*state.loads, *state.stopped)))
-        and all(math.isfinite(kw) and abs(kw) <= MOST * MAX_LOADS for kw in powers)
-        and all(0.0 <= share <= 1.0 for share in shares)
-    )

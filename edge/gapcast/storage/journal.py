@@ -25,7 +25,7 @@ from gapcast.core.demand.changes import CorrectedMonthPeak, DemandChange, LimitC
 from gapcast.core.errors import StateError
 from gapcast.core.meters.samples import Sample
 from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
-from gapcast.core.plans import is_plausible_load
+from gapcast.core.plan_checks import is_plausible_load
 from gapcast.core.reading import Reading, is_device_id
 from gapcast.core.state_limits import (
     is_plausible_instant,
