@@ -141,6 +141,15 @@ def test_forecast_apart_keeps_filled_minutes_of_the_others() -> None:
     assert (accepted.devices, accepted.filled) == (["b", "c"], [0, 1])
 
 
+def test_forecast_apart_keeps_the_plans_of_the_others() -> None:
+    engine = Engine(Fragile())
+    warm(engine, ["a", "b"])
+    engine.replace_plan("b", charger(kw=7.4, start=0))
+    accepted, forecasts = forecast_apart(engine, engine.accept(readings({"a": POISON_KW, "b": 8.4})), 0)
+    assert (accepted.devices, accepted.planned.keys()) == (["b"], {0})
+    assert [(one.planned_kw, one.gap_kw) for one in forecasts] == [(7.4, 8.4)]
+
+
 def test_forecast_apart_gives_up_where_every_window_raises() -> None:
     names = [f"d{i}" for i in range(4 * MAX_FAILURES)]
     engine = Engine(Fragile())
