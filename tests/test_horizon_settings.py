@@ -11,7 +11,8 @@ from gapcast.app.device_limit import device_cost
 from gapcast.app.engine import engine_of
 from gapcast.app.horizon import primaries_of_devices
 from gapcast.app.installed_models import InstalledModelError, error_of
-from gapcast.app.models import Models, load_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import load_models
 from gapcast.check.finding import Situation
 from gapcast.check.models import check_models
 from gapcast.config.loader import load

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.app.models import Models, load_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import load_models
 from gapcast.app.warm_up import warm_up_like
 from gapcast.config.settings import Settings
 from gapcast.predictors.tflite import TflitePredictor

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.core.engine import Engine
 from gapcast.core.history import History
 from gapcast.core.reading import Limits, Reading

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.http.guard import OPEN_PATHS
 from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.options import HttpOptions

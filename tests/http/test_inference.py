@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.core.predictor import history_steps_of, run_model
 from gapcast.core.window import F32
 from gapcast.http.options import HttpOptions

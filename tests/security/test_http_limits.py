@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.core.reading import Reading
 from gapcast.core.statistics import Statistics
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections

@@ -18,7 +18,8 @@ import structlog
 
 from gapcast.app.device_limit import device_cost, limit_devices
 from gapcast.app.engine import engine_of
-from gapcast.app.models import Models, load_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import load_models
 from gapcast.check.finding import Mark, Situation
 from gapcast.check.memory import check_memory
 from gapcast.config.memory_limit import (

@@ -20,8 +20,9 @@ from gapcast.app.engine import engine_of
 from gapcast.app.http_server import bound_socket, connection_limits_of, http_options
 from gapcast.app.intake_log import IntakeLog
 from gapcast.app.link import connect_service, link_of
+from gapcast.app.loaded_models import Models
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
-from gapcast.app.models import Models, admission_of, library_of, load_usable_models
+from gapcast.app.models import admission_of, library_of, load_usable_models
 from gapcast.config.refit_choice import refits
 from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.settings import Settings

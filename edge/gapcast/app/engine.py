@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
 from gapcast.config.submeters import names_of

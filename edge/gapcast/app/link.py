@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.app.broker import described_subscriptions, sources_of, submeters_of
 from gapcast.app.demand import connect_demand, demand_check_of
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.app.topics import discovery_topics_of, topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.features import measured_in

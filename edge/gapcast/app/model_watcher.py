@@ -15,7 +15,8 @@ from typing import NamedTuple
 import structlog
 
 from gapcast.app.engine import engine_of
-from gapcast.app.models import Models, admission_of, load_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import admission_of, load_models
 from gapcast.app.warm_up import warm_up_like
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError

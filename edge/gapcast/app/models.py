@@ -1,28 +1,25 @@
-"""The models of the models folder, loaded: the primary one, and the other members of the ensemble."""
+"""Loads the models of the models folder, and gives each its role: primary model, ensemble member, outlook."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
 from gapcast.app.ensemble_members import member_names
-from gapcast.app.horizon import SETTING_OF_DEVICES, primaries_of_devices, primary_for
+from gapcast.app.horizon import primaries_of_devices, primary_for
 from gapcast.app.installed_models import InstalledModelError, default_model, error_of, optional_models
+from gapcast.app.loaded_models import Models
 from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
-from gapcast.app.shared_body import check_body, shares_body
+from gapcast.app.shared_body import check_body
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.config.state_dir import state_path
-from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError, SettingsError, UnknownModelError
 from gapcast.core.forecast_builder import BLEND
-from gapcast.core.lead_time_view import at_horizon
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
-from gapcast.core.predictor import Predictor
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.files import ModelFiles
 from gapcast.predictors.library import Library
@@ -37,73 +34,6 @@ log = structlog.get_logger(__name__)
 RESERVED_NAMES = (BLEND, LEARNED, REFIT, SUBMETERED, PERSISTENCE)
 #: Folder of the state for installed models, if ``models.path`` is not set.
 _INSTALLED = "models"
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The loaded models: the primary one, the other ensemble members, and that of the outlooks.
-
-    ``horizon_min``, the main forecast's, is a lead time of each member; None: the longest one of the primary model.
-    ``outlook`` makes the outlooks; None: there are none. ``devices_min`` are the horizons of devices that have one of
-    their own, minutes, and ``of_horizons`` the models of each of these, the primary one first.
-    """
-
-    by_name: dict[str, TflitePredictor]
-    primary: TflitePredictor
-    others: tuple[TflitePredictor, ...] = ()
-    horizon_min: int | None = None
-    outlook: TflitePredictor | None = None
-    devices_min: Mapping[str, int] = field(default_factory=dict)
-    of_horizons: Mapping[int, tuple[TflitePredictor, ...]] = field(default_factory=dict)
-
-    @property
-    def members(self) -> tuple[Predictor, ...]:
-        """The models of the ensemble at the main forecast's horizon, the primary one first."""
-        horizon_min = self.horizon_min or self.primary.lead_times_min[-1]
-        return tuple(at_horizon(model, horizon_min) for model in (self.primary, *self.others))
-
-    @property
-    def members_of_horizons(self) -> list[tuple[Predictor, ...]]:
-        """The models of the ensembles at the horizons of single devices, the primary one first."""
-        return [
-            tuple(at_horizon(model, horizon_min) for model in models)
-            for horizon_min, models in self.of_horizons.items()
-        ]
-
-    @property
-    def active(self) -> tuple[TflitePredictor, ...]:
-        """The models that forecast each reading; the primary one, which is used most, comes last."""
-        models = (*self.others, self.primary)
-        used = [model for models in self.of_horizons.values() for model in models]
-        used += () if self.outlook is None else (self.outlook,)
-        more = {model.card.name: model for model in used if model not in models}
-        return *more.values(), *models
-
-    @property
-    def continued(self) -> TflitePredictor | None:
-        """The outlook's model if it continues from the body of the primary one; None if all of it runs, or none."""
-        continues = self.members[0] is self.primary and shares_body(self.primary, self.outlook)
-        return self.outlook if continues else None
-
-    @property
-    def stamps(self) -> dict[str, str]:
-        """Version and hash of each active model, by name: if they are the same, forecasts are the same.
-
-        That of the primary model contains the main forecast's horizon if that is another one than the model's own.
-        """
-        stamps = {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
-        if self.horizon_min not in (None, self.primary.lead_times_min[-1]):
-            card = self.primary.card
-            stamps[card.name] = f"{card.version} ({self.horizon_min} min ahead) {card.sha256}"
-        if self.devices_min:
-            own = (f"{device}: {horizon_min} min" for device, horizon_min in sorted(self.devices_min.items()))
-            stamps[SETTING_OF_DEVICES] = ", ".join(own)
-        return stamps
-
-    @property
-    def cards(self) -> list[ModelCard]:
-        """The cards of all models, by name."""
-        return [predictor.card for _, predictor in sorted(self.by_name.items())]
 
 
 def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:

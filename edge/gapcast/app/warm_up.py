@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gapcast.app.models import Models
+from gapcast.app.loaded_models import Models
 from gapcast.app.shared_body import warm_up_continuation
 from gapcast.core.predictor import Predictor
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from gapcast.app.engine import engine_of
 from gapcast.app.horizon import lead_times_text
-from gapcast.app.models import Models, load_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import load_models
 from gapcast.backtest.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.report import HEAD, row

@@ -11,7 +11,8 @@ from pathlib import Path
 from gapcast.app.broker import sources_of
 from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.engine import engine_of
-from gapcast.app.models import Models, admission_of, library_of, load_usable_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import admission_of, library_of, load_usable_models
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from gapcast.app.horizon import possible_horizons
-from gapcast.app.models import Models, load_models
+from gapcast.app.loaded_models import Models
+from gapcast.app.models import load_models
 from gapcast.config.forecast import ForecastSettings
 from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.errors import RequestError

@@ -1,0 +1,80 @@
+"""The loaded models by their roles: the primary one, the other members of the ensemble, and that of the outlooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gapcast.app.horizon import SETTING_OF_DEVICES
+from gapcast.app.shared_body import shares_body
+from gapcast.core.card import ModelCard
+from gapcast.core.lead_time_view import at_horizon
+from gapcast.core.predictor import Predictor
+from gapcast.predictors.tflite import TflitePredictor
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models: the primary one, the other ensemble members, and that of the outlooks.
+
+    ``horizon_min``, the main forecast's, is a lead time of each member; None: the longest one of the primary model.
+    ``outlook`` makes the outlooks; None: there are none. ``devices_min`` are the horizons of devices that have one of
+    their own, minutes, and ``of_horizons`` the models of each of these, the primary one first.
+    """
+
+    by_name: dict[str, TflitePredictor]
+    primary: TflitePredictor
+    others: tuple[TflitePredictor, ...] = ()
+    horizon_min: int | None = None
+    outlook: TflitePredictor | None = None
+    devices_min: Mapping[str, int] = field(default_factory=dict)
+    of_horizons: Mapping[int, tuple[TflitePredictor, ...]] = field(default_factory=dict)
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The models of the ensemble at the main forecast's horizon, the primary one first."""
+        horizon_min = self.horizon_min or self.primary.lead_times_min[-1]
+        return tuple(at_horizon(model, horizon_min) for model in (self.primary, *self.others))
+
+    @property
+    def members_of_horizons(self) -> list[tuple[Predictor, ...]]:
+        """The models of the ensembles at the horizons of single devices, the primary one first."""
+        return [
+            tuple(at_horizon(model, horizon_min) for model in models)
+            for horizon_min, models in self.of_horizons.items()
+        ]
+
+    @property
+    def active(self) -> tuple[TflitePredictor, ...]:
+        """The models that forecast each reading; the primary one, which is used most, comes last."""
+        models = (*self.others, self.primary)
+        used = [model for models in self.of_horizons.values() for model in models]
+        used += () if self.outlook is None else (self.outlook,)
+        more = {model.card.name: model for model in used if model not in models}
+        return *more.values(), *models
+
+    @property
+    def continued(self) -> TflitePredictor | None:
+        """The outlook's model if it continues from the body of the primary one; None if all of it runs, or none."""
+        continues = self.members[0] is self.primary and shares_body(self.primary, self.outlook)
+        return self.outlook if continues else None
+
+    @property
+    def stamps(self) -> dict[str, str]:
+        """Version and hash of each active model, by name: if they are the same, forecasts are the same.
+
+        That of the primary model contains the main forecast's horizon if that is another one than the model's own.
+        """
+        stamps = {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
+        if self.horizon_min not in (None, self.primary.lead_times_min[-1]):
+            card = self.primary.card
+            stamps[card.name] = f"{card.version} ({self.horizon_min} min ahead) {card.sha256}"
+        if self.devices_min:
+            own = (f"{device}: {horizon_min} min" for device, horizon_min in sorted(self.devices_min.items()))
+            stamps[SETTING_OF_DEVICES] = ", ".join(own)
+        return stamps
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """The cards of all models, by name."""
+        return [predictor.card for _, predictor in sorted(self.by_name.items())]
