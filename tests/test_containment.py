@@ -243,7 +243,7 @@ def test_run_failing_iterations_wait_longer_and_stop_the_watchdog_calls() -> Non
     assert sum(stopping.lengths_s[:MAX_FAILED_ITERATIONS]) < 60, "the watchdog of the unit waits a minute"
 
 
-def test_run_end_that_raises_still_keeps_the_state() -> None:
+def test_run_end_that_raises_still_persists_the_state() -> None:
     link, state_store, stopping = NotingLink(close=OSError()), RaisingStateStore(), Event()
     stopping.set()
     assert not Service(link, Engine(Fragile()), {}, state_store=state_store).run(stopping)

@@ -56,7 +56,7 @@ def engine_after(*readings: Reading) -> Engine:
          "forecasts of 1 device"),
     ],
 )  # fmt: skip
-def test_intake_sentence_says_what_was_received(found: IntakeStatus, received: str) -> None:
+def test_intake_sentence_lists_what_was_received(found: IntakeStatus, received: str) -> None:
     assert found.sentence() == f"Listening to tele/+/SENSOR at broker:1883: {received}"
     assert found.has_messages is (received != "no message yet")
 

@@ -112,7 +112,7 @@ def test_device_deleted_during_a_stop_is_cleared_at_the_broker() -> None:
     assert link.forgotten == ["home"]
 
 
-def test_devices_beyond_a_limit_are_those_that_came_later() -> None:
+def test_devices_beyond_a_limit_are_the_later_ones() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading(device, NOON, 1.0) for device in ("first", "second", "third")))

@@ -203,7 +203,7 @@ QUARTER_PAST = [Reading("home", NOON + 14, 1.0, measured={"voltage_v": 230.0}),
 
 
 @pytest.mark.parametrize(("zone", "hour"), [(UTC, 0.25), (ZoneInfo("Europe/Paris"), 1.25)])
-def test_engine_gives_a_model_its_features_in_local_time(zone: tzinfo, hour: float) -> None:
+def test_engine_passes_features_in_local_time_to_a_model(zone: tzinfo, hour: float) -> None:
     model = Recording(WindowSpec(3), features=FEATURES)
     engine = Engine(model, zone=zone)
     engine.forecast(engine.accept(QUARTER_PAST), issued_at_ms=0)

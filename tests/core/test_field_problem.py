@@ -61,6 +61,6 @@ def test_field_problem_shortens_long_values() -> None:
         assert len(problem_and_value(error)) < 4_000, type(value)
 
 
-def test_field_problem_of_an_integer_that_has_no_digits_tells_its_size() -> None:
+def test_field_problem_of_an_integer_too_long_to_print_states_its_size() -> None:
     """Hexadecimal numbers of TOML have any length, and Python writes 4,300 digits at most."""
     assert problem_with(port=1 << 20_000) == "port: must be at most 9 (it is a number of 20,001 bits)"

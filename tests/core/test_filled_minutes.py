@@ -57,7 +57,7 @@ def test_filled_minute_is_no_outcome(filled: set[int], at_a_time: int) -> None:
     assert engine.scores_of("home")[ALL_TIME].n == len(minutes)
 
 
-def test_filled_minute_teaches_nothing() -> None:
+def test_filled_minute_is_not_learned_from() -> None:
     engine = ensemble_engine()
     run(engine, house()[:-1])
     before = learned(engine)
@@ -95,7 +95,7 @@ def test_history_omits_filled_minutes() -> None:
     assert {*without_outcome.tolist()} == missing
 
 
-def test_restored_engine_knows_filled_minutes() -> None:
+def test_restored_engine_has_the_filled_minutes() -> None:
     engine = Engine(Persistence(WindowSpec(8)))
     run(engine, house({N - 3, N - 1}))
     after = Engine(Persistence(WindowSpec(8)), history=History(N, 1))
@@ -118,7 +118,7 @@ def test_filled_minutes_move_to_a_model_of_another_context(context: int, n_obser
 
 @pytest.mark.long
 @given(FILLED, st.integers(1, 20))
-def test_replayed_filled_minutes_teach_nothing(filled: set[int], at_a_time: int) -> None:
+def test_replayed_filled_minutes_are_not_learned_from(filled: set[int], at_a_time: int) -> None:
     devices = ("home", "barn")
     readings = [
         reading for pair in zip(*(house(filled, device) for device in devices), strict=True) for reading in pair
@@ -132,7 +132,7 @@ def test_replayed_filled_minutes_teach_nothing(filled: set[int], at_a_time: int)
     assert learned(replayed) == learned(live)
 
 
-def test_filled_minutes_of_a_batch_forecast_in_parts_teach_nothing() -> None:
+def test_filled_minutes_of_a_batch_in_parts_are_not_learned_from() -> None:
     devices = ("a", "b", "c", "d")
     whole, apart = ensemble_engine(), ensemble_engine()
     for engine in (whole, apart):

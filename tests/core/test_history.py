@@ -85,7 +85,7 @@ def test_history_has_a_minute_confirmed_later() -> None:
     assert read(engine, 600) == [(3_000, 2.0), (3_001, 3.0)]
 
 
-def test_history_devices_over_the_limit_are_not_kept() -> None:
+def test_history_of_devices_over_the_limit_is_not_stored() -> None:
     engine = engine_with(max_devices=1)
     feed(engine, (0, 1.0), (1, 2.0))
     feed(engine, (0, 1.0), (1, 2.0), device="other")
@@ -169,7 +169,7 @@ def test_history_has_only_readings_since_the_start(minutes: list[int], n_minutes
     assert AHEAD_MIN >= HORIZON
 
 
-def test_history_forecast_of_an_ended_run_is_not_kept() -> None:
+def test_history_forecast_of_an_ended_run_is_not_stored() -> None:
     engine = engine_with()
     feed(engine, (0, 1.0))
     forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 1, 2.0)]), 0)

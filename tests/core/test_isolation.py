@@ -150,7 +150,7 @@ def test_forecast_apart_keeps_the_plans_of_the_others() -> None:
     assert [(one.planned_kw, one.gap_kw) for one in forecasts] == [(7.4, 8.4)]
 
 
-def test_forecast_apart_gives_up_where_every_window_raises() -> None:
+def test_forecast_apart_stops_if_every_window_raises() -> None:
     names = [f"d{i}" for i in range(4 * MAX_FAILURES)]
     engine = Engine(Fragile())
     warm(engine, names)
@@ -172,7 +172,7 @@ def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
     assert found[0] == found[1]
 
 
-def test_forecast_apart_forgets_learnt_state_that_raises() -> None:
+def test_forecast_apart_resets_learned_state_that_raises() -> None:
     ensemble = FragileBlend([Persistence()], EnsembleOptions(max_devices=10))
     engine = Engine(Persistence(), ensemble=ensemble)
     warm(engine, ["a", "b", "c"])

@@ -113,7 +113,7 @@ def test_planned_generation_is_added_to_the_readings() -> None:
     assert made.uncontrolled_kw() == {0.5}
 
 
-def test_loads_that_overlap_are_told_apart() -> None:
+def test_loads_that_overlap_are_distinguished() -> None:
     both = [*charger().loads, PlannedLoad(2.0, (NOON + 45) * MINUTE_MS, (NOON + 80) * MINUTE_MS, "washer")]
     battery = PlannedLoad(-7.0, (NOON + 55) * MINUTE_MS, (NOON + 70) * MINUTE_MS, "battery")
     house = flat()

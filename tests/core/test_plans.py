@@ -200,7 +200,7 @@ def test_plan_ends_without_a_trace() -> None:
     assert made.engine.plans.trackers == {}
 
 
-def test_plan_that_ended_before_it_came_is_dropped() -> None:
+def test_plan_that_ended_before_it_was_received_is_dropped() -> None:
     engine = run(flat()).engine
     engine.replace_plan("home", charger(end=START + 1))
     assert engine.plans.trackers == {}
@@ -253,7 +253,7 @@ def test_plan_sent_between_two_readings_of_a_new_history() -> None:
     assert made.gap_kw(70, END - 1) == [7.9, 7.9]
 
 
-def test_clock_set_back_starts_the_plan_anew() -> None:
+def test_clock_set_back_starts_the_plan_again() -> None:
     made = run(flat(START, END), {10: charger()})
     made.read({minute: 0.5 for minute in range(START - 20, START - 5)}, {START - 20: charger()})
     assert made.planned_kw(START - 1) == [None]

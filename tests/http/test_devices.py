@@ -41,7 +41,7 @@ def test_device_before_its_first_forecast(with_devices: Rest) -> None:
     assert document["n_observed"] == 1
 
 
-def test_device_whose_newest_minute_is_filled_says_so(rest: Rest) -> None:
+def test_device_status_marks_a_filled_newest_minute(rest: Rest) -> None:
     rest.push(*(Reading("silent", FIRST + minute, 1.5, is_filled=minute == 2) for minute in range(3)))
     document = rest.client.get("/devices/silent").json()
     assert (document["last_reading_filled"], document["n_observed"]) == (True, 2)

@@ -11,7 +11,7 @@ from tests.http.conftest import Rest
 FIRST = 21_476_160
 
 
-def test_sources_route_tells_what_is_awaited(rest: Rest) -> None:
+def test_sources_route_lists_what_is_awaited(rest: Rest) -> None:
     empty = rest.client.get("/sources").json()
     assert empty["summary"] == "Listening to gap/+/reading at broker:1883: no message yet"
     assert (empty["topics"], empty["waiting"], empty["first_forecast_at"]) == (["gap/+/reading"], [], None)

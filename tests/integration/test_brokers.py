@@ -96,7 +96,7 @@ def test_mosquitto_keeps_a_session_across_a_restart(mosquitto: MosquittoBroker) 
         disconnect(listener)
 
 
-def test_mosquitto_speaks_mqtt_5(mosquitto: MosquittoBroker) -> None:
+def test_mosquitto_supports_mqtt_5(mosquitto: MosquittoBroker) -> None:
     with client_of(mosquitto, protocol=paho.MQTTv5) as listener:
         received = subscribe(listener, qos=1)
         listener.publish(TOPIC, "2.5", qos=1)

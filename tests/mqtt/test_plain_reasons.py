@@ -49,7 +49,7 @@ def test_network_error_has_a_plain_reason_and_a_remedy(error: Exception, reason:
     assert remedy in fix_of(f"unreachable: {reason}")
 
 
-def test_reason_that_the_broker_does_not_give_is_said_so() -> None:
+def test_reason_that_the_broker_omits_is_reported_as_missing() -> None:
     assert broker_reason(UNSPECIFIED) == "no reason given"
     assert broker_reason(ReasonCode(PacketTypes.DISCONNECT, "Server shutting down")) == "Server shutting down"
 

@@ -41,7 +41,7 @@ def record(live: LiveScores, minutes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 12])
-def test_windows_are_scored_when_the_next_demand_comes(at_once: int) -> None:
+def test_windows_are_scored_with_the_next_demand(at_once: int) -> None:
     live, minutes = LiveScores(), list(range(99, 111))
     for at in range(0, len(minutes), at_once):
         batch = minutes[at : at + at_once]

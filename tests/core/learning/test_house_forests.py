@@ -143,7 +143,7 @@ def test_forest_sees_the_submeters_of_its_device() -> None:
     assert without[:, 0].tolist() == [1.25], "as if they were missing"
 
 
-def test_engine_gives_its_forests_the_submeters() -> None:
+def test_engine_passes_the_submeters_to_its_forests() -> None:
     smooth = Smooth()
     submeters = {"home": ("car",)}
     ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))

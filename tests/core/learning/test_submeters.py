@@ -373,7 +373,7 @@ def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
     assert before.forecasts + Run(after).process(readings[200:]).forecasts == through.forecasts
 
 
-def test_load_announced_while_it_is_on_teaches_no_step() -> None:
+def test_load_announced_while_it_is_on_is_not_learned_as_a_step() -> None:
     """The forecasts that wait for their outcome were made from windows with the load, which outcomes are without."""
     engine = engine_with()
     for reading in readings_of(55):
