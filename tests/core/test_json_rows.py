@@ -70,9 +70,7 @@ def batches(draw: st.DrawFn) -> Forecasts:
 
 
 def by_python(forecasts: Forecasts) -> list[bytes]:
-    encoder = ForecastEncoder()
-    encoder._function = None
-    return list(encoder.encode(forecasts))
+    return list(ForecastEncoder(compiled=False).encode(forecasts))
 
 
 @given(POWERS)

@@ -44,22 +44,18 @@ def test_library_computes_the_powers_of_numpy(data: st.DataObject, leads_min: tu
             assert bits(powers.of(kw, path, weights)) == bits(powers.by_numpy(kw, path, weights))
 
 
-@pytest.mark.parametrize("with_library", [True, False])
-def test_path_is_moved_by_the_correction_in_proportion(with_library: bool) -> None:
-    powers = PublishedPowers((1, 2, 4), RANGE)
-    if not with_library:
-        powers._function = None
+@pytest.mark.parametrize("compiled", [True, False])
+def test_path_is_moved_by_the_correction_in_proportion(compiled: bool) -> None:
+    powers = PublishedPowers((1, 2, 4), RANGE, compiled=compiled)
     path_kw = np.array([[1.0, 2.0, 3.0], [1.0, 119.9, 0.0]], dtype=np.float32)
     found = powers.of(np.array([[4.0, 3.5, 3.0, 5.0], [1.23456789, 0.0, 0.0, 0.0]]), path_kw)
     assert found[0].tolist() == [4.0, 3.5, 3.0, 5.0, 1.25, 2.5, 4.0]
     assert found[1, N_POWERS:].tolist() == [1.308642, 120.0, 1.234568]
 
 
-@pytest.mark.parametrize("with_library", [True, False])
-def test_powers_without_a_path_are_rounded(with_library: bool) -> None:
-    powers = PublishedPowers((), RANGE)
-    if not with_library:
-        powers._function = None
+@pytest.mark.parametrize("compiled", [True, False])
+def test_powers_without_a_path_are_rounded(compiled: bool) -> None:
+    powers = PublishedPowers((), RANGE, compiled=compiled)
     assert powers.of(np.array([[1.23456789, -0.0, 1e-9, 100.0]]), None).tolist() == [[1.234568, -0.0, 0.0, 100.0]]
 
 

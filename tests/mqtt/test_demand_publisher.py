@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from gapcast.core.demand.demand import HEADROOM, Demands
-from gapcast.core.demand.demand_json import DemandEncoder
 from gapcast.core.demand.document import demand_document
 from gapcast.core.demand.max_power import max_powers_w
 from gapcast.core.demand.options import LimitSource
@@ -40,9 +39,7 @@ class Sender(RecordedSession):
 
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
         super().__init__(qos, protocol, max_in_flight=max_in_flight)
-        self.publisher = DemandPublisher(self.session, TOPICS, retain=True)
-        if not compiled:
-            self.publisher._messages, self.publisher._encoder = None, DemandEncoder(compiled=False)
+        self.publisher = DemandPublisher(self.session, TOPICS, retain=True, compiled=compiled)
 
 
 def columns(start: int, headroom_kw: float) -> WindowDemands:

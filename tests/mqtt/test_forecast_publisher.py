@@ -27,9 +27,7 @@ class Sender(RecordedSession):
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True, max_in_flight: int = 20) -> None:
         super().__init__(qos, protocol, max_in_flight=max_in_flight)
         topic = DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
-        self.publisher = ForecastPublisher(self.session, topic, retain=True)
-        if not compiled:
-            self.publisher._encoder._function = None
+        self.publisher = ForecastPublisher(self.session, topic, retain=True, compiled=compiled)
 
 
 def split_publications(sender: Sender) -> list[bytes]:

@@ -12,7 +12,6 @@ import pytest
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.mqtt.outlook_json import OutlookEncoder
 from gapcast.mqtt.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -76,9 +75,7 @@ class Sender(RecordedSession):
     def __init__(self, qos: int, protocol: Protocol, *, compiled: bool = True) -> None:
         super().__init__(qos, protocol)
         topic = DeviceTopic.parse("topics.outlook", "gap/{device}/outlook")
-        self.outlooks = OutlookPublisher(self.session, topic, retain=False)
-        if not compiled:
-            self.outlooks._encoder = OutlookEncoder(compiled=False)
+        self.outlooks = OutlookPublisher(self.session, topic, retain=False, compiled=compiled)
 
 
 @pytest.mark.compiled

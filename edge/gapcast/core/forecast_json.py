@@ -23,10 +23,13 @@ class ForecastEncoder:
     of the time of a JSON encoder.
     """
 
-    def __init__(self, packets: Packets | None = None) -> None:
-        """``packets`` are those that :meth:`write_packets` writes."""
+    def __init__(self, packets: Packets | None = None, *, compiled: bool = True) -> None:
+        """``packets`` are those that :meth:`write_packets` writes.
+
+        ``compiled``: write in C where that is possible; the bytes are the same.
+        """
         self._packets = packets
-        self._function = load_function("gapcast_json_rows")
+        self._function = load_function("gapcast_json_rows") if compiled else None
         #: The last form, its layout, and the writers of documents alone (False) and of packets (True).
         self._form: tuple[object, ...] = ()
         self._layout: ForecastLayout | None = None

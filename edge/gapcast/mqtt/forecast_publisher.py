@@ -22,12 +22,15 @@ REPLAY_EXPIRY_S = 300
 class ForecastPublisher:
     """Publishes forecasts batch by batch, with the properties forwarded from their readings."""
 
-    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
-        """Publish over ``session`` on each device's ``topic``."""
+    def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool, compiled: bool = True) -> None:
+        """Publish over ``session`` on each device's ``topic``.
+
+        ``compiled``: write packets in C where that is possible; the bytes are the same.
+        """
         self._session = session
         self._retain = retain
         self._sender = BatchSender(session, topic, retain=retain)
-        self._encoder = ForecastEncoder(self._sender.packets)
+        self._encoder = ForecastEncoder(self._sender.packets, compiled=compiled)
         #: Device and minute -> properties of their forecast, encoded.
         self._forwarded: dict[tuple[str, int], bytes] = {}
 
