@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.doubled_rows import doubled
 from gapcast.core.forecast import DECIMALS, Forecast, Forecasts, Shares
 from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
@@ -25,7 +25,6 @@ _FIRST_MINUTE, _LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
 #: Part of the range by which a float32 may lie beyond it.
 _ROUNDING = 1e-6
 I32 = NDArray[np.int32]
-Number = TypeVar("Number", bound=np.generic)
 
 
 class Latest:
@@ -185,8 +184,8 @@ class Latest:
 
     def _grow(self, n_rows: int) -> None:
         while n_rows > len(self._when):
-            self._kw, self._when, self._n_observed = _grown(self._kw), _grown(self._when), _grown(self._n_observed)
-            self._shares = _grown(self._shares)
+            self._kw, self._when, self._n_observed = doubled(self._kw), doubled(self._when), doubled(self._n_observed)
+            self._shares = doubled(self._shares)
 
     def copy(self) -> Latest:
         """Return a copy."""
@@ -194,10 +193,3 @@ class Latest:
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares, made.planned = self._shares.copy(), dict(self.planned)
         return made
-
-
-def _grown(rows: NDArray[Number]) -> NDArray[Number]:
-    """Return a copy of ``rows`` with as many again, of zeros, which take no memory until they are written to."""
-    twice = np.zeros((2 * len(rows), *rows.shape[1:]), dtype=rows.dtype)
-    twice[: len(rows)] = rows
-    return twice

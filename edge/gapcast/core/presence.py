@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from gapcast.core.doubled_rows import doubled
 
 _FIRST_ROWS = 16
-Number = TypeVar("Number", bound=np.generic)
 
 
 class PresenceState(IntEnum):
@@ -109,8 +108,4 @@ class Presence:
     def _grow(self, n_rows: int) -> None:
         while n_rows > len(self._state):
             self._seen_s = np.concatenate([self._seen_s, np.full(len(self._seen_s), np.nan)])
-            self._state, self._published = _grown(self._state), _grown(self._published)
-
-
-def _grown(rows: NDArray[Number]) -> NDArray[Number]:
-    return np.concatenate([rows, np.zeros_like(rows)])
+            self._state, self._published = doubled(self._state), doubled(self._published)
