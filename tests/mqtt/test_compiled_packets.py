@@ -70,7 +70,7 @@ def without_readings(packet: Publication | Acknowledgement | Other) -> Publicati
 def split(
     splitter: Splitter, stream: bytes, cuts: list[int]
 ) -> tuple[list[Publication | Acknowledgement | Other], bool]:
-    """Return what came, and whether it ended in a :class:`ProtocolError`."""
+    """Return the packets, and whether they ended in a :class:`ProtocolError`."""
     found: list[Publication | Acknowledgement | Other] = []
     for piece in pieces(stream, cuts):
         splitter.feed(piece)
@@ -90,8 +90,7 @@ def test_splitter_finds_the_same_with_and_without_the_library(
     content = bytearray(b"".join(sent))
     for at, value in damages if content else ():
         content[at % len(content)] = value
-    by_python = Splitter(mqtt5=mqtt5)
-    by_python._compiled = None
+    by_python = Splitter(mqtt5=mqtt5, compiled=False)
     assert split(Splitter(mqtt5=mqtt5), bytes(content), cuts) == split(by_python, bytes(content), cuts)
 
 
@@ -164,11 +163,9 @@ def test_splitter_takes_a_bytearray_as_it_takes_bytes() -> None:
     assert (type(packet.payload), packet.gap_kw) == (bytes, 1.0)
 
 
-@pytest.mark.parametrize("is_compiled", [True, False])
-def test_packets_after_one_that_raised_come_with_the_next(is_compiled: bool) -> None:
-    splitter = Splitter(mqtt5=False)
-    if not is_compiled:
-        splitter._compiled = None
+@pytest.mark.parametrize("compiled", [True, False])
+def test_packets_after_one_that_raised_are_returned_with_the_next(compiled: bool) -> None:
+    splitter = Splitter(mqtt5=False, compiled=compiled)
     splitter.feed(b"\x40\x02\0\1" + b"\x40\x02\0\2" + b"\x40\x02\0\3\x40")
     taken: list[object] = []
 
