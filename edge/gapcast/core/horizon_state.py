@@ -32,17 +32,38 @@ _LATEST = ("kw", "when", "n_observed", "shares")
 Columns = Mapping[str, NDArray[Any]]
 
 
+class ForecasterColumns(NamedTuple):
+    """The state of one forecaster, as columns of N devices: the newest forecasts, and what was learned.
+
+    ``learnt``, ``scores``, ``drift`` and ``outlook`` are the ``columns`` of its parts, empty without them.
+    """
+
+    latest: dict[str, NDArray[Any]]
+    learnt: dict[str, NDArray[Any]]
+    scores: dict[str, NDArray[Any]]
+    drift: dict[str, NDArray[Any]]
+    outlook: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, forecaster: HorizonForecaster, rows: list[int], *, copies: bool = True) -> ForecasterColumns:
+        """Return the state of ``rows``; unless ``copies``, columns may be views."""
+        one = forecaster
+        return cls(
+            dict(zip(_LATEST, one.newest.columns(rows), strict=True)),
+            {} if one.ensemble is None else one.ensemble.columns(rows, copies=copies),
+            one.scores.columns(rows),
+            one.drift.columns(rows),
+            {} if one.outlooks is None else one.outlooks.columns(rows, copies=copies),
+        )
+
+
 class StoredHorizon(NamedTuple):
-    """The stored state of one horizon. ``places`` are the indices of its devices; the others are its columns."""
+    """The stored state of one horizon. ``places`` are the indices of its devices."""
 
     horizon_min: int
     places: NDArray[np.int64]
     signature: str
-    latest: Columns
-    learnt: Columns
-    scores: Columns
-    drift: Columns
-    outlook: Columns
+    columns: ForecasterColumns
 
 
 def forecaster_signature(forecaster: HorizonForecaster) -> str:
@@ -60,17 +81,10 @@ def horizon_columns(engine: Engine, devices: Sequence[str]) -> dict[str, NDArray
     for horizon_min, one in engine.horizons.others.items():
         places = [i for i, device in enumerate(devices) if engine.horizons.own_min.get(device) == horizon_min]
         rows = [engine.buffers.row(devices[i]) for i in places]
-        parts: dict[str, Columns] = {
-            "latest": dict(zip(_LATEST, one.newest.columns(rows), strict=True)),
-            "learnt": {} if one.ensemble is None else one.ensemble.columns(rows),
-            "scores": one.scores.columns(rows),
-            "drift": one.drift.columns(rows),
-            "outlook": {} if one.outlooks is None else one.outlooks.columns(rows),
-        }
         at = np.array(places, dtype=np.int64)
         columns[f"{horizon_min}/{_PLACES}"] = at
         columns[f"{horizon_min}/{_SIGNATURE}"] = np.array([forecaster_signature(one)])
-        for part, found in parts.items():
+        for part, found in ForecasterColumns.of(one, rows)._asdict().items():
             for name, column in found.items():
                 is_index = name in _TRACKED.get(part, ())
                 columns[f"{horizon_min}/{part}/{name}"] = at[column] if is_index else column
@@ -93,10 +107,7 @@ def stored_horizons(columns: Columns, n_devices: int) -> Iterator[StoredHorizon]
             int(horizon),
             places,
             str(signature.flat[0]) if signature.size else "",
-            *(
-                _with_prefix(columns, f"{horizon}/{part}/")
-                for part in ("latest", "learnt", "scores", "drift", "outlook")
-            ),
+            ForecasterColumns(*(_with_prefix(columns, f"{horizon}/{part}/") for part in ForecasterColumns._fields)),
         )
 
 
@@ -129,10 +140,10 @@ def restore_newest(
 
     ``planned`` are the :attr:`~gapcast.core.latest.Latest.planned` powers of the devices of all horizons.
     """
-    if stored.signature != forecaster_signature(forecaster) or stored.latest.keys() != {*_LATEST}:
+    if stored.signature != forecaster_signature(forecaster) or stored.columns.latest.keys() != {*_LATEST}:
         return
     initial: Columns = dict(zip(_LATEST, forecaster.newest.columns([*range(n_devices)]), strict=True))
-    whole = expanded(initial, stored.latest, stored.places)
+    whole = expanded(initial, stored.columns.latest, stored.places)
     forecaster.newest.restore_columns(*(whole[name] for name in _LATEST))
     forecaster.newest.planned = {row: planned[row] for row in stored.places.tolist() if row in planned}
 

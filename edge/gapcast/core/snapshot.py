@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.horizon_state import forecaster_signature, horizon_columns
+from gapcast.core.horizon_state import ForecasterColumns, forecaster_signature, horizon_columns
 from gapcast.core.meters.samples import MeterState
 from gapcast.core.plan_tracker import TrackerState
 from gapcast.core.reading import Reading
@@ -83,7 +83,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
     rows = [stream.row for stream in streams]
-    latest_kw, latest_when, latest_n_observed, latest_shares = engine.horizons.main.newest.columns(rows)
+    main = ForecasterColumns.of(engine.horizons.main, rows, copies=copies)
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
@@ -95,13 +95,13 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
         n_seen=np.array([min(stream.n_seen, MIN_OBSERVED) for stream in streams], dtype=np.int32),
         held=[stream.held for stream in streams if stream.held is not None],
         late_runs=[list(stream.late_run) for stream in streams if stream.late_run],
-        latest_kw=latest_kw,
-        latest_when=latest_when,
-        latest_n_observed=latest_n_observed,
-        latest_shares=latest_shares,
-        learnt={} if engine.ensemble is None else engine.ensemble.columns(rows, copies=copies),
-        scores=engine.horizons.main.scores.columns(rows),
-        drift=engine.horizons.main.drift.columns(rows),
+        latest_kw=main.latest["kw"],
+        latest_when=main.latest["when"],
+        latest_n_observed=main.latest["n_observed"],
+        latest_shares=main.latest["shares"],
+        learnt=main.learnt,
+        scores=main.scores,
+        drift=main.drift,
         meters=list(meters),
         time_zone=str(engine.zone),
         filled=_packed([stream.filled for stream in streams], context) if any(s.filled for s in streams) else None,
@@ -114,7 +114,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = (), *, copie
             if row in one.newest.planned
         ],
         week={} if buffers.week is None else buffers.week.columns(rows),
-        outlook={} if engine.outlooks is None else engine.outlooks.columns(rows, copies=copies),
+        outlook=main.outlook,
         demand={} if engine.demands.forecaster is None else engine.demands.forecaster.columns(rows),
         horizons=horizon_columns(engine, devices) if engine.horizons.others else {},
         is_copy=copies,

@@ -187,12 +187,12 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             if forecaster is None:
                 continue
             restore_newest(forecaster, stored, n_devices, _planned_of(snapshot, n_devices))
-            rows = range(n_devices)
-            scores = expanded(forecaster.scores.columns(rows), stored.scores, stored.places)
-            drift = expanded(forecaster.drift.columns(rows), stored.drift, stored.places)
+            rows, columns = range(n_devices), stored.columns
+            scores = expanded(forecaster.scores.columns(rows), columns.scores, stored.places)
+            drift = expanded(forecaster.drift.columns(rows), columns.drift, stored.places)
             problems += (
-                restore_learning(forecaster, n_devices, stored.learnt, scores, drift),
-                restore_outlooks(forecaster, n_devices, stored.outlook),
+                restore_learning(forecaster, n_devices, columns.learnt, scores, drift),
+                restore_outlooks(forecaster, n_devices, columns.outlook),
             )
     except (StateError, ValueError, IndexError, TypeError) as error:
         problems.append(str(error))
