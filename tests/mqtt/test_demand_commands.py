@@ -63,7 +63,7 @@ def message(topic: str, payload: bytes, n_bytes: int | None = None) -> ReceivedM
 def test_limit_is_set_or_restored(payload: bytes, limit_kw: float | None) -> None:
     changes = Changes()
     received = message(LIMIT, payload)
-    found = commands_of(changes).receive(received)
+    found = commands_of(changes).handle(received)
     assert (found.reading, found.problem, found.token) == (None, None, received.publication)
     assert changes.limits == [("home", limit_kw)]
 
@@ -79,7 +79,7 @@ def test_limit_is_set_or_restored(payload: bytes, limit_kw: float | None) -> Non
 )
 def test_month_peak_is_corrected(payload: bytes, peak: MonthPeak) -> None:
     changes = Changes()
-    assert commands_of(changes).receive(message(PEAK, payload)).problem is None
+    assert commands_of(changes).handle(message(PEAK, payload)).problem is None
     assert changes.peaks == [("home", peak)]
 
 
@@ -89,7 +89,7 @@ def test_month_peak_of_unknown_age_needs_its_time(retained: bool, redelivered: b
     commands = commands_of(changes)
     for payload in (b"3.2", b'{"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'):
         publication = Publication(PEAK, payload, 1, redelivered, retained, b"", len(payload))
-        problem = commands.receive(ReceivedMessage(publication, 0.5, NOW_MS)).problem
+        problem = commands.handle(ReceivedMessage(publication, 0.5, NOW_MS)).problem
         assert (problem is None) == (b"at" in payload)
         assert problem is None or problem.reason == "unknown_age"
     assert changes.peaks == [("home", MonthPeak(3.2, 29_895_435))]
@@ -98,7 +98,7 @@ def test_month_peak_of_unknown_age_needs_its_time(retained: bool, redelivered: b
 
 def test_empty_month_peak_changes_nothing() -> None:
     changes = Changes()
-    assert commands_of(changes).receive(message(PEAK, b"")).problem is None
+    assert commands_of(changes).handle(message(PEAK, b"")).problem is None
     assert changes.peaks == []
 
 
@@ -124,7 +124,7 @@ def test_empty_month_peak_changes_nothing() -> None:
 )  # fmt: skip
 def test_unusable_change_is_a_problem_and_changes_nothing(topic: str, payload: bytes, reason: str, words: str) -> None:
     changes = Changes()
-    problem = commands_of(changes).receive(message(topic, payload)).problem
+    problem = commands_of(changes).handle(message(topic, payload)).problem
     assert problem is not None
     assert (problem.reason, words in problem.detail) == (reason, True), problem.detail
     assert (changes.limits, changes.peaks) == ([], [])
@@ -132,14 +132,14 @@ def test_unusable_change_is_a_problem_and_changes_nothing(topic: str, payload: b
 
 @pytest.mark.parametrize(("topic", "what"), [(LIMIT, "limit"), (PEAK, "month's peak")])
 def test_change_of_too_many_bytes_is_a_problem(topic: str, what: str) -> None:
-    problem = commands_of(Changes()).receive(message(topic, b" " * 10, 70_000)).problem
+    problem = commands_of(Changes()).handle(message(topic, b" " * 10, 70_000)).problem
     assert problem is not None
     assert (problem.reason, problem.detail) == ("too_large", f"the {what} has 70000 bytes; at most 65536 are read")
 
 
 def test_other_topics_are_no_commands() -> None:
     commands = commands_of(Changes())
-    assert [commands.reads(topic) for topic in (LIMIT, PEAK, "gap/home/demand", "gap/a/b/demand/limit")] == [
+    assert [commands.handles(topic) for topic in (LIMIT, PEAK, "gap/home/demand", "gap/a/b/demand/limit")] == [
         True, True, False, False,
     ]  # fmt: skip
 
@@ -147,7 +147,7 @@ def test_other_topics_are_no_commands() -> None:
 @given(st.binary(max_size=40), st.sampled_from((LIMIT, PEAK)))
 def test_any_payload_is_a_change_or_a_problem(payload: bytes, topic: str) -> None:
     changes = Changes()
-    problem = commands_of(changes).receive(message(topic, payload)).problem
+    problem = commands_of(changes).handle(message(topic, payload)).problem
     n_changes = len(changes.limits) + len(changes.peaks)
     assert n_changes == (problem is None and (topic == LIMIT or bool(payload)))
     assert all(kw is None or 0 < kw <= 100 for _, kw in changes.limits)

@@ -57,7 +57,7 @@ def test_registers_on_topics_of_their_own_are_numbers() -> None:
     changes = Changes()
     reader = reader_of(changes)
     for topic, payload in ((RUNNING, b"0.512"), (PEAK, b"03.214"), (RUNNING, b"unavailable"), (PEAK, b"")):
-        found = reader.take(message(topic, payload))
+        found = reader.read(message(topic, payload))
         assert found is not None
         assert (found.reading, found.problem) == (None, None)
     assert (changes.running, changes.peaks) == ([("home", 0.512, NOW_MS)], [("home", 3.214)])
@@ -66,14 +66,14 @@ def test_registers_on_topics_of_their_own_are_numbers() -> None:
 def test_registers_in_one_document_are_read_by_their_paths() -> None:
     changes = Changes()
     document = b'{"active_power_average_w": 512, "peak": {"w": 3214}, "active_power_w": 600}'
-    assert reader_of(changes).take(message(JSON, document)) is not None
+    assert reader_of(changes).read(message(JSON, document)) is not None
     assert (changes.running, changes.peaks) == ([("home", 0.512, NOW_MS)], [("home", 3.214)])
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"5", b'{"active_power_average_w": null, "peak": {}}'])
 def test_document_without_registers_changes_nothing(payload: bytes) -> None:
     changes = Changes()
-    found = reader_of(changes).take(message(JSON, payload))
+    found = reader_of(changes).read(message(JSON, payload))
     assert found is not None
     assert (found.problem, changes.running, changes.peaks) == (None, [], [])
 
@@ -82,7 +82,7 @@ def test_document_without_registers_changes_nothing(payload: bytes) -> None:
 def test_register_of_unknown_age_changes_nothing(retained: bool, redelivered: bool) -> None:
     changes = Changes()
     for topic in (RUNNING, PEAK):
-        reader_of(changes).take(message(topic, b"5", retained=retained, redelivered=redelivered))
+        reader_of(changes).read(message(topic, b"5", retained=retained, redelivered=redelivered))
     assert (changes.running, changes.peaks) == ([], [])
 
 
@@ -90,8 +90,8 @@ def test_register_of_unknown_age_changes_nothing(retained: bool, redelivered: bo
 def test_message_with_readings_is_read_on(of_readings: str) -> None:
     changes = Changes()
     reader = reader_of(changes, "p1/json", "p1/barn/json", of_readings)
-    assert reader.take(message(JSON, b'{"active_power_average_w": 512}')) is None
-    assert reader.take(message(JSON, b'{"active_power_average_w": -1}')) is None
+    assert reader.read(message(JSON, b'{"active_power_average_w": 512}')) is None
+    assert reader.read(message(JSON, b'{"active_power_average_w": -1}')) is None
     assert changes.running == [("home", 0.512, NOW_MS)]
     assert [problem.reason for problem in changes.rejected] == ["out_of_range"]
 
@@ -109,7 +109,7 @@ def test_message_with_readings_is_read_on(of_readings: str) -> None:
     ],
 )  # fmt: skip
 def test_unusable_register_is_a_problem(topic: str, payload: bytes, reason: str, words: str) -> None:
-    found = reader_of(Changes()).take(message(topic, payload))
+    found = reader_of(Changes()).read(message(topic, payload))
     assert found is not None
     assert found.problem is not None
     assert (found.problem.reason, words in found.problem.detail) == (reason, True), found.problem.detail
@@ -117,14 +117,14 @@ def test_unusable_register_is_a_problem(topic: str, payload: bytes, reason: str,
 
 def test_document_with_an_unusable_register_changes_nothing() -> None:
     changes = Changes()
-    found = reader_of(changes).take(message(JSON, b'{"active_power_average_w": 512, "peak": {"w": -1}}'))
+    found = reader_of(changes).read(message(JSON, b'{"active_power_average_w": 512, "peak": {"w": -1}}'))
     assert found is not None
     assert found.problem is not None
     assert (changes.running, changes.peaks) == ([], [])
 
 
 def test_other_topics_are_not_taken() -> None:
-    assert reader_of(Changes()).take(message("p1/home/other", b"5")) is None
+    assert reader_of(Changes()).read(message("p1/home/other", b"5")) is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_running_register_is_used_in_its_own_minute(
 @given(st.binary(max_size=40), st.sampled_from((RUNNING, PEAK, JSON)))
 def test_any_payload_is_a_register_or_a_problem(payload: bytes, topic: str) -> None:
     changes = Changes()
-    found = reader_of(changes).take(message(topic, payload))
+    found = reader_of(changes).read(message(topic, payload))
     assert found is not None
     assert found.problem is None or not (changes.peaks or changes.running)
     assert all(0 <= kw <= 100 for _, kw, *_ in changes.running)

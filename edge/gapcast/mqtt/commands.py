@@ -26,11 +26,11 @@ class Commands:
         """Carry out messages on ``topic`` by ``command``."""
         self._commands.append((topic, command))
 
-    def reads(self, topic: str) -> bool:
+    def handles(self, topic: str) -> bool:
         """Return whether ``topic`` is one of a command."""
         return any(pattern.matches(topic) for pattern, _ in self._commands)
 
-    def receive(self, received: ReceivedMessage) -> IncomingMessage:
+    def handle(self, received: ReceivedMessage) -> IncomingMessage:
         """Carry out a message of a command's topic; return it without a reading, or with its problem."""
         publication = received.publication
         pattern, command = next(one for one in self._commands if one[0].matches(publication.topic))

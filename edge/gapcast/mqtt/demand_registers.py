@@ -73,7 +73,7 @@ class RegisterReader:
         self._changes = changes
         self._reject = reject
 
-    def take(self, received: ReceivedMessage) -> IncomingMessage | None:
+    def read(self, received: ReceivedMessage) -> IncomingMessage | None:
         """Read the registers in a message; return it, or None if it is to be read as a reading too, or has no register.
 
         A message with an unusable register is returned with its problem; if it is to be read on, ``reject`` gets both.
@@ -84,7 +84,7 @@ class RegisterReader:
             return None
         problem = None
         try:
-            self._read(sources, received)
+            self._record(sources, received)
         except PayloadError as error:
             problem = error
         message = IncomingMessage(None, problem, received.received_s, publication)
@@ -101,8 +101,8 @@ class RegisterReader:
             for one in self._of_readings
         )
 
-    def _read(self, sources: Sequence[RegisterSource], received: ReceivedMessage) -> None:
-        """Read the registers in a message; raise :class:`PayloadError` if one is unusable.
+    def _record(self, sources: Sequence[RegisterSource], received: ReceivedMessage) -> None:
+        """Record the registers in a message; raise :class:`PayloadError` if one is unusable.
 
         A message without the value, or that marks it as unknown, changes nothing. Neither does a retained one, or one
         that is sent again: it may be of an earlier window or month.

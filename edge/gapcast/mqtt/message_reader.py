@@ -138,9 +138,9 @@ class MessageReader:
         request_topic = self.request_topics.get(topic)
         if request_topic is not None:
             return _route_request(request_topic, received)
-        if self.commands.reads(topic):
-            return self.commands.receive(received)
-        return None if self.registers is None else self.registers.take(received)
+        if self.commands.handles(topic):
+            return self.commands.handle(received)
+        return None if self.registers is None else self.registers.read(received)
 
     def _of_sources(self, received: ReceivedMessage, sources: SourceReader) -> list[IncomingMessage]:
         """Return what ``sources`` read from a message."""
