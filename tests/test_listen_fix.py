@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from gapcast.app.http_server import bound_socket, listen_fix, listen_problem
+from gapcast.commands.exit_codes import exit_code_of
 from gapcast.config.http import HttpSettings
 from gapcast.core.errors import SettingsError
 
@@ -35,6 +36,29 @@ def test_bound_socket_in_use_names_the_fix() -> None:
         problem = rf"cannot listen on 127\.0\.0\.1 port {http.port} \({os.strerror(errno.EADDRINUSE)}\): stop what"
         with pytest.raises(SettingsError, match=problem):
             bound_socket(http)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.EADDRNOTAVAIL, "not yet"), 1),
+        (socket.gaierror(socket.EAI_AGAIN, "no name server yet"), 1),
+        (OSError(errno.EADDRINUSE, "taken"), 2),
+        (OSError(errno.EACCES, "a low port"), 2),
+    ],
+)
+def test_bound_socket_address_not_there_yet_has_another_exit_code(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, code: int
+) -> None:
+    """systemd does not start the service again after 2, and an address may come later than the service."""
+
+    def create_server(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    with pytest.raises(SettingsError) as raised:
+        bound_socket(HttpSettings(host="gateway.lan"))
+    assert exit_code_of(raised.value) == code
 
 
 def test_bound_socket_of_an_unknown_host_is_named() -> None:

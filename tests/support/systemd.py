@@ -109,7 +109,9 @@ def python_runs_there() -> dict[str, str]:
 
 
 @contextmanager
-def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", before: str = "") -> Iterator[Machine]:
+def booted(
+    folder: Path, unit: str, drop_in: str = "", configuration: str = "", before: str = "", *, own_network: bool = False
+) -> Iterator[Machine]:
     """Boot a systemd with ``unit`` as gapcast.service; files of its /etc/gapcast may be put there before.
 
     ``before`` is Python that the command runs first.
@@ -118,9 +120,8 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "etc/gapcast/gapcast.toml").write_text(configuration, encoding="utf-8")
     (folder / "units/gapcast.service").write_text(unit, encoding="utf-8")
-    with booted_empty(
-        folder, f"StandardError=append:/var/log/gapcast\n{drop_in}", before, ["gapcast.service"]
-    ) as machine:
+    drop_in = f"StandardError=append:/var/log/gapcast\n{drop_in}"
+    with booted_empty(folder, drop_in, before, ["gapcast.service"], own_network=own_network) as machine:
         yield machine
 
 

@@ -124,6 +124,17 @@ def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:
         assert "configuration key mqtt.prot: there is no such key" in machine.log
 
 
+def test_unit_address_that_comes_later_is_waited_for(tmp_path: Path) -> None:
+    """After a power cut a router may take longer than this machine to start."""
+    text = '[http]\nhost = "192.0.2.7"\n[forecast]\nmodel = "linear"\nexperts = []\n'
+    gapcast = unit(Path(COMMAND), CONFIG)
+    with booted(tmp_path / "machine", gapcast, "RestartSec=100ms\n", text, own_network=True) as machine:
+        wait_until(lambda: int(machine.shown("NRestarts")) > 0, lambda: f"a restart; {machine.log}")
+        machine.inside("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+        machine.wait_shown("ActiveState", "active")
+    assert "cannot listen on 192.0.2.7 port 8080" in machine.log
+
+
 def test_unit_backup_restores_on_another_machine(guarded: MosquittoBroker, tmp_path: Path) -> None:
     """The commands of docs/raspberry-pi.md for a backup, for another machine, and for a rollback."""
     one, other, port = tmp_path / "one", tmp_path / "other", free_port()

@@ -6,7 +6,7 @@ import errno
 import socket
 
 from gapcast.config.http import HttpSettings
-from gapcast.core.errors import SettingsError
+from gapcast.core.errors import AddressError, SettingsError
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.host_check import own_host_names
 from gapcast.http.options import HttpOptions
@@ -45,23 +45,30 @@ def listen_problem(error: Exception) -> str:
 
 def listen_fix(error: Exception, port: int) -> str:
     """Return the fix if ``error`` was raised by listening on ``port``."""
-    number = (error.errno if isinstance(error, OSError) else None) or 0
-    if number < 0 or number == errno.EADDRNOTAVAIL:  # below 0: of the resolver
+    if _is_address_missing(error):
         return "set http.host to an address of this machine, or to 0.0.0.0 for all of them"
-    if number == errno.EACCES:
+    if isinstance(error, PermissionError):
         return "set http.port to 1024 or above, or permit this account to listen on lower ones"
     return f"stop what listens there (ss -ltnp 'sport = :{port}' shows it), or set http.port and http.host"
 
 
+def _is_address_missing(error: Exception) -> bool:
+    number = (error.errno if isinstance(error, OSError) else None) or 0
+    return number < 0 or number == errno.EADDRNOTAVAIL  # below 0: of the resolver
+
+
 def bound_socket(http: HttpSettings) -> socket.socket:
-    """Return a listening socket; raise :class:`SettingsError` if the address cannot be listened on."""
+    """Return a listening socket; raise :class:`SettingsError` if the address cannot be listened on.
+
+    It is an :class:`AddressError` if this machine does not have the address, as before the network is up.
+    """
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
         bound = socket.create_server((http.host, http.port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
         problem = f"cannot listen on {http.host} port {http.port} ({listen_problem(error)})"
         msg = f"http.host, http.port: {problem}: {listen_fix(error, http.port)}"
-        raise SettingsError(msg) from error
+        raise (AddressError if _is_address_missing(error) else SettingsError)(msg) from error
     # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound

@@ -16,6 +16,7 @@
     ├── ShardError          a shard that another worker holds, or whose state this worker cannot use
     ├── StatusError         a running service whose status cannot be queried
     └── SettingsError       an invalid configuration (key, problem)
+        └── AddressError    an address to listen on that this machine does not have, or not yet
 
 They are independent of HTTP and MQTT: the adapters translate them.
 """
@@ -95,3 +96,7 @@ class StatusError(GapcastError):
 
 class SettingsError(GapcastError):
     """An invalid configuration; the message names the key and the fix."""
+
+
+class AddressError(SettingsError):
+    """An address to listen on that this machine does not have: the configuration is wrong, or the network not up yet."""
