@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,15 @@ def test_write_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["secret"]
     with pytest.raises(SettingsError, match="cannot write"):
         write(path / "below a file", "four", 0o600, replacing=False)
+
+
+def test_write_makes_folders_that_the_service_may_enter(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write(tmp_path / "etc" / "gapcast" / "gapcast.toml", "", 0o644, replacing=False)
+    finally:
+        os.umask(before)
+    assert [oct((tmp_path / one).stat().st_mode & 0o777) for one in ("etc", "etc/gapcast")] == ["0o755", "0o755"]
 
 
 def test_unattended_prompts_use_defaults_or_options() -> None:

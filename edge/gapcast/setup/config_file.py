@@ -13,6 +13,7 @@ from typing import Any
 from gapcast.core.errors import SettingsError
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
+_FOLDER_MODE = 0o755
 _HEADER = "# Written by gapcast setup. All keys and their defaults: docs/operations.md; meters: docs/meters.md\n"
 
 
@@ -88,7 +89,11 @@ def check_writable(path: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    """Create ``folder`` and its missing parents; the service's account may enter them, whatever the umask."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(error.errno, "a file with that name exists") from error
+    for one in missing:
+        one.chmod(_FOLDER_MODE)
