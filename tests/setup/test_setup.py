@@ -121,6 +121,10 @@ def test_setup_asks_before_it_overwrites(setup: Setup, folder: Path, mosquitto: 
         person.answer("gapcast.toml already exists. Replace it at the end? [y/N]")
         assert person.wait_end() == 2
     assert (folder / "gapcast.toml").read_text(encoding="utf-8") == "# mine\n"
+    (folder / "mqtt-password").touch()
+    with setup("--config", "mqtt.toml") as person:
+        person.answer("mqtt-password already exists. Replace it at the end? [y/N]")
+        assert person.wait_end() == 2
     arguments = ["--broker", f"{LOOPBACK}:{mosquitto.port}", "--topic", "tele/+/SENSOR"]
     with sending(mosquitto, tasmota), setup(*arguments) as person:
         person.answer("Replace it at the end? [y/N]", "y")

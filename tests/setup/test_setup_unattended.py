@@ -49,6 +49,32 @@ def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: P
     assert "pass --overwrite" in again.stderr
 
 
+def test_setup_unattended_keeps_another_password(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
+    secret, kept = folder.parent / "secret", folder / "mqtt-password"
+    secret.write_text(PASSWORD, encoding="utf-8")
+    kept.write_text("another\n", encoding="utf-8")
+    broker = ["--broker", f"{LOOPBACK}:{guarded.port}", "--username", "gapcast"]
+    options = ["setup", "--yes", *broker, "--preset", "tasmota", "--wait", "0", "--password-file"]
+    done = script(*options, secret)
+    assert (done.returncode, done.stdout) == (2, ""), "it fails before it connects"
+    assert "mqtt-password already exists: choose another with --config, or pass --overwrite" in done.stderr
+    assert kept.read_text(encoding="utf-8") == "another\n"
+    assert script(*options, secret, "--overwrite").returncode == 0
+    assert kept.read_text(encoding="utf-8") == f"{PASSWORD}\n"
+
+
+def test_setup_unattended_takes_the_password_that_is_there(
+    script: Script, folder: Path, guarded: MosquittoBroker
+) -> None:
+    secret = folder / "mqtt-password"
+    secret.write_text(PASSWORD, encoding="utf-8")
+    broker = ["--broker", f"{LOOPBACK}:{guarded.port}", "--username", "gapcast", "--password-file", secret]
+    done = script("setup", "--yes", *broker, "--preset", "tasmota", "--wait", "0")
+    assert done.returncode == 0, done.stderr
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert written(folder)["mqtt"]["password_file"] == "mqtt-password"
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from gapcast.config.loader import load
+from gapcast.config.secret_file import read_secret
 from gapcast.core.errors import SettingsError
 from gapcast.core.field_problem import field_problem
 from gapcast.presets import presets
@@ -73,16 +75,19 @@ class Setup:
             self._show(line)
 
     def _confirm_replacement(self) -> None:
-        """Ask first whether an existing configuration may be replaced."""
-        config = self._answers.config
-        if self._replacing or not config.exists():
+        """Ask first whether an existing configuration, or another password beside it, may be replaced."""
+        config, prompts, password = self._answers.config, self._prompts, self._answers.password
+        existing = config if config.exists() else config.parent / PASSWORD_FILE
+        is_password_written = bool(password) or prompts.is_interactive
+        is_kept = existing != config and (not is_password_written or _contains(existing, password))
+        if self._replacing or is_kept or not existing.exists():
             return
-        if not self._prompts.is_interactive:
-            msg = f"{config} already exists: choose another with --config, or pass --overwrite"
+        if not prompts.is_interactive:
+            msg = f"{existing} already exists: choose another with --config, or pass --overwrite"
             raise SettingsError(msg)
-        self._replacing = self._prompts.confirm(f"{config} already exists. Replace it at the end?", default=False)
+        self._replacing = prompts.confirm(f"{existing} already exists. Replace it at the end?", default=False)
         if not self._replacing:
-            msg = f"{config} was not changed; choose another file with --config"
+            msg = f"{existing} was not changed; choose another file with --config"
             raise SettingsError(msg)
 
     def _ask_time_zone(self, default: str) -> str:
@@ -152,9 +157,18 @@ class Setup:
     def _write(self, text: str, password: str | None) -> None:
         config = self._answers.config
         if password:
-            write(config.parent / PASSWORD_FILE, password + "\n", _OWNER, replacing=self._replacing)
+            file = config.parent / PASSWORD_FILE
+            write(file, password + "\n", _OWNER, replacing=self._replacing or _contains(file, password))
         write(config, text, _WORLD, replacing=self._replacing)
         load(config, {}, {})  # as gapcast run will do
+
+
+def _contains(file: Path, password: str | None) -> bool:
+    """Return whether ``file`` is there and has this password."""
+    try:
+        return read_secret("mqtt.password", file) == password
+    except SettingsError:
+        return False
 
 
 def _has_time(source: Mapping[str, Any]) -> bool:
