@@ -34,4 +34,5 @@ def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
     yield f"Run it     gapcast run{named}"
     yield "See it     gapcast status"
     yield f"           {subscribe}"
-    yield f"Install    {unit} && sudo systemctl enable --now gapcast"
+    # Not enable --now: a service that already runs would keep its former configuration.
+    yield f"Install    {unit} && sudo systemctl enable gapcast && sudo systemctl restart gapcast"
