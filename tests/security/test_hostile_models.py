@@ -389,3 +389,11 @@ def test_golden_example_uses_the_bytes_that_were_tried(copy: ModelCopy, admissio
     assert build_model(files, load_model(every_feature_model()).card).card.version == card["version"]
     with pytest.raises(ModelError, match="is not the file that its card describes"):
         admission.load(copy.folder)
+
+
+@pytest.mark.root
+def test_trial_record_of_root_belongs_to_the_owner_of_the_state(tmp_path: Path) -> None:
+    """As of ``sudo gapcast check`` beside a service with an account of its own, which could not read it."""
+    os.chown(tmp_path, 12_345, 12_345)
+    ProvenModels(tmp_path, "runtime 1").add("ab" * 32)
+    assert (tmp_path / PROVEN_FILE).stat().st_uid == 12_345

@@ -103,6 +103,8 @@ def test_pi_guide_works_from_top_to_bottom(pi: Pi) -> None:
             shown = follow(pi, look)
         assert "active (running)" in shown
         assert re.search(r"^ok +readings: \d+ messages? within 5 s, of plug$", shown, re.MULTILINE), shown
+        assert "ok   state: /var/lib/gapcast/stream is writable" in shown, "the state of the service, not of root"
+        assert not (root / "root/.local").exists()
         assert not [line for line in shown.splitlines() if line.startswith(("FAIL", "warn"))], shown
         home_assistant.wait_that(bool, "the entities of the plug", GUARD_S)
 

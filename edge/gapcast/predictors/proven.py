@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gapcast.json_input import decode_json
-from gapcast.private_files import make_private_folder
+from gapcast.private_files import chown_to_owner_of, make_private_folder
 
 PROVEN_FILE = "proven.json"
 _VERSION = 1
@@ -64,6 +64,7 @@ class ProvenModels:
         try:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 json.dump({"models": list(keys)}, file)
+            chown_to_owner_of(folder, Path(name))
             Path(name).replace(folder / PROVEN_FILE)
         except OSError:
             Path(name).unlink(missing_ok=True)
