@@ -99,4 +99,4 @@ class SettingsError(GapcastError):
 
 
 class AddressError(SettingsError):
-    """An address to listen on that this machine does not have: the configuration is wrong, or the network not up yet."""
+    """An address to listen on that this machine does not have: it is wrong, or the network is not up yet."""
