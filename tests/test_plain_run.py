@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,14 @@ from gapcast.entry import main
 main()
 import gapcast.app.application
 print("click" in sys.modules)
+"""
+_SHOWS = """
+import sys
+from gapcast import cli
+cli.main = lambda **_: print("AGE –, zähler/5 €")
+sys.argv = ["gapcast", "status"]
+from gapcast.entry import main
+main()
 """
 
 
@@ -113,3 +122,9 @@ def test_missing_model_ends_both_ways_alike(tmp_path: Path) -> None:
 def test_service_does_without_the_library_of_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-c", _WITHOUT_CLICK], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["localhost", "False"]
+
+
+def test_command_output_is_replaced_where_the_locale_lacks_a_character() -> None:
+    command, environment = [sys.executable, "-c", _SHOWS], os.environ | {"PYTHONIOENCODING": "iso-8859-1"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "AGE ?, zähler/5 ?\n".encode("iso-8859-1"), b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from gapcast.commands.plain_run import serve_plainly
 from gapcast.deferred_modules import defer_modules
@@ -14,4 +15,6 @@ def main() -> None:
     if not serve_plainly(sys.argv[1:]):
         from gapcast.cli import main as run_command  # noqa: PLC0415 - with the library of the command line
 
+        if isinstance(sys.stdout, TextIOWrapper):  # a topic or a dash may not be in a terminal's ISO-8859-1
+            sys.stdout.reconfigure(errors="replace")
         run_command(prog_name="gapcast")
