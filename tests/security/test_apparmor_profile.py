@@ -15,8 +15,11 @@ ADDON = ROOT / "homeassistant-addon"
 PROFILE = ADDON / "apparmor.txt"
 #: What the add-on's command needs to give root up (gapcast/commands/addon.py), and Docker's init to pass a signal on.
 CAPABILITIES = {"chown", "dac_override", "fowner", "kill", "setgid", "setuid"}
-#: Its state, what Python keeps for a moment, and the terminal of ``docker exec``.
-WRITABLE = {"/data/gapcast/", "/data/gapcast/**", "/tmp/**", "/dev/shm/**", "/dev/pts/*", "/dev/tty"}
+#: Its state, what Python keeps for a moment, the terminal of ``docker exec``, and which process is killed first.
+WRITABLE = {
+    "/data/gapcast/", "/data/gapcast/**", "/tmp/**", "/dev/shm/**", "/dev/pts/*", "/dev/tty",
+    "@{PROC}/@{pid}/oom_score_adj",
+}  # fmt: skip
 
 
 def rules() -> list[str]:
