@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 
 PASSWORD = "a word of the house"
 GUIDE = sections_of(ROOT / "docs" / "raspberry-pi.md")
+ACCOUNTS = sections_of(ROOT / "docs" / "security.md")["Accounts"]
 #: Beginnings of commands that need a package index, another machine or a clock: the machine has what they install.
 NOT_HERE = ("sudo apt ", "timedatectl", "git ", "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx ")
 #: Commands that run until Ctrl-C, and what they show.
@@ -119,6 +120,28 @@ def test_pi_guide_works_from_top_to_bottom(pi: Pi) -> None:
         follow(pi, GUIDE["Upgrade and roll back"])
         assert n_observed(pi).keys() == {"plug"}, "the readings are those of the backup"
     assert list(sections) == []
+
+
+@pytest.mark.systemd
+@pytest.mark.mosquitto
+@pytest.mark.e2e
+def test_security_page_turns_the_broker_of_the_guide_into_one_with_rights(pi: Pi) -> None:
+    """The commands of docs/security.md after those of the guide, whose accounts stay."""
+    inside, folder = pi.machine.inside, "/etc/mosquitto"
+    follow(pi, GUIDE["The broker"])
+    inside("ln", "-s", "/opt/source", "/home/pi/gapcast")
+    inside("sh", "-c", "mkdir /var/lib/gapcast && echo gw-attic >/var/lib/gapcast/gateway-id")
+    key, certificate = f"{folder}/broker.key", f"{folder}/broker.pem"
+    inside("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-keyout", key,
+           "-out", certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")  # fmt: skip
+    inside("chown", "mosquitto:", key)
+    inside("cp", certificate, f"{folder}/ca.pem")
+    follow(pi, ACCOUNTS)
+    for account, topic in (("gapcast", "gapcast/gw-attic/status"), ("meter", "gap/meter/reading")):
+        inside("mosquitto_pub", "-h", "localhost", "-p", "8883", "--cafile", f"{folder}/ca.pem", "-u", account,
+               "-P", PASSWORD, "-q", "1", "-t", topic, "-m", "1")  # fmt: skip
+    with pi.machine.network(), pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", 1883), GUARD_S)
 
 
 def test_pi_guide_has_every_command_that_the_test_treats_specially() -> None:
