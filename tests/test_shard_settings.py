@@ -10,9 +10,13 @@ import yaml
 from click.testing import CliRunner
 
 from gapcast.app.broker import session_options, subscriptions_of
+from gapcast.app.device_limit import device_cost
+from gapcast.app.engine import engine_of
+from gapcast.app.models import load_models
 from gapcast.cli import main
 from gapcast.commands.options import read_settings
 from gapcast.config.loader import load
+from gapcast.config.memory_limit import fitting_devices
 from gapcast.config.settings import Settings
 from gapcast.config.shards import each_of, folder_of, of_shard, the_one_of
 from gapcast.core.errors import SettingsError
@@ -130,6 +134,18 @@ def test_kubernetes_example_is_valid(tmp_path: Path) -> None:
     assert shard.topics.reading == "gap/3/{device}/reading"
     assert str(shard.state.path) in {mount["mountPath"] for mount in container["volumeMounts"]}
     assert container["ports"] == [{"name": "http", "containerPort": shard.http.port}]
+    limit_bytes = int(container["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
+    fitting = fitting_devices(device_cost(engine_of(shard, load_models(shard))), limit_bytes, shard.devices.max)
+    assert (fitting.n_devices, fitting.n_tracked) == (shard.devices.max, shard.learning.max_devices)
+
+
+def test_kubernetes_example_has_no_variables_of_services() -> None:
+    """A Service named ``gapcast-http`` sets ``GAPCAST_HTTP_SERVICE_HOST``, which is refused as a misspelt key."""
+    resources = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "workers.yaml").read_text(encoding="utf-8"))
+    (pod,) = [one["spec"]["template"]["spec"] for one in resources if one["kind"] == "StatefulSet"]
+    with pytest.raises(SettingsError, match="GAPCAST_HTTP_SERVICE_HOST: write two underscores"):
+        load(None, {"GAPCAST_HTTP_SERVICE_HOST": "10.0.0.1"}, {})
+    assert pod["enableServiceLinks"] is False
 
 
 def test_of_shard_leaves_the_port_where_none_is_given() -> None:
