@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,24 @@ def test_gateway_id_is_created_once(tmp_path: Path) -> None:
     assert is_device_id(made)
     assert gateway_id("", tmp_path / "state") == made
     assert gateway_id("", tmp_path / "other") != made
+
+
+def test_gateway_id_is_synced_before_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system may write a rename before the content: a power failure then leaves an empty file."""
+    synced: list[tuple[bytes, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.pread(descriptor, 100, 0), (tmp_path / "gateway-id").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    made = gateway_id("", tmp_path)
+    assert synced == [(f"{made}\n".encode(), False)]
+
+
+def test_gateway_id_file_empty_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "gateway-id").touch()
+    made = gateway_id("", tmp_path)
+    assert (tmp_path / "gateway-id").read_text(encoding="utf-8") == f"{made}\n"
 
 
 def test_gateway_id_configured_is_not_written(tmp_path: Path) -> None:

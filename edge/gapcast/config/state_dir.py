@@ -54,6 +54,8 @@ def gateway_id(configured: str, state: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read ({error}); set gateway.id, or remove the file"
         raise SettingsError(msg) from error
+    if not stored:  # of a power failure: earlier versions did not sync it
+        return _generate(path)
     if not is_device_id(stored):
         msg = f"{path}: holds {stored[:80]!r}, which is not a gateway id: remove the file to generate one"
         raise SettingsError(msg)
@@ -67,6 +69,8 @@ def _generate(path: Path) -> str:
         make_private_folder(path.parent)
         with create_private(part) as file:
             file.write(f"{generated}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())  # or a power failure could leave an empty file
         part.replace(path)
     except OSError as error:
         log.warning(
