@@ -57,7 +57,7 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
         person.answer("Write this to gapcast.toml?", "y")
         shown = person.wait_for("Install ")
         person.wait_for("sudo install -D -m 644 gapcast.toml /etc/gapcast/gapcast.toml && ")  # /tmp is hidden from it
-        person.wait_for("sudo install -m 600 mqtt-password /etc/gapcast/ && gapcast systemd-unit | sudo tee /etc/")
+        person.wait_for("sudo install -m 600 mqtt-password /etc/gapcast/ && gapcast systemd-unit >gapcast.service && ")
         assert person.wait_end() == 0
     assert "gapcast check --wait 70" in shown
     assert "gapcast run\n" in shown

@@ -144,6 +144,20 @@ def test_security_page_turns_the_broker_of_the_guide_into_one_with_rights(pi: Pi
         socket.create_connection(("127.0.0.1", 1883), GUARD_S)
 
 
+@pytest.mark.systemd
+@pytest.mark.e2e
+def test_pi_guide_failed_upgrade_leaves_the_unit(pi: Pi) -> None:
+    """Without the command ``gapcast``, as after a failed pipx; systemd takes an empty file for a masked unit."""
+    unit = Path(f"/proc/{pi.machine.init}/root/etc/systemd/system/gapcast.service")
+    unit.write_text("of the version before\n", encoding="utf-8")
+    commands = [command for section in GUIDE.values() for command in section if "gapcast systemd-unit" in command]
+    assert len(commands) == 3
+    for command in commands:
+        with pi.command(f"gapcast() {{ return 127; }}; {command}") as terminal:
+            assert terminal.wait_end(GUARD_S) == 127
+        assert unit.read_text(encoding="utf-8") == "of the version before\n"
+
+
 def test_pi_guide_has_every_command_that_the_test_treats_specially() -> None:
     commands = [command for section in GUIDE.values() for command in section]
     for start in (*NOT_HERE, *LIVE):

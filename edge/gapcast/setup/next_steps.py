@@ -13,6 +13,8 @@ from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.config_file import PASSWORD_FILE
 from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
 
+_UNITS = "/etc/systemd/system/"
+
 
 def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
     """Yield lines: what was written, and how to test, run and install the service."""
@@ -26,7 +28,8 @@ def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
             moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
     is_default = moved or config.absolute() == DEFAULT_CONFIG
     option = "" if is_default else f" --config {shlex.quote(str(config.absolute()))}"
-    unit = f"{moved}gapcast systemd-unit{option} | sudo tee /etc/systemd/system/gapcast.service"
+    # Not by sudo tee: if the command failed, an empty file would be there, which systemd takes for a masked unit.
+    unit = f"{moved}gapcast systemd-unit{option} >gapcast.service && sudo install -m 644 gapcast.service {_UNITS}"
     subscribe = mosquitto_command(MqttSettings(**access.section()), "mosquitto_sub", "-v", "-t", "gap/+/forecast")
     yield f"\nWritten to {config}{secret}.\n"
     yield f"Test it    gapcast check{named} --wait 70"
