@@ -27,3 +27,10 @@ from gapcast.setup.next_steps import next_steps
 def test_next_steps_subscribe_as_the_gateway_connects(access: BrokerAccess, command: str) -> None:
     lines = [line.strip() for line in next_steps(Path("gapcast.toml"), access)]
     assert command in lines
+
+
+@pytest.mark.parametrize(("ca_path", "is_hidden"), [("/home/pi/ca.pem", True), ("/etc/gapcast/ca.pem", False)])
+def test_next_steps_name_a_certificate_that_the_service_cannot_read(*, ca_path: str, is_hidden: bool) -> None:
+    access = BrokerAccess("pi", 8883, tls=True, ca_path=Path(ca_path))
+    named = f"The service cannot read {ca_path}: copy it to /etc/gapcast, and set mqtt.tls.ca_path"
+    assert (named in "\n".join(next_steps(Path("/etc/gapcast/gapcast.toml"), access))) is is_hidden

@@ -37,5 +37,8 @@ def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
     yield f"Run it     gapcast run{named}"
     yield "See it     gapcast status"
     yield f"           {subscribe}"
+    if access.ca_path is not None and is_hidden(access.ca_path):
+        folder = DEFAULT_CONFIG.parent
+        yield f"           The service cannot read {access.ca_path}: copy it to {folder}, and set mqtt.tls.ca_path"
     # Not enable --now: a service that already runs would keep its former configuration.
     yield f"Install    {unit} && sudo systemctl enable gapcast && sudo systemctl restart gapcast"
