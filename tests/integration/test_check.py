@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import socket
 import subprocess
@@ -321,6 +323,18 @@ def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: Mos
     assert code == 0
     assert "is not writable (Not a directory)" in line
     assert "set state.path" in cure
+
+
+def test_check_disk_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def temporary_file(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("gapcast.check.machine.tempfile.TemporaryFile", temporary_file)
+    code, lines = check(mosquitto.port)
+    line, cure = found(lines, "warn state: ")
+    assert code == 0
+    assert "is not writable (No space left on device)" in line
+    assert cure.endswith("fix: free disk space"), "not a permission"
 
 
 def test_check_disk_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
 from gapcast.core.errors import SettingsError
 from gapcast.json_input import decode_json
+from gapcast.storage.disk_errors import disk_error_fix
 
 #: Largest disk usage of a gateway, with the readings of 100,000 devices.
 _LEAST_FREE_BYTES = 100 << 20
@@ -60,8 +61,8 @@ def check_state(situation: Situation) -> Iterator[Finding]:
             os.fsync(file.fileno())
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
-        fix = "grant this account write permission, or set state.path to another folder"
-        yield warn("state", f"{folder} is not writable ({error.strerror}): a restart would lose all readings", fix)
+        text = f"{folder} is not writable ({error.strerror}): a restart would lose all readings"
+        yield warn("state", text, disk_error_fix(error))
         return
     if free_bytes < _LEAST_FREE_BYTES:
         yield warn("state", f"{folder}: only {free_bytes >> 20} MB free", "free disk space, or set state.path")
