@@ -325,6 +325,14 @@ def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: Mos
     assert "set state.path" in cure
 
 
+def test_check_leaves_no_folder_of_the_state(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
+    """It would belong to the account of the check, which may be root."""
+    state = tmp_path / "missing" / "state"
+    _, lines = check(mosquitto.port, state={"path": state}, gateway={"id": "gw"})
+    assert f"ok   state: {state}/stream is writable" in lines
+    assert not state.parent.exists()
+
+
 def test_check_disk_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     def temporary_file(**_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -43,7 +43,10 @@ def check_clock(situation: Situation) -> Iterator[Finding]:
 
 
 def check_state(situation: Situation) -> Iterator[Finding]:
-    """Check that the state folder is writable by writing a file."""
+    """Check that the state folder is writable, by a temporary file.
+
+    A missing folder is not created: it would belong to root after ``sudo gapcast check``, and not to the service.
+    """
     state = situation.settings.state
     try:
         path = state_path(state.path, situation.environment)
@@ -55,11 +58,11 @@ def check_state(situation: Situation) -> Iterator[Finding]:
         return
     folder = folder_of(situation.settings, path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"gapcast")
             os.fsync(file.fileno())
-        free_bytes = shutil.disk_usage(folder).free
+        free_bytes = shutil.disk_usage(existing).free
     except OSError as error:
         text = f"{folder} is not writable ({error.strerror}): a restart would lose all readings"
         yield warn("state", text, disk_error_fix(error))

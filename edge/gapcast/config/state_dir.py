@@ -11,7 +11,7 @@ import structlog
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.reading import is_device_id
-from gapcast.private_files import create_private, make_private_folder
+from gapcast.private_files import chown_to_owner_of, create_private, make_private_folder
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +71,7 @@ def _generate(path: Path) -> str:
             file.write(f"{generated}\n".encode())
             file.flush()
             os.fsync(file.fileno())  # or a power failure could leave an empty file
+        chown_to_owner_of(path.parent, part)
         part.replace(path)
     except OSError as error:
         log.warning(
