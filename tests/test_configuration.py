@@ -66,6 +66,18 @@ def test_load_secret_from_a_file_is_never_shown(begin: str, end: str) -> None:
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
+def test_load_empty_secret_file_overrides_nothing() -> None:
+    """The systemd unit names a file with an empty line if there is no password beside the configuration."""
+    Path("empty").write_text("\n", encoding="utf-8")
+    environment = {"GAPCAST_MQTT__PASSWORD_FILE": "empty"}
+    for file in (written('[mqtt]\npassword = "inline"\n'), None):
+        password = load(file, environment, {}).mqtt.password
+        assert password is not None
+        assert password.get_secret_value() == ("inline" if file else "")
+    with pytest.raises(SettingsError, match=r"http\.token: "):  # no token is not the same as an empty one
+        load(None, {"GAPCAST_HTTP__TOKEN_FILE": "empty"}, {})
+
+
 def test_load_any_key_from_a_file() -> None:
     Path("host").write_text("broker\n", encoding="utf-8")
     assert load(None, {"GAPCAST_MQTT__HOST_FILE": "host"}, {}).mqtt.host == "broker"

@@ -124,6 +124,18 @@ def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:
         assert "configuration key mqtt.prot: there is no such key" in machine.log
 
 
+def test_unit_without_a_password_file_takes_that_of_the_configuration(
+    guarded: MosquittoBroker, tmp_path: Path
+) -> None:
+    text = configuration(guarded.port, free_port(), f'username = "gapcast"\npassword = "{PASSWORD}"')
+    with (
+        peer_of(guarded.host, guarded.port, username="meter", password=PASSWORD) as meter,
+        booted(tmp_path / "machine", unit(Path(COMMAND), CONFIG), "", f'{text}[gateway]\nid = "unit"\n'),
+    ):
+        meter.subscribe("gapcast/unit/status")
+        meter.wait_that(lambda came: [m for m in came if m.payload == b"online"], "the gateway to be online")
+
+
 def test_unit_address_that_comes_later_is_waited_for(tmp_path: Path) -> None:
     """After a power cut a router may take longer than this machine to start."""
     text = '[http]\nhost = "192.0.2.7"\n[forecast]\nmodel = "linear"\nexperts = []\n'

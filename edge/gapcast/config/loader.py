@@ -39,7 +39,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     """
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     merged: dict[str, Any] = {}
-    for source in (_read_toml(path) if path else {}, _read_environment(environment), overrides):
+    of_environment, of_empty_files = _read_environment(environment)
+    for source in (of_empty_files, _read_toml(path) if path else {}, of_environment, overrides):
         merge_sections(merged, source)
     merged = _read_secrets(merged)
     try:
@@ -125,8 +126,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(msg) from error
 
 
-def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the values of ``environment``, and those of empty files, which override nothing.
+
+    The systemd unit names such a file if there is no password beside the configuration: it may be in it.
+    """
     found: dict[str, Any] = {}
+    of_empty_files: dict[str, Any] = {}
     for name, value in sorted(environment.items()):
         if not name.startswith(ENV_PREFIX):
             continue
@@ -145,10 +151,11 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
                 msg = f"environment {name}: is empty: name a file, or remove the variable"
                 raise SettingsError(msg)
             secret = read_secret(f"environment {name}", Path(value))
-            merge_sections(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
+            key_of_file = dotted.removesuffix(ENV_FILE_SUFFIX.lower())
+            merge_sections(found if secret else of_empty_files, nested(key_of_file, secret))
         else:
             merge_sections(found, nested(dotted, value))
-    return found
+    return found, of_empty_files
 
 
 def _refuse_single_underscore(name: str) -> None:
