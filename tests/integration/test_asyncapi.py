@@ -11,7 +11,9 @@ from typing import Any, Literal
 import httpx
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from gapcast.api.predict_request import PredictRequest, TimedReading
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
@@ -123,6 +125,13 @@ def test_asyncapi_examples_match_their_schemas(name: str) -> None:
     assert message["examples"]
     for example in message["examples"]:
         assert faults(example["payload"], message["payload"], DOCUMENT) == []
+
+
+@pytest.mark.parametrize(("name", "model"), [("request", PredictRequest), ("requestReading", TimedReading)])
+def test_asyncapi_request_has_the_keys_that_are_read(name: str, model: type[BaseModel]) -> None:
+    schema, read = DOCUMENT["components"]["schemas"][name], model.model_json_schema()
+    assert set(schema["properties"]) == set(read["properties"])
+    assert (schema["required"], schema["additionalProperties"]) == (read["required"], read["additionalProperties"])
 
 
 @pytest.mark.parametrize("n_omitted", [0, 990])
