@@ -120,8 +120,9 @@ def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> 
         "prediction_horizon": n_steps,
         "load_power_forecast": load_forecast(outlook, history["readings"], options.step, n_steps),
     }
-    if options.peak:
-        peak_kw = gateway.get(f"/demand?device={device}")["month_peak_kw"]
+    if options.peak is not None:
+        metered = quote(options.peak, safe="") or device
+        peak_kw = gateway.get(f"/demand?device={metered}")["month_peak_kw"]
         if peak_kw is not None:
             found["current_period_peak"] = round(1_000 * peak_kw, 1)
     return {**found, **options.merge}
@@ -139,7 +140,11 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--hours", type=int, default=24, help="horizon (%(default)s)")
     parser.add_argument("--max-age", type=int, default=5, help="oldest newest reading, minutes (%(default)s)")
-    parser.add_argument("--peak", action="store_true", help="add the month's peak of GET /demand: current_period_peak")
+    parser.add_argument(
+        "--peak", nargs="?", const="", metavar="DEVICE",
+        help="add current_period_peak: the month's peak of GET /demand, of the device that the tariff's meter is "
+        "(without a name: --device)",
+    )  # fmt: skip
     parser.add_argument("--merge", type=json.loads, default={}, help="JSON object of further runtime parameters")
     return parser.parse_args(arguments)
 

@@ -98,6 +98,23 @@ def test_parameters_have_the_months_peak_on_request() -> None:
     assert "current_period_peak" not in parameters(OBSERVED, "--peak", demand={"month_peak_kw": None})
 
 
+def test_parameters_have_the_peak_of_the_billed_meter() -> None:
+    """The forecast's device lacks the loads that EMHASS plans; the peak that is billed has them."""
+    asked: list[str] = []
+
+    class AskedGateway(StoredAnswers):
+        def get(self, path: str) -> Any:
+            asked.append(path)
+            return super().get(path)
+
+    gateway = AskedGateway(outlook=OUTLOOK, devices={"readings": []}, demand={"month_peak_kw": 4.2})
+    options = LOAD.options_of(["--device", "base", "--peak", "meter 1"])
+    found = LOAD.parameters(gateway, options, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=OBSERVED))
+    assert asked[0] == "/outlook?device=base"
+    assert asked[-1] == "/demand?device=meter%201"
+    assert found["current_period_peak"] == 4_200
+
+
 def test_parameters_of_an_old_reading_are_refused() -> None:
     assert parameters(OBSERVED + 5)
     with pytest.raises(LOAD.NoForecastError, match="6 minutes old"):
