@@ -42,6 +42,13 @@ def test_token_other_routes_require_it(guarded: Rest, path: str, authorization: 
     assert TOKEN not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v2/models/lstm"])
+def test_token_missing_is_explained_to_inference_clients(guarded: Rest, path: str) -> None:
+    """Triton's client shows ``error``, and fails with a KeyError without it."""
+    problem = guarded.client.get(path).json()
+    assert problem["error"] == problem["detail"]
+
+
 def test_token_valid_is_accepted(guarded: Rest) -> None:
     assert guarded.client.get("/predict", headers={"authorization": f"bearer {TOKEN}"}).status_code == 200
     assert guarded.client.get("/predict", auth=("anyone", TOKEN)).status_code == 200

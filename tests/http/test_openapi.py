@@ -40,6 +40,18 @@ def test_openapi_errors_are_problem_documents(rest: Rest) -> None:
     assert "HTTPValidationError" not in json.dumps(document)
 
 
+def test_openapi_responses_have_the_content_that_is_sent(rest: Rest) -> None:
+    """Without a content, a generated client discards the body."""
+    document = rest.client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answers = operation["responses"]
+            assert "204" in answers or answers["200"]["content"], (path, method)
+            assert "requestBody" not in operation or {"413", "503"} <= set(answers), (path, method)
+    assert "error" in rest.client.get("/v2/models/none").json()
+    assert "error" in document["components"]["schemas"]["Problem"]["properties"]
+
+
 def operations() -> dict[str, Any]:
     """Return the operations of the document by name; without the plugin, which does not go with every pytest."""
     schema = schemathesis.openapi.from_path(COMMITTED).exclude(path=ENDLESS)

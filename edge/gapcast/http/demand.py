@@ -28,7 +28,7 @@ from gapcast.http.route_inputs import N_PER_PAGE, After, PageSize, body_of, json
 from gapcast.service.service import Service
 
 _UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-_CHANGE = problems.answers(*_UNUSABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_CHANGE = problems.answers(*_UNUSABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE)
 _KW = {"type": "number", "description": "kW"}
 
 

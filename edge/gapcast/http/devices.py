@@ -93,7 +93,9 @@ def devices_router(service: Service) -> APIRouter:
         "/{device}/plan",
         summary="Set a device's announced loads",
         response_model=PlanDocument,
-        responses=problems.answers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
+        responses=problems.answers(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
         openapi_extra=_PLAN_BODY,
     )
     async def replace_plan(device: str, request: Request) -> Any:

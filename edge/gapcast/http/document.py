@@ -33,7 +33,7 @@ class DocumentedApp(FastAPI):
             for name in _NOT_OURS:
                 components["schemas"].pop(name, None)
             schemas = components["schemas"] | request_schemas()
-            components["schemas"] = dict(sorted(schemas.items())) | {"Problem": Problem.model_json_schema()}
+            components["schemas"] = dict(sorted(schemas.items())) | {"Problem": _problem_schema()}
             components["securitySchemes"] = _SCHEMES
             self.openapi_schema = document
         return self.openapi_schema
@@ -43,6 +43,13 @@ def request_schemas() -> dict[str, Any]:
     """Return the schemas of the bodies that gapcast decodes itself, which FastAPI therefore omits."""
     schema = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs"), PredictRequest.__name__: schema}
+
+
+def _problem_schema() -> dict[str, Any]:
+    """Return the schema of a problem, with the member that :func:`~gapcast.http.problems.response_of` adds."""
+    schema = Problem.model_json_schema()
+    schema["properties"]["error"] = {"description": "The detail again; only under `/v2`", "type": "string"}
+    return schema
 
 
 def _complete(responses: dict[str, Any], *, is_open: bool) -> None:

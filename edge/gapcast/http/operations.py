@@ -19,6 +19,9 @@ _HEALTH: dict[str, Any] = {
     "response_model": Health,
     "responses": {503: {"model": Health}},
 }
+_METRICS: dict[str, Any] = {
+    media_type: {"schema": {"type": "string"}} for media_type in ("text/plain", "application/openmetrics-text")
+}
 
 
 def health_router(queries: ServiceQueries) -> APIRouter:
@@ -43,7 +46,9 @@ def metrics_router(registry: CollectorRegistry) -> APIRouter:
     """Return the route of the metrics in ``registry``."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    @router.get(
+        "/metrics", summary="Prometheus metrics", response_class=Response, responses={200: {"content": _METRICS}}
+    )
     def metrics(request: Request) -> Response:
         """Return metrics in the Prometheus text format, or as OpenMetrics by content negotiation."""
         return encoded_metrics(registry, request.headers.get("accept", ""))

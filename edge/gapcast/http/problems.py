@@ -33,7 +33,7 @@ def problem(status: HTTPStatus, detail: str, reason: str | None = None, path: st
 def response_of(found: Problem, path: str = "") -> JSONResponse:
     """Return a problem as the response to a request of ``path``; the Open Inference Protocol expects ``error``."""
     document = found.model_dump(exclude_none=True)
-    if path.startswith(TENSORS):
+    if f"{path}/".startswith(TENSORS):  # also /v2 itself
         document["error"] = found.detail
     return JSONResponse(document, status_code=found.status, media_type=PROBLEM_TYPE)
 
