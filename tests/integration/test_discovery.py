@@ -9,15 +9,20 @@ from typing import Any
 import httpx
 import pytest
 
+from gapcast.app.topics import discovery_topics_of
+from gapcast.config.forecast import LearningSettings
 from gapcast.config.loader import load
+from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
+from gapcast.mqtt.discovery_message import discovery_payload
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import ALONE, STATUS
 from tests.support.models import every_feature_model, models_with_outlook
+from tests.support.outlook_model import OutlookModel
 from tests.support.waiting import wait_until
 
 CONFIG = "homeassistant/device/gapcast_home/config"
@@ -46,6 +51,14 @@ def test_discovery_of_a_device_is_retained(broker: Broker, start_gateway: StartG
     later.subscribe("homeassistant/#")
     assert later.wait_for(CONFIG)[0].retained
     assert len(peer.on(CONFIG)) == 1, "published once"
+
+
+@pytest.mark.parametrize(("report_every_min", "expected_s"), [(15, 86_400), (1_440, 172_800), (10_080, 1_209_600)])
+def test_discovery_scores_do_not_expire_before_the_next(report_every_min: float, expected_s: int) -> None:
+    settings = Settings(learning=LearningSettings(report_every_min=report_every_min))
+    topics = discovery_topics_of(settings, "gw-test")
+    components = json.loads(discovery_payload("home", topics, OutlookModel()))["cmps"]
+    assert {components[name]["exp_aft"] for name in ("skill", "coverage")} == {expected_s}
 
 
 def test_discovery_sensors_follow_the_models_quantiles(

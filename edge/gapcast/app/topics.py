@@ -51,4 +51,5 @@ def discovery_topics_of(settings: Settings, gateway: str) -> HomeAssistantTopics
         DeviceTopic.parse("topics.outlook", topics.outlook),
         demand_topics_of(settings),
         settings.limits.max_kw,
+        settings.learning.report_every_min * 60,
     )

@@ -26,7 +26,7 @@ _COMPONENTS: dict[str, tuple[str, str, float | None]] = {
 }
 #: Component -> display name, and key in the last day's live scores: a fraction, shown in percent.
 _SCORES = {"skill": ("Forecast skill", "skill"), "coverage": ("Forecast coverage", "coverage")}
-#: Live scores are published at intervals; older ones expire.
+#: Live scores expire after a day, or after two of the intervals at which they are published.
 _SCORES_EXPIRE_S = 86_400
 #: Expiry of a measured minute at the broker, and in Home Assistant: a meter sends at least every five minutes.
 MEASURED_EXPIRE_S = 360
@@ -48,6 +48,8 @@ class HomeAssistantTopics:
     demand: DemandTopics | None = None
     #: Highest limit that can be set, kW.
     max_kw: float = 100.0
+    #: Shortest time between two publications of a device's scores.
+    scores_every_s: float = 900.0
 
     @property
     def birth_topic(self) -> str:
@@ -98,7 +100,7 @@ def discovery_payload(
         "cmps": {
             **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
             "power": _power(identity, device, topics.measured),
-            **{name: _score(identity, name, device, topics.scores) for name in _SCORES},
+            **{name: _score(identity, name, device, topics) for name in _SCORES},
             **dict(outlook_components(identity, topics.outlook.of(device) if topics.outlook else None, outlook_model)),
             **dict(demand_components(identity, topics.demand_topics(device) if has_demand else None)),
         },
@@ -151,9 +153,9 @@ def _power(identity: str, device: str, measured: DeviceTopic | None) -> Mapping[
     }
 
 
-def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) -> Mapping[str, Any]:
+def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, Any]:
     """Return the sensor of a live score, which is unknown until there is sufficient data."""
-    if scores is None:
+    if topics.scores is None:
         return {"p": "sensor"}
     title, key = _SCORES[name]
     day = f"value_json.{LAST_DAY}"
@@ -165,7 +167,7 @@ def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) ->
         "unit_of_meas": "%",
         "sug_dsp_prc": 1,
         "ent_cat": "diagnostic",
-        "stat_t": scores.of(device),
+        "stat_t": topics.scores.of(device),
         "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.enough and {day}.{key} is not none else None }}}}",
-        "exp_aft": _SCORES_EXPIRE_S,
+        "exp_aft": max(_SCORES_EXPIRE_S, int(2 * topics.scores_every_s)),
     }
