@@ -188,6 +188,17 @@ def test_load_is_shed_and_restored_with_hysteresis(home: HomeAssistant, shedding
     assert home.complaints("shed") == []
 
 
+@pytest.mark.parametrize("shedding", [{"off_below_w": 500}], indirect=True)
+def test_load_that_goes_first_returns_above_its_threshold(home: HomeAssistant, shedding: DemandHouse) -> None:
+    """The headroom falls by the load's power when it is on: 2,199 W would become 699 W, which is not enough to stay."""
+    settled(shedding, "on", headroom_w=500, next_w=500)
+    settled(shedding, "off", headroom_w=499, next_w=5_000)
+    settled(shedding, "off", headroom_w=2_199, next_w=2_199)
+    settled(shedding, "on", headroom_w=2_200, next_w=2_200)
+    settled(shedding, "on", headroom_w=2_200 - 1_500, next_w=0)
+    assert home.complaints("shed") == []
+
+
 @pytest.mark.parametrize("shedding", [{"min_on_min": 240, "min_off_min": 240}], indirect=True)
 def test_load_stays_for_its_minimum_time(home: HomeAssistant, shedding: DemandHouse) -> None:
     settled(shedding, "on", headroom_w=-3_000, next_w=-3_000)
