@@ -127,7 +127,7 @@ def test_entry_reports_once_that_the_application_is_loaded(service: Service) -> 
     [
         ("GET", "/", {}),
         ("GET", "/predict?device=other", {}),
-        ("HEAD", "/readyz", {}),
+        ("HEAD", "/devices", {}),
         ("POST", "/metrics", {}),
         ("GET", "/readyz", {"origin": "http://elsewhere.example"}),
     ],
@@ -138,6 +138,12 @@ def test_entry_passes_other_requests_on(service: Service, method: str, path: str
     (answer,) = ask(entry_of(service, builds, HttpOptions()), request)
     assert (answer.status_code, builds.n) == (200, 1)
     assert method == "HEAD" or answer.text == "application"
+
+
+def test_entry_answers_head_as_get(service: Service) -> None:
+    builds = Builds()
+    (answer,) = ask(entry_of(service, builds, HttpOptions()), httpx.Request("HEAD", "http://localhost/livez"))
+    assert (answer.status_code, builds.n) == (200, 0)
 
 
 def test_entry_with_token_guards_metrics_and_forecasts(service: Service) -> None:

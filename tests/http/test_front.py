@@ -60,7 +60,7 @@ def test_page_unknown_file_and_method(rest: Rest) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
     refused = rest.client.post("/")
     assert refused.status_code == 405
-    assert refused.headers["allow"] == "GET"
+    assert refused.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

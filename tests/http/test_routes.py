@@ -196,14 +196,14 @@ def test_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/predict", {"GET", "POST"}),
-        ("PUT", "/predict", {"GET", "POST"}),
-        ("POST", "/livez", {"GET"}),
-        ("POST", "/readyz", {"GET"}),
-        ("POST", "/metrics", {"GET"}),
-        ("PATCH", "/models", {"GET"}),
-        ("PUT", "/devices/home", {"DELETE", "GET"}),
-        ("DELETE", "/devices", {"GET"}),
+        ("DELETE", "/predict", {"GET", "HEAD", "POST"}),
+        ("PUT", "/predict", {"GET", "HEAD", "POST"}),
+        ("POST", "/livez", {"GET", "HEAD"}),
+        ("POST", "/readyz", {"GET", "HEAD"}),
+        ("POST", "/metrics", {"GET", "HEAD"}),
+        ("PATCH", "/models", {"GET", "HEAD"}),
+        ("PUT", "/devices/home", {"DELETE", "GET", "HEAD"}),
+        ("DELETE", "/devices", {"GET", "HEAD"}),
         ("POST", "/events", {"GET"}),
     ],
 )
@@ -211,6 +211,22 @@ def test_other_method_is_a_405_problem_with_allow(rest: Rest, method: str, path:
     answer = rest.client.request(method, path)
     assert_problem(answer, 405)
     assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/metrics", "/predict?device=home", "/predict", "/devices/none", "/v2", "/", "/docs"]
+)
+def test_head_is_get_without_a_body(rest: Rest, path: str) -> None:
+    head, get = rest.client.head(path), rest.client.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    if path != "/metrics":  # whose numbers change
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_head_of_the_endless_stream_is_refused(rest: Rest) -> None:
+    answer = rest.client.head("/events")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
 def test_openapi_json_lists_every_route(rest: Rest) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _LIGHT_PATHS = frozenset({LIVENESS, *READINESS, METRICS, "/predict"})
+#: The response that does not end, and therefore has no HEAD.
+ENDLESS = "/events"
 _NOT_LOADED = "the REST API could not be loaded: see internal.error in the log of gapcast, and try again"
 _RETRY_AFTER_S = "5"
 
@@ -65,6 +67,8 @@ class RestEntry:
     These are the application's own, in its order. What only matters to other requests is left out: the guards of
     changes, bodies and computations. A request of a page (with an origin) always goes to the application, which
     implements CORS.
+
+    HEAD is answered as GET: the HTTP server omits the body.
     """
 
     def __init__(
@@ -85,6 +89,8 @@ class RestEntry:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        if scope["type"] == "http" and scope["method"] == "HEAD" and scope["path"] != ENDLESS:
+            scope = {**scope, "method": "GET"}
         await (self._light if _is_light(scope) else self._application)(scope, receive, send)
 
 

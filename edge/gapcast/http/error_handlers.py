@@ -12,6 +12,7 @@ from starlette.routing import Match
 
 from gapcast.api.predict_answer import Problem, problem_of, validation_problem
 from gapcast.core.errors import ModelError, PayloadError, RequestError
+from gapcast.http.entry import ENDLESS
 from gapcast.http.problems import response_of
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -41,10 +42,11 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods of a path; each is a separate route, possibly in different routers."""
-    return {
+    """Return the methods of a path; each is a separate route, possibly in different routers. HEAD is as GET."""
+    methods = {
         method
         for method in _METHODS
         for route in request.app.routes
         if route.matches({**request.scope, "method": method})[0] is Match.FULL
     }
+    return methods | {"HEAD"} if "GET" in methods and request.url.path != ENDLESS else methods
