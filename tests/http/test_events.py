@@ -97,6 +97,14 @@ def test_events_mark_the_reading_of_a_filled_minute(rest: Rest) -> None:
         assert reader.next("reading").data["filled"] is True
 
 
+def test_events_have_the_power_of_the_device_and_its_history(rest: Rest) -> None:
+    with reading(rest) as reader:
+        rest.push(Reading("home", next(minutes), 0.412_666_666_7))
+        assert reader.next("reading").data["gap_kw"] == 0.412667
+    assert rest.client.get("/devices/home").json()["last_reading"]["gap_kw"] == 0.412667
+    assert rest.client.get("/devices/home/history").json()["readings"][-1]["gap_kw"] == 0.412667
+
+
 def test_events_omit_rejected_readings(rest: Rest) -> None:
     with reading(rest) as reader:
         (minute,) = push(rest)

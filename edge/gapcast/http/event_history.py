@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_json import DemandEncoder
+from gapcast.core.forecast import DECIMALS
 from gapcast.core.grid import minute_label
 from gapcast.core.outlook.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
@@ -79,7 +80,7 @@ class Ring:
             document: dict[str, object] = {
                 "device": device,
                 "ts": minute_label(reading.minute),
-                "gap_kw": reading.gap_kw,
+                "gap_kw": round(reading.gap_kw, DECIMALS),
             }
             if reading.is_filled:
                 document["filled"] = True
