@@ -6,7 +6,8 @@
 ``load_power_forecast`` maps the start of each optimisation step to its mean power, W. Each step is the mean of its
 minutes: those that are over as measured, the next hour from ``GET /outlook``, and later ones as measured at the same
 time of the last day that is known, from ``GET /devices/{device}/history``. A step without any known minute gets the
-mean of the history, or of the outlook if there is none.
+mean of the history, or of the outlook if there is none. Steps begin at full steps of this machine's local time: set TZ
+if EMHASS's time zone is another.
 
 If gapcast does not answer, or its newest reading is older than ``--max-age`` minutes, nothing is printed and the exit
 code is 1: call EMHASS without ``load_power_forecast`` then, so that it uses the method of its own configuration.
@@ -57,11 +58,16 @@ def outlook_minutes(outlook: Mapping[str, Any]) -> dict[int, float]:
 
 
 def load_forecast(
-    outlook: Mapping[str, Any], readings: Sequence[Mapping[str, Any]], step_min: int, n_steps: int
+    outlook: Mapping[str, Any],
+    readings: Sequence[Mapping[str, Any]],
+    step_min: int,
+    n_steps: int,
+    utc_offset_min: int = 0,
 ) -> dict[str, float]:
     """Return the mean power of ``n_steps`` steps, W, by their start, from the step of the minute after the newest.
 
-    ``readings`` are those of the history. Steps begin at multiples of ``step_min`` since the epoch, as EMHASS's do.
+    ``readings`` are those of the history. Steps begin at multiples of ``step_min`` of the local time, as EMHASS's do:
+    where that is half an hour off UTC, steps of an hour begin at half past by UTC.
     """
     observed, ahead_kw = minute_of(outlook["observed_at"]), outlook_minutes(outlook)
     measured_kw = {minute_of(one["ts"]): float(one["gap_kw"]) for one in readings}
@@ -73,7 +79,7 @@ def load_forecast(
         days = max(0, -((observed - minute) // DAY_MIN))  # back to the last day that can be known
         return measured_kw.get(minute - days * DAY_MIN)
 
-    first = (observed + 1) // step_min * step_min
+    first = (observed + 1 + utc_offset_min) // step_min * step_min - utc_offset_min
     forecast_w = {}
     for start in range(first, first + n_steps * step_min, step_min):
         known_kw = [kw for kw in map(power_kw, range(start, start + step_min)) if kw is not None]
@@ -115,10 +121,11 @@ def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> 
     if age_min > options.max_age:
         msg = f"{options.device}: the newest reading is {age_min} minutes old, more than --max-age {options.max_age}"
         raise NoForecastError(msg)
-    history = gateway.get(f"/devices/{device}/history?minutes={DAY_MIN}")
+    readings = gateway.get(f"/devices/{device}/history?minutes={DAY_MIN}")["readings"]
+    offset_min = (now.astimezone().utcoffset() or timedelta()) // timedelta(minutes=1)  # of this machine
     found: dict[str, Any] = {
         "prediction_horizon": n_steps,
-        "load_power_forecast": load_forecast(outlook, history["readings"], options.step, n_steps),
+        "load_power_forecast": load_forecast(outlook, readings, options.step, n_steps, offset_min),
     }
     if options.peak is not None:
         metered = quote(options.peak, safe="") or device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +51,24 @@ def test_first_step_begins_with_the_next_minute_at_its_border() -> None:
     found = LOAD.load_forecast(at_the_border, [], 15, 4)
     assert next(iter(found)) == "2026-01-02T18:15:00+00:00"
     assert sum(steps(found)) == pytest.approx(4 * 1_500, abs=0.5)  # the hour of the outlook, whole
+
+
+@pytest.mark.parametrize(("step_min", "first"), [(60, "17:30"), (30, "18:00"), (20, "17:50")])
+def test_steps_begin_at_full_steps_of_the_local_time(step_min: int, first: str) -> None:
+    """In Adelaide, UTC+10:30, an hour of EMHASS begins at half past by UTC."""
+    found = LOAD.load_forecast(OUTLOOK, [], step_min, 2, 630)
+    assert next(iter(found)) == f"2026-01-02T{first}:00+00:00"
+
+
+def test_parameters_use_the_time_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "ACDT-10:30")
+    time.tzset()
+    try:
+        found = parameters(OBSERVED, "--step", "60", "--hours", "2")["load_power_forecast"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert list(found) == ["2026-01-02T17:30:00+00:00", "2026-01-02T18:30:00+00:00"]
 
 
 def test_later_steps_are_those_of_yesterday_and_the_day_before() -> None:
