@@ -85,7 +85,7 @@ def _details(topics: DemandEntityTopics) -> dict[str, dict[str, Any]]:
 def _peak_template() -> str:
     """Return the template of *Peak expected*: Home Assistant's own last state selects the threshold.
 
-    After a restart of Home Assistant, or while the entity was unavailable, that is the upper one.
+    After the entity was unavailable, that is the upper one. Home Assistant restores a state that has not expired.
     """
     threshold = f"({PEAK_OFF} if this.state == 'on' else {PEAK_ON})"
     return _valid_template(f"'ON' if value_json.p_exceed >= {threshold} else 'OFF'")
