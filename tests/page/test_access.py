@@ -112,6 +112,38 @@ def test_page_is_usable_by_keyboard(house: House, look: Look) -> None:
     window.see("#device", "attic")
 
 
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_chart_is_readable_in_forced_colours(house: House, look: Look, colours: str) -> None:
+    window = look(house.url + "#device=home", forced_colors="active", color_scheme=colours)
+    window.page.locator("#chart canvas").wait_for()
+    inks = window.page.evaluate(
+        """() => {
+          const probe = document.querySelector('#chart').appendChild(document.createElement('i'));
+          return ['measured', 'forecast', 'band', 'ahead'].map((name) => {
+            probe.style.color = `var(--${name})`;
+            return getComputedStyle(probe).color;
+          });
+        }"""
+    )
+    assert len(set(inks)) == len(inks)
+    covered = window.page.evaluate(
+        """() => {
+          const probe = document.querySelector('#chart').appendChild(document.createElement('i'));
+          probe.style.color = 'CanvasText';
+          const text = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+          const canvas = document.querySelector('#chart canvas');
+          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          let n = 0;
+          for (let i = 0; i < data.length; i += 4) {
+            n += data[i + 3] > 200 && text.every((value, j) => Math.abs(data[i + j] - value) < 12);
+          }
+          return n / (data.length / 4);
+        }"""
+    )
+    assert 0.002 < covered < 0.1  # the lines and labels, not the areas
+    window.is_expected = lambda error: "getImageData" in error  # the test's own asking
+
+
 @pytest.fixture(scope="module")
 def odd() -> Iterator[Rest]:
     """A service that was handed names which no broker's topic would bring."""

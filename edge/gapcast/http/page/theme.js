@@ -29,5 +29,7 @@
       show();
     });
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    matchMedia(query).addEventListener("change", show);
+  }
 })();
