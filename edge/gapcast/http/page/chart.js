@@ -20,6 +20,15 @@ function colours() {
   return { ...found, family: style.fontFamily };
 }
 
+/** Indices of the values of `column` between two that are missing: no line goes through them, so they are drawn as points. */
+function isolated(column) {
+  const at = [];
+  column.forEach((value, i) => {
+    if (value !== null && (column[i - 1] ?? null) === null && (column[i + 1] ?? null) === null) at.push(i);
+  });
+  return at;
+}
+
 export class Chart {
   constructor(series) {
     this.series = series;
@@ -60,7 +69,8 @@ export class Chart {
   _options() {
     const ink = colours();
     const axis = { stroke: ink.muted, font: FONT, grid: { stroke: ink.grid, width: 1 }, ticks: { show: false } };
-    const line = (stroke, width, more = {}) => ({ stroke, width, points: { show: false }, ...more });
+    const points = { show: false, filter: (plot, i) => isolated(plot.data[i]), width: 0 };
+    const line = (stroke, width, more = {}) => ({ stroke, width, points: { ...points, size: 2 + width, fill: stroke }, ...more });
     return {
       ...this._size(),
       legend: { show: false },
