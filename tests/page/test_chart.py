@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
+from tests.support.brokers import MosquittoBroker
 from tests.support.browser import Window
+from tests.support.gateways import Gateway
+from tests.support.models import models_with_outlook
+from tests.support.peers import peer_of
 
 #: A minute of 2026.
 FIRST = 29_500_000
@@ -44,3 +51,27 @@ def test_chart_draws_readings_between_missing_minutes(house: House, look: Look) 
     window.wait("() => document.querySelector('#chart canvas')")
     assert n_pixels(window, "measured") > 200
     assert house.gateway.service.forget("sparse")
+
+
+def test_page_shows_no_forecast_from_before_a_gap(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, tmp_path: Path
+) -> None:
+    gateway = start(mosquitto, **models_with_outlook(tmp_path / "models"))
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        house = House(gateway, peer, iter(()))
+        publish(house, "home", range(20))
+        window = look(house.url + "#device=home")
+        window.see("#chart-note", "Forecast for ")
+        window.see("#means", "60 min")
+        publish(house, "home", range(200, 201))
+        for _ in range(2):  # by events, then by GET /devices
+            window.see("#state", "Waiting for second reading")
+            assert window.text("#ahead-kw") == "–"
+            assert window.page.locator("#path-part").is_hidden()
+            assert "Forecast for" not in window.text("#chart-note")
+            assert "Mean of the next hour" not in window.text("#chart-note")
+            window.see("#list", "Waiting for second reading")
+            window.page.reload()
+        publish(house, "home", range(201, 202))
+        window.see("#chart-note", "Forecast for ")
+        window.see("#means", "60 min")

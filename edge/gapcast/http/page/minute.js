@@ -3,3 +3,8 @@
 export const MINUTE_MS = 60_000;
 
 export const minuteOf = (label) => Math.round(Date.parse(label) / MINUTE_MS);
+
+// After more than five missing minutes the gateway restarts a device's window, and forecasts again from the second reading.
+const MAX_STEP_MIN = 6;
+
+export const isAfterGap = (minute, newest) => newest !== null && minute - newest > MAX_STEP_MIN;

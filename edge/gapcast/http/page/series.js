@@ -1,6 +1,6 @@
 // The measured values of one device by minute, the forecasts by the minute they are for, and the newest outlook.
 
-import { minuteOf } from "./minute.js";
+import { isAfterGap, minuteOf } from "./minute.js";
 import { Outlook } from "./outlook.js";
 
 // More than the longest range of the chart.
@@ -36,6 +36,7 @@ export class Series {
 
   addReading(ts, gapKw) {
     const minute = minuteOf(ts);
+    if (isAfterGap(minute, this.newest)) [this.path, this.outlook] = [[], null];
     if (this.newest !== null && minute <= this.newest) {
       // The stream restarts in the past, for example in a replay: do not mix the two runs.
       if (minute < this.newest) this.clear();

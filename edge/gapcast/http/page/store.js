@@ -1,6 +1,7 @@
 // The state of the gateway and its devices: loaded once, then updated by events.
 
 import { Problem, getJson } from "./api.js";
+import { isAfterGap, minuteOf } from "./minute.js";
 import { Series } from "./series.js";
 
 const PAGE_SIZE = 500;
@@ -14,6 +15,13 @@ const deviceRoute = (name) => `devices/${encodeURIComponent(name)}`;
 // A response may be older than an event that arrived during the request. Events are in order, whatever the gateway's
 // clock says: it may have been set back.
 const isOlder = (answer, shown) => Boolean(answer && shown && shown.issued_at > answer.issued_at);
+
+// A forecast from before a gap is none of the minutes to come.
+function dropOutdated(device) {
+  const { forecast, last_reading: reading } = device;
+  if (forecast && reading && isAfterGap(minuteOf(reading.ts), minuteOf(forecast.observed_at))) device.forecast = null;
+  return device;
+}
 
 export class Store {
   /** `changed(what)` is called with "devices", "selected" or "health". */
@@ -112,6 +120,7 @@ export class Store {
     if (kind === "reading") {
       device.last_reading = { ts: document.ts, gap_kw: document.gap_kw };
       device.last_reading_filled = document.filled === true;
+      dropOutdated(device);
     }
     if (kind === "forecast") Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
     this.changed("devices");
@@ -171,7 +180,7 @@ export class Store {
     const current = this.devices.get(device.device);
     if (!current) this.listVersion++;
     if (isOlder(device.forecast, current?.forecast)) current.online = device.online;
-    else this.devices.set(device.device, device);
+    else this.devices.set(device.device, dropOutdated(device));
   }
 
   async _loadSelected(withHistory) {
@@ -182,8 +191,9 @@ export class Store {
       if (name !== this.selected) return;
       this._merge(device);
       this.scores = device.scores;
-      this.series.path = this.device.forecast?.path ?? [];
-      if (!isOlder(device.outlook, this.series.outlook?.document)) this.series.setOutlook(device.outlook ?? null);
+      const { forecast } = this.device;
+      this.series.path = forecast?.path ?? [];
+      if (!isOlder(device.outlook, this.series.outlook?.document)) this.series.setOutlook(forecast && device.outlook);
       this._setDemand(device.demand ?? null);
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
