@@ -45,12 +45,30 @@ def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, A
     return demand_document(demand) | {"month_peaks": peaks, "limit_warning": limit_warning}
 
 
+def stop_clocks(window: Window, at_ms: int, ahead_ms: int = 0) -> None:
+    """Let it be ``at_ms`` on the page by the gateway's clock; that of the browser is ``ahead_ms`` ahead."""
+    window.page.add_init_script(
+        f"""Date.now = () => {at_ms + ahead_ms};
+        const header = Headers.prototype.get;
+        Headers.prototype.get = function (name) {{
+          return name === "date" ? new Date({at_ms}).toUTCString() : header.call(this, name);
+        }};"""
+    )
+
+
 def look_at(
-    look: Look, house: House, demand: Demand | None, after_s: float = 65, *, warning: str | None = None, **options: Any
+    look: Look,
+    house: House,
+    demand: Demand | None,
+    after_s: float = 65,
+    *,
+    warning: str | None = None,
+    ahead_s: float = 0,
+    **options: Any,
 ) -> Window:
     """Open the page of a device that has ``demand``, at ``after_s`` from the start of its newest minute."""
     window = look("about:blank", timezone_id="Europe/Brussels", **options)
-    window.page.add_init_script(f"Date.now = () => {DEMAND.observed_minute * MINUTE_MS + round(after_s * 1_000)}")
+    stop_clocks(window, DEMAND.observed_minute * MINUTE_MS + round(after_s * 1_000), round(ahead_s * 1_000))
 
     def with_demand(route: Any) -> None:
         response = route.fetch()
@@ -154,6 +172,32 @@ def test_panel_shows_no_headroom_that_has_expired(house: House, look: Look, afte
     window.see("#peaks", "3.21")
 
 
+@pytest.mark.parametrize("ahead_s", [-3_600, 3_600])
+def test_panel_goes_by_the_clock_of_the_gateway(house: House, look: Look, ahead_s: float) -> None:
+    window = look_at(look, house, LIVE, ahead_s=ahead_s)
+    window.see("#headroom-text", "may be added until 12:45")
+    expired = look_at(look, house, LIVE, 6 * 60, ahead_s=ahead_s)
+    expired.see("#demand-problem", "treat the headroom as 0 kW")
+
+
+def test_gateway_time_of_a_slow_response_is_ignored(house: House, look: Look) -> None:
+    window = look(house.url)
+    offsets = window.page.evaluate(
+        """async () => {
+          const { gatewayNow, setGatewayTime } = await import('./page/clock.js');
+          const at = 1_700_000_000_000;
+          Date.now = () => at;
+          const after = (date, sent) => { setGatewayTime(date, sent); return gatewayNow() - at; };
+          const date = (ms) => new Date(at + ms).toUTCString();
+          return [
+            after(date(1_000), at), after(date(-60_000), at - 1_000), after(date(-3_600_000), at - 3_599_000),
+            after(date(5_000), at + 1), after(null, at), after(date(0), at),
+          ];
+        }"""
+    )
+    assert offsets == [0, -60_000, -60_000, -60_000, -60_000, 0]
+
+
 def test_panel_expires_while_it_is_open(house: House, look: Look) -> None:
     window = look_at(look, house, LIVE)
     window.see("#headroom-text", "may be added")
@@ -254,7 +298,7 @@ def test_panel_follows_the_events(
         window = look("about:blank", timezone_id="UTC")
         first = httpx.get(f"{gateway.url}/devices/home").json()
         issued_ms = round(datetime.fromisoformat(first["demand"]["issued_at"]).timestamp() * 1_000)
-        window.page.add_init_script(f"Date.now = () => {issued_ms}")  # it does not expire while the test runs
+        stop_clocks(window, issued_ms)  # it does not expire while the test runs
         window.page.route("**/devices/home", lambda route: route.fulfill(json=first))  # so that events alone are new
         window.open(f"{gateway.url}/#device=home")
         window.see("#demand-head", "Billing window 17:15 to 17:30")

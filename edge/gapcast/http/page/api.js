@@ -1,5 +1,7 @@
 // Requests to the gateway. URLs are relative, so that the page works behind a proxy with a path prefix.
 
+import { setGatewayTime } from "./clock.js";
+
 const KEY = "gapcast-token";
 
 /** The gateway requires a token, or rejected the one it got. */
@@ -58,7 +60,9 @@ export async function request(route, options = {}) {
   const headers = { ...options.headers, "x-requested-with": "gapcast-page" };
   // In UTF-8: a header has no characters beyond a byte.
   if (token !== null) headers.authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}`;
+  const sentMs = Date.now();
   const response = await fetch(route, { ...options, headers, cache: "no-store" });
+  setGatewayTime(response.headers.get("date"), sentMs);
   if (response.status === 401) throw new Unauthorized();
   if (!response.ok) throw new Problem(response.status, await detailOf(response));
   return response;

@@ -1,5 +1,6 @@
 // Shows the demand of the selected device: the running billing window, its headroom, and the month's highest windows.
 
+import { gatewayNow } from "./clock.js";
 import { Demand, KW, PowerScale, chance, chanceNumber, headroom, span } from "./demand.js";
 import { byId, figure, make, write } from "./dom.js";
 import { NOTHING, kw, moment, percent, time } from "./format.js";
@@ -27,7 +28,7 @@ export class DemandPanel {
 
   _show() {
     const demand = this._demand;
-    const now = Date.now();
+    const now = gatewayNow();
     const [phase, until] = demand.phaseAt(now);
     if (until !== null) this._expiry = setTimeout(() => this._show(), Math.min(until - now, MAX_DELAY_MS));
     const { document } = demand;
