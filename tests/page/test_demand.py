@@ -216,6 +216,20 @@ def test_panel_expires_while_it_is_open(house: House, look: Look) -> None:
     assert not window.page.locator("#demand-now").is_visible()
 
 
+@pytest.mark.parametrize("is_shown_again", [False, True])
+def test_panel_shows_no_expired_headroom_after_the_computer_slept(
+    house: House, look: Look, is_shown_again: bool
+) -> None:
+    window = look_at(look, house, LIVE)
+    window.see("#headroom-text", "may be added")
+    later_ms = (DEMAND.observed_minute + 180) * MINUTE_MS
+    window.page.evaluate("(at) => { Date.now = () => at }", later_ms)  # no timer has run since
+    if is_shown_again:
+        window.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        assert window.page.locator("#demand-problem").is_visible()
+    window.see("#demand-problem", "the newest reading is too old", 60_000)
+
+
 def test_demand_words_and_numbers(house: House, look: Look) -> None:
     window = look(house.url)
 

@@ -5,13 +5,14 @@ import { Demand, KW, PowerScale, chance, chanceNumber, headroom, span } from "./
 import { byId, figure, make, write } from "./dom.js";
 import { NOTHING, kw, moment, percent, time } from "./format.js";
 
-// A browser fires a timer with a longer delay at once.
-const MAX_DELAY_MS = 2 ** 31 - 1;
+// While the computer sleeps a timer stands still, and what it was to hide has expired when the lid opens.
+const MAX_DELAY_MS = 5_000;
 
 export class DemandPanel {
   constructor() {
     this._demand = null;
     this._expiry = null;
+    document.addEventListener("visibilitychange", () => this._demand && this._show());
   }
 
   /** Show the demand of `store`; nothing without one. */
@@ -27,6 +28,7 @@ export class DemandPanel {
   }
 
   _show() {
+    clearTimeout(this._expiry);
     const demand = this._demand;
     const now = gatewayNow();
     const [phase, until] = demand.phaseAt(now);
