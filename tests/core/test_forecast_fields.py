@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import gapcast.core.forecast
+import gapcast.core.forecast_fields
 import gapcast.core.forecast_layout
-from gapcast.core.document_field import FieldType
-from gapcast.core.forecast import DECIMALS, Forecasts, Shares
+from gapcast.core.forecast import Forecasts, Shares
 from gapcast.core.forecast_fields import FIELDS, ForecastField
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.predictor import PublishedModel
 from gapcast.core.window import WindowSpec
 from gapcast.http.schemas import ForecastDocument
+from tests.support.optional_tools import ROOT
 
 MODEL = PublishedModel("blend", "1", WindowSpec(30, "oldest"), (1, 5), (0.05, 0.5, 0.95))
-#: The worked example of docs/extending.md.
-WIDTH = ForecastField(
-    "width_kw",
-    FieldType.NUMBER,
-    "width of the prediction interval, kW",
-    lambda one: None if one.lower_kw is None or one.upper_kw is None else round(one.upper_kw - one.lower_kw, DECIMALS),
-    lambda batch: (
-        None
-        if batch.lower_kw is None or batch.upper_kw is None
-        else [round(upper - lower, DECIMALS) for lower, upper in zip(batch.lower_kw, batch.upper_kw, strict=True)]
-    ),
-    is_nullable=True,
-)
+
+
+def documented_field() -> ForecastField:
+    """Return the worked example of docs/extending.md, as the module of the fields evaluates it."""
+    page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    (entry,) = re.findall(r"^```python\n(ForecastField\(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    field = eval(entry, vars(gapcast.core.forecast_fields))  # noqa: S307 - of this repository
+    assert isinstance(field, ForecastField)
+    return field
+
+
+WIDTH = documented_field()
 
 
 def forecasts(*, complete: bool) -> Forecasts:
@@ -93,12 +94,21 @@ def test_rest_schema_has_the_declared_fields() -> None:
     assert list(ForecastDocument.model_fields) == [field.name for field in FIELDS]
 
 
-def test_added_field_reaches_document_and_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_calibrated_ensemble(made: Forecasts) -> Forecasts:
+    """Return ``made`` as the service publishes it by default: all numbers in one array too."""
+    assert made.shares is not None
+    columns = made.gap_kw, made.median_kw, made.lower_kw, made.upper_kw, made.path_kw, made.shares.weights
+    numbers = np.column_stack([np.asarray(column) for column in columns])
+    return replace(made, uncontrolled_kw=None, planned_kw=None, numbers=numbers)
+
+
+@pytest.mark.parametrize("of_service", [False, True])
+def test_added_field_reaches_document_and_encoder(of_service: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     place = [field.name for field in FIELDS].index("level")
     fields = (*FIELDS[:place], WIDTH, *FIELDS[place:])
     for module in (gapcast.core.forecast, gapcast.core.forecast_layout):
         monkeypatch.setattr(module, "FIELDS", fields)
-    made = forecasts(complete=True)
+    made = as_calibrated_ensemble(forecasts(complete=True)) if of_service else forecasts(complete=True)
     sent = [json.loads(payload) for payload in ForecastEncoder().encode(made)]
     assert [document["width_kw"] for document in sent] == [1.0, 2.0]
     assert sent == [one.document() for one in made]

@@ -101,7 +101,8 @@ class ForecastEncoder:
         are_packets: bool,
     ) -> WrittenRows | None:
         """Return ``forecasts`` as the compiled library writes them; None if there is none, or if it cannot."""
-        if self._function is None or (forecasts.numbers is None and not layout.is_dense(forecasts)):
+        at = None if forecasts.numbers is None else layout.n_observed_at
+        if self._function is None or (at is None and not layout.is_dense(forecasts)):
             return None
         rows = self._rows.get(are_packets)
         if rows is None:
@@ -112,8 +113,7 @@ class ForecastEncoder:
         for column in layout.texts:
             texts += column(forecasts)
         values = rows.values(n)
-        if forecasts.numbers is not None:
-            at = layout.n_observed_at
+        if forecasts.numbers is not None and at is not None:
             if n == 1:  # one assignment takes less time than three
                 numbers: list[float] = forecasts.numbers[0].tolist()
                 numbers.insert(at, forecasts.n_observed[0])

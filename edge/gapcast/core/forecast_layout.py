@@ -14,6 +14,8 @@ from gapcast.core.json_rows import JsonForm, SlotKind
 
 #: Returns a column of a batch that has it: a list, or an array of the values of a list or map.
 Column = Callable[[Forecasts], Any]
+#: What :attr:`.Forecasts.numbers` are, in order; the path is missing for a model with one lead time.
+_NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "path", "experts", "median_experts")
 #: Fields whose value is a list or a map of several numbers.
 _COMPOUND = (FieldType.NUMBERS, FieldType.WEIGHTS)
 _KINDS = {
@@ -28,7 +30,8 @@ class ForecastLayout:
 
     ``scalars`` have one value in each forecast; they are ``texts`` and ``numbers``. ``compounds``, which follow, have
     several. ``sparse`` are fields that follow in some of the forecasts, by name. ``n_observed_at`` is the place of the
-    number of readings among :attr:`.Forecasts.numbers`, which are the others in their order.
+    number of readings among :attr:`.Forecasts.numbers`, which are the others in their order; None if the forecasts have
+    other numbers too, so that these do not fill the form.
     """
 
     form: JsonForm
@@ -38,7 +41,7 @@ class ForecastLayout:
     numbers: tuple[Column, ...]
     compounds: tuple[Column, ...]
     sparse: tuple[tuple[str, Column], ...]
-    n_observed_at: int
+    n_observed_at: int | None
 
     def is_dense(self, forecasts: Forecasts) -> bool:
         """Return whether none of ``forecasts`` has a field that others of this form lack."""
@@ -60,7 +63,7 @@ def form_of(forecasts: Forecasts) -> tuple[object, ...]:
 
 def layout_of(forecasts: Forecasts) -> ForecastLayout:
     """Return the layout of ``forecasts``, at least one."""
-    constants, kinds = ["{"], list[SlotKind]()
+    constants, kinds, names = ["{"], list[SlotKind](), list[str]()
     texts, numbers, scalars, compounds = list[Column](), list[Column](), list[Column](), list[Column]()
     first = forecasts[0]
     for field in FIELDS:
@@ -81,12 +84,16 @@ def layout_of(forecasts: Forecasts) -> ForecastLayout:
         else:
             scalars.append(field.column)
             (texts if kind is SlotKind.TEXT else numbers).append(field.column)
+        if kind is not SlotKind.TEXT:
+            names.append(field.name)
     constants[-1] += "}"
     sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
     form = JsonForm(tuple(constants), tuple(kinds))
     columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
-    names = [field.name for field in FIELDS if field.column in numbers]
-    return ForecastLayout(form, form.template, *columns, sparse, names.index("n_observed"))
+    n_observed_at = names.index("n_observed")
+    del names[n_observed_at]
+    has_other_numbers = names != [name for name in _NUMBERS if name != "path" or forecasts.path_kw is not None]
+    return ForecastLayout(form, form.template, *columns, sparse, None if has_other_numbers else n_observed_at)
 
 
 def _constants_of(field: ForecastField, value: Any) -> list[str]:
