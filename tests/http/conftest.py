@@ -70,8 +70,9 @@ def serving(
     options: HttpOptions,
     limits: ConnectionLimits = LIMITS,
     implementation: Implementation = "auto",
+    host: str = LOOPBACK,
 ) -> Iterator[Rest]:
-    """Serve a fresh service."""
+    """Serve a fresh service at ``host``."""
     link = MemoryLink()
     service = Service(link, Engine(models.primary, history=History(60, 10)), models.by_name)
     registry = build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test"))
@@ -82,13 +83,13 @@ def serving(
         PredictHandler(service.queries, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         options,
     )
-    listening = socket.create_server((LOOPBACK, 0))
+    listening = socket.create_server((host, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listening.getsockname()[1]
     server = HttpServerThread(lambda: build_server(app, limits, implementation), listening, service.statistics)
     server.start()
     wait_until(lambda: server.is_serving, "uvicorn")
-    with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=GUARD_S) as client:
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=GUARD_S) as client:
         yield Rest(client, link, service, port)
     service.feed.close()
     server.stop()

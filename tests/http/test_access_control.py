@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gapcast.app.loaded_models import Models
+from gapcast.http.change_guard import LocalChanges
 from gapcast.http.guard import OPEN_PATHS
 from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.options import HttpOptions
@@ -94,6 +95,38 @@ def test_allowlist_rejects_other_addresses(models: Models, asker: str, status: i
         with httpx.Client(transport=from_there) as client:
             answers = [client.get(f"http://{LOOPBACK}:{rest.port}{path}") for path in ("/predict", "/livez", "/x")]
     assert [answer.status_code for answer in answers] == ([200, 200, 404] if status == 200 else [403] * 3)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 200), ({"x-forwarded-for": "10.0.0.9"}, 403)],
+    ids=["direct", "proxied"],
+)
+def test_allowlist_accepts_the_address_that_the_gateway_listens_on(
+    models: Models, headers: dict[str, str], status: int
+) -> None:
+    """As with ``http.host`` set to an address of the network: status and the health check ask from that address."""
+    options, own = HttpOptions(allow_from=(ip_network("10.0.0.0/24"),)), "127.0.0.9"
+    transport = httpx.HTTPTransport(local_address=own)
+    with serving(models, options, host=own) as rest, httpx.Client(transport=transport, headers=headers) as client:
+        assert client.get(f"http://{own}:{rest.port}/livez").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "headers", "may_change"),
+    [
+        ("192.168.1.7", "192.168.1.7", {}, True),
+        ("::ffff:192.168.1.7", "192.168.1.7", {}, True),
+        ("192.168.1.7", "192.168.1.7", {"via": "a proxy"}, False),
+        ("192.168.1.8", "192.168.1.7", {}, False),
+    ],
+)
+def test_changes_are_accepted_from_the_address_that_received_them(
+    client: str, server: str, headers: dict[str, str], may_change: bool
+) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "client": (client, 50_000), "server": (server, 8_080), "headers": raw}
+    assert LocalChanges(no_app, ())._may_change(scope) is may_change
 
 
 async def no_app(*_: object) -> None:

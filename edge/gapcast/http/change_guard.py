@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http import problems
-from gapcast.http.ip_networks import Networks, is_in
+from gapcast.http.ip_networks import Networks, is_in, is_same_address
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Values of ``Sec-Fetch-Site`` for a page of this gateway, and for a request without a page.
@@ -83,9 +83,22 @@ class LocalChanges:
 
     def _may_change(self, scope: Scope) -> bool:
         host = (scope["client"] or ("", 0))[0]
-        headers = Headers(scope=scope)
-        is_direct = not any(name in headers for name in _FORWARDED)
-        return is_in(host, self._networks) or (is_direct and _is_loopback(host))
+        is_local = _is_direct(scope) and _is_loopback(host)
+        return is_in(host, self._networks) or is_local or is_from_own_address(scope)
+
+
+def is_from_own_address(scope: Scope) -> bool:
+    """Return whether the client has the address at which the request was received, and is no proxy.
+
+    With ``http.host`` set to an address of the network, this machine's own requests come from that address.
+    """
+    (client, _), (own, _) = scope["client"] or ("", 0), scope.get("server") or ("", 0)
+    return is_same_address(client, own) and _is_direct(scope)
+
+
+def _is_direct(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return not any(name in headers for name in _FORWARDED)
 
 
 def _is_loopback(host: str) -> bool:

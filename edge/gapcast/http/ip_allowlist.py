@@ -7,6 +7,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http import problems
+from gapcast.http.change_guard import is_from_own_address
 from gapcast.http.ip_networks import Networks, is_in
 
 #: Loopback: this machine's health check, and a proxy on it.
@@ -22,7 +23,8 @@ class IpAllowlist:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests of allowed clients."""
-        if scope["type"] == "http" and not self._is_allowed(*(scope["client"] or ("", 0))):
+        is_http = scope["type"] == "http"
+        if is_http and not self._is_allowed(*(scope["client"] or ("", 0))) and not is_from_own_address(scope):
             detail = "this address is not allowed: add it to http.allow_from of the gateway"
             await problems.problem(HTTPStatus.FORBIDDEN, detail, path=scope["path"])(scope, receive, send)
             return

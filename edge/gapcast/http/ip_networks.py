@@ -21,6 +21,16 @@ def is_in(host: str, networks: Networks) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+def is_same_address(one: str, other: str) -> bool:
+    """Return whether two texts are the same address.
+
+    >>> is_same_address("::ffff:10.0.0.7", "10.0.0.7"), is_same_address("10.0.0.7", "10.0.0.8")
+    (True, False)
+    """
+    address = _parse(one)
+    return address is not None and address == _parse(other)
+
+
 def client_of(host: str) -> str:
     """Return the key that counts as one client: an IPv4 address, or the network of an IPv6 address.
 
