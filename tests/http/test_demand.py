@@ -246,6 +246,20 @@ def test_headroom_of_a_late_reading_is_not_answered(
     assert ("'home' is of 2026-11-02T00:02:00Z and came at" in answer.text) == (status == 503)
 
 
+@pytest.mark.parametrize(("after_s", "status"), [(0, 200), (60, 200), (61, 503), (200, 503)])
+def test_headroom_of_a_window_that_is_over_is_not_answered(
+    service: Service, link: MemoryLink, monkeypatch: pytest.MonkeyPatch, after_s: int, status: int
+) -> None:
+    """The last demand of a window is valid for a minute; the next reading may take as long."""
+    end_ns = (MONDAY + 15) * 60 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: end_ns - 60 * 10**9)
+    run(service, link, "home", n=14)
+    monkeypatch.setattr(time, "time_ns", lambda: end_ns + after_s * 10**9)
+    answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
+    assert answer.status_code == status
+    assert ("and its answer was valid until 2026-11-02T00:15:00Z" in answer.text) == (status == 503)
+
+
 # --- changes -----------------------------------------------------------------------------------------
 
 

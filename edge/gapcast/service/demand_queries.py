@@ -17,6 +17,8 @@ from gapcast.service.name_page import name_page
 from gapcast.service.running_engine import RunningEngine
 
 _QUARTER_MIN = 15
+#: How long after the end of a demand's validity the next reading may come, minutes: at the end of each window it does.
+_OVERDUE_MIN = 1
 #: Why no device of this gateway has a demand.
 NO_DEMANDS = "this gateway makes no demands: set demand.limit_kw (docs/demand.md), and outlook.enabled = true"
 
@@ -65,8 +67,8 @@ class DemandQueries:
         """Return whether ``kw`` may be drawn by ``device`` for ``minutes``, and what may be.
 
         Raises :class:`RequestError` for an unusable value, and :class:`NoDemandError` if there is no demand, if the
-        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, or so late
-        that its demand was no longer valid.
+        newest reading was processed more than :data:`~gapcast.core.demand.demand.VALID_MIN` minutes ago, if its demand
+        has not been valid for a minute, or if it arrived so late that its demand was no longer valid.
         """
         limits = self._running.engine.limits
         request = headroom_request(kw, minutes, limits.max_kw)
@@ -108,10 +110,15 @@ class DemandQueries:
 def _problem_with(demand: Demand) -> str:
     """Return why the newest ``demand`` of a device answers no request, as a predicate; empty if it does."""
     until = "a new one; until then, use your own safe value"
-    if is_late(demand.valid_until_minute - demand.issued_at_ms / MINUTE_MS):
-        came, of = instant_label(demand.issued_at_ms), minute_label(demand.observed_minute)
+    issued_min, of = demand.issued_at_ms / MINUTE_MS, minute_label(demand.observed_minute)
+    left_min = demand.valid_until_minute - issued_min
+    if is_late(left_min):
+        came = instant_label(demand.issued_at_ms)
         return f"is of {of} and came at {came}, too late for an answer: it comes with {until}"
-    age_min = (time.time_ns() // 1_000_000 - demand.issued_at_ms) / MINUTE_MS
+    age_min = (time.time_ns() // 1_000_000) / MINUTE_MS - issued_min
     if age_min > VALID_MIN:
         return f"came {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN}: it comes again with {until}"
+    if 0 < left_min < age_min - _OVERDUE_MIN:  # not of a replay
+        over = minute_label(demand.valid_until_minute)
+        return f"is of {of}, and its answer was valid until {over}: it comes again with {until}"
     return ""
