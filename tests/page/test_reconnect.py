@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.page.conftest import Look
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway
@@ -71,3 +73,25 @@ def test_events_over_the_client_limit_are_retried(
         second.see("#live-pill", "Live")
         second.gone("#problem")
     second.is_expected = lambda error: "503" in error
+
+
+@pytest.mark.parametrize("status", [502, 401])
+def test_error_of_a_proxy_is_no_answer_of_the_gateway(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, status: int
+) -> None:
+    gateway = start(mosquitto)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", READING.format(0, 1.25))
+        gateway.wait_taken(1)
+    window = look("about:blank")
+    window.page.route("**/events", lambda route: route.fulfill(status=status, content_type="text/html", body="Sorry"))
+    window.open(f"{gateway.url}/")
+    window.see("#problem", "No connection to the gateway since ")
+    window.see("#problem", f"(a proxy answered {status} ")
+    assert window.page.locator("body.stale").count() == 1
+    assert not window.page.locator("#token-form").is_visible()
+    window.page.unroute_all()
+    window.see("#live-pill", "Live")
+    window.gone("#problem")
+    window.see("#now-kw", "1.25")
+    window.is_expected = lambda error: str(status) in error  # a browser logs each

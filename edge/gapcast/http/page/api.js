@@ -7,11 +7,12 @@ const KEY = "gapcast-token";
 /** The gateway requires a token, or rejected the one it got. */
 export class Unauthorized extends Error {}
 
-/** The gateway answered with an error; `status` is the HTTP status. */
+/** The answer is an error, of HTTP `status`; `isGateway`: of the gateway itself, not of a proxy in front of it. */
 export class Problem extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, isGateway) {
     super(detail);
     this.status = status;
+    this.isGateway = isGateway;
   }
 }
 
@@ -63,9 +64,9 @@ export async function request(route, options = {}) {
   const sentMs = Date.now();
   const response = await fetch(route, { ...options, headers, cache: "no-store" });
   setGatewayTime(response.headers.get("date"), sentMs);
-  if (response.status === 401) throw new Unauthorized();
-  if (!response.ok) throw new Problem(response.status, await detailOf(response));
-  return response;
+  if (response.ok) return response;
+  if (response.status === 401 && response.headers.get("www-authenticate")?.includes("gapcast")) throw new Unauthorized();
+  throw await problemOf(response);
 }
 
 /** Return the JSON at `route`. */
@@ -73,10 +74,12 @@ export async function getJson(route) {
   return (await request(route, { signal: AbortSignal.timeout(15_000) })).json();
 }
 
-async function detailOf(response) {
-  try {
-    return (await response.json()).detail ?? response.statusText;
-  } catch {
-    return response.statusText; // a proxy's error page is not JSON
+async function problemOf(response) {
+  const { status, statusText, headers } = response;
+  const answer = `${status} ${statusText}`.trim(); // HTTP/2 has no text
+  if (!headers.get("content-type")?.startsWith("application/problem+json")) {
+    return new Problem(status, `a proxy answered ${answer}`, false);
   }
+  const detail = await response.json().then((document) => document.detail, () => answer);
+  return new Problem(status, detail, true);
 }

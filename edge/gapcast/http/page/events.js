@@ -59,7 +59,7 @@ export async function listen(on) {
         on.unauthorized();
         return;
       }
-      if (error instanceof Problem) on.lost(error.message, true);
+      if (error instanceof Problem) on.lost(error.message, error.isGateway);
       else on.lost("no response", false);
     } finally {
       clearTimeout(silence);
