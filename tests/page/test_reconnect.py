@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from tests.page.conftest import Look
@@ -95,3 +96,22 @@ def test_error_of_a_proxy_is_no_answer_of_the_gateway(
     window.gone("#problem")
     window.see("#now-kw", "1.25")
     window.is_expected = lambda error: str(status) in error  # a browser logs each
+
+
+def test_device_that_was_deleted_and_returns_can_be_selected(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for device in ("attic", "home"):
+            peer.publish(f"gap/{device}/reading", READING.format(0, 1.25))
+        window = look(f"{gateway.url}/#device=home")
+        window.see("#device", "home")
+        window.see("#count", "2")
+        assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+        window.see("#device", "attic")
+        peer.publish("gap/home/reading", READING.format(1, 1.5))
+        window.see("#count", "2")
+        window.page.locator(".device", has_text="home").click()
+        window.see("#device", "home")
+        window.see("#now-kw", "1.50")

@@ -29,6 +29,7 @@ const chart = new Chart(store.series);
 const demand = new DemandPanel();
 const list = new DeviceList(store, (name) => {
   location.hash = `device=${encodeURIComponent(name)}`;
+  showDeviceInUrl(); // also if the address is the same: the device was deleted, and has returned
 });
 
 function draw() {
@@ -67,6 +68,13 @@ function deviceInUrl() {
   }
 }
 
+function showDeviceInUrl() {
+  const name = deviceInUrl() ?? store.first();
+  if (name === store.selected) return;
+  store.select(name).catch(reloadAfterError);
+  byId("now").focus({ preventScroll: true });
+}
+
 function reloadAfterError(error) {
   if (error instanceof Unauthorized) return; // the event stream fails too, and requests the token
   setTimeout(() => store.reload(reloadAfterError), RETRY_MS);
@@ -100,12 +108,7 @@ async function run() {
   }
 }
 
-addEventListener("hashchange", () => {
-  const name = deviceInUrl() ?? store.first();
-  if (name === store.selected) return;
-  store.select(name).catch(reloadAfterError);
-  byId("now").focus({ preventScroll: true });
-});
+addEventListener("hashchange", showDeviceInUrl);
 byId("table-part").addEventListener("toggle", () => showTable(store.series));
 byId("outlook-part").addEventListener("toggle", () => showOutlookTable(store.series));
 byId("ranges").addEventListener("click", (event) => {
