@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.page.conftest import Look
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway
+from tests.support.models import models_with_outlook
 from tests.support.peers import peer_of
 
 READING = '{{"ts": "2026-01-01T12:{:02}:00Z", "gap_kw": {}}}'
@@ -115,3 +117,31 @@ def test_device_that_was_deleted_and_returns_can_be_selected(
         window.page.locator(".device", has_text="home").click()
         window.see("#device", "home")
         window.see("#now-kw", "1.50")
+
+
+def test_device_that_was_deleted_while_the_page_was_offline_is_not_shown(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look, tmp_path: Path
+) -> None:
+    sections = models_with_outlook(tmp_path / "models") | {"demand": {"limit_kw": 2.5}}
+    gateway = start(mosquitto, **sections)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in range(3):
+            for device in ("attic", "home"):
+                peer.publish(f"gap/{device}/reading", READING.format(minute, 1.25))
+        gateway.wait_taken(6)
+        port = int(gateway.url.rpartition(":")[2])
+        window = look(f"{gateway.url}/#device=home")
+        window.see("#device", "home")
+        window.see("#chart-note", "(3 minutes so far)")
+        gateway.stop()
+        window.see("#live-pill", "Not live")
+        gateway = start(mosquitto, **sections, http={"port": port, "host": "127.0.0.2"})  # the page cannot reach it
+        assert httpx.delete(f"http://127.0.0.2:{port}/devices/home").status_code == 204
+        gateway.stop()
+        start(mosquitto, **sections, http={"port": port})
+        window.see("#live-pill", "Live")
+        window.see("#device", "attic")
+        window.see("#state", "Warm-up: 3 of 180 minutes")
+        window.see("#count", "1")
+    # A browser logs each request without a server, and the one for the deleted device.
+    window.is_expected = lambda error: re.search(r"404|ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None

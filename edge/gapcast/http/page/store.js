@@ -54,7 +54,7 @@ export class Store {
     const round = ++this._round;
     const page = await getJson("devices?limit=50");
     if (round !== this._round) return;
-    const known = new Set();
+    const [before, known] = [[...this.devices.keys()], new Set()];
     this._mergePage(page, known);
     this.isLoaded = true;
     if (this.selected === null || name) await this.select(name ?? this.first());
@@ -67,8 +67,9 @@ export class Store {
       next = more.next;
     }
     if (next === null) {
-      for (const key of this.devices.keys()) if (!known.has(key)) this._remove(key);
+      const removed = before.filter((key) => !known.has(key) && this._remove(key));
       this.changed("devices");
+      if (removed.includes(this.selected)) await this.select(this.first());
     }
   }
 
