@@ -145,3 +145,27 @@ def test_device_that_was_deleted_while_the_page_was_offline_is_not_shown(
         window.see("#count", "1")
     # A browser logs each request without a server, and the one for the deleted device.
     window.is_expected = lambda error: re.search(r"404|ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None
+
+
+def test_chart_note_after_a_restart_of_the_gateway(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto)
+    note = "stores no history for this device"
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in range(3):
+            peer.publish("gap/home/reading", READING.format(minute, 1.25))
+        gateway.wait_taken(3)
+        port = int(gateway.url.rpartition(":")[2])
+        window = look(f"{gateway.url}/")
+        window.see("#chart-note", "(3 minutes so far)")
+        assert note not in window.text("#chart-note")
+        gateway.stop()
+        window.see("#live-pill", "Not live")
+        start(mosquitto, http={"port": port})
+        window.see("#live-pill", "Live")
+        window.see("#chart-note", note)  # it is in memory only
+        peer.publish("gap/home/reading", READING.format(3, 1.5))
+        window.see("#chart-note", "(4 minutes so far)")
+        window.wait("(note) => !document.querySelector('#chart-note').innerText.includes(note)", note)
+    window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None

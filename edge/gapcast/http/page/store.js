@@ -217,7 +217,8 @@ export class Store {
     const wait = Math.max(0, this._detailAt + DETAIL_MS - Date.now());
     this._detailDue = setTimeout(() => {
       this._detailDue = null;
-      if (this.selected !== null) this._loadSelected(false).catch(() => {}); // the event stream reports the lost connection
+      // Also the history if there was none: right after a restart the gateway has none yet.
+      if (this.selected !== null) this._loadSelected(!this.hasHistory).catch(() => {}); // the event stream reports the lost connection
     }, wait);
   }
 }
