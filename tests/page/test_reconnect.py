@@ -169,3 +169,22 @@ def test_chart_note_after_a_restart_of_the_gateway(
         window.see("#chart-note", "(4 minutes so far)")
         window.wait("(note) => !document.querySelector('#chart-note').innerText.includes(note)", note)
     window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None
+
+
+def test_device_shown_for_a_deleted_one_is_loaded_again_after_an_error(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in range(3):
+            for device in ("attic", "home"):
+                peer.publish(f"gap/{device}/reading", READING.format(minute, 1.25))
+        gateway.wait_taken(6)
+        window = look(f"{gateway.url}/#device=home")
+        window.see("#chart-note", "(3 minutes so far)")
+        window.page.route("**/devices/attic*", lambda route: route.abort(), times=1)
+        window.page.route("**/devices/attic/*", lambda route: route.abort(), times=1)
+        assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+        window.see("#device", "attic")
+        window.see("#chart-note", "(3 minutes so far)")
+    window.is_expected = lambda error: "ERR_FAILED" in error

@@ -21,7 +21,7 @@ const drawSoon = onFrame(draw);
 const store = new Store((what) => {
   changed.add(what);
   drawSoon();
-});
+}, reloadAfterError);
 let isUsable = false;
 const connection = new ConnectionStatus();
 const intake = new Intake();
@@ -77,7 +77,7 @@ function showDeviceInUrl() {
 
 function reloadAfterError(error) {
   if (error instanceof Unauthorized) return; // the event stream fails too, and requests the token
-  setTimeout(() => store.reload(reloadAfterError), RETRY_MS);
+  setTimeout(() => store.reload(), RETRY_MS);
 }
 
 async function run() {
@@ -86,7 +86,7 @@ async function run() {
       listen({
         unauthorized,
         event(kind, document) {
-          if (kind === "reset") store.reload(reloadAfterError);
+          if (kind === "reset") store.reload();
           else store.applyEvent(kind, document);
         },
         open(isNew) {
@@ -97,7 +97,7 @@ async function run() {
         },
         lost(reason, isReachable) {
           connection.setLost(reason, isReachable);
-          if (isReachable) store.reload(reloadAfterError);
+          if (isReachable) store.reload();
           drawSoon();
         },
       });

@@ -24,9 +24,10 @@ function dropOutdated(device) {
 }
 
 export class Store {
-  /** `changed(what)` is called with "devices", "selected" or "health". */
-  constructor(changed) {
+  /** `changed(what)` is called with "devices", "selected" or "health"; `failed(error)` if what an event requires fails. */
+  constructor(changed, failed = () => {}) {
     this.changed = changed;
+    this.failed = failed;
     this.devices = new Map();
     this.nDevices = 0;
     /** Incremented when a device is added or removed. */
@@ -74,13 +75,13 @@ export class Store {
   }
 
   /** Load again soon, because events may have been missed. */
-  reload(onError) {
+  reload() {
     if (this._reloadDue) return;
     const wait = Math.max(0, this._reloadAt + RELOAD_MS - Date.now());
     this._reloadDue = setTimeout(() => {
       this._reloadDue = null;
       this._reloadAt = Date.now();
-      this.load().catch(onError);
+      this.load().catch(this.failed);
     }, wait);
   }
 
@@ -112,7 +113,7 @@ export class Store {
     const name = document.device;
     if (kind === "device" && document.state === "forgotten") {
       if (this._remove(name)) this.nDevices--;
-      if (name === this.selected) this.select(this.first()).catch(() => {});
+      if (name === this.selected) this.select(this.first()).catch(this.failed);
       this.changed("devices");
       return;
     }
@@ -125,7 +126,7 @@ export class Store {
     }
     if (kind === "forecast") Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
     this.changed("devices");
-    if (this.selected === null && this.isLoaded) this.select(name).catch(() => {}); // the event stream reports the lost connection
+    if (this.selected === null && this.isLoaded) this.select(name).catch(this.failed);
     if (name !== this.selected) return;
     if (kind === "reading") this.series.addReading(document.ts, document.gap_kw);
     if (kind === "scores") this.scores = document;
