@@ -62,6 +62,16 @@ def test_recording_states_what_was_understood(tmp_path: Path) -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(("every_s", "hold_min", "is_said"), [(60, None, False), (900, None, True), (900, 60, False)])
+def test_recording_of_quarter_hours_states_that_minutes_are_unknown(
+    tmp_path: Path, every_s: int, hold_min: float | None, is_said: bool
+) -> None:
+    path = local_samples(tmp_path / "portal.csv", AUTUMN_S, n=20, every_s=every_s)
+    form = FileFormat(LOCAL.layout, hold_min=hold_min)
+    text = "\n".join(read_recording(path, form).lines(BERLIN))
+    assert ("a value every 15 min: in between the power is constant, so that scores say little" in text) == is_said
+
+
 def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> None:
     path = local_samples(tmp_path / "plug.csv", AUTUMN_S, n=3 * 360)
     with pytest.raises(SourceError) as caught:

@@ -24,6 +24,8 @@ from gapcast.recordings.series import LIMITS, Report, Series, minute_series
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()
+#: From this interval between samples on, several minutes in a row have the same power.
+_COARSE_S = 120.0
 
 
 class Minute(NamedTuple):
@@ -116,8 +118,16 @@ class Recording:
             + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
             f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
             *([f"  submeters: {', '.join(self.submeters)}"] if self.submeters else []),
-            *(f"  {line}" for line in (*report.duplicate_lines(), *self.remarks, *self._zone_remarks(zone))),
+            *(f"  {line}" for line in (*report.duplicate_lines(), *self._remarks(), *self._zone_remarks(zone))),
         ]
+
+    def _remarks(self) -> tuple[str, ...]:
+        """Return the remarks, and one if the power of most minutes was not measured; the format's says it better."""
+        usual_s = self.report.usual_s
+        if self.remarks or self.holds_changes or usual_s < _COARSE_S:
+            return self.remarks
+        every = f"a value every {usual_s / 60:g} min: in between the power is constant"
+        return (f"{every}, so that scores say little about a meter that sends every minute",)
 
     def _zone_remarks(self, zone: tzinfo) -> list[str]:
         """Return a sentence if the file was prepared for the clock of another zone than ``zone``."""
