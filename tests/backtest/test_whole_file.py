@@ -62,8 +62,15 @@ def test_whole_file_writes_to_an_unnamed_pipe() -> None:
 def test_device_in_a_folder_without_permission_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) == Path("/dev/null"))
     check_writable("--json", Path("/dev/null"))
-    with pytest.raises(SettingsError, match=r"--json /dev/new: cannot be written: its folder does not exist, or"):
+    with pytest.raises(SettingsError, match=r"--json /dev/new: cannot be written: this account may not write to /dev$"):
         check_writable("--json", Path("/dev/new"))
+
+
+def test_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot be written: is a folder; add the name of a file$"):
+        check_writable("--json", tmp_path)
+    with pytest.raises(SettingsError, match=r"cannot be written: there is no folder .*/none$"):
+        check_writable("--json", tmp_path / "none/scores.json")
 
 
 def test_whole_file_on_a_full_disk_is_named() -> None:

@@ -170,10 +170,11 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("2020-01-01T00:02:00Z", "has 1 fields separated by ',', but the header has 2"),
+        ("2020-01-01T00:02:00Z", "has 1 fields separated by ',', but the header has 2: '2020-01-01T00:02:00Z' (is"),
         ("2020-01-01T00:02:00Z,1,5", "(numbers with a decimal comma must be quoted)"),
         ("2020-01-01T00:02:00Z,many", "power_w is 'many', not a number"),
         ('2020-01-01T00:02:00Z,"1,5"', "power_w is '1,5', not a number with the decimal sign '.' (--decimal names"),
+        ('2020-01-01T00:02:00Z,"1,319.5"', "power_w is '1,319.5', not a number: remove the separators of thousands"),
         ("2020-01-01T00:02:00Z,inf", "power_w is 'inf'"),
         ("2020-01-01T00:02:00Z,1_0", "power_w is '1_0'"),
         ("2020-01-01T00:02:00,1", "'2020-01-01T00:02:00' has no offset: say whose clock it is by --timezone"),
@@ -250,6 +251,7 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
         (b"time,power_w\n\n\n", "holds a header and no readings"),
         (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is ',' the separator?"),
         (b"when,power_w\n1,1\n", "line 1: has no column 'time' among 'when', 'power_w'"),
+        (b"1577836800,1\n1577836860,1\n", "among '1577836800', '1': the first line must be a header with the names"),
         (b"time,power_w,time\n1,1,1\n", "line 1: has 2 columns of the name 'time'"),
         ("time,power_w,é\n".encode("latin-1"), "save it as UTF-8, or convert it: iconv"),
         (b"time,power_w\n1577836800,1\n1577836860,\xff\n", "line 3: is not UTF-8 text"),

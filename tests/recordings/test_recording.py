@@ -77,8 +77,8 @@ def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> No
     with pytest.raises(SourceError) as caught:
         read_recording(path, FileFormat(Layout("time", "power_w", zone=UTC)))
     assert str(caught.value).endswith(
-        "plug.csv, line 362: 2025-10-26T02:00:00Z is earlier than the row before it: rows must be in order of time; "
-        "each timestamp is a time without an offset, in UTC: is that the meter's clock? (--timezone)"
+        "plug.csv, line 362: 2025-10-26T02:00:00Z is earlier than the row before it: rows must be in order of time, "
+        "the oldest first; each timestamp is a time without an offset, in UTC: is that the meter's clock? (--timezone)"
     )
 
 

@@ -26,9 +26,17 @@ HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
 def check_writable(option: str, path: Path) -> None:
     """Raise :class:`SettingsError` if ``path`` cannot be written: checked before the work, not after."""
     is_device = path.exists() and not path.is_file()
-    if path.is_dir() or not os.access(path if is_device else path.resolve().parent, os.W_OK):
-        msg = f"{option} {path}: cannot be written: its folder does not exist, or this account has no write permission"
-        raise SettingsError(msg)
+    written = path if is_device else path.resolve().parent
+    if path.is_dir():
+        problem = "is a folder; add the name of a file"
+    elif not written.exists():
+        problem = f"there is no folder {written}"
+    elif not os.access(written, os.W_OK):
+        problem = f"this account may not write to {written}"
+    else:
+        return
+    msg = f"{option} {path}: cannot be written: {problem}"
+    raise SettingsError(msg)
 
 
 def lines(backtest: Backtest) -> Iterator[str]:

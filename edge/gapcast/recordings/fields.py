@@ -87,6 +87,8 @@ def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
     if not _NUMBER.fullmatch(plain):
         other = "," if decimal == "." else "."
         fix = f" with the decimal sign {decimal!r} (--decimal names another)" if other in text else ""
+        if "." in text and "," in text:
+            fix = ": remove the separators of thousands"
         msg = f"{name} is {quoted(text)}, not a number{fix}"
         raise ValueError(msg)
     return float(plain)

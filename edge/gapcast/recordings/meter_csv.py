@@ -144,7 +144,9 @@ class _Columns:
             f"has {len(row)} fields separated by {self.separator!r}, but the header has {len(self._names)}: "
             f"{quoted(self.separator.join(row))}"
         )
-        if self.separator == ",":
+        if len(row) < len(self._names):
+            msg += " (is the row cut off? complete or remove it)"
+        elif self.separator == ",":
             msg += " (numbers with a decimal comma must be quoted)"
         raise ValueError(msg)
 
@@ -166,4 +168,6 @@ class _Columns:
         if n_found > 1:
             raise SourceError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
         fix = f": is {self.separator!r} the separator? (--separator)" if len(self._names) == 1 else ""
+        if all(one[:1] in "0123456789+-." for one in self._names):
+            fix = ": the first line must be a header with the names of the columns"
         raise SourceError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)

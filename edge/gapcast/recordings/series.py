@@ -166,7 +166,7 @@ def _reject_bad_times(table: Table) -> None:
     is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
     is_local = table.time_kind.startswith(LOCAL)
     fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
-    problem = f"{{time}} is earlier than the row before it: rows must be in order of time{fix}"
+    problem = f"{{time}} is earlier than the row before it: rows must be in order of time, the oldest first{fix}"
     _reject_rows(table, is_earlier, problem)
     if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:
         first, last = instant_label(int(instant_ms[0])), instant_label(int(instant_ms[-1]))
