@@ -43,10 +43,10 @@ def shown(value: float | None, decimals: int = 4) -> str:
 def percent(value: float | None) -> str:
     """Format a share in percent, without the sign.
 
-    >>> percent(0.172)
-    '17'
+    >>> percent(0.172), percent(-0.001)
+    ('17', '0')
     """
-    return NONE if value is None or math.isnan(value) else f"{100 * value:.0f}"
+    return NONE if value is None or math.isnan(value) else f"{100 * value:z.0f}"
 
 
 def introduction(found: Evaluation) -> list[str]:
@@ -165,8 +165,15 @@ def cost_cells(row: Evaluated) -> list[str]:
 
 
 def table(corner: str, heads: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], width: int) -> list[str]:
-    """Return a table: ``heads`` over the cells of ``rows``, which have names; no heads without a ``corner``."""
-    body = list(rows)
+    """Return a table: ``heads`` over the cells of ``rows``, which have names; no heads without a ``corner``.
+
+    Columns are wider than ``width`` if a cell would touch the one before.
+
+    >>> table("hour", ["0", "1"], [("trend", ["-1245", "-4157"])], 5)[1]
+    'trend          -1245 -4157'
+    """
+    heads, body = list(heads), list(rows)
+    width = max(width, *(len(cell) + 1 for cells in (heads, *(cells for _, cells in body)) for cell in cells))
     first = max(14, *(len(name) + 2 for name, _ in body)) if body else 14
     head = f"{corner:<{first}}" + "".join(f"{cell:>{width}}" for cell in heads)
     lines_of_rows = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in body]
