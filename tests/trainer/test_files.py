@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gapcast.bundled import models_path
+from gapcast.predictors.store import load_model
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import TrainerError
+from gapcast_trainer.exported import install
 from gapcast_trainer.files import atomic_path, write_atomically
 
 
@@ -53,6 +56,15 @@ def test_write_that_is_impossible_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainerError, match=r"file/x\.json: cannot be written \(File exists\)"):
         write_atomically(tmp_path / "file" / "x.json", "x")
+
+
+def test_export_to_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    shipped = models_path() / "lstm-5-3"
+    content, card = (shipped / "model.tflite").read_bytes(), load_model(shipped).card
+    assert install(content, card, tmp_path / "models") == tmp_path / "models/lstm-5-3"
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainerError, match=r"file/models: cannot be written \(Not a directory\)$"):
+        install(content, card, tmp_path / "file/models")
 
 
 def test_evaluate_does_not_replace_its_readings(tmp_path: Path) -> None:

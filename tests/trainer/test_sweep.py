@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.errors import RunError
+from gapcast_trainer.errors import RunError, TrainerError
 from gapcast_trainer.sweep.space import read
 from tests.trainer import synthetic
 
@@ -101,6 +101,14 @@ def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:
     space = read(written(tmp_path, SPACE))
     study = search(space, small, tmp_path / "study", minutes=1e-4)
     assert len(study.get_trials()) == 1  # the one that was under way
+
+
+def test_search_in_a_folder_that_cannot_be_made_is_named(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.sweep.search import search
+
+    space = read(written(tmp_path, SPACE))
+    with pytest.raises(TrainerError, match=r"space\.toml/study: cannot be written \(Not a directory\)$"):
+        search(space, small, tmp_path / "space.toml/study", minutes=1, n_trials=1)
 
 
 def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gapcast.core.window import F32
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.store import load_model
 from gapcast_trainer.errors import ExportError
+from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.run import Run
 
 #: Why a model of a clean file without a test part is not exported.
@@ -62,7 +63,12 @@ def _format_card(card: ModelCard) -> str:
 
 def install(content: bytes, card: ModelCard, models: Path) -> Path:
     """Write file and card to a temporary folder, load them by the edge's loader, and then move them into place."""
-    models.mkdir(parents=True, exist_ok=True)
+    with reported_if_unwritable(models):
+        models.mkdir(parents=True, exist_ok=True)
+        return _install(content, card, models)
+
+
+def _install(content: bytes, card: ModelCard, models: Path) -> Path:
     with TemporaryDirectory(prefix=".export-", dir=models) as staging:
         staged = Path(staging) / card.name
         staged.mkdir()

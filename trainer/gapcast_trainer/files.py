@@ -36,14 +36,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def reported_if_unwritable(path: Path, remark: str = "") -> Iterator[None]:
+    """Raise :class:`TrainerError` that names ``path``, with ``remark``, for an :class:`OSError` of the block."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror}){remark}"
+        raise TrainerError(msg) from error
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write ``content`` to ``path`` atomically: readers see the old file or the new one, never a part.
 
     Raises :class:`TrainerError` if it cannot be written.
     """
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror}); a previous file is unchanged"
-        raise TrainerError(msg) from error
+    with reported_if_unwritable(path, "; a previous file is unchanged"), atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.fit import fit
 from gapcast_trainer.run import Run
 from gapcast_trainer.sweep.space import Space
@@ -41,7 +42,8 @@ def search(  # noqa: PLR0913 - the last ones by keyword
     best loss on the validation part; the test part is never used. Ctrl-C stops the search and
     keeps the results.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with reported_if_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=space.experiment.name,
