@@ -1,0 +1,26 @@
+"""What the compose files say, where no Docker is needed to see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from tests.support.optional_tools import ROOT
+
+
+def services_of(name: str) -> dict[str, Any]:
+    """Return the services, without the tags that say how compose merges files."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("!override", "")
+    services: dict[str, Any] = yaml.safe_load(text)["services"]
+    return services
+
+
+def test_external_broker_is_that_of_each_client() -> None:
+    """Compose adds the variables of a second file to those of the first."""
+    changed = services_of("docker-compose.external.yml")
+    for name, service in services_of("docker-compose.yml").items():
+        own = service.get("environment", {})
+        if "GAPCAST_MQTT__HOST" in own:
+            host = (own | changed.get(name, {}).get("environment", {}))["GAPCAST_MQTT__HOST"]
+            assert host.startswith("${MQTT_HOST"), f"{name} connects to {host}"
