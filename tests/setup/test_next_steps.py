@@ -8,6 +8,7 @@ import pytest
 
 from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.next_steps import next_steps
+from gapcast.systemd.unit import DEFAULT_CONFIG
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,15 @@ from gapcast.setup.next_steps import next_steps
 def test_next_steps_subscribe_as_the_gateway_connects(access: BrokerAccess, command: str) -> None:
     lines = [line.strip() for line in next_steps(Path("gapcast.toml"), access)]
     assert command in lines
+
+
+def test_next_steps_after_sudo_can_read_the_password() -> None:
+    access = BrokerAccess("pi", 1883, "me", "word")
+    plain, by_sudo = ("\n".join(next_steps(DEFAULT_CONFIG, access, by_sudo=one)) for one in (False, True))
+    assert "Test it    gapcast check --config /etc/gapcast/gapcast.toml" in plain
+    assert "Test it    sudo gapcast check --config /etc/gapcast/gapcast.toml" in by_sudo
+    assert "sudo env STATE_DIRECTORY=/var/lib/gapcast gapcast import FILE" in by_sudo
+    assert ("gapcast run" in plain, "gapcast run" in by_sudo) == (True, False), "no service runs as root"
 
 
 @pytest.mark.parametrize(("ca_path", "is_hidden"), [("/home/pi/ca.pem", True), ("/etc/gapcast/ca.pem", False)])

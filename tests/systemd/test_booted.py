@@ -124,9 +124,7 @@ def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:
         assert "configuration key mqtt.prot: there is no such key" in machine.log
 
 
-def test_unit_without_a_password_file_takes_that_of_the_configuration(
-    guarded: MosquittoBroker, tmp_path: Path
-) -> None:
+def test_unit_without_a_password_file_takes_that_of_the_configuration(guarded: MosquittoBroker, tmp_path: Path) -> None:
     text = configuration(guarded.port, free_port(), f'username = "gapcast"\npassword = "{PASSWORD}"')
     with (
         peer_of(guarded.host, guarded.port, username="meter", password=PASSWORD) as meter,

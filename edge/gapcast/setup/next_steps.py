@@ -16,8 +16,11 @@ from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
 _UNITS = "/etc/systemd/system/"
 
 
-def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
-    """Yield lines: what was written, and how to test, run and install the service."""
+def next_steps(config: Path, access: BrokerAccess, *, by_sudo: bool = False) -> Iterator[str]:
+    """Yield lines: what was written, and how to test, run and install the service.
+
+    ``by_sudo``: the files are root's, and the account that enters the next commands cannot read the password.
+    """
     named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
     password = config.parent / PASSWORD_FILE
     secret = f", and the password to {password} (readable by you only)" if access.password else ""
@@ -32,9 +35,11 @@ def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
     unit = f"{moved}gapcast systemd-unit{option} >gapcast.service && sudo install -m 644 gapcast.service {_UNITS}"
     subscribe = mosquitto_command(MqttSettings(**access.section()), "mosquitto_sub", "-v", "-t", "gap/+/forecast")
     yield f"\nWritten to {config}{secret}.\n"
-    yield f"Test it    gapcast check{named} --wait 70"
-    yield f"Import     gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)"
-    yield f"Run it     gapcast run{named}"
+    sudo, of_service = ("sudo ", "sudo env STATE_DIRECTORY=/var/lib/gapcast ") if by_sudo else ("", "")
+    yield f"Test it    {sudo}gapcast check{named} --wait 70"
+    yield f"Import     {of_service}gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)"
+    if not by_sudo:  # a service is not run by root
+        yield f"Run it     gapcast run{named}"
     yield "See it     gapcast status"
     yield f"           {subscribe}"
     if access.ca_path is not None and is_hidden(access.ca_path):

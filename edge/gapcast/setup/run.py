@@ -71,7 +71,7 @@ class Setup:
             self._show("Nothing was written.")
             return
         self._write(text, access.password)
-        for line in next_steps(answers.config, access):
+        for line in next_steps(answers.config, access, by_sudo="SUDO_USER" in self._environment):
             self._show(line)
 
     def _confirm_replacement(self) -> None:
