@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode, checks
 from schemathesis.core.result import Ok
 
@@ -50,6 +51,20 @@ def test_openapi_responses_have_the_content_that_is_sent(rest: Rest) -> None:
             assert "requestBody" not in operation or {"413", "503"} <= set(answers), (path, method)
     assert "error" in rest.client.get("/v2/models/none").json()
     assert "error" in document["components"]["schemas"]["Problem"]["properties"]
+
+
+def test_openapi_examples_match_their_schemas(rest: Rest) -> None:
+    document = rest.client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    n_examples = 0
+    for name, schema in schemas.items():
+        validator = Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}})
+        for example in schema.get("examples", ()):
+            n_examples += 1
+            assert [error.message for error in validator.iter_errors(example)] == [], name
+            assert set(example) <= set(schema["properties"])
+    assert n_examples >= 10
+    assert schemas["DemandDocument"]["examples"][0]["fuse_kw"] is None
 
 
 def operations() -> dict[str, Any]:

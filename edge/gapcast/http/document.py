@@ -32,6 +32,8 @@ class DocumentedApp(FastAPI):
             components = document["components"]
             for name in _NOT_OURS:
                 components["schemas"].pop(name, None)
+            for schema in components["schemas"].values():
+                _restore_nulls(schema)
             schemas = components["schemas"] | request_schemas()
             components["schemas"] = dict(sorted(schemas.items())) | {"Problem": _problem_schema()}
             components["securitySchemes"] = _SCHEMES
@@ -50,6 +52,14 @@ def _problem_schema() -> dict[str, Any]:
     schema = Problem.model_json_schema()
     schema["properties"]["error"] = {"description": "The detail again; only under `/v2`", "type": "string"}
     return schema
+
+
+def _restore_nulls(schema: dict[str, Any]) -> None:
+    """Put required keys back into the examples of ``schema``: FastAPI removes those that are null."""
+    required = schema.get("required", ())
+    for i, example in enumerate(schema.get("examples", ())):
+        names = [name for name in schema["properties"] if name in example or name in required]
+        schema["examples"][i] = {name: example.get(name) for name in names}
 
 
 def _complete(responses: dict[str, Any], *, is_open: bool) -> None:
