@@ -49,6 +49,15 @@ def test_axe_finds_no_fault(house: House, look: Look, colours: str, viewport: di
     assert faults(window) == []
 
 
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_no_fault_without_a_connection(house: House, look: Look, colours: str) -> None:
+    window = look(house.url, color_scheme=colours)
+    window.page.locator("#chart canvas").wait_for()
+    keep = "document.body.classList.toggle = () => true"
+    window.page.evaluate(f"document.body.classList.add('stale'); {keep}")
+    assert faults(window) == []
+
+
 def test_axe_finds_no_fault_on_an_empty_page(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
 ) -> None:
