@@ -31,8 +31,6 @@ export function showGateway(store) {
   }
   facts.push(make("dt", "", "Devices"), make("dd", "", count(store.nDevices)));
   byId("gateway").replaceChildren(...facts);
-  const isConnected = health.checks["mqtt:connection"]?.[0]?.status === "pass";
-  pill("broker-pill", isConnected ? "good" : "bad", isConnected ? "Broker connected" : "Broker disconnected");
 }
 
 // Names with hyphens, which are not broken at the end of a line.
@@ -87,6 +85,9 @@ export class ConnectionStatus {
     } else if (broker && broker.status !== "pass") {
       problem = `${broker.output ?? "No connection to the MQTT broker"}. No new readings until the connection is restored.`;
     }
+    if (this.lostAt !== null) pill("broker-pill", "wait", "Broker unknown");
+    else if (broker?.status === "pass") pill("broker-pill", "good", "Broker connected");
+    else if (health) pill("broker-pill", "bad", "Broker disconnected");
     if (this.lostAt !== null) pill("live-pill", "bad", "Not live");
     else if (this.isOpen) pill("live-pill", "good", "Live");
     document.body.classList.toggle("stale", this.lostAt !== null && !this.isReachable);
