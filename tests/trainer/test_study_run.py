@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gapcast.core.errors import GapcastError
+from gapcast.core.errors import GapcastError, SourceError
 from gapcast_trainer.commands.study import reproduce
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study import tables
@@ -106,6 +106,21 @@ def test_reproduce_chooses_the_best_within_limits() -> None:
     ]
     assert answer(rows, 0.23) == "better"
     assert answer(rows[2:], 0.23) is None
+
+
+def test_reproduce_without_models_of_ones_own_takes_the_shipped_ones(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--raw", str(raw), "--quick", "--only", "choice", "--out", "out")
+    result = CliRunner().invoke(reproduce, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "lstm-5-3" in (tmp_path / "out/study.md").read_text(encoding="utf-8")
+
+
+def test_reproduce_without_the_readings_names_fetch(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no\.zip: is not there: download it with `gapcast-trainer fetch`"):
+        load(tmp_path / "no.zip")
 
 
 def test_reproduce_skips_finished_parts(quick_run: tuple[Path, Result], raw: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gapcast.bundled import models_path
 from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, RAW, shows_progress
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
@@ -22,7 +23,9 @@ _OUT = Path("runs/study")
 @click.option("--quick", is_flag=True, help="Smoke test with a few epochs and windows; its results mean nothing.")
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.01, show_default=True, metavar="SHARE",
               help="Share of the rows that is sampled.")  # fmt: skip
-@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Models to choose from.")
+@click.option(
+    "--models", type=FOLDER, help=f"Models to choose from.  [default: {MODELS} if it exists, else the shipped ones]"
+)
 @click.option("--pictures", type=FOLDER, help="Folder of the pictures.  [default: OUT/pictures]")
 @click.option("--docs", type=FILE, help="Page in which the tables between markers are regenerated.")
 @click.option(
@@ -35,7 +38,7 @@ def reproduce(
     again: bool,
     quick: bool,
     share: float,
-    models: Path,
+    models: Path | None,
     pictures: Path | None,
     docs: Path | None,
     only_draw: bool,
@@ -64,6 +67,7 @@ def reproduce(
 
     if not only_draw:
         parts = find_parts(only)
+        models = models or (MODELS if MODELS.is_dir() else models_path())
         settings = StudySettings(out=out, models=models, share=share, quick=quick, progress=shows_progress())
         run(load(raw, progress=shows_progress()), settings, parts, again=again, show=click.echo)
     results = load_results(out)
@@ -79,4 +83,4 @@ def reproduce(
     drawn = draw(results, pictures or out / "pictures")
     if docs is not None:
         write_atomically(docs, tables.refresh(docs.read_text(encoding="utf-8"), results))
-    click.echo(f"wrote {out / 'study.md'}" + f" and {len(drawn)} pictures in {drawn[0].parent}" * bool(drawn))
+    click.echo(f"wrote {out / 'study.md'}" + (f" and {len(drawn)} pictures in {drawn[0].parent}" if drawn else ""))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.window import F64
 from gapcast.recordings import uci
@@ -36,6 +37,8 @@ class Household:
 
 def load(raw: Path, *, progress: bool = False) -> Household:
     """Read UCI's zip or text at ``raw``; :class:`~gapcast.core.errors.SourceError` if it cannot be used."""
+    if not raw.exists():
+        raise SourceError(raw, "is not there: download it with `gapcast-trainer fetch`, or name it by --raw")
     table = uci.read(raw, progress=progress)
     series, _ = minute_series(table)
     return Household(table.gap_kw[~np.isnan(table.gap_kw)], series, table.sha256)
