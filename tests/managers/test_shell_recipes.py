@@ -177,9 +177,10 @@ class TestMayDraw:
     def test_address_may_end_with_a_slash(self) -> None:
         server = StoredAnswer(answer("true"))
         with serving(server.handler) as url:
-            command = [SHELL / "may-draw", "home", "2", "45"]
-            environment = os.environ | {"GAPCAST_URL": f"{url}/"}
-            done = subprocess.run(command, env=environment, capture_output=True, timeout=GUARD_S, check=False)
+            done = subprocess.run(
+                [SHELL / "may-draw", "home", "2", "45"], env=os.environ | {"GAPCAST_URL": f"{url}/"},
+                capture_output=True, timeout=GUARD_S, check=False,
+            )  # fmt: skip
         assert (done.returncode, server.requests[0]["path"]) == (0, "/headroom")
 
     def test_exit_code_of_an_old_answer_is_2(self) -> None:
