@@ -63,6 +63,23 @@ def test_setup_unattended_keeps_another_password(script: Script, folder: Path, g
     assert kept.read_text(encoding="utf-8") == f"{PASSWORD}\n"
 
 
+def test_setup_overwriting_keeps_the_former_configuration(
+    script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    """It has sections that setup does not write, such as a limit, or the token that guards HTTP."""
+    former = '[http]\ntoken = "s3cret-word"\n'
+    for name in ("gapcast.toml", "gapcast.toml.before"):
+        (folder / name).write_text(former if name == "gapcast.toml" else "# older\n", encoding="utf-8")
+    (folder / "gapcast.toml").chmod(0o600)
+    options = ["--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "tasmota", "--wait", "0", "--overwrite"]
+    done = script("setup", "--yes", *options)
+    assert done.returncode == 0, done.stderr
+    kept = folder / "gapcast.toml.before"
+    assert (kept.read_text(encoding="utf-8"), kept.stat().st_mode & 0o777) == (former, 0o600)
+    assert "The former configuration is gapcast.toml.before" in done.stdout
+    assert "http" not in written(folder)
+
+
 def test_setup_unattended_takes_the_password_that_is_there(
     script: Script, folder: Path, guarded: MosquittoBroker
 ) -> None:

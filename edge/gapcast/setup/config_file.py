@@ -79,6 +79,23 @@ def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
         raise SettingsError(msg) from error
 
 
+def keep_former(path: Path) -> Path | None:
+    """Keep an existing file beside itself, with its mode, before it is replaced; return its new name, None without one.
+
+    Raises :class:`SettingsError` if that fails.
+    """
+    former = path.with_name(f"{path.name}.before")
+    try:
+        former.unlink(missing_ok=True)
+        os.link(path, former)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"cannot keep {path} as {former} ({error.strerror}), so it was not replaced: choose another with --config"
+        raise SettingsError(msg) from error
+    return former
+
+
 def check_writable(path: Path) -> None:
     """Raise :class:`SettingsError` if a file cannot be written there, before any question is asked."""
     folder = next(one for one in path.absolute().parents if one.exists())

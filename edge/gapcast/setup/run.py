@@ -15,7 +15,7 @@ from gapcast.core.field_problem import field_problem
 from gapcast.presets import presets
 from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.broker_connection import BrokerConnection
-from gapcast.setup.config_file import PASSWORD_FILE, check_writable, toml_of, write
+from gapcast.setup.config_file import PASSWORD_FILE, check_writable, keep_former, toml_of, write
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_search import MeterSearch
 from gapcast.setup.next_steps import next_steps
@@ -159,7 +159,10 @@ class Setup:
         if password:
             file = config.parent / PASSWORD_FILE
             write(file, password + "\n", _OWNER, replacing=self._replacing or _contains(file, password))
+        former = keep_former(config) if self._replacing else None
         write(config, text, _WORLD, replacing=self._replacing)
+        if former is not None:
+            self._show(f"The former configuration is {former}: copy what you have added to it.")
         load(config, {}, {})  # as gapcast run will do
 
 
