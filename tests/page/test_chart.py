@@ -1,9 +1,11 @@
-"""The chart: what is drawn of a device whose minutes are not complete."""
+"""The chart and the figures: devices whose minutes are not complete, and small powers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
@@ -37,10 +39,10 @@ def n_pixels(window: Window, name: str) -> int:
     return n
 
 
-def publish(house: House, device: str, minutes: range) -> None:
+def publish(house: House, device: str, minutes: range, kw: float = 1.5) -> None:
     n = house.gateway.n_taken
     for minute in minutes:
-        house.peer.send(f"gap/{device}/reading", payload(Minute(FIRST + minute, 1 + minute % 7 / 10)))
+        house.peer.send(f"gap/{device}/reading", payload(Minute(FIRST + minute, kw)))
     house.gateway.wait_taken(n + len(minutes))
 
 
@@ -75,3 +77,17 @@ def test_page_shows_no_forecast_from_before_a_gap(
         publish(house, "home", range(201, 202))
         window.see("#chart-note", "Forecast for ")
         window.see("#means", "60 min")
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_small_powers_fit_on_a_narrow_screen(house: House, look: Look, width: int) -> None:
+    publish(house, f"tiny-{width}", range(30), kw=-0.001)
+    window = look(f"{house.url}#device=tiny-{width}", viewport={"width": width, "height": 640})
+    window.see("#now-kw", "-0.001")
+    window.see("#path", "0.00")
+    assert window.page.evaluate("document.documentElement.scrollWidth") == width
+    tiles, line = (window.page.locator(part).bounding_box() for part in ("#path li:last-child", "#skill >> xpath=.."))
+    assert tiles is not None
+    assert line is not None
+    assert tiles["x"] + tiles["width"] <= line["x"] + line["width"] + 0.5
+    assert house.gateway.service.forget(f"tiny-{width}")
