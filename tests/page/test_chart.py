@@ -79,6 +79,20 @@ def test_page_shows_no_forecast_from_before_a_gap(
         window.see("#means", "60 min")
 
 
+def test_powers_as_text(house: House, look: Look) -> None:
+    texts = look(house.url).page.evaluate(
+        """async () => {
+          const { kw, kw3 } = await import('./page/format.js');
+          const values = [0, -0, 0.0004, -0.0004, -0.0006, 0.001, -0.05, 0.5, -3.456, 9.994, 50, -50.04, null];
+          return [values.map(kw), [-0.0004, 0, -0.0006, -12].map(kw3)];
+        }"""
+    )
+    assert texts == [
+        ["0.00", "0.00", "0.000", "0.000", "-0.001", "0.001", "-0.050", "0.50", "-3.46", "9.99", "50.0", "-50.0", "–"],
+        ["0.000", "0.000", "-0.001", "-12.000"],
+    ]
+
+
 @pytest.mark.parametrize("width", [320, 360])
 def test_small_powers_fit_on_a_narrow_screen(house: House, look: Look, width: int) -> None:
     publish(house, f"tiny-{width}", range(30), kw=-0.001)

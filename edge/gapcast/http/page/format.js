@@ -8,14 +8,17 @@ export const MIN_OUTCOMES = 720;
 // The page explains the term here, and only here.
 const PERSISTENCE = "persistence (assuming no change)";
 
+// A power that rounds to zero has no sign.
+const fixed = (value, decimals) => value.toFixed(decimals).replace(/^-(0\.0*)$/, "$1");
+
 /** Power in kW: two decimals, one from 10 kW on, three below 0.1 kW. */
 export function kw(value) {
   if (value === null || value === undefined) return NOTHING;
   const size = Math.abs(value);
-  return value.toFixed(size >= 10 ? 1 : size < 0.1 && size > 0 ? 3 : 2);
+  return fixed(value, size >= 10 ? 1 : size < 0.1 && size > 0 ? 3 : 2);
 }
 
-export const kw3 = (value) => (value === null || value === undefined ? NOTHING : value.toFixed(3));
+export const kw3 = (value) => (value === null || value === undefined ? NOTHING : fixed(value, 3));
 export const count = (n) => n.toLocaleString("en");
 export const percent = (share) => `${Math.round(100 * share)}${PERCENT}`;
 
