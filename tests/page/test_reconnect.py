@@ -190,3 +190,23 @@ def test_device_shown_for_a_deleted_one_is_loaded_again_after_an_error(
         window.see("#device", "attic")
         window.see("#chart-note", "(3 minutes so far)")
     window.is_expected = lambda error: "ERR_FAILED" in error
+
+
+def test_times_get_a_date_the_day_after(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+    gateway = start(mosquitto)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        for minute in range(2):
+            peer.publish("gap/home/reading", READING.format(minute, 1.25))
+        gateway.wait_taken(2)
+    window = look("about:blank", timezone_id="UTC")
+    window.page.clock.install(time="2026-01-01T12:02:00Z")
+    window.open(f"{gateway.url}/")
+    window.see("#chart-note", "until 12:01: measured")
+    assert window.text("#when") == "Last reading 12:01"
+    gateway.stop()
+    window.see("#problem", "since 12:0")
+    window.page.clock.fast_forward("24:00:00")
+    window.see("#when", "Last reading 12:01, 1 January 2026")
+    window.see("#chart-note", "until 12:01, 1 January 2026: measured")
+    window.see("#problem", ", 1 January 2026 (")
+    window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None

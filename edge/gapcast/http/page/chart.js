@@ -1,7 +1,7 @@
 // The chart: the measured power, and each forecast with its 90 % interval at the minute it is for.
 
 import { byId, write } from "./dom.js";
-import { kw, kw3, time } from "./format.js";
+import { kw, kw3, moment, time } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 
@@ -157,7 +157,7 @@ export class Chart {
     const soFar = age < this.minutes ? ` (${age} minutes so far)` : "";
     const hours = this.minutes >= 120 ? `${this.minutes / 60} hours` : "hour";
     const text = values.length
-      ? `Last ${hours}${soFar}, until ${time(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
+      ? `Last ${hours}${soFar}, until ${moment(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
         (pairs.length ? `; ${nInside} of ${pairs.length} values inside the 90 % interval.` : ".") +
         this._describeAhead()
       : "No readings yet.";

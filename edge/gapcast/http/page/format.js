@@ -52,10 +52,10 @@ const exact = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 export const time = (at) => clock.format(new Date(at));
 export const second = (at) => exact.format(new Date(at));
 
-/** The same, with the date if that is not today, for example in a replay. */
-export function moment(at) {
-  const date = new Date(at);
-  return day.format(date) === day.format(new Date()) ? time(at) : `${time(at)}, ${day.format(date)}`;
+/** The same, or as `format` has it, with the date if that is not today, for example in a replay. */
+export function moment(at, format = time) {
+  const date = day.format(new Date(at));
+  return date === day.format(new Date()) ? format(at) : `${format(at)}, ${date}`;
 }
 
 /** Whether the model's input window is not filled with readings yet. */

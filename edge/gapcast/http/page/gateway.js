@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 import { byId, make, write } from "./dom.js";
-import { count, second, skill } from "./format.js";
+import { count, moment, second, skill } from "./format.js";
 
 // Health checks of /readyz: label, and the text when the check passes.
 const CHECKS = {
@@ -81,7 +81,7 @@ export class ConnectionStatus {
     if (this.lostAt !== null && this.isReachable) {
       problem = `No live updates: ${this.reason}. The page refreshes every few seconds instead.`;
     } else if (this.lostAt !== null) {
-      problem = `No connection to the gateway since ${second(this.lostAt)} (${this.reason}). Retrying. The values below may be out of date.`;
+      problem = `No connection to the gateway since ${moment(this.lostAt, second)} (${this.reason}). Retrying. The values below may be out of date.`;
     } else if (broker && broker.status !== "pass") {
       problem = `${broker.output ?? "No connection to the MQTT broker"}. No new readings until the connection is restored.`;
     }

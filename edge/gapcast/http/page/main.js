@@ -15,6 +15,8 @@ import { requestToken, showForgetToken } from "./token.js";
 import { showAccuracy } from "./accuracy.js";
 
 const RETRY_MS = 2_000;
+// Times of yesterday have a date, also if nothing has arrived since.
+const REFRESH_MS = 60_000;
 
 const changed = new Set();
 const drawSoon = onFrame(draw);
@@ -117,5 +119,9 @@ byId("ranges").addEventListener("click", (event) => {
   for (const other of byId("ranges").children) other.setAttribute("aria-pressed", other === button);
   store.setRange(Number(button.dataset.minutes)).catch(reloadAfterError);
 });
+setInterval(() => {
+  changed.add("selected");
+  drawSoon();
+}, REFRESH_MS);
 showModels();
 run();
