@@ -154,6 +154,7 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
 @pytest.mark.parametrize(
     ("readings", "arguments", "problem"),
     [
+        (READINGS, {"minutes": "5"}, "minutes='5': no model forecasts that far ahead; possible are 1-5"),
         (0.3, {}, "readings_kw=0.3: must be a list, an array or a Series of the powers of minutes, kW"),
         (READINGS, {"at": "2026-01-15"}, "at='2026-01-15': must be a datetime with a time zone, such as datetime."),
         (
@@ -161,6 +162,7 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
             {"models": "no/such/folder"},
             "models='no/such/folder': is not a folder; it needs a folder for each",
         ),
+        (READINGS, {"models": models_path() / "lstm"}, "/lstm': has no registry.json; write {"),
     ],
 )
 def test_forecast_of_an_unusable_argument_is_a_value_error(

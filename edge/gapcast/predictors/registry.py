@@ -25,7 +25,7 @@ def read_registry(models: Path) -> Registry:
     """Return the registry of the folder ``models``; raise :class:`ModelError` that names the file if it is not one."""
     path = models / REGISTRY_FILE
     if not path.exists():
-        msg = f"{path}: there is no such file, so this is not a folder of models: correct models.path"
+        msg = f'{path}: there is no such file: correct models.path, or write {{"default": "<name of a model>"}} to it'
         raise ModelError(msg)
     try:
         document = decode_json(read_bytes(path, MAX_REGISTRY_BYTES))

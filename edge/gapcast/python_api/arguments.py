@@ -11,6 +11,7 @@ from gapcast.bundled import models_path
 from gapcast.core.grid import minute_of
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.wording import shown_value
+from gapcast.predictors.files import REGISTRY_FILE
 from gapcast.time_zone_names import time_zone_problem
 
 
@@ -74,12 +75,16 @@ def checked_time_zone(name: Any) -> str:
 def folder_of_models(models: Path | str | None) -> tuple[Path | None, Path]:
     """Return the folder of models of the user's own (None: they are the bundled ones), and the folder to load.
 
-    Raises :class:`ValueError` if it is not a folder.
+    Raises :class:`ValueError` if it is not a folder, or has no registry.
     """
     if models is None:
         return None, models_path()
     folder = Path(models)
     if not folder.is_dir():
-        msg = f"models={str(models)!r}: is not a folder; it needs a folder for each model, with its model.tflite"
+        needed = "it needs a folder for each model, with its model.tflite and card.json, and registry.json"
+        msg = f"models={str(models)!r}: is not a folder; {needed}"
+        raise ValueError(msg)
+    if not (folder / REGISTRY_FILE).exists():
+        msg = f'models={str(models)!r}: has no {REGISTRY_FILE}; write {{"default": "<name of a model>"}} to it'
         raise ValueError(msg)
     return folder, folder
