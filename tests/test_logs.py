@@ -170,6 +170,24 @@ def test_log_console_format_writes_a_line_for_each_event(capsys: pytest.CaptureF
     assert "port=8080" in line
 
 
+class TerminalText(io.StringIO):
+    """Text that a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_log_has_colours_on_a_terminal_unless_no_color_is_set(
+    monkeypatch: pytest.MonkeyPatch, restored_logs: None, no_color: str, coloured: bool
+) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := TerminalText())
+    monkeypatch.setenv("NO_COLOR", no_color)
+    configure_logs("auto", "info")
+    structlog.get_logger("test").info("http.listening", port=8080)
+    assert ("\033[" in shown.getvalue()) == coloured
+
+
 class FullDisk(io.StringIO):
     """A file on a disk without space."""
 

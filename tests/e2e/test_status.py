@@ -145,6 +145,9 @@ def test_status_on_a_terminal_is_live(
             peer.publish("gap/cellar/reading", reading(FIRST + 1, 1.0))
         terminal.shows("6 accepted")
         terminal.shows("cellar")
+        with on_a_terminal(*command, environment=environment | {"NO_COLOR": "1"}) as plain:
+            plain.shows("6 accepted")
+            assert "\033[32m" not in plain.screen()
         mosquitto.stop()
         terminal.shows("not ready")
         mosquitto.start()

@@ -60,6 +60,7 @@ def status(
     else:
         is_explicit = config is not None or any(one.startswith("http.") for one in assignments)
         rest = find_service(lambda: read_settings(config, assignments), os.environ, client, is_explicit=is_explicit)
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if once or not sys.stdout.isatty():
-        sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
-    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())
+        sys.exit(show_once(rest, click.echo, colours=colours))
+    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals(), colours=colours)

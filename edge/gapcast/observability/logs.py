@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
@@ -52,8 +53,9 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str, s
     """
     budget = LogBudget()
     readable = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if readable else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=colours) if readable else structlog.processors.JSONRenderer()
     )
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,

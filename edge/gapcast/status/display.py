@@ -26,9 +26,11 @@ def show_once(rest: RestClient, show: Callable[[str], None], *, colours: bool = 
     return NOT_READY if snapshot.status == "fail" else 0
 
 
-def watch(rest: RestClient, write: Callable[[str], None], every_s: float, stopping: Event) -> None:
+def watch(
+    rest: RestClient, write: Callable[[str], None], every_s: float, stopping: Event, *, colours: bool = True
+) -> None:
     """Show the status every ``every_s`` until ``stopping`` is set, also across restarts of the service."""
-    pen, before = Pen(colours=True), None
+    pen, before = Pen(colours=colours), None
     write(_ENTER)
     try:
         while True:
