@@ -93,12 +93,13 @@ def test_entry_leaves_other_commands_to_the_command_line(
 def test_interrupt_during_the_start_ends_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: Settings) -> None:
+    def interrupted(_: list[str]) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_command, "serve", interrupted)
+    monkeypatch.setattr(entry, "defer_modules", lambda: None)
+    monkeypatch.setattr(entry, "serve_plainly", interrupted)
     with pytest.raises(SystemExit) as caught:
-        plain_run.serve_plainly(["run"], {})
+        entry.main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == "\nAborted!\n"
 

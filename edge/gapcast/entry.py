@@ -11,10 +11,14 @@ from gapcast.deferred_modules import defer_modules
 
 def main() -> None:
     """Run the command; what it may not need is loaded at first use."""
-    defer_modules()  # before others that import these are imported
-    if not serve_plainly(sys.argv[1:]):
-        from gapcast.cli import main as run_command  # noqa: PLC0415 - with the library of the command line
+    try:
+        defer_modules()  # before others that import these are imported
+        if not serve_plainly(sys.argv[1:]):
+            from gapcast.cli import main as run_command  # noqa: PLC0415 - with the library of the command line
 
-        if isinstance(sys.stdout, TextIOWrapper):  # a topic or a dash may not be in a terminal's ISO-8859-1
-            sys.stdout.reconfigure(errors="replace")
-        run_command(prog_name="gapcast")
+            if isinstance(sys.stdout, TextIOWrapper):  # a topic or a dash may not be in a terminal's ISO-8859-1
+                sys.stdout.reconfigure(errors="replace")
+            run_command(prog_name="gapcast")
+    except KeyboardInterrupt:  # while modules are loaded, or before the service handles signals; as click does
+        print("\nAborted!", file=sys.stderr)
+        sys.exit(1)

@@ -21,8 +21,7 @@ _COMPLETION = "_GAPCAST_COMPLETE"
 def serve_plainly(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
     """Serve if ``arguments`` are those of a plain run of one shard; return whether they were.
 
-    Exits as ``gapcast run`` does if the configuration or the models are not usable, or if it is interrupted while it
-    starts.
+    Exits as ``gapcast run`` does if the configuration or the models are not usable.
     """
     if _COMPLETION in environment:
         return False
@@ -45,7 +44,4 @@ def serve_plainly(arguments: Sequence[str], environment: Mapping[str, str] = os.
     except GapcastError as error:
         print(f"gapcast: {error}", file=sys.stderr)
         sys.exit(exit_code_of(error))
-    except KeyboardInterrupt:  # before the service handles signals; as click does
-        print("\nAborted!", file=sys.stderr)
-        sys.exit(1)
     return True
