@@ -10,6 +10,8 @@
 #define SCALE_FIRST_N 600.0
 #define SCALE_N 100000.0
 #define SCALE_LIMIT 12.0
+#define FIRST_SCALE_KW 0.2
+#define SMALL_SCALE_KW 0.06
 #define MIN_SCALE_KW 0.005
 #define MISSES (1.0 - 0.9)
 #define SMALLEST_STEP 0.01
@@ -60,7 +62,8 @@ static void update_interval_and_scale(double *seen, const double *published_kw, 
     double step = max_of(FIRST_STEP / (n_outcomes + SOFT), SMALLEST_STEP);
     seen[LOG_WIDTH] =
         max_of(min_of(seen[LOG_WIDTH] + step * (missed - MISSES), HIGHEST_LOG_WIDTH), LOWEST_LOG_WIDTH);
-    double size_kw = min_of(fabs(change_kw), SCALE_LIMIT * scale_kw);
+    double limit_kw = SCALE_LIMIT * (scale_kw < SMALL_SCALE_KW ? FIRST_SCALE_KW : scale_kw);
+    double size_kw = min_of(fabs(change_kw), limit_kw);
     double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(n_outcomes + SCALE_FIRST_N, SCALE_N);
     seen[SCALE] = max_of(scale_kw + moved_kw, MIN_SCALE_KW);
     seen[N_OUTCOMES] = n_outcomes + 1.0;

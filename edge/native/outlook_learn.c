@@ -10,6 +10,8 @@
 #define SCALE_FIRST_N 600.0
 #define SCALE_N 100000.0
 #define SCALE_LIMIT 12.0
+#define FIRST_SCALE_KW 0.2
+#define SMALL_SCALE_KW 0.06
 #define MIN_SCALE_KW 0.005
 #define N_USUAL 600.0f
 #define MISSES (1.0 - 0.9)
@@ -139,7 +141,8 @@ static void learn_reading(struct outlook_step *step, int64_t entry, const float 
     int64_t row = step->rows[entry], bin = step->local[entry] / USUAL_BIN_MIN;
     double *seen = step->seen + row * N_OF_SEEN, last_kw = (double)last[0], scale_kw = seen[SEEN_SCALE];
     float *usual = step->usual + row * 2 * N_USUAL_BINS + bin;
-    double size_kw = min_of(fabs(last_kw - (double)last[-SCALE_MIN]), SCALE_LIMIT * scale_kw);
+    double limit_kw = SCALE_LIMIT * (scale_kw < SMALL_SCALE_KW ? FIRST_SCALE_KW : scale_kw);
+    double size_kw = min_of(fabs(last_kw - (double)last[-SCALE_MIN]), limit_kw);
     double moved_kw = (size_kw > 0.0 ? size_kw - scale_kw : 0.0) / min_of(seen[SEEN_READINGS] + SCALE_FIRST_N, SCALE_N);
     seen[SEEN_SCALE] = max_of(scale_kw + moved_kw, MIN_SCALE_KW);
     seen[SEEN_READINGS] += 1.0;

@@ -75,6 +75,15 @@ def house_kw(n_minutes: int, seed: int = 1) -> F64:
     return np.maximum(kw + draw.normal(0, 0.03, n_minutes), 0.02).round(3)
 
 
+def plug_kw(n_minutes: int, seed: int = 1) -> F64:
+    """Return the power of a plug: the noise of standby, and a kettle that is on for three minutes now and then; kW."""
+    draw = np.random.default_rng(seed)
+    kw = 0.003 + draw.uniform(0, 0.001, n_minutes)
+    for begin in np.flatnonzero(draw.random(n_minutes) < 4 / DAY_MIN).tolist():
+        kw[begin : begin + 3] += 2.0
+    return kw
+
+
 def stream(kw: Sequence[float] | NDArray[np.floating], first: int = FIRST, device: str = "home") -> list[Reading]:
     """Return a reading for each minute of ``kw``, without those that are NaN."""
     values = np.asarray(kw, dtype=np.float64)

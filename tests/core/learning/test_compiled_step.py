@@ -21,7 +21,7 @@ from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
-from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
+from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, plug_kw, stream
 
 pytestmark = pytest.mark.compiled
 
@@ -95,6 +95,13 @@ def test_compiled_step_outcomes_are_those_of_numpy() -> None:
         for name in ("minutes", "actual_kw", "last_kw", "members_kw", "published_kw"):
             found, expected = compiled.outcome(name, device), numpy.outcome(name, device)
             np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING, equal_nan=True)
+    assert states_differ_by(compiled, numpy) < ROUNDING
+
+
+def test_compiled_step_of_a_plug_is_that_of_numpy() -> None:
+    """Its error scale falls below that from which changes are clipped to a multiple of it."""
+    compiled, numpy = (run.process(stream(plug_kw(3_600)), at_a_time=400) for run in pair())
+    assert compiled.forecasts == numpy.forecasts
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.learning import conformal_interval, error_scale
 from gapcast.core.window import F64
 from gapcast.predictors.baselines import Persistence, Trend
-from tests.support.houses import Run, Smooth, ensemble_engine, house_kw, stream
+from tests.support.houses import Run, Smooth, ensemble_engine, house_kw, plug_kw, stream
 
 N = 100_000
 
@@ -90,6 +90,15 @@ def test_error_scale_stays_positive_and_finite(changes_kw: list[float]) -> None:
         before_kw = scale_kw
         scale_kw = error_scale.updated_scale(scale_kw, np.array([change_kw]), np.array([float(n)]))
         assert 0.005 <= scale_kw[0] < 1.4 * before_kw[0], "no change makes a jump of it"
+
+
+def test_error_scale_of_a_plug_does_not_fall_to_its_noise() -> None:
+    """Changes of a load that is rarely on are not clipped to the noise between them: they keep their weight."""
+    kw = plug_kw(20_000)
+    scale_kw = np.array([error_scale.FIRST_KW])
+    for n, change_kw in enumerate(kw[5:] - kw[:-5]):
+        scale_kw = error_scale.updated_scale(scale_kw, np.array([change_kw]), np.array([float(n)]))
+    assert np.abs(kw[5:] - kw[:-5]).mean() == pytest.approx(scale_kw[0], rel=0.25)
 
 
 # --- in an engine ---------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, WindowSpec
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process
-from tests.support.houses import FIRST, Smooth, house_kw, stream
+from tests.support.houses import FIRST, Smooth, house_kw, plug_kw, stream
 from tests.support.outlook_model import OutlookModel
 
 DEVICES = ("home", "barn", "shed", "loft")
@@ -158,6 +158,12 @@ def test_compiled_outlooks_of_a_long_series_are_those_of_numpy() -> None:
     """Every reading is an outcome of each lead time, most of them in one batch."""
     engines = pair()
     run_both(engines, stream(house_kw(300, 5)), 300)
+    assert_same_state(engines)
+
+
+def test_compiled_outlooks_of_a_plug_are_those_of_numpy() -> None:
+    engines = pair()
+    run_both(engines, stream(plug_kw(3_600)), 400)
     assert_same_state(engines)
 
 

@@ -12,6 +12,9 @@ FIRST_KW, _FIRST_N = 0.2, 600
 MIN_KW = 0.005
 #: The mean is over about this many outcomes, each clipped to this many scales.
 _N, _LIMIT = 100_000.0, 12.0
+#: Below this scale, kW, changes are clipped to the limit of a new device. With a limit of its own scale, a plug or a
+#: submeter whose load is rarely on would end with the noise between its loads as its scale, and these clipped to it.
+_SMALL_KW = 0.06
 
 
 def updated_scale(scale_kw: F64, change_kw: F64, n_outcomes: F64) -> F64:
@@ -19,6 +22,7 @@ def updated_scale(scale_kw: F64, change_kw: F64, n_outcomes: F64) -> F64:
 
     A change of exactly 0 is ignored, so that a stuck meter or a house with constant power keeps its scale.
     """
-    size_kw = np.minimum(np.abs(change_kw), _LIMIT * scale_kw)
+    limit_kw = _LIMIT * np.where(scale_kw < _SMALL_KW, FIRST_KW, scale_kw)
+    size_kw = np.minimum(np.abs(change_kw), limit_kw)
     moved_kw = scale_kw + np.where(size_kw > 0, size_kw - scale_kw, 0.0) / np.minimum(n_outcomes + _FIRST_N, _N)
     return np.maximum(moved_kw, MIN_KW)
