@@ -3,6 +3,9 @@
 # files that the services read. Existing ones are never changed: docker/secrets/accounts/NAME is the password of NAME.
 set -eu
 umask 077
+case "$GATEWAY_ID" in
+    '' | *[!A-Za-z0-9_.-]*) echo "GATEWAY_ID='$GATEWAY_ID' is not a valid id: use A-Z a-z 0-9 _ - ." >&2; exit 2 ;;
+esac
 cd /secrets
 owner="$(stat -c %u:%g /config)" # the owner of the checkout may read the passwords
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support.optional_tools import ROOT
@@ -24,3 +26,11 @@ def test_external_broker_is_that_of_each_client() -> None:
         if "GAPCAST_MQTT__HOST" in own:
             host = (own | changed.get(name, {}).get("environment", {}))["GAPCAST_MQTT__HOST"]
             assert host.startswith("${MQTT_HOST"), f"{name} connects to {host}"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "my gateway"])
+def test_setup_of_secrets_rejects_an_invalid_gateway_id(name: str) -> None:
+    script = ["sh", str(ROOT / "docker" / "setup.sh")]
+    done = subprocess.run(script, env={"GATEWAY_ID": name}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"GATEWAY_ID='{name}' is not a valid id: use A-Z a-z 0-9 _ - .\n"
