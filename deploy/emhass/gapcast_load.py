@@ -152,8 +152,19 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="add current_period_peak: the month's peak of GET /demand, of the device that the tariff's meter is "
         "(without a name: --device)",
     )  # fmt: skip
-    parser.add_argument("--merge", type=json.loads, default={}, help="JSON object of further runtime parameters")
+    parser.add_argument("--merge", type=_json_object, default={}, help="JSON object of further runtime parameters")
     return parser.parse_args(arguments)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        msg = f'{text!r} is not a JSON object, such as {{"soc_init": 0.5}}'
+        raise argparse.ArgumentTypeError(msg)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
