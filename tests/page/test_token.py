@@ -84,7 +84,12 @@ def test_token_set_in_a_restart_is_asked_for(
         window.page.locator("#token-form").wait_for()
         window.see("#live-pill", "Token required")
         window.gone("#problem")
+        window.page.evaluate("location.hash = 'device=attic'")  # as by the button to go back
+        window.page.wait_for_function(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        )
         assert not window.page.locator("#dashboard").is_visible()
+        window.page.evaluate("location.hash = 'device=home'")
         give(window, TOKEN)
         window.see("#now-kw", "1.75")
         window.see("#live-pill", "Live")

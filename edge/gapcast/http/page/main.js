@@ -35,6 +35,7 @@ const list = new DeviceList(store, (name) => {
 });
 
 function draw() {
+  if (!byId("token-form").hidden) return; // until there is a token, which draws all
   const what = new Set(changed);
   changed.clear();
   connection.show(store.health);
