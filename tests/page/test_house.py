@@ -98,6 +98,9 @@ def test_house_shows_outcome_and_forecast_of_a_minute(house: House, look: Look) 
         assert row[2] == f"{forecast['gap_kw']:.3f}"
         assert row[3] == f"{forecast['lower_kw']:.3f} to {forecast['upper_kw']:.3f}"
     assert [row[1] for row in rows].count("pending") == 5  # the five minutes that no reading has come of
+    for range_, minutes in (("1 h", 60), ("24 h", 1_440)):  # as the chart
+        window.page.get_by_role("button", name=range_, exact=True).click()
+        window.wait("(n) => document.querySelectorAll('#rows tr').length === n", minutes + 5)
 
 
 def test_house_chart_is_drawn(house: House, look: Look) -> None:

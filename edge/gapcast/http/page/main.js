@@ -54,7 +54,7 @@ function draw() {
   demand.draw(store);
   showAccuracy(store);
   chart.draw(store.minutes, store.hasHistory);
-  showTable(store.series);
+  showTable(store);
   showOutlookTable(store.series);
   if (!isUsable && store.series.newest !== null && store.device?.forecast) {
     isUsable = true;
@@ -112,7 +112,7 @@ async function run() {
 }
 
 addEventListener("hashchange", showDeviceInUrl);
-byId("table-part").addEventListener("toggle", () => showTable(store.series));
+byId("table-part").addEventListener("toggle", () => showTable(store));
 byId("outlook-part").addEventListener("toggle", () => showOutlookTable(store.series));
 byId("ranges").addEventListener("click", (event) => {
   const button = event.target.closest("button");

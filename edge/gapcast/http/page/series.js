@@ -102,11 +102,11 @@ export class Series {
     return columns;
   }
 
-  /** The last `n` minutes with a measured value or a forecast, newest first: {minute, measured, forecast}. */
-  rows(n) {
+  /** The minutes of the last `nMinutes`, and those after, with a measured value or a forecast, newest first: {minute, measured, forecast}. */
+  rows(nMinutes) {
     if (this.newest === null) return [];
     const rows = [];
-    for (let minute = this.end; rows.length < n && minute > this.newest - MAX_MINUTES; minute--) {
+    for (let minute = this.end; minute > this.newest - nMinutes; minute--) {
       const [measured, forecast] = [this.measured.get(minute) ?? null, this.forecasts.get(minute) ?? null];
       if (measured !== null || forecast !== null) rows.push({ minute, measured, forecast });
     }

@@ -1,13 +1,11 @@
-// The data of the chart as tables: the last three hours, newest first, and the outlook. Drawn only while they are open.
+// The data of the chart as tables: the minutes of its range, newest first, and the outlook. Drawn only while they are open.
 
 import { byId, make } from "./dom.js";
 import { NOTHING, kw3, time } from "./format.js";
 
-const MAX_ROWS = 185;
-
-export function showTable(series) {
+export function showTable({ series, minutes }) {
   if (!byId("table-part").open) return;
-  byId("rows").replaceChildren(...series.rows(MAX_ROWS).map((row) => tableRow(row, series.newest)));
+  byId("rows").replaceChildren(...series.rows(minutes).map((row) => tableRow(row, series.newest)));
 }
 
 export function showOutlookTable({ outlook }) {
