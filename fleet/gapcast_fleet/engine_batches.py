@@ -22,7 +22,7 @@ class EngineBatch(NamedTuple):
 
     def line(self) -> bytes:
         """Return the batch as a line of a gateway's journal."""
-        return journal.encode(self.readings, self.issued_at_ms)
+        return journal.encode(journal.PersistedBatch(self.issued_at_ms, self.readings))
 
 
 def process_batch(engine: Engine, batch: EngineBatch) -> tuple[AcceptedBatch, Forecasts]:
@@ -41,7 +41,7 @@ def replay_batches(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
     """
     for line in lines:
         entry = journal.decode(line)
-        if not isinstance(entry, journal.Entry):
+        if not isinstance(entry, journal.PersistedBatch):
             msg = f"{what}: the journal in Spark's state store is damaged: use a new checkpoint"
             raise StateError(msg)
         process_batch(engine, EngineBatch(entry.readings, entry.issued_at_ms))

@@ -99,7 +99,7 @@ def test_bucket_writes_a_snapshot_after_many_readings(spark: SparkSession, tmp_p
     run(spark, tmp_path, cached_devices=0)
     assert len(in_store("snapshot")) == n_buckets
     kept = [journal.decode(bytes(row.list_element.line)) for row in in_store("journal")]
-    n_kept = sum(len(entry.readings) for entry in kept if isinstance(entry, journal.Entry))
+    n_kept = sum(len(entry.readings) for entry in kept if isinstance(entry, journal.PersistedBatch))
     assert n_kept == sum(row.value.n_since for row in in_store("stamp")), "a snapshot starts a new journal"
     assert n_kept < MOST_READINGS_EACH * len(houses)
     assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5

@@ -56,7 +56,8 @@ class JournaledFeed(SourceFeed):
 
     def journal_batch(self, readings: Sequence[Reading]) -> None:
         with self.path.open("ab") as file:
-            file.write(journal.encode(readings, self.now_ms, self.reader.meters.take_samples()))
+            samples = self.reader.meters.take_samples()
+            file.write(journal.encode(journal.PersistedBatch(self.now_ms, readings, samples)))
 
     def publish(self, message: tuple[int, int, str], i: int) -> None:
         """Send the i-th message, then let the clock close what is due; journal both."""
@@ -88,7 +89,7 @@ def killed(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     entries = list(journal_reader.read(life.path, journal_reader.Damage()))
     after = begun(name, folder, life.now_ms)
     for entry in entries:
-        assert isinstance(entry, journal.Entry)
+        assert isinstance(entry, journal.PersistedBatch)
         after.reader.meters.replay_samples(entry.samples, entry.readings, entry.issued_at_ms)
     return after
 
@@ -132,7 +133,7 @@ def test_journal_huge_term_of_a_meter_costs_no_reading(tmp_path: Path) -> None:
     feed.journal_batch(others)
     damage = journal_reader.Damage()
     (entry,) = journal_reader.read(feed.path, damage)
-    assert isinstance(entry, journal.Entry)
+    assert isinstance(entry, journal.PersistedBatch)
     assert (entry.readings, entry.samples, str(damage)) == (others, [], "")
 
 

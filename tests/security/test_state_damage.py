@@ -134,7 +134,7 @@ def test_checkpoint_damaged_falls_back_to_the_previous_one(intact: Path, tmp_pat
     assert f"Used instead: {checkpoint_path(folder, NEWEST - 1).name} and 2 journals" in damage
 
 
-def entries_of(path: Path, content: bytes) -> tuple[list[journal.Record], journal_reader.Damage]:
+def entries_of(path: Path, content: bytes) -> tuple[list[journal.Entry], journal_reader.Damage]:
     path.write_bytes(content)
     damage = journal_reader.Damage()
     return list(journal_reader.read(path, damage, salt_of(NEWEST))), damage

@@ -27,7 +27,7 @@ from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.archive import read_arrays
-from gapcast.storage.journal import Entry, encode, encode_header
+from gapcast.storage.journal import PersistedBatch, encode, encode_header
 from gapcast.storage.journal_reader import Damage
 from gapcast.storage.record_lines import Record, RecordReader, encode_line, encode_line_v1
 from gapcast.storage.store import Store
@@ -44,7 +44,7 @@ BATCHES = st.lists(st.tuples(READINGS, INSTANTS))
 
 
 def written(path: Path, batches: list[tuple[list[Reading], int]]) -> bytes:
-    records = (encode(readings, at_ms, n=n) for n, (readings, at_ms) in enumerate(batches, start=1))
+    records = (encode(PersistedBatch(at_ms, readings), n=n) for n, (readings, at_ms) in enumerate(batches, start=1))
     content = encode_header() + b"".join(records)
     path.write_bytes(content)
     return content
@@ -53,8 +53,10 @@ def written(path: Path, batches: list[tuple[list[Reading], int]]) -> bytes:
 def read(path: Path) -> tuple[list[tuple[list[Reading], int]], Damage]:
     damage = Damage()
     entries = list(journal_reader.read(path, damage))
-    assert all(isinstance(entry, Entry) for entry in entries)
-    return [(entry.readings, entry.issued_at_ms) for entry in entries if isinstance(entry, Entry)], damage
+    assert all(isinstance(entry, PersistedBatch) for entry in entries)
+    return [
+        (list(entry.readings), entry.issued_at_ms) for entry in entries if isinstance(entry, PersistedBatch)
+    ], damage
 
 
 @given(batches=BATCHES)
@@ -86,8 +88,9 @@ def test_journal_reads_back_samples(
     tmp_path_factory: pytest.TempPathFactory, readings: list[Reading], samples: list[Sample]
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "readings"
-    path.write_bytes(encode_header() + encode(readings, 9, samples))
-    assert list(journal_reader.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+    batch = PersistedBatch(9, readings, samples)
+    path.write_bytes(encode_header() + encode(batch))
+    assert list(journal_reader.read(path, Damage())) == [batch]
 
 
 @given(readings=READINGS, samples=SAMPLES, filled=st.sets(st.integers(0, 9)))
@@ -96,14 +99,15 @@ def test_journal_reads_back_filled_minutes(
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "readings"
     readings = [reading._replace(is_filled=i in filled) for i, reading in enumerate(readings)]
-    path.write_bytes(encode_header() + encode(readings, 9, samples))
-    assert list(journal_reader.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+    batch = PersistedBatch(9, readings, samples)
+    path.write_bytes(encode_header() + encode(batch))
+    assert list(journal_reader.read(path, Damage())) == [batch]
 
 
 def test_journal_lists_filled_minutes_beside_the_readings() -> None:
     """An older gapcast ignores the list, and reads the rest."""
     readings = [Reading("home", NOON, 1.0), Reading("barn", NOON, 2.5, is_filled=True)]
-    _, _, document = encode(readings, 9, n=1).split(b" ", 2)
+    _, _, document = encode(PersistedBatch(9, readings), n=1).split(b" ", 2)
     assert document == b'[9,[["home",%d,1.0],["barn",%d,2.5]],[],[1]]\n' % (NOON, NOON)
 
 
@@ -189,7 +193,9 @@ def test_journal_damaged_in_several_bytes_loses_one_record(tmp_path: Path) -> No
 )
 def test_journal_line_with_a_bad_document_is_damage(tmp_path: Path, document: bytes) -> None:
     path = tmp_path / "j"
-    path.write_bytes(encode_header() + encode_line(document, 1, journal.NO_SALT) + encode(*BATCH[0], n=2))
+    path.write_bytes(
+        encode_header() + encode_line(document, 1, journal.NO_SALT) + encode(PersistedBatch(0, BATCH[0][0]), n=2)
+    )
     found, damage = read(path)
     assert found == BATCH[:1]
     assert damage.n_lost == 1

@@ -122,8 +122,8 @@ def test_plans_of_a_failed_store_change_nothing(tmp_path: Path) -> None:
 
 
 def test_journal_reads_the_plan_that_was_written() -> None:
-    line = journal.encode_plan("home", CHARGER)
-    assert journal.decode(line) == journal.ReplacedPlan("home", CHARGER)
+    replaced = journal.ReplacedPlan("home", CHARGER)
+    assert journal.decode(journal.encode(replaced)) == replaced
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_store_truncated_last_line_is_no_damage(tmp_path: Path) -> None:
     process.kill()
     path = journal_path(tmp_path, 1)
     with path.open("ab") as file:
-        file.write(journal.encode(minutes(20, 21), 9)[:-9])
+        file.write(journal.encode(journal.PersistedBatch(9, minutes(20, 21)))[:-9])
     process = ProcessRun(tmp_path)
     assert process.logged("state.damaged") == []
     assert process.logged("state.cut_short")[0]["n_bytes"] > 0

@@ -9,10 +9,10 @@ from gapcast.storage import journal, journal_reader
 from gapcast.storage.record_lines import salt_of
 
 
-def journal_entries(stream: Path) -> Iterator[journal.Entry]:
+def journal_entries(stream: Path) -> Iterator[journal.PersistedBatch]:
     """The batches in the journals below ``stream``, oldest first."""
     for path in sorted(stream.glob("readings-*.jsonl")):
         salt = salt_of(int(path.stem.removeprefix("readings-")))
         for entry in journal_reader.read(path, journal_reader.Damage(), salt):
-            if isinstance(entry, journal.Entry):
+            if isinstance(entry, journal.PersistedBatch):
                 yield entry

@@ -48,12 +48,12 @@ _WITH_PLAN, _WITH_DEMAND = 3, 4
 NO_SALT = salt_of(0)
 
 
-class Entry(NamedTuple):
+class PersistedBatch(NamedTuple):
     """A batch of readings whose forecasts were issued at ``issued_at_ms``, and the samples of its messages."""
 
     issued_at_ms: int
-    readings: list[Reading]
-    samples: list[Sample]
+    readings: Sequence[Reading]
+    samples: Sequence[Sample] = ()
 
 
 class Forgotten(NamedTuple):
@@ -69,8 +69,8 @@ class ReplacedPlan(NamedTuple):
     plan: LoadPlan
 
 
-#: What a record holds.
-Record = Entry | Forgotten | ReplacedPlan | DemandChange
+#: What a record contains.
+Entry = PersistedBatch | Forgotten | ReplacedPlan | DemandChange
 
 
 def encode_header() -> bytes:
@@ -82,14 +82,27 @@ def encode_header() -> bytes:
     return encode_line_v1(to_json({"gapcast": _KIND, "version": VERSION}))
 
 
-def encode(
-    readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = (), *, n: int = 0, salt: bytes = NO_SALT
-) -> bytes:
-    r"""Return the record of a batch, the ``n``-th of the journal with this ``salt``.
+def encode(entry: Entry, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
+    r"""Return the record of ``entry``, the ``n``-th of the journal with this ``salt``.
 
-    >>> encode([Reading("home", 21_476_161, 1.234)], 1_288_571_341_000, n=7)
+    >>> encode(PersistedBatch(1_288_571_341_000, [Reading("home", 21_476_161, 1.234)]), n=7)
     b'tnkrLnPW 7 [1288571341000,[["home",21476161,1.234]]]\n'
     """
+    document: object
+    if isinstance(entry, PersistedBatch):
+        document = _batch_document(*entry)
+    elif isinstance(entry, Forgotten):
+        document = {"forget": entry.device}
+    elif isinstance(entry, ReplacedPlan):
+        document = (0, [], [], [], (entry.device, entry.plan.loads))
+    elif isinstance(entry, LimitChange):
+        document = (0, [], [], [], [], (entry.device, _LIMIT, entry.limit_kw))
+    else:
+        document = (0, [], [], [], [], (entry.device, _MONTH_PEAK, *entry.peak))
+    return encode_line(to_json(document), n, salt)
+
+
+def _batch_document(issued_at_ms: int, readings: Sequence[Reading], samples: Sequence[Sample]) -> tuple[object, ...]:
     entries: list[tuple[object, ...]] = []
     filled: list[int] = []
     if readings:  # by columns, which takes no Python per reading
@@ -102,30 +115,11 @@ def encode(
     # A meter's terms have no limit, only their sum: one beyond those of stored state would cost the record.
     terms = [sample if sample.measured else sample[:3] for sample in samples if is_plausible_sample(sample)]
     if not terms and not filled:
-        return encode_line(to_json((issued_at_ms, entries)), n, salt)
-    return encode_line(to_json((issued_at_ms, entries, terms, *([filled] if filled else ()))), n, salt)
+        return issued_at_ms, entries
+    return (issued_at_ms, entries, terms, *([filled] if filled else ()))
 
 
-def encode_forgotten(device: str, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
-    """Return the record that a device was forgotten."""
-    return encode_line(to_json({"forget": device}), n, salt)
-
-
-def encode_plan(device: str, plan: LoadPlan, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
-    """Return the record that the plan of a device was replaced."""
-    return encode_line(to_json((0, [], [], [], (device, plan.loads))), n, salt)
-
-
-def encode_demand(change: DemandChange, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
-    """Return the record that the demand of a device was changed."""
-    if isinstance(change, LimitChange):
-        members: tuple[object, ...] = (change.device, _LIMIT, change.limit_kw)
-    else:
-        members = (change.device, _MONTH_PEAK, *change.peak)
-    return encode_line(to_json((0, [], [], [], [], members)), n, salt)
-
-
-def decode(line: bytes) -> Record | None:
+def decode(line: bytes) -> Entry | None:
     """Decode a single ``line`` of :func:`encode`, of this version or version 1; return None if it is damaged."""
     content = line.removesuffix(b"\n")
     record = verify_line(content, NO_SALT) or verify_line_v1(content)
@@ -139,7 +133,7 @@ def check_version(path: Path, version: object) -> None:
         raise StateError(msg)
 
 
-def decode_document(text: bytes) -> Record | None:
+def decode_document(text: bytes) -> Entry | None:
     """Decode a record's document; return None if it does not have the format, or a value is out of range."""
     try:
         document = decode_json(text)
@@ -157,8 +151,12 @@ def decode_document(text: bytes) -> Record | None:
             found = [one._replace(is_filled=i in filled) for i, one in enumerate(found)]
     except (LookupError, TypeError, ValueError, OverflowError):
         return None
-    is_plausible = is_plausible_instant(issued_at_ms) and all(map(is_plausible_reading, found))
-    return Entry(issued_at_ms, found, samples) if is_plausible and all(map(is_plausible_sample, samples)) else None
+    is_plausible = (
+        is_plausible_instant(issued_at_ms)
+        and all(map(is_plausible_reading, found))
+        and all(map(is_plausible_sample, samples))
+    )
+    return PersistedBatch(issued_at_ms, found, samples) if is_plausible else None
 
 
 def _replaced_plan(device: str, loads: Sequence[Sequence[Any]]) -> ReplacedPlan | None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gapcast.core.meters.samples import Sample
-from gapcast.core.reading import Reading
 from gapcast.private_files import open_private
 from gapcast.storage import journal
 from gapcast.storage.generations import journal_path
@@ -53,22 +50,16 @@ class JournalFile:
         resumed.n_bytes, resumed.n_readings = found.journal_bytes, found.journal_readings
         return resumed
 
-    def append(self, encode: Callable[..., bytes]) -> int:
-        """Append the record that ``encode`` returns for a number ``n`` and a ``salt``; return its size in bytes.
+    def append(self, entry: journal.Entry) -> int:
+        """Append the record of ``entry``; return its size in bytes.
 
         Raises OSError if it was not written, or not as a whole.
         """
         self._n_records += 1
-        n_bytes = self._write(encode(n=self._n_records, salt=self._salt))
+        n_bytes = self._write(journal.encode(entry, n=self._n_records, salt=self._salt))
         self.n_bytes += n_bytes
-        return n_bytes
-
-    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample]) -> int:
-        """Append a batch, as :meth:`append` does; return its size in bytes. Raises OSError likewise."""
-        self._n_records += 1
-        n_bytes = self._write(journal.encode(readings, issued_at_ms, samples, n=self._n_records, salt=self._salt))
-        self.n_bytes += n_bytes
-        self.n_readings += len(readings)
+        if isinstance(entry, journal.PersistedBatch):
+            self.n_readings += len(entry.readings)
         return n_bytes
 
     def sync(self) -> None:

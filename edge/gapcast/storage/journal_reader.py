@@ -51,8 +51,8 @@ class Damage:
         return ", ".join(text for count, text in found if count)
 
 
-def read(path: Path, damage: Damage, salt: bytes = journal.NO_SALT) -> Iterator[journal.Record]:
-    """Yield the records of the journal at ``path``; add damaged records to ``damage`` and continue after them.
+def read(path: Path, damage: Damage, salt: bytes = journal.NO_SALT) -> Iterator[journal.Entry]:
+    """Yield the entries of the journal at ``path``; add damaged records to ``damage`` and continue after them.
 
     Raises :class:`StateError` if it is of a newer version, and OSError if it cannot be read at all.
     """

@@ -178,8 +178,8 @@ def _replay_journal(
     return not (damage or damage.is_older or n_failed), damage.last
 
 
-def _replay_entry(entry: journal.Record, replay: JournalReplay, meters: Meters) -> None:
-    if isinstance(entry, journal.Entry):
+def _replay_entry(entry: journal.Entry, replay: JournalReplay, meters: Meters) -> None:
+    if isinstance(entry, journal.PersistedBatch):
         replay.replay_batch(entry.readings, entry.issued_at_ms)
         meters.replay_samples(entry.samples, entry.readings, entry.issued_at_ms)
     elif isinstance(entry, journal.ReplacedPlan):

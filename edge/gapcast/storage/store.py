@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from gapcast.core.demand.changes import DemandChange
@@ -21,12 +20,12 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports import Meters, NoMeters
-from gapcast.storage import journal
 from gapcast.storage.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.folder_lock import lock_folder
 from gapcast.storage.generations import files_of, write_checkpoint
+from gapcast.storage.journal import Entry, Forgotten, PersistedBatch, ReplacedPlan, encode_header
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.persistence_problem import PersistenceProblem
 from gapcast.storage.recovery import DamagedJournals, recover
@@ -126,27 +125,27 @@ class Store:
 
     def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Add a batch to the journal."""
-        self._append(lambda file: file.append_batch(readings, issued_at_ms, samples))
+        self._append(PersistedBatch(issued_at_ms, readings, samples))
 
     def forget(self, device: str) -> None:
         """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
         self._forgets = True
-        self._append(lambda file: file.append(partial(journal.encode_forgotten, device)))
+        self._append(Forgotten(device))
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
         """Add to the journal that the plan of ``device`` was replaced."""
-        self._append(lambda file: file.append(partial(journal.encode_plan, device, plan)))
+        self._append(ReplacedPlan(device, plan))
 
     def change_demand(self, change: DemandChange) -> None:
         """Add to the journal that a device's limit or month's peak was changed."""
-        self._append(lambda file: file.append(partial(journal.encode_demand, change)))
+        self._append(change)
 
-    def _append(self, append: Callable[[JournalFile], int]) -> None:
-        """Let ``append`` add to the journal and return the number of bytes, unless there is no journal."""
+    def _append(self, entry: Entry) -> None:
+        """Add ``entry`` to the journal, if there is one."""
         if self._journal is None:
             return
         try:
-            self.n_bytes_written += append(self._journal)
+            self.n_bytes_written += self._journal.append(entry)
         except OSError as error:
             self._suspend(error)
 
@@ -205,7 +204,7 @@ class Store:
         if files and self._is_unread:
             raise OSError(f"the state in {self._folder} could not be read at the start: restart gapcast to use it")
         self._journal = JournalFile.create(self._folder, generation)
-        self.n_bytes_written += len(journal.encode_header())
+        self.n_bytes_written += len(encode_header())
         self._suspended = self._outdated = self._is_unread = False
         self._forgets, self._clean_from = False, generation if self._forgets else self._clean_from
         return generation
