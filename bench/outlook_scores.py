@@ -15,11 +15,11 @@ import numpy as np
 from gapcast.bundled import models_path
 from gapcast.predictors.store import load_model
 from gapcast.recordings import clean_file
-from gapcast_trainer.outlook.picture import figure_of
-from gapcast_trainer.outlook.rows import HouseWindows
-from gapcast_trainer.outlook.scores import KindScores, KindsScores, score_outlook
+from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.report.figure_file import write_figure
-from gapcast_trainer.split import minute_at
+from gapcast_trainer.training.outlook.picture import figure_of
+from gapcast_trainer.training.outlook.rows import HouseWindows
+from gapcast_trainer.training.outlook.scores import KindScores, KindsScores, score_outlook
 
 _HEAD = ("| | persistence | mean of last window | outlook | coverage |", "| --- | --- | --- | --- | --- |")
 

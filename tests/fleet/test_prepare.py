@@ -32,9 +32,9 @@ from gapcast_fleet.cli import main
 from gapcast_fleet.history import ParquetFormat
 from gapcast_fleet.prepare import PrepareOptions, lines, prepare
 from gapcast_fleet.window_draw import note_path, places
-from gapcast_trainer import clean_file_writer
-from gapcast_trainer.split import MinuteSplit, SplitPart
-from gapcast_trainer.windows import WindowTask, examples
+from gapcast_trainer.data import clean_file_writer
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.data.windows import WindowTask, examples
 from tests.fleet.conftest import CONF
 from tests.fleet.houses import AUTUMN_S, SPRING_S, samples
 from tests.fleet.test_kills import Command

@@ -41,7 +41,7 @@ def write_model(
 
     ``features`` are units by name; ``more`` are further fields of the card.
     """
-    from gapcast_trainer.convert import convert
+    from gapcast_trainer.tflite.convert import convert
 
     content = convert(model)
     outputs = model.predict([*golden.values()] if len(golden) > 1 else golden["window"], verbose=0)

@@ -9,8 +9,8 @@ from gapcast.core.card import Feature, ModelCard
 from gapcast.core.card_provenance import ModelScore, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
 from gapcast.core.golden_example import Golden
-from gapcast_trainer.split import MinuteSplit
-from gapcast_trainer.windows import WindowTask
+from gapcast_trainer.data.split import MinuteSplit
+from gapcast_trainer.data.windows import WindowTask
 
 
 def card_for(

@@ -11,7 +11,7 @@ import pytest
 from gapcast.recordings import clean_file, uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import minute_series
-from gapcast_trainer import clean_file_writer
+from gapcast_trainer.data import clean_file_writer
 from tests.support import uci_files
 from tests.trainer import synthetic
 
@@ -41,7 +41,7 @@ def small(clean_path: Path) -> Clean:
 @pytest.fixture(scope="session")
 def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the linear model."""
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     folder = tmp_path_factory.mktemp("runs") / "linear"
     fit(synthetic.experiment("linear", "linear"), small, folder)

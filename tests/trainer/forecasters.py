@@ -13,7 +13,7 @@ from gapcast.core.features import GAP, UNITS
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast_trainer.split import MinuteSplit
+from gapcast_trainer.data.split import MinuteSplit
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.split import MinuteSplit
+from gapcast_trainer.data.split import MinuteSplit
+from gapcast_trainer.experiments.experiment import Experiment
 from tests.support.uci_files import START
 
 #: Parts of :func:`household`: about 60, 20 and 20 % of it.

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from gapcast_trainer.delegated_operators import MAX_CONCATENATED, write_delegated
-from gapcast_trainer.fixed_shapes import fix_shapes
+from gapcast_trainer.tflite.delegated_operators import MAX_CONCATENATED, write_delegated
+from gapcast_trainer.tflite.fixed_shapes import fix_shapes
 from tests.trainer.test_fixed_shapes import converted, graph_of, outputs
 
 MODELS = Path(__file__).parents[2] / "models"

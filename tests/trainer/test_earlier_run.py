@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.run import RUN_FILE, WEIGHTS_FILE, load_run
+from gapcast_trainer.training.run import RUN_FILE, WEIGHTS_FILE, load_run
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def earlier(linear_run: Path, tmp_path: Path) -> Path:
 
 
 def test_run_of_other_layers_is_not_exported(earlier: Path, small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     with pytest.raises(RunError, match="earlier: the weights do not fit family linear of this version: train again"):
         export(earlier, small, tmp_path / "models")
@@ -37,7 +37,7 @@ def test_run_of_other_layers_is_not_exported(earlier: Path, small: Clean, tmp_pa
 
 def test_run_of_other_layers_is_no_start(earlier: Path) -> None:
     from gapcast_trainer.families import find_family
-    from gapcast_trainer.start_weights import set_start_weights
+    from gapcast_trainer.training.start_weights import set_start_weights
 
     run, _ = load_run(earlier)
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)

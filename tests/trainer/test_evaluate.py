@@ -13,15 +13,15 @@ from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.evaluate import counts_for, evaluate
-from gapcast_trainer.score import score
+from gapcast_trainer.evaluation.evaluate import counts_for, evaluate
+from gapcast_trainer.export.score import score
 from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
 from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.table import lines
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.support.uci_files import START
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
 from tests.trainer.synthetic import SPLIT

@@ -13,7 +13,7 @@ import pytest
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.evaluation_report.figures import draw_day
 from gapcast_trainer.evaluation_report.page import page
 from gapcast_trainer.scores.options import EvaluationOptions

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gapcast.core.window import WindowSpec
+from gapcast_trainer.data.split import MinuteSplit
+from gapcast_trainer.data.windows import WindowTask
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment, find, parse, shipped_names
-from gapcast_trainer.split import MinuteSplit
-from gapcast_trainer.windows import WindowTask
+from gapcast_trainer.experiments.experiment import Experiment, find, parse, shipped_names
 
 WHOLE = """
 family = "lstm"
@@ -219,5 +219,5 @@ def test_shipped_experiments_are_valid() -> None:
         assert experiment.name == name
         test_part = (experiment.data.validate_until, experiment.data.test_until)  # 2010, of every one
         assert test_part == (MinuteSplit().validate_until, MinuteSplit().test_until)
-        path = Path(find.__code__.co_filename).parent / "experiments" / f"{name}.toml"
+        path = Path(find.__code__.co_filename).parent / f"{name}.toml"
         assert "name" not in tomllib.loads(path.read_text())

@@ -15,11 +15,11 @@ from gapcast.core.window import F32
 from gapcast.predictors.store import load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import WindowTask, examples
 from gapcast_trainer.errors import ExportError, RunError
-from gapcast_trainer.run import RUN_FILE, load_run
-from gapcast_trainer.score import score
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import WindowTask, examples
+from gapcast_trainer.export.score import score
+from gapcast_trainer.training.run import RUN_FILE, load_run
 from tests.trainer import synthetic
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
@@ -31,7 +31,7 @@ IN_A_GAP = {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:
 @pytest.fixture(scope="module")
 def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A models folder that the linear run was exported to, and what was found."""
-    from gapcast_trainer.export import choose_default, export
+    from gapcast_trainer.export.export import choose_default, export
 
     models = tmp_path_factory.mktemp("models")
     done = export(linear_run, small, models)
@@ -45,7 +45,7 @@ def windows(small: Clean) -> F32:
 
 
 def predictor_of(model: Any) -> TflitePredictor:
-    from gapcast_trainer.convert import convert
+    from gapcast_trainer.tflite.convert import convert
 
     content = convert(model)
     return TflitePredictor(content, card_for(content))
@@ -102,7 +102,7 @@ def test_parity_check_catches_another_model(off: float, windows: F32) -> None:
     """A file converted from other weights, and one that returns non-finite values."""
     import keras
 
-    from gapcast_trainer.convert import check_parity
+    from gapcast_trainer.tflite.convert import check_parity
 
     window = keras.Input((30, 1), name="window")
     layer = keras.layers.Dense(1)
@@ -118,7 +118,7 @@ def test_parity_check_catches_another_model(off: float, windows: F32) -> None:
 def test_batch_check_catches_dependent_rows(windows: F32) -> None:
     import keras
 
-    from gapcast_trainer.convert import check_batches
+    from gapcast_trainer.tflite.convert import check_batches
 
     window = keras.Input((30, 1), name="window")
     predictor = predictor_of(closed(keras.ops.mean(window[:, 0, :], axis=0, keepdims=True), window))
@@ -127,7 +127,7 @@ def test_batch_check_catches_dependent_rows(windows: F32) -> None:
 
 
 def test_batch_check_catches_a_stateful_model(windows: F32) -> None:
-    from gapcast_trainer.convert import check_batches
+    from gapcast_trainer.tflite.convert import check_batches
 
     n_calls = 0
 
@@ -145,7 +145,7 @@ def test_builtin_check_catches_other_operators() -> None:
     import keras
     import tensorflow as tf
 
-    from gapcast_trainer.convert import check_builtins, convert
+    from gapcast_trainer.tflite.convert import check_builtins, convert
 
     class Spectrum(keras.layers.Layer):
         def call(self, x: Any) -> Any:
@@ -168,7 +168,7 @@ def test_builtin_check_catches_other_operators() -> None:
 def test_export_failed_check_changes_nothing(
     check: str, shipped: tuple[Path, Any], linear_run: Path, small: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     def fail(*_: object) -> None:
         raise ExportError("made up")
@@ -177,7 +177,7 @@ def test_export_failed_check_changes_nothing(
         return {path: path.read_bytes() for path in shipped[0].rglob("*") if path.is_file()}
 
     before = content()
-    monkeypatch.setattr(f"gapcast_trainer.{check}", fail)
+    monkeypatch.setattr(f"gapcast_trainer.export.{check}", fail)
     with pytest.raises(ExportError, match="made up"):
         export(linear_run, small, shipped[0])
     assert content() == before
@@ -185,7 +185,7 @@ def test_export_failed_check_changes_nothing(
 
 
 def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     with pytest.raises(RunError, match="made from another clean file"):
         export(linear_run, replace(small, sha256="0" * 64), tmp_path)
@@ -204,7 +204,7 @@ def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: C
 def test_export_run_that_does_not_match_is_rejected(
     change: dict[str, Any], error: str, linear_run: Path, small: Clean, tmp_path: Path
 ) -> None:
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     for path in linear_run.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -218,8 +218,8 @@ def test_export_run_that_does_not_match_is_rejected(
 
 
 def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.export.export import export
+    from gapcast_trainer.training.fit import fit
 
     experiment = synthetic.experiment(
         "multiscale",
@@ -250,7 +250,7 @@ def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Pat
 
 
 def test_export_keeps_the_default_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:
-    from gapcast_trainer.export import choose_default
+    from gapcast_trainer.export.export import choose_default
 
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -11,13 +11,13 @@ import pytest
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, Padding, WindowSpec
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import find, shipped_names
-from gapcast_trainer.experiment_sections import Augment
+from gapcast_trainer.experiments.experiment import find, shipped_names
+from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families import families, find_family
 from gapcast_trainer.families.base import Design, Scale
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.trainer.synthetic import SPLIT
 
 FAMILIES = families()
@@ -69,7 +69,7 @@ def built(request: pytest.FixtureRequest, small: Clean) -> tuple[Design, Any, by
     """A family's model with weights as they come, the file it converts to, and what it is for."""
     import keras
 
-    from gapcast_trainer.convert import convert
+    from gapcast_trainer.tflite.convert import convert
 
     keras.utils.set_random_seed(3)
     name, kind = request.param
@@ -111,7 +111,7 @@ def test_family_unknown_hyper_parameter_is_named() -> None:
 
 def test_family_file_has_the_edges_interface(built: tuple[Design, Any, bytes, Examples]) -> None:
     """Input ``window``, outputs ``mean`` [N, K] and ``quantiles`` [N, K, Q], builtins alone; all batches agree."""
-    from gapcast_trainer.convert import check_batches, check_builtins, check_parity
+    from gapcast_trainer.tflite.convert import check_batches, check_builtins, check_parity
 
     design, model, content, train = built
     predict, windows = File(content, design), train.inputs(0, 300)
@@ -237,7 +237,7 @@ def test_family_trend_with_forgetting_follows_the_newest() -> None:
 @pytest.mark.parametrize("short_share", [0.0, 0.5])
 def test_family_linear_equals_least_squares(small: Clean, padding: Padding, short_share: float) -> None:
     """The solution by moments equals a plain solver's on windows that are really shortened."""
-    from gapcast_trainer.windows import shorten
+    from gapcast_trainer.data.windows import shorten
 
     task = WindowTask(WindowSpec(6, padding))
     train = examples(small.series, task, SPLIT, SplitPart.TRAIN).select(np.arange(500))

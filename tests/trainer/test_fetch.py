@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gapcast.core.errors import SourceError
 from gapcast.recordings import uci
 from gapcast_trainer.cli import main
-from gapcast_trainer.download import PAUSES_S, download
+from gapcast_trainer.data.download import PAUSES_S, download
 from gapcast_trainer.errors import FetchError
 from tests.support.http_servers import QuietHandler, serving
 from tests.support.ports import LOOPBACK, free_port
@@ -186,7 +186,7 @@ def test_fetch_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: P
 
 def test_fetch_without_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
-    monkeypatch.delitem(sys.modules, "gapcast_trainer.download", raising=False)
+    monkeypatch.delitem(sys.modules, "gapcast_trainer.data.download", raising=False)
     result = CliRunner().invoke(main, ["fetch", "--out", str(tmp_path / "set.zip")])
     assert result.exit_code == 2
     assert "httpx is not installed; this command needs the trainer extra: pip install" in result.output

@@ -11,12 +11,13 @@ import pytest
 
 from gapcast.core.window import WindowSpec
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.experiment_sections import Augment, Descent
-from gapcast_trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import WindowTask, examples
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.experiments.sections import Augment, Descent
+from gapcast_trainer.git_commit import git_commit
+from gapcast_trainer.training.run import RUN_FILE, WEIGHTS_FILE, Run, load_run
 from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
 
@@ -28,7 +29,7 @@ QUICK = synthetic.experiment("lstm", hyper={"units": [2]}, window=WINDOW, descen
 @pytest.fixture(scope="module")
 def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, list[str]]:
     """A quick run of a small LSTM, its folder, and its notes."""
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     folder = tmp_path_factory.mktemp("fitted")
     notes: list[str] = []
@@ -69,7 +70,7 @@ def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean)
 
 
 def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     again, other = (fit(QUICK.changed({"seed": seed}), small, tmp_path) for seed in (QUICK.seed, 2))
     assert again.history[-1].validate_loss == pytest.approx(fitted[0].history[-1].validate_loss, rel=5e-3)
@@ -79,7 +80,7 @@ def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]]
 def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path) -> None:
     """After a short descent more readings are below the upper quantile than below the lower one."""
     from gapcast_trainer.families import find_family
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     outputs = {"lead_times_min": [1, 5], "quantile_levels": [0.1, 0.5, 0.9]}
     experiment = synthetic.experiment(
@@ -97,7 +98,7 @@ def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path
 
 
 def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     run = fit(synthetic.experiment("trend"), small, tmp_path)
     assert (run.status, run.history, run.best) == ("finished", (), None)
@@ -105,7 +106,7 @@ def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
 
 
 def test_fit_ignores_minutes_before_the_first(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     run = fit(synthetic.experiment("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
     assert run.train_first == "2020-01-02T00:01:00Z"
@@ -145,7 +146,7 @@ class FakeModel:
 def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
     from gapcast_trainer.families.base import Design
-    from gapcast_trainer.gradient_descent import descend
+    from gapcast_trainer.training.gradient_descent import descend
 
     train, validate = (
         examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
@@ -187,7 +188,7 @@ def test_descend_ctrl_c_keeps_the_best(small: Clean) -> None:
 
 
 def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> None:
-    from gapcast_trainer.batches import Batches, BatchOptions
+    from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
     batches = Batches(found, BatchOptions(512, Augment(), 1, redraw=True))
@@ -209,7 +210,7 @@ def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> Non
 
 
 def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
-    from gapcast_trainer.batches import Batches, BatchOptions
+    from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
     found = examples(small.series, task, SPLIT, SplitPart.TRAIN)
@@ -232,7 +233,7 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
 
 
 def test_batches_of_every_third_window_rotate(small: Clean) -> None:
-    from gapcast_trainer.batches import Batches, BatchOptions
+    from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
     options = BatchOptions(10_000, Augment(), 1, redraw=True, every=3, outputs=("mean", "quantiles"))
@@ -259,7 +260,7 @@ def test_augment_draws_lengths_by_their_law(law: str) -> None:
     [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
 )
 def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None:
-    from gapcast_trainer.gradient_descent import Rate
+    from gapcast_trainer.training.gradient_descent import Rate
 
     keys = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
     rate = Rate(Descent.model_validate(keys), 1_000)
@@ -271,7 +272,7 @@ def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
 def test_optimisers_learn(optimiser: str, small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
     hyper = {"units": [2], "dropout": 0.1, "l2": 1e-5, "from_last": False}
@@ -312,7 +313,7 @@ def test_load_run_invalid_file_is_rejected(spoiled: Path, content: str) -> None:
 
 
 def test_fit_unknown_hyper_parameter_is_rejected(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match=r"hyper\.speed: "):
         fit(synthetic.experiment("linear", hyper={"speed": 3}), small, tmp_path)
@@ -320,7 +321,7 @@ def test_fit_unknown_hyper_parameter_is_rejected(small: Clean, tmp_path: Path) -
 
 
 def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     lacking = replace(small, series=replace(small.series, extra={}))
     experiment = synthetic.experiment("linear", window={"features": ["gap_kw", "voltage_v"]})
@@ -329,7 +330,7 @@ def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
 
 
 def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     error = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
     experiment = Experiment(name="early", family="linear").changed({"data.train_until": "2009-07-01"})
@@ -338,10 +339,10 @@ def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> 
 
 
 def test_git_commit_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: dict[str, str | None] = {"ls-files": "run.py", "rev-parse": "a" * 40, "status": ""}
-    monkeypatch.setattr("gapcast_trainer.run._git", lambda *command: answers[command[0]])
+    answers: dict[str, str | None] = {"ls-files": "git_commit.py", "rev-parse": "a" * 40, "status": ""}
+    monkeypatch.setattr("gapcast_trainer.git_commit._git", lambda *command: answers[command[0]])
     assert git_commit() == "a" * 40
-    answers["status"] = " M trainer/gapcast_trainer/run.py"
+    answers["status"] = " M trainer/gapcast_trainer/training/run.py"
     assert git_commit() == "a" * 40 + "-dirty"
     answers["rev-parse"] = None
     assert git_commit() == "unknown"

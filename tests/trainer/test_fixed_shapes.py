@@ -12,8 +12,8 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
 from gapcast.predictors.runtime import load_interpreter
-from gapcast_trainer.convert import simplified
-from gapcast_trainer.fixed_shapes import fix_shapes
+from gapcast_trainer.tflite.convert import simplified
+from gapcast_trainer.tflite.fixed_shapes import fix_shapes
 
 MODELS = Path(__file__).parents[2] / "models"
 

@@ -12,9 +12,9 @@ from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data_report.page import data_report
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.evaluation_report.page import page
-from gapcast_trainer.models_page import models_page
+from gapcast_trainer.export.models_page import models_page
 from gapcast_trainer.scores.options import EvaluationOptions
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
@@ -31,8 +31,8 @@ LEADS = (5, HORIZON_MIN)
 @pytest.fixture(scope="module")
 def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with a linear model of lead times 5 and 15 min."""
-    from gapcast_trainer.export import choose_default, export
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.export.export import choose_default, export
+    from gapcast_trainer.training.fit import fit
 
     folder = tmp_path_factory.mktemp("horizon")
     fit(synthetic.experiment("linear", "quarter", outputs={"lead_times_min": LEADS}), small, folder / "run")

@@ -13,14 +13,14 @@ import pytest
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.experiment_sections import Augment, Mixing
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.experiments.sections import Augment, Mixing
 from gapcast_trainer.loads.kinds import library
-from gapcast_trainer.run import load_run
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.training_data import training_data_of
-from gapcast_trainer.windows import Examples, WindowTask, examples
+from gapcast_trainer.training.run import load_run
+from gapcast_trainer.training_data.training_data import training_data_of
 from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
 
@@ -51,8 +51,8 @@ def big(small: Clean) -> Clean:
 
 
 def batches(houses: tuple[Examples, ...], mixing: Mixing, *, redraw: bool = True, size: int = 2_000) -> Any:
-    from gapcast_trainer.batches import BatchOptions
-    from gapcast_trainer.house_mix import HouseMix, MixedBatches
+    from gapcast_trainer.training_data.batches import BatchOptions
+    from gapcast_trainer.training_data.house_mix import HouseMix, MixedBatches
 
     mix = HouseMix(houses, (1.0,) * len(houses), library(1, 1), mixing, 1.0)
     return MixedBatches(mix, BatchOptions(size, NO_CHANGE, 1, redraw=redraw, outputs=("mean", "quantiles")))
@@ -134,7 +134,7 @@ def test_mix_to_validate_on_is_the_same_each_time(small: Clean) -> None:
 @pytest.fixture(scope="module")
 def first(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on one house, without the relative expert."""
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     folder = tmp_path_factory.mktemp("runs") / "first"
     fit(experiment(houses=[], mixing={}, hyper=SMALL | {"relative": 0}), small, folder)
@@ -144,7 +144,7 @@ def first(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def second(first: Path, small: Clean, big: Clean) -> Path:
     """The folder of a run on two houses, with the expert, that started from the first and hardly moved."""
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     still = {"epochs": 1, "batch_size": 512, "learning_rate": 1e-9, "last_learning_rate": 1e-9}
     folder = first.parent / "second"
@@ -153,7 +153,7 @@ def second(first: Path, small: Clean, big: Clean) -> Path:
 
 
 def test_run_of_many_houses_exports_a_card_that_names_them(second: Path, small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     (house,) = load_run(second)[0].others
     assert (house.name, house.weight, house.last.isoformat()) == ("big", 2.0, "2020-01-05T23:59:00+00:00")
@@ -171,7 +171,7 @@ def test_run_starts_from_the_weights_of_another(first: Path, second: Path) -> No
 
 def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean, tmp_path: Path) -> None:
     """With a share of nearly 1 the start's layers stay where they were, whatever was learnt."""
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     for share in (0.0, 0.999):
         mixing = {"share": 0.5, "n_each": 1, "start_share": share}
@@ -181,7 +181,7 @@ def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean
 
 
 def test_run_of_another_family_is_no_start(small: Clean, linear_run: Path, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match="no layer of its family linear fits the model: start from a run of the same"):
         fit(experiment(), small, tmp_path, start=linear_run)
@@ -203,7 +203,7 @@ def test_run_unknown_kind_of_load_is_rejected(small: Clean) -> None:
 
 
 def test_run_closed_form_rejects_many_houses(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     mixed = synthetic.experiment("linear", mixing={"share": 0.5, "n_each": 1})
     with pytest.raises(RunError, match="family linear is fitted in closed form, to one house"):

@@ -18,14 +18,14 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec, fill_short_gaps
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.cli import main
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.lead_evaluation import evaluate_leads
-from gapcast_trainer.scored_models import load_scored
+from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads
+from gapcast_trainer.evaluation.scored_models import load_scored
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.lead_table import lead_lines
 from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import WindowTask, examples
 from tests.support.models import history_model, shipped_models
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
@@ -182,7 +182,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for source in (shipped_models() / "lstm-5-3", history_model()):
         shutil.copytree(source, folder / source.name)
     (folder / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
-    monkeypatch.setattr("gapcast_trainer.scored_models.models_path", lambda: folder)
+    monkeypatch.setattr("gapcast_trainer.evaluation.scored_models.models_path", lambda: folder)
     return folder
 
 

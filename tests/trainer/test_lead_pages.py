@@ -18,13 +18,13 @@ from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads
 from gapcast_trainer.evaluation_report.any_page import page_of
 from gapcast_trainer.evaluation_report.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
 from gapcast_trainer.houses.evaluation import HousesOptions
 from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.lead_table import house_lead_lines, kind_tables
-from gapcast_trainer.lead_evaluation import evaluate_leads
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.synthetic_houses.csv_file import as_csv
 from gapcast_trainer.synthetic_houses.families import simulate

@@ -15,9 +15,9 @@ from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.predictors.files import CARD_FILE, REGISTRY_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.commands.score_pages import models_page as command
+from gapcast_trainer.data.windows import WindowTask
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.models_page import PAGE, models_page
-from gapcast_trainer.windows import WindowTask
+from gapcast_trainer.export.models_page import PAGE, models_page
 from tests.trainer.cards import card_for
 
 MODELS = models_path()

@@ -11,7 +11,7 @@ import pytest
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.peers.columns import COLUMN_SETS, ColumnSet, PeerColumns
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
 from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from gapcast.bundled import models_path
 from gapcast.predictors.store import load_model
 from gapcast_trainer.cli import main
-from gapcast_trainer.run import RUN_FILE, read_run
+from gapcast_trainer.training.run import RUN_FILE, read_run
 
 
 def run(*words: str) -> Result:
@@ -91,7 +91,7 @@ def test_export_in_gapcast_does_not_touch_the_shipped_models(
     shutil.copytree(models_path() / "linear", shipped / "linear")
     (shipped / "registry.json").write_text('{"default": "linear"}\n')
     before = {path: path.read_bytes() for path in shipped.rglob("*") if path.is_file()}
-    for module in ("commands.options", "scored_models"):
+    for module in ("commands.options", "evaluation.scored_models"):
         monkeypatch.setattr(f"gapcast_trainer.{module}.models_path", lambda: shipped)
     shutil.copytree(home / "runs", checkout / "runs")
     monkeypatch.chdir(checkout)

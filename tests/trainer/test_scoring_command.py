@@ -16,7 +16,7 @@ from gapcast_trainer.cli import main
 @pytest.fixture(scope="module")
 def models(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the linear model."""
-    from gapcast_trainer.export import choose_default, export
+    from gapcast_trainer.export.export import choose_default, export
 
     folder = tmp_path_factory.mktemp("models")
     export(linear_run, small, folder)

@@ -18,15 +18,15 @@ from gapcast.recordings import clean_file, uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import minute_series
 from gapcast.sample import sample_path
-from gapcast_trainer import clean_file_writer
-from gapcast_trainer.experiment import find
+from gapcast_trainer.data import clean_file_writer
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.experiments.experiment import find
+from gapcast_trainer.export.score import score
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
-from gapcast_trainer.score import score
 from gapcast_trainer.scores.model_outputs import windows_for
 from gapcast_trainer.scores.table import SHOWN
-from gapcast_trainer.split import MinuteSplit, SplitPart
-from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.support.uci_files import write_text
 
 MODELS = models_path()
@@ -129,13 +129,13 @@ def test_shipped_card_has_only_known_fields() -> None:
 
 
 def test_shipped_file_uses_builtins_alone(shipped: TflitePredictor) -> None:
-    from gapcast_trainer.convert import check_builtins
+    from gapcast_trainer.tflite.convert import check_builtins
 
     check_builtins((MODELS / shipped.name / "model.tflite").read_bytes())
 
 
 def test_shipped_model_batches_agree(of_window: TflitePredictor, week: Clean) -> None:
-    from gapcast_trainer.convert import check_batches
+    from gapcast_trainer.tflite.convert import check_batches
 
     inputs = windows_for(of_window, week.series, MinuteSplit()).inputs(0, 600)
     assert check_batches(of_window.predict, inputs) <= 1e-5

@@ -10,9 +10,9 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
 from gapcast_trainer.scores.model_outputs import predict_windows
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
 

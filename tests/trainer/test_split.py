@@ -18,8 +18,8 @@ from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.reading import Reading
 from gapcast.core.window import Padding, WindowSpec, pad
 from gapcast.recordings.series import Series
-from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
-from gapcast_trainer.windows import Examples, WindowTask, examples, shorten
+from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
+from gapcast_trainer.data.windows import Examples, WindowTask, examples, shorten
 from tests.support.uci_files import START
 
 FIRST = minute_at(START)

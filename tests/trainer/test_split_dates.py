@@ -16,10 +16,10 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
+from gapcast_trainer.data.split import minute_at
+from gapcast_trainer.data.split_dates import ENDS, default_ends
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment, find
-from gapcast_trainer.split import minute_at
-from gapcast_trainer.split_dates import ENDS, default_ends
+from gapcast_trainer.experiments.experiment import Experiment, find
 
 FIRST = datetime(2025, 10, 1, 9, 30, tzinfo=UTC)
 

@@ -106,7 +106,7 @@ def test_line_forgets_readings_outside_its_window() -> None:
 
 
 def test_study_networks_have_the_published_sizes() -> None:
-    from gapcast_trainer.tensorflow_import import import_tensorflow
+    from gapcast_trainer.commands.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from dataclasses import replace
@@ -120,7 +120,7 @@ def test_study_networks_have_the_published_sizes() -> None:
 
 
 def test_study_model_writes_predictions_and_history(household: Household, tmp_path: Path) -> None:
-    from gapcast_trainer.tensorflow_import import import_tensorflow
+    from gapcast_trainer.commands.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from gapcast_trainer.study.networks import Recipe
@@ -138,7 +138,7 @@ def test_study_model_writes_predictions_and_history(household: Household, tmp_pa
 
 
 def test_padding_methods_fill_windows() -> None:
-    from gapcast_trainer.tensorflow_import import import_tensorflow
+    from gapcast_trainer.commands.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from gapcast_trainer.study.padding import MASKED_KW, fill_up
@@ -154,7 +154,7 @@ def test_padding_methods_fill_windows() -> None:
 
 def test_masked_values_are_ignored() -> None:
     """A masked window of 30 gives the same as a network of equal weights on its 3 readings alone."""
-    from gapcast_trainer.tensorflow_import import import_tensorflow
+    from gapcast_trainer.commands.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     import keras

@@ -21,13 +21,13 @@ from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.data.windows import WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.experiment_sections import Augment
-from gapcast_trainer.run import load_run
-from gapcast_trainer.split import MinuteSplit, SplitPart
-from gapcast_trainer.training_set import Streamed, TrainingSet, open_set
-from gapcast_trainer.windows import WindowTask, examples
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.experiments.sections import Augment
+from gapcast_trainer.training.run import load_run
+from gapcast_trainer.training_data.training_set import Streamed, TrainingSet, open_set
 from tests.support import uci_files
 from tests.trainer.training_sets import write_set
 
@@ -70,8 +70,8 @@ def experiment(family: str = "linear", **sections: Any) -> Experiment:
 
 def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
     """The same windows, and so the same scale and, in closed form, the same weights."""
-    from gapcast_trainer.fit import fit
-    from gapcast_trainer.training_data import training_data_of
+    from gapcast_trainer.training.fit import fit
+    from gapcast_trainer.training_data.training_data import training_data_of
 
     first, kw = HOUSES["attic"]
     write_set(tmp_path / "set", {"attic": (first, kw)}, {"attic": BEGINS["attic"]}, CONTRACT, 100_000)
@@ -105,7 +105,7 @@ def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
 
 def test_training_set_has_the_time_of_day_of_its_zone(tmp_path: Path) -> None:
     """As a gateway has, by `site.timezone`: that of `gapcast-fleet prepare --timezone`."""
-    from gapcast_trainer.training_data import training_data_of
+    from gapcast_trainer.training_data.training_data import training_data_of
 
     first, kw = HOUSES["attic"]
     manifest = write_set(tmp_path, {"attic": (first, kw)}, {"attic": BEGINS["attic"]}, CONTRACT, 100_000)
@@ -122,7 +122,7 @@ def test_training_set_has_the_time_of_day_of_its_zone(tmp_path: Path) -> None:
 
 
 def test_training_set_keeps_the_share_of_the_start(found: TrainingSet) -> None:
-    from gapcast_trainer.training_data import training_data_of
+    from gapcast_trainer.training_data.training_data import training_data_of
 
     mixing = training_data_of(found, experiment(mixing={"start_share": 0.4, "share": 0.5})).experiment.mixing
     assert (mixing.start_share, mixing.share) == (0.4, 0.0)
@@ -150,8 +150,8 @@ def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.mark.parametrize("buffer_bytes", [1, 200_000, 1 << 30])
 def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer_bytes: int) -> None:
-    from gapcast_trainer.batches import BatchOptions
-    from gapcast_trainer.streamed import StreamedBatches
+    from gapcast_trainer.training_data.batches import BatchOptions
+    from gapcast_trainer.training_data.streamed_batches import StreamedBatches
 
     streamed, augment = Streamed(found, SplitPart.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
 
@@ -183,8 +183,8 @@ def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer
 
 
 def test_streamed_validation_keeps_order_and_length(found: TrainingSet) -> None:
-    from gapcast_trainer.batches import BatchOptions
-    from gapcast_trainer.streamed import StreamedBatches
+    from gapcast_trainer.training_data.batches import BatchOptions
+    from gapcast_trainer.training_data.streamed_batches import StreamedBatches
 
     options = BatchOptions(500, Augment(), 1, redraw=False)
     feed = StreamedBatches(Streamed(found, SplitPart.VALIDATE, TASK), options)
@@ -212,7 +212,7 @@ def toml(tmp_path: Path) -> Path:
 def test_training_set_fit_export_and_evaluate(
     folder: Path, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gapcast_trainer import clean_file_writer
+    from gapcast_trainer.data import clean_file_writer
 
     monkeypatch.chdir(tmp_path)
     for out in ("one", "two"):
@@ -249,8 +249,8 @@ def test_training_set_fit_export_and_evaluate(
 
 
 def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.export.export import export
+    from gapcast_trainer.training.fit import fit
 
     write_set(tmp_path / "set", {"attic": HOUSES["attic"]}, {"attic": BEGINS["attic"]}, CONTRACT, 500)
     found = open_set(tmp_path / "set")
@@ -328,7 +328,7 @@ def test_training_set_damaged_chunk_is_named(folder: Path, found: TrainingSet, t
 
 
 def test_training_set_chunk_damaged_during_fit_is_an_error(folder: Path, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     shutil.copytree(folder, tmp_path / "set")
     copied = open_set(tmp_path / "set")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast_trainer.convert import convert
+from gapcast_trainer.tflite.convert import convert
 
 N, STEPS, CHANNELS, UNITS = 7, 5, 3, 4
 

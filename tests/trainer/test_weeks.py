@@ -10,7 +10,7 @@ import pytest
 
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.report.figure_file import write_figure
-from gapcast_trainer.weeks import MOST_ROWS, figure_of, read
+from gapcast_trainer.report.weeks import MOST_ROWS, figure_of, read
 
 
 def written(path: Path, n: int = 9_000, coverage: float | None = 0.9) -> Path:

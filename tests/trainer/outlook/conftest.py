@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.run import Run
+from gapcast_trainer.training.run import Run
 from tests.trainer.outlook.small_outlook import body_experiment, outlook_experiment
 
 
 @pytest.fixture(scope="session")
 def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the body."""
-    from gapcast_trainer.export import export
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.export.export import export
+    from gapcast_trainer.training.fit import fit
 
     folder = tmp_path_factory.mktemp("outlook")
     fit(body_experiment(), small, folder / "runs/body")
@@ -27,7 +27,7 @@ def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
     """A run of the outlook around the body."""
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     folder = models.parent / "runs/outlook"
     return fit(outlook_experiment(), small, folder, start=models / "body"), folder
@@ -36,6 +36,6 @@ def fitted(small: Clean, models: Path) -> tuple[Run, Path]:
 @pytest.fixture(scope="session")
 def exported(small: Clean, models: Path, fitted: tuple[Run, Path]) -> Any:
     """What the export returns."""
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     return export(fitted[1], small, models)

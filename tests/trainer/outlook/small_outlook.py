@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.experiments.experiment import Experiment
 from tests.trainer import synthetic
 
 LEADS_MIN, LEVELS = (1, 2, 10, 20), (0.05, 0.25, 0.5, 0.75, 0.95)

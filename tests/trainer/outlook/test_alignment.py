@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast_trainer.outlook.alignment import span_weights
+from gapcast_trainer.families.outlook_parts.alignment import span_weights
 
 
 @pytest.mark.parametrize("phase", [0, 1, 7, 14])

@@ -75,7 +75,7 @@ def test_outlook_trains_the_head_alone(built: OutlookParts) -> None:
 
 
 def test_minute_of_quarter_is_exact_at_each_minute_of_a_day() -> None:
-    from gapcast_trainer.outlook.history_features import minute_of_quarter
+    from gapcast_trainer.families.outlook_parts.history_features import minute_of_quarter
 
     minutes = np.arange(1_440)
     clock = assemble(np.zeros((1_440, 2, 1), np.float32), minutes, EXPERIMENT.task().features)[:, -1, 1:]
@@ -85,7 +85,7 @@ def test_minute_of_quarter_is_exact_at_each_minute_of_a_day() -> None:
 
 def test_history_features_find_the_same_hour_of_yesterday() -> None:
     """The week has one hour of another power, a day before the next hour: the feature of that hour shows it."""
-    from gapcast_trainer.outlook.history_features import history_features
+    from gapcast_trainer.families.outlook_parts.history_features import history_features
 
     history = np.ones((1, STEPS), np.float32)
     history[0, STEPS - 96 : STEPS - 92] = 5.0

@@ -12,10 +12,10 @@ from gapcast.core.features import assemble
 from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
-from gapcast_trainer.outlook.picture import figure_of
-from gapcast_trainer.outlook.rows import HouseWindows
-from gapcast_trainer.outlook.scores import KindsScores, score_outlook
 from gapcast_trainer.report.figure_file import write_figure
+from gapcast_trainer.training.outlook.picture import figure_of
+from gapcast_trainer.training.outlook.rows import HouseWindows
+from gapcast_trainer.training.outlook.scores import KindsScores, score_outlook
 from tests.support import models
 
 FIRST, ROWS = 1_000_000, np.arange(5, 900, 7)

@@ -12,10 +12,10 @@ import pytest
 
 from gapcast.core.grid import minute_label
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.outlook import series as made
-from gapcast_trainer.outlook.series import TrainingSeries, train_span, training_series
-from gapcast_trainer.split import SplitPart
+from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES
+from gapcast_trainer.training.outlook import series as made
+from gapcast_trainer.training.outlook.series import TrainingSeries, train_span, training_series
 from tests.trainer.outlook.small_outlook import outlook_experiment
 
 EXPERIMENT = outlook_experiment(

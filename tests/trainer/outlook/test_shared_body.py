@@ -15,7 +15,7 @@ from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import load_model
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.families import find_family
-from gapcast_trainer.run import load_run
+from gapcast_trainer.training.run import load_run
 from tests.support.models import ModelCopy, shipped_models
 from tests.trainer.outlook.small_outlook import CONTEXT, outlook_experiment
 
@@ -50,7 +50,7 @@ def run(content: bytes, signature: str, **inputs: F32) -> dict[str, F32]:
 
 @pytest.mark.parametrize("n", [1, 8])
 def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
-    from gapcast_trainer.shared_body import share_body
+    from gapcast_trainer.tflite.shared_body import share_body
 
     shared = share_body(files.body, files.outlook)
     draw = np.random.default_rng(n)
@@ -72,7 +72,7 @@ def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
 
 def test_shared_body_values_are_by_window(files: Files) -> None:
     """What the body holds by minute, a row for each minute of all windows, the continuation computes again."""
-    from gapcast_trainer.shared_body import share_body
+    from gapcast_trainer.tflite.shared_body import share_body
 
     shared = share_body(files.body, files.outlook)
     interpreter: Any = load_interpreter()[0](model_content=shared.outlook)
@@ -83,7 +83,7 @@ def test_shared_body_values_are_by_window(files: Files) -> None:
 
 
 def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files) -> None:
-    from gapcast_trainer.shared_body import share_body
+    from gapcast_trainer.tflite.shared_body import share_body
 
     shared = share_body(files.body, files.outlook)
     assert shared == share_body(files.body, files.outlook)
@@ -92,8 +92,8 @@ def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files) -> No
 
 def test_shared_body_keeps_the_weights_readable(files: Files, models: Path) -> None:
     """A retrained outlook begins with the weights in the file of the model that it extends."""
-    from gapcast_trainer.file_weights import set_file_weights
-    from gapcast_trainer.shared_body import share_body
+    from gapcast_trainer.tflite.file_weights import set_file_weights
+    from gapcast_trainer.tflite.shared_body import share_body
 
     run, weights = load_run(models.parent / "runs/body")
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
@@ -104,7 +104,7 @@ def test_shared_body_keeps_the_weights_readable(files: Files, models: Path) -> N
 
 
 def test_shared_body_of_another_model_is_rejected(files: Files) -> None:
-    from gapcast_trainer.shared_body import share_body
+    from gapcast_trainer.tflite.shared_body import share_body
 
     with pytest.raises(ExportError, match="does not contain the whole other model: its body is another one"):
         share_body(files.other, files.outlook)
@@ -120,7 +120,7 @@ def copies(tmp_path: Path) -> Path:
 
 def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:
     """Sharing again what is shared finds the same body, and writes cards that the loader accepts."""
-    from gapcast_trainer.share import share
+    from gapcast_trainer.export.share import share
 
     shipped = [load_model(shipped_models() / name).card for name in ("lstm", "outlook")]
     found = share(copies, "lstm", "outlook")
@@ -131,9 +131,9 @@ def test_shared_shipped_models_stay_as_they_are(copies: Path) -> None:
 
 
 def test_share_rejects_a_changed_forecast(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gapcast_trainer import share as module
-    from gapcast_trainer import shared_body
-    from gapcast_trainer.shared_body import SharedBody
+    from gapcast_trainer.export import share as module
+    from gapcast_trainer.tflite import shared_body
+    from gapcast_trainer.tflite.shared_body import SharedBody
 
     plain = shared_body.share_body
 

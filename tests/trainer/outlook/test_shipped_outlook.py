@@ -17,10 +17,10 @@ from gapcast.recordings import clean_file, uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import minute_series
 from gapcast.sample import sample_path
-from gapcast_trainer import clean_file_writer
-from gapcast_trainer.outlook.rows import HouseWindows
-from gapcast_trainer.outlook.scores import KindsScores, score_outlook
-from gapcast_trainer.split import MinuteSplit, SplitPart
+from gapcast_trainer.data import clean_file_writer
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.training.outlook.rows import HouseWindows
+from gapcast_trainer.training.outlook.scores import KindsScores, score_outlook
 from tests.support.uci_files import write_text
 
 MODELS = models_path()

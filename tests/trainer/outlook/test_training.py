@@ -13,9 +13,9 @@ import pytest
 from gapcast.core.window import F32
 from gapcast.predictors.store import load_model
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError
-from gapcast_trainer.run import RUN_FILE, Run, load_run
-from gapcast_trainer.split import SplitPart
+from gapcast_trainer.training.run import RUN_FILE, Run, load_run
 from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
 EXPERIMENT = outlook_experiment()
@@ -60,8 +60,8 @@ def test_outlook_file_agrees_with_keras_in_each_batch_size(exported: Any) -> Non
 
 
 def test_outlook_file_that_differs_from_keras_is_rejected(exported: Any, fitted: tuple[Run, Path]) -> None:
+    from gapcast_trainer.export.outlook import check_file
     from gapcast_trainer.families import find_family
-    from gapcast_trainer.outlook.export import check_file
 
     run, weights = load_run(fitted[1])
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
@@ -74,7 +74,7 @@ def test_outlook_file_that_differs_from_keras_is_rejected(exported: Any, fitted:
 
 
 def test_outlook_without_windows_to_score_is_rejected(small: Clean, fitted: tuple[Run, Path], tmp_path: Path) -> None:
-    from gapcast_trainer.export import export
+    from gapcast_trainer.export.export import export
 
     for path in fitted[1].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -87,14 +87,14 @@ def test_outlook_without_windows_to_score_is_rejected(small: Clean, fitted: tupl
 
 
 def test_outlook_without_a_body_is_rejected(small: Clean, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     with pytest.raises(RunError, match="is built around a model: give its folder by --start"):
         fit(EXPERIMENT, small, tmp_path)
 
 
 def test_outlook_around_another_model_is_rejected(small: Clean, models: Path, tmp_path: Path) -> None:
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     other = outlook_experiment(hyper={**EXPERIMENT.hyper, "body": {**EXPERIMENT.hyper["body"], "dense": 4}})
     with pytest.raises(RunError, match=r"is not the model that hyper\.body describes"):
@@ -104,7 +104,7 @@ def test_outlook_around_another_model_is_rejected(small: Clean, models: Path, tm
 def test_file_weights_of_another_graph_are_rejected(models: Path) -> None:
     import keras
 
-    from gapcast_trainer.file_weights import set_file_weights
+    from gapcast_trainer.tflite.file_weights import set_file_weights
 
     window = keras.Input((3,), name="window")
     model = keras.Model(window, {"mean": keras.layers.Dense(2, name="mean")(window)})
@@ -114,7 +114,7 @@ def test_file_weights_of_another_graph_are_rejected(models: Path) -> None:
 
 def test_outlook_loss_weights_lead_times_as_stated() -> None:
     """Lead times 10 and 20 alone have a single minute of their own; the other three columns are means until 2 to 20."""
-    from gapcast_trainer.outlook.training import ColumnLoss
+    from gapcast_trainer.training.outlook.training import ColumnLoss
 
     target, right = np.ones((1, 5, 3), np.float32), np.ones((1, 5, 1 + len(LEVELS)), np.float32)
     found = []
@@ -128,8 +128,8 @@ def test_outlook_loss_weights_lead_times_as_stated() -> None:
 
 def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -> None:
     """Of each row that is validated the features are those of its window; in training, some are shortened or scaled."""
-    from gapcast_trainer.outlook.feature_rows import feature_rows
-    from gapcast_trainer.outlook.series import training_series
+    from gapcast_trainer.training.outlook.feature_rows import feature_rows
+    from gapcast_trainer.training.outlook.series import training_series
 
     experiment = outlook_experiment(
         augment={"scaled_share": 1.0, "short_share": 1.0}, outlook={"n_simulated": 0, "n_mixtures": 0}
@@ -157,8 +157,8 @@ def test_training_rows_are_augmented_and_validation_rows_are_not(small: Clean) -
 
 
 def test_training_rows_of_too_short_a_house_are_none(small: Clean) -> None:
-    from gapcast_trainer.outlook.feature_rows import feature_rows
-    from gapcast_trainer.outlook.series import training_series
+    from gapcast_trainer.training.outlook.feature_rows import feature_rows
+    from gapcast_trainer.training.outlook.series import training_series
 
     (series,) = training_series(small, [], outlook_experiment(outlook={"n_simulated": 0, "n_mixtures": 0}))
     short = replace(series, gap_kw=series.gap_kw[:15])

@@ -18,9 +18,9 @@ from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.written_files import check_apart
-from gapcast_trainer import clean_file_writer
 from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, shows_progress
-from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
+from gapcast_trainer.data import clean_file_writer
+from gapcast_trainer.data.windows import DEFAULT_LEAD_TIMES_MIN
 
 #: Measured features besides the power.
 FEATURES = tuple(name for name in MEASURED if name != GAP)
@@ -34,7 +34,7 @@ def fetch(out: Path, url: str) -> None:
 
     Run it again after a broken connection: the download resumes.
     """
-    from gapcast_trainer.download import download
+    from gapcast_trainer.data.download import download
 
     download(url, out, lambda path: uci.check_whole(path, progress=shows_progress()), progress=shows_progress())
     click.echo(

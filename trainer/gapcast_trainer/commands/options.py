@@ -10,7 +10,7 @@ import click
 from gapcast.bundled import models_path
 from gapcast.recordings import clean_file
 from gapcast.recordings.clean_file import Clean
-from gapcast_trainer.training_set import TrainingSet, open_set
+from gapcast_trainer.training_data.training_set import TrainingSet, open_set
 
 RAW = Path("household_power_consumption.zip")
 CLEAN = Path("runs/household.parquet")

@@ -14,7 +14,7 @@ from gapcast_trainer.errors import RunError
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
 def models_page(models: Path) -> None:
     """Regenerate README.md of the models folder from the model cards."""
-    from gapcast_trainer.models_page import write_page
+    from gapcast_trainer.export.models_page import write_page
 
     click.echo(f"wrote {write_page(models)}")
 
@@ -28,7 +28,7 @@ def weeks(files: tuple[Path, ...], out: Path) -> None:
         msg = f"--out {out}: a picture is .svg or .png"
         raise RunError(msg)
     from gapcast_trainer.report.figure_file import write_figure
-    from gapcast_trainer.weeks import figure_of, read
+    from gapcast_trainer.report.weeks import figure_of, read
 
     houses = read(files)
     write_figure(figure_of(houses), out)

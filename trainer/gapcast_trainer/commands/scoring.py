@@ -144,13 +144,13 @@ def evaluate(
         msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
         raise click.UsageError(msg)
     lead_times_min = None if horizons is None else _lead_times(horizons)
-    from gapcast_trainer.evaluate import evaluate as score_models
-    from gapcast_trainer.lead_evaluation import evaluate_leads
-    from gapcast_trainer.run_readings import clean_path_of
-    from gapcast_trainer.scored_models import load_scored
+    from gapcast_trainer.evaluation.evaluate import evaluate as score_models
+    from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads
+    from gapcast_trainer.evaluation.scored_models import load_scored
     from gapcast_trainer.scores.lead_table import lead_lines
     from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
     from gapcast_trainer.scores.table import lines
+    from gapcast_trainer.training.run_readings import clean_path_of
 
     own, shipped = load_scored(names, own_models(models), _show, lead_times_min=lead_times_min or ())
     path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
@@ -184,12 +184,12 @@ def _score_houses(
     peers_rows: int | None,
     scored_rows: int | None,
 ) -> HousesEvaluation | HousesLeadEvaluation:
+    from gapcast_trainer.evaluation.scored_models import load_scored
     from gapcast_trainer.houses.evaluation import HousesOptions, evaluate_houses
     from gapcast_trainer.houses.files import read_houses
     from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
     from gapcast_trainer.houses.lead_table import house_lead_lines
     from gapcast_trainer.houses.table import lines
-    from gapcast_trainer.scored_models import load_scored
 
     own, shipped = load_scored(names, models, _show, lead_times_min=lead_times_min or ())
     options = HousesOptions(peers, fit_days, scored_rows=scored_rows)

@@ -56,7 +56,7 @@ def reproduce(
 
     Parts with a result in OUT are skipped. Ctrl-C keeps finished parts.
     """  # noqa: D301 - \b keeps click from joining the lines
-    from gapcast_trainer.tensorflow_import import import_tensorflow
+    from gapcast_trainer.commands.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from gapcast_trainer.study import comparison, tables

@@ -24,9 +24,9 @@ from gapcast_trainer.commands.options import (
     set_option,
     shows_progress,
 )  # fmt: skip
-from gapcast_trainer.experiment import find
-from gapcast_trainer.tensorflow_import import import_tensorflow
-from gapcast_trainer.training_set import TrainingSet
+from gapcast_trainer.commands.tensorflow_import import import_tensorflow
+from gapcast_trainer.experiments.experiment import find
+from gapcast_trainer.training_data.training_set import TrainingSet
 
 
 @click.command(short_help="Train the model of an experiment.")
@@ -78,7 +78,7 @@ def train(
             err=True,
         )
     import_tensorflow()
-    from gapcast_trainer.fit import fit
+    from gapcast_trainer.training.fit import fit
 
     folder = out or CLEAN.parent / experiment.name
     run = fit(experiment, readings, folder, houses=others, start=start, progress=shows_progress(), show=tqdm.write)
@@ -101,14 +101,14 @@ def export(
 
     It is scored on the test part of the file that it was trained on, or on the houses that its training set leaves out.
     """
-    from gapcast_trainer.run_readings import readings_of
+    from gapcast_trainer.training.run_readings import readings_of
 
     given = chosen_readings(path, training_set)
     found = [(run, given or readings_of(run)) for run in runs]
     models = own_models(models)
     import_tensorflow()
-    from gapcast_trainer.export import choose_default
-    from gapcast_trainer.export import export as export_run
+    from gapcast_trainer.export.export import choose_default
+    from gapcast_trainer.export.export import export as export_run
 
     for run, readings in found:
         done = export_run(run, readings, models, show=click.echo)
@@ -135,7 +135,7 @@ def share_body(first: str, outlook: str, models: Path | None) -> None:
     """
     models = own_models(models)
     import_tensorflow()
-    from gapcast_trainer.share import share
+    from gapcast_trainer.export.share import share
 
     for exported in share(models, first, outlook):
         click.echo(f"wrote {exported.folder}: {exported.card.bytes:,} bytes, body {(exported.card.body or '')[:12]}")

@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiments.unknown_keys import key_problem
 from gapcast_trainer.families.base import Family, Hyper
-from gapcast_trainer.unknown_keys import key_problem
 
-#: Modules that families share.
-_SHARED = frozenset({"base", "graph", "outputs", "unrolled_lstm"})
+#: Modules that families share, and packages of their parts.
+_SHARED = frozenset({"base", "graph", "outlook_parts", "outputs", "unrolled_lstm"})
 
 
 def families() -> dict[str, Family]:

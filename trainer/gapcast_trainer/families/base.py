@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from gapcast_trainer.windows import Learnable, WindowTask
+from gapcast_trainer.data.windows import Learnable, WindowTask
 
 if TYPE_CHECKING:
     import keras
 
-    from gapcast_trainer.experiment_sections import Augment
+    from gapcast_trainer.experiments.sections import Augment
 
 
 class Hyper(BaseModel):
@@ -61,7 +61,7 @@ class Family:
     ``quantiles`` ``[N, K, Q]``, kW. ``solve`` sets weights with a closed form; weights that are trainable after it
     are fitted by gradient descent. A family that ``takes_history`` has a second input, ``history`` ``[N, 672]``, and
     the outputs ``mean_to`` and ``quantiles_to`` too; it is trained around a frozen model
-    (:mod:`gapcast_trainer.outlook`).
+    (:mod:`gapcast_trainer.training.outlook`).
     """
 
     name: str

@@ -8,11 +8,11 @@ from pydantic import NonNegativeFloat
 from tqdm import tqdm
 
 from gapcast.core.window import F64
-from gapcast_trainer.experiment_sections import Augment
+from gapcast_trainer.data.windows import Learnable, shorten
+from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families.base import Design, Family, Hyper
 from gapcast_trainer.families.graph import beside, clock, power, scaled, window_input
 from gapcast_trainer.families.outputs import close
-from gapcast_trainer.windows import Learnable, shorten
 
 _ROWS_AT_ONCE = 65_536
 

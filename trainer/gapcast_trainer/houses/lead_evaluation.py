@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.evaluation.lead_evaluation import check_lead_times, score_leads
 from gapcast_trainer.houses.evaluation import HousesOptions, data_of
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
-from gapcast_trainer.lead_evaluation import check_lead_times, score_leads
 from gapcast_trainer.scores.options import PeerOptions
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.window import I64, WindowSpec
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.data.windows import WindowTask, examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.peers.columns import COLUMN_SETS, PeerColumns
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.result import Evaluated
 from gapcast_trainer.scores.sheet import make_sheet
-from gapcast_trainer.split import SplitPart
-from gapcast_trainer.windows import WindowTask, examples
 
 #: Minimum number of windows for fitting.
 _LEAST = 1_000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS
 from gapcast_trainer.peers.house_trees import HouseTrees, house_columns, house_rows
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import ModelOutputs
-from gapcast_trainer.split import minute_at
 
 OWN_HISTORY, OTHER_HOUSES = "lightgbm-own", "lightgbm-others"
 #: Minimum number of rows for fitting.

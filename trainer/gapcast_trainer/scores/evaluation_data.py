@@ -13,12 +13,12 @@ from gapcast.core.predictor import Predictor
 from gapcast.core.window import I64, WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.day import choose_day
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
 from gapcast_trainer.scores.model_outputs import windows_for
 from gapcast_trainer.scores.span import Span
-from gapcast_trainer.windows import Examples
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 from gapcast.core.predictor import Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 from gapcast.recordings.series import Series
-from gapcast_trainer.split import MinuteSplit, SplitPart
-from gapcast_trainer.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
 
 _ROWS_AT_ONCE = 8_192
 #: The fields of a prediction.

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from gapcast.core.card import ModelCard
 from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import MinuteSplit
 
 _MINUTE = timedelta(minutes=1)
 #: Share of the earlier minutes on which peers are fitted, unless a card defines it; the rest is for validation.

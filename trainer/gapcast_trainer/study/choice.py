@@ -14,12 +14,12 @@ from tqdm import tqdm
 from gapcast.core.window import MIN_OBSERVED
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.tflite import TflitePredictor
+from gapcast_trainer.data.windows import Examples, WindowTask
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.contenders import load_models
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes
 from gapcast_trainer.study.settings import StudySettings
-from gapcast_trainer.windows import Examples, WindowTask
 
 #: Numbers of observed readings at which the warm-up is scored.
 WARM_UP = (2, 5, 10, 30)

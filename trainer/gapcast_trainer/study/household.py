@@ -12,10 +12,10 @@ from gapcast.core.grid import minute_label
 from gapcast.core.window import F64
 from gapcast.recordings import uci
 from gapcast.recordings.series import Series, minute_series
+from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.data.windows import Examples, WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.study.settings import study_task
-from gapcast_trainer.windows import Examples, WindowTask, examples
 
 #: Rows of UCI's set once the missing ones are dropped.
 N_ROWS = uci.N_ROWS - uci.N_MISSING

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gapcast.core.window import F32, I64, MIN_OBSERVED
-from gapcast_trainer.split import SplitPart
+from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows
 from gapcast_trainer.study.settings import StudySettings

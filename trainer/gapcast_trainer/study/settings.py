@@ -8,8 +8,8 @@ from typing import Any
 
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.window import WindowSpec
-from gapcast_trainer.split import MinuteSplit
-from gapcast_trainer.windows import WindowTask
+from gapcast_trainer.data.split import MinuteSplit
+from gapcast_trainer.data.windows import WindowTask
 
 #: Horizon of the study's forecasts.
 HORIZON_MIN = 5

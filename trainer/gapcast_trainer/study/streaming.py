@@ -18,7 +18,7 @@ from gapcast.core.features import assemble
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, F64, I64, MIN_OBSERVED, WindowSpec
 from gapcast.recordings.series import Series
-from gapcast_trainer.split import SplitPart
+from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.contenders import Contender, LineContender, load_models, of_model, persistence, study_network
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household

@@ -13,9 +13,9 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import reported_if_unwritable
-from gapcast_trainer.fit import fit
-from gapcast_trainer.run import Run
 from gapcast_trainer.sweep.space import Space
+from gapcast_trainer.training.fit import fit
+from gapcast_trainer.training.run import Run
 
 STUDY_FILE = "study.log"
 #: Number of trials before pruning of trials that are worse than the median.

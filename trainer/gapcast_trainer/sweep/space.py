@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from gapcast.core.field_problem import value_problem
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Experiment, find, parse
+from gapcast_trainer.experiments.experiment import Experiment, find, parse
 
 if TYPE_CHECKING:
     import optuna

@@ -1,0 +1,1 @@
+"""Scores models by the edge's predictors, on minutes that they were not fitted to."""

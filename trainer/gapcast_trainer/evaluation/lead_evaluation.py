@@ -1,0 +1,97 @@
+"""Scores models by kind and lead time, beside the reference forecasts and optional trees, on the same minutes.
+
+The minutes are those of an evaluation: windows that end with 30 real readings, with an outcome at the models' longest
+lead time. The mean of all minutes until a lead time has an outcome where each of them was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from tqdm import tqdm
+
+from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.scores.evaluation_data import EvaluationData
+from gapcast_trainer.scores.lead_minutes import LeadMinutes
+from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
+from gapcast_trainer.scores.model_outputs import ModelOutputs, predict_windows
+from gapcast_trainer.scores.options import DEFAULTS, EvaluationOptions, PeerOptions
+from gapcast_trainer.scores.record import ScoreRecord
+from gapcast_trainer.scores.sheet import record_or_none
+from gapcast_trainer.scores.span import choose_span
+
+
+def evaluate_leads(
+    models: Sequence[TflitePredictor],
+    clean: Clean,
+    lead_times_min: Sequence[int],
+    options: EvaluationOptions = DEFAULTS,
+    *,
+    progress: bool = False,
+    show: Callable[[str], object] = lambda _: None,
+) -> LeadEvaluation:
+    """Score ``models`` at ``lead_times_min``, each of which all of them must have, on minutes that they do not know.
+
+    Of the peers in ``options``, boosted trees are fitted for each kind and lead time. ``progress`` and ``show`` are as
+    of :func:`~gapcast_trainer.evaluation.evaluate.evaluate`. Raises :class:`RunError` if a model has not all lead
+    times, or if there are no minutes to score or to fit to.
+    """
+    for model in models:
+        check_lead_times(model.name, model.lead_times_min, lead_times_min)
+    span = choose_span([model.card for model in models], clean, options.first, options.until)
+    data = EvaluationData.of(models, clean, span)
+    data = replace(data, minutes=data.minutes.select(np.flatnonzero(data.minutes.whole).astype(np.int64)))
+    return score_leads(models, data, lead_times_min, options.peers, progress=progress, show=show)
+
+
+def score_leads(
+    models: Sequence[TflitePredictor],
+    data: EvaluationData,
+    lead_times_min: Sequence[int],
+    peers: PeerOptions | None = None,
+    *,
+    progress: bool = False,
+    show: Callable[[str], object] = lambda _: None,
+) -> LeadEvaluation:
+    """Score ``models``, which have all ``lead_times_min``, on ``data`` as :func:`evaluate_leads` does.
+
+    Raises :class:`RunError` if there are too few minutes to fit peers to.
+    """
+    leads_min = tuple(sorted({*lead_times_min}))
+    leads = LeadMinutes(data.clean.series, data.minutes, leads_min)
+    rows = [_row(name, "reference", outputs, leads) for name, outputs in leads.references().items()]
+    for model in models:
+        with tqdm(
+            total=len(data.minutes), unit="window", unit_scale=True, desc=model.name, disable=not progress
+        ) as bar:
+            outputs = predict_windows(model, data.windows(model), advance=bar.update)
+        rows.append(_row(model.name, "model", outputs, leads))
+    if peers is not None:
+        from gapcast_trainer.peers.leads import boosted_leads  # noqa: PLC0415 - needs the peers extra
+
+        rows.append(boosted_leads(data, leads, peers.n_rows, show))
+    return LeadEvaluation(data.span, data.clean.report, len(data.minutes), leads_min, tuple(rows))
+
+
+def check_lead_times(name: str, possible_min: Sequence[int], wanted_min: Sequence[int]) -> None:
+    """Raise :class:`RunError`, which lists the possible ones, unless model ``name`` has all ``wanted_min``."""
+    unknown = [lead for lead in wanted_min if lead not in possible_min]
+    if unknown:
+        listed = ", ".join(map(str, possible_min))
+        msg = f"--horizons: model {name} has no lead time of {unknown[0]} min; it has {listed}"
+        raise RunError(msg)
+
+
+def _row(name: str, kind_of_row: str, outputs: ModelOutputs, leads: LeadMinutes) -> LeadRow:
+    records: dict[str, dict[int, ScoreRecord]] = {}
+    for kind, of_kind in zip(KINDS, (outputs, outputs.to), strict=True):
+        if of_kind is None:
+            continue
+        found = {lead: record_or_none(of_kind, leads.by_kind[kind], lead) for lead in leads.lead_times_min}
+        records[kind] = {lead: record for lead, record in found.items() if record is not None}
+    return LeadRow(name, kind_of_row, records)

@@ -1,0 +1,237 @@
+"""An experiment: everything that defines a model, in a TOML file.
+
+The shipped models' experiments are the TOML files of this package; a user's own is any file of the same
+format. Omitted keys have the defaults of :mod:`gapcast_trainer.experiments.sections`; unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from gapcast.core.card_types import MAX_HORIZON_MIN, Name
+from gapcast.core.features import problem_with
+from gapcast.core.window import WindowSpec
+from gapcast.recordings import uci
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import MinuteSplit, minute_at
+from gapcast_trainer.data.split_dates import DEFAULTS, ENDS, default_ends, order_problem
+from gapcast_trainer.data.windows import WindowTask
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiments.sections import (
+    Augment,
+    Data,
+    Descent,
+    ExperimentSection,
+    House,
+    Loss,
+    Mixing,
+    OutlookRows,
+    Outputs,
+    Window,
+)
+from gapcast_trainer.experiments.unknown_keys import key_problem
+
+#: The family whose training the section ``outlook`` describes.
+OUTLOOK = "outlook"
+_TOML = ".toml"
+#: What an error says of a key that resembles none.
+_OTHER_KEYS = "the keys of a model family are below hyper, as hyper.units"
+#: Range of NumPy's seeds.
+_N_SEEDS = 2**32
+#: Where the dates of a shipped experiment come from; they are of UCI's household set.
+_SHIPPED_DATES = "the shipped experiment"
+
+
+class Experiment(ExperimentSection):
+    """Everything that defines a model, except readings and code. ``hyper`` are its family's hyper-parameters."""
+
+    name: Name
+    family: str
+    version: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.+-]+$")] = "1"
+    seed: Annotated[int, Field(ge=0, lt=_N_SEEDS)] = 1
+    data: Data = Data()
+    window: Window = Window()
+    outputs: Outputs = Outputs()
+    hyper: dict[str, Any] = Field(default_factory=dict)
+    loss: Loss = Loss()
+    descent: Descent = Descent()
+    augment: Augment = Augment()
+    houses: tuple[House, ...] = ()
+    mixing: Mixing = Mixing()
+    outlook: OutlookRows = OutlookRows()
+    #: Where each end of a part that is stated comes from, by key, for messages.
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        problem = problem_with(self.window.features)
+        if problem:
+            raise ValueError(problem)
+        leads, levels, weights = self.outputs.lead_times_min, self.outputs.quantile_levels, self.loss.lead_weights
+        if list(leads) != sorted(set(leads)) or leads[0] < 1:
+            msg = f"lead_times_min must be whole minutes in ascending order from 1, not {leads}"
+            raise ValueError(msg)
+        if leads[-1] > MAX_HORIZON_MIN:
+            msg = f"lead_times_min must end with {MAX_HORIZON_MIN} or less, as in a model's card, not {leads[-1]}"
+            raise ValueError(msg)
+        embargo_min = self.data.embargo_min
+        if embargo_min is not None and leads[-1] > embargo_min:
+            msg = f"embargo_min must be at least the longest lead time ({leads[-1]} min), not {embargo_min}"
+            raise ValueError(msg)
+        if levels is not None and (list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
+            msg = f"quantile_levels must rise between 0 and 1, not {levels}"
+            raise ValueError(msg)
+        if weights is not None and (len(weights) != len(leads) or not sum(weights)):
+            msg = f"lead_weights must be one for each of the {len(leads)} lead times and not all 0, not {weights}"
+            raise ValueError(msg)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused_sections(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        if self.family != OUTLOOK:
+            fields.pop("outlook", None)
+        if not self.mixes and self.family != OUTLOOK:
+            fields.pop("houses", None)
+            if self.mixing == Mixing():  # else it has what the training from another run, or a later change, needs
+                fields.pop("mixing", None)
+        return fields
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the model is trained on several houses or on mixtures."""
+        return bool(self.houses) or self.mixing.share > 0
+
+    def split(self) -> MinuteSplit:
+        """Return the split by time; raise :class:`ValueError` if an end is missing (see :meth:`with_dates`)."""
+        data = self.data
+        if data.train_until is None or data.validate_until is None or data.test_until is None:
+            msg = f"experiment {self.name} does not state all of {', '.join(ENDS)}: they depend on the file"
+            raise ValueError(msg)
+        return MinuteSplit(data.train_until, data.validate_until, data.test_until, self.embargo_min)
+
+    @property
+    def embargo_min(self) -> int:
+        """The minutes at the end of a part that belong to none."""
+        return self.outputs.lead_times_min[-1] if self.data.embargo_min is None else self.data.embargo_min
+
+    def with_dates(self, clean: Clean) -> Experiment:
+        """Return the experiment with all ends of its parts for ``clean``: shares of the file where it states none.
+
+        The dates of a shipped experiment apply to UCI's household set alone. Raises :class:`RunError` if the ends are
+        not in order.
+        """
+        stated = {key: end for key in ENDS if (end := getattr(self.data, key)) is not None}
+        if clean.report.source != uci.SOURCE:
+            stated = {key: end for key, end in stated.items() if self._origins.get(key) != _SHIPPED_DATES}
+        series, first = clean.series, self.data.first
+        first_minute = series.first_minute if first is None else max(series.first_minute, minute_at(first))
+        ends = default_ends(first_minute, series.last_minute + 1) | stated
+        problem = order_problem(ends, {**DEFAULTS, **dict.fromkeys(stated, "stated"), **self._origins})
+        if problem:
+            msg = f"experiment {self.name}: {problem}"
+            raise RunError(msg)
+        return self.with_data(self.data.model_copy(update=ends))
+
+    def with_data(self, data: Data) -> Experiment:
+        """Return the experiment with the section ``data``, in which all ends are stated."""
+        dated = self.model_copy(update={"data": data})
+        dated._origins = {}
+        return dated
+
+    def task(self) -> WindowTask:
+        """Return the forecasting task."""
+        spec = WindowSpec(self.window.context, self.window.padding)
+        return WindowTask(spec, self.outputs.lead_times_min, self.window.features)
+
+    def changed(self, changes: dict[str, Any], origin: str = "--set") -> Experiment:
+        """Return the experiment with other values at dotted keys, as ``descent.epochs``; they come from ``origin``.
+
+        Raises :class:`RunError` for an invalid key or value.
+        """
+        fields = self.model_dump()
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            section = fields
+            for part in path:
+                section = section.setdefault(part, {})
+                if not isinstance(section, dict):
+                    msg = f"{key}: {part} holds no keys"
+                    raise RunError(msg)
+            section[last] = value
+        new = {key: origin for key in ENDS if f"data.{key}" in changes}
+        return parse(fields, f"experiment {self.name}", self._origins | new)
+
+
+def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = None) -> Experiment:
+    """Return the experiment of ``fields``; :class:`RunError` names the first key that is wrong, and ``where``.
+
+    ``origins`` are those of the ends of the parts, by key (default: ``where``).
+    """
+    try:
+        experiment = Experiment.model_validate(fields)
+    except ValidationError as error:
+        msg = f"{where}: {key_problem(error.errors()[0], Experiment, 'the experiment', _OTHER_KEYS)}"
+        raise RunError(msg) from error
+    stated = {key: end for key in ENDS if (end := getattr(experiment.data, key)) is not None}
+    experiment._origins = {key: (origins or {}).get(key, where) for key in stated}
+    applicable = {key: end for key, end in stated.items() if experiment._origins[key] != _SHIPPED_DATES}
+    if problem := order_problem(applicable, experiment._origins):
+        msg = f"{where}: {problem}"
+        raise RunError(msg)
+    return experiment
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the content of the TOML file at ``path``, with ``name`` defaulting to the file's name."""
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise RunError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path}: is not TOML: {error}"
+        raise RunError(msg) from error
+    return {"name": path.name.removesuffix(_TOML), **fields}
+
+
+def read(path: Path) -> Experiment:
+    """Return the experiment in the TOML file at ``path``; its name defaults to the file's."""
+    return parse(load(path), str(path))
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the shipped experiments."""
+    return sorted(file.name.removesuffix(_TOML) for file in _shipped().iterdir() if file.name.endswith(_TOML))
+
+
+def find(name_or_path: str) -> Experiment:
+    """Return a shipped experiment by its name, or the one in a file.
+
+    Raises :class:`RunError` that lists the names there are.
+    """
+    if name_or_path in shipped_names():
+        with resources.as_file(_shipped() / (name_or_path + _TOML)) as path:
+            experiment = read(path)
+        experiment._origins = dict.fromkeys(experiment._origins, _SHIPPED_DATES)
+        return experiment
+    if name_or_path.endswith(_TOML):
+        return read(Path(name_or_path))
+    msg = f"no experiment is called {name_or_path}: there are {', '.join(shipped_names())}, or give a {_TOML} file"
+    raise RunError(msg)
+
+
+def _shipped() -> Any:
+    return resources.files("gapcast_trainer.experiments")

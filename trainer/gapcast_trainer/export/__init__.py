@@ -1,0 +1,1 @@
+"""Exports training runs: the model file with its card, checked and scored."""

@@ -1,0 +1,72 @@
+"""Errors of forecasts at the horizon, as stated on a card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapcast.core import card_provenance
+from gapcast.core.predictor import Predictor
+from gapcast_trainer.data.windows import Examples
+from gapcast_trainer.scores.measures import measure
+from gapcast_trainer.scores.model_outputs import predict_windows
+from gapcast_trainer.scores.record import record
+
+_DECIMALS = 6
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationScore:
+    """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth.
+
+    ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None if the model has no quantiles.
+    """
+
+    n: int
+    mse_kw2: float
+    mae_kw: float
+    bias_kw: float
+    mae_median_kw: float | None = None
+    coverage: float | None = None
+
+    @property
+    def rmse_kw(self) -> float:
+        """Root of the mean squared error, kW."""
+        return math.sqrt(self.mse_kw2)
+
+    def skill(self, persistence: EvaluationScore) -> float:
+        """Return 1 - MSE / MSE of persistence on the same forecasts."""
+        return 1 - self.mse_kw2 / persistence.mse_kw2
+
+    def for_card(self) -> card_provenance.ModelScore:
+        """Return the score as a model's card states it."""
+        return card_provenance.ModelScore(
+            n=self.n,
+            mse_kw2=round(self.mse_kw2, _DECIMALS),
+            mae_kw=round(self.mae_kw, _DECIMALS),
+            mae_median_kw=None if self.mae_median_kw is None else round(self.mae_median_kw, _DECIMALS),
+            coverage=None if self.coverage is None else round(self.coverage, _DECIMALS),
+        )
+
+
+def score(
+    predictor: Predictor,
+    found: Examples,
+    *,
+    n_kept: int | None = None,
+    advance: Callable[[int], object] = lambda _: None,
+) -> EvaluationScore:
+    """Score ``predictor`` on ``found`` (at least one window), at its longest lead time.
+
+    With ``n_kept`` every window is shortened to its newest ``n_kept`` readings and padded.
+    ``advance`` is called with the number of windows of each step.
+    """
+    outputs = predict_windows(predictor, found, n_kept=n_kept, advance=advance)
+    mean, quantiles = outputs.at(outputs.lead_times_min[-1])
+    last_kw = np.concatenate([window[:, -1, 0] for window, _ in found.batches(_ROWS_AT_ONCE)])
+    got = record(measure(mean, quantiles, outputs.levels, found.target_kw[:, -1], last_kw))
+    return EvaluationScore(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)

@@ -1,0 +1,1 @@
+"""Fits models: gradient descent, and the files of a training run."""

@@ -1,0 +1,104 @@
+"""Trains the model of an experiment and stores the training run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+import keras
+
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.base import Design
+from gapcast_trainer.git_commit import git_commit
+from gapcast_trainer.training.best_weights import BestWeights
+from gapcast_trainer.training.gradient_descent import descend
+from gapcast_trainer.training.outlook.fit import fit_outlook
+from gapcast_trainer.training.run import Run, save_run, save_weights, utc_now
+from gapcast_trainer.training.start_weights import set_start_weights
+from gapcast_trainer.training_data.house_mix import HouseMix
+from gapcast_trainer.training_data.training_data import training_data_of
+from gapcast_trainer.training_data.training_set import TrainingSet
+
+
+def fit(  # noqa: PLR0913 - the last ones by keyword
+    experiment: Experiment,
+    readings: Clean | TrainingSet,
+    folder: Path,
+    *,
+    houses: Mapping[str, Clean] = MappingProxyType({}),
+    start: Path | None = None,
+    progress: bool = False,
+    show: Callable[[str], object] = lambda _: None,
+    watch: Callable[[Run], object] = lambda _: None,
+) -> Run:
+    """Fit the model of ``experiment`` and store the run in ``folder``.
+
+    ``houses`` are the clean files of the experiment's other houses, by name; ``start`` is the folder of a run whose
+    weights the training starts from; of an outlook, that of the model that it is built around. After each epoch,
+    ``show`` is called with a progress message and ``watch`` with the run; it may stop the training by raising an
+    exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is
+    unknown, a part of the split has no windows, a training set's windows do not match the experiment, or a family with
+    a closed form gets houses.
+    """
+    family, hyper = find_family(experiment.family, experiment.hyper)
+    if family.takes_history:
+        if start is None or isinstance(readings, TrainingSet):
+            msg = f"family {family.name} is built around a model: give its folder by --start, and a clean file"
+            raise RunError(msg)
+        return fit_outlook(
+            experiment, readings, folder, houses=houses, body=start, progress=progress, show=show, watch=watch
+        )  # fmt: skip
+    material = training_data_of(readings, experiment, houses)
+    experiment, train, validate = material.experiment, material.train, material.validate
+    design = Design(experiment.task(), experiment.outputs.quantile_levels, material.scale)
+
+    keras.utils.set_random_seed(experiment.seed)
+    model = family.build(design, hyper)
+    started = None if start is None else set_start_weights(model, start)
+    run = Run(
+        experiment=experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
+        scale=design.scale,
+        source=material.source,
+        source_sha256=material.source_sha256,
+        clean_sha256=material.sha256,
+        n_train=len(train),
+        n_validate=len(validate),
+        train_first=material.first,
+        train_last=material.last,
+        git_commit=git_commit(),
+        versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
+        started_at=utc_now(),
+        houses=material.houses,
+        left_out=material.left_out,
+        readings=material.readings,
+        others=material.others,
+        start=""
+        if started is None
+        else f"{started.run.name} {started.run.experiment.version} {started.run.weights_sha256}",
+        time_zone=material.zone,
+    )
+    if family.solve is not None:
+        if isinstance(train, HouseMix):
+            msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
+            raise RunError(msg)
+        family.solve(model, train, design, hyper, experiment.augment, progress=progress)
+    best_weights = BestWeights(run, folder, show, watch)
+    if model.trainable_weights:
+        status = descend(
+            model, train, validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress
+        )
+        run = replace(best_weights.run, status=status)
+        if started is not None and experiment.mixing.start_share:
+            started.average_into(model, experiment.mixing.start_share)
+            run = replace(run, weights_sha256=save_weights(folder, model.get_weights()))
+    else:
+        run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))
+    save_run(folder, run)
+    return run

@@ -1,0 +1,150 @@
+"""Trains an outlook model: its features are computed once, then its head is fitted to them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.grid import minute_label
+from gapcast.predictors.files import MODEL_FILE
+from gapcast.predictors.store import load_model
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import SplitPart
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.families import find_family, multiscale
+from gapcast_trainer.families.base import Design, Hyper, Scale
+from gapcast_trainer.families.outlook import OutlookParts, parts
+from gapcast_trainer.git_commit import git_commit
+from gapcast_trainer.tflite.file_weights import set_file_weights
+from gapcast_trainer.training.best_weights import BestWeights
+from gapcast_trainer.training.gradient_descent import EpochProgress
+from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, joined
+from gapcast_trainer.training.outlook.series import train_span, training_series
+from gapcast_trainer.training.outlook.training import fit_head
+from gapcast_trainer.training.run import Run, save_run, utc_now
+from gapcast_trainer.training_data.other_houses import house_data, with_houses
+
+#: Windows of each house to validate on, as a share of those to train on.
+_VALIDATE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRows:
+    """Rows to train and to validate on. ``probability`` ``[N]`` is that of drawing each training row."""
+
+    train: FeatureRows
+    validate: FeatureRows
+    probability: NDArray[np.float64]
+
+
+def body_scale(folder: Path, hyper: Hyper) -> Scale:
+    """Return the scale of the model in ``folder``; :class:`RunError` if it is not the body that ``hyper`` describes."""
+    card = load_model(folder).card
+    wanted = hyper.model_dump(mode="json")["body"]
+    if card.family != multiscale.FAMILY.name or card.experiment is None or card.experiment["hyper"] != wanted:
+        msg = f"{folder}: is not the model that hyper.body describes, of family {multiscale.FAMILY.name}"
+        raise RunError(msg)
+    return Scale(**card.experiment["scale"])
+
+
+def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
+    """Build the model with the weights of the model in the folder ``body``."""
+    built = parts(design, hyper)
+    set_file_weights(built.body, (body / MODEL_FILE).read_bytes())
+    return built
+
+
+def outlook_rows(
+    built: OutlookParts, main: Clean, houses: Mapping[str, Clean], experiment: Experiment, show: Callable[[str], object]
+) -> HeadRows:
+    """Compute the features of all series of ``experiment``; raise :class:`RunError` if a house has no rows."""
+    others = [(house, houses[house.name]) for house in experiment.houses]
+    series = training_series(main, others, experiment)
+    train, validate, shares = list[FeatureRows](), list[FeatureRows](), list[float]()
+    for place, its in enumerate(series):
+        found = feature_rows(built.features, its, SplitPart.TRAIN, experiment, n_most=its.n_rows)
+        if found is None:
+            msg = f"house {its.name}: no window to train on with the hour after it measured: give it a longer file"
+            raise RunError(msg)
+        train.append(found)
+        shares += [its.share / len(found)] * len(found)
+        if its.split is not None:
+            n_most = max(round(its.n_rows * _VALIDATE_SHARE), 1)
+            judged = feature_rows(built.features, its, SplitPart.VALIDATE, experiment, n_most=n_most)
+            validate += [] if judged is None else [judged]
+        show(f"{experiment.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
+    if not validate:
+        msg = f"experiment {experiment.name}: no window to validate on: see data.train_until and data.validate_until"
+        raise RunError(msg)
+    probability = np.array(shares)
+    return HeadRows(joined(train), joined(validate), probability / probability.sum())
+
+
+def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
+    experiment: Experiment,
+    readings: Clean,
+    folder: Path,
+    *,
+    houses: Mapping[str, Clean] = MappingProxyType({}),
+    body: Path,
+    progress: bool = False,
+    show: Callable[[str], object] = lambda _: None,
+    watch: Callable[[Run], object] = lambda _: None,
+) -> Run:
+    """Fit the outlook of ``experiment`` around the frozen model in the folder ``body``; store the run in ``folder``.
+
+    ``houses`` are the clean files of the experiment's other houses, by name; see
+    :func:`gapcast_trainer.training.fit.fit`.
+    """
+    _, hyper = find_family(experiment.family, experiment.hyper)
+    scale = body_scale(body, hyper)
+    experiment = with_houses(experiment.with_dates(readings), houses)
+    experiment = experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")})
+    design = Design(experiment.task(), experiment.outputs.quantile_levels, scale)
+    keras.utils.set_random_seed(experiment.seed)
+    built = outlook_parts(design, hyper, body)
+    rows = outlook_rows(built, readings, houses, experiment, show)
+    first, last = train_span(readings, experiment)
+    card = load_model(body).card
+    run = Run(
+        experiment=experiment,
+        scale=scale,
+        source=readings.report.source,
+        source_sha256=readings.report.sha256,
+        clean_sha256=readings.sha256,
+        n_train=len(rows.train),
+        n_validate=len(rows.validate),
+        train_first=minute_label(first),
+        train_last=minute_label(last),
+        git_commit=git_commit(),
+        versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
+        started_at=utc_now(),
+        readings="" if readings.path is None else str(readings.path),
+        others=tuple(house_data(house, houses[house.name]) for house in experiment.houses),
+        start=f"{card.name} {card.version} {card.sha256}",
+        time_zone=str(readings.series.zone),
+    )
+    best = BestWeights(run, folder, show, watch)
+
+    def save(so_far: EpochProgress) -> None:
+        """Store the weights of the whole model, with those of the head that are the best so far."""
+        current = built.head.get_weights()
+        built.head.set_weights(so_far.weights)
+        best.save_progress(replace(so_far, weights=built.whole.get_weights()))
+        built.head.set_weights(current)
+
+    status = fit_head(
+        built.head, rows.train, rows.validate, rows.probability, experiment, on_epoch=save, progress=progress
+    )  # fmt: skip
+    run = replace(best.run, status=status)
+    save_run(folder, run)
+    return run

@@ -1,0 +1,80 @@
+"""The houses that a model is trained on beside that of its clean file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from gapcast.core.card_provenance import TrainedOnHouse
+from gapcast.core.grid import minute_label
+from gapcast.recordings.clean_file import Clean
+from gapcast_trainer.data.split import MinuteSplit, minute_at
+from gapcast_trainer.data.split_dates import default_ends
+from gapcast_trainer.data.windows import Examples, examples
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.experiments.sections import House
+from gapcast_trainer.families.base import Scale
+from gapcast_trainer.loads.kinds import KINDS, library
+from gapcast_trainer.training_data.house_mix import HouseMix
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def with_houses(experiment: Experiment, houses: Mapping[str, Clean]) -> Experiment:
+    """Return ``experiment`` with those of its houses alone that have a clean file in ``houses``, by name.
+
+    Raises :class:`RunError` for a house that the experiment does not have.
+    """
+    known = [house.name for house in experiment.houses]
+    unknown = [name for name in houses if name not in known]
+    if unknown:
+        there = f"they are {', '.join(known)}" if known else "it has none"
+        what = f"is none of the houses of experiment {experiment.name}"
+        msg = f"--house {unknown[0]}: {what}: {there} (add it to [[houses]])"
+        raise RunError(msg)
+    return experiment.model_copy(update={"houses": tuple(house for house in experiment.houses if house.name in houses)})
+
+
+def split_of(clean: Clean, embargo_min: int) -> MinuteSplit:
+    """Return the split of a house: its last 15 % are for validation, and nothing for the test."""
+    first = clean.series.first_minute
+    ends = default_ends(first, first + clean.series.gap_kw.size)
+    return MinuteSplit(ends["validate_until"], ends["test_until"], _NEVER, embargo_min)
+
+
+def mixed(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Experiment, scale: Scale) -> HouseMix:
+    """Return the windows of ``main`` with those of the same part of the other ``houses``, and loads to mix in."""
+    unknown = [kind for kind in experiment.mixing.left_out if kind not in KINDS]
+    if unknown:
+        there = f"there are {', '.join(KINDS)}"
+        msg = f"experiment {experiment.name}: mixing.left_out: there is no kind of load {unknown[0]}: {there}"
+        raise RunError(msg)
+    its = [
+        examples(clean.series, experiment.task(), split_of(clean, experiment.embargo_min), main.part)
+        for _, clean in houses
+    ]
+    for (house, _), found in zip(houses, its, strict=True):
+        if not len(found):
+            msg = f"house {house.name}: no window to {main.part.value} on: give it a longer file, or leave it out"
+            raise RunError(msg)
+    return HouseMix(
+        houses=(main, *its),
+        weights=(experiment.mixing.main_weight, *(house.weight for house, _ in houses)),
+        loads=library(experiment.mixing.n_each, experiment.seed, left_out=experiment.mixing.left_out),
+        mixing=experiment.mixing,
+        scale_kw=scale.scale_kw,
+    )
+
+
+def house_data(house: House, clean: Clean) -> TrainedOnHouse:
+    """Return what a card says of a house."""
+    until = minute_at(split_of(clean, 0).train_until)
+    return TrainedOnHouse(
+        name=house.name,
+        source=house.source,
+        sha256=clean.report.sha256,
+        first=datetime.fromisoformat(minute_label(clean.series.first_minute)),
+        last=datetime.fromisoformat(minute_label(until - 1)),
+        weight=house.weight,
+    )
