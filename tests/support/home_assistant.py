@@ -98,6 +98,12 @@ class HomeAssistant:
         """Perform an action such as ``switch.turn_on``."""
         self._post(f"/api/services/{action.replace('.', '/')}", data)
 
+    def set_state(self, entity: str, state: str, **attributes: str) -> None:
+        """Set what an entity shows, as its integration would."""
+        path = f"http://{LOOPBACK}:{self.port}/api/states/{entity}"
+        document = {"state": state, "attributes": attributes}
+        httpx.post(path, json=document, headers=self._headers, timeout=GUARD_S).raise_for_status()
+
     def import_blueprint(self, url: str, path: str) -> None:
         """Import an automation's blueprint from ``url`` as *Import blueprint* does, and store it at ``path``."""
         with HomeAssistantSocket(self.port, self.token) as socket:
@@ -107,7 +113,11 @@ class HomeAssistant:
 
     def create_automation(self, name: str, blueprint: str, inputs: dict[str, Any]) -> None:
         """Store an automation from a blueprint, and wait until it is on."""
-        document = {"alias": name, "use_blueprint": {"path": blueprint, "input": inputs}}
+        self.store_automation(name, {"use_blueprint": {"path": blueprint, "input": inputs}})
+
+    def store_automation(self, name: str, definition: dict[str, Any]) -> None:
+        """Store an automation, and wait until it is on."""
+        document = definition | {"alias": name}
         self._post(f"/api/config/automation/config/{name}", document)
         entity = f"automation.{name}"
         wait_until(lambda: self.value(entity) == "on", lambda: f"{entity}: {self.state(entity)}", START_S)
