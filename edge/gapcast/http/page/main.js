@@ -112,6 +112,10 @@ async function run() {
 }
 
 addEventListener("hashchange", showDeviceInUrl);
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the device
+  byId("now").focus();
+});
 byId("table-part").addEventListener("toggle", () => showTable(store));
 byId("outlook-part").addEventListener("toggle", () => showOutlookTable(store.series));
 byId("ranges").addEventListener("click", (event) => {
