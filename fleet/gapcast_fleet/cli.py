@@ -93,7 +93,11 @@ def main() -> None:
     help="Devices cached in memory per Python worker between micro-batches, about 15 kB each.",
 )
 @click.option(
-    "--client-id", default="gapcast-fleet", show_default=True, help="MQTT client id of the persistent session."
+    "--client-id",
+    default="gapcast-fleet",
+    show_default=True,
+    metavar="NAME",
+    help="MQTT client id of the persistent session.",
 )
 @click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="Option of Spark's Kafka connector.")
 @click.option(
@@ -101,6 +105,7 @@ def main() -> None:
     nargs=2,
     default=("gapcast-forecasts", "gapcast-rejected"),
     show_default=True,
+    metavar="TOPIC TOPIC",
     help="Topics of forecasts and of rejected messages.",
 )
 def score(

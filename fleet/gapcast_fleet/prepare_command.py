@@ -27,7 +27,7 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
         return tuple(minutes)
 
 
-@click.command()
+@click.command(short_help="Sample training windows from many houses.")
 @settings_options
 @spark_options
 @history_options
@@ -36,18 +36,21 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
 )
 @click.option("--context", type=click.IntRange(MIN_OBSERVED, 100_000), default=30, show_default=True, metavar="MINUTES",
               help="Window length: window.context of the experiment.")  # fmt: skip
-@click.option("--padding", type=click.Choice(["oldest", "zero"]), default="oldest", show_default=True)
+@click.option("--padding", type=click.Choice(["oldest", "zero"]), default="oldest", show_default=True,
+              help="Padding of short windows: window.padding of the experiment.")  # fmt: skip
 @click.option("--lead-times", type=_LeadTimes(), default="5", show_default=True, metavar="MINUTES,...",
               help="Lead times: outputs.lead_times_min of the experiment.")  # fmt: skip
 @click.option("--windows-a-house", type=click.IntRange(min=1), metavar="N",
               help="Maximum number of training windows per house.  [default: that of the smallest house]")  # fmt: skip
 @click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
-              show_default=True, help="Share of each house's last readings for validation.")  # fmt: skip
+              show_default=True, metavar="SHARE",
+              help="Share of each house's last readings for validation.")  # fmt: skip
 @click.option(
     "--validate-from", metavar="ISO", help="Validate on readings from this time on (in --timezone without an offset)."
 )
 @click.option("--leave-out", multiple=True, metavar="NAME", help="Exclude this house (may be repeated).")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, metavar="N",
+              help="Seed of the random draw.")  # fmt: skip
 def prepare(
     config: Path | None,
     assignments: tuple[str, ...],
