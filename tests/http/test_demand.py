@@ -229,7 +229,10 @@ def test_headroom_of_an_old_reading_is_not_answered(
     monkeypatch.setattr(time, "time_ns", lambda: now_ns + 7 * 60 * 10**9)
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("the newest reading of 'home' came 7 minutes ago")
+    assert answer.json()["detail"] == (
+        "the newest reading of 'home' arrived 7 minutes ago, and an answer is valid for 5 minutes: "
+        "wait for the next reading, and use a safe value of your own until then"
+    )
     assert ask(service, "GET", "/demand?device=home").status_code == 200, "it has valid_until"
 
 
@@ -243,7 +246,7 @@ def test_headroom_of_a_late_reading_is_not_answered(
     run(service, link, "home")
     answer = ask(service, "GET", "/headroom?device=home&kw=1&minutes=5")
     assert answer.status_code == status
-    assert ("'home' is of 2026-11-02T00:02:00Z and came at" in answer.text) == (status == 503)
+    assert ("'home' is of 2026-11-02T00:02:00Z and arrived at" in answer.text) == (status == 503)
 
 
 @pytest.mark.parametrize(("after_s", "status"), [(0, 200), (60, 200), (61, 503), (200, 503)])

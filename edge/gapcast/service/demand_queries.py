@@ -109,16 +109,15 @@ class DemandQueries:
 
 def _problem_with(demand: Demand) -> str:
     """Return why the newest ``demand`` of a device answers no request, as a predicate; empty if it does."""
-    until = "a new one; until then, use your own safe value"
+    until = "wait for the next reading, and use a safe value of your own until then"
     issued_min, of = demand.issued_at_ms / MINUTE_MS, minute_label(demand.observed_minute)
     left_min = demand.valid_until_minute - issued_min
     if is_late(left_min):
-        came = instant_label(demand.issued_at_ms)
-        return f"is of {of} and came at {came}, too late for an answer: it comes with {until}"
+        arrived = instant_label(demand.issued_at_ms)
+        return f"is of {of} and arrived at {arrived}, too late for an answer: {until}"
     age_min = (time.time_ns() // 1_000_000) / MINUTE_MS - issued_min
     if age_min > VALID_MIN:
-        return f"came {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN}: it comes again with {until}"
+        return f"arrived {age_min:.0f} minutes ago, and an answer is valid for {VALID_MIN} minutes: {until}"
     if 0 < left_min < age_min - _OVERDUE_MIN:  # not of a replay
-        over = minute_label(demand.valid_until_minute)
-        return f"is of {of}, and its answer was valid until {over}: it comes again with {until}"
+        return f"is of {of}, and its answer was valid until {minute_label(demand.valid_until_minute)}: {until}"
     return ""
