@@ -173,15 +173,16 @@ def found_in(folder: Path, kw: list[float], **changed: Any) -> str:
 
 def test_report_lists_findings(tmp_path: Path) -> None:
     usual = household(3_000).tolist()
-    assert (
-        re.search(r"cut off|stood still|feeds in|rather than W|as a rule|missing,", found_in(tmp_path, usual)) is None
-    )
+    assert re.search(r"cut off|stopped|feeds in|rather than W|usually sent|missing,", found_in(tmp_path, usual)) is None
     assert "the meter may cut off there" in found_in(tmp_path, np.minimum(usual, 0.5).tolist())
     assert "every reading is 0.7 kW" in found_in(tmp_path, [*usual, *[0.7] * 200])
     assert "the house feeds in" in found_in(tmp_path, [*usual, -0.2])
     assert "was the file in kW rather than W" in found_in(tmp_path, [kw / 1_000 for kw in usual])
-    assert "a value every 300 s as a rule" in found_in(tmp_path, usual, usual_s=300.0)
-    assert "So much is missing" in found_in(tmp_path, [*usual, *[NAN] * 300, 1.0])
+    assert "usually sent a value every 300 s" in found_in(tmp_path, usual, usual_s=300.0)
+    gaps = found_in(tmp_path, [*usual, NAN, 1.0, *[NAN] * 300, 1.0])
+    assert "So many are missing" in gaps
+    filled = "Filled by linear interpolation: 1 gap of at most 5 minutes."
+    assert f"in 2 gaps. {filled} The window restarts after 1 longer gap." in gaps
     assert "gains most from predicting a few large switches" in found_in(tmp_path, usual)
     noise = np.random.default_rng(1).uniform(0.1, 3.0, 2_000).round(3)
     assert "No few switches dominate" in found_in(tmp_path, noise.tolist())

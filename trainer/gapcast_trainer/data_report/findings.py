@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gapcast.core.grid import minute_label
 from gapcast.core.window import MAX_FILL_MIN
+from gapcast.core.wording import counted
 from gapcast.recordings.series import Report
 from gapcast_trainer.data_report.measures import DataMeasures
 
@@ -63,18 +64,15 @@ def _on_gaps(report: Report) -> list[str]:
     n_long = report.n_gaps - report.n_gaps_filled
     if not report.n_gaps:
         return ["No minute is missing."]
-    found = [
-        f"{percent(report.n_missing / report.n_minutes, 1)} of the minutes are missing, in {report.n_gaps:,} gaps."
-    ]
+    n_gaps = counted(report.n_gaps, "gap")
+    found = [f"{percent(report.n_missing / report.n_minutes, 1)} of the minutes are missing, in {n_gaps}."]
     if report.n_gaps_filled:
-        found[0] += (
-            f" {report.n_gaps_filled:,} of them are of at most {MAX_FILL_MIN} minutes: "
-            "a stream bridges those by a straight line."
-        )
+        n_filled = counted(report.n_gaps_filled, "gap")
+        found[0] += f" Filled by linear interpolation: {n_filled} of at most {MAX_FILL_MIN} minutes."
     if n_long:
-        found[0] += f" {n_long:,} are longer: after each of those a stream warms up again."
+        found[0] += f" The window restarts after {counted(n_long, 'longer gap')}."
     if report.n_readings / report.n_minutes < _FEW_READ:
-        found.append("So much is missing that the shapes of day and week, and any score, lean to what was read.")
+        found.append("So many are missing that daily and weekly profiles and scores are biased to the measured times.")
     return found
 
 
@@ -82,8 +80,8 @@ def _on_rows(report: Report) -> list[str]:
     found = []
     if report.usual_s > _HOUR_MIN:
         found.append(
-            f"The meter gave a value every {report.usual_s:g} s as a rule, and each stands for the minutes until the "
-            "next: within those nothing changes, and scores on this file say little of a meter that reads each minute."
+            f"The meter usually sent a value every {report.usual_s:g} s, which is used until the next one: in between "
+            "the power is constant, so that scores say little about a meter that sends every minute."
         )
     if report.n_minutes < _YEAR_MIN:
         found.append(f"The file spans {length(report.n_minutes)}: less than a year, so that seasons are not all in it.")
@@ -100,7 +98,7 @@ def _on_values(report: Report, measured: DataMeasures) -> list[str]:
     if measured.still_min >= _STILL_MIN:
         found.append(
             f"For {length(measured.still_min)} from {minute_label(measured.still_from_minute)} on, every reading is "
-            f"{measured.still_kw:g} kW: a meter that stood still, or minutes that were filled in."
+            f"{measured.still_kw:g} kW: a meter that stopped, or minutes that were filled in."
         )
     if report.max_kw < _LOW_KW:
         found.append(f"The highest power is {report.max_kw:g} kW: was the file in kW rather than W?")
