@@ -99,6 +99,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
     ("text", "error"),
     [
         ("", "mine.toml: family: is missing"),
+        ('famliy = "linear"', r"mine.toml: famliy: there is no such key; did you mean family\?"),
         ("family = ", "mine.toml: is not TOML: "),
         ('family = "linear"\nspeed = 3', r"mine.toml: speed: there is no such key; did you mean seed\?"),
         ('family = "linear"\nunits = 3', "units: there is no such key; the keys of a model family are below hyper"),

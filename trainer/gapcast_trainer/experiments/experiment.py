@@ -41,7 +41,7 @@ from gapcast_trainer.experiments.sections import (
     Outputs,
     Window,
 )
-from gapcast_trainer.experiments.unknown_keys import key_problem
+from gapcast_trainer.experiments.unknown_keys import first_error, key_problem
 
 #: The family whose training the section ``outlook`` describes.
 OUTLOOK = "outlook"
@@ -183,7 +183,7 @@ def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = N
     try:
         experiment = Experiment.model_validate(fields)
     except ValidationError as error:
-        msg = f"{where}: {key_problem(error.errors()[0], Experiment, 'the experiment', _OTHER_KEYS)}"
+        msg = f"{where}: {key_problem(first_error(error), Experiment, 'the experiment', _OTHER_KEYS)}"
         raise RunError(msg) from error
     stated = {key: end for key in ENDS if (end := getattr(experiment.data, key)) is not None}
     experiment._origins = {key: (origins or {}).get(key, where) for key in stated}

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from gapcast.core.field_problem import Error, field_problem
 
 _UNKNOWN_KEY = "extra_forbidden"
+
+
+def first_error(error: ValidationError) -> Error:
+    """Return the error to report: an unknown key if there is one, since a required key may be the one that it means."""
+    errors = error.errors()
+    return next((one for one in errors if one["type"] == _UNKNOWN_KEY), errors[0])
 
 
 def key_problem(error: Error, section: type[BaseModel], whole: str, otherwise: str) -> str:
