@@ -119,6 +119,8 @@ def test_load_error_names_the_environment_variable(environment: dict[str, str], 
     ("text", "problem"),
     [
         ("[mqtt\n", "some.toml: is not TOML"),
+        ("[mqtt]\nhost = broker\n", r'line 2, column 8\); write texts as "text", switches as true or false, and'),
+        ("[demand]\nlimit_kw = 2,5\n", r'line 2, column 13\); write texts as "text", .* numbers with a decimal point'),
         ("[mqtt]\nhost = 5\n", r"mqtt\.host: must be a text in quotes \(it is 5\)"),
         ("mqtt = 5\n", "mqtt: is a section"),
         ("[[mqtt]]\nport = 1\n", "mqtt: is a section, not a value"),

@@ -122,7 +122,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         msg = f"configuration file {path}: is not text in UTF-8: save it in that encoding"
         raise SettingsError(msg) from error
     except tomllib.TOMLDecodeError as error:
-        msg = f"configuration file {path}: is not TOML: {error}"
+        fix = ""
+        if str(error).startswith(("Invalid value", "Expected newline")):  # enabled = yes, limit_kw = 2,5
+            fix = '; write texts as "text", switches as true or false, and numbers with a decimal point'
+        msg = f"configuration file {path}: is not TOML: {error}{fix}"
         raise SettingsError(msg) from error
 
 
