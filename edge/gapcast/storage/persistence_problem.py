@@ -16,9 +16,17 @@ class PersistenceProblem:
         """Log ``folder`` with each problem."""
         self._folder = folder
         self.text = ""
+        #: Whether nothing is persisted until the end of the process.
+        self.is_final = False
 
-    def begin(self, problem: str, fix: str) -> None:
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether the problem lasts until the whole state is in a checkpoint."""
+        return bool(self.text) and not self.is_final
+
+    def begin(self, problem: str, fix: str, *, is_final: bool = False) -> None:
         """Set the problem, and log it with its fix if there was none before."""
+        self.is_final = self.is_final or is_final
         if not self.text:
             log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
         self.text = f"readings are not persisted across a restart: {problem}"

@@ -48,12 +48,11 @@ class Store:
         self._clock_s = clock_s
         self._writer = DiskWriter(folder)
         self._folder_lock: int | None = None
-        self._journal: JournalFile | None = None
+        self._journal: JournalFile | None = None  # None after an error: batches are then only in the next checkpoint
         self._rule = CheckpointRule()
-        self._owes_checkpoint = self._disabled = False
-        self._suspended = False  # whether batches are in no journal until the next generation begins
-        self._forgets = False  # whether a device was forgotten since the newest generation began
-        self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
+        # Two reasons for a checkpoint, until the next generation begins:
+        self._has_forgotten = False  # whether a device was forgotten since the newest generation began
+        self._is_invalidated = False  # whether another engine than would replay the journal forecast its batches
         self._clean_from = 0  # the first generation without forgotten devices
         self._damaged_journals = DamagedJournals()
         self._is_unread = False  # whether the folder could not be read: it may have state, which is not replaced
@@ -97,7 +96,7 @@ class Store:
             return
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
-        self._forgets, self.damage, self._damaged_journals = found.forgets, found.damage, found.damaged_journals
+        self._has_forgotten, self.damage, self._damaged_journals = found.forgets, found.damage, found.damaged_journals
         try:
             if found.sound:
                 self._journal = JournalFile.resume(self._folder, found)
@@ -110,13 +109,14 @@ class Store:
 
     def close(self, snapshot: Snapshot | None) -> None:
         """Write ``snapshot``, if given and newer than the persisted state, and close the files."""
-        if snapshot is not None and (self._owes_checkpoint or (self._journal is not None and self._journal.n_bytes)):
+        has_unsaved = self._problem.needs_checkpoint or (self._journal is not None and self._journal.n_bytes > 0)
+        if snapshot is not None and has_unsaved:
             self.write_snapshot(snapshot)
         if self._journal is not None:
             self._writer.close_journal(self._journal)
-            self._journal = None
         self._writer.close()
         self._collect_results()
+        self._journal = None
         if self._folder_lock is not None:
             os.close(self._folder_lock)
             self._folder_lock = None
@@ -129,7 +129,7 @@ class Store:
 
     def forget(self, device: str) -> None:
         """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
-        self._forgets = True
+        self._has_forgotten = True
         self._append(Forgotten(device))
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:
@@ -151,11 +151,11 @@ class Store:
 
     def invalidate(self) -> None:
         """Request a checkpoint as soon as possible."""
-        self._outdated = True
+        self._is_invalidated = True
 
     def maintain(self) -> bool:
         """Sync the journal to the disk when that is due; return whether a checkpoint is due."""
-        if self._disabled:
+        if self._problem.is_final:
             return False
         self._collect_results()
         now_s, current = self._clock_s(), self._journal
@@ -164,7 +164,7 @@ class Store:
             current.is_dirty, self._sync_due_s = False, now_s + SYNC_S
         if self._writer.is_checkpointing or now_s < self._retry_due_s:
             return False
-        if self._owes_checkpoint or self._forgets or self._outdated:
+        if self._problem.needs_checkpoint or self._has_forgotten or self._is_invalidated:
             return True
         return current is not None and self._rule.is_due(current.n_bytes, current.n_readings)
 
@@ -205,8 +205,9 @@ class Store:
             raise OSError(f"the state in {self._folder} could not be read at the start: restart gapcast to use it")
         self._journal = JournalFile.create(self._folder, generation)
         self.n_bytes_written += len(encode_header())
-        self._suspended = self._outdated = self._is_unread = False
-        self._forgets, self._clean_from = False, generation if self._forgets else self._clean_from
+        self._is_invalidated = self._is_unread = False
+        if self._has_forgotten:
+            self._has_forgotten, self._clean_from = False, generation
         return generation
 
     # --- errors ---------------------------------------------------------------------------------
@@ -224,8 +225,7 @@ class Store:
     def _checkpointed(self, n_bytes: int) -> None:
         self._rule.set_checkpoint(n_bytes)
         self.n_bytes_written += n_bytes
-        if not self._suspended:  # else it was begun before, and does not have the batches in between
-            self._owes_checkpoint = False
+        if self._journal is not None:  # else it was begun before the error, and does not have the batches since
             self._damaged_journals.set_aside()
             self._problem.end()
 
@@ -234,16 +234,14 @@ class Store:
         if self._journal is not None:
             self._writer.close_journal(self._journal, syncs=False)
             self._journal = None
-        self._suspended = True
         self._defer_error(error)
 
     def _defer_error(self, error: BaseException) -> None:
-        self._owes_checkpoint, self._retry_due_s = True, self._clock_s() + RETRY_S
+        self._retry_due_s = self._clock_s() + RETRY_S
         self._problem.begin(str(error), disk_error_fix(error))
 
     def _disable(self, problem: str, fix: str) -> None:
         """End the persistence for good; raises :class:`ShardError` for a shard."""
         if self._of_shard:
             raise ShardError(f"{problem}: {fix}")
-        self._disabled = True
-        self._problem.begin(problem, fix)
+        self._problem.begin(problem, fix, is_final=True)
