@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.middleware.cors import CORSMiddleware
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.card import ModelCard
@@ -17,17 +16,14 @@ from gapcast.http.demand import demand_router
 from gapcast.http.devices import PackedDevices, devices_router
 from gapcast.http.document import DocumentedApp
 from gapcast.http.events import EventReaders, events_router
-from gapcast.http.guard import Guard
-from gapcast.http.host_check import HostCheck
 from gapcast.http.inference import inference_router
-from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.latest import LatestOfOne
 from gapcast.http.operations import health_router, metrics_router, models_router
 from gapcast.http.options import HttpOptions
+from gapcast.http.outer_layers import outer_layers
 from gapcast.http.outlook import outlook_router
 from gapcast.http.predict import predict_router
 from gapcast.http.request_bodies import BodyLimit, BodyTypes, ComputeLimit
-from gapcast.http.safe_responses import SafeResponses
 from gapcast.http.sources import sources_router
 from gapcast.service.service import Service
 
@@ -80,14 +76,7 @@ def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
     if options.token is None:
         app.add_middleware(LocalChanges, networks=options.allow_changes_from)
     app.add_middleware(CrossSiteGuard, origins=options.cors_origins)
-    app.add_middleware(
-        LatestOfOne, queries=service.queries
-    )  # outside of the layers that a request without a body does not need
-    if options.token is not None:
-        app.add_middleware(Guard, token=options.token)
-    if options.cors_origins:  # outside of Guard: preflight requests carry no token
-        app.add_middleware(CORSMiddleware, allow_origins=options.cors_origins, allow_methods=["*"], allow_headers=["*"])
-    if options.allow_from:
-        app.add_middleware(IpAllowlist, networks=options.allow_from)
-    app.add_middleware(HostCheck, allowed_hosts=options.allowed_hosts, own_names=options.own_names)
-    app.add_middleware(SafeResponses, statistics=service.statistics)
+    # Outside of the layers that a request without a body does not need:
+    app.add_middleware(LatestOfOne, queries=service.queries)
+    for layer in outer_layers(options, service.statistics):
+        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)

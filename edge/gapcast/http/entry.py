@@ -17,13 +17,10 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.card import ModelCard
 from gapcast.core.statistics import Statistics
 from gapcast.http import problems
-from gapcast.http.guard import Guard
-from gapcast.http.host_check import HostCheck
-from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.latest import LatestOfOne
 from gapcast.http.options import HttpOptions
+from gapcast.http.outer_layers import outer_layers
 from gapcast.http.probes import LIVENESS, METRICS, READINESS, Probes
-from gapcast.http.safe_responses import SafeResponses
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.service import Service
 
@@ -64,9 +61,8 @@ def create_entry(
 class RestEntry:
     """Passes a GET of health, metrics or a device's latest forecast through the layers that it needs alone.
 
-    These are the application's own, in its order. What only matters to other requests is left out: the guards of
-    changes, bodies and computations. A request of a page (with an origin) always goes to the application, which
-    implements CORS.
+    These are the outer layers of the application. What only matters to other requests is left out: the guards of
+    changes, bodies and computations. A request of a page (with an origin) always goes to the application.
 
     HEAD is answered as GET: the HTTP server omits the body.
     """
@@ -80,12 +76,9 @@ class RestEntry:
     ) -> None:
         self._application = application
         light: ASGIApp = LatestOfOne(Probes(application, service.queries, registry), service.queries)
-        if options.token is not None:
-            light = Guard(light, options.token)
-        if options.allow_from:
-            light = IpAllowlist(light, options.allow_from)
-        light = HostCheck(light, options.allowed_hosts, options.own_names)
-        self._light = SafeResponses(light, service.statistics)
+        for layer in outer_layers(options, service.statistics):
+            light = layer.cls(light, *layer.args, **layer.kwargs)
+        self._light = light
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
