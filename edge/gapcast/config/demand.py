@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import tzinfo
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from gapcast.config.active_times import parse_hours, parse_months, parse_weekdays
 from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
 from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, SiteDemandOptions
-from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import DEVICE_ID_RULE, is_device_id
 
 #: Values of ``limit_kw`` that are not numbers.
 MONTH_PEAK, NO_LIMIT = "month_peak", "none"
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
 #: Probabilities are published with six decimals. With 1e-17, one less the risk is 1, which is at no finite power.
 _LOWEST_RISK, _HIGHEST_RISK = 0.000_001, 0.5
 #: Keys of a power, which must be within the limits of readings.
 _POWERS = ("limit_kw", "fuse_kw", "floor_kw")
+
+
+def _parsed_by(parse: Callable[[str], object]) -> AfterValidator:
+    """Return the rule that ``parse`` reads a text, or raises :class:`ValueError`; the value remains the text."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
 
 
 class DemandKeys(RegisterKeys):
@@ -40,9 +47,9 @@ class DemandKeys(RegisterKeys):
     #: Probability of an exceedance that the headroom accepts.
     risk: float = 0.05
     #: Times of the day, weekdays and months in which a limit applies, to windows that start in them; empty: all.
-    hours: str = ""
-    weekdays: str = ""
-    months: str = ""
+    hours: Annotated[str, _parsed_by(parse_hours)] = ""
+    weekdays: Annotated[str, _parsed_by(parse_weekdays)] = ""
+    months: Annotated[str, _parsed_by(parse_months)] = ""
 
     @field_validator("window_min")
     @classmethod
@@ -75,24 +82,6 @@ class DemandKeys(RegisterKeys):
             raise ValueError(msg)
         return risk
 
-    @field_validator("hours")
-    @classmethod
-    def _are_hours(cls, text: str) -> str:
-        _hours_of(text)
-        return text
-
-    @field_validator("weekdays")
-    @classmethod
-    def _are_weekdays(cls, text: str) -> str:
-        _weekdays_of(text)
-        return text
-
-    @field_validator("months")
-    @classmethod
-    def _are_months(cls, text: str) -> str:
-        _months_of(text)
-        return text
-
     @property
     def options(self) -> DemandOptions:
         """The options for the engine."""
@@ -105,7 +94,7 @@ class DemandKeys(RegisterKeys):
             floor_kw=self.floor_kw,
             fuse_kw=self.fuse_kw,
             risk=self.risk,
-            active=ActiveTimes(_hours_of(self.hours), _weekdays_of(self.weekdays), _months_of(self.months)),
+            active=ActiveTimes(parse_hours(self.hours), parse_weekdays(self.weekdays), parse_months(self.months)),
         )
 
 
@@ -185,53 +174,3 @@ def demand_problems(demand: DemandSettings, max_kw: float, *, has_outlook: bool)
             limit = "fuse_kw" if keys.limit_kw in (None, NO_LIMIT) else "limit_kw"
             fix = "set outlook.enabled = true and outlook.max_devices above 0"
             yield f"{key}.{limit}: the demand is made from the outlook, which is off: {fix}"
-
-
-def _hours_of(text: str) -> tuple[tuple[int, int], ...]:
-    """Return ranges of minutes of the day from a text such as ``07:00-23:00``; raise :class:`ValueError` else."""
-    found = []
-    for one in _parts_of(text):
-        start, separator, end = (part.strip() for part in one.partition("-"))
-        clocks = _CLOCK.fullmatch(start), _CLOCK.fullmatch(end)
-        if not separator or None in clocks or start == "24:00":
-            msg = f"{one!r} is not a range of times: write it as in 07:00-23:00, several with commas"
-            raise ValueError(msg)
-        if start == end:
-            msg = f"{one!r} is empty: leave hours empty for the whole day"
-            raise ValueError(msg)
-        found.append((_minute_of_day(start), _minute_of_day(end)))
-    return tuple(found) or ((0, DAY_MIN),)
-
-
-def _minute_of_day(clock: str) -> int:
-    hour, minute = clock.split(":")
-    return int(hour) * 60 + int(minute)
-
-
-def _weekdays_of(text: str) -> frozenset[int]:
-    """Return the weekdays, 0 for Monday, from a text such as ``mon-fri``; raise :class:`ValueError` else."""
-    return _cyclic(text, {name: i for i, name in enumerate(WEEKDAYS)}, "a day: write it as in mon-fri or sat,sun")
-
-
-def _months_of(text: str) -> frozenset[int]:
-    """Return the months, 1 to 12, from a text such as ``1-3,11-12``; raise :class:`ValueError` else."""
-    return _cyclic(text, {str(i): i for i in range(1, 13)}, "a month: write them as in 1-3,11-12")
-
-
-def _cyclic(text: str, numbers: Mapping[str, int], expected: str) -> frozenset[int]:
-    """Return the numbers of names and of ranges of names, which may pass the end; empty: all."""
-    in_order, found = list(numbers.values()), set[int]()
-    for one in _parts_of(text):
-        first, separator, last = (part.strip().lower() for part in one.partition("-"))
-        unknown = [name for name in (first, last if separator else first) if name not in numbers]
-        if unknown:
-            msg = f"{unknown[0]!r} is not {expected}"
-            raise ValueError(msg)
-        start, end = in_order.index(numbers[first]), in_order.index(numbers[last if separator else first])
-        length = (end - start) % len(in_order) + 1
-        found |= {in_order[(start + i) % len(in_order)] for i in range(length)}
-    return frozenset(found or in_order)
-
-
-def _parts_of(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
