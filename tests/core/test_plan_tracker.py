@@ -7,7 +7,7 @@ import pytest
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
 from gapcast.core.reading import Reading
-from gapcast.core.series import forecast_series
+from gapcast.core.series import forecast_series, forecast_series_with_outlook
 from tests.support.planned_houses import (
     CHARGER_KW,
     END,
@@ -146,8 +146,9 @@ def test_plan_moved_by_a_minute_has_one_load() -> None:
 
 def test_forecast_of_a_series_contains_its_plan() -> None:
     readings = [Reading("", NOON + minute, kw) for minute, kw in enumerate(flat(START, END)[:93])]
-    assert forecast_series(MODEL, readings, 0, plan=charger()).gap_kw == pytest.approx(0.5)
+    after, _ = forecast_series_with_outlook(MODEL, None, readings, 0, plan=charger())
+    assert after.gap_kw == pytest.approx(0.5)
     assert forecast_series(MODEL, readings, 0).gap_kw == pytest.approx(7.9)
-    before = forecast_series(MODEL, readings[:32], 0, plan=charger())
+    before, _ = forecast_series_with_outlook(MODEL, None, readings[:32], 0, plan=charger())
     assert before.gap_kw == pytest.approx(7.9)
     assert before.planned_kw == 7.4

@@ -29,20 +29,16 @@ _FIXES = {
 }
 
 
-def forecast_series(  # noqa: PLR0913 - each has a default
+def forecast_series(
     model: Predictor,
     readings: Sequence[Reading],
     issued_at_ms: int,
     zone: tzinfo = UTC,
     *,
-    plan: LoadPlan = NO_LOADS,
-    includes_path: bool = True,
     limits: Limits = WIDEST,
 ) -> Forecast:
-    """Forecast a series that belongs to no device: :func:`forecast_series_with_outlook` without one."""
-    return forecast_series_with_outlook(
-        model, None, readings, issued_at_ms, zone, plan=plan, includes_path=includes_path, limits=limits
-    )[0]
+    """Forecast a series that belongs to no device: :func:`forecast_series_with_outlook` without one, and no plan."""
+    return forecast_series_with_outlook(model, None, readings, issued_at_ms, zone, limits=limits)[0]
 
 
 def forecast_series_with_outlook(  # noqa: PLR0913 - each has a default
