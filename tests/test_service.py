@@ -124,7 +124,7 @@ def test_devices_beyond_a_limit_are_the_later_ones() -> None:
 
 
 class Recorder:
-    """Implements :class:`gapcast.service.ports.MinuteRecorder` in memory."""
+    """Implements :class:`gapcast.service.minute_recorder.MinuteRecorder` in memory."""
 
     status = None
 

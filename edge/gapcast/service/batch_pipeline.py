@@ -19,7 +19,8 @@ from gapcast.service.forecast_repairs import record_repairs
 from gapcast.service.forecast_step import ForecastStep
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.low_limits import log_low_limits
-from gapcast.service.ports import Link, NoMinuteRecorder
+from gapcast.service.minute_recorder import NoMinuteRecorder
+from gapcast.service.ports import Link
 from gapcast.service.reports import Reports
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.served_batch import ServedBatch

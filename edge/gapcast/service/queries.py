@@ -22,10 +22,11 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.demand_queries import DemandQueries
 from gapcast.service.intake import IntakeStatus, intake_status
+from gapcast.service.minute_recorder import RefitStatus
 from gapcast.service.name_page import name_page
 from gapcast.service.outlook_queries import NO_OUTLOOKS, OutlookQueries
 from gapcast.service.persistence import StatePersistence, StateStore
-from gapcast.service.ports import Link, RefitStatus
+from gapcast.service.ports import Link
 from gapcast.service.running_engine import RunningEngine
 from gapcast.service.score_reports import ScoreReports
 

@@ -8,7 +8,7 @@ from threading import Lock
 
 from gapcast.core.engine import Engine
 from gapcast.core.predictor import Predictor
-from gapcast.service.ports import MinuteRecorder, NoMinuteRecorder
+from gapcast.service.minute_recorder import MinuteRecorder, NoMinuteRecorder
 
 
 @dataclass(slots=True)

@@ -28,8 +28,9 @@ from gapcast.service.containment import Containment, Step
 from gapcast.service.demand_control import DemandControl
 from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.event_feed import EventFeed
+from gapcast.service.minute_recorder import MinuteRecorder, NoMinuteRecorder
 from gapcast.service.persistence import NoStateStore, StateStore
-from gapcast.service.ports import Link, MinuteRecorder, NoMinuteRecorder
+from gapcast.service.ports import Link
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.reports import Reports
 from gapcast.service.running_engine import RunningEngine
