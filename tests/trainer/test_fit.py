@@ -260,12 +260,12 @@ def test_augment_draws_lengths_by_their_law(law: str) -> None:
     [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
 )
 def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None:
-    from gapcast_trainer.training.gradient_descent import Rate
+    from gapcast_trainer.training.optimiser import LearningRate
 
     keys = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
-    rate = Rate(Descent.model_validate(keys), 1_000)
+    rate = LearningRate(Descent.model_validate(keys), 1_000)
     assert [float(rate(step)) for step in (0, 500, 1_000)] == pytest.approx(rates, rel=1e-4)
-    warmed = Rate(Descent.model_validate(keys | {"warm_up_steps": 100}), 1_000)
+    warmed = LearningRate(Descent.model_validate(keys | {"warm_up_steps": 100}), 1_000)
     assert float(warmed(0)) == pytest.approx(rates[0] / 100, rel=1e-4)
     assert float(warmed(500)) == pytest.approx(rates[1], rel=1e-4)
 

@@ -26,7 +26,7 @@ from gapcast_trainer.families.outlook import OutlookParts, parts
 from gapcast_trainer.git_commit import git_commit
 from gapcast_trainer.tflite.file_weights import set_file_weights
 from gapcast_trainer.training.best_weights import BestWeights
-from gapcast_trainer.training.gradient_descent import EpochProgress
+from gapcast_trainer.training.epochs import EpochProgress
 from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, joined
 from gapcast_trainer.training.outlook.series import train_span, training_series
 from gapcast_trainer.training.outlook.training import fit_head

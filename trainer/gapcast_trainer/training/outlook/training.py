@@ -11,10 +11,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families.outlook_parts.head import ABSOLUTE, BASE, RELATIVE, SPREAD
-from gapcast_trainer.training.gradient_descent import EpochCallback, EpochProgress, Rate, optimiser
+from gapcast_trainer.training.epochs import EpochProgress, fit_epochs
+from gapcast_trainer.training.optimiser import LearningRate, make_optimiser
 from gapcast_trainer.training.outlook.feature_rows import FeatureRows
 from gapcast_trainer.training.run import Status
 
@@ -31,39 +31,21 @@ def fit_head(  # noqa: PLR0913 - the last ones by keyword
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
-    """Fit ``head`` and set the best weights; ``probability`` ``[N]`` is that of drawing each training row.
+    """Fit ``head`` and set the best weights, as :func:`~gapcast_trainer.training.epochs.fit_epochs`.
 
-    ``on_epoch`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the end of
-    the first epoch there are none, and KeyboardInterrupt propagates.
+    ``probability`` ``[N]`` is that of drawing each training row.
     """
     descent = experiment.descent
     batches = FeatureBatches(train, descent.batch_size, experiment.seed, probability)
-    rate = Rate(descent, descent.epochs * len(batches))
+    rate = LearningRate(descent, descent.epochs * len(batches))
     head.compile(
-        optimiser(descent, rate),
+        make_optimiser(descent, rate),
         loss=ColumnLoss(experiment),
         metrics=[keras.metrics.MeanMetricWrapper(squared_error_of_last, name="mse_kw2")],
         jit_compile=False,
     )
-    watch = EpochCallback(experiment, len(batches), rate, on_epoch, progress)
-    averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
-    status: Status = "finished"
-    try:
-        head.fit(
-            batches, validation_data=FeatureBatches(validate, _VALIDATE_SIZE, experiment.seed), epochs=descent.epochs,
-            callbacks=[watch, *averaged], verbose=0, shuffle=False,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        if watch.best is None:
-            raise
-        status = "interrupted"
-    finally:
-        watch.close()
-    if watch.best is None:
-        msg = "the error was not a number from the first epoch on: lower descent.learning_rate"
-        raise RunError(msg)
-    head.set_weights(watch.best.weights)
-    return "stopped early" if watch.ran_out and status == "finished" else status
+    validation_batches = FeatureBatches(validate, _VALIDATE_SIZE, experiment.seed)
+    return fit_epochs(head, batches, validation_batches, experiment, rate, on_epoch=on_epoch, progress=progress)
 
 
 def squared_error_of_last(y_true: Any, y_pred: Any) -> Any:
