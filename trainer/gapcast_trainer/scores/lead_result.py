@@ -66,10 +66,7 @@ class LeadEvaluation:
         """Return the evaluation for a JSON file; times RFC 3339, power in kW."""
         return {
             "horizons_min": list(self.lead_times_min),
-            "from": f"{self.span.first:%Y-%m-%dT%H:%M:%SZ}",
-            "until": f"{self.span.until:%Y-%m-%dT%H:%M:%SZ}",
-            "chosen": self.span.why,
-            "fitted_to_these_minutes": list(self.span.fitted_to),
+            **self.span.fields(),
             "source": self.report.source,
             "source_sha256": self.report.sha256,
             "models": [row.fields() for row in self.rows],

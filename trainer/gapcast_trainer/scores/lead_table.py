@@ -20,15 +20,7 @@ _Cell = Callable[[LeadRow, ScoreRecord, int], str]
 
 def introduction(found: LeadEvaluation) -> list[str]:
     """Return sentences that describe what was scored."""
-    span = found.span
-    sentences = [
-        f"{found.n:,} windows that end with {WHOLE_MIN} real readings in a row, from {span.first:%Y-%m-%d %H:%M} until "
-        f"{span.until:%Y-%m-%d %H:%M} UTC ({span.why})"
-    ]
-    if span.fitted_to:
-        names = ", ".join(span.fitted_to)
-        sentences.append(f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on")
-    return sentences
+    return found.span.sentences(f"{found.n:,} windows that end with {WHOLE_MIN} real readings in a row")
 
 
 def lead_lines(found: LeadEvaluation) -> Iterator[str]:

@@ -74,10 +74,7 @@ class Evaluation:
         return {
             "horizon_min": self.span.horizon_min,
             "whole_min": WHOLE_MIN,
-            "from": f"{self.span.first:%Y-%m-%dT%H:%M:%SZ}",
-            "until": f"{self.span.until:%Y-%m-%dT%H:%M:%SZ}",
-            "chosen": self.span.why,
-            "fitted_to_these_minutes": list(self.span.fitted_to),
+            **self.span.fields(),
             "source": self.report.source,
             "source_sha256": self.report.sha256,
             "batch": BATCH,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gapcast.core.card import ModelCard
 from gapcast.recordings.clean_file import Clean
@@ -41,6 +42,23 @@ class Span:
     def horizon_min(self) -> int:
         """The horizon of the models that are scored, minutes."""
         return self.split.embargo_min
+
+    def fields(self) -> dict[str, Any]:
+        """Return the span for a JSON file; times RFC 3339."""
+        return {
+            "from": f"{self.first:%Y-%m-%dT%H:%M:%SZ}",
+            "until": f"{self.until:%Y-%m-%dT%H:%M:%SZ}",
+            "chosen": self.why,
+            "fitted_to_these_minutes": list(self.fitted_to),
+        }
+
+    def sentences(self, windows: str) -> list[str]:
+        """Return sentences for a report that say which minutes the scored ``windows`` are of, and how fair that is."""
+        found = [f"{windows}, from {self.first:%Y-%m-%d %H:%M} until {self.until:%Y-%m-%d %H:%M} UTC ({self.why})"]
+        if self.fitted_to:
+            names = ", ".join(self.fitted_to)
+            found.append(f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on")
+        return found
 
 
 def common_horizon_min(cards: Sequence[ModelCard]) -> int:

@@ -52,14 +52,9 @@ def percent(value: float | None) -> str:
 def introduction(found: Evaluation) -> list[str]:
     """Return sentences that describe what was scored."""
     span, n = found.span, found.rows[0].at_horizon.headline.n
-    sentences = [
-        f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row, "
-        f"from {span.first:%Y-%m-%d %H:%M} until {span.until:%Y-%m-%d %H:%M} UTC ({span.why})"
-    ]
-    if span.fitted_to:
-        names = ", ".join(span.fitted_to)
-        sentences.append(f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on")
-    return sentences
+    return span.sentences(
+        f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row"
+    )
 
 
 def lines(found: Evaluation) -> list[str]:
