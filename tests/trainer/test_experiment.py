@@ -12,7 +12,8 @@ from gapcast.core.window import WindowSpec
 from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.data.windows import WindowTask
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import Experiment, find, parse, shipped_names
+from gapcast_trainer.experiments.experiment import Experiment, parse_experiment
+from gapcast_trainer.experiments.experiment_files import find_experiment, shipped_names
 
 WHOLE = """
 family = "lstm"
@@ -61,7 +62,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_experiment_file_sets_everything(tmp_path: Path) -> None:
-    experiment = find(str(written(tmp_path, WHOLE)))
+    experiment = find_experiment(str(written(tmp_path, WHOLE)))
     assert (experiment.name, experiment.family, experiment.seed, experiment.hyper) == (
         "mine",
         "lstm",
@@ -77,7 +78,7 @@ def test_experiment_file_sets_everything(tmp_path: Path) -> None:
 
 
 def test_experiment_defaults(tmp_path: Path) -> None:
-    experiment = find(str(written(tmp_path, 'family = "linear"')))
+    experiment = find_experiment(str(written(tmp_path, 'family = "linear"')))
     assert experiment == Experiment(name="mine", family="linear")
     assert (experiment.data.train_until, experiment.data.validate_until, experiment.data.test_until) == (
         None,
@@ -150,7 +151,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
 )
 def test_experiment_error_names_the_key(text: str, error: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=error):
-        find(str(written(tmp_path, text)))
+        find_experiment(str(written(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -172,30 +173,34 @@ def test_experiment_error_names_the_key(text: str, error: str, tmp_path: Path) -
 )
 def test_experiment_dates_are_utc_by_default(text: str, hour: int, tmp_path: Path) -> None:
     expected = datetime(2009, 3, 1, hour, tzinfo=UTC)
-    experiment = find(str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}')))
+    experiment = find_experiment(
+        str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}'))
+    )
     assert (experiment.data.first, experiment.data.train_until) == (expected, expected)
     assert experiment.changed({"data.train_until": text.strip('"')}).data.train_until == expected
 
 
 @pytest.mark.parametrize(("seed", "context"), [(0, 2), (2**32 - 1, 100_000)])
 def test_experiment_bounds_are_inclusive(seed: int, context: int, tmp_path: Path) -> None:
-    experiment = find(str(written(tmp_path, f'family = "linear"\nseed = {seed}\n[window]\ncontext = {context}')))
+    experiment = find_experiment(
+        str(written(tmp_path, f'family = "linear"\nseed = {seed}\n[window]\ncontext = {context}'))
+    )
     assert (experiment.seed, experiment.task().window.context) == (seed, context)
 
 
 def test_experiment_file_with_a_byte_order_mark(tmp_path: Path) -> None:
-    assert find(str(written(tmp_path, "\ufeff" + WHOLE))) == find(str(written(tmp_path, WHOLE)))
+    assert find_experiment(str(written(tmp_path, "\ufeff" + WHOLE))) == find_experiment(str(written(tmp_path, WHOLE)))
 
 
 def test_experiment_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no experiment is called gpt: there are .*lstm, lstm-16-8, lstm-5-3"):
-        find("gpt")
+        find_experiment("gpt")
     with pytest.raises(RunError, match=r"gone\.toml: cannot be read \(No such file"):
-        find(str(tmp_path / "gone.toml"))
+        find_experiment(str(tmp_path / "gone.toml"))
 
 
 def test_experiment_keys_are_overridden_by_path() -> None:
-    experiment = find("lstm-5-3").changed({"descent.epochs": 2, "hyper.units": [7], "seed": 9})
+    experiment = find_experiment("lstm-5-3").changed({"descent.epochs": 2, "hyper.units": [7], "seed": 9})
     assert (experiment.descent.epochs, experiment.hyper["units"], experiment.seed) == (2, [7], 9)
     with pytest.raises(RunError, match=r"experiment lstm-5-3: descent\.speed: "):
         experiment.changed({"descent.speed": 2})
@@ -206,7 +211,7 @@ def test_experiment_keys_are_overridden_by_path() -> None:
 def test_experiment_keeps_its_mixing_without_mixtures() -> None:
     """A training of one house from another run ends with the average of both runs' weights."""
     mixing = {"start_share": 0.4, "n_each": 3}
-    experiment = parse({"name": "mine", "family": "lstm", "mixing": mixing}, "mine.toml")
+    experiment = parse_experiment({"name": "mine", "family": "lstm", "mixing": mixing}, "mine.toml")
     changed = experiment.changed({"descent.epochs": 3})
     assert changed.mixing == experiment.mixing == Experiment.model_validate(experiment.model_dump()).mixing
     assert experiment.changed({"mixing.share": 0.5}).mixing.n_each == 3
@@ -216,9 +221,9 @@ def test_experiment_keeps_its_mixing_without_mixtures() -> None:
 def test_shipped_experiments_are_valid() -> None:
     assert set(shipped_names()) >= {"linear", "lstm", "lstm-16-8", "lstm-5-3"}
     for name in shipped_names():
-        experiment = find(name)
+        experiment = find_experiment(name)
         assert experiment.name == name
         test_part = (experiment.data.validate_until, experiment.data.test_until)  # 2010, of every one
         assert test_part == (MinuteSplit().validate_until, MinuteSplit().test_until)
-        path = Path(find.__code__.co_filename).parent / f"{name}.toml"
+        path = Path(find_experiment.__code__.co_filename).parent / f"{name}.toml"
         assert "name" not in tomllib.loads(path.read_text())

@@ -14,7 +14,7 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, examples
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import find, shipped_names
+from gapcast_trainer.experiments.experiment_files import find_experiment, shipped_names
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families import families, find_family
 from gapcast_trainer.families.base import Design, Scale
@@ -164,7 +164,7 @@ def test_family_uses_other_features(small: Clean) -> None:
 
 @pytest.mark.parametrize(("name", "n"), [("lstm-5-3", 252), ("lstm-16-8", 1_961)])
 def test_family_study_models_parameter_counts(name: str, n: int) -> None:
-    experiment = find(name)
+    experiment = find_experiment(name)
     family, hyper = find_family(experiment.family, experiment.hyper)
     model = family.build(Design(experiment.task(), experiment.outputs.quantile_levels, SCALE), hyper)
     mean_only = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
@@ -173,7 +173,7 @@ def test_family_study_models_parameter_counts(name: str, n: int) -> None:
 
 def test_family_builds_every_shipped_experiment() -> None:
     for name in shipped_names():
-        experiment = find(name)
+        experiment = find_experiment(name)
         family, hyper = find_family(experiment.family, experiment.hyper)
         assert (
             family.build(Design(experiment.task(), experiment.outputs.quantile_levels, SCALE), hyper).count_params() > 0

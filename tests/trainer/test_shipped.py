@@ -21,7 +21,7 @@ from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, examples
-from gapcast_trainer.experiments.experiment import find
+from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.export.score import score
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
@@ -80,7 +80,7 @@ def test_shipped_card_matches_its_file(shipped: TflitePredictor) -> None:
 
 def test_shipped_card_matches_its_experiment(shipped: TflitePredictor) -> None:
     """The shipped experiment of its name reproduces it, and the parameter count is right."""
-    card, experiment = shipped.card, find(shipped.name)
+    card, experiment = shipped.card, find_experiment(shipped.name)
     assert card.experiment is not None
     family, hyper = find_family(experiment.family, experiment.hyper)
     whole = experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")})

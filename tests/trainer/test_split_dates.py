@@ -19,7 +19,8 @@ from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.data.split_dates import ENDS, default_ends
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import Experiment, find
+from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.experiments.experiment_files import find_experiment
 
 FIRST = datetime(2025, 10, 1, 9, 30, tzinfo=UTC)
 
@@ -62,7 +63,7 @@ def test_with_dates_counts_shares_from_the_first_minute(small: Clean) -> None:
 
 
 def test_with_dates_shipped_dates_are_for_their_data_alone(small: Clean) -> None:
-    experiment = find("linear")
+    experiment = find_experiment("linear")
     assert experiment.with_dates(days_of_readings(small, 14, uci.SOURCE)).split() == experiment.split()
     mine = experiment.with_dates(days_of_readings(small, 14))
     assert mine.split() == Experiment(name="mine", family="linear").with_dates(days_of_readings(small, 14)).split()
@@ -102,5 +103,5 @@ def test_with_dates_names_the_file_of_a_date(small: Clean, tmp_path: Path) -> No
     path = tmp_path / "mine.toml"
     path.write_text('family = "linear"\n[data]\nvalidate_until = 2025-11-10\n')
     with pytest.raises(RunError) as raised:
-        find(str(path)).with_dates(days_of_readings(small, 14))
+        find_experiment(str(path)).with_dates(days_of_readings(small, 14))
     assert str(raised.value).endswith(f"is before data.validate_until (2025-11-10, {path})")

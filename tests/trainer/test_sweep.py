@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError, TrainerError
-from gapcast_trainer.sweep.space import read
+from gapcast_trainer.sweep.space import read_space
 from tests.trainer import synthetic
 
 PARTS = f"""
@@ -45,7 +45,7 @@ def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> 
     from gapcast_trainer.sweep.report import finished, lines, write_page
     from gapcast_trainer.sweep.search import search
 
-    space = read(written(tmp_path, SPACE))
+    space = read_space(written(tmp_path, SPACE))
     said: list[str] = []
     first = search(space, small, tmp_path / "study", minutes=5, n_trials=1, show=said.append)
     assert len(finished(first)) == 1
@@ -83,7 +83,7 @@ def test_search_resumes_the_same_search_alone(
     from gapcast_trainer.sweep.search import search
 
     def begin(text: str, clean: Clean) -> None:
-        search(read(written(tmp_path, text)), clean, tmp_path / "study", minutes=1, n_trials=0)
+        search(read_space(written(tmp_path, text)), clean, tmp_path / "study", minutes=1, n_trials=0)
 
     begin(SPACE, small)
     with pytest.raises(RunError, match=r"has trials of another search \(data differ\)"):
@@ -98,7 +98,7 @@ def test_search_resumes_the_same_search_alone(
 def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
-    space = read(written(tmp_path, SPACE))
+    space = read_space(written(tmp_path, SPACE))
     study = search(space, small, tmp_path / "study", minutes=1e-4)
     assert len(study.get_trials()) == 1  # the one that was under way
 
@@ -106,7 +106,7 @@ def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:
 def test_search_in_a_folder_that_cannot_be_made_is_named(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
-    space = read(written(tmp_path, SPACE))
+    space = read_space(written(tmp_path, SPACE))
     with pytest.raises(TrainerError, match=r"space\.toml/study: cannot be written \(Not a directory\)$"):
         search(space, small, tmp_path / "space.toml/study", minutes=1, n_trials=1)
 
@@ -116,12 +116,12 @@ def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path)
 
     text = f'family = "trend"\n[data]{PARTS}\n[search]\n"hyper.forgetting" = {{low = 0.5, high = 1.0}}'
     with pytest.raises(RunError, match="family trend has no loss to score a trial by"):
-        search(read(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
+        search(read_space(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
 
 
 def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
     text = 'base = "lstm-5-3"\n[descent]\nepochs = 3\n[search]\n"descent.average" = {choices = [0.0, 0.999]}'
-    space = read(written(tmp_path, text))
+    space = read_space(written(tmp_path, text))
     assert (space.experiment.name, space.experiment.family, space.experiment.descent.epochs) == ("space", "lstm", 3)
 
 
@@ -138,4 +138,4 @@ def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
 )
 def test_space_invalid_is_rejected(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=said):
-        read(written(tmp_path, text))
+        read_space(written(tmp_path, text))

@@ -25,7 +25,7 @@ from gapcast_trainer.commands.options import (
     shows_progress,
 )  # fmt: skip
 from gapcast_trainer.commands.tensorflow_import import import_tensorflow
-from gapcast_trainer.experiments.experiment import find
+from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.training_data.training_set import TrainingSet
 
 
@@ -63,7 +63,7 @@ def train(
     if training_set is not None and parts:
         msg = f"--set {parts[0]}: a training set defines its parts itself: prepare another one, or omit this"
         raise click.UsageError(msg)
-    experiment = find(name_or_path).changed(changed)
+    experiment = find_experiment(name_or_path).changed(changed)
     others = other_houses(houses, training_set)
     readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):
@@ -159,9 +159,9 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
 
     Run it again to resume. The report is in the study's folder.
     """
-    from gapcast_trainer.sweep.space import read
+    from gapcast_trainer.sweep.space import read_space
 
-    tried = read(space)
+    tried = read_space(space)
     readings = clean_file.read(path)
     import_tensorflow()
     from gapcast_trainer.sweep.report import finished, lines, write_page

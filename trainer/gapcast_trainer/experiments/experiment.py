@@ -1,14 +1,11 @@
-"""An experiment: everything that defines a model, in a TOML file.
+"""An experiment: everything that defines a model.
 
-The shipped models' experiments are the TOML files of this package; a user's own is any file of the same
-format. Omitted keys have the defaults of :mod:`gapcast_trainer.experiments.sections`; unknown keys are errors.
+Omitted keys have the defaults of :mod:`gapcast_trainer.experiments.sections`; unknown keys are errors.
+:mod:`gapcast_trainer.experiments.experiment_files` reads experiments from files.
 """
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -45,7 +42,6 @@ from gapcast_trainer.experiments.unknown_keys import first_error, key_problem
 
 #: The family whose training the section ``outlook`` describes.
 OUTLOOK = "outlook"
-_TOML = ".toml"
 #: What an error says of a key that resembles none.
 _OTHER_KEYS = "the keys of a model family are below hyper, as hyper.units"
 #: Range of NumPy's seeds.
@@ -151,6 +147,12 @@ class Experiment(ExperimentSection):
         dated._origins = {}
         return dated
 
+    def as_shipped(self) -> Experiment:
+        """Return the experiment as a shipped one, whose dates apply to UCI's household set alone."""
+        shipped = self.model_copy()
+        shipped._origins = dict.fromkeys(self._origins, _SHIPPED_DATES)
+        return shipped
+
     def task(self) -> WindowTask:
         """Return the forecasting task."""
         spec = WindowSpec(self.window.context, self.window.padding)
@@ -172,10 +174,10 @@ class Experiment(ExperimentSection):
                     raise RunError(msg)
             section[last] = value
         new = {key: origin for key in ENDS if f"data.{key}" in changes}
-        return parse(fields, f"experiment {self.name}", self._origins | new)
+        return parse_experiment(fields, f"experiment {self.name}", self._origins | new)
 
 
-def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = None) -> Experiment:
+def parse_experiment(fields: dict[str, Any], where: str, origins: dict[str, str] | None = None) -> Experiment:
     """Return the experiment of ``fields``; :class:`RunError` names the first key that is wrong, and ``where``.
 
     ``origins`` are those of the ends of the parts, by key (default: ``where``).
@@ -192,46 +194,3 @@ def parse(fields: dict[str, Any], where: str, origins: dict[str, str] | None = N
         msg = f"{where}: {problem}"
         raise RunError(msg)
     return experiment
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Return the content of the TOML file at ``path``, with ``name`` defaulting to the file's name."""
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror})"
-        raise RunError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path}: is not TOML: {error}"
-        raise RunError(msg) from error
-    return {"name": path.name.removesuffix(_TOML), **fields}
-
-
-def read(path: Path) -> Experiment:
-    """Return the experiment in the TOML file at ``path``; its name defaults to the file's."""
-    return parse(load(path), str(path))
-
-
-def shipped_names() -> list[str]:
-    """Return the names of the shipped experiments."""
-    return sorted(file.name.removesuffix(_TOML) for file in _shipped().iterdir() if file.name.endswith(_TOML))
-
-
-def find(name_or_path: str) -> Experiment:
-    """Return a shipped experiment by its name, or the one in a file.
-
-    Raises :class:`RunError` that lists the names there are.
-    """
-    if name_or_path in shipped_names():
-        with resources.as_file(_shipped() / (name_or_path + _TOML)) as path:
-            experiment = read(path)
-        experiment._origins = dict.fromkeys(experiment._origins, _SHIPPED_DATES)
-        return experiment
-    if name_or_path.endswith(_TOML):
-        return read(Path(name_or_path))
-    msg = f"no experiment is called {name_or_path}: there are {', '.join(shipped_names())}, or give a {_TOML} file"
-    raise RunError(msg)
-
-
-def _shipped() -> Any:
-    return resources.files("gapcast_trainer.experiments")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from gapcast.core.field_problem import value_problem
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiments.experiment import Experiment, find, parse
+from gapcast_trainer.experiments.experiment import Experiment, parse_experiment
+from gapcast_trainer.experiments.experiment_files import find_experiment, read_toml
 
 if TYPE_CHECKING:
     import optuna
@@ -84,27 +84,22 @@ class Space:
         return f"{stored:.4g}" if isinstance(stored, float) else str(stored)
 
 
-def read(path: Path) -> Space:
+def read_space(path: Path) -> Space:
     """Return the space in the TOML file at ``path``.
 
     It is an experiment (or names one as ``base``, with keys that differ) with a table ``[search]`` of
     dotted keys: ``"descent.learning_rate" = {low = 1e-3, high = 1e-2, log = true}``,
     ``"hyper.units" = {choices = [[5, 3], [8, 4]]}``. Raises :class:`RunError` for invalid content.
     """
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror})"
-        raise RunError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path}: is not TOML: {error}"
-        raise RunError(msg) from error
+    fields = read_toml(path)
     search, base = fields.pop(_SEARCH, {}), fields.pop(_BASE, None)
     if not search:
         msg = f"{path}: has no [{_SEARCH}] table with the keys to search"
         raise RunError(msg)
-    fields.setdefault("name", path.name.removesuffix(".toml"))
-    experiment = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields), str(path))
+    if base is None:
+        experiment = parse_experiment(fields, str(path))
+    else:
+        experiment = find_experiment(str(base)).changed(_dotted(fields), str(path))
     try:
         ranges = _SPACE.validate_python(search)
     except ValidationError as error:
