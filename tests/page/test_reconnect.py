@@ -210,3 +210,13 @@ def test_times_get_a_date_the_day_after(mosquitto: MosquittoBroker, start: Calla
     window.see("#chart-note", "until 12:01, 1 January 2026: measured")
     window.see("#problem", ", 1 January 2026 (")
     window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None
+
+
+def test_page_reconnects_when_the_computer_wakes_up(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    window = look(f"{start(mosquitto).url}/")
+    window.see("#live-pill", "Live")
+    with window.page.expect_response("**/events", timeout=60_000):  # no silence in between: there are heartbeats
+        window.page.evaluate("() => { let hours = 0; Date.now = () => 3_600_000 * ++hours }")  # an hour at each look
+    window.see("#live-pill", "Live")

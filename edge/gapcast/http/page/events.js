@@ -5,6 +5,8 @@ import { Problem, Unauthorized, request } from "./api.js";
 
 // The gateway sends something at least every 15 s; without any data for this long, the connection is dead.
 const SILENT_MS = 35_000;
+// By the clock and not by one long timer, which stands still while the computer sleeps.
+const CHECK_MS = 5_000;
 const [FIRST_WAIT_MS, MAX_WAIT_MS] = [500, 4_000];
 
 /** Return a parser of text chunks that calls `onEvent({id, event, data})` for each complete event. */
@@ -34,7 +36,12 @@ export async function listen(on) {
   let waitMs = FIRST_WAIT_MS;
   for (;;) {
     const controller = new AbortController();
-    let silence = setTimeout(() => controller.abort(), SILENT_MS);
+    let heardMs = Date.now();
+    const check = setInterval(() => {
+      const silentMs = Date.now() - heardMs;
+      if (silentMs > SILENT_MS) controller.abort();
+      else if (silentMs < 0) heardMs = Date.now(); // the clock was set back
+    }, CHECK_MS);
     try {
       const headers = { accept: "text/event-stream" };
       if (lastId !== null) headers["last-event-id"] = lastId;
@@ -49,8 +56,7 @@ export async function listen(on) {
       for (;;) {
         const { value, done } = await chunks.read();
         if (done) break;
-        clearTimeout(silence);
-        silence = setTimeout(() => controller.abort(), SILENT_MS);
+        heardMs = Date.now();
         parse(value);
       }
       on.lost("connection closed", false);
@@ -62,7 +68,7 @@ export async function listen(on) {
       if (error instanceof Problem) on.lost(error.message, error.isGateway);
       else on.lost("no response", false);
     } finally {
-      clearTimeout(silence);
+      clearInterval(check);
       controller.abort();
     }
     await new Promise((go) => setTimeout(go, waitMs));
