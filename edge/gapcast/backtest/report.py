@@ -67,7 +67,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
     """Return all results as a JSON document."""
     outlooks, demands = backtest.outlooks, backtest.demands
     return {
-        "speaker": backtest.published_model,
+        "published_model": backtest.published_model,
         "n_readings": backtest.n_readings,
         "took_s": round(backtest.took_s, 3),
         **({} if backtest.refits is None else {"refits": backtest.refits.document()}),
