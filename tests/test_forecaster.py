@@ -216,7 +216,7 @@ def test_load_of_a_file_that_is_no_house_is_rejected(tmp_path: Path) -> None:
 def test_load_of_a_newer_version_is_rejected(
     house: Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gapcast.storage.checkpoint.VERSION", VERSION + 1)
+    monkeypatch.setattr("gapcast.storage.checkpoint_columns.VERSION", VERSION + 1)
     house.save(tmp_path / "house.gapcast")
     with pytest.raises(StateError, match="newer"):
         Forecaster.load(tmp_path / "house.gapcast")

@@ -25,7 +25,7 @@ from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
-from gapcast.storage import checkpoint, journal, journal_reader
+from gapcast.storage import checkpoint, checkpoint_columns, journal, journal_reader
 from gapcast.storage.archive import read_arrays
 from gapcast.storage.journal import PersistedBatch, encode, encode_header
 from gapcast.storage.journal_reader import Damage
@@ -306,7 +306,7 @@ def test_checkpoint_with_bad_columns_is_damage(tmp_path: Path) -> None:
 
 
 def test_checkpoint_of_a_newer_version_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "VERSION", 3)
+    monkeypatch.setattr(checkpoint_columns, "VERSION", 3)
     path = tmp_path / "c"
     path.write_bytes(checkpoint.encode(snapshot_of()))
     with pytest.raises(StateError, match=r"c is of version 3"):

@@ -19,7 +19,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import checkpoint, checkpoint_rule, disk_writer, journal, journal_file
+from gapcast.storage import checkpoint, checkpoint_columns, checkpoint_rule, disk_writer, journal, journal_file
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
 from gapcast.storage.record_lines import encode_line_v1
 from gapcast.storage.store import Store
@@ -319,7 +319,7 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
     else:
         snapshot = checkpoint.read(newest_checkpoint(tmp_path))
         with monkeypatch.context() as newer:
-            newer.setattr(checkpoint, "VERSION", 7)
+            newer.setattr(checkpoint_columns, "VERSION", 7)
             newest_checkpoint(tmp_path).write_bytes(checkpoint.encode(snapshot))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     process = ProcessRun(tmp_path)

@@ -1,8 +1,8 @@
 """The checkpoint file: a snapshot of the engine's state in numpy's ``.npz`` format, followed by a SHA-256 digest.
 
-The array ``about`` is JSON; the other arrays are the columns of :class:`Snapshot`. The digest is in a line
-after the archive, which numpy and older versions ignore, and is checked before the archive is opened. Version 1
-has no digest: the CRC-32 of every member is checked instead.
+Its arrays are those of :mod:`.checkpoint_columns`. The digest is in a line after the archive, which numpy and older
+versions ignore, and is checked before the archive is opened. Version 1 has no digest: the CRC-32 of every member is
+checked instead.
 """
 
 from __future__ import annotations
@@ -13,19 +13,14 @@ import os
 from contextlib import ExitStack, suppress
 from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import BinaryIO
 
 from gapcast.core.errors import StateError
 from gapcast.core.snapshot import Snapshot, check_shapes
-from gapcast.core.state_limits import is_plausible_meter
-from gapcast.core.window import WindowSpec
-from gapcast.json_input import decode_json
 from gapcast.private_files import create_private
 from gapcast.storage.archive import read_arrays, write_arrays
-from gapcast.storage.checkpoint_header import CheckpointHeader
-from gapcast.storage.journal import VERSION, check_version
+from gapcast.storage.checkpoint_columns import arrays_of, snapshot_of, version_of
+from gapcast.storage.journal import check_version
 
 #: The line at the end: this label and the hexadecimal digest of everything before it.
 _LABEL = b"\ngapcast-sha256 "
@@ -35,20 +30,6 @@ _FIRST_WITH_DIGEST = 2
 #: Bytes of a file that are in memory at once while its digest is computed.
 _BLOCK_BYTES = 1 << 18
 
-_COLUMNS: dict[str, type[np.generic]] = {
-    "values": np.float32,
-    "observed": np.uint8,
-    "last_minute": np.int64,
-    "n_seen": np.int32,
-    "latest_kw": np.float32,
-    "latest_when": np.int64,
-    "latest_n_observed": np.int32,
-}
-#: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and with these
-#: prefixes learning state and the quarter-hours of a week.
-_SHARES, _FILLED = "latest_shares", "filled"
-_WITH_PREFIX = ("learnt", "scores", "drift", "week", "outlook", "demand", "horizons")
-
 
 class DamagedError(StateError):
     """A damaged checkpoint; the message says how."""
@@ -57,41 +38,13 @@ class DamagedError(StateError):
 def encode(snapshot: Snapshot) -> bytes:
     """Return the file's bytes."""
     out = BytesIO()
-    write(out, snapshot)
+    _write_columns(out, snapshot)
+    _write_digest(out)
     return out.getvalue()
 
 
-def write(file: BinaryIO, snapshot: Snapshot) -> int:
-    """Write ``snapshot`` to ``file``, which is empty, readable and at its beginning; return its size in bytes."""
-    _write_columns(file, snapshot)
-    return _write_digest(file)
-
-
 def _write_columns(file: BinaryIO, snapshot: Snapshot) -> None:
-    more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
-    if snapshot.filled is not None:
-        more[_FILLED] = snapshot.filled
-    for part in _WITH_PREFIX:
-        more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
-    about = CheckpointHeader(
-        version=VERSION,
-        context=snapshot.spec.context,
-        padding=snapshot.spec.padding,
-        channels=snapshot.channels,
-        model=snapshot.model,
-        devices=snapshot.devices,
-        held=snapshot.held,
-        late_runs=snapshot.late_runs,
-        meters=snapshot.meters,
-        time_zone=snapshot.time_zone,
-        filled_ms={one.topic: one.open_minute.filled_ms for one in snapshot.meters if one.open_minute.filled_ms},
-        more=list(more),
-        submeters=dict(snapshot.submeters),
-        plans=snapshot.plans,
-        latest_planned=snapshot.latest_planned,
-    )
-    header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
-    write_arrays(file, {"about": header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more})
+    write_arrays(file, arrays_of(snapshot))
 
 
 def _write_digest(file: BinaryIO) -> int:
@@ -203,33 +156,12 @@ def _digest_of(file: BinaryIO, n_bytes: int) -> str:
 
 def _parse(path: Path, file: BinaryIO, *, has_digest: bool) -> Snapshot:
     arrays = read_arrays(file)
-    header = arrays["about"].tobytes()
-    version = decode_json(header)["version"]
+    version = version_of(arrays)
     check_version(path, version)
     if not has_digest and version >= _FIRST_WITH_DIGEST:
         msg = "its digest is missing: it is truncated"
         raise DamagedError(msg)
-    about = CheckpointHeader.model_validate_json(header)
-    columns: dict[str, Any] = {name: arrays[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
-    more = {name: arrays[name] for name in about.more}
-    for part in _WITH_PREFIX:
-        columns[part] = {n.removeprefix(f"{part}/"): column for n, column in more.items() if n.startswith(f"{part}/")}
-    snapshot = Snapshot(
-        spec=WindowSpec(about.context, about.padding),
-        channels=about.channels,
-        model=about.model,
-        devices=about.devices,
-        held=about.held,
-        late_runs=about.late_runs,
-        latest_shares=more.get(_SHARES, np.zeros((len(about.devices), 0), dtype=np.float32)),
-        meters=[meter for meter in map(about.with_filled, about.meters) if is_plausible_meter(meter)],
-        filled=more[_FILLED].astype(np.uint8, casting="equiv") if _FILLED in more else None,
-        time_zone=about.time_zone,
-        submeters=about.submeters,
-        plans=about.plans,
-        latest_planned=about.latest_planned,
-        **columns,
-    )
+    snapshot = snapshot_of(arrays)
     try:
         check_shapes(snapshot)
     except StateError as error:
