@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,15 +13,15 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.base import Design
+from gapcast_trainer.families.base import Design, Hyper
 from gapcast_trainer.git_commit import git_commit
 from gapcast_trainer.training.best_weights import BestWeights
 from gapcast_trainer.training.gradient_descent import descend
 from gapcast_trainer.training.outlook.fit import fit_outlook
-from gapcast_trainer.training.run import Run, save_run, save_weights, utc_now
-from gapcast_trainer.training.start_weights import set_start_weights
+from gapcast_trainer.training.run import Run, code_versions, save_run, save_weights, utc_now
+from gapcast_trainer.training.start_weights import StartWeights, set_start_weights
 from gapcast_trainer.training_data.house_mix import HouseMix
-from gapcast_trainer.training_data.training_data import training_data_of
+from gapcast_trainer.training_data.training_data import TrainingData, training_data_of
 from gapcast_trainer.training_data.training_set import TrainingSet
 
 
@@ -55,50 +53,52 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         return fit_outlook(
             experiment, readings, folder, houses=houses, body=start, progress=progress, show=show, watch=watch
         )  # fmt: skip
-    material = training_data_of(readings, experiment, houses)
-    experiment, train, validate = material.experiment, material.train, material.validate
-    design = Design(experiment.task(), experiment.outputs.quantile_levels, material.scale)
-
+    data = training_data_of(readings, experiment, houses)
+    experiment = data.experiment
+    design = Design(experiment.task(), experiment.outputs.quantile_levels, data.scale)
     keras.utils.set_random_seed(experiment.seed)
     model = family.build(design, hyper)
-    started = None if start is None else set_start_weights(model, start)
-    run = Run(
-        experiment=experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
-        scale=design.scale,
-        source=material.source,
-        source_sha256=material.source_sha256,
-        clean_sha256=material.sha256,
-        n_train=len(train),
-        n_validate=len(validate),
-        train_first=material.first,
-        train_last=material.last,
-        git_commit=git_commit(),
-        versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
-        started_at=utc_now(),
-        houses=material.houses,
-        left_out=material.left_out,
-        readings=material.readings,
-        others=material.others,
-        start=""
-        if started is None
-        else f"{started.run.name} {started.run.experiment.version} {started.run.weights_sha256}",
-        time_zone=material.zone,
-    )
+    start_weights = None if start is None else set_start_weights(model, start)
+    run = _new_run(data, hyper, start_weights)
     if family.solve is not None:
-        if isinstance(train, HouseMix):
+        if isinstance(data.train, HouseMix):
             msg = f"family {family.name} is fitted in closed form, to one house: leave out houses and mixing"
             raise RunError(msg)
-        family.solve(model, train, design, hyper, experiment.augment, progress=progress)
+        family.solve(model, data.train, design, hyper, experiment.augment, progress=progress)
     best_weights = BestWeights(run, folder, show, watch)
     if model.trainable_weights:
         status = descend(
-            model, train, validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress
+            model, data.train, data.validate, design, experiment, on_epoch=best_weights.save_progress, progress=progress
         )
         run = replace(best_weights.run, status=status)
-        if started is not None and experiment.mixing.start_share:
-            started.average_into(model, experiment.mixing.start_share)
+        if start_weights is not None and experiment.mixing.start_share:
+            start_weights.average_into(model, experiment.mixing.start_share)
             run = replace(run, weights_sha256=save_weights(folder, model.get_weights()))
     else:
         run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))
     save_run(folder, run)
     return run
+
+
+def _new_run(data: TrainingData, hyper: Hyper, start_weights: StartWeights | None) -> Run:
+    """Return the run that begins now, with all ``hyper``-parameters, also those that the experiment does not state."""
+    return Run(
+        experiment=data.experiment.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
+        scale=data.scale,
+        source=data.source,
+        source_sha256=data.source_sha256,
+        clean_sha256=data.sha256,
+        n_train=len(data.train),
+        n_validate=len(data.validate),
+        train_first=data.first,
+        train_last=data.last,
+        git_commit=git_commit(),
+        versions=code_versions(),
+        started_at=utc_now(),
+        houses=data.houses,
+        left_out=data.left_out,
+        readings=data.readings,
+        others=data.others,
+        start="" if start_weights is None else str(start_weights),
+        time_zone=data.zone,
+    )

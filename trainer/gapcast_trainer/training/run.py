@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -148,6 +150,11 @@ def set_run_weights(model: keras.Model, run: Run, weights: list[F32], folder: Pa
     except ValueError as error:
         msg = f"{folder}: the weights do not fit family {run.experiment.family} of this version: train again"
         raise RunError(msg) from error
+
+
+def code_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that the weights depend on, by name."""
+    return {"python": platform.python_version(), **{name: version(name) for name in ("keras", "tensorflow", "numpy")}}
 
 
 def utc_now() -> str:

@@ -21,6 +21,10 @@ class StartWeights:
     run: Run
     layers: Mapping[str, list[F32]]
 
+    def __str__(self) -> str:
+        """Return the run's name, the version of its model and the hash of its weights."""
+        return f"{self.run.name} {self.run.experiment.version} {self.run.weights_sha256}"
+
     def average_into(self, model: keras.Model, share: float) -> None:
         """Set these layers of ``model`` to ``share`` of the start and the rest of what they have.
 

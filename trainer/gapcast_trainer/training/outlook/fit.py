@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,7 +28,7 @@ from gapcast_trainer.training.epochs import EpochProgress
 from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, joined
 from gapcast_trainer.training.outlook.series import train_span, training_series
 from gapcast_trainer.training.outlook.training import fit_head
-from gapcast_trainer.training.run import Run, save_run, utc_now
+from gapcast_trainer.training.run import Run, code_versions, save_run, utc_now
 from gapcast_trainer.training_data.other_houses import house_data, with_houses
 
 #: Windows of each house to validate on, as a share of those to train on.
@@ -126,7 +124,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         train_first=minute_label(first),
         train_last=minute_label(last),
         git_commit=git_commit(),
-        versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
+        versions=code_versions(),
         started_at=utc_now(),
         readings="" if readings.path is None else str(readings.path),
         others=tuple(house_data(house, houses[house.name]) for house in experiment.houses),
