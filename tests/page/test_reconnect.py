@@ -45,9 +45,17 @@ def test_gateway_lost_and_restored(mosquitto: MosquittoBroker, start: Callable[.
         peer.publish("gap/home/reading", READING.format(1, 1.5))
         window.see("#now-kw", "1.50")
         port = int(gateway.url.rpartition(":")[2])
+        window.page.evaluate(
+            """() => {
+              window.announced = [];
+              const part = document.querySelector('#announcement');
+              new MutationObserver(() => announced.push(part.textContent)).observe(part, { childList: true });
+            }"""
+        )
         gateway.stop()
         window.see("#live-pill", "Not live")
         window.see("#problem", "No connection to the gateway since")
+        window.see("#problem", "(no response)")  # after "connection closed"
         window.see("#broker-pill", "Broker unknown")
         peer.publish("gap/home/reading", READING.format(2, 2.75))
         start(mosquitto, http={"port": port})
@@ -57,6 +65,11 @@ def test_gateway_lost_and_restored(mosquitto: MosquittoBroker, start: Callable[.
         window.see("#now-kw", "2.75")
         peer.publish("gap/home/reading", READING.format(3, 3.5))
         window.see("#now-kw", "3.50")
+        announced = window.page.evaluate("announced")
+        lost = [text for text in announced if "gateway" in text]
+        assert len(lost) == 1  # and not again with each reason
+        assert re.fullmatch(r"No connection to the gateway since \d\d:\d\d:\d\d\.", lost[0])
+        assert announced[-1] == "Connection restored."
     # A browser logs each request without a server; nothing else was logged.
     window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None
 

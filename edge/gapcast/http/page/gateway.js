@@ -77,11 +77,12 @@ export class ConnectionStatus {
 
   show(health) {
     const broker = health?.checks["mqtt:connection"]?.[0];
+    const isLost = this.lostAt !== null && !this.isReachable;
     let problem = "";
-    if (this.lostAt !== null && this.isReachable) {
-      problem = `No live updates: ${this.reason}. The page refreshes every few seconds instead.`;
-    } else if (this.lostAt !== null) {
+    if (isLost) {
       problem = `No connection to the gateway since ${moment(this.lostAt, second)} (${this.reason}). Retrying. The values below may be out of date.`;
+    } else if (this.lostAt !== null) {
+      problem = `No live updates: ${this.reason}. The page refreshes every few seconds instead.`;
     } else if (broker && broker.status !== "pass") {
       problem = `${broker.output ?? "No connection to the MQTT broker"}. No new readings until the connection is restored.`;
     }
@@ -90,10 +91,12 @@ export class ConnectionStatus {
     else if (health) pill("broker-pill", "bad", "Broker disconnected");
     if (this.lostAt !== null) pill("live-pill", "bad", "Not live");
     else if (this.isOpen) pill("live-pill", "good", "Live");
-    document.body.classList.toggle("stale", this.lostAt !== null && !this.isReachable);
+    document.body.classList.toggle("stale", isLost);
     write(byId("problem"), problem);
     byId("problem").hidden = !problem;
-    const announcement = problem || (this.announced ? "Connection restored." : "");
+    // Without the reason, which differs between the loss and each retry.
+    const news = isLost ? `No connection to the gateway since ${second(this.lostAt)}.` : problem;
+    const announcement = news || (this.announced ? "Connection restored." : "");
     if (announcement !== this.announced) write(byId("announcement"), announcement);
     this.announced = announcement;
   }
