@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 import zipfile
 from datetime import UTC, datetime
@@ -139,6 +140,13 @@ def test_damaged_gz_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(packed)
     with pytest.raises(SourceError, match=r"a\.gz: cannot be read"):
         read_recording(tmp_path / "a.gz")
+
+
+def test_stream_is_an_error_with_the_fix(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("-")):
+        with pytest.raises(SourceError, match="is a stream, which cannot be read twice: save it to a file"):
+            read_recording(path, LOCAL)
 
 
 def test_encrypted_zip_is_an_error(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from gapcast.recordings.series import LIMITS, Report, Series, minute_series
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()
+_STANDARD_INPUT = Path("-")
 #: From this interval between samples on, several minutes in a row have the same power.
 _COARSE_S = 120.0
 
@@ -144,6 +145,8 @@ def read_recording(
 
     Raises :class:`SourceError`, with the line, if it cannot be used.
     """
+    if path.is_fifo() or path == _STANDARD_INPUT:
+        raise SourceError(path, "is a stream, which cannot be read twice: save it to a file, and name that")
     has_options = form.unit is not None or form.hold_min is not None or form.entity is not None
     is_uci = form.layout is None and not _is_parquet(path) and exports.detect(path) is None
     if form.submeters and not is_uci:
