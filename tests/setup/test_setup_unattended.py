@@ -127,13 +127,15 @@ def test_setup_unattended_rejects_a_wrong_password(script: Script, folder: Path,
 
 def test_setup_connects_with_tls(script: Script, folder: Path, tmp_path: Path, authority: Authority) -> None:
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
-        arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0", "--tls"]
-        refused = script(*arguments)
+        arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0"]
+        refused = script(*arguments, "--tls")
         assert (refused.returncode, list(folder.iterdir())) == (1, [])
         assert "mqtt.tls.ca_path" in refused.stderr
         done = script(*arguments, "--ca", authority.certificate)
     assert done.returncode == 0, done.stderr
     assert written(folder)["mqtt"]["tls"] == {"enabled": True, "ca_path": str(authority.certificate)}
+    contrary = script(*arguments, "--ca", authority.certificate, "--no-tls")
+    assert "is for TLS, which --no-tls switches off: omit one of them" in contrary.stderr
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _CLEAR = "\r\x1b[K"
 @click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE", help="File with the password for the broker."
 )
-@click.option("--tls/--no-tls", default=None, help="Whether to connect with TLS (default: only on port 8883).")
+@click.option("--tls/--no-tls", default=None, help="Whether to use TLS (default: with --ca, and on port 8883).")
 @click.option("--ca", "ca_path", type=click.Path(path_type=Path), metavar="FILE", help="CA certificate of the broker.")
 @click.option(
     "--topic",
@@ -105,6 +105,11 @@ def setup(
     if not yes and not sys.stdin.isatty():
         msg = "gapcast setup asks questions: run it in a terminal, or answer them with options and pass --yes"
         raise SettingsError(msg)
+    if ca_path is not None:
+        if tls is False:
+            msg = f"--ca {ca_path}: is for TLS, which --no-tls switches off: omit one of them"
+            raise SettingsError(msg)
+        tls = True  # without it a password would be sent in plain text
     meters = meter_answers(topics, preset_names, values, units)
     answers = PresetAnswers(
         broker=BrokerAccess.parse(broker or "localhost", tls=tls) if broker is not None or yes else None,
