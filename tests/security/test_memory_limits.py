@@ -36,8 +36,8 @@ from gapcast.core.errors import ModelError
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.outlook.week import WeekHistory
+from gapcast.predictors.batch_interpreter import BatchInterpreter
 from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
 from gapcast.systemd.notify import Notifier
 from tests.core.outlook.test_week_in_engine import QuarterMean
 from tests.integration.conftest import StartGateway, stack, start_gateway
@@ -328,7 +328,7 @@ def test_memory_that_runs_out_in_a_forecast_is_a_model_error(monkeypatch: pytest
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(TflitePredictor, "_run_parts", fail)
+    monkeypatch.setattr(BatchInterpreter, "run", fail)
     with pytest.raises(ModelError, match="model linear: memory is too short for 3 windows"):
         model.predict(np.zeros((3, model.spec.context, len(model.features)), dtype=np.float32))
 

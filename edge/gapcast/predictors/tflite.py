@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from threading import Lock
 
 import numpy as np
@@ -11,19 +11,10 @@ from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
 from gapcast.core.predictor import Body, Prediction
 from gapcast.core.window import F32, WindowSpec
-from gapcast.predictors.batch_interpreter import BatchInterpreter
 from gapcast.predictors.continuation import Continuation
 from gapcast.predictors.model_content import ModelContent
 from gapcast.predictors.model_file import HISTORY, INPUT
-
-#: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
-#: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
-#: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. So what fits into
-#: two batches of the size before is split, as larger batches are: beyond 32 a row costs no less, but the interpreter's
-#: memory grows (an unrolled model of 330 kB: 7 MB at 32, 17 MB at 256). Not all are created at the start: those of the
-#: bundled models for 8 and 32 rows take 23 MB, and a house sends one row at a time. If memory is too short for a larger
-#: one, an existing smaller one runs the rows.
-BATCH_SIZES = (1, 8, 32)
+from gapcast.predictors.model_interpreters import BATCH_SIZES, ModelInterpreters, memory_error, runtime_error
 
 
 class TflitePredictor:
@@ -48,9 +39,9 @@ class TflitePredictor:
         self._outputs = card.outputs
         self._has_plain_outputs = self._outputs == Prediction._fields[: len(self._outputs)]
         self._lock = Lock()
-        self._interpreters: dict[int, BatchInterpreter] = {}
+        self._interpreters = ModelInterpreters(card.name, self._content, self._shapes, self._outputs)
         self._continuation = Continuation(self._content, self._shapes, self._outputs)
-        self._body = self._interpreter_of_size(BATCH_SIZES[0]).body
+        self._body = self._interpreters.of_size(BATCH_SIZES[0]).body
 
     @property
     def name(self) -> str:
@@ -100,7 +91,7 @@ class TflitePredictor:
     @property
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes of the existing interpreters."""
-        return tuple(sorted(self._interpreters))
+        return self._interpreters.sizes
 
     @property
     def continued_sizes(self) -> tuple[int, ...]:
@@ -125,7 +116,7 @@ class TflitePredictor:
             self._content.pack()
 
     def _release(self) -> None:
-        self._interpreters.clear()
+        self._interpreters.release()
         self._continuation.release()
 
     def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
@@ -133,11 +124,16 @@ class TflitePredictor:
 
         Raises :class:`ModelError` if they have another shape, the runtime fails, or memory is too short.
         """
-        return self._prediction_of(self._outputs_of(self._checked(windows, history)))
+        inputs = self._checked(windows, history)
+        with self._lock:
+            outputs = self._interpreters.run(inputs)
+        return self._prediction_of(outputs)
 
     def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
         """Forecast as :meth:`predict`, and return the body, which another model may continue from."""
-        outputs = self._outputs_of(self._checked(windows, None), with_body=True)
+        inputs = self._checked(windows, None)
+        with self._lock:
+            outputs = self._interpreters.run(inputs, with_body=True)
         values = {name: outputs[place] for name, place in self._body.items()}
         return self._prediction_of(outputs[: len(self._outputs)]), Body(windows, values)
 
@@ -152,9 +148,9 @@ class TflitePredictor:
             with self._lock:
                 outputs = self._continuation.run(size, {**inputs, **body.values})
         except (ValueError, RuntimeError) as error:
-            raise self._runtime_error("continue", error) from error
+            raise runtime_error(self.name, "continue", error) from error
         except MemoryError as error:
-            raise self._memory_error(len(body.inputs)) from error
+            raise memory_error(self.name, len(body.inputs)) from error
         return self._prediction_of(outputs)
 
     def empty_body(self, windows: F32) -> Body | None:
@@ -176,17 +172,6 @@ class TflitePredictor:
             return {INPUT: windows}
         return self._with_history(windows, history)
 
-    def _outputs_of(self, inputs: Mapping[str, F32], *, with_body: bool = False) -> list[F32]:
-        n = len(inputs[INPUT])
-        try:
-            with self._lock:
-                interpreter = self._interpreters.get(n)
-                if interpreter is not None:
-                    return self._run(interpreter, inputs, with_body=with_body)
-                return self._run_parts(inputs, with_body=with_body)
-        except MemoryError as error:
-            raise self._memory_error(n) from error
-
     def _prediction_of(self, outputs: list[F32]) -> Prediction:
         if self._has_plain_outputs:
             return Prediction(*outputs)
@@ -203,48 +188,3 @@ class TflitePredictor:
             msg = f"model {self.name} takes a history of [{n}, {self._history_steps}] for {n} windows, not {found}"
             raise ModelError(msg)
         return {INPUT: windows, HISTORY: history}
-
-    def _run_parts(self, inputs: Mapping[str, F32], *, with_body: bool) -> list[F32]:
-        """Return the outputs for a batch of any size, which may be split."""
-        parts: list[list[F32]] = []
-        first, n = 0, len(inputs[INPUT])
-        while first < n:
-            interpreter = self._interpreter_for(n - first)
-            rows = {name: values[first : first + interpreter.batch_size] for name, values in inputs.items()}
-            first += len(rows[INPUT])
-            parts.append(self._run(interpreter, rows, with_body=with_body))
-        return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-    def _run(self, interpreter: BatchInterpreter, inputs: Mapping[str, F32], *, with_body: bool) -> list[F32]:
-        try:
-            return interpreter.run(inputs, with_body=with_body)
-        except (ValueError, RuntimeError) as error:
-            raise self._runtime_error("compute", error) from error
-
-    def _interpreter_for(self, n_rows: int) -> BatchInterpreter:
-        """Return the interpreter for the first of ``n_rows``, or an existing smaller one if it cannot be created."""
-        size = next((size for size in BATCH_SIZES if n_rows <= 2 * size), BATCH_SIZES[-1])
-        try:
-            return self._interpreter_of_size(size)
-        except ModelError:
-            smaller = [existing for existing in self._interpreters if existing < size]
-            if not smaller:
-                raise
-            return self._interpreters[max(smaller)]
-
-    def _interpreter_of_size(self, size: int) -> BatchInterpreter:
-        if size not in self._interpreters:
-            try:
-                self._interpreters[size] = BatchInterpreter(self._content.whole, size, self._shapes, self._outputs)
-            except (ValueError, RuntimeError) as error:
-                raise self._runtime_error("load", error) from error
-            except (MemoryError, OSError) as error:
-                msg = f"model {self.name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
-                raise ModelError(msg) from error
-        return self._interpreters[size]
-
-    def _memory_error(self, n: int) -> ModelError:
-        return ModelError(f"model {self.name}: memory is too short for {n} windows")
-
-    def _runtime_error(self, what: str, error: Exception) -> ModelError:
-        return ModelError(f"model {self.name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")
