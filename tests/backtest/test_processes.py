@@ -13,6 +13,7 @@ from gapcast.backtest import run as run_module
 from gapcast.backtest.demand_tally import DemandRequest
 from gapcast.backtest.houses import FilePart, shares_of, side_by_side
 from gapcast.backtest.outlook_tally import OutlookRequest
+from gapcast.backtest.process_pool import SharedProgress
 from gapcast.backtest.processes import HouseGroup, n_processes_for, run_files, split_houses
 from gapcast.backtest.report import document
 from gapcast.backtest.request import BacktestRequest
@@ -91,12 +92,12 @@ def test_process_without_a_result_is_an_error(tmp_path: Path, monkeypatch: pytes
 
 
 def test_processes_share_their_progress_and_the_end() -> None:
-    one, other = (processes._Shared(numbers) for numbers in [[0, 0, 0]] * 2)
+    one, other = (SharedProgress(numbers) for numbers in [[0, 0, 0]] * 2)
     assert [one.add(0, 5), other.add(1, 7), one.add(0, 0)] == [5, 12, 12]
     one.stop()
     assert other.is_stopping
     assert other.add(1, 1) == 13
-    assert not processes._Shared([0, 0]).is_stopping
+    assert not SharedProgress([0, 0]).is_stopping
 
 
 def test_number_of_processes_follows_processors_and_readings(monkeypatch: pytest.MonkeyPatch) -> None:

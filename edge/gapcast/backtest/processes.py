@@ -1,4 +1,4 @@
-"""Runs a back-test in several processes, each with an engine over some of the houses: they share nothing.
+"""Runs a back-test in several processes, each with an engine over some of the houses; they share their progress alone.
 
 The results are those of one process to the last bit: each house is in batches of the same minutes as there.
 """
@@ -6,33 +6,23 @@ The results are those of one process to the last bit: each house is in batches o
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.houses import FilePart, minutes_of, shares_of
-from gapcast.backtest.lead_scores import LeadScores
+from gapcast.backtest.joined_results import join_backtests
+from gapcast.backtest.process_pool import process_pool, shared_progress
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError
-from gapcast.core.horizon_parts import members_of_all
-from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.observability.logs import configure_logs
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording
 
@@ -138,7 +128,7 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
     """
     start_s = time.perf_counter()
     first, *others = groups
-    with _pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
+    with process_pool(len(others)) as (pool, shared), tqdm(unit=" readings", disable=quiet or None) as bar:
         waiting = [pool.submit(_run_group, group.portable(), index) for index, group in enumerate(others, 1)]
         try:
             found = [first.run(lambda n: bar.update(shared.add(0, n) - bar.n))]
@@ -147,58 +137,11 @@ def run_groups(groups: Sequence[HouseGroup], names: Sequence[str], *, quiet: boo
             msg = f"--jobs {len(groups)}: a process ended without a result (is memory too short?): use --jobs 1"
             raise SettingsError(msg) from error
         bar.update(shared.add(0, 0) - bar.n)
-    return _joined(found, names, time.perf_counter() - start_s)
-
-
-class _Shared:
-    """What all processes know: how many readings each has processed, and at last whether they are to stop.
-
-    Each number has one writer, so that no process waits for one that was killed with a lock.
-    """
-
-    def __init__(self, numbers: Any) -> None:
-        """Share ``numbers``, a raw array: one for each process, and one more."""
-        self.numbers = numbers
-
-    def add(self, index: int, n: int) -> int:
-        """Add ``n`` readings of the process ``index``; return the number of those of all processes."""
-        self.numbers[index] += n
-        return sum(self.numbers[:-1])
-
-    def stop(self) -> None:
-        """Tell the processes to stop."""
-        self.numbers[-1] = 1
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the processes are to stop."""
-        return bool(self.numbers[-1])
-
-
-@contextmanager
-def _pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, _Shared]]:
-    """Yield ``n`` new processes and what they share; after an error they stop at their next batch."""
-    context = get_context("spawn")  # a fork would copy the threads' locks, but not the threads, of the runtimes
-    shared = _Shared(context.RawArray("q", n + 2))
-    with ProcessPoolExecutor(n, context, _begin, (shared.numbers,)) as pool:
-        try:
-            yield pool, shared
-        except BaseException:
-            shared.stop()
-            raise
-
-
-_shared_here: list[_Shared] = []  # of a process that was started for a group
-
-
-def _begin(numbers: Any) -> None:  # pragma: no cover - runs in a process of its own
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that which started this one gets it too, and stops it
-    configure_logs("auto", "warning")
-    _shared_here.append(_Shared(numbers))
+    return join_backtests(found, names, time.perf_counter() - start_s)
 
 
 def _run_group(group: HouseGroup, index: int) -> Backtest:  # pragma: no cover - runs in a process of its own
-    shared = _shared_here[0]
+    shared = shared_progress()
 
     def advance(n: int) -> None:
         shared.add(index, n)
@@ -207,32 +150,3 @@ def _run_group(group: HouseGroup, index: int) -> Backtest:  # pragma: no cover -
             raise GapcastError(msg)
 
     return group.run(advance)
-
-
-def _joined(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> Backtest:
-    """Return the results ``found`` of groups as one, with the houses in the order of ``names``."""
-    houses = {house.name: house for one in found for house in one.houses}
-    at = {house.name: i for i, house in enumerate(house for one in found for house in one.houses)}
-    order = [at[name] for name in names]
-    sums = {column: np.concatenate([one.sums[column] for one in found])[order] for column in found[0].sums}
-    scores = Scores(members_of_all(one.scored.members for one in found), len(names))
-    scores.restore_columns(sums)
-    leads = [one.outlooks for one in found if one.outlooks is not None]
-    outlooks = {house: one for part in leads for house, one in part.houses.items()}
-    tallies = [one.demands for one in found if one.demands is not None]
-    demands = {house: one for part in tallies for house, one in part.houses.items()}
-    low_limits = {house: one for part in tallies for house, one in part.low_limits.items()}
-    return Backtest(
-        found[0].published_model,
-        sum(one.n_readings for one in found),
-        took_s,
-        [houses[name] for name in names],
-        scores.overall()[ALL_TIME].select(members_of_all(houses[name].scored.members for name in names)),
-        outlooks=LeadScores(leads[0].lead_times_min, _ordered(outlooks, names)) if leads else None,
-        demands=DemandTallies(_ordered(demands, names), low_limits) if tallies else None,
-        sums=sums,
-    )
-
-
-def _ordered(by_house: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: by_house[name] for name in names if name in by_house}
