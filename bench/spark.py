@@ -23,9 +23,9 @@ from pyspark.sql import functions as sf
 
 from bench.process import cpu_s, own_cpu_s
 from gapcast.config.settings import Settings
-from gapcast_fleet.score import Plan, start
-from gapcast_fleet.sinks import to_files
-from gapcast_fleet.sources import from_files
+from gapcast_fleet.connectors.sinks import to_files
+from gapcast_fleet.connectors.sources import from_files
+from gapcast_fleet.scoring.score import Plan, start
 from gapcast_fleet.spark import session
 
 #: 2010-11-01T00:00Z.

@@ -122,13 +122,13 @@ def score(
     **of_source: Any,
 ) -> None:
     """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
-    from gapcast_fleet.checkpoints import lock_checkpoint
-    from gapcast_fleet.mqtt_sink import to_mqtt
-    from gapcast_fleet.mqtt_source import from_mqtt
-    from gapcast_fleet.query_run import run_until_stopped
-    from gapcast_fleet.score import Plan, start
-    from gapcast_fleet.sinks import check_output, to_files, to_kafka
-    from gapcast_fleet.sources import from_files, from_kafka
+    from gapcast_fleet.buckets.checkpoints import lock_checkpoint
+    from gapcast_fleet.connectors.mqtt_sink import to_mqtt
+    from gapcast_fleet.connectors.mqtt_source import from_mqtt
+    from gapcast_fleet.connectors.sinks import check_output, to_files, to_kafka
+    from gapcast_fleet.connectors.sources import from_files, from_kafka
+    from gapcast_fleet.scoring.query_run import run_until_stopped
+    from gapcast_fleet.scoring.score import Plan, start
     from gapcast_fleet.spark import session
 
     if once and source == "mqtt":
@@ -215,8 +215,8 @@ def backtest(
     """
     from gapcast.backtest.horizons import parse_horizons
     from gapcast.backtest.houses import FilePart
-    from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest
-    from gapcast_fleet.groups import GroupOutlook
+    from gapcast_fleet.backtest.backtest import BacktestOptions, lines, run_backtest
+    from gapcast_fleet.backtest.groups import GroupOutlook
     from gapcast_fleet.spark import session
 
     if outlook and horizons is None:

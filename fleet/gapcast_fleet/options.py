@@ -13,7 +13,7 @@ from gapcast.core.features import GAP
 from gapcast.recordings.options import sample_options
 
 if TYPE_CHECKING:
-    from gapcast_fleet.history import ParquetFormat
+    from gapcast_fleet.histories.history import ParquetFormat
 
 
 def spark_options(command: Any) -> Any:
@@ -45,7 +45,7 @@ def history_options(command: Any) -> Any:
 
 def format_of(options: Mapping[str, Any], site_zone: tzinfo) -> ParquetFormat:
     """Return the format given by :func:`history_options`."""
-    from gapcast_fleet.history import ParquetFormat  # noqa: PLC0415 - imports Spark
+    from gapcast_fleet.histories.history import ParquetFormat  # noqa: PLC0415 - imports Spark
 
     return ParquetFormat(
         options["device_column"],

@@ -63,9 +63,9 @@ def prepare(
 
     FOLDER_OF_PARQUET is as for backtest. Train on the result by `gapcast-trainer train NAME --from FOLDER`.
     """
-    from gapcast_fleet.prepare import PrepareOptions, lines
-    from gapcast_fleet.prepare import prepare as prepare_set
     from gapcast_fleet.spark import session
+    from gapcast_fleet.training_sets.prepare import PrepareOptions, lines
+    from gapcast_fleet.training_sets.prepare import prepare as prepare_set
 
     contract = Contract(options["context"], options["padding"], options["lead_times"])
     draw = Draw(*(options[name] for name in ("seed", "windows_a_house", "validate_share", "validate_from")))

@@ -7,7 +7,7 @@ from threading import Event
 
 from pyspark.sql.streaming.query import StreamingQuery
 
-from gapcast_fleet.query_run import run_query
+from gapcast_fleet.scoring.query_run import run_query
 
 
 def run_to_end(start: Callable[[], StreamingQuery]) -> list[str]:

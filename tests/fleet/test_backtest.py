@@ -30,12 +30,12 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.summary import ALL_TIME
 from gapcast.core.outlook.reference_forecasts import KINDS
 from gapcast.recordings.layout import FileFormat, Layout
-from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
-from gapcast_fleet.groups import GroupOutlook, group_runner, outlook_path, read_result, result_path
-from gapcast_fleet.history import ParquetFormat
-from gapcast_fleet.identity import identity_of
-from gapcast_fleet.score import fleet_settings
-from gapcast_fleet.worker import WorkerTask
+from gapcast_fleet.backtest.backtest import BacktestOptions, join, lines, run_backtest
+from gapcast_fleet.backtest.groups import GroupOutlook, group_runner, outlook_path, read_result, result_path
+from gapcast_fleet.engine.identity import identity_of
+from gapcast_fleet.engine.worker import WorkerTask
+from gapcast_fleet.histories.history import ParquetFormat
+from gapcast_fleet.scoring.score import fleet_settings
 from tests.fleet.houses import AUTUMN_S, FIRST, SPRING_S, fleet, samples, settings
 from tests.support.models import history_model, shipped_models
 

@@ -15,14 +15,14 @@ import pytest
 from gapcast.app.models import load_models
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError, ModelError, SettingsError, StateError
-from gapcast_fleet.bucket import COUNTS, forecast
-from gapcast_fleet.checkpoints import open_checkpoint
+from gapcast_fleet.buckets.bucket import COUNTS, forecast
+from gapcast_fleet.buckets.checkpoints import open_checkpoint
+from gapcast_fleet.buckets.handover import Handover
+from gapcast_fleet.engine.identity import Identity, identity_of, read_identity
+from gapcast_fleet.engine.worker import EngineCache, WorkerTask, decode, encode, models_of, new_engine
 from gapcast_fleet.failures import raised_in
-from gapcast_fleet.handover import Handover
-from gapcast_fleet.identity import Identity, identity_of, read_identity
-from gapcast_fleet.progress import line
-from gapcast_fleet.score import fleet_settings
-from gapcast_fleet.worker import EngineCache, WorkerTask, decode, encode, models_of, new_engine
+from gapcast_fleet.scoring.progress import line
+from gapcast_fleet.scoring.score import fleet_settings
 from tests.fleet.houses import FIRST, settings
 
 Message = tuple[str | None, str | bytes | None]

@@ -11,10 +11,10 @@ from pyspark.sql import Row, SparkSession
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.storage import journal
-from gapcast_fleet.bucket import forecast
-from gapcast_fleet.bucket_state import MOST_READINGS_EACH
-from gapcast_fleet.engine_batches import EngineBatch, replay_batches
-from gapcast_fleet.worker import WorkerTask, decode, encode, new_engine
+from gapcast_fleet.buckets.bucket import forecast
+from gapcast_fleet.buckets.bucket_state import MOST_READINGS_EACH
+from gapcast_fleet.buckets.engine_batches import EngineBatch, replay_batches
+from gapcast_fleet.engine.worker import WorkerTask, decode, encode, new_engine
 from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_bad_input import messages, reading, task
 from tests.fleet.test_score import run

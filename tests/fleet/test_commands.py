@@ -12,9 +12,9 @@ import pyspark
 import pytest
 from click.testing import CliRunner, Result
 
-from gapcast_fleet.checkpoints import lock_checkpoint
+from gapcast_fleet.buckets.checkpoints import lock_checkpoint
 from gapcast_fleet.cli import main
-from gapcast_fleet.sinks import check_output
+from gapcast_fleet.connectors.sinks import check_output
 from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_backtest import write_parquet

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
-from gapcast_fleet.history import _are_clean
-from gapcast_fleet.house_reader import HouseRows, HouseRules, read_house
-from gapcast_fleet.survey import HouseSurvey, lines
+from gapcast_fleet.histories.history import _are_clean
+from gapcast_fleet.histories.house_reader import HouseRows, HouseRules, read_house
+from gapcast_fleet.histories.survey import HouseSurvey, lines
 from tests.fleet.houses import AUTUMN_S, SPRING_S
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from gapcast_fleet.score import Plan, start
-from gapcast_fleet.sinks import to_files
-from gapcast_fleet.sources import from_files
+from gapcast_fleet.connectors.sinks import to_files
+from gapcast_fleet.connectors.sources import from_files
+from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.conftest import QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
 from tests.fleet.queries import run_to_end

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import BrokerError
-from gapcast_fleet.mqtt_client import SparkMqttClient
-from gapcast_fleet.mqtt_sink import TaskPublisher, to_mqtt
-from gapcast_fleet.mqtt_source import MqttReader, from_mqtt
-from gapcast_fleet.score import Plan, start
+from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
+from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, to_mqtt
+from gapcast_fleet.connectors.mqtt_source import MqttReader, from_mqtt
+from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.houses import ForecastKw, Forecasts, fleet, furthest, of_the_edge, settings, shuffled
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import shipped_models

@@ -27,11 +27,11 @@ from gapcast.core.window import WindowSpec
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.series import Series
-from gapcast_fleet.balance import balance
 from gapcast_fleet.cli import main
-from gapcast_fleet.history import ParquetFormat
-from gapcast_fleet.prepare import PrepareOptions, lines, prepare
-from gapcast_fleet.window_draw import note_path, places
+from gapcast_fleet.histories.history import ParquetFormat
+from gapcast_fleet.training_sets.balance import balance
+from gapcast_fleet.training_sets.prepare import PrepareOptions, lines, prepare
+from gapcast_fleet.training_sets.window_draw import note_path, places
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import WindowTask, examples

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gapcast_fleet.handover import Handover
-from gapcast_fleet.mqtt_spool import Message, Spool
+from gapcast_fleet.buckets.handover import Handover
+from gapcast_fleet.connectors.mqtt_spool import Message, Spool
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import ModelError, SettingsError
+from gapcast_fleet.connectors.sinks import to_files, to_kafka
+from gapcast_fleet.connectors.sources import FileFormat, from_files
 from gapcast_fleet.failures import worker_error
-from gapcast_fleet.score import Plan, start
-from gapcast_fleet.sinks import to_files, to_kafka
-from gapcast_fleet.sources import FileFormat, from_files
+from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
 from tests.fleet.queries import run_to_end
 from tests.support.models import ModelCopy

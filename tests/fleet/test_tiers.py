@@ -20,9 +20,9 @@ import httpx
 import pytest
 from pyspark.sql import SparkSession
 
-from gapcast_fleet.score import Plan, start
-from gapcast_fleet.sinks import to_files
-from gapcast_fleet.sources import from_files
+from gapcast_fleet.connectors.sinks import to_files
+from gapcast_fleet.connectors.sources import from_files
+from gapcast_fleet.scoring.score import Plan, start
 from tests.e2e.conftest import Command
 from tests.fleet.houses import (
     ForecastKw,

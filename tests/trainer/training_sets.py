@@ -12,7 +12,7 @@ import pandas as pd
 
 from gapcast.core.grid import minute_label
 from gapcast.core.training_set import FORMAT, MANIFEST_FILE, PARTS, TEST, Chunk, Contract, Draw, Manifest, SetHouse
-from gapcast_fleet.window_draw import DrawJob, counter, drawer, note_path
+from gapcast_fleet.training_sets.window_draw import DrawJob, counter, drawer, note_path
 
 #: A house's first minute, and its power minute by minute, kW; NaN where it is missing.
 House = tuple[int, np.ndarray]

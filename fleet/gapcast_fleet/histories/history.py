@@ -26,8 +26,8 @@ from gapcast.recordings.fields import MISSING, energy_problem, power_unit
 from gapcast.recordings.layout import Unit
 from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
 from gapcast_fleet.failures import worker_error
-from gapcast_fleet.house_reader import MINUTES, HouseRules, house_reader
-from gapcast_fleet.survey import HouseSurvey, lines
+from gapcast_fleet.histories.house_reader import MINUTES, HouseRules, house_reader
+from gapcast_fleet.histories.survey import HouseSurvey, lines
 
 _DEVICE, _TIMES = "device", ("ts", TIME)
 #: Spark writes the address of a local file with one slash or with three.

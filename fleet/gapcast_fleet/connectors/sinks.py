@@ -12,8 +12,8 @@ from pyspark.sql import functions as sf
 from gapcast.core.document_field import FieldType
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecast_fields import FIELDS
-from gapcast_fleet.bucket import COUNTED, FORECAST
-from gapcast_fleet.checkpoints import SPARK_FOLDER
+from gapcast_fleet.buckets.bucket import COUNTED, FORECAST
+from gapcast_fleet.buckets.checkpoints import SPARK_FOLDER
 from gapcast_fleet.failures import worker_error
 
 FileFormat = Literal["json", "parquet"]

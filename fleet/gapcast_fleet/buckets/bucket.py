@@ -16,10 +16,10 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.reading import Reading
 from gapcast.mqtt.payloads import encode_rejection
-from gapcast_fleet.bucket_state import BucketState
-from gapcast_fleet.engine_batches import EngineBatch, process_batch
-from gapcast_fleet.messages import RejectedMessage, read_messages
-from gapcast_fleet.worker import WorkerTask, settings_of
+from gapcast_fleet.buckets.bucket_state import BucketState
+from gapcast_fleet.buckets.engine_batches import EngineBatch, process_batch
+from gapcast_fleet.buckets.messages import RejectedMessage, read_messages
+from gapcast_fleet.engine.worker import WorkerTask, settings_of
 
 #: Readings that the engine processes at a time: each model predicts all of them in one call.
 _AT_ONCE = 2_048

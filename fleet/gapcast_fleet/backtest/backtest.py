@@ -29,8 +29,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import ALL_TIME
-from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
-from gapcast_fleet.groups import (
+from gapcast_fleet.backtest.groups import (
     OUTPUT,
     GroupOutlook,
     GroupResult,
@@ -39,11 +38,12 @@ from gapcast_fleet.groups import (
     read_result,
     result_path,
 )
-from gapcast_fleet.history import FleetHistory, ParquetFormat, read_history
-from gapcast_fleet.identity import Identity, identity_of
-from gapcast_fleet.score import fleet_settings
-from gapcast_fleet.survey import HouseSurvey
-from gapcast_fleet.worker import WorkerTask
+from gapcast_fleet.engine.identity import Identity, identity_of
+from gapcast_fleet.engine.worker import WorkerTask
+from gapcast_fleet.histories.distribution import begin_or_resume, distribute, group_readings, run_with_progress
+from gapcast_fleet.histories.history import FleetHistory, ParquetFormat, read_history
+from gapcast_fleet.histories.survey import HouseSurvey
+from gapcast_fleet.scoring.score import fleet_settings
 
 _ABOUT, SCORES = "backtest.json", "scores.json"
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)

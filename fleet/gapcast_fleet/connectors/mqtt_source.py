@@ -21,8 +21,8 @@ from gapcast.commands.options import read_settings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast_fleet.mqtt_client import SparkMqttClient
-from gapcast_fleet.mqtt_spool import Message, Spool
+from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
+from gapcast_fleet.connectors.mqtt_spool import Message, Spool
 
 NAME = "gapcast-mqtt"
 _SCHEMA = (

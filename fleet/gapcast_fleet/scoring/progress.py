@@ -13,7 +13,7 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from gapcast_fleet.bucket import COUNTS
+from gapcast_fleet.buckets.bucket import COUNTS
 
 
 class QueryProgress(StreamingQueryListener):

@@ -24,8 +24,8 @@ from gapcast.backtest.tally import Tally
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
+from gapcast_fleet.engine.worker import WorkerTask, new_engine
 from gapcast_fleet.files import write_atomically
-from gapcast_fleet.worker import WorkerTask, new_engine
 
 #: Output columns of a worker: the finished group and its number of readings.
 OUTPUT = "group int, n long"

@@ -13,11 +13,11 @@ from pyspark.sql.streaming.query import StreamingQuery
 from gapcast.app.models import load_models
 from gapcast.config.forecast import LearningSettings
 from gapcast.config.settings import HistorySettings, Settings
-from gapcast_fleet.bucket import COUNTS, FORECAST, OUTPUT, Bucket
-from gapcast_fleet.checkpoints import SPARK_FOLDER, open_checkpoint
-from gapcast_fleet.identity import identity_of
-from gapcast_fleet.sinks import Sink
-from gapcast_fleet.worker import WorkerTask
+from gapcast_fleet.buckets.bucket import COUNTS, FORECAST, OUTPUT, Bucket
+from gapcast_fleet.buckets.checkpoints import SPARK_FOLDER, open_checkpoint
+from gapcast_fleet.connectors.sinks import Sink
+from gapcast_fleet.engine.identity import identity_of
+from gapcast_fleet.engine.worker import WorkerTask
 
 #: Name of the query, and of the observation with the counts of a micro-batch.
 OBSERVED = "gapcast"
@@ -32,7 +32,7 @@ class Plan:
     """How a stream runs: its checkpoint, and when micro-batches start.
 
     Every ``every_s``, or, with ``once``, until all available readings are processed. ``n_buckets`` is for a new
-    checkpoint; the rest is as in :class:`~gapcast_fleet.worker.WorkerTask`.
+    checkpoint; the rest is as in :class:`~gapcast_fleet.engine.worker.WorkerTask`.
     """
 
     checkpoint: Path
@@ -64,9 +64,10 @@ def fleet_settings(settings: Settings) -> Settings:
 
 
 def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> StreamingQuery:
-    """Start forecasting ``readings`` (of :mod:`gapcast_fleet.sources`) into ``sink``; resume from the checkpoint.
+    """Start forecasting ``readings`` into ``sink``; resume from the checkpoint.
 
-    Raises :class:`SettingsError` if the checkpoint was created with other models or buckets.
+    ``readings`` has the columns of :mod:`gapcast_fleet.connectors.sources`. Raises :class:`SettingsError` if the
+    checkpoint was created with other models or buckets.
     """
     settings = fleet_settings(settings)
     identity = identity_of(settings, load_models(settings))

@@ -16,9 +16,9 @@ from pyspark.sql import functions as sf
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
-from gapcast_fleet.bucket import COUNTED, FORECAST
-from gapcast_fleet.mqtt_client import SparkMqttClient
-from gapcast_fleet.sinks import Sink
+from gapcast_fleet.buckets.bucket import COUNTED, FORECAST
+from gapcast_fleet.connectors.mqtt_client import SparkMqttClient
+from gapcast_fleet.connectors.sinks import Sink
 
 #: Maximum number of unconfirmed messages per Spark task.
 _WINDOW = 1_000

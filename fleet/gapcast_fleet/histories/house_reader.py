@@ -21,8 +21,8 @@ from gapcast.recordings.fields import PER_KW
 from gapcast.recordings.layout import Unit
 from gapcast.recordings.series import MAX_SPAN_MS, Series, minute_series
 from gapcast.recordings.table import Table
-from gapcast_fleet.row_times import NO_TIME, RowTimes, row_times
-from gapcast_fleet.survey import HouseSurvey
+from gapcast_fleet.histories.row_times import NO_TIME, RowTimes, row_times
+from gapcast_fleet.histories.survey import HouseSurvey
 
 #: Columns of a house's minutes. ``nth`` counts its readings; ``survey`` is in the first row, which has no minute.
 MINUTES = "device string, nth int, minute int, gap_kw double, is_filled boolean, survey string"

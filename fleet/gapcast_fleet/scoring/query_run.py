@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast_fleet.failures import is_slow_start, worker_error
-from gapcast_fleet.progress import QueryProgress
-from gapcast_fleet.score import OBSERVED
+from gapcast_fleet.scoring.progress import QueryProgress
+from gapcast_fleet.scoring.score import OBSERVED
 
 _POLL_S = 0.5
 #: Maximum number of starts in a row that end because a worker did not start in time.

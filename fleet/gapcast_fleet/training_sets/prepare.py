@@ -32,12 +32,12 @@ from gapcast.core.training_set import (
     source_sha256,
 )  # fmt: skip
 from gapcast.recordings.recording import minute_at
-from gapcast_fleet.balance import balance
-from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.files import write_atomically
-from gapcast_fleet.history import FleetHistory, ParquetFormat, read_history
-from gapcast_fleet.survey import HouseSurvey
-from gapcast_fleet.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
+from gapcast_fleet.histories.distribution import begin_or_resume, distribute, group_readings, run_with_progress
+from gapcast_fleet.histories.history import FleetHistory, ParquetFormat, read_history
+from gapcast_fleet.histories.survey import HouseSurvey
+from gapcast_fleet.training_sets.balance import balance
+from gapcast_fleet.training_sets.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
 
 _ABOUT, _COUNTED = "prepare.json", "counted.json"
 #: Bytes of drawn windows in a worker (at most twice this), and the minimum number of groups, to keep all cores busy.

@@ -16,7 +16,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.snapshot_restoration import restore_snapshot
 from gapcast.storage import checkpoint
-from gapcast_fleet.identity import check_same, identity_of, read_identity
+from gapcast_fleet.engine.identity import check_same, identity_of, read_identity
 
 
 @dataclass(frozen=True, slots=True)

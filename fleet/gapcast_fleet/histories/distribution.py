@@ -43,7 +43,7 @@ def distribute(houses: Sequence[House], houses_at_once: int, n_least: int) -> li
 
     There are at least ``n_least`` groups, if there are enough houses.
 
-    >>> from gapcast_fleet.survey import HouseSurvey
+    >>> from gapcast_fleet.histories.survey import HouseSurvey
     >>> [[house.name for house in group] for group in distribute([HouseSurvey(n, 9, 0) for n in "abcde"], 2, 2)]
     [['a', 'd'], ['b', 'e'], ['c']]
     """

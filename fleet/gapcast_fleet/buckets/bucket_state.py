@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 from gapcast.core.engine import Engine
-from gapcast_fleet.engine_batches import EngineBatch, replay_batches
-from gapcast_fleet.handover import handover_of
-from gapcast_fleet.worker import CACHE, WorkerTask, decode, encode, new_engine, state_label
+from gapcast_fleet.buckets.engine_batches import EngineBatch, replay_batches
+from gapcast_fleet.buckets.handover import handover_of
+from gapcast_fleet.engine.worker import CACHE, WorkerTask, decode, encode, new_engine, state_label
 
 #: Readings per device between snapshots: a worker without a newer state replays them.
 MOST_READINGS_EACH = 20

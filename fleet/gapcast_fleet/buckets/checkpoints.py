@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gapcast.core.errors import SettingsError
 from gapcast.private_files import create_private, make_private_folder, open_private
-from gapcast_fleet.identity import Identity, read_identity
+from gapcast_fleet.engine.identity import Identity, read_identity
 
 #: The folder of Spark's own files in a checkpoint.
 SPARK_FOLDER = "spark"

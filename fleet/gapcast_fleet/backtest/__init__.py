@@ -1,0 +1,1 @@
+"""The command ``backtest``: thousands of houses, group by group."""

@@ -1,0 +1,1 @@
+"""Sources of readings and sinks of forecasts: files, Kafka and MQTT."""

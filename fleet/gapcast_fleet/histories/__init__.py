@@ -1,0 +1,1 @@
+"""Histories of houses in Parquet: their minutes, and their distribution to groups."""

@@ -1,0 +1,1 @@
+"""The command ``prepare``: training sets of many houses."""
