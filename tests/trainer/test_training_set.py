@@ -27,7 +27,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.training.run import load_run
-from gapcast_trainer.training_data.training_set import Streamed, TrainingSet, open_set
+from gapcast_trainer.training_data.training_set import TrainingSet, TrainingSetPart, open_set
 from tests.support import uci_files
 from tests.trainer.training_sets import write_set
 
@@ -79,7 +79,7 @@ def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
     begins, late = datetime(2020, 1, 3, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
     split = MinuteSplit(begins, late, late.replace(year=2031), CONTRACT.embargo_min)
     for part in (SplitPart.TRAIN, SplitPart.VALIDATE):
-        streamed = Streamed(whole, part, TASK)
+        streamed = TrainingSetPart(whole, part, TASK)
         mine, its = streamed.sample(len(streamed)), examples(Series(first, kw), TASK, split, part)
         np.testing.assert_array_equal(mine.inputs(), its.inputs())
         np.testing.assert_array_equal(mine.target_kw, its.target_kw)
@@ -113,7 +113,7 @@ def test_training_set_has_the_time_of_day_of_its_zone(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_FILE).write_text(there.text(), encoding="utf-8")
     whole = open_set(tmp_path)
     assert training_data_of(whole, experiment()).zone == "Europe/Berlin"
-    streamed = Streamed(whole, SplitPart.VALIDATE, TASK)
+    streamed = TrainingSetPart(whole, SplitPart.VALIDATE, TASK)
     mine, clock = streamed.sample(len(streamed)), (2 * np.pi / DAY_MIN)
     expected = np.sin(clock * ((mine.observed_minute + 60) % DAY_MIN))  # in winter
     np.testing.assert_allclose(mine.inputs()[:, -1, 1], expected, atol=1e-6)
@@ -153,7 +153,7 @@ def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer
     from gapcast_trainer.training_data.batches import BatchOptions
     from gapcast_trainer.training_data.streamed_batches import StreamedBatches
 
-    streamed, augment = Streamed(found, SplitPart.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
+    streamed, augment = TrainingSetPart(found, SplitPart.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
 
     def batches(seed: int = 1, **more: Any) -> StreamedBatches:
         options = BatchOptions(128, augment, seed, redraw=True, **more)
@@ -187,7 +187,7 @@ def test_streamed_validation_keeps_order_and_length(found: TrainingSet) -> None:
     from gapcast_trainer.training_data.streamed_batches import StreamedBatches
 
     options = BatchOptions(500, Augment(), 1, redraw=False)
-    feed = StreamedBatches(Streamed(found, SplitPart.VALIDATE, TASK), options)
+    feed = StreamedBatches(TrainingSetPart(found, SplitPart.VALIDATE, TASK), options)
     before = drawn(feed)
     feed.on_epoch_end()
     for (inputs, targets), (again, same) in zip(before, drawn(feed), strict=True):
@@ -233,7 +233,7 @@ def test_training_set_fit_export_and_evaluate(
     card = load_model(tmp_path / "models" / "many").card
     assert card.experiment is not None
     assert (card.experiment["houses"], card.experiment["left_out"]) == (["attic", "barn"], ["cottage"])
-    unseen = Streamed(open_set(folder), SplitPart.TEST, TASK).sample(N_EACH).whole()
+    unseen = TrainingSetPart(open_set(folder), SplitPart.TEST, TASK).sample(N_EACH).whole()
     assert card.scores.persistence.n == len(unseen)
     last_kw = unseen.inputs()[:, -1, 0].astype(np.float64)
     assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((unseen.target_kw[:, 1] - last_kw) ** 2))

@@ -31,7 +31,7 @@ from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_atomically
 from gapcast_trainer.tflite.convert import N_PARITY, check_batches, check_parity, convert
 from gapcast_trainer.training.run import load_run, set_run_weights
-from gapcast_trainer.training_data.training_set import Streamed, TrainingSet
+from gapcast_trainer.training_data.training_set import TrainingSet, TrainingSetPart
 
 #: Numbers of readings in the windows of the golden example: short ones are padded, None means the whole window.
 GOLDEN_KEPT = (2, 5, 20, None, None, None)
@@ -97,7 +97,7 @@ def _part(readings: Clean | TrainingSet, experiment: Experiment, part: SplitPart
     """Return the windows of ``part``; of the test part only whole ones with an outcome at the horizon."""
     task = experiment.task()
     if isinstance(readings, TrainingSet):
-        found = Streamed(readings, part, task).sample(N_SAMPLED)
+        found = TrainingSetPart(readings, part, task).sample(N_SAMPLED)
         return found.whole() if part is SplitPart.TEST else found
     if part is SplitPart.TRAIN:
         return examples(readings.series, task, experiment.split(), part)

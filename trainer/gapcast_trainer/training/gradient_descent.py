@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import keras
 
-from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families.base import Design
 from gapcast_trainer.families.graph import MEAN, QUANTILES
@@ -16,17 +15,16 @@ from gapcast_trainer.training.losses import Pinball, SquaredError, squared_error
 from gapcast_trainer.training.optimiser import LearningRate, make_optimiser
 from gapcast_trainer.training.run import Status
 from gapcast_trainer.training_data.batches import BatchOptions
-from gapcast_trainer.training_data.house_mix import HouseMix
-from gapcast_trainer.training_data.streamed_batches import StreamedBatches, batches_of
-from gapcast_trainer.training_data.training_set import Streamed
+from gapcast_trainer.training_data.streamed_batches import StreamedBatches
+from gapcast_trainer.training_data.window_source import WindowSource, batches_of
 
 _VALIDATE_SIZE = 8192
 
 
 def descend(  # noqa: PLR0913 - the last ones by keyword
     model: keras.Model,
-    train: Examples | Streamed | HouseMix,
-    validate: Examples | Streamed | HouseMix,
+    train: WindowSource,
+    validate: WindowSource,
     design: Design,
     experiment: Experiment,
     *,

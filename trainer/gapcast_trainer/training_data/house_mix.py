@@ -23,8 +23,8 @@ from gapcast_trainer.training_data.batches import LOSS_ORDER, BatchOptions, PerO
 
 #: Number of windows of a house from which persistence's error is computed.
 _N_SAMPLED = 200_000
-#: Added to persistence's error, so that a house without changes does not have an infinite weight.
-_FLOOR_KW = 0.045
+#: Added to persistence's error, so that a house without changes does not have an infinite weight, kW.
+FLOOR_KW = 0.045
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class MixedBatches(keras.utils.PyDataset):
         return inputs, dict.fromkeys(options.outputs, drawn.target_kw), weights
 
     def _weights(self, error_kw2: F64, output: str) -> F32:
-        unit_kw = np.sqrt(error_kw2 + _FLOOR_KW**2)
+        unit_kw = np.sqrt(error_kw2 + FLOOR_KW**2)
         weights: F32 = ((self._mix.scale_kw / unit_kw) ** LOSS_ORDER[output]).astype(np.float32)
         return weights
 

@@ -13,9 +13,8 @@ from gapcast.core.errors import SourceError
 from gapcast.core.training_set import Chunk
 from gapcast.core.window import F32, I64
 from gapcast_trainer.data.windows import Examples
-from gapcast_trainer.training_data.batches import Batches, BatchOptions, PerOutput, draw_factors, scale_batch
-from gapcast_trainer.training_data.house_mix import HouseMix, MixedBatches
-from gapcast_trainer.training_data.training_set import Streamed
+from gapcast_trainer.training_data.batches import BatchOptions, PerOutput, draw_factors, scale_batch
+from gapcast_trainer.training_data.training_set import TrainingSetPart
 
 #: Maximum size of a buffer, unless a single chunk is larger.
 BUFFER_BYTES = 256 << 20
@@ -28,13 +27,13 @@ class StreamedBatches(keras.utils.PyDataset):
     Sequential access is fast; random access reloads the buffer.
     """
 
-    def __init__(self, found: Streamed, options: BatchOptions, *, buffer_bytes: int = BUFFER_BYTES) -> None:
+    def __init__(self, part: TrainingSetPart, options: BatchOptions, *, buffer_bytes: int = BUFFER_BYTES) -> None:
         """Plan the first epoch."""
         super().__init__()
-        self._found = found
+        self._part = part
         self._options = options
-        self._buffer_rows = buffer_bytes // found.source.row_type.itemsize
-        self._n = options.n_windows(len(found))
+        self._buffer_rows = buffer_bytes // part.source.row_type.itemsize
+        self._n = options.n_windows(len(part))
         self._epoch = 0
         #: The error of a damaged chunk: Keras requests batches in a thread of TensorFlow, which hides exceptions.
         self.problem: SourceError | None = None
@@ -42,14 +41,14 @@ class StreamedBatches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return self._options.n_batches(len(self._found))
+        return self._options.n_batches(len(self._part))
 
     def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
         """Return batch ``index``, as :class:`gapcast_trainer.training_data.batches.Batches` does."""
         options = self._options
         first, until = index * options.size, min((index + 1) * options.size, self._n)
         random = self._random(_CHANGES, index)
-        kept, share = options.augment.lengths(self._found.task.window.context)
+        kept, share = options.augment.lengths(self._part.task.window.context)
         n_kept = random.choice(kept, until - first, p=share)
         factor = np.ones(until - first, np.float32)
         if options.redraw:
@@ -74,7 +73,7 @@ class StreamedBatches(keras.utils.PyDataset):
 
     def _plan(self) -> None:
         """Distribute the chunks of an epoch over buffers."""
-        chunks = self._found.chunks
+        chunks = self._part.chunks
         if self._options.redraw:
             chunks = [chunks[at] for at in self._random(_CHUNKS).permutation(len(chunks))]
         self._buffers: list[list[Chunk]] = []
@@ -94,7 +93,7 @@ class StreamedBatches(keras.utils.PyDataset):
         if self._held is None or self._held[0] != at:
             self._held = None  # freed before the next one is read, so that only one is in memory
             try:
-                examples = self._found.buffer(self._buffers[at])
+                examples = self._part.buffer(self._buffers[at])
             except SourceError as error:
                 self.problem = error
                 raise
@@ -106,14 +105,3 @@ class StreamedBatches(keras.utils.PyDataset):
 
     def _random(self, *what: int) -> np.random.Generator:
         return np.random.default_rng([self._options.seed, self._epoch, *what])
-
-
-def batches_of(
-    found: Examples | Streamed | HouseMix, options: BatchOptions
-) -> Batches | StreamedBatches | MixedBatches:
-    """Return ``found`` in batches, from memory or from disk."""
-    if isinstance(found, HouseMix):
-        return MixedBatches(found, options)
-    if isinstance(found, Streamed):
-        return StreamedBatches(found, options)
-    return Batches(found, options)

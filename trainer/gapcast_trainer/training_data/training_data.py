@@ -21,9 +21,9 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Mixing
 from gapcast_trainer.families.base import Scale
-from gapcast_trainer.training_data.house_mix import HouseMix
 from gapcast_trainer.training_data.other_houses import house_data, mixed, with_houses
-from gapcast_trainer.training_data.training_set import Streamed, TrainingSet
+from gapcast_trainer.training_data.training_set import TrainingSet, TrainingSetPart
+from gapcast_trainer.training_data.window_source import WindowSource
 
 _MINUTE = timedelta(minutes=1)
 
@@ -39,8 +39,8 @@ class TrainingData:
     """
 
     experiment: Experiment
-    train: Examples | Streamed | HouseMix
-    validate: Examples | Streamed | HouseMix
+    train: WindowSource
+    validate: WindowSource
     scale: Scale
     source: str
     source_sha256: str
@@ -103,8 +103,8 @@ def _of_set(found: TrainingSet, experiment: Experiment) -> TrainingData:
     }  # fmt: skip
     return TrainingData(
         experiment=experiment.with_data(experiment.data.model_copy(update=parts)),
-        train=Streamed(found, SplitPart.TRAIN, task),
-        validate=Streamed(found, SplitPart.VALIDATE, task),
+        train=TrainingSetPart(found, SplitPart.TRAIN, task),
+        validate=TrainingSetPart(found, SplitPart.VALIDATE, task),
         scale=_balanced_scale(manifest),
         source=f"{len(houses)} houses of {manifest.source}",
         source_sha256=manifest.source_sha256,

@@ -128,7 +128,7 @@ def to_examples(rows: Rows, part: SplitPart, task: WindowTask, zone: tzinfo = UT
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class TrainingSetPart:
     """A part of a training set, read from disk in each pass, and never completely in memory."""
 
     source: TrainingSet

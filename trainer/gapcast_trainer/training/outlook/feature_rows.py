@@ -19,11 +19,10 @@ from gapcast_trainer.families.graph import MEAN, QUANTILES
 from gapcast_trainer.training.outlook.rows import HouseWindows
 from gapcast_trainer.training.outlook.series import TrainingSeries
 from gapcast_trainer.training_data.batches import LOSS_ORDER, draw_factors
+from gapcast_trainer.training_data.house_mix import FLOOR_KW
 
 F16 = NDArray[np.float16]
 _ROWS_AT_ONCE = 8_192
-#: Added to persistence's error, so that a house without changes does not have an infinite weight, kW.
-_FLOOR_KW = 0.045
 #: The least history of a device that has just begun, quarters.
 _LEAST_KNOWN = 12
 
@@ -90,7 +89,7 @@ def feature_rows(
     last_kw = house.windows_kw(rows)[:, -1:]
     change = outcome / factor[:, np.newaxis] - last_kw
     weights = [
-        (1 / np.sqrt(np.square(factor[:, np.newaxis]) * error + _FLOOR_KW**2)) ** LOSS_ORDER[name]
+        (1 / np.sqrt(np.square(factor[:, np.newaxis]) * error + FLOOR_KW**2)) ** LOSS_ORDER[name]
         for name, error in ((MEAN, np.square(change).mean(axis=0)), (QUANTILES, np.abs(change).mean(axis=0) ** 2))
     ]
     target = np.stack([outcome, *weights], axis=2).astype(np.float32)
