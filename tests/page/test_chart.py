@@ -105,3 +105,19 @@ def test_small_powers_fit_on_a_narrow_screen(house: House, look: Look, width: in
     assert line is not None
     assert tiles["x"] + tiles["width"] <= line["x"] + line["width"] + 0.5
     assert house.gateway.service.forget(f"tiny-{width}")
+
+
+def test_path_of_a_long_horizon_is_thinned(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto, forecast={"devices": {"far": {"horizon_min": 60}, "near": {"horizon_min": 15}}})
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        house = House(gateway, peer, iter(()))
+        for device, horizon_min, step in (("far", 60, 6), ("near", 15, 2)):
+            publish(house, device, range(3))
+            path = house.ask(f"predict?device={device}")["path"]
+            assert len(path) == horizon_min
+            window = look(f"{house.url}#device={device}")
+            window.see("#path-label", f"Next {horizon_min} minutes, kW")
+            shown = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")
+            assert shown == path[::-step][::-1]  # the last one is that of the target minute

@@ -5,6 +5,8 @@ import { isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./
 
 // Lead times of the outlook whose means are shown.
 const MEANS_MIN = [15, 30, 60];
+// Of a longer path every second, third … minute is shown, so that an hour does not fill the screen.
+const MAX_PATH_TILES = 10;
 
 export function showNow(store) {
   const device = store.device ?? { forecast: null, last_reading: null };
@@ -82,7 +84,9 @@ function showPlanned(forecast) {
 function showPath(forecast) {
   const path = forecast?.path ?? [];
   byId("path-label").hidden = !path.length;
-  showTiles(byId("path"), path.map((value, i) => [time(Date.parse(forecast.observed_at) + 60_000 * (i + 1)), value]));
+  const step = Math.ceil(path.length / MAX_PATH_TILES);
+  const tiles = path.map((value, i) => [time(Date.parse(forecast.observed_at) + 60_000 * (i + 1)), value]);
+  showTiles(byId("path"), tiles.filter((_, i) => (path.length - 1 - i) % step === 0));
 }
 
 function showMeans(outlook) {
