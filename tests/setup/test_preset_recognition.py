@@ -36,6 +36,13 @@ def recording_of(*messages: tuple[str, str], every_s: float = 10.0, retained: bo
     return recording
 
 
+def test_summary_of_messages_of_gapcast_alone_says_so() -> None:
+    own = ("gap/home/forecast", "{}")
+    assert MessageRecording().summary == "0 messages on 0 topics"
+    assert recording_of(own).summary == "1 message, none of a meter"
+    assert recording_of(own, ("tele/plug/SENSOR", "{}")).summary == "2 messages on 1 topic"
+
+
 def found(recording: MessageRecording, topic: str | None = None, preset: str | None = None) -> list[Candidate]:
     return candidates(recording, "Europe/Paris", MeterAnswer(topic, preset))
 

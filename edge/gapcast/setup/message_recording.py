@@ -51,7 +51,10 @@ class MessageRecording:
     @property
     def summary(self) -> str:
         """The number of messages and topics, as text."""
-        return f"{counted(self.n_messages, 'message')} on {counted(len(self.of_topic), 'topic')}"
+        n_messages = counted(self.n_messages, "message")
+        if self.n_messages and not self.of_topic:
+            return f"{n_messages}, none of a meter"
+        return f"{n_messages} on {counted(len(self.of_topic), 'topic')}"
 
     def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""
