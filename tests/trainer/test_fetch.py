@@ -138,8 +138,13 @@ def test_download_client_error_is_reported_at_once(server: Server, tmp_path: Pat
 
 
 def test_download_unreachable_server_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FetchError, match=r"127\.0\.0\.1.*broke off"):
+    with pytest.raises(FetchError, match=r"127\.0\.0\.1.*cannot be reached"):
         download(f"http://{LOOPBACK}:{free_port()}/set.zip", tmp_path / "set.zip", lambda _: None, pause=lambda _: None)
+
+
+def test_download_from_no_address_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"^set\.zip: is no address of a file \(.*\): correct --url$"):
+        download("set.zip", tmp_path / "set.zip", lambda _: None)
 
 
 def test_download_unwritable_path_is_named(server: Server, tmp_path: Path) -> None:

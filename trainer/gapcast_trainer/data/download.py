@@ -88,4 +88,9 @@ def _is_transient(error: httpx.HTTPError) -> bool:
 def _describe(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"the server answers {error.response.status_code} {error.response.reason_phrase}"
-    return f"the download broke off ({str(error) or type(error).__name__}); run it again to resume"
+    reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return f"is no address of a file ({reason}): correct --url"
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        return f"cannot be reached ({reason}): check the network, or download it in a browser"
+    return f"the download broke off ({reason}); run it again to resume"
