@@ -37,6 +37,13 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, words, prog_name="gapcast-trainer", catch_exceptions=False)
 
 
+def test_package_runs_as_the_command() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "gapcast_trainer", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.startswith("Usage: gapcast-trainer [OPTIONS]")
+
+
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
