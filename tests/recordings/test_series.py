@@ -11,7 +11,8 @@ import pytest
 
 from gapcast.core.errors import SourceError
 from gapcast.recordings import uci
-from gapcast.recordings.series import Report, Series, minute_series
+from gapcast.recordings.report import Report
+from gapcast.recordings.series import Series, minute_series
 from tests.support.uci_files import START, row, rows, write_text
 
 NAN = float("nan")

@@ -17,7 +17,8 @@ import pytest
 
 from gapcast.core.errors import SourceError
 from gapcast.recordings import clean_file, uci
-from gapcast.recordings.series import Report, Series, minute_series
+from gapcast.recordings.report import Report
+from gapcast.recordings.series import Series, minute_series
 from gapcast_trainer.data import clean_file_writer
 from tests.support.uci_files import household, rows, write_text
 

@@ -16,7 +16,8 @@ import pytest
 
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Report, Series, minute_series
+from gapcast.recordings.report import Report
+from gapcast.recordings.series import Series, minute_series
 from gapcast_trainer.data_report.findings import findings as sentences
 from gapcast_trainer.data_report.measures import DataMeasures, measure
 from gapcast_trainer.data_report.page import data_report

@@ -26,7 +26,8 @@ from gapcast.core.errors import SourceError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.window import F64
-from gapcast.recordings.series import Report, Series
+from gapcast.recordings.report import Report
+from gapcast.recordings.series import Series
 
 TIME, FILLED = "time", "filled"
 N = TypeVar("N", np.int64, np.float64)

@@ -20,7 +20,8 @@ from gapcast.core.window import F64, I64
 from gapcast.core.wording import counted
 from gapcast.recordings import clean_file, exports, meter_csv, uci
 from gapcast.recordings.layout import NO_OPTIONS, FileFormat
-from gapcast.recordings.series import LIMITS, Report, Series, minute_series
+from gapcast.recordings.report import Report
+from gapcast.recordings.series import LIMITS, Series, minute_series
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()

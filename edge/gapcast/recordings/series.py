@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from types import MappingProxyType
 
 import numpy as np
@@ -12,18 +12,15 @@ from numpy.typing import NDArray
 
 from gapcast.core.errors import SourceError
 from gapcast.core.features import GAP
-from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
+from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.submeters import is_submeter
 from gapcast.core.window import F64, I64, MAX_FILL_MIN
-from gapcast.core.wording import counted
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
+from gapcast.recordings.report import Report
 from gapcast.recordings.table import Table
-from gapcast.recordings.timestamps import LOCAL
+from gapcast.recordings.table_checks import check_powers, check_times
 
-#: The longest recording: each minute of it takes memory.
-_MAX_YEARS = 20
-MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 #: A usual interval of samples that is too long, and that of times without the time of day.
 _TOO_FAR_APART_S = 86_400
 #: The edge's default limits: power outside indicates a wrong unit.
@@ -59,59 +56,6 @@ class Series:
         return self.gap_kw if self.filled is None else np.where(self.filled, np.nan, self.gap_kw)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The contents and gaps of a file. Times are RFC 3339 in UTC, power in kW, lengths in minutes."""
-
-    source: str
-    sha256: str
-    n_minutes: int
-    n_readings: int
-    n_missing: int
-    n_missing_rows: int
-    n_gaps: int
-    n_gaps_filled: int
-    longest_gap_min: int
-    longest_gap_from: str | None
-    first: str
-    last: str
-    min_kw: float
-    mean_kw: float
-    max_kw: float
-    n_rows: int
-    sampling: str
-    usual_s: float
-    features: tuple[str, ...] = ()
-    n_duplicates: int = 0
-
-    def lines(self, zone: tzinfo = UTC) -> list[str]:
-        """Return the report as sentences for a terminal; first and last minute in ``zone`` as well."""
-        longest = f"; the longest is {self.longest_gap_min:,} min from {self.longest_gap_from}" if self.n_gaps else ""
-        measured = f"; with {', '.join(self.features)}" if self.features else ""
-        return [
-            f"{self.n_rows:,} rows, {self.sampling}{measured}",
-            f"{self.n_minutes:,} minutes from {self.first} to {self.last}{self._local_span(zone)}",
-            f"{self.n_readings:,} readings, {self.min_kw:g} to {self.max_kw:g} kW, mean {self.mean_kw:.10f} kW",
-            f"{self.n_missing:,} minutes missing ({self.n_missing_rows:,} of them have no row at all) "
-            f"in {counted(self.n_gaps, 'gap')}{longest}",
-            *self.duplicate_lines(),
-        ]
-
-    def _local_span(self, zone: tzinfo) -> str:
-        """Return first and last minute by the clock of ``zone``, to append; nothing for UTC."""
-        if str(zone) == str(UTC):
-            return ""
-        first, last = (datetime.fromisoformat(when).astimezone(zone) for when in (self.first, self.last))
-        return f" ({first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} in {zone})"
-
-    def duplicate_lines(self) -> list[str]:
-        """Return a sentence on ignored rows, if there are any."""
-        if not self.n_duplicates:
-            return []
-        have = "has" if self.n_duplicates == 1 else "have"
-        return [f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored"]
-
-
 def minute_series(table: Table, hold_min: float | None = None, limits: Limits = LIMITS) -> tuple[Series, Report]:
     """Validate the rows and place them on the one-minute grid.
 
@@ -121,12 +65,12 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     with the line, if a time is off the grid (of a set with one row per minute), out of order or impossible, or if a
     power is outside ``limits``.
     """
-    _reject_bad_times(table)
+    check_times(table)
     is_first = np.diff(table.instant_ms, prepend=table.instant_ms[0] - 1) > 0
     n_duplicates = int(is_first.size - is_first.sum())
     if n_duplicates:
         table = table.select(is_first)
-    _reject_bad_power(table, limits)
+    check_powers(table, limits)
     sampling = _sampling_of(table, hold_min)
     first_minute, columns = to_minutes(table.instant_ms, {GAP: table.gap_kw, **table.extra}, sampling)
     holds_changes = hold_min is not None or table.hold_min is not None
@@ -155,54 +99,6 @@ def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
             raise SourceError(table.path, f"{problem} (less than a day; {fix})")
         return sampling
     return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
-
-
-def _reject_bad_times(table: Table) -> None:
-    instant_ms = table.instant_ms
-    if table.each_minute:
-        _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
-    problem = "{time} is not a possible time (2000 to 2099): is the column of the times, or --time-format, wrong?"
-    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), problem)
-    is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
-    is_local = table.time_kind.startswith(LOCAL)
-    fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
-    problem = f"{{time}} is earlier than the row before it: rows must be in order of time, the oldest first{fix}"
-    _reject_rows(table, is_earlier, problem)
-    if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:
-        first, last = instant_label(int(instant_ms[0])), instant_label(int(instant_ms[-1]))
-        raise SourceError(table.path, f"spans {first} to {last}, more than {_MAX_YEARS} years: is a time wrong?")
-
-
-def _reject_bad_power(table: Table, limits: Limits) -> None:
-    for name in filter(is_submeter, table.extra):
-        values_kw = table.extra[name]
-        outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
-        problem = f"{name} is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
-        _reject_rows(table, outside, f"{{time}}: {problem}")
-    present = ~np.isnan(table.gap_kw)
-    out_of_range = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
-    problem = f"{{gap_kw:g}} kW is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
-    _reject_rows(table, out_of_range, problem)
-    if not present.any():
-        raise SourceError(table.path, "holds no reading: every value is missing")
-
-
-def _shown(instant_ms: int) -> str:
-    """Return a time for an error message, also one that no calendar has."""
-    try:
-        return instant_label(instant_ms).replace(".000Z", "Z")
-    except (ValueError, OverflowError, OSError):
-        return f"{instant_ms // 1_000} s after 1970"
-
-
-def _reject_rows(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
-    if not wrong.any():
-        return
-    row = int(np.argmax(wrong))
-    time = _shown(int(table.instant_ms[row]))
-    more = int(wrong.sum()) - 1
-    also = f" ({more:,} more such rows)" if more else ""
-    raise SourceError(table.path, problem.format(time=time, gap_kw=table.gap_kw[row]) + also, int(table.line[row]))
 
 
 def _report(table: Table, series: Series, sampling: SamplingInterval, n_duplicates: int) -> Report:

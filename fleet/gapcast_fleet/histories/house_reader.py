@@ -19,8 +19,9 @@ from gapcast.core.window import F64, I64, Flags
 from gapcast.recordings.clean_file import content_sha256
 from gapcast.recordings.fields import PER_KW
 from gapcast.recordings.layout import Unit
-from gapcast.recordings.series import MAX_SPAN_MS, Series, minute_series
+from gapcast.recordings.series import Series, minute_series
 from gapcast.recordings.table import Table
+from gapcast.recordings.table_checks import MAX_SPAN_MS
 from gapcast_fleet.histories.row_times import NO_TIME, RowTimes, row_times
 from gapcast_fleet.histories.survey import HouseSurvey
 

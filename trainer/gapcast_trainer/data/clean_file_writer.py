@@ -14,7 +14,8 @@ import numpy as np
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.recordings.clean_file import METADATA, SCHEMA_VERSION, TIME, content_sha256, measured_columns
-from gapcast.recordings.series import Report, Series
+from gapcast.recordings.report import Report
+from gapcast.recordings.series import Series
 from gapcast_trainer.files import atomic_path
 
 
