@@ -51,6 +51,26 @@ def create_private(path: Path) -> BinaryIO:
     return os.fdopen(open_private(path, os.O_RDWR | os.O_TRUNC), "w+b")
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write ``content`` to a file at ``path``, mode 0600, and wait until it is on the disk.
+
+    A file that is then renamed is complete also after a power failure. Raises OSError if that fails.
+    """
+    with create_private(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in ``folder`` are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def tighten_modes(folder: Path) -> list[Path]:
     """Reduce the modes of ``folder`` and everything in it to 0700 and 0600; return the paths that could not be changed.
 

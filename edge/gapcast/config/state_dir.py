@@ -11,7 +11,7 @@ import structlog
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.reading import is_device_id
-from gapcast.private_files import chown_to_owner_of, create_private, make_private_folder
+from gapcast.private_files import chown_to_owner_of, make_private_folder, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -67,10 +67,7 @@ def _generate(path: Path) -> str:
     part = path.with_suffix(".part")
     try:
         make_private_folder(path.parent)
-        with create_private(part) as file:
-            file.write(f"{generated}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())  # or a power failure could leave an empty file
+        write_private(part, f"{generated}\n".encode())
         chown_to_owner_of(path.parent, part)
         part.replace(path)
     except OSError as error:

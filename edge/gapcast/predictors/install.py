@@ -17,7 +17,7 @@ from gapcast.predictors.library import Library
 from gapcast.predictors.packed import read_packed
 from gapcast.predictors.registry import read_registry
 from gapcast.predictors.store import check_files, parse_card
-from gapcast.private_files import FOLDER_MODE, chown_to_owner_of, create_private, make_private_folder
+from gapcast.private_files import FOLDER_MODE, chown_to_owner_of, make_private_folder, sync_folder, write_private
 
 _NEW, _OLD = "new", "old"
 
@@ -38,15 +38,15 @@ def install(
         card = _check(file, files, admission, taken)
         staged = staging / _NEW
         staged.mkdir(mode=FOLDER_MODE)
-        _write(staged / CARD_FILE, files.card)
-        _write(staged / MODEL_FILE, files.model)
+        write_private(staged / CARD_FILE, files.card)
+        write_private(staged / MODEL_FILE, files.model)
         _replace_model(staged, own / card.name, staging)
         chown_to_owner_of(own, own / card.name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
-            _write(staging / REGISTRY_FILE, _registry_with_default(own, card.name))
+            write_private(staging / REGISTRY_FILE, _registry_with_default(own, card.name))
             (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
             chown_to_owner_of(own, own / REGISTRY_FILE)
-        _sync(own)
+        sync_folder(own)
     return card
 
 
@@ -99,7 +99,7 @@ def remove(name: str, library: Library, published: str, named: Mapping[str, str]
         raise ModelError(msg)
     with _staging(own) as staging:
         (own / name).rename(staging / _OLD)
-        _sync(own)
+        sync_folder(own)
     return remains
 
 
@@ -128,19 +128,3 @@ def _replace_model(staged: Path, target: Path, staging: Path) -> None:
         if had_model:
             (staging / _OLD).rename(target)
         raise
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write and sync a file, so that a power failure after its rename does not leave it empty."""
-    with create_private(path) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

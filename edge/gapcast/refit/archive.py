@@ -17,7 +17,7 @@ from threading import Lock
 import structlog
 
 from gapcast.core.reading import Reading
-from gapcast.private_files import create_private, make_private_folder, open_private
+from gapcast.private_files import make_private_folder, open_private, write_private
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import (
     ArchivedReading,
@@ -204,10 +204,7 @@ class MinuteArchive:
         make_private_folder(self._folder)
         part = path.with_name(path.name + _PART)
         try:
-            with create_private(part) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_private(part, content)
             part.replace(path)
         except OSError:
             with suppress(OSError):  # it may fill the disk; the reason that it is incomplete is raised

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from gapcast.core.errors import StateError
 from gapcast.core.snapshot import Snapshot, check_shapes
-from gapcast.private_files import create_private
+from gapcast.private_files import create_private, sync_folder
 from gapcast.storage.archive import read_arrays, write_arrays
 from gapcast.storage.checkpoint_columns import arrays_of, snapshot_of, version_of
 from gapcast.storage.journal import check_version
@@ -92,11 +92,7 @@ def complete_file(file: BinaryIO, part: Path, path: Path) -> int:
     except OSError:
         _discard(part)
         raise
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
     return n_bytes
 
 

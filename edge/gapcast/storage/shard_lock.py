@@ -18,7 +18,7 @@ import structlog
 
 from gapcast.core.errors import ShardError
 from gapcast.json_input import decode_json
-from gapcast.private_files import create_private, make_private_folder, open_private
+from gapcast.private_files import make_private_folder, open_private, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -98,10 +98,7 @@ class ShardLock:
         """Record ``models`` as those of the shard's state from now on; raise :class:`ShardError` on failure."""
         part = self._folder / f"{_MODELS}.part"
         try:
-            with create_private(part) as file:
-                file.write(json.dumps({"v": 1, "models": dict(models)}).encode())
-                file.flush()
-                os.fsync(file.fileno())
+            write_private(part, json.dumps({"v": 1, "models": dict(models)}).encode())
             part.replace(self._folder / _MODELS)
         except OSError as error:
             msg = f"{self._folder / _MODELS} cannot be written ({error})"
