@@ -26,7 +26,7 @@ from gapcast.history_import.stopped_gateway import open_stopped
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
-from gapcast.storage import checkpoint
+from gapcast.storage import checkpoint, checkpoint_columns
 from gapcast.storage.generations import files_of
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
@@ -319,7 +319,7 @@ def test_import_into_state_of_a_newer_version_changes_nothing(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(checkpoint, "VERSION", 7)
+        newer.setattr(checkpoint_columns, "VERSION", 7)
         run(settings, written(tmp_path / "a.csv"))
     before = stored(settings)
     with pytest.raises(StateError, match=r"run the newer gapcast, or set another state\.path; the file is not changed"):
