@@ -30,8 +30,8 @@ from gapcast.refit.minutes_file import (
     read_file,
     version_for,
 )
+from gapcast.storage.damaged_files import set_aside
 from gapcast.storage.disk_errors import disk_error_fix
-from gapcast.storage.recovery import set_aside
 
 log = structlog.get_logger(__name__)
 

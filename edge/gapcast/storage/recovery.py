@@ -17,53 +17,34 @@ from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.service.ports import Meters
 from gapcast.storage import checkpoint, journal, journal_reader
+from gapcast.storage.damaged_files import DamagedJournals, set_aside
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path
 from gapcast.storage.record_lines import salt_of
 
 log = structlog.get_logger(__name__)
 
-_DAMAGED_SUFFIX = ".damaged"
 #: Maximum number of devices named in a message.
 _MAX_NAMED = 5
 
 
-class DamagedJournals:
-    """Journals that a recovery found damaged, to be renamed once a checkpoint has what could be read of them."""
-
-    def __init__(self) -> None:
-        self._problems: dict[Path, str] = {}
-
-    def add(self, path: Path, problem: str) -> str:
-        """Add the journal at ``path``; return a description."""
-        self._problems[path] = problem
-        return f"{path.name}: {problem}"
-
-    def set_aside(self) -> None:
-        """Rename the journals, once; one that a forgotten device was in may have been removed."""
-        problems, self._problems = self._problems, {}
-        for path, problem in problems.items():
-            if path.exists():
-                set_aside(path, problem)
-
-
 class Recovered(NamedTuple):
-    """The result of a recovery: the newest generation, and whether its journal is ``sound`` and can be continued.
+    """The result of a recovery: the newest generation, and whether its journal ``can_continue``.
 
     ``journal_bytes``, without first lines, and ``journal_readings`` are those to replay after a checkpoint of
-    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgets``: the journals forget a device that
-    older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was;
+    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``has_forgotten``: the journals forget a device
+    that older files may still contain. ``damage`` says what was damaged and what was used instead, if anything was;
     ``damaged_journals`` are to be set aside after the next checkpoint.
     """
 
     generation: int
-    sound: bool
+    can_continue: bool
     journal_bytes: int
     journal_readings: int
+    journal_records: int
     checkpoint_bytes: int
-    forgets: bool
+    has_forgotten: bool
+    damage: str
     damaged_journals: DamagedJournals
-    journal_records: int = 0
-    damage: str = ""
 
 
 def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
@@ -71,111 +52,135 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
 
     Raises :class:`StateError` if a file is of a newer version, and OSError if the folder cannot be read.
     """
-    files = files_of(folder)
-    generations = sorted(set(files.values()))
-    base, checkpoint_bytes = 0, 0
-    damages: list[str] = []
-    damaged_journals = DamagedJournals()
-    used = "no checkpoint"
-    for generation in reversed(generations):
-        path = checkpoint_path(folder, generation)
-        if path in files and _restore_checkpoint(path, engine, meters, damages):
-            base, checkpoint_bytes, used = generation, path.stat().st_size, path.name
-            break
-    sound = not generations or base > 0 or not any(path.suffix == ".npz" for path in files)
-    replay, journal_bytes, last_record, n_journals = JournalReplay(engine), 0, 0, 0
-    for generation in generations:
-        path = journal_path(folder, generation)
-        if generation >= base and path in files:
-            n_journals += 1
-            journal_bytes += max(0, path.stat().st_size - len(journal.encode_header()))
-            is_sound, last_record = _replay_journal(path, generation, replay, meters, damages, damaged_journals)
-            sound = sound and is_sound
-    try:
-        replay.finish()
-    except Exception as error:
-        damages.append(f"the newest forecasts could not be repeated ({type(error).__name__}: {error})")
-    newest = generations[-1] if generations else 0
-    log.info("state.restored", path=str(folder), devices=len(engine.buffers), replayed=replay.n_readings)
-    damage = ""
-    if damages:
-        damage = f"{'; '.join(damages)}. Used instead: {used} and {n_journals} journals after it"
-        log.warning("state.recovered", path=str(folder), problem="; ".join(damages), used=used, journals=n_journals)
-    sound = sound and not damages and journal_path(folder, newest) in files
-    return Recovered(
-        newest, sound, journal_bytes, replay.n_readings, checkpoint_bytes, bool(replay.n_forgotten), damaged_journals,
-        last_record, damage,
-    )  # fmt: skip
+    return _Recovery(folder, engine, meters).run()
 
 
-def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: list[str]) -> bool:
-    """Restore the checkpoint at ``path``; return whether it was used, and add any damage to ``damages``."""
-    try:
-        snapshot = checkpoint.read(path)
-    except OSError as error:
-        damages.append(set_aside(path, f"it cannot be read ({error})"))
-        return False
-    except checkpoint.DamagedError as error:
-        damages.append(set_aside(path, str(error)))
-        return False
-    try:
-        problems = restore_snapshot(engine, snapshot, releases=True)
-        if snapshot.channels == engine.buffers.channels:
-            meters.restore_state(snapshot.meters)
-    except StateError as error:
-        log.warning(
-            "state.not_used", path=str(path), problem=str(error), cure="the windows fill again with new readings"
+class _UsedCheckpoint(NamedTuple):
+    """The checkpoint that was restored; of generation 0 if there is none."""
+
+    generation: int = 0
+    n_bytes: int = 0
+    name: str = "no checkpoint"
+
+
+class _Recovery:
+    """One recovery of ``engine`` and ``meters``, and the damage that it finds."""
+
+    def __init__(self, folder: Path, engine: Engine, meters: Meters) -> None:
+        self._folder, self._engine, self._meters = folder, engine, meters
+        self._files = files_of(folder)
+        self._generations = sorted(set(self._files.values()))
+        self._damages: list[str] = []
+        self._damaged_journals = DamagedJournals()
+
+    def run(self) -> Recovered:
+        """Restore the newest readable checkpoint, and replay the journals after it."""
+        used = self._restore_newest_checkpoint()
+        has_checkpoints = any(path.suffix == ".npz" for path in self._files)
+        can_continue = used.generation > 0 or not has_checkpoints
+        replay, n_bytes, last_record, n_journals = JournalReplay(self._engine), 0, 0, 0
+        for generation in self._generations:
+            path = journal_path(self._folder, generation)
+            if generation >= used.generation and path in self._files:
+                n_journals += 1
+                n_bytes += max(0, path.stat().st_size - len(journal.encode_header()))
+                is_sound, last_record = self._replay_journal(path, generation, replay)
+                can_continue = can_continue and is_sound
+        try:
+            replay.finish()
+        except Exception as error:
+            self._damages.append(f"the newest forecasts could not be repeated ({type(error).__name__}: {error})")
+        newest = self._generations[-1] if self._generations else 0
+        n_devices = len(self._engine.buffers)
+        log.info("state.restored", path=str(self._folder), devices=n_devices, replayed=replay.n_readings)
+        return Recovered(
+            generation=newest,
+            can_continue=can_continue and not self._damages and journal_path(self._folder, newest) in self._files,
+            journal_bytes=n_bytes,
+            journal_readings=replay.n_readings,
+            journal_records=last_record,
+            checkpoint_bytes=used.n_bytes,
+            has_forgotten=bool(replay.n_forgotten),
+            damage=self._report_damage(used.name, n_journals),
+            damaged_journals=self._damaged_journals,
         )
-        return False
-    except Exception as error:  # from a crafted file with a valid digest
-        for device in list(engine.buffers):  # the next checkpoint's first device gets the first row again
-            engine.forget(device)
-            meters.forget(device)
-        damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
-        return False
-    if problems.learning:
-        log.warning(
-            "state.learning_not_restored",
-            path=str(path),
-            problem=problems.learning,
-            cure="online learning starts again for each device",
-        )
-    if changed := changed_horizons(engine, snapshot):
-        changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]
-        log.info("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
-    if problems.devices:
-        problem = f"values of {len(problems.devices)} devices are out of range; these devices start again"
-        damages.append(f"{path.name}: {problem} ({', '.join(problems.devices[:_MAX_NAMED])})")
-        log.warning("state.out_of_range", path=str(path), problem=problem, devices=problems.devices[:_MAX_NAMED])
-    return True
 
+    def _report_damage(self, used: str, n_journals: int) -> str:
+        """Log what was damaged and what was ``used`` instead, and return it in a sentence; empty if nothing was."""
+        if not self._damages:
+            return ""
+        problem = "; ".join(self._damages)
+        log.warning("state.recovered", path=str(self._folder), problem=problem, used=used, journals=n_journals)
+        return f"{problem}. Used instead: {used} and {n_journals} journals after it"
 
-def _replay_journal(
-    path: Path,
-    generation: int,
-    replay: JournalReplay,
-    meters: Meters,
-    damages: list[str],
-    damaged_journals: DamagedJournals,
-) -> tuple[bool, int]:
-    """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
-    damage, n_failed, failure = journal_reader.Damage(), 0, ""
-    try:
-        for entry in journal_reader.read(path, damage, salt_of(generation)):
-            try:
-                _replay_entry(entry, replay, meters)
-            except Exception as error:  # from a crafted record with a valid digest
-                n_failed, failure = n_failed + 1, f"{type(error).__name__}: {error}"
-    except OSError as error:
-        damages.append(damaged_journals.add(path, f"it cannot be read ({error})"))
-        return False, 0
-    if n_failed:
-        damages.append(f"{path.name}: {n_failed} records could not be replayed ({failure})")
-    if description := str(damage):
-        damages.append(damaged_journals.add(path, f"{description}; all others were used"))
-    elif damage.n_bytes_cut:
-        log.info("state.cut_short", path=str(path), n_bytes=damage.n_bytes_cut)
-    return not (damage or damage.is_older or n_failed), damage.last
+    def _restore_newest_checkpoint(self) -> _UsedCheckpoint:
+        for generation in reversed(self._generations):
+            path = checkpoint_path(self._folder, generation)
+            if path in self._files and self._restore_checkpoint(path):
+                return _UsedCheckpoint(generation, path.stat().st_size, path.name)
+        return _UsedCheckpoint()
+
+    def _restore_checkpoint(self, path: Path) -> bool:
+        """Restore the checkpoint at ``path``; return whether it was used, and note any damage."""
+        engine, meters = self._engine, self._meters
+        try:
+            snapshot = checkpoint.read(path)
+        except OSError as error:
+            self._damages.append(set_aside(path, f"it cannot be read ({error})"))
+            return False
+        except checkpoint.DamagedError as error:
+            self._damages.append(set_aside(path, str(error)))
+            return False
+        try:
+            problems = restore_snapshot(engine, snapshot, releases=True)
+            if snapshot.channels == engine.buffers.channels:
+                meters.restore_state(snapshot.meters)
+        except StateError as error:
+            log.warning(
+                "state.not_used", path=str(path), problem=str(error), cure="the windows fill again with new readings"
+            )
+            return False
+        except Exception as error:  # from a crafted file with a valid digest
+            for device in list(engine.buffers):  # the next checkpoint's first device gets the first row again
+                engine.forget(device)
+                meters.forget(device)
+            self._damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
+            return False
+        if problems.learning:
+            log.warning(
+                "state.learning_not_restored",
+                path=str(path),
+                problem=problems.learning,
+                cure="online learning starts again for each device",
+            )
+        if changed := changed_horizons(engine, snapshot):
+            changes = [f"{device}: {old_min} to {own_min} min" for device, (old_min, own_min) in changed.items()]
+            log.info("state.horizon_changed", path=str(path), n_devices=len(changes), devices=changes[:_MAX_NAMED])
+        if problems.devices:
+            problem = f"values of {len(problems.devices)} devices are out of range; these devices start again"
+            self._damages.append(f"{path.name}: {problem} ({', '.join(problems.devices[:_MAX_NAMED])})")
+            log.warning("state.out_of_range", path=str(path), problem=problem, devices=problems.devices[:_MAX_NAMED])
+        return True
+
+    def _replay_journal(self, path: Path, generation: int, replay: JournalReplay) -> tuple[bool, int]:
+        """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
+        damage, n_failed, failure = journal_reader.Damage(), 0, ""
+        try:
+            for entry in journal_reader.read(path, damage, salt_of(generation)):
+                try:
+                    _replay_entry(entry, replay, self._meters)
+                except Exception as error:  # from a crafted record with a valid digest
+                    n_failed, failure = n_failed + 1, f"{type(error).__name__}: {error}"
+        except OSError as error:
+            self._damages.append(self._damaged_journals.add(path, f"it cannot be read ({error})"))
+            return False, 0
+        if n_failed:
+            self._damages.append(f"{path.name}: {n_failed} records could not be replayed ({failure})")
+        if description := str(damage):
+            self._damages.append(self._damaged_journals.add(path, f"{description}; all others were used"))
+        elif damage.n_bytes_cut:
+            log.info("state.cut_short", path=str(path), n_bytes=damage.n_bytes_cut)
+        return not (damage or damage.is_older or n_failed), damage.last
 
 
 def _replay_entry(entry: journal.Entry, replay: JournalReplay, meters: Meters) -> None:
@@ -189,17 +194,3 @@ def _replay_entry(entry: journal.Entry, replay: JournalReplay, meters: Meters) -
         meters.forget(entry.device)
     else:
         replay.change_demand(entry)
-
-
-def set_aside(path: Path, problem: str) -> str:
-    """Rename a damaged file, log the problem, and return a description."""
-    n = 1
-    while (new_path := path.with_name(f"{path.name}{_DAMAGED_SUFFIX}-{n}")).exists():
-        n += 1
-    logged = problem
-    try:
-        path.rename(new_path)
-    except OSError as error:
-        new_path, logged = path, f"{problem}; it cannot be renamed ({error})"
-    log.warning("state.damaged", path=str(path), problem=logged, kept_as=str(new_path), cure="check the disk")
-    return f"{path.name}: {problem}"

@@ -21,6 +21,7 @@ from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage.checkpoint_rule import CheckpointRule
+from gapcast.storage.damaged_files import DamagedJournals
 from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.folder_lock import lock_folder
@@ -28,7 +29,7 @@ from gapcast.storage.generations import files_of, write_checkpoint
 from gapcast.storage.journal import Entry, Forgotten, PersistedBatch, ReplacedPlan, encode_header
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.persistence_problem import PersistenceProblem
-from gapcast.storage.recovery import DamagedJournals, recover
+from gapcast.storage.recovery import recover
 
 #: Interval between syncs of the journal to the disk, and between retries after an error.
 SYNC_S, RETRY_S = 30.0, 30.0
@@ -50,7 +51,6 @@ class Store:
         self._folder_lock: int | None = None
         self._journal: JournalFile | None = None  # None after an error: batches are then only in the next checkpoint
         self._rule = CheckpointRule()
-        # Two reasons for a checkpoint, until the next generation begins:
         self._has_forgotten = False  # whether a device was forgotten since the newest generation began
         self._is_invalidated = False  # whether another engine than would replay the journal forecast its batches
         self._clean_from = 0  # the first generation without forgotten devices
@@ -96,9 +96,13 @@ class Store:
             return
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
-        self._has_forgotten, self.damage, self._damaged_journals = found.forgets, found.damage, found.damaged_journals
+        self._has_forgotten, self.damage, self._damaged_journals = (
+            found.has_forgotten,
+            found.damage,
+            found.damaged_journals,
+        )
         try:
-            if found.sound:
+            if found.can_continue:
                 self._journal = JournalFile.resume(self._folder, found)
             else:
                 generation = self._begin_generation()
@@ -109,8 +113,7 @@ class Store:
 
     def close(self, snapshot: Snapshot | None) -> None:
         """Write ``snapshot``, if given and newer than the persisted state, and close the files."""
-        has_unsaved = self._problem.needs_checkpoint or (self._journal is not None and self._journal.n_bytes > 0)
-        if snapshot is not None and has_unsaved:
+        if snapshot is not None and (self._problem.needs_checkpoint or (self._journal and self._journal.n_bytes)):
             self.write_snapshot(snapshot)
         if self._journal is not None:
             self._writer.close_journal(self._journal)
