@@ -46,22 +46,25 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        # An unknown key comes first: another error may follow from it, as that of the key that was meant is missing.
-        first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
-        key = ".".join(str(part) for part in first["loc"])
-        problem = value_problem(first)
-        if first["type"] == _UNKNOWN_KEY:
-            problem = unknown_key_problem(Settings, first["loc"])
-        elif first["type"] in _NO_SECTION:
-            problem = "is a section, not a value"
-        elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
-            problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
-        # A misspelt or missing key may also contain a secret, and so may an address with an account.
-        may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
-        shown = "" if may_be_secret or "@" in str(first["input"]) else shown_value(first)
-        prefix = f"configuration key {key}" if key else "configuration"
-        msg = f"{prefix}: {problem}{shown}"
-        raise SettingsError(msg) from error
+        raise SettingsError(_problem_of(error)) from error
+
+
+def _problem_of(error: ValidationError) -> str:
+    """Return the first unknown key, else the first invalid one, with its problem and its value, if it is no secret."""
+    # An unknown key comes first: another error may follow from it, as that of the key that was meant is missing.
+    first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN_KEY)
+    key = ".".join(str(part) for part in first["loc"])
+    problem = value_problem(first)
+    if first["type"] == _UNKNOWN_KEY:
+        problem = unknown_key_problem(Settings, first["loc"])
+    elif first["type"] in _NO_SECTION:
+        problem = "is a section, not a value"
+    elif first["type"] == _NO_LIST and isinstance(first["input"], Mapping):
+        problem = f"is a list of sections: write [[{key}]] in two pairs of brackets"
+    # A misspelt or missing key may also contain a secret, and so may an address with an account.
+    may_be_secret = "password" in key or "token" in key or first["type"] in {_UNKNOWN_KEY, *_NO_SECTION}
+    shown = "" if may_be_secret or "@" in str(first["input"]) else shown_value(first)
+    return f"configuration key {key}: {problem}{shown}" if key else f"configuration: {problem}{shown}"
 
 
 def nested(dotted: str, value: object) -> dict[str, Any]:
