@@ -198,7 +198,7 @@ def test_noted_times_are_those_resolved_one_by_one() -> None:
             some = np.array([draw.randrange(9) * 60_000 for _ in range(4)])
             for instant in some.tolist():
                 assert before.resolve(instant, instant) == instant
-            at_once.note(some)
+            at_once.advance(some)
         later = draw.randrange(9) * 60_000
         assert before.resolve(later, later + 600_000) == at_once.resolve(later, later + 600_000)
 

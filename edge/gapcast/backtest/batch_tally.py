@@ -1,4 +1,4 @@
-"""Processes the batches of a back-test as the service does, and adds what comes of them to its scores and files."""
+"""Processes the batches of a back-test as the service does, and adds their results to its scores and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gapcast.core.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class BatchTally:
-    """What is added up of the batches of ``engine``: the scores of ``tally``, and what else is asked for.
+    """Adds up the batches of ``engine``: the scores of ``tally``, and the other results of a back-test.
 
     With ``outlooks`` the outlooks are made as well, and with ``demands`` the demands. ``simulated`` refits the houses.
     """

@@ -31,7 +31,7 @@ class DemandFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file, and give it its name; remove it after an error."""
+        """Close the file and rename it to its final name; remove it after an error."""
         self._file.close(is_complete=kind is None)
 
     def add(

@@ -92,7 +92,7 @@ class DemandTally:
     def finish(self, made: DeviceDemands) -> DemandTallies:
         """Score the demands that still wait, if the mean of their window is known; return the sums of each house.
 
-        ``made`` are those of the engine, which knows limits that are too low.
+        ``made`` are those of the engine, with the limits that are too low.
         """
         for house in self._houses.values():
             house.finish()

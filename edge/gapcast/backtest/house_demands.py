@@ -38,7 +38,7 @@ class HouseDemands:
         self._waiting: list[DemandLine] = []
 
     def add_reading(self, minute: int, kw: float, *, is_measured: bool) -> None:
-        """Add the newest reading; if its time went back, the demands before it have no more outcomes."""
+        """Add the newest reading; if it is not newer than the one before, earlier demands get no more outcomes."""
         last = self._last_minute
         if last is not None and minute <= last:
             self.finish()

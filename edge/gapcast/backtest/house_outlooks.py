@@ -34,7 +34,10 @@ class HouseOutlooks:
         self._outlooks_kw: list[F64] = []
 
     def add_reading(self, reading: Reading, *, is_outcome: bool) -> None:
-        """Add the newest reading; if its time went back, what came before it has no more outcomes."""
+        """Add the newest reading.
+
+        If it is not newer than the one before, or long after it, earlier outlooks get no more outcomes.
+        """
         minutes = self._minutes
         if minutes and not 0 < reading.minute - minutes[-1] <= _LONGEST_HOLE_MIN:
             self.finish()

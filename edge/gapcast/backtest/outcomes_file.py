@@ -15,7 +15,7 @@ HEADER = (
 )  # fmt: skip
 #: The key of a forecast: row of the device, target minute.
 _Key = tuple[int, int]
-#: The unfinished lines for a minute: several if a device's time went back.
+#: The unfinished lines for a minute: several if a device repeats its minutes.
 _Pending = dict[_Key, list[list[object]]]
 _GAP_KW, _ACTUAL_KW = HEADER.index("gap_kw"), HEADER.index("came_kw")
 
@@ -35,7 +35,7 @@ class OutcomesFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the pending lines, close the file, and give it its name; remove it after an error."""
+        """Write the pending lines, close the file and rename it to its final name; remove it after an error."""
         is_complete = False
         try:
             if kind is None:

@@ -53,7 +53,7 @@ class WholeFile:
             self._file.write(text)
 
     def close(self, *, is_complete: bool) -> None:
-        """Close the file, and give it its name; remove it if it is not complete."""
+        """Close the file and rename it to its final name; remove it if it is not complete."""
         try:
             if is_complete:
                 with self._named_errors():
@@ -61,7 +61,7 @@ class WholeFile:
                     if self._part != self._path:
                         self._part.replace(self._path)
         finally:
-            with suppress(OSError):  # what is buffered may not fit, but the file is not kept
+            with suppress(OSError):  # buffered text may not fit, but the file is removed
                 self._file.close()
             if self._part != self._path:
                 self._part.unlink(missing_ok=True)

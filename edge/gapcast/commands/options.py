@@ -37,7 +37,7 @@ def settings_options(command: Any) -> Any:
 
 
 def submeter_options(verb: str) -> Callable[[Any], Any]:
-    """Return a decorator that adds the options ``submeters`` and ``submeter_columns``; ``verb`` says what is done."""
+    """Return a decorator that adds the options ``submeters`` and ``submeter_columns``; ``verb`` begins their help."""
 
     def decorated(command: Any) -> Any:
         for option in (

@@ -156,7 +156,7 @@ class Settings(SettingsSection):
 
     @property
     def reading_limits(self) -> Limits:
-        """The permitted power of a reading, for the modules that do not know the configuration."""
+        """The permitted power of a reading, for modules that do not import the configuration."""
         return Limits(self.limits.min_kw, self.limits.max_kw)
 
     @model_validator(mode="before")

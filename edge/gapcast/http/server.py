@@ -37,7 +37,7 @@ def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Impleme
     config = Config(
         app,
         http=protocol,
-        loop="asyncio",  # where uvloop is installed it would be that, whose transports do not have what the limits use
+        loop="asyncio",  # the default is uvloop where it is installed, whose transports lack what the limits use
         ws="none",
         lifespan="off",
         log_config=None,

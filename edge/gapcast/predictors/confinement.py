@@ -1,7 +1,7 @@
 """Runs a task on untrusted bytes in a child process with limits on memory, time, files and output.
 
 The parsers of models and archives are native code: a crafted file can make them crash, allocate gigabytes or loop. In
-a child process only the child ends, and the parent raises a :class:`ModelError` that says how.
+a child process only the child ends, and the parent raises a :class:`ModelError` with the cause.
 
 The child is a new interpreter (never a fork of a service with threads) that runs this module's :func:`run_child`. It
 reads its input from standard input, imports the task's module (and calls its ``load_libraries``, if it has one) before

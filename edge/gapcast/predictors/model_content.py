@@ -1,7 +1,7 @@
 """The bytes of a model file, in the form that takes the least memory for what the model is used for.
 
 A gateway loads every model of its folder, because a request may name it, and runs one or two of them. A model that is
-not run is kept compressed. Of one that continues from another's body only the reduced file is kept; the whole one,
+not run is stored compressed. Of one that continues from another's body only the reduced file is stored; the whole one,
 which differs in a few bytes, is made from it.
 """
 
@@ -20,7 +20,7 @@ class ModelContent:
     """The bytes of one file. One caller at a time."""
 
     def __init__(self, content: bytes) -> None:
-        """Keep ``content``, a whole file."""
+        """Store ``content``, a whole file."""
         self._whole: bytes | None = content
         self._packed: bytes | None = None
         self._reduced: bytes | None = None

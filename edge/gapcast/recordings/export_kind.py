@@ -50,7 +50,7 @@ class ExportKind:
     """A kind of export.
 
     ``matches`` is whether a header, in lower case, is one of it. ``rows`` converts the fields of each line, the header
-    first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and says which rows are left out. Both
+    first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and returns which rows are left out. Both
     raise :class:`ValueError`, with a message for users. ``hold_min`` is for how long a value holds until the next one;
     None: that follows from the usual interval.
     """

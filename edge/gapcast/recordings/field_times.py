@@ -66,9 +66,9 @@ _TIME = _Form({"H": 0, "M": 3, "S": 6}, {2: ord(":"), 5: ord(":")}, 8)
 
 
 def instants_ms(block: FieldBlock, column: int, clock: TimestampParser) -> I64 | None:
-    """Return the instants (epoch ms, UTC) of ``column``, ``[R]``, as ``clock`` would one by one; it notes them.
+    """Return the instants (epoch ms, UTC) of ``column``, ``[R]``, as ``clock`` would one by one, and advance it.
 
-    None, and nothing noted, if a time is of a form that is not parsed here, or an error.
+    None, without an advance, if a time is of a form that is not parsed here, or an error.
     """
     is_number = clock.form is None and block.text(column, 0).isdigit()
     found = _epoch_ms(block, column) if is_number else _calendar_ms(block, column, clock)
@@ -76,7 +76,7 @@ def instants_ms(block: FieldBlock, column: int, clock: TimestampParser) -> I64 |
         return None
     clock.kind = found.kind
     if (found.earlier_ms == found.later_ms).all():
-        clock.note(found.earlier_ms)
+        clock.advance(found.earlier_ms)
         return found.earlier_ms
     both = zip(found.earlier_ms.tolist(), found.later_ms.tolist(), strict=True)
     return np.array([clock.resolve(*candidates) for candidates in both], dtype=np.int64)

@@ -43,7 +43,7 @@ def energy_unit_in(name: str) -> str | None:
 
 
 def energy_problem(value_column: str, unit: Unit | None) -> str | None:
-    """Return what is wrong if a column has an energy by its name, and ``unit`` does not say otherwise; else None.
+    """Return what is wrong if the name of a column ends with a unit of energy, and no ``unit`` is given; else None.
 
     >>> energy_problem("energy_kwh", "kW"), energy_problem("power", None)
     (None, None)

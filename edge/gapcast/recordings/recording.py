@@ -78,8 +78,8 @@ class RecordingMinutes(Iterator[Minute]):
 class Recording:
     """A file of one household: its minutes, its report, and the kind of its timestamps.
 
-    ``remarks`` are sentences on how it was read. ``holds_changes``: each value holds until the next one, because the
-    format or ``--hold`` says so.
+    ``remarks`` are sentences on how it was read. ``holds_changes``: each value holds until the next one, by the
+    format or ``--hold``.
     """
 
     path: Path
@@ -124,7 +124,7 @@ class Recording:
         ]
 
     def _remarks(self) -> tuple[str, ...]:
-        """Return the remarks, and one if the power of most minutes was not measured; the format's says it better."""
+        """Return the remarks of the format, else one if the power of most minutes was not measured."""
         usual_s = self.report.usual_s
         if self.remarks or self.holds_changes or usual_s < _COARSE_S:
             return self.remarks

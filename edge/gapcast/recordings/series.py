@@ -60,7 +60,7 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     """Validate the rows and place them on the one-minute grid.
 
     Rows at other intervals than a minute are samples: :mod:`gapcast.recordings.minute_means` defines how they are
-    averaged, and ``hold_min``; if that is given, or the format says so, values are known for so long, and no minute is
+    averaged, and ``hold_min``; if that or the format gives a time, values are valid for so long, and no minute is
     filled. Of several rows with the same time the first one counts, as on the gateway. Raises :class:`SourceError`,
     with the line, if a time is off the grid (of a set with one row per minute), out of order or impossible, or if a
     power is outside ``limits``.

@@ -22,7 +22,7 @@ class Table:
     ``sha256`` is of the uncompressed text. With ``each_minute``
     the set has one row per minute, so that any other time is an error; otherwise rows may be samples.
     ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is for how long a sample holds until the next
-    one, if the format says so; rows are then samples. ``remarks`` are sentences on how the file was read.
+    one, if the format sets it; rows are then samples. ``remarks`` are sentences on how the file was read.
     """
 
     path: Path

@@ -87,8 +87,8 @@ class TimestampParser:
             self._before_ms = found
         return found
 
-    def note(self, instant_ms: I64) -> None:
-        """Note the instants of the next rows ``[R]``, R >= 1, each of which has one candidate."""
+    def advance(self, instant_ms: I64) -> None:
+        """Advance past the instants of the next rows ``[R]``, R >= 1, each of which has one candidate."""
         newest_ms = np.maximum.accumulate(np.concatenate(([self._before_ms], instant_ms)))
         later = np.flatnonzero(np.diff(newest_ms))
         if later.size:

@@ -14,9 +14,9 @@ _NON_POWER_WORDS = frozenset({
     "factor", "apparent", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday", "daily",
     "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
 })  # fmt: skip
-#: Words of these that are said of power too: of all phases, and now.
+#: Words of these that are used for power too: of all phases, and now.
 _AMBIGUOUS_WORDS = frozenset({"total", "current"})
-#: Words that mean power, whatever else a name says.
+#: Words that mean power, whatever other words are in a name.
 _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 #: Topic levels that do not name a device.
 _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({

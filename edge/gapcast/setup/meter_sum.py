@@ -68,7 +68,7 @@ def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
 
 
 def _messages_of(keys: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the keys that say how each of the meters' messages is read, None if they are read differently."""
+    """Return the keys by which the messages of each meter are read, None if they are read differently."""
     if all(one.get("format") == "number" for one in keys):
         return {"format": "number"}
     if any([one.get(name) for name in _OF_PRESET] != [keys[0].get(name) for name in _OF_PRESET] for one in keys):

@@ -67,7 +67,7 @@ def is_interval_known(candidate: Candidate) -> bool:
 
 
 def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[str, Any], str]:
-    """Return the source with the measured interval of its meters if that differs, and a sentence that says so."""
+    """Return the source with the measured interval of its meters if that differs, and a sentence about it."""
     preset = source.get("preset", "")
     keys = presets().get(preset, {}) | source
     names = _shown_names(source, candidate)

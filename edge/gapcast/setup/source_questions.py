@@ -1,4 +1,4 @@
-"""Asks for what the messages of a meter do not say: its unit, its device's name, and what it measures."""
+"""Asks for what the messages of a meter do not contain: its unit, its device's name, and what it measures."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class SourceQuestions:
         return source | {"unit": meter.unit or self._prompts.text("W or kW?", None, "--unit", UNITS)}
 
     def _ask_what_is_measured(self, chosen: Sequence[ChosenMeter]) -> None:
-        """Ask whether the meters measure whole houses, and say what that means for the forecasts."""
+        """Ask whether the meters measure whole houses, and explain what that means for the forecasts."""
         if not self._prompts.is_interactive:
             return
         are_several = len(self._taken) > 1
@@ -160,7 +160,7 @@ class SourceQuestions:
 
 
 def _description(meter: ChosenMeter) -> str:
-    """Return what the messages of a meter say that it is."""
+    """Return the description of a meter in its messages, or in the answers without any."""
     if meter.candidate is None:
         return meter.answer.title
     return " ".join((meter.candidate.title, *meter.candidate.devices))

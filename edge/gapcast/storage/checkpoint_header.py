@@ -20,7 +20,7 @@ def _meter_members(meter: MeterState) -> tuple[object, ...]:
     return meter._replace(open_minute=meter.open_minute[:-1])  # type: ignore[arg-type]  # to be written only
 
 
-#: As versions that know no filled minute can read them: the members that they have, with the rest in other keys.
+#: Readings and meters in a form that versions without filled minutes can read: further members are in other keys.
 StoredReading = Annotated[Reading, PlainSerializer(_reading_members)]
 StoredMeter = Annotated[MeterState, PlainSerializer(_meter_members)]
 

@@ -1,8 +1,8 @@
-"""Gives memory that was freed back to the system.
+"""Returns freed memory to the system.
 
-glibc keeps freed blocks for the next allocation, and serves ever larger blocks from its heap once one of their size was
-freed. Restoring a state, writing a checkpoint or replacing models frees tens of megabytes at once that the stream does
-not need again.
+glibc retains freed blocks for the next allocation, and serves larger and larger blocks from its heap once one of their
+size was freed. Restoring a state, writing a checkpoint or replacing models frees tens of megabytes at once that the
+stream does not need again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Generations of state files: ``checkpoint-00000007.npz`` has the state before ``readings-00000007.jsonl`` begins.
 
-Each checkpoint begins a generation. Its file is written under another name first, so that it is there as a whole or not
-at all; then the generations that it supersedes are removed.
+Each checkpoint begins a generation. Its file is written under another name first, so that it is complete or does not
+exist; then the generations that it supersedes are removed.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class _Recovery:
         return _UsedCheckpoint()
 
     def _restore_checkpoint(self, path: Path) -> bool:
-        """Restore the checkpoint at ``path``; return whether it was used, and note any damage."""
+        """Restore the checkpoint at ``path``; return whether it was used, and record any damage."""
         engine, meters = self._engine, self._meters
         try:
             snapshot = checkpoint.read(path)

@@ -1,4 +1,4 @@
-"""The power of one house, minute by minute, and the evenings on which the loads are there."""
+"""The power of one house, minute by minute, and the evenings on which it has the loads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapcast.recordings.recording import Minute
 
 #: The car is plugged in at six in the evening, and leaves at seven in the morning; minutes of the day.
 PLUGGED_IN_MIN, LEAVES_MIN = 18 * 60, 7 * 60
-#: Minutes for which it is there.
+#: Minutes for which it is plugged in.
 STAY_MIN = DAY_MIN - PLUGGED_IN_MIN + LEAVES_MIN
 #: Days before the first evening with loads, without ``--score-from``.
 HISTORY_DAYS = 7
@@ -31,7 +31,7 @@ class ControlledHouse:
 
     ``kw`` ``[T]`` is its own power, NaN where there is no reading; ``filled`` ``[T]`` marks readings of minutes in
     which nothing was measured. ``local`` ``[T]`` are the minutes by the local clock, and ``evenings`` ``[T]`` the
-    number of the evening on which the loads are there (:data:`NONE`: they are not): an evening counts if nine in ten of
+    number of the evening on which it has the loads (:data:`NONE`: it has none): an evening counts if nine in ten of
     the minutes between six and seven are known.
     """
 

@@ -16,7 +16,7 @@ from gapcast.core.window import F64
 
 
 class Observed(NamedTuple):
-    """What a strategy knows after a reading: its power, what the car had of it, and the limit of the window to come.
+    """What a strategy observes: the power of a reading, the car's part of it, and the limit of the next window.
 
     All in kW; ``limit_kw`` is None if none applies.
     """

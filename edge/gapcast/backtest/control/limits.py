@@ -1,4 +1,4 @@
-"""The limit of the running window, as the rules know it: fixed, or the month's peak so far."""
+"""The limit of the running window that the rules get: fixed, or the month's peak so far."""
 
 from __future__ import annotations
 

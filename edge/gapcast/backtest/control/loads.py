@@ -54,7 +54,7 @@ class Loads:
 
     def __init__(self) -> None:
         self.result = LoadResult()
-        #: The power that the car draws from the next minute on, if it is there and needs it, kW.
+        #: The power that the car draws from the next minute on, if it is plugged in and needs it, kW.
         self.setpoint_kw = 0.0
         #: Minutes that the dishwasher still runs.
         self.dishwasher_left_min = 0
@@ -66,7 +66,7 @@ class Loads:
 
     @property
     def is_plugged_in(self) -> bool:
-        """Whether the car is there and needs energy."""
+        """Whether the car is plugged in and needs energy."""
         return self._evening != NONE and self.need_kwh > _LEAST_KWH
 
     def draw(self, evening: int, local: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The lowest peaks there could have been: the loads driven by someone who knows the power to come.
+"""The lowest possible peaks: the loads are controlled with knowledge of the future power.
 
 The dishwasher starts, and the car charges, so that the highest window of the month becomes as low as it can: for each
 evening and each start of the dishwasher the level to which the windows must be filled for the car to have its energy
