@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import isnan
 from pathlib import Path
-from types import TracebackType
 
 from gapcast.backtest.whole_file import WholeFile
 from gapcast.core.forecast import DECIMALS
@@ -17,22 +16,12 @@ HEADER = (
 )  # fmt: skip
 
 
-class DemandFile:
+class DemandFile(WholeFile):
     """Writes a line for each demand of a window, once the window's mean is known."""
 
     def __init__(self, path: Path) -> None:
         """Raise :class:`SettingsError` if ``path`` cannot be written."""
-        self._file = WholeFile("--demand-out", path, HEADER)
-
-    def __enter__(self) -> DemandFile:
-        """Return this."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file and rename it to its final name; remove it after an error."""
-        self._file.close(is_complete=kind is None)
+        super().__init__("--demand-out", path, HEADER)
 
     def add(
         self, device: str, window_start: int, lines: Iterable[tuple[int, int, list[float]]], actual_kw: float
@@ -47,4 +36,4 @@ class DemandFile:
             limit_kw = values[0]
             exceeded = "" if isnan(limit_kw) else int(actual_kw > limit_kw)
             shown = ("" if isnan(value) else round(value, DECIMALS) for value in values)
-            self._file.write((device, minute_label(minute), start_at, elapsed_min, *shown, actual, exceeded))
+            self.write((device, minute_label(minute), start_at, elapsed_min, *shown, actual, exceeded))

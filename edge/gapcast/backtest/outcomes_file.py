@@ -20,17 +20,13 @@ _Pending = dict[_Key, list[list[object]]]
 _GAP_KW, _ACTUAL_KW = HEADER.index("gap_kw"), HEADER.index("came_kw")
 
 
-class OutcomesFile:
+class OutcomesFile(WholeFile):
     """Writes a line when the outcome is known, or with an empty ``came_kw`` when the target minute has no reading."""
 
     def __init__(self, path: Path) -> None:
         """Raise :class:`SettingsError` if ``path`` cannot be written."""
-        self._file = WholeFile("--out", path, HEADER)
+        super().__init__("--out", path, HEADER)
         self._pending: _Pending = {}
-
-    def __enter__(self) -> OutcomesFile:
-        """Return this."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -39,10 +35,10 @@ class OutcomesFile:
         is_complete = False
         try:
             if kind is None:
-                self._write(list(self._pending))
+                self._write_pending(list(self._pending))
                 is_complete = True
         finally:
-            self._file.close(is_complete=is_complete)
+            self.close(is_complete=is_complete)
 
     def add(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, outcomes: Outcomes | None) -> None:
         """Add the ``forecasts`` of a batch, for the devices of ``rows``, and its ``outcomes``."""
@@ -53,7 +49,7 @@ class OutcomesFile:
             columns = (outcomes.rows, outcomes.minutes, outcomes.actual_kw, outcomes.published_kw[:, 0])
             for row, minute, actual_kw, published_kw in zip(*(column.tolist() for column in columns), strict=True):
                 self._write_outcome((row, minute), actual_kw, published_kw)
-        self._write([key for key in self._pending if key[1] <= newest.get(key[0], key[1] - 1)])
+        self._write_pending([key for key in self._pending if key[1] <= newest.get(key[0], key[1] - 1)])
 
     def _add_pending(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, newest: dict[int, int]) -> None:
         """Add the lines of ``forecasts``, all of one horizon, and set the ``newest`` minute of each row."""
@@ -82,11 +78,11 @@ class OutcomesFile:
             min(lines, key=lambda line: abs(float(str(line[_GAP_KW])) - published_kw)) if len(lines) > 1 else lines[0]
         )
         line[_ACTUAL_KW] = round(actual_kw, DECIMALS)
-        self._file.write(line)
+        self.write(line)
         lines.remove(line)
         if not lines:
             del self._pending[key]
 
-    def _write(self, keys: list[_Key]) -> None:
+    def _write_pending(self, keys: list[_Key]) -> None:
         for key in keys:
-            self._file.write_all(self._pending.pop(key))
+            self.write_all(self._pending.pop(key))

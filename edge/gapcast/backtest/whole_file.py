@@ -6,6 +6,8 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from gapcast.core.errors import SettingsError
 
@@ -36,6 +38,16 @@ class WholeFile:
         self._lines = csv.writer(self._file)
         if header:
             self.write(header)
+
+    def __enter__(self) -> Self:
+        """Return this."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file, which is complete unless there was an error."""
+        self.close(is_complete=kind is None)
 
     def write(self, line: Iterable[object]) -> None:
         """Write one CSV line. This and the other methods raise :class:`SettingsError` likewise."""
@@ -77,9 +89,5 @@ class WholeFile:
 
 def write_whole(option: str, path: Path, text: str) -> None:
     """Write ``text`` to ``path``, all of it or nothing; raise :class:`SettingsError`, which names ``option``."""
-    file, is_complete = WholeFile(option, path), False
-    try:
+    with WholeFile(option, path) as file:
         file.write_text(text)
-        is_complete = True
-    finally:
-        file.close(is_complete=is_complete)
