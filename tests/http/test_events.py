@@ -14,7 +14,7 @@ import pytest
 
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Reading
-from gapcast.http import events
+from gapcast.http import event_readers, events
 from gapcast.mqtt import backoff
 from gapcast.service.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest
@@ -160,7 +160,7 @@ def test_events_of_a_lost_and_restored_broker(rest: Rest) -> None:
 
 def test_broker_that_returns_is_shown_within_five_seconds() -> None:
     """What docs/page.md promises: the longest wait for the next attempt to connect, and for the next status."""
-    assert backoff._LONGEST_S + events._CHECK_S <= 5
+    assert backoff._LONGEST_S + event_readers._CHECK_S <= 5
 
 
 def test_events_of_a_forgotten_device(rest: Rest) -> None:
@@ -207,7 +207,7 @@ def test_events_slow_client_is_disconnected(rest: Rest, monkeypatch: pytest.Monk
 
 
 def test_events_without_clients_has_no_listener(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_LINGER_S", 0.0)
+    monkeypatch.setattr(event_readers, "_LINGER_S", 0.0)
     with reading(rest):
         assert rest.service.feed.has_listener
     wait_until(lambda: not rest.service.feed.has_listener, "the end of listening")

@@ -15,7 +15,8 @@ from gapcast.http.change_guard import CrossSiteGuard, LocalChanges
 from gapcast.http.demand import demand_router
 from gapcast.http.devices import PackedDevices, devices_router
 from gapcast.http.document import DocumentedApp
-from gapcast.http.events import EventReaders, events_router
+from gapcast.http.event_readers import EventReaders
+from gapcast.http.events import events_router
 from gapcast.http.inference import inference_router
 from gapcast.http.latest import LatestOfOne
 from gapcast.http.operations import health_router, metrics_router, models_router
