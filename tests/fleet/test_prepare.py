@@ -34,7 +34,7 @@ from gapcast_fleet.training_sets.prepare import PrepareOptions, lines, prepare
 from gapcast_fleet.training_sets.window_draw import note_path, places
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
-from gapcast_trainer.data.windows import WindowTask, examples
+from gapcast_trainer.data.windows import WindowTask, cut_examples
 from tests.fleet.conftest import CONF
 from tests.fleet.houses import AUTUMN_S, SPRING_S, samples
 from tests.fleet.test_kills import Command
@@ -149,7 +149,7 @@ def windows_equal_the_trainers(folder: Path, manifest: Manifest, houses: Mapping
         for part, its in ((TRAIN, SplitPart.TRAIN), (VALIDATE, SplitPart.VALIDATE), (TEST, SplitPart.TEST)):
             rows = rows_of(folder, manifest, part)
             rows = rows[rows["house"] == place]
-            expected = examples(houses[house.name], task, split, its)
+            expected = cut_examples(houses[house.name], task, split, its)
             np.testing.assert_array_equal(rows["observed_minute"], expected.observed_minute)
             np.testing.assert_array_equal(rows["window_kw"], expected.inputs()[:, :, 0])
             np.testing.assert_array_equal(rows["target_kw"], expected.target_kw)

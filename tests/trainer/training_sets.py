@@ -12,7 +12,7 @@ import pandas as pd
 
 from gapcast.core.grid import minute_label
 from gapcast.core.training_set import FORMAT, MANIFEST_FILE, PARTS, TEST, Chunk, Contract, Draw, Manifest, SetHouse
-from gapcast_fleet.training_sets.window_draw import DrawJob, counter, drawer, note_path
+from gapcast_fleet.training_sets.window_draw import DrawJob, note_path, window_counter, window_drawer
 
 #: A house's first minute, and its power minute by minute, kW; NaN where it is missing.
 House = tuple[int, np.ndarray]
@@ -45,11 +45,11 @@ def write_set(
             {"group": group, "device": name, "minute": first + at, "gap_kw": kw[at], "is_filled": False}
         )
         frames = [frame.iloc[k : k + 1_000] for k in range(0, len(frame), 1_000)]
-        (counted,) = (its.iloc[0] for its in counter(job)(iter(frames)))
+        (counted,) = (its.iloc[0] for its in window_counter(job)(iter(frames)))
         n_found = list(counted["found"])
         n_taken = [min(n, n_each) for n in n_found]
         its = replace(job, n_found={name: n_found}, n_taken={name: n_taken})
-        assert [result["group"].tolist() for result in drawer(its, names)(iter(frames))] == [[group]]
+        assert [result["group"].tolist() for result in window_drawer(its, names)(iter(frames))] == [[group]]
         chunks += [Chunk(**chunk) for chunk in json.loads(note_path(folder, group).read_text())]
         begin, n_learnt = begins[name], max(counted["n_learnt"], 1)
         found.append(

@@ -37,7 +37,15 @@ from gapcast_fleet.histories.distribution import begin_or_resume, distribute, gr
 from gapcast_fleet.histories.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.histories.survey import HouseSurvey
 from gapcast_fleet.training_sets.balance import balance
-from gapcast_fleet.training_sets.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
+from gapcast_fleet.training_sets.window_draw import (
+    COUNTED,
+    DRAWN,
+    DrawJob,
+    note_path,
+    progress_path,
+    window_counter,
+    window_drawer,
+)
 
 _ABOUT, _COUNTED = "prepare.json", "counted.json"
 #: Bytes of drawn windows in a worker (at most twice this), and the minimum number of groups, to keep all cores busy.
@@ -68,46 +76,46 @@ class WindowCounts:
 def prepare(
     spark: SparkSession,
     limits: Limits,
-    wanted: PrepareOptions,
+    options: PrepareOptions,
     out: Path,
     *,
     quiet: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> Manifest:
-    """Draw the ``wanted`` windows that are missing in ``out``, and return the manifest of all.
+    """Draw the windows of ``options`` that are missing in ``out``, and return the manifest of all.
 
     ``show`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation
     or other readings, or if houses cannot be left out or balanced.
     """
-    show(f"reading {wanted.folder}")
-    share = wanted.draw.validate_share
-    with read_history(spark, wanted.folder, wanted.form, limits, validate_share=share) as history:
+    show(f"reading {options.folder}")
+    share = options.draw.validate_share
+    with read_history(spark, options.folder, options.form, limits, validate_share=share) as history:
         for line in history.lines():
             show(line)
         if not history.houses:
-            raise SourceError(wanted.folder, "holds no reading")
-        manifest = _draw(spark, wanted, history, out, quiet=quiet, show=show)
+            raise SourceError(options.folder, "holds no reading")
+        manifest = _draw(spark, options, history, out, quiet=quiet, show=show)
     write_atomically(out / MANIFEST_FILE, manifest.text().encode())
     return manifest
 
 
 def _draw(
     spark: SparkSession,
-    wanted: PrepareOptions,
+    options: PrepareOptions,
     history: FleetHistory,
     out: Path,
     *,
     quiet: bool,
     show: Callable[[str], object],
 ) -> Manifest:
-    draw, houses, columns = wanted.draw, history.houses, history.form.document()
+    draw, houses, columns = options.draw, history.houses, history.form.document()
     sha256 = source_sha256([(house.name, house.n_readings, house.digest) for house in houses])
-    begins = _begins(houses, wanted)
+    begins = _validation_begins(houses, options)
     about = {"format": FORMAT, "source_sha256": sha256, "columns": columns}
-    about |= {"contract": asdict(wanted.contract), "draw": asdict(draw), "leave_out": sorted(wanted.leave_out)}
+    about |= {"contract": asdict(options.contract), "draw": asdict(draw), "leave_out": sorted(options.leave_out)}
     begin_or_resume(out / _ABOUT, about, "--to", "preparation")
     fleet = _Fleet(spark, history.minutes, houses, out.resolve(), quiet, show)
-    job = DrawJob(str(fleet.folder), wanted.contract, draw.seed, begins)
+    job = DrawJob(str(fleet.folder), options.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
     try:
@@ -119,11 +127,11 @@ def _draw(
     chunks = fleet.draw(replace(job, n_found=found, n_taken=taken))
     return Manifest(
         FORMAT,
-        str(wanted.folder),
+        str(options.folder),
         sha256,
         columns,
-        wanted.contract,
-        wanted.contract.embargo_min,
+        options.contract,
+        options.contract.embargo_min,
         draw,
         tuple(_in_set(house, begins[house.name], counted[house.name], taken[house.name]) for house in houses),
         tuple(chunks),
@@ -144,21 +152,21 @@ def lines(manifest: Manifest) -> Iterator[str]:
         yield "no house is left out: `gapcast-trainer export` will have no house to score the model on (--leave-out)"
 
 
-def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, int | None]:
+def _validation_begins(houses: Sequence[HouseSurvey], options: PrepareOptions) -> dict[str, int | None]:
     """Return the first minute of each house's validation part, None if the house is left out."""
     names = {house.name for house in houses}
-    unknown = sorted(set(wanted.leave_out) - names)
+    unknown = sorted(set(options.leave_out) - names)
     if unknown:
         shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 - names shown
         msg = f"--leave-out {unknown[0]}: unknown house; there are {len(names)}: {shown}"
         raise SettingsError(msg)
-    if names <= set(wanted.leave_out):
+    if names <= set(options.leave_out):
         msg = f"--leave-out: all {len(names)} houses are left out, none remains to train on"
         raise SettingsError(msg)
-    from_on = wanted.draw.validate_from
-    given = None if from_on is None else minute_at("--validate-from", from_on, wanted.form.zone)
+    from_on = options.draw.validate_from
+    given = None if from_on is None else minute_at("--validate-from", from_on, options.form.zone)
     return {
-        house.name: None if house.name in wanted.leave_out else house.validate_minute if given is None else given
+        house.name: None if house.name in options.leave_out else house.validate_minute if given is None else given
         for house in houses
     }
 
@@ -180,7 +188,7 @@ class _Fleet:
         if not path.exists():
             self.show(f"counting the windows of {len(self.houses):,} houses")
             groups = distribute(self.houses, len(self.houses), _N_GROUPS)
-            rows = self._watched(groups, range(len(groups)), counter(job), COUNTED)
+            rows = self._watched(groups, range(len(groups)), window_counter(job), COUNTED)
             its = {row.device: [list(row.found), row.n_learnt, row.sum_kw, row.sum_kw2] for row in rows}
             write_atomically(path, json.dumps(its).encode())
             for group in range(len(groups)):
@@ -195,7 +203,7 @@ class _Fleet:
         to_do = [group for group in range(len(groups)) if not note_path(self.folder, group).exists()]
         if to_do:
             self.show(f"drawing {sum(map(sum, job.n_taken.values())):,} windows of {len(self.houses):,} houses")
-            self._watched(groups, to_do, drawer(job, [house.name for house in self.houses]), DRAWN)
+            self._watched(groups, to_do, window_drawer(job, [house.name for house in self.houses]), DRAWN)
         notes = [json.loads(note_path(self.folder, group).read_text(encoding="utf-8")) for group in range(len(groups))]
         return [Chunk(**chunk) for note in notes for chunk in note]
 

@@ -47,7 +47,7 @@ class DrawJob:
     n_found: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_taken: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
-    def examples(self, pieces: Iterable[_WindowChunk]) -> Iterator[HouseExamples]:
+    def examples(self, pieces: Iterable[_HouseReadings]) -> Iterator[HouseExamples]:
         """Yield the examples of one house."""
         spec = WindowSpec(self.contract.context, self.contract.padding)
         return examples_in((its.minutes for its in pieces), spec, self.contract.lead_times_min)
@@ -70,7 +70,7 @@ def note_path(folder: Path, group: int) -> Path:
     return folder / f"group-{group:05d}.json"
 
 
-class _WindowChunk(NamedTuple):
+class _HouseReadings(NamedTuple):
     """Consecutive readings of one house."""
 
     group: int
@@ -78,12 +78,12 @@ class _WindowChunk(NamedTuple):
     minutes: HouseMinutes
 
 
-def _houses(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[tuple[str, Iterator[_WindowChunk]]]:
+def _houses(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[tuple[str, Iterator[_HouseReadings]]]:
     """Yield the houses of a partition, one after the other, each with an iterator over its readings."""
     return groupby(_pieces(frames, folder), lambda piece: piece.device)
 
 
-def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChunk]:
+def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_HouseReadings]:
     """Yield the readings of a partition, and record the progress."""
     n_taken, written_s = 0, time.monotonic()
     for frame in frames:
@@ -93,14 +93,14 @@ def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChu
         begins = np.flatnonzero(device[1:] != device[:-1]) + 1
         for first, until in pairwise((0, *begins.tolist(), len(device))):
             here = slice(first, until)
-            yield _WindowChunk(group, device[first], HouseMinutes(minute[here], gap_kw[here], is_filled[here]))
+            yield _HouseReadings(group, device[first], HouseMinutes(minute[here], gap_kw[here], is_filled[here]))
         n_taken += len(device)
         if time.monotonic() - written_s > _PROGRESS_S:
             progress_path(folder, group).write_text(str(n_taken), encoding="utf-8")
             written_s = time.monotonic()
 
 
-def counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+def window_counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """Return the function with which Spark counts the windows of each house, a row of :data:`COUNTED` each.
 
     It takes frames with the columns group, device, minute, gap_kw and is_filled, by device and minute.
@@ -108,20 +108,20 @@ def counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.Data
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for device, pieces in _houses(frames, Path(job.folder)):
-            found, learnt = np.zeros(len(PARTS), np.int64), np.zeros(3)
-            for its in job.examples(_summed(pieces, job, learnt)):
-                found += [np.count_nonzero(job.in_part(device, part, its.observed_minute)) for part in PARTS]
-            columns = (device, found.tolist(), int(learnt[0]), learnt[1], learnt[2])
+            found, training_sums = np.zeros(len(PARTS), np.int64), np.zeros(3)
+            for examples in job.examples(_with_sums(pieces, job, training_sums)):
+                found += [np.count_nonzero(job.in_part(device, part, examples.observed_minute)) for part in PARTS]
+            columns = (device, found.tolist(), int(training_sums[0]), training_sums[1], training_sums[2])
             yield pd.DataFrame({name: [value] for name, value in zip(_COUNTED, columns, strict=True)})
 
     return run
 
 
-def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+def window_drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """Return the function with which Spark draws the windows of a partition of houses.
 
-    It takes the same frames as :func:`counter`, writes the group's chunks and then their list to the folder, and yields
-    a row of :data:`DRAWN`. A window's ``house`` is an index into ``houses``.
+    It takes the same frames as :func:`window_counter`, writes the group's chunks and then their list to the folder, and
+    yields a row of :data:`DRAWN`. A window's ``house`` is an index into ``houses``.
     """
     index_of = {name: i for i, name in enumerate(houses)}
 
@@ -143,34 +143,34 @@ def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFra
     return run
 
 
-def _summed(pieces: Iterable[_WindowChunk], job: DrawJob, learnt: F64) -> Iterator[_WindowChunk]:
-    """Yield ``pieces``; add number, sum and sum of squares of the training power to ``learnt``."""
+def _with_sums(pieces: Iterable[_HouseReadings], job: DrawJob, training_sums: F64) -> Iterator[_HouseReadings]:
+    """Yield ``pieces``; add number, sum and sum of squares of their training power to ``training_sums`` ``[3]``."""
     for piece in pieces:
         kw = piece.minutes.gap_kw[job.in_part(piece.device, TRAIN, piece.minutes.minute)]
-        learnt += (kw.size, kw.sum(), kw @ kw)
+        training_sums += (kw.size, kw.sum(), kw @ kw)
         yield piece
 
 
-def _draw(job: DrawJob, device: str, house: int, pieces: Iterable[_WindowChunk]) -> dict[str, Rows]:
+def _draw(job: DrawJob, device: str, house: int, pieces: Iterable[_HouseReadings]) -> dict[str, Rows]:
     """Return the drawn windows of one house, by part, in order of time."""
     kind = row_type(job.contract.context, len(job.contract.lead_times_min))
     counts = zip(PARTS, job.n_found[device], job.n_taken[device], strict=True)
     chosen = {part: places(job.seed, device, part, n_found, n_taken) for part, n_found, n_taken in counts}
-    drawn = {part: np.zeros(its.size, kind) for part, its in chosen.items()}
+    drawn = {part: np.zeros(indices.size, kind) for part, indices in chosen.items()}
     n_before = dict.fromkeys(PARTS, 0)
-    for its in job.examples(pieces):
-        for part, wanted in chosen.items():
-            here = np.flatnonzero(job.in_part(device, part, its.observed_minute))
-            first, until = np.searchsorted(wanted, (n_before[part], n_before[part] + here.size))
-            taken = here[wanted[first:until] - n_before[part]]
+    for examples in job.examples(pieces):
+        for part, indices in chosen.items():
+            here = np.flatnonzero(job.in_part(device, part, examples.observed_minute))
+            first, until = np.searchsorted(indices, (n_before[part], n_before[part] + here.size))
+            taken = here[indices[first:until] - n_before[part]]
             n_before[part] += here.size
             rows = drawn[part][first:until]
             rows["house"] = house
-            rows["observed_minute"] = its.observed_minute[taken]
-            rows["n_observed"] = its.n_observed[taken]
-            rows["n_recent"] = its.n_recent[taken]
-            rows["target_kw"] = its.target_kw[taken]
-            rows["window_kw"] = its.windows_at(taken)
+            rows["observed_minute"] = examples.observed_minute[taken]
+            rows["n_observed"] = examples.n_observed[taken]
+            rows["n_recent"] = examples.n_recent[taken]
+            rows["target_kw"] = examples.target_kw[taken]
+            rows["window_kw"] = examples.windows_at(taken)
     return drawn
 
 
