@@ -14,13 +14,13 @@ from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import counts_for, evaluate
 from gapcast_trainer.export.score import score
 from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
 from gapcast_trainer.scores.options import EvaluationOptions
-from gapcast_trainer.scores.result import Evaluated, Evaluation
+from gapcast_trainer.scores.result import Evaluation, ForecasterScores
 from gapcast_trainer.scores.table import lines
 from tests.support.uci_files import START
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
@@ -31,7 +31,7 @@ BRIEF = EvaluationOptions(brief=True)
 
 @pytest.fixture(scope="module")
 def windows(small: Clean) -> Examples:
-    return examples(small.series, WindowTask(), SPLIT, SplitPart.TEST)
+    return cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TEST)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def found(small: Clean) -> Evaluation:
     return evaluate(stand_ins(Spread(trained_on=own), point), small)
 
 
-def row(evaluation: Evaluation, name: str) -> Evaluated:
+def row(evaluation: Evaluation, name: str) -> ForecasterScores:
     return next(row for row in evaluation.rows if row.name == name)
 
 
@@ -69,7 +69,7 @@ def test_card_score_with_quantiles_has_median_and_coverage(windows: Examples) ->
 
 def test_score_is_of_the_horizon(small: Clean, windows: Examples) -> None:
     """With more lead times than one, the last counts."""
-    path = examples(small.series, WindowTask(WindowSpec(), (1, 5)), SPLIT, SplitPart.TEST)
+    path = cut_examples(small.series, WindowTask(WindowSpec(), (1, 5)), SPLIT, SplitPart.TEST)
     got = score(Persistence(lead_times_min=(1, 5)), path)
     assert got.mse_kw2 == pytest.approx(score(Persistence(), windows).mse_kw2, rel=0.02)
 

@@ -16,7 +16,7 @@ from gapcast.predictors.store import load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import WindowTask, examples
+from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.score import score
 from gapcast_trainer.training.run import RUN_FILE, load_run
@@ -41,7 +41,7 @@ def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def windows(small: Clean) -> F32:
-    return examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).inputs(0, 300)
+    return cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).inputs(0, 300)
 
 
 def predictor_of(model: Any) -> TflitePredictor:
@@ -77,7 +77,7 @@ def test_export_gives_a_model_that_the_edge_loads(shipped: tuple[Path, Any], sma
 
 def test_export_card_scores_are_those_of_the_file(shipped: tuple[Path, Any], small: Clean) -> None:
     predictor = load_model(shipped[0] / "linear")
-    test = examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole()
+    test = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole()
     found, stated = score(predictor, test), predictor.card.scores
     assert stated.model.n == len(test)
     assert found.mse_kw2 == pytest.approx(stated.model.mse_kw2, abs=1e-6)
@@ -92,7 +92,8 @@ def test_export_golden_example_is_of_the_training_part(shipped: tuple[Path, Any]
     assert (golden[0, :29] == golden[0, 0]).all()  # two readings, the older one padded
     assert np.ptp(golden, axis=1).min() > 0.1
     train = {
-        row.tobytes() for row in examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole().inputs()[:, :, 0]
+        row.tobytes()
+        for row in cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole().inputs()[:, :, 0]
     }
     assert all(row.tobytes() in train for row in golden[3:])
 
@@ -246,7 +247,7 @@ def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Pat
     assert card.experiment is not None
     assert len(card.experiment["history"]) == 1
     assert done.parity_kw <= 1e-5
-    assert card.scores.model.n == len(examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole())
+    assert card.scores.model.n == len(cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole())
 
 
 def test_export_keeps_the_default_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, Padding, WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment_files import find_experiment, shipped_names
 from gapcast_trainer.experiments.sections import Augment
@@ -61,7 +61,7 @@ CONTEXT = {"lstm": 4}
 
 
 def examples_of(small: Clean, design: Design) -> Examples:
-    return examples(small.series, design.task, SPLIT, SplitPart.TRAIN)
+    return cut_examples(small.series, design.task, SPLIT, SplitPart.TRAIN)
 
 
 @pytest.fixture(scope="module", params=[(name, kind) for name in OF_WINDOWS for kind in KINDS], ids="-".join)
@@ -240,7 +240,7 @@ def test_family_linear_equals_least_squares(small: Clean, padding: Padding, shor
     from gapcast_trainer.data.windows import shorten
 
     task = WindowTask(WindowSpec(6, padding))
-    train = examples(small.series, task, SPLIT, SplitPart.TRAIN).select(np.arange(500))
+    train = cut_examples(small.series, task, SPLIT, SplitPart.TRAIN).select(np.arange(500))
     family, hyper = find_family("linear", {"ridge": 0.0})
     design = Design(task, None, SCALE)
     model = family.build(design, hyper)

@@ -12,7 +12,7 @@ import pytest
 from gapcast.core.window import WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import WindowTask, examples
+from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Augment, Descent
@@ -44,7 +44,8 @@ def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clea
     assert run.experiment.hyper["anchor"] == 0.7  # what the experiment left out is stated too
     assert (run.source_sha256, run.clean_sha256) == (small.report.sha256, small.sha256)
     train, validate = (
-        examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
+        cut_examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part)
+        for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
     )
     assert (run.n_train, run.n_validate) == (len(train), len(validate))
     assert (run.train_first, run.train_last) == ("2020-01-01T00:01:00Z", "2020-01-04T17:59:00Z")
@@ -61,7 +62,7 @@ def test_fit_measures_scales_on_the_training_part(fitted: tuple[Run, Path, list[
 
 
 def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
-    validate = examples(small.series, WindowTask(), SPLIT, SplitPart.VALIDATE)
+    validate = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.VALIDATE)
     naive = np.mean((validate.inputs()[:, -1] - validate.target_kw) ** 2)
     run = fitted[0]
     assert run.history[-1].train_loss < run.history[0].train_loss
@@ -90,7 +91,7 @@ def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
     model = family.build(run.design, hyper)
     model.set_weights(load_run(tmp_path)[1])
-    test = examples(small.series, run.design.task, SPLIT, SplitPart.TEST).whole()
+    test = cut_examples(small.series, run.design.task, SPLIT, SplitPart.TEST).whole()
     quantiles = np.asarray(model(test.inputs())["quantiles"])
     below = (test.target_kw[:, :, np.newaxis] <= quantiles).mean(axis=(0, 1))
     assert below[0] < below[1] < below[2]
@@ -149,7 +150,8 @@ def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, 
     from gapcast_trainer.training.gradient_descent import descend
 
     train, validate = (
-        examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
+        cut_examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part)
+        for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
     )
     best: list[int] = []
     experiment = synthetic.experiment("lstm", window=WINDOW, descent={"patience": patience, "epochs": 20})
@@ -190,7 +192,7 @@ def test_descend_ctrl_c_keeps_the_best(small: Clean) -> None:
 def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> None:
     from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
-    found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
+    found = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
     batches = Batches(found, BatchOptions(512, Augment(), 1, redraw=True))
     first = [batches[k] for k in range(len(batches))]
     targets = np.concatenate([target["mean"][:, 0] for _, target, _ in first])
@@ -213,7 +215,7 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
     from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
     task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
-    found = examples(small.series, task, SPLIT, SplitPart.TRAIN)
+    found = cut_examples(small.series, task, SPLIT, SplitPart.TRAIN)
     augments = Augment(short_share=0.0, scaled_share=0.3, scaled_sigma=0.5)
     plain, scaled = (
         Batches(found, BatchOptions(10_000, augment, 1, redraw=True, outputs=("mean", "quantiles")))[0]
@@ -235,7 +237,7 @@ def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
 def test_batches_of_every_third_window_rotate(small: Clean) -> None:
     from gapcast_trainer.training_data.batches import Batches, BatchOptions
 
-    found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
+    found = cut_examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
     options = BatchOptions(10_000, Augment(), 1, redraw=True, every=3, outputs=("mean", "quantiles"))
     batches = Batches(found, options)
     assert len(batches) == 1

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
 from gapcast.predictors.runtime import load_interpreter
-from gapcast_trainer.tflite.convert import simplified
+from gapcast_trainer.tflite.convert import simplify
 from gapcast_trainer.tflite.fixed_shapes import fix_shapes
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -59,7 +59,7 @@ def test_fixed_shapes_leave_the_outputs_as_they_are() -> None:
     assert len(graph.subgraphs[0].operators) <= n_operators - 5
     assert fix_shapes(graph) == 0
     for n in (1, 2, 9):
-        assert outputs(simplified(content), n) == outputs(content, n)
+        assert outputs(simplify(content), n) == outputs(content, n)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_fixed_shapes_leave_the_outputs_as_they_are() -> None:
 def test_fixed_shapes_of_other_sizes_stay(function: Callable[[Any], Any]) -> None:
     content = converted(function)
     assert fix_shapes(graph_of(content)) == 0
-    assert outputs(simplified(content), 4) == outputs(content, 4)
+    assert outputs(simplify(content), 4) == outputs(content, 4)
 
 
 @pytest.mark.parametrize("name", ["lstm", "outlook"])
 def test_shipped_default_models_have_constant_shapes(name: str) -> None:
     content = (MODELS / name / "model.tflite").read_bytes()
-    assert simplified(content) == content
+    assert simplify(content) == content

@@ -14,7 +14,7 @@ from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Augment, Mixing
@@ -59,7 +59,7 @@ def batches(houses: tuple[Examples, ...], mixing: Mixing, *, redraw: bool = True
 
 
 def train_part(clean: Clean) -> Examples:
-    return examples(clean.series, TASK, SPLIT, SplitPart.TRAIN)
+    return cut_examples(clean.series, TASK, SPLIT, SplitPart.TRAIN)
 
 
 def losses_of_persistence(found: Any) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from gapcast.core.window import F32, WindowSpec, fill_short_gaps
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import WindowTask, examples
+from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads
 from gapcast_trainer.evaluation.scored_models import load_scored
@@ -206,7 +206,7 @@ def test_evaluate_with_horizons_takes_the_models_that_have_them(shipped: Path, t
 
 
 def test_scored_windows_have_the_history_of_their_minute(small: Clean) -> None:
-    found = examples(small.series, WindowTask(WindowSpec(30)), SPLIT, SplitPart.TEST)
+    found = cut_examples(small.series, WindowTask(WindowSpec(30)), SPLIT, SplitPart.TEST)
     week = WeekHistory(1)
     inputs = found.inputs(0, 40)
     minutes = found.observed_minute[:40]

@@ -20,7 +20,7 @@ from gapcast.recordings.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.export.score import score
 from gapcast_trainer.families import find_family
@@ -59,7 +59,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Clean:
 
 @pytest.fixture(scope="module")
 def test_part(whole: Clean) -> Examples:
-    return examples(whole.series, WindowTask(), MinuteSplit(), SplitPart.TEST).whole()
+    return cut_examples(whole.series, WindowTask(), MinuteSplit(), SplitPart.TEST).whole()
 
 
 def seen_by(predictor: TflitePredictor, clean_file: Clean) -> Examples:
@@ -153,7 +153,7 @@ def test_whole_set_is_complete(whole: Clean) -> None:
     assert (report.n_minutes, report.n_missing) == (2_075_259, 25_979)
     assert (report.first, report.last) == ("2006-12-16T17:24:00Z", "2010-11-26T21:02:00Z")
     assert report.mean_kw == pytest.approx(1.0916150365, abs=1e-10)
-    everything = [examples(whole.series, WindowTask(), MinuteSplit(), part).whole() for part in SplitPart]
+    everything = [cut_examples(whole.series, WindowTask(), MinuteSplit(), part).whole() for part in SplitPart]
     lost = 2 * 5  # to the embargo at two ends
     assert sum(len(part) for part in everything) == 2_047_098 - lost
 

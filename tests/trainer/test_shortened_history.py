@@ -11,7 +11,7 @@ from gapcast.core.window import F32, WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.scores.model_outputs import predict_windows
 from tests.trainer.forecasters import Spread, stand_ins
 from tests.trainer.synthetic import SPLIT
@@ -31,7 +31,7 @@ class HistoryMean(Spread):
 
 
 def windows_of(series: Series) -> Examples:
-    return examples(series, WindowTask(WindowSpec(120)), SPLIT, SplitPart.TEST)
+    return cut_examples(series, WindowTask(WindowSpec(120)), SPLIT, SplitPart.TEST)
 
 
 def history_of(windows: Examples, at: int, n_kept: int | None = None) -> F32:

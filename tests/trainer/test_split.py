@@ -19,7 +19,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.window import Padding, WindowSpec, pad
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
-from gapcast_trainer.data.windows import Examples, WindowTask, examples, shorten
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples, shorten
 from tests.support.uci_files import START
 
 FIRST = minute_at(START)
@@ -37,13 +37,13 @@ LEADS = st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sor
 
 
 def parts(series: Series, task: WindowTask, split: MinuteSplit) -> list[Examples]:
-    return [examples(series, task, split, part) for part in SplitPart]
+    return [cut_examples(series, task, split, part) for part in SplitPart]
 
 
 def test_examples_of_a_filled_target_are_left_out() -> None:
     kw = np.arange(60.0)
     series = Series(FIRST, kw, filled=kw == 30)
-    found = examples(series, WindowTask(WindowSpec(4), (1, 5)), split_at(50, 5, 5, 5), SplitPart.TRAIN)
+    found = cut_examples(series, WindowTask(WindowSpec(4), (1, 5)), split_at(50, 5, 5, 5), SplitPart.TRAIN)
     assert {25, 29}.isdisjoint(found.observed_minute - FIRST)
     assert {24, 26, 28, 30} <= {*(found.observed_minute - FIRST).tolist()}, "in a window it is used"
 
@@ -124,7 +124,7 @@ def test_shorten_pads_as_the_contract_says(windows: np.ndarray, kept: list[int],
 def test_examples_targets_are_the_readings_ahead() -> None:
     kw = np.arange(40.0)
     kw[30] = np.nan
-    found = examples(Series(FIRST, kw), WindowTask(WindowSpec(4), (1, 5)), split_at(20, 5, 20, 5), SplitPart.TEST)
+    found = cut_examples(Series(FIRST, kw), WindowTask(WindowSpec(4), (1, 5)), split_at(20, 5, 20, 5), SplitPart.TEST)
     assert found.observed_minute.tolist() == [FIRST + m for m in (26, 27, 28, 31, 32, 33, 34)]
     assert found.target_kw[0].tolist() == [27.0, 31.0]
     assert found.inputs(0, 1)[0, :, 0].tolist() == [23.0, 24.0, 25.0, 26.0]
@@ -139,7 +139,7 @@ def test_examples_time_of_day_is_the_clock_of_the_file() -> None:
     for noon in (datetime(2020, 7, 1, 10, tzinfo=UTC), datetime(2020, 12, 1, 11, tzinfo=UTC)):
         series = Series(minute_at(noon) - 5, np.ones(20), zone=ZoneInfo("Europe/Berlin"))
         split = MinuteSplit(noon - timedelta(days=2), noon - timedelta(days=1), noon + timedelta(days=1))
-        found = examples(series, task, split, SplitPart.TEST)
+        found = cut_examples(series, task, split, SplitPart.TEST)
         (at,) = np.flatnonzero(found.observed_minute == minute_at(noon))
         assert found.inputs()[at, -1, 1] == -1.0
 
@@ -148,7 +148,9 @@ def test_examples_time_of_day_is_the_clock_of_the_file() -> None:
 def test_examples_whole_windows_end_with_30_readings(context: int) -> None:
     kw = np.arange(75.0)
     kw[34] = np.nan
-    found = examples(Series(FIRST, kw), WindowTask(WindowSpec(context)), split_at(10, 5, 60, 5), SplitPart.TEST).whole()
+    found = cut_examples(
+        Series(FIRST, kw), WindowTask(WindowSpec(context)), split_at(10, 5, 60, 5), SplitPart.TEST
+    ).whole()
     newest = [30, 31, 32, 33, *range(64, 70)]
     assert found.observed_minute.tolist() == [FIRST + m for m in newest]
     assert found.n_recent.tolist() == [WHOLE_MIN] * len(newest)
@@ -183,7 +185,9 @@ def test_examples_of_an_empty_part(n: int, features: tuple[str, ...]) -> None:
 
 
 def test_examples_batches_are_complete_and_in_order() -> None:
-    found = examples(Series(FIRST, np.arange(60.0)), WindowTask(WindowSpec(4)), split_at(50, 5, 5, 5), SplitPart.TRAIN)
+    found = cut_examples(
+        Series(FIRST, np.arange(60.0)), WindowTask(WindowSpec(4)), split_at(50, 5, 5, 5), SplitPart.TRAIN
+    )
     inputs, targets = zip(*found.batches(7), strict=True)
     np.testing.assert_array_equal(np.concatenate(inputs), found.inputs())
     np.testing.assert_array_equal(np.concatenate(targets), found.target_kw)
@@ -192,7 +196,7 @@ def test_examples_batches_are_complete_and_in_order() -> None:
 def test_split_embargo_below_the_horizon_is_rejected() -> None:
     split = split_at(20, 5, 20, 4)
     with pytest.raises(ValueError, match="too short for a horizon of 5 min"):
-        examples(Series(FIRST, np.ones(60)), WindowTask(), split, SplitPart.TRAIN)
+        cut_examples(Series(FIRST, np.ones(60)), WindowTask(), split, SplitPart.TRAIN)
 
 
 @pytest.mark.parametrize("change", [{"validate_until": START}, {"test_until": START}, {"embargo_min": -1}])

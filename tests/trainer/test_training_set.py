@@ -22,7 +22,7 @@ from gapcast.predictors.store import load_model
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
-from gapcast_trainer.data.windows import WindowTask, examples
+from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Augment
@@ -80,7 +80,7 @@ def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
     split = MinuteSplit(begins, late, late.replace(year=2031), CONTRACT.embargo_min)
     for part in (SplitPart.TRAIN, SplitPart.VALIDATE):
         streamed = TrainingSetPart(whole, part, TASK)
-        mine, its = streamed.sample(len(streamed)), examples(Series(first, kw), TASK, split, part)
+        mine, its = streamed.sample(len(streamed)), cut_examples(Series(first, kw), TASK, split, part)
         np.testing.assert_array_equal(mine.inputs(), its.inputs())
         np.testing.assert_array_equal(mine.target_kw, its.target_kw)
         np.testing.assert_array_equal(mine.whole().observed_minute, its.whole().observed_minute)

@@ -14,7 +14,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design, Scale
 from gapcast_trainer.families.lstm import LstmHyper
-from gapcast_trainer.families.outlook import OutlookParts, parts
+from gapcast_trainer.families.outlook import OutlookParts, build_parts
 from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
 EXPERIMENT = outlook_experiment()
@@ -32,7 +32,7 @@ def built(design: Design) -> OutlookParts:
     import keras
 
     keras.utils.set_random_seed(1)
-    built = parts(design, find_family(EXPERIMENT.family, EXPERIMENT.hyper)[1])
+    built = build_parts(design, find_family(EXPERIMENT.family, EXPERIMENT.hyper)[1])
     rng = np.random.default_rng(1)
     built.head.set_weights([weight + rng.normal(0, 0.3, weight.shape) for weight in built.head.get_weights()])
     return built
@@ -103,9 +103,9 @@ def test_outlook_without_lead_times_beyond_the_body_is_rejected(design: Design) 
     _, hyper = find_family(EXPERIMENT.family, EXPERIMENT.hyper)
     short = replace(design, task=replace(design.task, lead_times_min=(1, 2)))
     with pytest.raises(RunError, match="lead times 1 to 2 and later ones"):
-        parts(short, hyper)
+        build_parts(short, hyper)
 
 
 def test_outlook_of_other_hyperparameters_is_rejected(design: Design) -> None:
     with pytest.raises(TypeError, match="OutlookHyper, not LstmHyper"):
-        parts(design, LstmHyper())
+        build_parts(design, LstmHyper())

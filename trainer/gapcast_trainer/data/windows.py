@@ -156,7 +156,7 @@ class Examples:
         return self.select(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
 
 
-def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPart) -> Examples:
+def cut_examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPart) -> Examples:
     """Cut the windows of ``part`` from which a stream would forecast and whose targets were all observed."""
     if task.horizon_min > split.embargo_min:
         msg = f"an embargo of {split.embargo_min} min is too short for a horizon of {task.horizon_min} min"

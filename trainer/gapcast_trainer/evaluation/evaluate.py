@@ -25,7 +25,7 @@ from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.evaluation_data import EvaluationData
 from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.options import DEFAULTS, EvaluationOptions
-from gapcast_trainer.scores.result import Evaluated, Evaluation, Losses
+from gapcast_trainer.scores.result import Evaluation, ForecasterScores, Losses
 from gapcast_trainer.scores.sheet import make_sheet, record_of
 from gapcast_trainer.scores.span import choose_span
 from gapcast_trainer.scores.table import SHOWN
@@ -60,7 +60,7 @@ def evaluate(
     baselines = (Persistence(WindowSpec(WHOLE_MIN), leads), Trend(WindowSpec(WHOLE_MIN), leads))
     rows = [_evaluate("baseline", baseline, data, options.brief, progress) for baseline in baselines]
     rows += [_evaluate("model", model, data, options.brief, progress) for model in models]
-    sampled: tuple[Evaluated, ...] = ()
+    sampled: tuple[ForecasterScores, ...] = ()
     if others is not None:
         rows += others.boosted(show)
         sampled = others.sampled(show)
@@ -79,7 +79,7 @@ def counts_for(context: int) -> tuple[int, ...]:
 
 def _evaluate(
     kind: Literal["baseline", "model"], model: Predictor, data: EvaluationData, brief: bool, progress: bool
-) -> Evaluated:
+) -> ForecasterScores:
     minutes = data.minutes
     windows = data.windows(model)
     whole = np.flatnonzero(minutes.whole)
@@ -94,7 +94,7 @@ def _evaluate(
             found = predict_windows(model, short, n_kept=n_kept, advance=bar.update)
             for lead, sheet in sheets.items():
                 sheet.by_readings[n_kept] = record_of(found, scored, lead)
-    return Evaluated(
+    return ForecasterScores(
         name=model.name,
         version=model.version,
         kind=kind,

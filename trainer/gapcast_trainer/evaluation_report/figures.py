@@ -13,7 +13,7 @@ from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from gapcast_trainer.scores.day import Day
 from gapcast_trainer.scores.minutes import HOURS
 from gapcast_trainer.scores.record import ScoreRecord
-from gapcast_trainer.scores.result import Evaluated, Losses
+from gapcast_trainer.scores.result import ForecasterScores, Losses
 from gapcast_trainer.scores.sheet import Sheet
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE)
@@ -67,7 +67,7 @@ def draw_losses(losses: Losses) -> Figure:
     return figure
 
 
-def draw_reliability(rows: Sequence[Evaluated]) -> Figure:
+def draw_reliability(rows: Sequence[ForecasterScores]) -> Figure:
     """Draw, for each forecaster with quantiles, the share of outcomes at or below each of them."""
     with new_figure(height_in=4.2) as (figure, axis):
         axis.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1, label="perfect")
@@ -83,7 +83,7 @@ def draw_reliability(rows: Sequence[Evaluated]) -> Figure:
     return figure
 
 
-def draw_hours(rows: Sequence[Evaluated]) -> Figure:
+def draw_hours(rows: Sequence[ForecasterScores]) -> Figure:
     """Draw the squared error by the hour of the target, and the coverage of the 90 % interval if there is one."""
     interval = any(row.at_horizon.headline.coverage is not None for row in rows)
     n_rows = 2 if interval else 1
@@ -103,7 +103,7 @@ def draw_hours(rows: Sequence[Evaluated]) -> Figure:
     return figure
 
 
-def draw_readings(rows: Sequence[Evaluated]) -> Figure:
+def draw_readings(rows: Sequence[ForecasterScores]) -> Figure:
     """Draw the squared error by number of observed readings, with persistence's; the axis is logarithmic."""
     with new_figure() as (figure, axis):
         _draw_by(axis, rows, lambda sheet: sheet.by_readings, lambda record: record.mse_kw2)
@@ -118,7 +118,7 @@ def draw_readings(rows: Sequence[Evaluated]) -> Figure:
     return figure
 
 
-def draw_leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> Figure:
+def draw_leads(persistence: ForecasterScores, rows: Sequence[ForecasterScores]) -> Figure:
     """Draw squared and absolute error by minutes ahead, with persistence's."""
     figures: tuple[tuple[str, Callable[[ScoreRecord], float]], ...] = (
         ("MSE, kW²", lambda record: record.mse_kw2),
@@ -137,7 +137,7 @@ def draw_leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> Figure:
 
 def _draw_by(
     axis: Any,
-    rows: Sequence[Evaluated],
+    rows: Sequence[ForecasterScores],
     group: Callable[[Sheet], dict[int, ScoreRecord]],
     value: Callable[[ScoreRecord], float | None],
 ) -> None:
@@ -152,7 +152,7 @@ def _persistence_line(axis: Any, record: ScoreRecord) -> None:
     axis.axhline(record.persistence_mse_kw2, color=GREY, ls="--", lw=1.2, label="persistence")
 
 
-def _coloured(rows: Sequence[Evaluated]) -> Iterator[tuple[Evaluated, str]]:
+def _coloured(rows: Sequence[ForecasterScores]) -> Iterator[tuple[ForecasterScores, str]]:
     """Yield each row with a colour; models and peers use the same colours with different line styles."""
     count = dict.fromkeys(_STYLES, 0)
     for row in rows:

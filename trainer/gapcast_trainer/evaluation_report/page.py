@@ -16,7 +16,7 @@ from gapcast_trainer.evaluation_report.figures import (
 from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg, render
 from gapcast_trainer.scores.minutes import AFTER_GAPS
 from gapcast_trainer.scores.record import ScoreRecord
-from gapcast_trainer.scores.result import Evaluated, Evaluation
+from gapcast_trainer.scores.result import Evaluation, ForecasterScores
 from gapcast_trainer.scores.sheet import Sheet
 from gapcast_trainer.scores.table import COSTS, FIGURES, cost_cells, figure_cells, introduction, sample_rows, shown
 
@@ -61,19 +61,19 @@ def page(found: Evaluation) -> str:
 
 
 def _grouped(
-    rows: Sequence[Evaluated], names: list[str], group: Callable[[Sheet], dict[str, ScoreRecord]]
+    rows: Sequence[ForecasterScores], names: list[str], group: Callable[[Sheet], dict[str, ScoreRecord]]
 ) -> list[list[str]]:
     groups = [group(row.at_horizon) for row in rows]
     return [[name, f"{groups[0][name].n:,}", *(shown(found[name].mse_kw2) for found in groups)] for name in names]
 
 
-def _day_of(row: Evaluated) -> str:
+def _day_of(row: ForecasterScores) -> str:
     if row.day is None:
         return ""
     return f"{datetime.fromtimestamp(int(row.day.local_minute[0]) * 60, UTC):%A, %d %B %Y}"
 
 
-def _day_picture(row: Evaluated) -> EmbeddedFigure:
+def _day_picture(row: ForecasterScores) -> EmbeddedFigure:
     if row.day is None:
         msg = f"{row.name} has no day to draw"
         raise ValueError(msg)
@@ -88,24 +88,24 @@ def _reliability(found: Evaluation) -> EmbeddedFigure | None:
     return figure_as_svg(draw_reliability(rows), "Share of outcomes below each quantile, by the quantile's level.")
 
 
-def _n_shortened(models: Sequence[Evaluated]) -> int:
+def _n_shortened(models: Sequence[ForecasterScores]) -> int:
     return max((record.n for row in models for record in row.at_horizon.by_readings.values()), default=0)
 
 
-def _readings(models: Sequence[Evaluated]) -> EmbeddedFigure | None:
+def _readings(models: Sequence[ForecasterScores]) -> EmbeddedFigure | None:
     if not _n_shortened(models):
         return None
     return figure_as_svg(draw_readings(models), "Mean squared error by the number of readings seen.")
 
 
-def _leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> EmbeddedFigure | None:
+def _leads(persistence: ForecasterScores, rows: Sequence[ForecasterScores]) -> EmbeddedFigure | None:
     if len(persistence.sheets) == 1:
         return None
     leads = sorted(persistence.sheets)
     return figure_as_svg(draw_leads(persistence, rows), f"Errors by minutes ahead, {leads[0]} to {leads[-1]}.")
 
 
-def _losses(row: Evaluated) -> EmbeddedFigure | None:
+def _losses(row: ForecasterScores) -> EmbeddedFigure | None:
     if row.losses is None:
         return None
     return figure_as_svg(draw_losses(row.losses), f"Losses of {row.name} after each epoch of its training.")

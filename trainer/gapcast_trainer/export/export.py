@@ -20,11 +20,11 @@ from gapcast.predictors.store import default_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import Examples, examples
+from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.export.card_draft import draft_card
-from gapcast_trainer.export.exported import NO_TEST, Exported, install, shortest_decimals
+from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
 from gapcast_trainer.export.outlook import export_outlook
 from gapcast_trainer.export.score import score
 from gapcast_trainer.families import find_family
@@ -50,7 +50,7 @@ def export(
     models: Path,
     *,
     show: Callable[[str], object] = lambda _: None,
-) -> Exported:
+) -> ExportedModel:
     """Convert the run in ``run_folder``, check and score it, and install it under ``models``.
 
     ``readings`` are its training data. It is scored on the test part of a clean file, or on the houses left out
@@ -90,7 +90,7 @@ def export(
     measured = score(predictor, test)
     scores = ModelScores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
-    return Exported(install(content, card, models), card, parity_kw, agreement_kw)
+    return ExportedModel(install(content, card, models), card, parity_kw, agreement_kw)
 
 
 def _part(readings: Clean | TrainingSet, experiment: Experiment, part: SplitPart) -> Examples:
@@ -100,9 +100,9 @@ def _part(readings: Clean | TrainingSet, experiment: Experiment, part: SplitPart
         found = TrainingSetPart(readings, part, task).sample(N_SAMPLED)
         return found.whole() if part is SplitPart.TEST else found
     if part is SplitPart.TRAIN:
-        return examples(readings.series, task, experiment.split(), part)
+        return cut_examples(readings.series, task, experiment.split(), part)
     at_horizon = replace(task, lead_times_min=task.lead_times_min[-1:])
-    return examples(readings.series, at_horizon, experiment.split(), part).whole()
+    return cut_examples(readings.series, at_horizon, experiment.split(), part).whole()
 
 
 def choose_default(models: Path, name: str | None) -> str:

@@ -23,7 +23,7 @@ NO_TEST = "the clean file has no windows in the test part to score the model on"
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedModel:
     """The exported model, and the results of the checks (kW)."""
 
     folder: Path

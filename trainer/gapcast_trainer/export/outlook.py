@@ -19,7 +19,7 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
-from gapcast_trainer.export.exported import NO_TEST, Exported, install, shortest_decimals
+from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
 from gapcast_trainer.tflite.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
 from gapcast_trainer.training.outlook.rows import HouseWindows
 from gapcast_trainer.training.outlook.scores import score_outlook
@@ -33,7 +33,7 @@ _GOLDEN = ((5, 0), (100, 3), (None, 96), (None, None), (None, None), (None, None
 
 def export_outlook(
     run: Run, model: keras.Model, readings: Clean, models: Path, *, show: Callable[[str], object] = lambda _: None
-) -> Exported:
+) -> ExportedModel:
     """Convert ``model``, check and score it on the test part of ``readings``, and install it under ``models``.
 
     Raises :class:`RunError` if there is nothing to score it on, :class:`ExportError` if a check fails; then ``models``
@@ -62,7 +62,7 @@ def export_outlook(
     scores = ModelScores(model=at, persistence=naive, skill=round(1 - at.mse_kw2 / naive.mse_kw2, 6))
     golden = _with_outputs(draft.golden, predictor)
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": golden})
-    return Exported(install(content, card, models), card, parity_kw, agreement_kw)
+    return ExportedModel(install(content, card, models), card, parity_kw, agreement_kw)
 
 
 def inputs(

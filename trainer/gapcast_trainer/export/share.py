@@ -19,14 +19,14 @@ from gapcast_trainer.tflite import shared_body
 from gapcast_trainer.tflite.shared_body import SharedBody
 
 
-class Rewritten(NamedTuple):
+class RewrittenModel(NamedTuple):
     """A model that was written again."""
 
     folder: Path
     card: ModelCard
 
 
-def share(models: Path, first: str, outlook: str) -> tuple[Rewritten, Rewritten]:
+def share(models: Path, first: str, outlook: str) -> tuple[RewrittenModel, RewrittenModel]:
     """Rewrite the models ``first`` and ``outlook`` of the folder ``models``, and return them.
 
     Raises :class:`ExportError` if the outlook has another body, or a forecast of the golden examples changes by a bit;
@@ -38,7 +38,7 @@ def share(models: Path, first: str, outlook: str) -> tuple[Rewritten, Rewritten]
     _check_same(before, after)
     folders = [install(content, model.card, models) for model, content in zip(after, shared[:2], strict=True)]
     cards = [read_card(folder / CARD_FILE) for folder in folders]
-    one, other = map(Rewritten, folders, cards)
+    one, other = map(RewrittenModel, folders, cards)
     return one, other
 
 

@@ -52,7 +52,7 @@ class OutlookParts:
     whole: keras.Model
 
 
-def parts(design: Design, hyper: Hyper) -> OutlookParts:
+def build_parts(design: Design, hyper: Hyper) -> OutlookParts:
     """Build the model in parts that share their layers.
 
     ``features`` has the outputs that ``head`` takes, in its order. Raises :class:`RunError` if the lead times do not
@@ -92,7 +92,7 @@ def parts(design: Design, hyper: Hyper) -> OutlookParts:
 
 def build(design: Design, hyper: Hyper) -> keras.Model:
     """Build the whole unfitted model; its body is frozen."""
-    return parts(design, hyper).whole
+    return build_parts(design, hyper).whole
 
 
 def _named(name: str, parts_of_it: list[keras.KerasTensor]) -> keras.KerasTensor:

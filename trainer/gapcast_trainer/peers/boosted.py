@@ -33,7 +33,7 @@ _OBJECTIVES = {"mean": "regression", "median": "regression_l1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Boosted:
+class BoostedForecasts:
     """The predictions of a pair of fitted models, and the number of rounds of each."""
 
     outputs: ModelOutputs
@@ -47,7 +47,7 @@ def boost(
     predict: I64,
     show: Callable[[str], object] = lambda _: None,
     outcomes_kw: Callable[[I64], F64] | None = None,
-) -> Boosted:
+) -> BoostedForecasts:
     """Fit to the minutes ``train``, stop early by ``validate``, and forecast ``predict``.
 
     These are observed-at minutes ``[N]`` of the series of ``columns``. All have a window and, except ``predict``, an
@@ -79,7 +79,7 @@ def boost(
         predicted["mean"][:, np.newaxis],
         predicted["median"][:, np.newaxis, np.newaxis],
     )
-    return Boosted(outputs, n_rounds)
+    return BoostedForecasts(outputs, n_rounds)
 
 
 def _change(columns: PeerColumns, minute: I64, outcomes_kw: Callable[[I64], F64]) -> F32:

@@ -10,12 +10,12 @@ import numpy as np
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.window import I64, WindowSpec
 from gapcast_trainer.data.split import SplitPart
-from gapcast_trainer.data.windows import WindowTask, examples
+from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.peers.columns import COLUMN_SETS, PeerColumns
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.evaluation_data import EvaluationData
-from gapcast_trainer.scores.result import Evaluated
+from gapcast_trainer.scores.result import ForecasterScores
 from gapcast_trainer.scores.sheet import make_sheet
 
 #: Minimum number of windows for fitting.
@@ -41,7 +41,7 @@ class Peers:
             raise RunError(msg)
         self.train, self.validate = _thinned(train, n_rows), _thinned(validate, n_rows)
 
-    def boosted(self, show: Callable[[str], object] = lambda _: None) -> list[Evaluated]:
+    def boosted(self, show: Callable[[str], object] = lambda _: None) -> list[ForecasterScores]:
         """Fit the boosted trees and score them on all minutes; ``show`` is called with progress messages."""
         from gapcast_trainer.peers.boosted import boost  # noqa: PLC0415 - not needed if the data is rejected
 
@@ -56,10 +56,12 @@ class Peers:
             about = f"LightGBM on {column_set.about}: mean and median, {rounds} rounds on {self.train.size:,} windows"
             sheets = {minutes.horizon_min: make_sheet(fitted.outputs, minutes, minutes.horizon_min)}
             day = day_of(fitted.outputs, minutes, self._data.day)
-            rows.append(Evaluated(column_set.name, "1", "peer", column_set.context, sheets, day=day, about=about))
+            rows.append(
+                ForecasterScores(column_set.name, "1", "peer", column_set.context, sheets, day=day, about=about)
+            )
         return rows
 
-    def sampled(self, show: Callable[[str], object] = lambda _: None) -> tuple[Evaluated, ...]:
+    def sampled(self, show: Callable[[str], object] = lambda _: None) -> tuple[ForecasterScores, ...]:
         """Score the classical methods on the sample, which is their headline."""
         from gapcast_trainer.peers.statistical import METHODS, forecast  # noqa: PLC0415 - takes seconds to import
 
@@ -75,13 +77,13 @@ class Peers:
             about = f"statsforecast, fitted to the {method.context} min before each forecast in {each_ms:.0f} ms"
             leads = [lead for lead in outputs.lead_times_min if lead in some.lead_times_min]
             sheets = {lead: make_sheet(outputs, some, lead) for lead in leads}
-            rows.append(Evaluated(method.name, "1", "peer", method.context, sheets, about=about))
+            rows.append(ForecasterScores(method.name, "1", "peer", method.context, sheets, about=about))
         return tuple(rows)
 
 
 def _known(data: EvaluationData, part: SplitPart) -> I64:
     task = WindowTask(WindowSpec(WHOLE_MIN), (data.span.horizon_min,))
-    return examples(data.clean.series, task, data.span.split, part).observed_minute
+    return cut_examples(data.clean.series, task, data.span.split, part).observed_minute
 
 
 def _thinned(minutes: I64, n_rows: int | None) -> I64:

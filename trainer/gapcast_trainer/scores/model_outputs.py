@@ -11,7 +11,7 @@ from gapcast.core.predictor import Predictor, history_steps_of, run_model
 from gapcast.core.window import F32, I64
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 
 _ROWS_AT_ONCE = 8_192
 #: The fields of a prediction.
@@ -53,7 +53,7 @@ class ModelOutputs:
 def windows_for(predictor: Predictor, series: Series, split: MinuteSplit) -> Examples:
     """Return the windows of the test part for ``predictor``, with an observed outcome at the horizon."""
     at_horizon = WindowTask(predictor.spec, predictor.lead_times_min[-1:], predictor.features)
-    return examples(series, at_horizon, split, SplitPart.TEST)
+    return cut_examples(series, at_horizon, split, SplitPart.TEST)
 
 
 def predict_windows(

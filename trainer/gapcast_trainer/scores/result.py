@@ -23,7 +23,7 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class ForecasterScores:
     """One forecaster's scores by lead time; ``about`` describes a peer."""
 
     name: str
@@ -66,8 +66,8 @@ class Evaluation:
 
     span: Span
     report: Report
-    rows: tuple[Evaluated, ...]
-    sampled: tuple[Evaluated, ...] = ()
+    rows: tuple[ForecasterScores, ...]
+    sampled: tuple[ForecasterScores, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation for a JSON file; times RFC 3339, power in kW."""

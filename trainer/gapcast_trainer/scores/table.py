@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gapcast.core.examples import WHOLE_MIN
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS
 from gapcast_trainer.scores.record import ScoreRecord
-from gapcast_trainer.scores.result import Evaluated, Evaluation
+from gapcast_trainer.scores.result import Evaluation, ForecasterScores
 
 #: Numbers of readings shown in tables; the JSON has all.
 SHOWN = (2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45, 60, 90, 120, 150, 180, 240, 360, 720, 1440)
@@ -87,12 +87,12 @@ def figure_cells(record: ScoreRecord) -> list[str]:
     return [shown(figure(record)) for figure in FIGURES.values()]
 
 
-def _by_lead(rows: Sequence[Evaluated]) -> list[str]:
+def _by_lead(rows: Sequence[ForecasterScores]) -> list[str]:
     leads = sorted({lead for row in rows for lead in row.sheets})
     if len(leads) == 1:
         return []
 
-    def cells(row: Evaluated) -> list[str]:
+    def cells(row: ForecasterScores) -> list[str]:
         there = [row.sheets[lead].headline if lead in row.sheets else None for lead in leads]
         return [NONE if r is None else f"{r.mse_kw2:.4f} / {r.best_mae_kw:.4f}" for r in there]
 
@@ -100,7 +100,7 @@ def _by_lead(rows: Sequence[Evaluated]) -> list[str]:
     return ["", "MSE kW² / MAE kW (of the median where there is one) by minutes ahead", *by_lead]
 
 
-def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
+def _by_readings(rows: Sequence[ForecasterScores]) -> list[str]:
     counts = [n for n in SHOWN if any(n in row.at_horizon.by_readings for row in rows)]
     if not counts:
         return []
@@ -111,7 +111,7 @@ def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
     return ["", title, *table("readings", [str(n) for n in counts], body, 7)]
 
 
-def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
+def _by_hour(rows: Sequence[ForecasterScores]) -> list[str]:
     body = []
     for row in rows[1:]:
         by_hour = row.at_horizon.by_hour
@@ -122,7 +122,7 @@ def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
     return ["", "Skill in % by the hour of the target", *table("hour", [str(h) for h in HOURS], body, 5)]
 
 
-def _by_month(rows: Sequence[Evaluated]) -> list[str]:
+def _by_month(rows: Sequence[ForecasterScores]) -> list[str]:
     months = list(rows[0].at_horizon.by_month)
     if not 1 < len(months) <= _MOST_MONTHS:
         return []
@@ -130,7 +130,7 @@ def _by_month(rows: Sequence[Evaluated]) -> list[str]:
     return ["", "MSE kW² by month", *table("month", months, body, 8)]
 
 
-def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
+def _after_gaps(rows: Sequence[ForecasterScores]) -> list[str]:
     groups = [name for name in AFTER_GAPS if name in rows[0].at_horizon.after_gaps]
     if not groups:
         return []
@@ -142,7 +142,7 @@ def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
     return text
 
 
-def _costs(rows: Sequence[Evaluated]) -> list[str]:
+def _costs(rows: Sequence[ForecasterScores]) -> list[str]:
     body = [(row.name, cost_cells(row)) for row in rows if row.cost is not None]
     return ["", "Through the edge's predictor, one thread", *table("model", COSTS, body, 18)] if body else []
 
@@ -150,7 +150,7 @@ def _costs(rows: Sequence[Evaluated]) -> list[str]:
 COSTS = ("parameters", "bytes", "µs for one", "µs a row of 256")
 
 
-def cost_cells(row: Evaluated) -> list[str]:
+def cost_cells(row: ForecasterScores) -> list[str]:
     """Return the formatted costs of a forecaster."""
     cost = row.cost
     if cost is None:

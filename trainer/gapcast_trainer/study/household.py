@@ -13,7 +13,7 @@ from gapcast.core.window import F64
 from gapcast.recordings import uci
 from gapcast.recordings.series import Series, minute_series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
-from gapcast_trainer.data.windows import Examples, WindowTask, examples
+from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.settings import study_task
 
@@ -49,7 +49,7 @@ def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitP
 
     Raises :class:`RunError` if there is none.
     """
-    found = examples(series, study_task(context), split, part)
+    found = cut_examples(series, study_task(context), split, part)
     return _some(found.select(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
 
 
@@ -59,7 +59,7 @@ def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None =
     They are those after 30 consecutive real readings and with a real target (of UCI's set 456,953 in
     2010); a longer context is padded or filled by the window contract.
     """
-    found = _some(examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)
+    found = _some(cut_examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)
     return found.select(np.arange(0, len(found), every, dtype=np.int64))
 
 

@@ -39,12 +39,12 @@ def convert(model: keras.Model) -> bytes:
     except ConverterError as error:
         msg = f"model {model.name} does not convert to builtins alone: {str(error).splitlines()[0]}"
         raise ExportError(msg) from error
-    content = simplified(content)
+    content = simplify(content)
     check_builtins(content)
     return content
 
 
-def simplified(content: bytes) -> bytes:
+def simplify(content: bytes) -> bytes:
     """Return the file with constant shapes, and without the names of its tensors: its signature has names of its own.
 
     The outputs are the same, bit by bit.

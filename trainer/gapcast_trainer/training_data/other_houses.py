@@ -10,7 +10,7 @@ from gapcast.core.grid import minute_label
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, minute_at
 from gapcast_trainer.data.split_dates import default_ends
-from gapcast_trainer.data.windows import Examples, examples
+from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import House
@@ -43,7 +43,7 @@ def split_of(clean: Clean, embargo_min: int) -> MinuteSplit:
     return MinuteSplit(ends["validate_until"], ends["test_until"], _NEVER, embargo_min)
 
 
-def mixed(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Experiment, scale: Scale) -> HouseMix:
+def mix_houses(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Experiment, scale: Scale) -> HouseMix:
     """Return the windows of ``main`` with those of the same part of the other ``houses``, and loads to mix in."""
     unknown = [kind for kind in experiment.mixing.left_out if kind not in KINDS]
     if unknown:
@@ -51,7 +51,7 @@ def mixed(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Exp
         msg = f"experiment {experiment.name}: mixing.left_out: there is no kind of load {unknown[0]}: {there}"
         raise RunError(msg)
     its = [
-        examples(clean.series, experiment.task(), split_of(clean, experiment.embargo_min), main.part)
+        cut_examples(clean.series, experiment.task(), split_of(clean, experiment.embargo_min), main.part)
         for _, clean in houses
     ]
     for (house, _), found in zip(houses, its, strict=True):
@@ -67,7 +67,7 @@ def mixed(main: Examples, houses: Sequence[tuple[House, Clean]], experiment: Exp
     )
 
 
-def house_data(house: House, clean: Clean) -> TrainedOnHouse:
+def house_of_card(house: House, clean: Clean) -> TrainedOnHouse:
     """Return what a card says of a house."""
     until = minute_at(split_of(clean, 0).train_until)
     return TrainedOnHouse(

@@ -16,12 +16,12 @@ from gapcast.core.training_set import Manifest
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
-from gapcast_trainer.data.windows import Examples, examples
+from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Mixing
 from gapcast_trainer.families.base import Scale
-from gapcast_trainer.training_data.other_houses import house_data, mixed, with_houses
+from gapcast_trainer.training_data.other_houses import house_of_card, mix_houses, with_houses
 from gapcast_trainer.training_data.training_set import TrainingSet, TrainingSetPart
 from gapcast_trainer.training_data.window_source import WindowSource
 
@@ -76,8 +76,8 @@ def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean])
     given = [(house, houses[house.name]) for house in experiment.houses]
     return TrainingData(
         experiment=experiment,
-        train=mixed(train, given, experiment, scale) if experiment.mixes else train,
-        validate=mixed(validate, given, experiment, scale) if experiment.mixes else validate,
+        train=mix_houses(train, given, experiment, scale) if experiment.mixes else train,
+        validate=mix_houses(validate, given, experiment, scale) if experiment.mixes else validate,
         scale=scale,
         source=clean.report.source,
         source_sha256=clean.report.sha256,
@@ -86,7 +86,7 @@ def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean])
         last=minute_label(int(train.observed_minute[-1]) + experiment.task().horizon_min),
         readings="" if clean.path is None else str(clean.path),
         zone=str(series.zone),
-        others=tuple(house_data(house, its) for house, its in given),
+        others=tuple(house_of_card(house, its) for house, its in given),
     )
 
 
@@ -163,7 +163,7 @@ def _scale(series: Series, split: MinuteSplit) -> Scale:
 
 def _part(series: Series, experiment: Experiment, part: SplitPart) -> Examples:
     split = experiment.split()
-    found = examples(series, experiment.task(), split, part)
+    found = cut_examples(series, experiment.task(), split, part)
     if not len(found):
         first, until = split.bounds(part)
         since = "the beginning" if first is None else minute_label(first)

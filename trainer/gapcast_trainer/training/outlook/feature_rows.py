@@ -47,7 +47,7 @@ class FeatureRows:
         return len(self.target)
 
 
-def joined(parts: Iterable[FeatureRows]) -> FeatureRows:
+def join_rows(parts: Iterable[FeatureRows]) -> FeatureRows:
     """Return the rows of all ``parts``, one after the other."""
     found = list(parts)
     return FeatureRows(

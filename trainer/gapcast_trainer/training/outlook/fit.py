@@ -20,16 +20,16 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families import find_family, multiscale
 from gapcast_trainer.families.base import Design, Hyper, Scale
-from gapcast_trainer.families.outlook import OutlookParts, parts
+from gapcast_trainer.families.outlook import OutlookParts, build_parts
 from gapcast_trainer.git_commit import git_commit
 from gapcast_trainer.tflite.file_weights import set_file_weights
 from gapcast_trainer.training.best_weights import BestWeights
 from gapcast_trainer.training.epochs import EpochProgress
-from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, joined
+from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, join_rows
 from gapcast_trainer.training.outlook.series import train_span, training_series
 from gapcast_trainer.training.outlook.training import fit_head
 from gapcast_trainer.training.run import Run, code_versions, save_run, utc_now
-from gapcast_trainer.training_data.other_houses import house_data, with_houses
+from gapcast_trainer.training_data.other_houses import house_of_card, with_houses
 
 #: Windows of each house to validate on, as a share of those to train on.
 _VALIDATE_SHARE = 0.1
@@ -56,7 +56,7 @@ def body_scale(folder: Path, hyper: Hyper) -> Scale:
 
 def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
     """Build the model with the weights of the model in the folder ``body``."""
-    built = parts(design, hyper)
+    built = build_parts(design, hyper)
     set_file_weights(built.body, (body / MODEL_FILE).read_bytes())
     return built
 
@@ -84,7 +84,7 @@ def outlook_rows(
         msg = f"experiment {experiment.name}: no window to validate on: see data.train_until and data.validate_until"
         raise RunError(msg)
     probability = np.array(shares)
-    return HeadRows(joined(train), joined(validate), probability / probability.sum())
+    return HeadRows(join_rows(train), join_rows(validate), probability / probability.sum())
 
 
 def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
@@ -127,7 +127,7 @@ def fit_outlook(  # noqa: PLR0913 - the last ones by keyword
         versions=code_versions(),
         started_at=utc_now(),
         readings="" if readings.path is None else str(readings.path),
-        others=tuple(house_data(house, houses[house.name]) for house in experiment.houses),
+        others=tuple(house_of_card(house, houses[house.name]) for house in experiment.houses),
         start=f"{card.name} {card.version} {card.sha256}",
         time_zone=str(readings.series.zone),
     )
