@@ -15,7 +15,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from gapcast.config.loader import load
-from gapcast_fleet.cli import score
+from gapcast_fleet.commands.score import score
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -45,7 +45,7 @@ def history_options(command: Any) -> Any:
 
 def format_of(options: Mapping[str, Any], site_zone: tzinfo) -> ParquetFormat:
     """Return the format given by :func:`history_options`."""
-    from gapcast_fleet.histories.history import ParquetFormat  # noqa: PLC0415 - imports Spark
+    from gapcast_fleet.histories.history import ParquetFormat
 
     return ParquetFormat(
         options["device_column"],

@@ -11,7 +11,7 @@ from gapcast.commands.options import read_settings, settings_options
 from gapcast.core.reading import Limits
 from gapcast.core.training_set import MANIFEST_FILE, Contract, Draw
 from gapcast.core.window import MIN_OBSERVED
-from gapcast_fleet.options import format_of, history_options, spark_options
+from gapcast_fleet.commands.options import format_of, history_options, spark_options
 
 
 class _LeadTimes(click.ParamType[tuple[int, ...]]):
