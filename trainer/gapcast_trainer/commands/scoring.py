@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from gapcast.recordings import clean_file
-from gapcast.recordings.layout import FileFormat, FileOptions, file_format
+from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options
 from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import (
-    CLEAN,
     FILE,
     OUT,
     TIME,
     models_option,
     own_models,
     run_clean_option,
-    shows_progress,
 )
+from gapcast_trainer.commands.scored_tables import score_file, score_houses
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
+from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
 
 if TYPE_CHECKING:
     from gapcast_trainer.evaluation_report.any_page import AnyEvaluation
-    from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
-    from gapcast_trainer.houses.result import HousesEvaluation
 
 
 @click.command(short_help="Score models, persistence and, with --peers, LightGBM.")
@@ -121,16 +116,28 @@ def evaluate(
     With --houses FILE FILE ... the table has one row per house. --peers then fits LightGBM to the first part of the
     house, and to the other houses.
     """
-    if first_house is not None:
+    written = {"--json": json_path, "--report": report_path}
+    found: AnyEvaluation
+    if first_house is None:
+        if any(value is not None and name != "decimal" for name, value in of_file.items()):
+            msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
+            raise click.UsageError(msg)
+        lead_times_min = None if horizons is None else _lead_times(horizons)
+        options = EvaluationOptions(
+            _utc(first), _utc(until), PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief
+        )
+        found = score_file(names, own_models(models), path, lead_times_min, options, written)
+    else:
         if path or first or until or brief:
             msg = "--houses scores whole files: leave out --clean, --from, --until and --brief"
             raise click.UsageError(msg)
         files = [word for word in names if Path(word).is_file()]
-        check_apart([first_house, *map(Path, files)], {"--json": json_path, "--report": report_path})
-        by_house = _score_houses(
+        houses = [first_house, *map(Path, files)]
+        check_apart(houses, written)
+        found = score_houses(
             [word for word in names if word not in files],
             own_models(models),
-            [first_house, *map(Path, files)],
+            houses,
             file_format(cast("FileOptions", of_file)),
             None if horizons is None else _lead_times(horizons),
             peers=peers,
@@ -138,69 +145,7 @@ def evaluate(
             peers_rows=peers_rows,
             scored_rows=scored_rows,
         )
-        _write(by_house, json_path, report_path)
-        return
-    if any(value is not None and name != "decimal" for name, value in of_file.items()):
-        msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
-        raise click.UsageError(msg)
-    lead_times_min = None if horizons is None else _lead_times(horizons)
-    from gapcast_trainer.evaluation.evaluate import evaluate as score_models
-    from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads
-    from gapcast_trainer.evaluation.scored_models import load_scored
-    from gapcast_trainer.scores.lead_table import lead_lines
-    from gapcast_trainer.scores.options import EvaluationOptions, PeerOptions
-    from gapcast_trainer.scores.table import lines
-    from gapcast_trainer.training.run_readings import clean_path_of
-
-    own, shipped = load_scored(names, own_models(models), _show, lead_times_min=lead_times_min or ())
-    path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
-    check_apart([path], {"--json": json_path, "--report": report_path})
-    scored, readings = [*own, *shipped], clean_file.read(path)
-    options = EvaluationOptions(
-        _utc(first), _utc(until), PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief
-    )
-    found: AnyEvaluation
-    if lead_times_min is None:
-        found = evaluation = score_models(scored, readings, options, progress=shows_progress(), show=_show)
-        click.echo("\n".join(lines(evaluation)))
-    else:
-        found = by_lead = evaluate_leads(
-            scored, readings, lead_times_min, options, progress=shows_progress(), show=_show
-        )
-        click.echo("\n".join(lead_lines(by_lead)))
-    click.echo(f"\nscored on {_shown(path)}")
     _write(found, json_path, report_path)
-
-
-def _score_houses(
-    names: Sequence[str],
-    models: Path,
-    files: Sequence[Path],
-    form: FileFormat,
-    lead_times_min: Sequence[int] | None,
-    *,
-    peers: bool,
-    fit_days: int | None,
-    peers_rows: int | None,
-    scored_rows: int | None,
-) -> HousesEvaluation | HousesLeadEvaluation:
-    from gapcast_trainer.evaluation.scored_models import load_scored
-    from gapcast_trainer.houses.evaluation import HousesOptions, evaluate_houses
-    from gapcast_trainer.houses.files import read_houses
-    from gapcast_trainer.houses.lead_evaluation import evaluate_house_leads
-    from gapcast_trainer.houses.lead_table import house_lead_lines
-    from gapcast_trainer.houses.table import lines
-
-    own, shipped = load_scored(names, models, _show, lead_times_min=lead_times_min or ())
-    options = HousesOptions(peers, fit_days, scored_rows=scored_rows)
-    options = options if peers_rows is None else replace(options, fit_rows=peers_rows)
-    if lead_times_min is not None:
-        by_lead = evaluate_house_leads([*own, *shipped], read_houses(files, form), lead_times_min, options, _show)
-        click.echo("\n".join(house_lead_lines(by_lead)))
-        return by_lead
-    found = evaluate_houses([*own, *shipped], read_houses(files, form), options, _show)
-    click.echo("\n".join(lines(found)))
-    return found
 
 
 def _lead_times(text: str) -> tuple[int, ...]:
@@ -212,14 +157,6 @@ def _lead_times(text: str) -> tuple[int, ...]:
             msg = f"--horizons: {word!r} {problem}: use whole minutes, each once, such as --horizons 5,15,30,60"
             raise RunError(msg)
     return tuple(map(int, words))
-
-
-def _show(message: str) -> None:
-    click.echo(message, err=True)
-
-
-def _shown(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _write(found: AnyEvaluation, json_path: Path | None, report_path: Path | None) -> None:
