@@ -74,7 +74,7 @@ def run_backtest(
 ) -> Backtest:
     """Run the groups that are missing in ``results``, and return the whole back-test.
 
-    ``show`` is called with what was understood of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
+    ``show`` is called with a summary of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
     ``results`` has other options, models or history.
     """
     settings, scored_from, outlook = fleet_settings(settings), options.part.first_scored_minute, options.outlook

@@ -1,4 +1,4 @@
-"""What was understood of a fleet's history, house by house, and its summary for a terminal."""
+"""The result of reading a fleet's history, house by house, and its summary for a terminal."""
 
 from __future__ import annotations
 

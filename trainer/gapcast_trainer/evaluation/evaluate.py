@@ -44,7 +44,7 @@ def evaluate(
 ) -> Evaluation:
     """Score ``models`` by ``options`` on the minutes of ``clean`` that none of them was fitted to.
 
-    Which these are, :func:`choose_span` says. With ``progress`` there are progress bars; ``show`` is called with
+    These are selected by :func:`choose_span`. With ``progress`` there are progress bars; ``show`` is called with
     progress messages. Raises :class:`RunError` if there are no minutes to score, or to fit peers to, or if the models
     have different horizons.
     """

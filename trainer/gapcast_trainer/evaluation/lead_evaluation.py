@@ -35,7 +35,7 @@ def evaluate_leads(
     progress: bool = False,
     show: Callable[[str], object] = lambda _: None,
 ) -> LeadEvaluation:
-    """Score ``models`` at ``lead_times_min``, each of which all of them must have, on minutes that they do not know.
+    """Score ``models`` at ``lead_times_min``, each of which all of them must have, on minutes that are new to them.
 
     Of the peers in ``options``, boosted trees are fitted for each kind and lead time. ``progress`` and ``show`` are as
     of :func:`~gapcast_trainer.evaluation.evaluate.evaluate`. Raises :class:`RunError` if a model has not all lead

@@ -42,7 +42,7 @@ from gapcast_trainer.experiments.unknown_keys import first_error, key_problem
 
 #: The family whose training the section ``outlook`` describes.
 OUTLOOK = "outlook"
-#: What an error says of a key that resembles none.
+#: End of the error message about a key that resembles no other.
 _OTHER_KEYS = "the keys of a model family are below hyper, as hyper.units"
 #: Range of NumPy's seeds.
 _N_SEEDS = 2**32

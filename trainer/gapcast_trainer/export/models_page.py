@@ -154,7 +154,7 @@ def _section(card: ModelCard, is_default: bool) -> str:
 
 
 def _history(card: ModelCard) -> tuple[str, ...]:
-    """Return what the page says of a model's history and of the means it forecasts, if there are any."""
+    """Return sentences about a model's history input and the means that it forecasts, if it has them."""
     if card.history is None:
         return ()
     days = card.history.steps * card.history.step_min / 1_440

@@ -1,1 +1,1 @@
-"""Simulated loads that are added to windows of real houses in training, so that models know how loads cycle."""
+"""Simulated loads that are added to windows of real houses in training, so that models learn how loads cycle."""

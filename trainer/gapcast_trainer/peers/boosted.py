@@ -56,11 +56,11 @@ def boost(
     threads, or all cores; the result is the same.
     """
     outcomes_kw = outcomes_kw or columns.reading_at_horizon
-    fitted, judged = columns.at(train), columns.at(validate)
-    data = lightgbm.Dataset(fitted, _change(columns, train, outcomes_kw), params=_SETTINGS).construct()
+    train_inputs, validate_inputs = columns.at(train), columns.at(validate)
+    data = lightgbm.Dataset(train_inputs, _change(columns, train, outcomes_kw), params=_SETTINGS).construct()
     changes = _change(columns, validate, outcomes_kw)
-    against = lightgbm.Dataset(judged, changes, reference=data, params=_SETTINGS).construct()
-    del fitted, judged  # they are binned now
+    validate_data = lightgbm.Dataset(validate_inputs, changes, reference=data, params=_SETTINGS).construct()
+    del train_inputs, validate_inputs  # they are binned now
     predicted, n_rounds = {}, {}
     for what, objective in _OBJECTIVES.items():
         show(f"{columns.column_set.name}: fitting the {what} to {train.size:,} windows")
@@ -68,7 +68,7 @@ def boost(
             {**_SETTINGS, "objective": objective},
             data,
             MAX_ROUNDS,
-            valid_sets=[against],
+            valid_sets=[validate_data],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
         n_rounds[what] = int(booster.best_iteration)

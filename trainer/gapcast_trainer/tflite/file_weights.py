@@ -20,7 +20,7 @@ _FOLDED = 1e-5
 
 
 def set_file_weights(model: keras.Model, content: bytes, seed: int = 0) -> None:
-    """Give ``model`` the weights of the TFLite file ``content`` that was converted from the same graph.
+    """Set ``model`` to the weights of the TFLite file ``content``, which was converted from the same graph.
 
     Raises :class:`RunError` if the file is of another graph.
     """

@@ -144,7 +144,7 @@ def load_run(folder: Path) -> tuple[Run, list[F32]]:
 
 
 def set_run_weights(model: keras.Model, run: Run, weights: list[F32], folder: Path) -> None:
-    """Give ``model`` the ``weights`` of the ``run`` in ``folder``; raise :class:`RunError` if it has other layers."""
+    """Set ``model`` to the ``weights`` of the ``run`` in ``folder``; raise :class:`RunError` if it has other layers."""
     try:
         model.set_weights(weights)
     except ValueError as error:

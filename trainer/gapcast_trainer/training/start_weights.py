@@ -26,10 +26,10 @@ class StartWeights:
         return f"{self.run.name} {self.run.experiment.version} {self.run.weights_sha256}"
 
     def average_into(self, model: keras.Model, share: float) -> None:
-        """Set these layers of ``model`` to ``share`` of the start and the rest of what they have.
+        """Set these layers of ``model`` to the average of the start, weighted by ``share``, and their trained weights.
 
-        The average of both keeps what the start knew and most of what was learnt since (Wortsman et al. 2022, Robust
-        fine-tuning of zero-shot models).
+        The average preserves the accuracy of the start, and most of what the training improved (Wortsman et al. 2022,
+        Robust fine-tuning of zero-shot models).
         """
         for name, weights in self.layers.items():
             trained = model.get_layer(name).get_weights()
@@ -38,7 +38,7 @@ class StartWeights:
 
 
 def set_start_weights(model: keras.Model, folder: Path) -> StartWeights:
-    """Give the layers of ``model`` the weights of those of the same name and shapes in the run in ``folder``.
+    """Set the layers of ``model`` to the weights of those of the same name and shapes in the run in ``folder``.
 
     Raises :class:`RunError` if there is no finished run of this version, or no layer fits.
     """

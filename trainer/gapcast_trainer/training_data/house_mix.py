@@ -2,7 +2,7 @@
 
 A mixture is a window of a house multiplied by a random factor, in a share of them plus a scaled window of another
 house, plus windows of simulated loads and a constant base load; its time of day is random. Every window's loss is
-divided by what persistence loses on its parts, so that a house counts by its weight and not by its consumption, and
+divided by persistence's loss on its parts, so that a house counts by its weight and not by its consumption, and
 the loss is one minus the mean skill.
 """
 

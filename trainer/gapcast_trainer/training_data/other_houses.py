@@ -50,16 +50,16 @@ def mix_houses(main: Examples, houses: Sequence[tuple[House, Clean]], experiment
         there = f"there are {', '.join(KINDS)}"
         msg = f"experiment {experiment.name}: mixing.left_out: there is no kind of load {unknown[0]}: {there}"
         raise RunError(msg)
-    its = [
+    others = [
         cut_examples(clean.series, experiment.task(), split_of(clean, experiment.embargo_min), main.part)
         for _, clean in houses
     ]
-    for (house, _), found in zip(houses, its, strict=True):
+    for (house, _), found in zip(houses, others, strict=True):
         if not len(found):
             msg = f"house {house.name}: no window to {main.part.value} on: give it a longer file, or leave it out"
             raise RunError(msg)
     return HouseMix(
-        houses=(main, *its),
+        houses=(main, *others),
         weights=(experiment.mixing.main_weight, *(house.weight for house, _ in houses)),
         loads=library(experiment.mixing.n_each, experiment.seed, left_out=experiment.mixing.left_out),
         mixing=experiment.mixing,
@@ -68,7 +68,7 @@ def mix_houses(main: Examples, houses: Sequence[tuple[House, Clean]], experiment
 
 
 def house_of_card(house: House, clean: Clean) -> TrainedOnHouse:
-    """Return what a card says of a house."""
+    """Return the house as a model's card states it."""
     until = minute_at(split_of(clean, 0).train_until)
     return TrainedOnHouse(
         name=house.name,

@@ -70,7 +70,7 @@ def training_data_of(
 
 def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean]) -> TrainingData:
     experiment = experiment.with_dates(clean)
-    series, split = starting_at(clean.series, experiment), experiment.split()
+    series, split = from_first_minute(clean.series, experiment), experiment.split()
     scale = _scale(series, split)
     train, validate = (_part(series, experiment, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
     given = [(house, houses[house.name]) for house in experiment.houses]
@@ -86,15 +86,15 @@ def _of_clean(clean: Clean, experiment: Experiment, houses: Mapping[str, Clean])
         last=minute_label(int(train.observed_minute[-1]) + experiment.task().horizon_min),
         readings="" if clean.path is None else str(clean.path),
         zone=str(series.zone),
-        others=tuple(house_of_card(house, its) for house, its in given),
+        others=tuple(house_of_card(house, clean) for house, clean in given),
     )
 
 
-def _of_set(found: TrainingSet, experiment: Experiment) -> TrainingData:
-    found.check(experiment)
+def _of_set(training_set: TrainingSet, experiment: Experiment) -> TrainingData:
+    training_set.check(experiment)
     mixing = Mixing(start_share=experiment.mixing.start_share)
     experiment = experiment.model_copy(update={"houses": (), "mixing": mixing})
-    manifest, task = found.manifest, experiment.task()
+    manifest, task = training_set.manifest, experiment.task()
     houses = manifest.names(left_out=False)
     train_until, validate_until, test_until = _bounds(manifest)
     parts = {
@@ -103,16 +103,16 @@ def _of_set(found: TrainingSet, experiment: Experiment) -> TrainingData:
     }  # fmt: skip
     return TrainingData(
         experiment=experiment.with_data(experiment.data.model_copy(update=parts)),
-        train=TrainingSetPart(found, SplitPart.TRAIN, task),
-        validate=TrainingSetPart(found, SplitPart.VALIDATE, task),
+        train=TrainingSetPart(training_set, SplitPart.TRAIN, task),
+        validate=TrainingSetPart(training_set, SplitPart.VALIDATE, task),
         scale=_balanced_scale(manifest),
         source=f"{len(houses)} houses of {manifest.source}",
         source_sha256=manifest.source_sha256,
-        sha256=found.sha256,
+        sha256=training_set.sha256,
         first=min(house.first for house in manifest.houses if not house.left_out),
         last=minute_label(minute_at(train_until) - manifest.embargo_min - 1 + task.horizon_min),
-        readings=str(found.folder.absolute()),
-        zone=str(found.zone),
+        readings=str(training_set.folder.absolute()),
+        zone=str(training_set.zone),
         houses=houses,
         left_out=manifest.names(left_out=True),
     )
@@ -132,15 +132,15 @@ def _bounds(manifest: Manifest) -> tuple[datetime, datetime, datetime]:
 
 def _balanced_scale(manifest: Manifest) -> Scale:
     """Return mean and standard deviation of the training minutes, with equal weight per house."""
-    learnt = [house for house in manifest.houses if not house.left_out and house.n_taken["train"]]
-    mean_kw = float(np.mean([house.mean_kw for house in learnt]))
-    square_kw2 = float(np.mean([house.mean_square_kw2 for house in learnt]))
+    trained_on = [house for house in manifest.houses if not house.left_out and house.n_taken["train"]]
+    mean_kw = float(np.mean([house.mean_kw for house in trained_on]))
+    square_kw2 = float(np.mean([house.mean_square_kw2 for house in trained_on]))
     scale_kw = math.sqrt(max(square_kw2 - mean_kw**2, 0.0))
     return Scale(round(mean_kw, 4), round(scale_kw, 4) or 1.0)
 
 
-def starting_at(series: Series, experiment: Experiment) -> Series:
-    """Return the series from the experiment's first minute on."""
+def from_first_minute(series: Series, experiment: Experiment) -> Series:
+    """Return ``series`` from the first minute of ``experiment`` on."""
     if experiment.data.first is None:
         return series
     n_before = min(max(minute_at(experiment.data.first) - series.first_minute, 0), series.gap_kw.size)

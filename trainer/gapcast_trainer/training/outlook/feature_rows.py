@@ -104,7 +104,7 @@ def _quantities(house: HouseWindows, rows: I64, experiment: Experiment) -> F32:
 
 
 def _complete(house: HouseWindows, rows: I64, lead_times_min: tuple[int, ...]) -> I64:
-    """Return those of ``rows`` with each minute until the horizon measured."""
+    """Return those of ``rows`` for which each minute until the horizon was measured."""
     n_known = np.concatenate([[0], np.cumsum(~np.isnan(house.gap_kw))])
     origin = house.windows.origin[rows]
     end = np.minimum(origin + 1 + lead_times_min[-1], house.gap_kw.size)
@@ -113,7 +113,7 @@ def _complete(house: HouseWindows, rows: I64, lead_times_min: tuple[int, ...]) -
 
 
 def _augmented(rng: np.random.Generator, kw: F32, history: F32, experiment: Experiment) -> tuple[F32, F32, F32]:
-    """Return windows, histories and their factors: scaled, shortened, and as of devices that began lately.
+    """Return windows, histories and their factors: scaled, shortened, and with the history of a new device.
 
     A shortened window has no more history than its own complete quarters.
     """

@@ -68,18 +68,18 @@ def outlook_rows(
     others = [(house, houses[house.name]) for house in experiment.houses]
     series = training_series(main, others, experiment)
     train, validate, shares = list[FeatureRows](), list[FeatureRows](), list[float]()
-    for place, its in enumerate(series):
-        found = feature_rows(built.features, its, SplitPart.TRAIN, experiment, n_most=its.n_rows)
+    for place, house in enumerate(series):
+        found = feature_rows(built.features, house, SplitPart.TRAIN, experiment, n_most=house.n_rows)
         if found is None:
-            msg = f"house {its.name}: no window to train on with the hour after it measured: give it a longer file"
+            msg = f"house {house.name}: no window to train on with the hour after it measured: give it a longer file"
             raise RunError(msg)
         train.append(found)
-        shares += [its.share / len(found)] * len(found)
-        if its.split is not None:
-            n_most = max(round(its.n_rows * _VALIDATE_SHARE), 1)
-            judged = feature_rows(built.features, its, SplitPart.VALIDATE, experiment, n_most=n_most)
-            validate += [] if judged is None else [judged]
-        show(f"{experiment.name}: {place + 1} of {len(series)} series, {its.name}: {len(found):,} windows")
+        shares += [house.share / len(found)] * len(found)
+        if house.split is not None:
+            n_most = max(round(house.n_rows * _VALIDATE_SHARE), 1)
+            validation_rows = feature_rows(built.features, house, SplitPart.VALIDATE, experiment, n_most=n_most)
+            validate += [] if validation_rows is None else [validation_rows]
+        show(f"{experiment.name}: {place + 1} of {len(series)} series, {house.name}: {len(found):,} windows")
     if not validate:
         msg = f"experiment {experiment.name}: no window to validate on: see data.train_until and data.validate_until"
         raise RunError(msg)

@@ -22,7 +22,7 @@ from gapcast_trainer.experiments.sections import House
 from gapcast_trainer.loads.kinds import library
 from gapcast_trainer.synthetic_houses.families import FAMILIES, simulate
 from gapcast_trainer.training_data.other_houses import split_of
-from gapcast_trainer.training_data.training_data import starting_at
+from gapcast_trainer.training_data.training_data import from_first_minute
 
 #: Length of simulated houses and of mixtures, days. Every fourth mixture is shorter: houses with little history.
 _SIMULATED_DAYS, _MIXTURE_DAYS, _SHORT_DAYS = 70, 40, 25
@@ -59,7 +59,7 @@ def training_series(main: Clean, others: Sequence[tuple[House, Clean]], experime
     """Return all series of ``experiment``, the main house first; the same experiment and files give the same series."""
     sizes = experiment.outlook
     weight = sum(house.weight for house, _ in others)
-    its = starting_at(main.series, experiment)
+    its = from_first_minute(main.series, experiment)
     houses = [
         TrainingSeries(experiment.name, its.first_minute, its.outcome_kw, sizes.main, sizes.main_share,
                        experiment.split(), its.zone)
@@ -133,4 +133,4 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
 def train_span(main: Clean, experiment: Experiment) -> tuple[int, int]:
     """Return the first and the last minute of the main house that training sees, outcomes included."""
     until = minute_at(experiment.split().train_until) - experiment.embargo_min - 1 + experiment.task().horizon_min
-    return starting_at(main.series, experiment).first_minute, min(until, main.series.last_minute)
+    return from_first_minute(main.series, experiment).first_minute, min(until, main.series.last_minute)

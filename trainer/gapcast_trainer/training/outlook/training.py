@@ -87,7 +87,7 @@ class FeatureBatches(keras.utils.PyDataset):
 
 
 class ColumnLoss(keras.losses.Loss):
-    """Squared error of means and pinball loss of quantiles, each column weighted as the target says."""
+    """Squared error of means and pinball loss of quantiles, with the weights of each column in the target."""
 
     def __init__(self, experiment: Experiment) -> None:
         """Use the levels of ``experiment``, and its weights of the two losses, of lead times and of single minutes."""
