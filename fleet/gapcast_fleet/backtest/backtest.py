@@ -25,7 +25,6 @@ from gapcast.backtest.report import document, table
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
-from gapcast.core.errors import SourceError
 from gapcast.core.horizon_parts import members_of_all
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import ALL_TIME
@@ -82,12 +81,7 @@ def run_backtest(
         settings = with_outlooks(settings, options.houses_at_once)
     identity = identity_of(settings, load_models(settings))
     limits = settings.reading_limits
-    show(f"reading {options.folder}")
-    with read_history(spark, options.folder, options.form, limits, options.part) as history:
-        for line in history.lines():
-            show(line)
-        if not history.houses:
-            raise SourceError(options.folder, "holds no reading")
+    with read_history(spark, options.folder, options.form, limits, part=options.part, show=show) as history:
         groups = distribute(history.houses, options.houses_at_once, spark.sparkContext.defaultParallelism)
         _begin(results, options, history, groups, identity)
         task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, tzinfo
@@ -72,24 +72,28 @@ class FleetHistory(NamedTuple):
         return [its for its in self.surveys if its.n_readings]
 
     def lines(self) -> Iterator[str]:
-        """Yield what was understood, for a terminal."""
+        """Yield the summary of what was read, for a terminal."""
         return lines(self.source, self.surveys, self.form.zone)
 
 
 @contextmanager
-def read_history(
+def read_history(  # noqa: PLR0913 - the last ones by keyword
     spark: SparkSession,
     folder: Path,
     form: ParquetFormat,
     limits: Limits,
+    *,
     part: FilePart | None = None,
     validate_share: float = 0.1,
+    show: Callable[[str], object] = lambda _: None,
 ) -> Iterator[FleetHistory]:
     """Read ``part`` of each house (default: all) of all Parquet files under ``folder``.
 
-    The minutes are on the workers' disks while the context is open. ``validate_share`` is for the surveys. Raises
-    :class:`SettingsError` if a column is missing, and :class:`SourceError` if the files cannot be read.
+    The minutes are on the workers' disks while the context is open. ``validate_share`` is for the surveys. ``show`` is
+    called with a summary. Raises :class:`SettingsError` if a column is missing, and :class:`SourceError` if the files
+    cannot be read or hold no reading.
     """
+    show(f"reading {folder}")
     rows = _parquet(spark, folder)
     form = _with_columns(rows, form)
     if problem := energy_problem(form.value, form.unit):
@@ -129,7 +133,12 @@ def read_history(
         houses = "each file is a house" if form.device is None else f"houses by column {form.device}"
         source = f"{folder}, {houses}, column {form.value} ({unit_label})"
         readings = minutes.where(sf.col("minute").isNotNull()).select("device", "nth", "minute", "gap_kw", "is_filled")
-        yield FleetHistory(readings, form, surveys, source)
+        history = FleetHistory(readings, form, surveys, source)
+        for line in history.lines():
+            show(line)
+        if not history.houses:
+            raise SourceError(folder, "holds no reading")
+        yield history
     finally:
         minutes.unpersist()
 

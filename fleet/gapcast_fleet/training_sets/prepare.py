@@ -15,7 +15,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.training_set import (
@@ -87,13 +87,8 @@ def prepare(
     ``show`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation
     or other readings, or if houses cannot be left out or balanced.
     """
-    show(f"reading {options.folder}")
     share = options.draw.validate_share
-    with read_history(spark, options.folder, options.form, limits, validate_share=share) as history:
-        for line in history.lines():
-            show(line)
-        if not history.houses:
-            raise SourceError(options.folder, "holds no reading")
+    with read_history(spark, options.folder, options.form, limits, validate_share=share, show=show) as history:
         manifest = _draw(spark, options, history, out, quiet=quiet, show=show)
     write_atomically(out / MANIFEST_FILE, manifest.text().encode())
     return manifest
