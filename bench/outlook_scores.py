@@ -17,14 +17,14 @@ from gapcast.predictors.store import load_model
 from gapcast.recordings import clean_file
 from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.report.figure_file import write_figure
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.picture import figure_of
-from gapcast_trainer.training.outlook.rows import HouseWindows
-from gapcast_trainer.training.outlook.scores import KindScores, KindsScores, score_outlook
+from gapcast_trainer.training.outlook.scores import KindScores, OutlookModelScores, score_outlook
 
 _HEAD = ("| | persistence | mean of last window | outlook | coverage |", "| --- | --- | --- | --- | --- |")
 
 
-def score_file(path: Path, model: Path, since: datetime | None, every: int) -> KindsScores:
+def score_file(path: Path, model: Path, since: datetime | None, every: int) -> OutlookModelScores:
     """Return the scores of the model in ``model`` on every ``every``-th window of the clean file ``path``."""
     predictor = load_model(model)
     series = clean_file.read(path).series
@@ -34,7 +34,7 @@ def score_file(path: Path, model: Path, since: datetime | None, every: int) -> K
     return score_outlook(predictor, house, rows[::every], series.zone)
 
 
-def table(found: KindsScores, leads_min: tuple[int, ...]) -> list[str]:
+def table(found: OutlookModelScores, leads_min: tuple[int, ...]) -> list[str]:
     """Return the lines of a Markdown table, MSE / MAE in kW^2 and kW."""
     lines = list(_HEAD)
     for name, kind in (("minute {}", found.point), ("mean of the next {}", found.mean)):

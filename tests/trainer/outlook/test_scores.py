@@ -13,9 +13,9 @@ from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast_trainer.report.figure_file import write_figure
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.picture import figure_of
-from gapcast_trainer.training.outlook.rows import HouseWindows
-from gapcast_trainer.training.outlook.scores import KindsScores, score_outlook
+from gapcast_trainer.training.outlook.scores import OutlookModelScores, score_outlook
 from tests.support import models
 
 FIRST, ROWS = 1_000_000, np.arange(5, 900, 7)
@@ -29,11 +29,11 @@ def house() -> HouseWindows:
 
 
 @pytest.fixture(scope="module")
-def found(house: HouseWindows) -> KindsScores:
+def found(house: HouseWindows) -> OutlookModelScores:
     return score_outlook(load_model(models.history_model()), house, ROWS, UTC)
 
 
-def test_outlook_scores_equal_a_direct_calculation(house: HouseWindows, found: KindsScores) -> None:
+def test_outlook_scores_equal_a_direct_calculation(house: HouseWindows, found: OutlookModelScores) -> None:
     predictor = load_model(models.history_model())
     kw = house.windows_kw(ROWS)
     windows = assemble(kw[:, :, np.newaxis], house.observed_minute[ROWS], predictor.features, UTC)
@@ -50,7 +50,7 @@ def test_outlook_scores_equal_a_direct_calculation(house: HouseWindows, found: K
     assert found.mean.window_mse_kw2[at] == pytest.approx(np.mean((actual - window) ** 2), rel=1e-5)
 
 
-def test_outlook_scores_at_a_lead_time_are_those_of_a_card(found: KindsScores) -> None:
+def test_outlook_scores_at_a_lead_time_are_those_of_a_card(found: OutlookModelScores) -> None:
     own, naive = found.point_at(30)
     at = found.lead_times_min.index(30)
     assert (own.n, naive.n) == (found.point.n[at], found.point.n[at])
@@ -64,7 +64,7 @@ def test_outlook_model_of_single_minutes_alone_is_rejected(house: HouseWindows) 
         score_outlook(load_model(models.shipped_models() / "lstm-5-3"), house, ROWS, UTC)
 
 
-def test_outlook_picture_is_the_same_for_the_same_scores(found: KindsScores, tmp_path: Path) -> None:
+def test_outlook_picture_is_the_same_for_the_same_scores(found: OutlookModelScores, tmp_path: Path) -> None:
     assert len(figure_of({"a": found, "b": found}).axes) == 6
     for name in ("one.svg", "two.svg"):
         write_figure(figure_of({"a": found}), tmp_path / name)

@@ -19,8 +19,8 @@ from gapcast.recordings.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
-from gapcast_trainer.training.outlook.rows import HouseWindows
-from gapcast_trainer.training.outlook.scores import KindsScores, score_outlook
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
+from gapcast_trainer.training.outlook.scores import OutlookModelScores, score_outlook
 from tests.support.uci_files import write_text
 
 MODELS = models_path()
@@ -105,7 +105,7 @@ def test_whole_set_outlook_reaches_its_scores(outlook: TflitePredictor, whole: C
     assert own.coverage == pytest.approx(stated.model.coverage, abs=2e-5)
 
 
-def _check_bars(found: KindsScores) -> None:
+def _check_bars(found: OutlookModelScores) -> None:
     for kind, bars in ((found.point, POINT_BARS), (found.mean, MEAN_BARS)):
         for lead_min, (mse_kw2, mae_kw) in bars.items():
             at = found.lead_times_min.index(lead_min)

@@ -114,7 +114,7 @@ def test_file_weights_of_another_graph_are_rejected(models: Path) -> None:
 
 def test_outlook_loss_weights_lead_times_as_stated() -> None:
     """Lead times 10 and 20 alone have a single minute of their own; the other three columns are means until 2 to 20."""
-    from gapcast_trainer.training.outlook.training import ColumnLoss
+    from gapcast_trainer.training.outlook.head_training import ColumnLoss
 
     target, right = np.ones((1, 5, 3), np.float32), np.ones((1, 5, 1 + len(LEVELS)), np.float32)
     found = []

@@ -21,7 +21,7 @@ from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card
 from gapcast_trainer.export.exported import NO_TEST, ExportedModel, install, shortest_decimals
 from gapcast_trainer.tflite.convert import AGREEMENT_KW, BATCH_SIZES, N_PARITY, convert
-from gapcast_trainer.training.outlook.rows import HouseWindows
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.scores import score_outlook
 from gapcast_trainer.training.run import Run
 

@@ -26,8 +26,8 @@ from gapcast_trainer.tflite.file_weights import set_file_weights
 from gapcast_trainer.training.best_weights import BestWeights
 from gapcast_trainer.training.epochs import EpochProgress
 from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, join_rows
+from gapcast_trainer.training.outlook.head_training import fit_head
 from gapcast_trainer.training.outlook.series import train_span, training_series
-from gapcast_trainer.training.outlook.training import fit_head
 from gapcast_trainer.training.run import Run, code_versions, save_run, utc_now
 from gapcast_trainer.training_data.other_houses import house_of_card, with_houses
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from gapcast.core.window import F64
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
-from gapcast_trainer.training.outlook.scores import KindsScores
+from gapcast_trainer.training.outlook.scores import OutlookModelScores
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
 _WIDTH_IN, _HEIGHT_IN = 9.0, 6.0
@@ -18,7 +18,7 @@ _TICKS_MIN = (1, 5, 15, 30, 45, 60)
 _TITLES = ("MSE below persistence, %", "MAE below persistence, %", "90 % interval: coverage, %")
 
 
-def figure_of(houses: Mapping[str, KindsScores]) -> Figure:
+def figure_of(houses: Mapping[str, OutlookModelScores]) -> Figure:
     """Return the figure: skill of the mean by squared error, skill of the median by absolute error, and coverage."""
     with new_figure(2, 3, width_in=_WIDTH_IN, height_in=_HEIGHT_IN, sharex=True, sharey="col") as (figure, axes):
         for row, kind in zip(axes, ("point", "mean"), strict=True):

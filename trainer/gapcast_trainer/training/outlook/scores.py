@@ -13,7 +13,7 @@ from gapcast.core.outlook.quarters import fill_unknown
 from gapcast.core.window import F32, F64, I64
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.scores.measures import measure
-from gapcast_trainer.training.outlook.rows import HouseWindows
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
 
 _ROWS_AT_ONCE, _DECIMALS = 8_192, 6
 
@@ -39,7 +39,7 @@ class KindScores:
 
 
 @dataclass(frozen=True, slots=True)
-class KindsScores:
+class OutlookModelScores:
     """Scores at ``lead_times_min`` of the single minute (``point``) and of the mean until it (``mean``)."""
 
     lead_times_min: tuple[int, ...]
@@ -65,7 +65,7 @@ class KindsScores:
         return own, naive
 
 
-def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zone: tzinfo) -> KindsScores:
+def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zone: tzinfo) -> OutlookModelScores:
     """Score ``predictor`` on the windows ``rows`` of ``house``; each lead time on the rows whose outcome is known.
 
     Raises :class:`ValueError` if the model has no means until its lead times, or no quantiles.
@@ -88,7 +88,7 @@ def score_outlook(predictor: TflitePredictor, house: HouseWindows, rows: I64, zo
         ):
             if mean is not None and quantiles is not None:  # both are there, as checked above
                 sums[kind].append(_sums(actual, mean, quantiles, levels, kw[:, -1], last))
-    return KindsScores(leads, _averaged(sums["point"]), _averaged(sums["mean"]))
+    return OutlookModelScores(leads, _averaged(sums["point"]), _averaged(sums["mean"]))
 
 
 def _sums(actual: F32, mean: F32, quantiles: F32, levels: tuple[float, ...], last: F32, window: F32) -> dict[str, F64]:

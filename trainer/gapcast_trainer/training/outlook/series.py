@@ -131,6 +131,6 @@ def _piece(rng: np.random.Generator, houses: Sequence[TrainingSeries], n_min: in
 
 
 def train_span(main: Clean, experiment: Experiment) -> tuple[int, int]:
-    """Return the first and the last minute of the main house that training sees, outcomes included."""
+    """Return the first and the last minute of the main house that is trained on, outcomes included."""
     until = minute_at(experiment.split().train_until) - experiment.embargo_min - 1 + experiment.task().horizon_min
     return from_first_minute(main.series, experiment).first_minute, min(until, main.series.last_minute)

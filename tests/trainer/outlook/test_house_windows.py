@@ -7,7 +7,7 @@ import pytest
 
 from gapcast.core.outlook.quarters import STEPS, fill_unknown, history_windows
 from gapcast.core.window import F64, WindowSpec
-from gapcast_trainer.training.outlook.rows import HouseWindows
+from gapcast_trainer.training.outlook.house_windows import HouseWindows
 
 FIRST, LEADS_MIN = 1_000_003, (1, 5, 60)
 

@@ -1,4 +1,4 @@
-"""Rows of training data: windows of a house, the week before them, and what came within the hour after them."""
+"""The windows of a house for an outlook: the windows, the week before them, and the outcomes of the hour after them."""
 
 from __future__ import annotations
 
