@@ -18,10 +18,8 @@ from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
 from gapcast_trainer.scores.evaluation_data import EvaluationData
-from gapcast_trainer.scores.measures import measure
-from gapcast_trainer.scores.minutes import Minutes
-from gapcast_trainer.scores.model_outputs import ModelOutputs, predict_windows
-from gapcast_trainer.scores.record import ScoreRecord, record
+from gapcast_trainer.scores.model_outputs import predict_windows
+from gapcast_trainer.scores.sheet import record_of
 from gapcast_trainer.scores.span import choose_span, common_horizon_min
 
 #: Share of a house's minutes that the peers of its own history are fitted to, unless days are given.
@@ -66,14 +64,15 @@ def evaluate_houses(
         naive = Persistence(WindowSpec(WHOLE_MIN), (horizon_min,))
         forecasters: tuple[Predictor, ...] = (naive, *models)
         outputs = {model.name: predict_windows(model, of_house.windows(model)) for model in forecasters}
-        scored[name] = {model: record_of(found, minutes) for model, found in outputs.items()}
+        scored[name] = {model: record_of(found, minutes, horizon_min) for model, found in outputs.items()}
         show(f"{name}: {len(minutes):,} forecasts of each model")
     about: dict[str, str] = {}
     if options.peers:
         from gapcast_trainer.peers.other_houses import descriptions, peer_outputs  # noqa: PLC0415 - needs the peers extra
 
         for name, outputs_of_peers in peer_outputs(data, options.fit_rows, options.n_rounds, show):
-            scored[name] |= {peer: record_of(found, data[name].minutes) for peer, found in outputs_of_peers.items()}
+            minutes = data[name].minutes
+            scored[name] |= {peer: record_of(found, minutes, horizon_min) for peer, found in outputs_of_peers.items()}
         about = descriptions(options.n_rounds)
     return HousesEvaluation(
         horizon_min,
@@ -114,12 +113,6 @@ def _fitted_until(clean: Clean, options: HousesOptions) -> datetime | None:
 
 def _fitted_words(options: HousesOptions) -> str:
     return f"{_FIRST_SHARE:.0%} of its minutes" if options.fit_days is None else f"{options.fit_days} days"
-
-
-def record_of(outputs: ModelOutputs, minutes: Minutes) -> ScoreRecord:
-    """Return the scores of ``outputs``, one for each of ``minutes``, at the horizon."""
-    mean, quantiles = outputs.at(minutes.horizon_min)
-    return record(measure(mean, quantiles, outputs.levels, minutes.target_kw[:, -1], minutes.last_kw))
 
 
 def _label(time: datetime) -> str:
