@@ -101,7 +101,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoBroker
 @pytest.fixture(scope="module")
 def house(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with ExitStack() as stack:
-        settings = gateway_settings(broker.port, tmp_path_factory.mktemp("state"), mqtt={"protocol": "5"})
+        own = {"id": "gw-house"}  # a gateway with the same id, of a single test, would take over its session
+        state = tmp_path_factory.mktemp("state")
+        settings = gateway_settings(broker.port, state, gateway=own, mqtt={"protocol": "5"})
         gateway = stack.enter_context(running(settings))
         peer = stack.enter_context(peer_of(broker.host, broker.port))
         minutes = read_recording(sample_path()).minutes()
