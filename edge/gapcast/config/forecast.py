@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from gapcast.config.mqtt import SettingsSection
+from gapcast.config.section import SettingsSection, split_list
 from gapcast.core.reading import device_id_problem, is_device_id
 
 
@@ -41,7 +41,7 @@ class ForecastSettings(SettingsSection):
     @field_validator("experts", mode="before")
     @classmethod
     def _split_list(cls, experts: object) -> object:
-        return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
+        return split_list(experts)
 
     @field_validator("devices")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, field_validator
 
-from gapcast.config.mqtt import Port, SettingsSection
+from gapcast.config.section import Port, SettingsSection, split_list
 from gapcast.config.value_rules import host_rule, matching
 
 Origin = Annotated[str, matching(r"\*|https?://[^/\s]+", "must be an origin such as https://panel.lan, without a path")]
@@ -53,4 +53,4 @@ class HttpSettings(SettingsSection):
     @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
-        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+        return split_list(value)

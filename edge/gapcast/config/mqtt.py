@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from gapcast.config.value_rules import host_rule, matching, plain_value_problem
-
-Port = Annotated[int, Field(ge=1, le=65_535)]
-
-
-class SettingsSection(BaseModel):
-    """A section of the configuration: frozen; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_plain(cls, value: Any, info: ValidationInfo) -> Any:
-        if problem := plain_value_problem(value, cls.model_fields[str(info.field_name)].annotation):
-            raise ValueError(problem)
-        return value
+from gapcast.config.section import Port, SettingsSection, split_list
+from gapcast.config.value_rules import host_rule, matching
 
 
 class TlsSettings(SettingsSection):
@@ -52,7 +29,7 @@ class TlsSettings(SettingsSection):
     @field_validator("alpn", mode="before")
     @classmethod
     def _split_list(cls, alpn: object) -> object:
-        return [name.strip() for name in alpn.split(",") if name.strip()] if isinstance(alpn, str) else alpn
+        return split_list(alpn)
 
     @model_validator(mode="after")
     def _consistent(self) -> TlsSettings:

@@ -14,7 +14,8 @@ from pydantic import Field, field_validator, model_validator
 from gapcast.config.demand import DemandSettings, demand_problems
 from gapcast.config.forecast import ForecastSettings, LearningSettings, OutlookSettings
 from gapcast.config.http import HttpSettings
-from gapcast.config.mqtt import MqttSettings, SettingsSection, TopicSettings
+from gapcast.config.mqtt import MqttSettings, TopicSettings
+from gapcast.config.section import SettingsSection, split_list
 from gapcast.config.sources import SourceSettings
 from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
@@ -172,7 +173,7 @@ class Settings(SettingsSection):
     @field_validator("shards", mode="before")
     @classmethod
     def _split_list(cls, shards: object) -> object:
-        return [one.strip() for one in shards.split(",") if one.strip()] if isinstance(shards, str) else shards
+        return split_list(shards)
 
     @model_validator(mode="after")
     def _meters_are_shared(self) -> Settings:

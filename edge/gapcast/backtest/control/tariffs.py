@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gapcast.backtest.control.billing import billed_windows, month_peaks
 from gapcast.config.demand import DemandKeys
-from gapcast.config.mqtt import SettingsSection
+from gapcast.config.section import SettingsSection
 from gapcast.core.errors import SettingsError
 from gapcast.core.field_problem import field_problem
 from gapcast.core.window import F64, I64
