@@ -1,8 +1,8 @@
 """The fields of a published forecast: the one declaration that all its forms follow.
 
 From :data:`FIELDS` follow the JSON document (:meth:`gapcast.core.forecast.Forecast.document`), the batch writer of MQTT
-and Spark (:mod:`gapcast.core.forecast_json`), the REST schema (:mod:`gapcast.http.schemas`), Spark's columns, and the
-generated parts of the AsyncAPI document and of docs/mqtt-and-http.md (``scripts/generate``).
+and Spark (:mod:`gapcast.core.forecast_json`), the REST schema (:mod:`gapcast.http.forecast_schemas`), Spark's columns,
+and the generated parts of the AsyncAPI document and of docs/mqtt-and-http.md (``scripts/generate``).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from gapcast.core.demand.device_document import MONTH_PEAKS, N_MONTH_PEAKS
 from gapcast.core.demand.document import DEMAND_FIELDS, NEXT, WINDOW_FIELDS
 from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
 from gapcast.core.demand.low_limit import LIMIT_WARNING
-from gapcast.http.schemas import definition_of
+from gapcast.http.forecast_schemas import definition_of
 
 _WINDOW: dict[str, JsonValue] = {
     "window_start": "2026-11-03T17:15:00Z",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from gapcast.http.demand_schemas import DeviceDemandDocument
-from gapcast.http.schemas import ForecastDocument, OutlookDocument
+from gapcast.http.forecast_schemas import ForecastDocument, OutlookDocument
 from gapcast.http.score_schemas import DemandScoresDocument, DeviceScores, OutlookScoresDocument
 
 

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from gapcast.api.predict_answer import Problem
 from gapcast.api.predict_request import PredictRequest
-from gapcast.http.guard import OPEN_PATHS
 from gapcast.http.problems import answer_of
+from gapcast.http.token_guard import OPEN_PATHS
 
 #: FastAPI's default schemas of a 422, which no route returns.
 _NOT_OURS = ("HTTPValidationError", "ValidationError")

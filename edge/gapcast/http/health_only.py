@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gapcast.http import problems
-from gapcast.http.guard import OPEN_PATHS
+from gapcast.http.token_guard import OPEN_PATHS
 
 _DETAIL = "all connections of this gateway are in use: try again in a while"
 

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http import problems
-from gapcast.http.guard import OPEN_PATHS
+from gapcast.http.token_guard import OPEN_PATHS
 
 #: Suffixes of local names that do not exist in the public DNS: a hostile site cannot register them.
 _LOCAL_DOMAINS = ("", ".local", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")

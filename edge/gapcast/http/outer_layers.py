@@ -5,19 +5,19 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 
 from gapcast.core.statistics import Statistics
-from gapcast.http.guard import Guard
 from gapcast.http.host_check import HostCheck
 from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.options import HttpOptions
 from gapcast.http.safe_responses import SafeResponses
+from gapcast.http.token_guard import TokenGuard
 
 
 def outer_layers(options: HttpOptions, statistics: Statistics) -> list[Middleware]:
     """Return the layers of the application and of its entry, from the innermost to the outermost."""
     layers = []
     if options.token is not None:
-        layers.append(Middleware(Guard, token=options.token))
-    if options.cors_origins:  # outside of Guard: preflight requests carry no token
+        layers.append(Middleware(TokenGuard, token=options.token))
+    if options.cors_origins:  # outside of TokenGuard: preflight requests carry no token
         from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415 - most gateways need none
 
         origins = options.cors_origins

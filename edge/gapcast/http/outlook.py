@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 
 from gapcast.core.outlook.document import outlook_document
 from gapcast.http import problems
+from gapcast.http.forecast_schemas import OutlookDocument, OutlookList
 from gapcast.http.route_inputs import N_PER_PAGE, After, PageSize
-from gapcast.http.schemas import OutlookDocument, OutlookList
 from gapcast.service.outlook_queries import OutlookQueries
 
 

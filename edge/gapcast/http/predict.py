@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from gapcast.api.predict_answer import JSON_TYPE, PredictHandler
 from gapcast.http import problems
+from gapcast.http.forecast_schemas import ForecastDocument, ForecastList, PredictDocument
 from gapcast.http.route_inputs import After, body_of
-from gapcast.http.schemas import ForecastDocument, ForecastList, PredictDocument
 from gapcast.service.queries import ServiceQueries
 
 #: Page size of ``GET /predict``: largest, and default.

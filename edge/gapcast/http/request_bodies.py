@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gapcast.api.predict_answer import JSON_TYPE, too_large
 from gapcast.http import problems
 from gapcast.http.change_guard import is_computation
-from gapcast.http.guard import OPEN_PATHS
+from gapcast.http.token_guard import OPEN_PATHS
 
 BINARY_TYPE = "application/octet-stream"
 #: Header with the length of the JSON in a body of the Open Inference Protocol; the rest is tensors.

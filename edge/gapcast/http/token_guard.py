@@ -22,7 +22,7 @@ _BEARER = 'Bearer realm="gapcast"'
 _CHALLENGE = f'{_BEARER}, Basic realm="gapcast", charset="UTF-8"'
 
 
-class Guard:
+class TokenGuard:
     """Rejects requests without ``token`` with 401.
 
     The token may be sent as a bearer token, or as the password of HTTP Basic with any user name: browsers prompt for
