@@ -47,12 +47,7 @@ def pour(port: int, fleet: Fleet, n_minutes: int) -> int:
 
 def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
     """Let many more devices appear than ``devices.max``; tracked devices continue, readings of others are counted."""
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port, devices__max=n_at_most)
-    try:
-        gateway.start()
-        gateway.wait_ready()
+    with Broker(folder / "broker") as broker, Gateway(folder, broker.port, devices__max=n_at_most) as gateway:
         before_mb = gateway.rss_mb
         never = connected(broker.port, "faults-never-reads", "gap/+/forecast")  # a subscriber that never reads
         n_sent = pour(broker.port, Fleet(n_devices, qos=1), 2)
@@ -64,9 +59,6 @@ def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
         if (n_tracked, n_rejected) != (n_at_most, 2 * (n_devices - n_at_most)):
             msg = f"{n_tracked:g} devices are tracked and {n_rejected:g} readings rejected, of {n_processed:g}"
             raise FaultError(msg)
-    finally:
-        gateway.stop()
-        broker.stop()
     return {
         "devices that appeared": n_devices,
         "devices.max": n_at_most,
@@ -78,12 +70,7 @@ def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
 
 def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
     """Let ``n_messages`` readings queue at the broker while the gateway is stopped."""
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port)
-    try:
-        gateway.start()
-        gateway.wait_ready()
+    with Broker(folder / "broker") as broker, Gateway(folder, broker.port) as gateway:
         fleet = Fleet(n_devices, qos=1)
         _wait_processed(gateway, pour(broker.port, fleet, _KNOWN_MIN))
         gateway.stop()
@@ -104,9 +91,6 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
         if accepted != n_sent:
             msg = f"{accepted:g} of {n_sent} queued readings were accepted"
             raise FaultError(msg)
-    finally:
-        gateway.stop()
-        broker.stop()
     return {
         "messages that waited": n_sent,
         "accepted": int(accepted),
@@ -117,12 +101,7 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
 
 def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
     """Replay ``n_hours``, more than 12, at full speed; compare the gateway's resources then with those after 12."""
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port)
-    try:
-        gateway.start()
-        gateway.wait_ready()
+    with Broker(folder / "broker") as broker, Gateway(folder, broker.port) as gateway:
         fleet = Fleet(n_devices, qos=1)
         with Generator(broker.port, fleet) as generator:
             generator.wait_until_answered()
@@ -136,9 +115,6 @@ def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
         (first_mb, first_files, first_threads), (last_mb, _, last_threads) = held[WARM_HOURS - 1], held[-1]
         wait_until(lambda: gateway.n_files <= first_files, "the file of a checkpoint to be closed")
         kept_mb = sum(path.stat().st_size for path in (folder / "state" / "stream").iterdir()) / MB
-    finally:
-        gateway.stop()
-        broker.stop()
     if n_lost or last_mb - first_mb > GROWTH_MB or last_threads > first_threads:
         msg = f"{n_lost} forecasts lost; (MB, files, threads) were {held[WARM_HOURS - 1]}, and are {held[-1]}"
         raise FaultError(msg)

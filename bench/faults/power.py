@@ -46,25 +46,18 @@ def power_cuts(folder: Path, n_cuts: int, n_devices: int = 200, per_s: float = 2
     draw = random.Random(_SEED)
     disk = Disk(folder / "disk.img", folder / "disk")
     disk.make()
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port, state__path=disk.mounted_at / "state")
     cuts = []
-    try:
-        with disk.mounted():
-            try:
-                gateway.start()
-                gateway.wait_ready()
-                with streaming(broker.host, broker.port, n_devices, per_s) as stream:
-                    time.sleep(2 * SYNC_S)
-                    for i in range(n_cuts):
-                        time.sleep(draw.uniform(5.0, 1.2 * SYNC_S))
-                        cuts.append(_cut(disk, folder / f"cut-{i}.img", stream))
-                    losses = [_after(folder / f"after-{i}", cut, stream) for i, cut in enumerate(cuts)]
-            finally:
-                gateway.stop()
-    finally:
-        broker.stop()
+    with (
+        Broker(folder / "broker") as broker,
+        disk.mounted(),
+        Gateway(folder, broker.port, state__path=disk.mounted_at / "state"),
+        streaming(broker.host, broker.port, n_devices, per_s) as stream,
+    ):
+        time.sleep(2 * SYNC_S)
+        for i in range(n_cuts):
+            time.sleep(draw.uniform(5.0, 1.2 * SYNC_S))
+            cuts.append(_cut(disk, folder / f"cut-{i}.img", stream))
+        losses = [_after(folder / f"after-{i}", cut, stream) for i, cut in enumerate(cuts)]
     return {
         "power cuts": n_cuts,
         "devices": n_devices,
@@ -85,20 +78,13 @@ def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
     """Start a gateway on the copy, compare its state, and continue the stream."""
     folder.mkdir()
     disk = Disk(cut.image, folder / "disk")
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port, state__path=disk.mounted_at / "state")
-    try:
-        with disk.mounted():
-            try:
-                gateway.start()
-                gateway.wait_ready()
-                loss = _loss({one["device"]: one["observed_at"] for one in gateway.latest()}, cut, stream)
-                _continue_stream(gateway, broker, cut, stream.n_devices)
-            finally:
-                gateway.stop()
-    finally:
-        broker.stop()
+    with (
+        Broker(folder / "broker") as broker,
+        disk.mounted(),
+        Gateway(folder, broker.port, state__path=disk.mounted_at / "state") as gateway,
+    ):
+        loss = _loss({one["device"]: one["observed_at"] for one in gateway.latest()}, cut, stream)
+        _continue_stream(gateway, broker, cut, stream.n_devices)
     cut.image.unlink()
     return loss
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.broker import executable
 from bench.ports import LOOPBACK, free_port
@@ -63,13 +63,20 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WA
 
 
 class Broker:
-    """A mosquitto with persistence, on a port that stays the same."""
+    """A mosquitto with persistence, on a port that stays the same. As a context manager it runs in the context."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
         """Keep its files in ``folder``; ``prefix`` precedes its command, for example to enter a network namespace."""
         self.host, self.port = host, free_port()
         self._folder, self._prefix = folder, prefix
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def pid(self) -> int:
@@ -116,7 +123,7 @@ class Broker:
 
 
 class Gateway:
-    """``gapcast run`` in a process, with its state in ``folder``."""
+    """``gapcast run`` in a process, with its state in ``folder``. As a context manager it is ready in the context."""
 
     def __init__(self, folder: Path, broker_port: int, broker_host: str = "127.0.0.1", **settings: object) -> None:
         """Prepare the gateway; ``settings`` are configuration keys with two underscores, as in ``devices__max=100``."""
@@ -140,6 +147,18 @@ class Gateway:
         self._environment = chosen | {"PYTHONPATH": str(ROOT)} | given
         self._process: subprocess.Popen[bytes] | None = None
         self.n_starts = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def pid(self) -> int:

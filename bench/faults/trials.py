@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from bench.faults import learning
@@ -28,12 +29,8 @@ def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_00
     if kind is SampledStream:
         (folder / "gapcast.toml").write_text(CONFIGURATION, encoding="utf-8")
     draw = random.Random(_SEED)
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port, **(learning.KEYS if kind is learning.LearningStream else {}))
-    try:
-        gateway.start()
-        gateway.wait_ready()
+    settings = learning.KEYS if kind is learning.LearningStream else {}
+    with Broker(folder / "broker") as broker, Gateway(folder, broker.port, **settings) as gateway:
         with running(kind(broker.host, broker.port, n_devices, per_s)) as stream:
             for _ in range(n_kills):
                 time.sleep(draw.uniform(0.0, 2.0))
@@ -44,9 +41,6 @@ def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_00
         if gateway.count_logged("state.damaged") or gateway.metrics()["gapcast_state_kept"] != 1:
             msg = "the state did not survive the kills"
             raise FaultError(msg)
-    finally:
-        gateway.stop()
-        broker.stop()
     return {"kills": n_kills, "devices": n_devices, **_row(result)}
 
 
@@ -84,13 +78,11 @@ def silences(
     folder: Path, seconds: float, n_devices: int = 50, per_s: float = 500, within_s: float = BACK_WITHIN_S
 ) -> Rows:
     """Let a proxy drop the connection silently: it stays open, but no data arrives."""
-    broker = Broker(folder / "broker")
-    broker.start()
-    proxy = SilentProxy(broker.port)
-    gateway = Gateway(folder, proxy.port, mqtt__keepalive_s=5)
-    try:
-        gateway.start()
-        gateway.wait_ready()
+    with (
+        Broker(folder / "broker") as broker,
+        closing(SilentProxy(broker.port)) as proxy,
+        Gateway(folder, proxy.port, mqtt__keepalive_s=5) as gateway,
+    ):
         with streaming(broker.host, broker.port, n_devices, per_s) as stream:
             wait_until(lambda: stream.found, "the stream to flow")
             proxy.cut()
@@ -100,58 +92,44 @@ def silences(
             back_s = gateway.wait_ready()
             result = _checked(stream.finish())
         _ = gateway.pid
-    finally:
-        gateway.stop()
-        proxy.close()
-        broker.stop()
     return {"silent proxy, s": seconds, "back after s": _in_time(back_s, within_s), **_row(result)}
 
 
 def cuts(folder: Path, seconds: list[float], n_devices: int = 50, per_s: float = 500) -> Rows:
     """Pull the cable between gateway and broker for each of ``seconds``; neither side gets a FIN."""
     back_s = []
-    with cable() as wire:
-        broker = Broker(folder / "broker", wire.host, wire.prefix)
-        broker.start()
-        gateway = Gateway(folder, broker.port, wire.host)
-        try:
-            gateway.start()
-            gateway.wait_ready()
-            with streaming(broker.host, broker.port, n_devices, per_s) as stream:
-                for gone_s in seconds:
-                    wait_until(lambda: stream.found, "the stream to flow")
-                    wire.cut()
-                    time.sleep(gone_s)
-                    before = _n_accepted(gateway)
-                    wire.restore()
-                    back_s.append(_in_time(_wait_for_more(gateway, before), BACK_WITHIN_S))
-                result = _checked(stream.finish())
-            _ = gateway.pid
-        finally:
-            gateway.stop()
-            broker.stop()
+    with (
+        cable() as wire,
+        Broker(folder / "broker", wire.host, wire.prefix) as broker,
+        Gateway(folder, broker.port, wire.host) as gateway,
+    ):
+        with streaming(broker.host, broker.port, n_devices, per_s) as stream:
+            for gone_s in seconds:
+                wait_until(lambda: stream.found, "the stream to flow")
+                wire.cut()
+                time.sleep(gone_s)
+                before = _n_accepted(gateway)
+                wire.restore()
+                back_s.append(_in_time(_wait_for_more(gateway, before), BACK_WITHIN_S))
+            result = _checked(stream.finish())
+        _ = gateway.pid
     return {"cable pulled for s": seconds, "back after s": back_s, **_row(result)}
 
 
 def _in_a_stream(
     folder: Path, n_times: int, fault: Callable[[Broker, Gateway], float], n_devices: int, per_s: float, within_s: float
 ) -> Rows:
-    broker = Broker(folder / "broker")
-    broker.start()
-    gateway = Gateway(folder, broker.port)
     back_s = []
-    try:
-        gateway.start()
-        gateway.wait_ready()
-        with streaming(broker.host, broker.port, n_devices, per_s) as stream:
-            wait_until(lambda: stream.found, "the stream to flow")
-            for _ in range(n_times):
-                back_s.append(_in_time(fault(broker, gateway), within_s))
-                _wait_for_more(gateway, _n_accepted(gateway))
-            result = _checked(stream.finish())
-    finally:
-        gateway.stop()
-        broker.stop()
+    with (
+        Broker(folder / "broker") as broker,
+        Gateway(folder, broker.port) as gateway,
+        streaming(broker.host, broker.port, n_devices, per_s) as stream,
+    ):
+        wait_until(lambda: stream.found, "the stream to flow")
+        for _ in range(n_times):
+            back_s.append(_in_time(fault(broker, gateway), within_s))
+            _wait_for_more(gateway, _n_accepted(gateway))
+        result = _checked(stream.finish())
     return {"devices": n_devices, "back after s, at most": max(back_s), **_row(result)}
 
 
