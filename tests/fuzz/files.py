@@ -37,7 +37,7 @@ from tests.support.models import every_feature_model, shipped_models, shipped_na
 _MOST_BYTES = 64 << 20
 _SMALL_MODEL = b"TFL3 not a model, but its size is right"
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError,
-           ValueError, lzma.LZMAError, MemoryError)  # fmt: skip
+           ValueError, KeyError, IndexError, OverflowError, lzma.LZMAError, MemoryError)  # fmt: skip
 
 
 def check_card(data: bytes) -> None:

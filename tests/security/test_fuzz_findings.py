@@ -52,3 +52,11 @@ def test_repack_archive_with_a_name_that_is_no_utf8_makes_an_archive() -> None:
         for name in ("\udcc3", "card.json"):
             tar.addfile(tarfile.TarInfo(name), io.BytesIO())
     assert all(repack_archive(data.getvalue(), seed) for seed in range(50))
+
+
+def test_repack_archive_with_a_record_of_absurd_length_returns_bytes() -> None:
+    header = tarfile.TarInfo("PaxHeaders")
+    header.type, record = tarfile.XHDTYPE, b"99999999999999999999 path=x\n"
+    header.size = len(record)
+    data = header.tobuf() + record.ljust(tarfile.BLOCKSIZE, b"\0") + tarfile.TarInfo("x").tobuf()
+    assert repack_archive(data, 1)
