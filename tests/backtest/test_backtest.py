@@ -243,7 +243,7 @@ def test_backtest_report_names_every_member(tmp_path: Path) -> None:
     ):
         assert word in text
     whole = json.loads(json.dumps(document(found), allow_nan=False))
-    assert whole["published_model"] == found.published_model
+    assert whole["published_model"] == whole["speaker"] == found.published_model
     assert whole["houses"]["a"]["scored"]["n"] == 194
     assert whole["houses"]["a"]["live"]["ever"]["n"] == 194
     assert whole["n_readings"] == 400

@@ -68,6 +68,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
     outlooks, demands = backtest.outlooks, backtest.demands
     return {
         "published_model": backtest.published_model,
+        "speaker": backtest.published_model,  # its name in 0.1.0, for one more version
         "n_readings": backtest.n_readings,
         "took_s": round(backtest.took_s, 3),
         **({} if backtest.refits is None else {"refits": backtest.refits.document()}),
