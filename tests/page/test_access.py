@@ -18,6 +18,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, PHONE, Window
 from tests.support.gateways import Gateway
 from tests.support.models import shipped_models
+from tests.support.waiting import GUARD_S
 
 FIRST = 29_000_000
 NAMES = [
@@ -35,6 +36,21 @@ def faults(window: Window) -> list[str]:
     window.page.evaluate(axe)  # not as a script element: the page's policy lets none in
     found: list[dict[str, Any]] = window.page.evaluate("async () => (await axe.run()).violations")
     return [f"{one['impact']} {one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]
+
+
+#: The share of the chart's pixels that have the colour of text.
+_TEXT_SHARE = """() => {
+  const probe = document.querySelector('#chart').appendChild(document.createElement('i'));
+  probe.style.color = 'CanvasText';
+  const text = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  const canvas = document.querySelector('#chart canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    n += data[i + 3] > 200 && text.every((value, j) => Math.abs(data[i + j] - value) < 12);
+  }
+  return n / (data.length / 4);
+}"""
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -140,21 +156,8 @@ def test_chart_is_readable_in_forced_colours(house: House, look: Look, colours: 
         }"""
     )
     assert len(set(inks)) == len(inks)
-    covered = window.page.evaluate(
-        """() => {
-          const probe = document.querySelector('#chart').appendChild(document.createElement('i'));
-          probe.style.color = 'CanvasText';
-          const text = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
-          const canvas = document.querySelector('#chart canvas');
-          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-          let n = 0;
-          for (let i = 0; i < data.length; i += 4) {
-            n += data[i + 3] > 200 && text.every((value, j) => Math.abs(data[i + j] - value) < 12);
-          }
-          return n / (data.length / 4);
-        }"""
-    )
-    assert 0.002 < covered < 0.1  # the lines and labels, not the areas
+    window.page.wait_for_function(f"({_TEXT_SHARE})() > 0.002", timeout=1_000 * GUARD_S)  # it is drawn in a frame
+    assert window.page.evaluate(_TEXT_SHARE) < 0.1  # the lines and labels, not the areas
     window.is_expected = lambda error: "getImageData" in error  # the test's own asking
 
 
