@@ -9,6 +9,7 @@ import pytest
 
 from gapcast.recordings.recording import Minute
 from tests.page.conftest import House, Look, payload
+from tests.page.pixels import N_PIXELS
 from tests.support.brokers import MosquittoBroker
 from tests.support.browser import Window
 from tests.support.gateways import Gateway
@@ -17,20 +18,6 @@ from tests.support.peers import peer_of
 
 #: A minute of 2026.
 FIRST = 29_500_000
-#: The number of pixels of the chart that have the colour ``name``.
-N_PIXELS = """(name) => {
-  const probe = document.querySelector('#chart').appendChild(document.createElement('i'));
-  probe.style.color = `var(--${name})`;
-  const wanted = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
-  probe.remove();
-  const canvas = document.querySelector('#chart canvas');
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  let n = 0;
-  for (let i = 0; i < data.length; i += 4) {
-    n += wanted.every((value, j) => Math.abs(data[i + j] - value) < 12) && data[i + 3] > 200;
-  }
-  return n;
-}"""
 
 
 def n_pixels(window: Window, name: str) -> int:

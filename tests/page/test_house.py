@@ -12,6 +12,7 @@ import pytest
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import MIN_OUTCOMES
 from tests.page.conftest import House, Look
+from tests.page.pixels import N_PIXELS
 from tests.support.browser import PHONE, Window
 from tests.support.waiting import wait_until
 
@@ -110,19 +111,7 @@ def test_house_chart_is_drawn(house: House, look: Look) -> None:
         window.see("#chart-note", f"Last {range_.replace(' h', ' hours')}")
     for name in ("measured", "forecast"):
         window.wait(
-            """(name) => {
-              const probe = document.body.appendChild(document.createElement('i'));
-              probe.style.color = `var(--${name})`;
-              const wanted = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
-              probe.remove();
-              const canvas = document.querySelector('#chart canvas');
-              const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-              let n = 0;
-              for (let i = 0; i < data.length; i += 4) {
-                n += wanted.every((value, j) => Math.abs(data[i + j] - value) < 12) && data[i + 3] > 200;
-              }
-              return n > 200;
-            }""",
+            f"(name) => ({N_PIXELS})(name) > 200",
             name,
         )
     window.page.locator("#chart .u-over").hover()

@@ -1,4 +1,4 @@
-"""A session whose connection records what is sent, and does what a test tells it."""
+"""A session whose connection records what is sent; tests trigger its callbacks."""
 
 from __future__ import annotations
 
