@@ -18,7 +18,6 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, PHONE, Window
 from tests.support.gateways import Gateway
 from tests.support.models import shipped_models
-from tests.support.waiting import GUARD_S
 
 FIRST = 29_000_000
 NAMES = [
@@ -43,6 +42,7 @@ _TEXT_SHARE = """() => {
   const probe = document.querySelector('#chart').appendChild(document.createElement('i'));
   probe.style.color = 'CanvasText';
   const text = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  probe.remove();
   const canvas = document.querySelector('#chart canvas');
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   let n = 0;
@@ -156,7 +156,7 @@ def test_chart_is_readable_in_forced_colours(house: House, look: Look, colours: 
         }"""
     )
     assert len(set(inks)) == len(inks)
-    window.page.wait_for_function(f"({_TEXT_SHARE})() > 0.002", timeout=1_000 * GUARD_S)  # it is drawn in a frame
+    window.wait(f"() => ({_TEXT_SHARE})() > 0.002")  # it is drawn in a frame
     assert window.page.evaluate(_TEXT_SHARE) < 0.1  # the lines and labels, not the areas
     window.is_expected = lambda error: "getImageData" in error  # the test's own asking
 

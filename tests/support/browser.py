@@ -98,9 +98,12 @@ class Window:
         text: str = self.page.locator(selector).inner_text()
         return text
 
-    def wait(self, expression: str, argument: Any = None, timeout_ms: float = WAIT_MS) -> None:
-        """Wait until an expression, or a function of ``argument``, is true in the page."""
-        self.page.wait_for_function(expression, arg=argument, timeout=timeout_ms)
+    def wait(self, function: str, argument: Any = None, timeout_ms: float = WAIT_MS) -> None:
+        """Wait until a function (of ``argument``) returns true in the page.
+
+        Not an expression: from its second evaluation on, the page's Content Security Policy would block it.
+        """
+        self.page.wait_for_function(function, arg=argument, timeout=timeout_ms)
 
     def see(self, selector: str, text: str, timeout_ms: float = WAIT_MS) -> None:
         """Wait until the element is shown and ``text`` is in it (what is hidden has an ``innerText`` too)."""
