@@ -46,7 +46,7 @@ def document_of(demand: Demand, limit_warning: str | None = None) -> dict[str, A
 
 
 def stop_clocks(window: Window, at_ms: int, ahead_ms: int = 0) -> None:
-    """Let it be ``at_ms`` by the gateway's clock; that of the browser is ``ahead_ms`` ahead, also when a test sets it."""
+    """Let it be ``at_ms`` by the gateway's clock; that of the browser is ``ahead_ms`` ahead, also if a test sets it."""
     window.page.add_init_script(
         f"""Date.now = () => {at_ms + ahead_ms};
         const header = Headers.prototype.get;
