@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gapcast.core.demand.scores import thirds_of
+from gapcast.core.demand.scores.scores import thirds_of
 
 #: Cases that a bin needs to be compared with its binomial band, what is beyond the band on each side, and the smallest
 #: probability.

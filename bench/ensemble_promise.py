@@ -23,9 +23,9 @@ from gapcast.app.models import load_models
 from gapcast.backtest.houses import FilePart, minutes_of, side_by_side
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import WEEK_MIN
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count.

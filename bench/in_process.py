@@ -18,8 +18,8 @@ from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.app.topics import topics_of
 from gapcast.config.loader import load
-from gapcast.core.presence import Presence
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.frames import Publication

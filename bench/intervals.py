@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 
 #: Minimum number of forecasts for a week to count.
 MIN_WEEK = 5_000

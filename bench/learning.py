@@ -18,8 +18,8 @@ from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.config.loader import load
 from gapcast.core.engine import Engine
-from gapcast.core.learning.member_combination import EnsembleForecasts
-from gapcast.core.reading import Reading
+from gapcast.core.learning.ensemble.member_combination import EnsembleForecasts
+from gapcast.core.readings.reading import Reading
 
 FIRST_MINUTE = 21_476_160
 BATCHES = (1, 16, 256)

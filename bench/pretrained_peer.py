@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import history_windows, quarter_means
-from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES, MinutePower
-from gapcast.core.predictor import run_model
-from gapcast.core.window import F64, I64, cut, fill_short_gaps
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.models.predictor import run_model
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES, MinutePower
+from gapcast.core.streams.quarters import history_windows, quarter_means
+from gapcast.core.windows.features import assemble
+from gapcast.core.windows.window import cut, fill_short_gaps
 from gapcast.predictors.files import CARD_FILE
 from gapcast.predictors.store import load_model, read_card
 from gapcast.recordings import clean_file

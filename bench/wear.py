@@ -17,9 +17,9 @@ from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.config.loader import load
 from gapcast.core.engine import Engine
-from gapcast.core.meters.samples import Sample
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import Sample
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage.store import Store
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gapcast.core.demand.headroom_document import HEADROOM_FIELDS
+from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS
 from tests.support.optional_tools import ROOT
 
 BLUEPRINTS = sorted((ROOT / "deploy" / "homeassistant" / "blueprints" / "automation" / "gapcast").glob("*.yaml"))

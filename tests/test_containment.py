@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError, ShardError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot
-from gapcast.core.statistics import Statistics
-from gapcast.core.window import F32
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.service import forecast_step
 from gapcast.service.containment import Containment
 from gapcast.service.internal_errors import record_internal_error

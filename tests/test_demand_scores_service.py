@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import generate_latest
 
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink

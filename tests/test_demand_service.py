@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
+from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthPeak
+from gapcast.core.billing.month_peaks import DayPeak
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.month_peaks import DayPeak
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, PayloadError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.plan import LoadPlan
-from gapcast.core.reading import Reading
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence import NoStateStore
 from gapcast.service.service import Service

@@ -11,9 +11,9 @@ import pytest
 
 from gapcast.config.loader import load, nested
 from gapcast.config.settings import Settings
-from gapcast.core.demand.distribution import LEVELS, PowerDistributions
-from gapcast.core.demand.fuse import z_of
-from gapcast.core.demand.options import DemandOptions
+from gapcast.core.billing.options import DemandOptions
+from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.headroom.fuse import z_of
 from gapcast.core.errors import SettingsError
 
 PARIS = ZoneInfo("Europe/Paris")

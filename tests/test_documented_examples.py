@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gapcast import Forecaster
 from gapcast.cli import main
-from gapcast.core.demand.limit_changes import NO_DEMAND
+from gapcast.core.billing.limit_changes import NO_DEMAND
 from gapcast.mqtt.payloads import OWN_ECHO
 from gapcast.sample import sample_path
 from tests.support.optional_tools import ROOT

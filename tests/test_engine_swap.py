@@ -8,9 +8,9 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.presence import Presence
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.monitoring.presence import Presence
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.service.availability import ReportOptions
 from gapcast.service.engine_swap import EngineSwap

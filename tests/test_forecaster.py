@@ -20,7 +20,7 @@ from gapcast.app.models import load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.core.errors import StateError
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.library import Library
 from gapcast.python_api.single_forecast import forecast
 from gapcast.storage import checkpoint

@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 from gapcast.backtest.houses import FilePart
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.forecast_layout import ForecastLayout, layout_of
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.forecasts.forecast_layout import ForecastLayout, layout_of
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.forecast_publisher import REPLAY_EXPIRY_S, ForecastPublisher
 from gapcast.mqtt.session import Session
@@ -121,7 +121,7 @@ def test_forecasts_of_two_horizons_in_turn_keep_their_forms(monkeypatch: pytest.
         made.append(forecasts.model.lead_times_min[-1])
         return layout_of(forecasts)
 
-    monkeypatch.setattr("gapcast.core.forecast_json.layout_of", counted)
+    monkeypatch.setattr("gapcast.core.forecasts.forecast_json.layout_of", counted)
     engine, topic = engine_of(5, HORIZONS), DeviceTopic.parse("topics.forecast", "gap/{device}/forecast")
     publisher = ForecastPublisher(cast("Session", SentForecasts()), topic, retain=True)
     for reading in readings_of(4):

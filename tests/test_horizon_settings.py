@@ -18,7 +18,7 @@ from gapcast.check.models import check_models
 from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelChoiceError, ModelError, SettingsError
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
 from gapcast.predictors.baselines import Trend
 from gapcast.predictors.library import Library
 from tests.support.models import ModelCopy, every_feature_model, shipped_models

@@ -15,9 +15,9 @@ from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMeans
-from gapcast.core.meters.samples import SampleCount
-from gapcast.core.reading import Reading
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import SampleCount
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
 from tests.support.clocks import HandClock

@@ -15,10 +15,10 @@ from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models, load_usable_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, ShardError
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels

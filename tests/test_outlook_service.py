@@ -11,16 +11,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.learning.summary import ALL_TIME, MIN_OUTCOMES
-from gapcast.core.outlook.document import outlook_document
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.learning.scores.summary import ALL_TIME, MIN_OUTCOMES
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.outlook.documents.document import outlook_document
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.http.app import create_app
 from gapcast.http.event_history import Ring
 from gapcast.http.options import HttpOptions

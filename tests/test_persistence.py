@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecasts
-from gapcast.core.meters.samples import MeterState, OpenMinute, Sample
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import MeterState, OpenMinute, Sample
+from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence import NoStateStore
 from gapcast.service.ports import IncomingMessage, NoMeters

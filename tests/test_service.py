@@ -14,12 +14,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gapcast.api.predict_answer import PredictHandler
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecasts
-from gapcast.core.predictor import Prediction
-from gapcast.core.presence import Presence
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import F32
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.monitoring.presence import Presence
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import gapcast
 from gapcast.bundled import models_path
-from gapcast.core.forecast import Forecast
-from gapcast.core.reading import Reading
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor

@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.config.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
-from gapcast.core.reading import is_device_id
+from gapcast.core.readings.reading import is_device_id
 
 
 def test_gateway_id_is_created_once(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ from tqdm import tqdm
 
 from bench import machine, report
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.window import WindowSpec
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
 from gapcast.storage.generations import checkpoint_path, journal_path

@@ -22,7 +22,7 @@ from bench.fleet import device_name
 from bench.subject import MODELS
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.mqtt.network_thread import disconnect
 from gapcast.predictors.store import load_model
 

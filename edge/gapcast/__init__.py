@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gapcast.core.engine import Engine as Engine
-    from gapcast.core.forecast import Forecast as Forecast
-    from gapcast.core.reading import Reading as Reading
+    from gapcast.core.forecasts.forecast import Forecast as Forecast
+    from gapcast.core.readings.reading import Reading as Reading
     from gapcast.python_api.forecaster import Forecaster as Forecaster
     from gapcast.python_api.single_forecast import forecast as forecast
 
 #: Names of the library, and the modules that they are imported from at first use: a command loads only what it needs.
 _NAMES = {
     "Engine": "gapcast.core.engine",
-    "Forecast": "gapcast.core.forecast",
+    "Forecast": "gapcast.core.forecasts.forecast",
     "Forecaster": "gapcast.python_api.forecaster",
-    "Reading": "gapcast.core.reading",
+    "Reading": "gapcast.core.readings.reading",
     "forecast": "gapcast.python_api.single_forecast",
 }
 __all__ = ["Engine", "Forecast", "Forecaster", "Reading", "forecast"]

@@ -1,4 +1,4 @@
-/* Adds outcomes to the day in progress of each device: the compiled twin of core/learning/drift_state.py. */
+/* Adds outcomes to the day in progress of each device: the compiled twin of core/learning/scores/drift_state.py. */
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* JSON documents of one form, a batch at a time, alone or each in the MQTT packet that publishes it.
 
-   The bytes are those of JsonForm in gapcast/core/json_rows.py: numbers as Python's repr writes a float rounded to
+   The bytes are those of JsonForm in gapcast/core/forecasts/json_rows.py: numbers as Python's repr writes a float rounded to
    NUMBER_DECIMALS, weights as "%.3f" does. A value that is not such a number cannot be written here: the function
    returns -1 then, and Python writes the batch. */
 

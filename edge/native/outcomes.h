@@ -1,4 +1,4 @@
-/* A batch of outcomes, those of one device in order: core/learning/outcomes.py. */
+/* A batch of outcomes, those of one device in order: core/forecasts/outcomes.py. */
 
 #ifndef GAPCAST_OUTCOMES_H
 #define GAPCAST_OUTCOMES_H

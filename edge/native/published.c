@@ -1,4 +1,4 @@
-/* Published powers and weights of a batch: the formulas of gapcast/core/published_powers.py. */
+/* Published powers and weights of a batch: the formulas of gapcast/core/forecasts/published_powers.py. */
 
 #include <math.h>
 

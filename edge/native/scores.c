@@ -1,4 +1,4 @@
-/* Adds outcomes to the sums of the live scores: the compiled twin of core/learning/score_sums.py. */
+/* Adds outcomes to the sums of the live scores: the compiled twin of core/learning/scores/score_sums.py. */
 
 #include <math.h>
 #include <string.h>

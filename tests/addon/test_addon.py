@@ -23,7 +23,7 @@ from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
 from gapcast.config.demand import MONTH_PEAK, NO_LIMIT
 from gapcast.config.settings import LogSettings
-from gapcast.core.demand.options import WINDOW_MINUTES
+from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
 from tests.integration.test_stream import FIRST, reading

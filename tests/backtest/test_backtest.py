@@ -21,11 +21,11 @@ from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.weeks import Weeks
 from gapcast.config.settings import Settings
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.window import F64
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.recordings.layout import FileFormat, Layout, with_submeters
 from gapcast.recordings.recording import Minute, read_recording
 from tests.support.models import shipped_models

@@ -11,8 +11,8 @@ import pytest
 
 from bench import demand_numbers, demand_scores
 from gapcast.backtest.demand_file import DemandFile
-from gapcast.core.demand.scores import initial_sums, scores_of
-from gapcast.core.demand.scores_document import demand_scores_document
+from gapcast.core.demand.documents.scores_document import demand_scores_document
+from gapcast.core.demand.scores.scores import initial_sums, scores_of
 
 
 def bin_of(n: int, mean_p: float, share: float) -> dict[str, float]:

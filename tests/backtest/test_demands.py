@@ -20,14 +20,14 @@ from gapcast.backtest.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.cli import main
 from gapcast.config.demand import DemandSettings
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
 from tests.backtest.test_outlooks import csv_file, settings_with

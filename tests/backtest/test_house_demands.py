@@ -12,8 +12,8 @@ from gapcast.backtest.demand_file import HEADER, DemandFile
 from gapcast.backtest.demand_report import demand_table
 from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.house_demands import HouseDemands
-from gapcast.core.demand import scores
-from gapcast.core.demand.low_limit import LowLimit
+from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.demand.scores import scores
 from gapcast.core.errors import SettingsError
 
 WINDOW_MIN = 6

@@ -18,8 +18,8 @@ from gapcast.backtest.report import document, lines
 from gapcast.backtest.weeks import Weeks
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import WEEK_MIN, minute_label
-from gapcast.core.learning.outcomes import Outcomes
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
 from tests.core.learning.outcomes import outcomes, streams

@@ -10,8 +10,8 @@ import pytest
 
 from gapcast.backtest.house_outlooks import HouseOutlooks
 from gapcast.backtest.lead_scores import LeadComparison, LeadSums
-from gapcast.core.outlook.reference_forecasts import REFERENCES, MinutePower
-from gapcast.core.reading import Reading
+from gapcast.core.outlook.scores.reference_forecasts import REFERENCES, MinutePower
+from gapcast.core.readings.reading import Reading
 
 FIRST = 21_476_160
 LEADS = (5, 30, 60)

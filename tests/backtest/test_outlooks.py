@@ -27,14 +27,14 @@ from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
-from gapcast.core.outlook.reference_forecasts import KINDS
-from gapcast.core.reading import Reading
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
+from gapcast.core.readings.reading import Reading
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
 from tests.support.houses import FIRST, Smooth, house_kw

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast
-from gapcast.core.forecast_json import ForecastEncoder
-from gapcast.core.history import History
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
-from gapcast.core.lead_time_view import at_horizon
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.forecasts.forecast_json import ForecastEncoder
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.horizons.lead_time_view import at_horizon
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.history import History
 from gapcast.predictors.baselines import Trend
 from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel

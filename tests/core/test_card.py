@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gapcast.core.card import ModelCard
-from gapcast.core.window import WindowSpec
+from gapcast.core.models.card import ModelCard
+from gapcast.core.windows.window import WindowSpec
 
 WHEN = "2010-01-01T00:00:00Z"
 SCORE = {"n": 1, "mse_kw2": 0.2, "mae_kw": 0.2}

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, clock_fix
+from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, clock_fix
 
 
 def test_clock_offset_is_reported_once_and_cleared_once() -> None:

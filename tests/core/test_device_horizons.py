@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.isolation import forecast_apart
-from gapcast.core.lead_time_view import at_horizon
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
 from tests.core.horizon_runs import DEVICES, HORIZONS, LEADS_MIN, Run, engine_of, models_of, readings_of
 from tests.support.houses import FIRST, Smooth

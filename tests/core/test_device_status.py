@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gapcast.core.device_status import status_of
 from gapcast.core.engine import Engine
-from gapcast.core.learning.summary import Period
-from gapcast.core.reading import Reading
+from gapcast.core.learning.scores.summary import Period
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
 from tests.support.approximate import approx
 

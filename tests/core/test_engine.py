@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import ReadingStatus
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
-from gapcast.core.forecast import join_forecasts
-from gapcast.core.forecast_range import Repairs, Replacement
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.forecasts.forecast import join_forecasts
+from gapcast.core.forecasts.forecast_range import Repairs, Replacement
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.series import forecast_series
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.streams.buffer import ReadingStatus
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 
 NOON = 21_476_160

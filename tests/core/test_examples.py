@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.examples import HouseExamples, HouseMinutes, count_recent, examples_in, with_targets
-from gapcast.core.training_set import TEST, TRAIN, VALIDATE, Chunk, Contract, Draw, Manifest, SetHouse, row_type
-from gapcast.core.window import MAX_FILL_MIN, WindowSpec, cut
+from gapcast.core.windows.examples import HouseExamples, HouseMinutes, count_recent, examples_in, with_targets
+from gapcast.core.windows.training_set import TEST, TRAIN, VALIDATE, Chunk, Contract, Draw, Manifest, SetHouse, row_type
+from gapcast.core.windows.window import MAX_FILL_MIN, WindowSpec, cut
 
 SPECS = st.builds(WindowSpec, st.integers(2, 50), st.sampled_from(["oldest", "zero"]))
 LEADS = st.sets(st.integers(1, 9), min_size=1).map(lambda leads: tuple(sorted(leads)))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.features import (
+from gapcast.core.grid import DAY_MIN, MINUTE_MS, WEEK_MIN
+from gapcast.core.windows.features import (
     DERIVED,
     MEASURED,
     UNITS,
@@ -21,7 +22,6 @@ from gapcast.core.features import (
     offset_min,
     problem_with,
 )
-from gapcast.core.grid import DAY_MIN, MINUTE_MS, WEEK_MIN
 
 ALL = (*MEASURED, *DERIVED)
 #: A clock with daylight saving, one with it by half an hour, one that is 5:45 ahead, one behind.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gapcast.core.field_problem import field_problem, problem_and_value
+from gapcast.core.documents.field_problem import field_problem, problem_and_value
 
 
 class Meter(BaseModel):

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
-from gapcast.core.history import History
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.isolation import forecast_apart
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.state_transfer import transfer_state
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import transfer_state
+from gapcast.core.streams.history import History
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.support.houses import FIRST, ensemble_engine, ensemble_of, house_kw, stream
 

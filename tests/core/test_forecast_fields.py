@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import gapcast.core.forecast
-import gapcast.core.forecast_fields
-import gapcast.core.forecast_layout
-from gapcast.core.forecast import Forecasts, Shares
-from gapcast.core.forecast_fields import FIELDS, ForecastField
-from gapcast.core.forecast_json import ForecastEncoder
-from gapcast.core.predictor import PublishedModel
-from gapcast.core.window import WindowSpec
+import gapcast.core.forecasts.forecast
+import gapcast.core.forecasts.forecast_fields
+import gapcast.core.forecasts.forecast_layout
+from gapcast.core.forecasts.forecast import Forecasts, Shares
+from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
+from gapcast.core.forecasts.forecast_json import ForecastEncoder
+from gapcast.core.models.predictor import PublishedModel
+from gapcast.core.windows.window import WindowSpec
 from gapcast.http.forecast_schemas import ForecastDocument
 from tests.support.optional_tools import ROOT
 
@@ -27,7 +27,7 @@ def documented_field() -> ForecastField:
     """Return the worked example of docs/extending.md, as the module of the fields evaluates it."""
     page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
     (entry,) = re.findall(r"^```python\n(ForecastField\(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    field = eval(entry, vars(gapcast.core.forecast_fields))  # noqa: S307 - of this repository
+    field = eval(entry, vars(gapcast.core.forecasts.forecast_fields))  # noqa: S307 - of this repository
     assert isinstance(field, ForecastField)
     return field
 
@@ -106,7 +106,7 @@ def as_calibrated_ensemble(made: Forecasts) -> Forecasts:
 def test_added_field_reaches_document_and_encoder(of_service: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     place = [field.name for field in FIELDS].index("level")
     fields = (*FIELDS[:place], WIDTH, *FIELDS[place:])
-    for module in (gapcast.core.forecast, gapcast.core.forecast_layout):
+    for module in (gapcast.core.forecasts.forecast, gapcast.core.forecasts.forecast_layout):
         monkeypatch.setattr(module, "FIELDS", fields)
     made = as_calibrated_ensemble(forecasts(complete=True)) if of_service else forecasts(complete=True)
     sent = [json.loads(payload) for payload in ForecastEncoder().encode(made)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
-from gapcast.core.features import MEASURED
-from gapcast.core.history import AHEAD_MIN, History, HistoryColumns
-from gapcast.core.reading import Reading
-from gapcast.core.state_transfer import transfer_state
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.state_transfer import transfer_state
+from gapcast.core.streams.history import AHEAD_MIN, History, HistoryColumns
+from gapcast.core.windows.features import MEASURED
 from gapcast.predictors.baselines import Persistence
 
 FIRST = 21_476_160

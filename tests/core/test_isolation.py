@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.accepted_batch import none_accepted
-from gapcast.core.buffer import ReadingStatus
+from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.engine import Engine
 from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.member_combination import EnsembleForecasts
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.plan_tracker import PlanTracker
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32, F64, I64
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.member_combination import EnsembleForecasts
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.plans.plan_tracker import PlanTracker
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import none_accepted
+from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.predictors.baselines import Persistence
 from tests.support.planned_houses import charger
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.forecast import Forecasts, Shares, join_forecasts
-from gapcast.core.latest import Latest
-from gapcast.core.predictor import PublishedModel
-from gapcast.core.window import WindowSpec
+from gapcast.core.forecasts.forecast import Forecasts, Shares, join_forecasts
+from gapcast.core.forecasts.latest import Latest
+from gapcast.core.models.predictor import PublishedModel
+from gapcast.core.windows.window import WindowSpec
 
 MODEL = PublishedModel("blend", "1", WindowSpec(30, "oldest"), (1, 5), (0.05, 0.5, 0.95))
 NAMES = ("lstm", "persistence")

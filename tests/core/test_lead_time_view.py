@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.lead_time_view import AtHorizon, at_horizon
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32
+from gapcast.core.horizons.lead_time_view import AtHorizon, at_horizon
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence, Trend
 
 LEADS_MIN = (1, 2, 5, 15, 60)

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import Buffers
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.history import History
-from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
-from gapcast.core.outlook.week import WeekHistory
-from gapcast.core.plan import LoadPlan
-from gapcast.core.window import WindowSpec
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import Buffers
+from gapcast.core.streams.history import History
+from gapcast.core.streams.minute_runs import MinuteRun, accept_runs, accepts_runs
+from gapcast.core.streams.week import WeekHistory
+from gapcast.core.windows.window import WindowSpec
 from tests.support.houses import FIRST, Smooth, ensemble_engine
 
 CONTEXT = 12

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.plan import MAX_LOADS, ON_ALREADY_MS, LoadPlan, PlannedLoad, plan_of
-from gapcast.core.reading import Limits
+from gapcast.core.plans.plan import MAX_LOADS, ON_ALREADY_MS, LoadPlan, PlannedLoad, plan_of
+from gapcast.core.readings.reading import Limits
 
 NOON = 21_476_160
 NOON_MS = NOON * MINUTE_MS

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.state_transfer import transfer_state
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.predictors.baselines import Trend
 from tests.support.planned_houses import (
     END,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
-from gapcast.core.reading import Reading
+from gapcast.core.plans.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series, forecast_series_with_outlook
 from tests.support.planned_houses import (
     CHARGER_KW,

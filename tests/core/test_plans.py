@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecast, join_forecasts
+from gapcast.core.forecasts.forecast import Forecast, join_forecasts
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.history import History
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.plans import Plans
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.plans.plans import Plans
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.history import History
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.support.planned_houses import (
     END,

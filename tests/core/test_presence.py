@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.presence import Presence
+from gapcast.core.monitoring.presence import Presence
 
 STALE_S = 600.0
 ROWS = st.integers(0, 40)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.forecast import DECIMALS
-from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.published_powers import N_POWERS, PublishedPowers, rounded
-from gapcast.core.window import F32, F64
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.forecasts.forecast import DECIMALS
+from gapcast.core.forecasts.forecast_range import ForecastRange
+from gapcast.core.forecasts.published_powers import N_POWERS, PublishedPowers, rounded
 
 RANGE = ForecastRange(-120.0, 120.0)
 POWERS = st.one_of(st.floats(-150, 150), st.floats(-1e-5, 1e-5), st.floats())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, instant_label, minute_label, minute_of
-from gapcast.core.reading import Limits, instant_of, is_device_id, measured_of, power_of
+from gapcast.core.readings.reading import Limits, instant_of, is_device_id, measured_of, power_of
 
 INSTANTS_MS = st.integers(EARLIEST_MS, LATEST_MS - 1)
 

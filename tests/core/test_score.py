@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import SourceError
-from gapcast.core.score import ScoreAccumulator
-from gapcast.core.statistics import Histogram
+from gapcast.core.forecasts.score import ScoreAccumulator
+from gapcast.core.monitoring.statistics import Histogram
 
 KW = st.floats(-50, 50)
 

@@ -6,7 +6,7 @@ import pytest
 
 from gapcast.core.errors import RequestError
 from gapcast.core.outlook.outlook import MEAN
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series, forecast_series_with_outlook
 from gapcast.predictors.baselines import Persistence
 from tests.support.outlook_model import OutlookModel

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.learning_state import OF_ALL_DEVICES
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.state_transfer import reserve_rows, transfer_state
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import reserve_rows, transfer_state
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.test_snapshot import NOON, STREAMS, Electric, Recorder
 

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.reading import Reading
-from gapcast.core.window import WindowSpec
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160

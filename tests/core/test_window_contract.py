@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
-from gapcast.core.features import MEASURED
-from gapcast.core.reading import Reading
-from gapcast.core.submeters import measured_name
-from gapcast.core.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.windows.features import MEASURED
+from gapcast.core.windows.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
 from gapcast.predictors.baselines import Persistence
 
 POWER = st.floats(-100, 100, width=32)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from gapcast.compiled.library import machine_name
-from gapcast.core.features import DERIVED
+from gapcast.core.windows.features import DERIVED
 from gapcast.sample import sample_path
 from tests.e2e.conftest import Invoke, Start
 from tests.support.brokers import Broker, EmbeddedBroker

@@ -14,7 +14,7 @@ from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.e2e.conftest import Start
 from tests.integration.test_stream import FIRST, assert_same, power, reading, without_issue
 from tests.support.brokers import MosquittoBroker

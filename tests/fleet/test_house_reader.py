@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast_fleet.histories.history import _are_clean

@@ -21,9 +21,19 @@ from pyspark.sql import SparkSession
 
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import DAY_MIN, minute_label
-from gapcast.core.reading import Limits
-from gapcast.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
-from gapcast.core.window import WindowSpec
+from gapcast.core.readings.reading import Limits
+from gapcast.core.windows.training_set import (
+    MANIFEST_FILE,
+    PARTS,
+    TEST,
+    TRAIN,
+    VALIDATE,
+    Contract,
+    Draw,
+    Manifest,
+    row_type,
+)
+from gapcast.core.windows.window import WindowSpec
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
 from gapcast.recordings.series import Series

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError, SourceError
 from gapcast.core.grid import LATEST_MS, minute_of
-from gapcast.core.reading import Limits
+from gapcast.core.models.card import ModelCard
+from gapcast.core.readings.reading import Limits
 from gapcast.predictors.archive import read_archive
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.store import default_model, read_card

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, PredictHandler
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.http.tensors import FLOAT, encode_response, parse_request
 from gapcast.predictors.store import load_model
 from gapcast.service.service import Service

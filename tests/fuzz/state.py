@@ -15,9 +15,9 @@ from pathlib import Path
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
-from gapcast.core.meters.samples import Sample
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import Sample
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.service.ports import NoMeters
 from gapcast.storage import checkpoint, journal
 from gapcast.storage.generations import checkpoint_path, journal_path

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_pubacks, encode_publish
 from gapcast.mqtt.payloads import decode

@@ -17,8 +17,8 @@ from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError, SettingsError, ShardError, SourceError, StateError
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.meters.samples import Sample
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.readings.samples import Sample
 from gapcast.history_import import report
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import ImportResult, Target, import_past

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.submeters import measured_name
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.submeters import measured_name
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
 from gapcast.recordings.layout import FileFormat, Layout
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from gapcast.config.settings import Settings
-from gapcast.core.learning.summary import MIN_OUTCOMES
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant

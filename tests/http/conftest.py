@@ -13,8 +13,8 @@ import pytest
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.app.loaded_models import Models
 from gapcast.core.engine import Engine
-from gapcast.core.history import History
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.history import History
 from gapcast.http.connection_limits import ConnectionLimits
 from gapcast.http.entry import create_entry
 from gapcast.http.options import HttpOptions

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.features import GAP, MEASURED
+from gapcast.core.windows.features import GAP, MEASURED
 from tests.http.conftest import MODELS, Rest
 from tests.support.ports import LOOPBACK
 

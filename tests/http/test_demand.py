@@ -13,12 +13,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
+from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.http.app import create_app
 from gapcast.http.event_history import Ring
 from gapcast.http.options import HttpOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.http.conftest import Rest
 from tests.http.test_predict import assert_problem
 

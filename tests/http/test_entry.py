@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.http.app import create_app
 from gapcast.http.entry import DeferredApp, RestEntry, create_entry
 from gapcast.http.options import HttpOptions

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.http import event_readers, events
 from gapcast.mqtt import backoff
 from gapcast.service.event_feed import MAX_WAITING

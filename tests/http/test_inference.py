@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
 from gapcast.app.loaded_models import Models
-from gapcast.core.predictor import history_steps_of, run_model
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import history_steps_of, run_model
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.store import load_model
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving

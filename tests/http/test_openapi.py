@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode, checks
 from schemathesis.core.result import Ok
 
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.http.conftest import Rest
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, Rest
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import LOOPBACK

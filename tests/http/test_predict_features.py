@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.features import assemble
 from gapcast.core.grid import minute_label
+from gapcast.core.windows.features import assemble
 from tests.http.conftest import EVERY, Rest
 from tests.http.test_predict import FIRST, POWERS, assert_problem, timed
 

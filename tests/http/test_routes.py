@@ -10,8 +10,8 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.samples import Sample
 
-from gapcast.core.features import MEASURED
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.features import MEASURED
 from tests.http.conftest import MODELS, Rest
 from tests.http.test_predict import assert_problem
 from tests.support.models import default_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.http.conftest import Rest
 
 #: Far from now, as in a replay.

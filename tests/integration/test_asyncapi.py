@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from gapcast.api.predict_request import PredictRequest, TimedReading
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
+from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
 from gapcast.mqtt.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast.mqtt.topics import DeviceTopic

@@ -14,7 +14,7 @@ from gapcast.backtest.houses import FilePart
 from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, Summary
+from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, Summary
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher

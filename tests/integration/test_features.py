@@ -16,7 +16,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.store import load_model
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, KEYS, Document, assert_same, power, without_issue

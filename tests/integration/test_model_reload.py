@@ -16,7 +16,7 @@ import structlog
 from gapcast.app.model_watcher import ModelWatcher
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.install import install
 from gapcast.predictors.library import Library

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from gapcast.core.learning.summary import MIN_OUTCOMES
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running

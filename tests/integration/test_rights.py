@@ -13,7 +13,7 @@ import httpx
 import pytest
 import structlog
 
-from gapcast.core.learning.drift import ErrorChange
+from gapcast.core.learning.scores.drift import ErrorChange
 from gapcast.service.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading

@@ -9,8 +9,8 @@ import yaml
 
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.demand.demand import VALID_MIN
-from gapcast.core.demand.document import headroom_w
-from gapcast.core.demand.max_power import HOLD_MIN, LOWEST_W, max_powers_w
+from gapcast.core.demand.documents.document import headroom_w
+from gapcast.core.demand.documents.max_power import HOLD_MIN, LOWEST_W, max_powers_w
 from tests.support.deployed import documented_blocks
 from tests.support.evcc import CIRCUIT_FIELDS, MQTT_FIELDS, Circuit, Topic, duration_s
 from tests.support.evcc_week import fixed_w, gapcast_w, run_week, sample_week_kw

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.grid import MINUTE_MS, minute_label
-from gapcast.core.reading import Limits, instant_of
+from gapcast.core.readings.reading import Limits, instant_of
 from gapcast.mqtt.compiled_packets import MAX_PACKETS, CompiledPackets
 from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_publish
 from gapcast.mqtt.payloads import decode

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.demand.changes import MonthPeak
+from gapcast.core.billing.changes import MonthPeak
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.commands import Commands
 from gapcast.mqtt.demand_commands import limit_command, month_peak_command
 from gapcast.mqtt.frames import Publication

@@ -8,11 +8,11 @@ from typing import cast
 import numpy as np
 import pytest
 
+from gapcast.core.billing.options import LimitSource
+from gapcast.core.billing.window_demands import SOURCES, WindowDemands
 from gapcast.core.demand.demand import HEADROOM, Demands
-from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.max_power import max_powers_w
-from gapcast.core.demand.options import LimitSource
-from gapcast.core.demand.window_demands import SOURCES, WindowDemands
+from gapcast.core.demand.documents.document import demand_document
+from gapcast.core.demand.documents.max_power import max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.mqtt.demand_publisher import DemandPublisher
 from gapcast.mqtt.session import Session

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.demand.registers import Register, RunningRegister
+from gapcast.core.billing.registers import Register, RunningRegister
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.demand_registers import RegisterReader, RegisterSource
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage

@@ -11,7 +11,7 @@ from gapcast.app.demand import demand_check_of, demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.predictor import ModelIdentity
+from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery_message import HomeAssistantTopics, discovery_payload

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.predictor import PublishedModel
-from gapcast.core.reading import Reading
-from gapcast.core.window import WindowSpec
+from gapcast.core.models.predictor import PublishedModel
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.topics import DeviceTopic

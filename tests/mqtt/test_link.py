@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import Limits
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gapcast.core.meters.samples import MeterState, Sample
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import MeterState, Sample
 from gapcast.storage import journal, journal_reader
 from tests.support.approximate import approx
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed

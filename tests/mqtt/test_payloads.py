@@ -12,11 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.forecast_json import ForecastEncoder
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import WindowSpec
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode, encode_rejection
 from gapcast.predictors.baselines import Persistence

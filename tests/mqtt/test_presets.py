@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gapcast.core.grid import minute_of
-from gapcast.core.reading import instant_of
+from gapcast.core.readings.reading import instant_of
 from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 

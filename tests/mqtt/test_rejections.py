@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.rejections import Rejections
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.support.approximate import approx
 from tests.support.sources import LONG_AGO_MS, SourceFeed
 

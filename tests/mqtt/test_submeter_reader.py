@@ -8,7 +8,7 @@ import pytest
 
 from gapcast.app.broker import submeters_of
 from gapcast.config.settings import Settings
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.submeters import MAX_AGE_MIN, SubmeterReader

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gapcast.app.loaded_models import Models
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.store import load_model
 from tests.http.conftest import Rest, serving

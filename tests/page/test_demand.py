@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gapcast.core.billing.options import LimitSource
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.options import LimitSource
+from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.grid import MINUTE_MS, minute_label
 from tests.page.conftest import House, Look
 from tests.page.test_access import faults

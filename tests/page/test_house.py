@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.summary import MIN_OUTCOMES
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from tests.page.conftest import House, Look
 from tests.page.pixels import N_PIXELS
 from tests.support.browser import PHONE, Window

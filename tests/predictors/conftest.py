@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gapcast.predictors
-from gapcast.core.predictor import Prediction, Predictor, history_steps_of, run_model
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction, Predictor, history_steps_of, run_model
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from tests.support.models import ModelCopy, every_feature_model, history_model, shipped_models, shipped_names

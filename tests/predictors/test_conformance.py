@@ -1,4 +1,4 @@
-"""The contract of every predictor: see :class:`gapcast.core.predictor.Predictor`."""
+"""The contract of every predictor: see :class:`gapcast.core.models.predictor.Predictor`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.features import DERIVED, GAP, MEASURED, assemble, measured_in, problem_with
-from gapcast.core.outlook.quarters import history_windows, quarter_means
-from gapcast.core.predictor import Predictor, history_steps_of, run_model
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import F32
+from gapcast.core.models.predictor import Predictor, history_steps_of, run_model
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.quarters import history_windows, quarter_means
+from gapcast.core.windows.features import DERIVED, GAP, MEASURED, assemble, measured_in, problem_with
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Prediction, run_model
-from gapcast.core.window import F32
+from gapcast.core.models.predictor import Prediction, run_model
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.files import read_model_files
 from gapcast.predictors.store import load_model

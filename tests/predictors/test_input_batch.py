@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.input_batch import InputBatch
 
 

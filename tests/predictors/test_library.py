@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
+from gapcast.core.models.card_types import MAX_MODEL_BYTES
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.install import _replace_model, install, remove
 from gapcast.predictors.library import Library

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from gapcast.app.shared_body import check_body, shares_body
-from gapcast.core.card import ModelCard
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Body, Prediction, body_of, continues_from
-from gapcast.core.window import F32
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.predictor import Body, Prediction, body_of, continues_from
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.continuation import Continuation
 from gapcast.predictors.files import read_model_files

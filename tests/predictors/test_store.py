@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import run_model
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.predictor import run_model
 from gapcast.predictors import batch_interpreter, runtime
 from gapcast.predictors.registry import read_registry
 from gapcast.predictors.runtime import load_interpreter

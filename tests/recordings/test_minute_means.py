@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.window import F64, I64
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.recordings import minute_means
 from gapcast.recordings.minute_means import SamplingInterval, sampling_of, to_minutes
 

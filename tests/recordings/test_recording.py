@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, RecordingMinutes, minute_at, read_recording
 from gapcast.sample import sample_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast.refit.minutes import RecordedMinutes
 from tests.support.houses import FIRST
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from tests.support.disks import no_room_beyond

@@ -15,9 +15,9 @@ from gapcast.backtest.run import run_houses
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.submeters import measured_name
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.readings.submeters import measured_name
 from gapcast.recordings.recording import Minute
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes

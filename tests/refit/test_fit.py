@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.forest import OUTPUTS, ForestBuilder
-from gapcast.core.learning.forest_features import ForestFeatures
-from gapcast.core.window import WindowSpec, cut
+from gapcast.core.learning.forests.forest import OUTPUTS, ForestBuilder
+from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.windows.window import WindowSpec, cut
 from gapcast.refit.fit import add_trees, refit
 from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import RecordedMinutes

@@ -11,7 +11,7 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes

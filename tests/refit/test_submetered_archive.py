@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gapcast.core.reading import Reading
-from gapcast.core.submeters import measured_name
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import _BLOCK, block, header, read_file, version_for

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.reading import Reading
-from gapcast.core.submeters import measured_name
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
 from gapcast.refit.forest_file import RefitResult, Skills
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.nights import RefitNights

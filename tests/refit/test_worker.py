@@ -14,8 +14,8 @@ import pytest
 
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.forest_features import ForestFeatures
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.forest_file import RefitResult, Skills, decode_result, encode_arrays, encode_result
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import LIMITS, FitOptions, FormerForest, load_libraries, refit_confined, run_refit

@@ -11,10 +11,10 @@ import httpx
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32
+from gapcast.core.models.predictor import Prediction
 from gapcast.predictors.baselines import Persistence
 from tests.integration.conftest import Connect, StartGateway, connect, stack, start_gateway
 from tests.integration.test_stream import FIRST, reading

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.meters.minutes import HeldValue
-from gapcast.core.reading import Limits
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.app.loaded_models import Models
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Reading, is_device_id
+from gapcast.core.readings.reading import Reading, is_device_id
 from gapcast.http.host_check import HostNames
 from gapcast.http.options import HttpOptions
 from gapcast.http.server import Implementation

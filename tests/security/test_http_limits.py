@@ -22,8 +22,8 @@ from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from gapcast.app.loaded_models import Models
-from gapcast.core.reading import Reading
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Reading
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.connection_pool import ConnectionPool, Precedence
 from gapcast.http.options import HttpOptions

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.history import History
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
-from gapcast.core.window import F32
+from gapcast.core.forecasts.forecast import Forecast, Forecasts
+from gapcast.core.forecasts.forecast_range import ForecastRange
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.history import History
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.forecast_repairs import record_repairs
 

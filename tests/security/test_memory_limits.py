@@ -33,9 +33,9 @@ from gapcast.config.memory_limit import (
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.outlook.week import WeekHistory
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.streams.week import WeekHistory
 from gapcast.predictors.batch_interpreter import BatchInterpreter
 from gapcast.predictors.store import load_model
 from gapcast.systemd.notify import Notifier

@@ -17,7 +17,7 @@ from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.config.topic_overlap import overlaps
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.payloads import decode, encode_rejection, is_rejection
 from gapcast.presets import presets
 from tests.support.brokers import MosquittoBroker

@@ -19,14 +19,15 @@ import pytest
 from numpy.lib import format as npy
 from structlog.testing import capture_logs
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast
-from gapcast.core.meters.samples import Sample
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import Sample
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
 from gapcast.storage import checkpoint, journal, journal_reader

@@ -11,8 +11,8 @@ import pytest
 
 from gapcast.config.state_dir import gateway_id
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.predictors.proven import ProvenModels
 from gapcast.private_files import tighten_modes, tighten_state

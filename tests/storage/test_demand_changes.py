@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.core.demand.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
+from gapcast.core.billing.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service
 from gapcast.storage import journal

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.storage.generations import files_of
 from tests.storage.test_store import ProcessRun, minutes
 from tests.support.disks import no_room_beyond

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.storage import disk_writer
 from gapcast.storage.freed_memory import release_freed_memory

@@ -9,14 +9,14 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecast
+from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.plans import Plans
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.plans.plans import Plans
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service
 from gapcast.storage import journal

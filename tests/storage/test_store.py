@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.storage import checkpoint, checkpoint_columns, checkpoint_rule, disk_writer, journal, journal_file
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.service import batch_persistence
 from gapcast.service.batch_persistence import BatchPersistence
 from gapcast.service.running_engine import RunningEngine

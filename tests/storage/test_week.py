@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.storage import checkpoint
 from gapcast.storage.store import Store
 from tests.core.outlook.test_week_in_engine import QuarterMean, hour

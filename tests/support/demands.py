@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gapcast.core.billing.options import LimitSource
+from gapcast.core.billing.window_demands import WindowDemand
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import LimitSource
-from gapcast.core.demand.window_demands import WindowDemand
 
 _START = 27_999_990
 

@@ -19,11 +19,11 @@ import numpy as np
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.engine_settings import with_outlooks
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.max_power import max_powers_w
+from gapcast.core.demand.documents.max_power import max_powers_w
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
-from gapcast.core.window import F64
+from gapcast.core.readings.reading import Reading
 from gapcast.sample import sample_path
 from tests.support.evcc import Circuit, Topic
 from tests.support.gateways import gateway_settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.features import MEASURED, UNITS
+from gapcast.core.windows.features import MEASURED, UNITS
 from tests.support.model_folder import quantiles_around, trained_on, write_model
 
 FOLDER = Path(__file__).parent / "every-feature"

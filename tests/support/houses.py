@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.engine import Engine
-from gapcast.core.features import GAP
-from gapcast.core.forecast import Forecast
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.predictor import Prediction, Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32, F64, WindowSpec
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Prediction, Predictor
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.features import GAP
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 
 #: 2010-11-01T00:00Z

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecast, Forecasts
+from gapcast.core.forecasts.forecast import Forecast, Forecasts
 from gapcast.core.outlook.outlook import Outlook, Outlooks
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.service.intake import Subscriptions
 from gapcast.service.ports import IncomingMessage, Meters, NoMeters
 

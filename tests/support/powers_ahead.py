@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.billing.options import LimitSource
+from gapcast.core.billing.window_demands import WindowDemand
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.distribution import LEVELS, PowerDistributions
-from gapcast.core.demand.options import LimitSource
-from gapcast.core.demand.window_demands import WindowDemand
-from gapcast.core.window import I64
+from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
 
 #: 2010-11-01T12:00:00Z, the first minute of a quarter of an hour.
 NOON = 21_476_880

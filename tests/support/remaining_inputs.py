@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gapcast.core.demand.remaining_inputs import RemainingInputs
+from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 
 LEADS_MIN = (1, 2, 5, 10, 15, 30, 60)
 LEVELS_OF_MODEL = (0.05, 0.25, 0.5, 0.75, 0.95)

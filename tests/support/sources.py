@@ -7,8 +7,8 @@ from typing import Any
 
 from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast.recordings import uci
 
 HEADER = ";".join(uci.COLUMNS)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gapcast.core.billing.options import LimitSource
+from gapcast.core.billing.window_demands import SOURCES, WindowDemands
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.options import LimitSource
-from gapcast.core.demand.window_demands import SOURCES, WindowDemands
 from tests.support.outlook_model import OutlookModel
 
 WINDOW_MIN = 15

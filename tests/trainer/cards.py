@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from gapcast.core.card import Feature, ModelCard
-from gapcast.core.card_provenance import ModelScore, ModelScores, TrainedOn
-from gapcast.core.features import UNITS
-from gapcast.core.golden_example import Golden
+from gapcast.core.models.card import Feature, ModelCard
+from gapcast.core.models.card_provenance import ModelScore, ModelScores, TrainedOn
+from gapcast.core.models.golden_example import Golden
+from gapcast.core.windows.features import UNITS
 from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.data.windows import WindowTask
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.card import ModelCard
-from gapcast.core.card_provenance import TrainedOnHouse
-from gapcast.core.features import GAP, UNITS
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.card_provenance import TrainedOnHouse
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.windows.features import GAP, UNITS
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.data.split import MinuteSplit
 from tests.trainer.cards import card_for

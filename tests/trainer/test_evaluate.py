@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from gapcast.core.window import WindowSpec
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series

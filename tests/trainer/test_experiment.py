@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.core.window import WindowSpec
+from gapcast.core.windows.window import WindowSpec
 from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.data.windows import WindowTask
 from gapcast_trainer.errors import RunError

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction
 from gapcast.predictors.store import load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean

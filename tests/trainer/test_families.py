@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, Padding, WindowSpec
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.windows.window import Padding, WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples

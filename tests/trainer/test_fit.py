@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.window import WindowSpec
+from gapcast.core.windows.window import WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast.core.window import WindowSpec
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart

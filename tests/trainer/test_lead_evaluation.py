@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
-from gapcast.core.outlook.week import WeekHistory
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, WindowSpec, fill_short_gaps
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
+from gapcast.core.streams.week import WeekHistory
+from gapcast.core.windows.window import WindowSpec, fill_short_gaps
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import SplitPart

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main

@@ -8,7 +8,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from gapcast.bundled.learning_prior import bundled_prior, read_prior
-from gapcast.core.learning import rls_model
+from gapcast.core.learning.online_model import rls_model
 from gapcast_trainer.cli import main
 from tests.support.houses import house_kw
 

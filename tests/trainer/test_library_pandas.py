@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import gapcast
-from gapcast.core.forecast import Forecast
+from gapcast.core.forecasts.forecast import Forecast
 from tests.support.optional_tools import ROOT
 
 BERLIN = ZoneInfo("Europe/Berlin")

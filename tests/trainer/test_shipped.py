@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gapcast.bundled import models_path
-from gapcast.core.card import ModelCard
+from gapcast.core.models.card import ModelCard
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.windows.window import WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import SplitPart

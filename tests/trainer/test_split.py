@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.reading import Reading
-from gapcast.core.window import Padding, WindowSpec, pad
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.window import Padding, WindowSpec, pad
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples, shorten

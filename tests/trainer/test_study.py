@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.core.window import WindowSpec
-from gapcast.core.window import pad as pad_window
+from gapcast.core.windows.window import WindowSpec
+from gapcast.core.windows.window import pad as pad_window
 from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.household import Household, load

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
 from gapcast_trainer.cli import main

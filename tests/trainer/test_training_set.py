@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.training_set import MANIFEST_FILE, TRAIN, Contract
-from gapcast.core.window import WindowSpec
+from gapcast.core.windows.training_set import MANIFEST_FILE, TRAIN, Contract
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main

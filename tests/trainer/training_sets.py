@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 
 from gapcast.core.grid import minute_label
-from gapcast.core.training_set import FORMAT, MANIFEST_FILE, PARTS, TEST, Chunk, Contract, Draw, Manifest, SetHouse
+from gapcast.core.windows.training_set import (
+    FORMAT,
+    MANIFEST_FILE,
+    PARTS,
+    TEST,
+    Chunk,
+    Contract,
+    Draw,
+    Manifest,
+    SetHouse,
+)
 from gapcast_fleet.training_sets.window_draw import DrawJob, note_path, window_counter, window_drawer
 
 #: A house's first minute, and its power minute by minute, kW; NaN where it is missing.

@@ -12,17 +12,18 @@ from itertools import islice
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import rls_model
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.ensemble_state import EnsembleState
-from gapcast.core.learning.ensemble_update import EnsembleUpdate
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.rls_prior import RlsPrior
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32, F64, I64, WindowSpec
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.ensemble_state import EnsembleState
+from gapcast.core.learning.ensemble.ensemble_update import EnsembleUpdate
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.online_model import rls_model
+from gapcast.core.learning.online_model.rls_prior import RlsPrior
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.recordings.recording import Recording
 

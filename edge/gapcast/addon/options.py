@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
+from gapcast.core.documents.field_problem import shown_value, value_problem
 from gapcast.core.errors import SettingsError
-from gapcast.core.field_problem import shown_value, value_problem
 
 #: Source address of the Supervisor's ingress; other clients on its network are rejected.
 SUPERVISOR = "172.30.32.2"

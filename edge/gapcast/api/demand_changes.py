@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gapcast.api.device_body import decode_body
-from gapcast.core.demand.changes import limit_kw_of, month_peak_of
-from gapcast.core.demand.low_limit import LIMIT_WARNING, text_of
+from gapcast.core.billing.changes import limit_kw_of, month_peak_of
+from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.service.service import Service
 
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Problem, internal_error, problem_of, too_large
-from gapcast.core.demand.headroom_document import headroom_document
+from gapcast.core.demand.documents.headroom_document import headroom_document
 from gapcast.core.errors import NoDemandError, RequestError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error

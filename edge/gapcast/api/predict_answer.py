@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field, ValidationError
 
 from gapcast.api.predict_request import KINDS, PredictRequest, request_of, requested_plan, series_of
+from gapcast.core.documents.field_problem import problem_and_value
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
-from gapcast.core.field_problem import problem_and_value
-from gapcast.core.outlook.document import outlook_document
-from gapcast.core.reading import Limits
+from gapcast.core.outlook.documents.document import outlook_document
+from gapcast.core.readings.reading import Limits
 from gapcast.json_input import JsonError, decode_json
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries import ServiceQueries

@@ -28,8 +28,8 @@ from gapcast.config.service_address import AddressFiles, local_url, runtime_fold
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
-from gapcast.core.presence import Presence
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.presence import Presence
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
 from gapcast.http.server import HttpServerThread, build_server
 from gapcast.mqtt.session import Session

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.app.broker import filters_of, headroom_topic_of, register_sources_of
 from gapcast.config.settings import Settings
-from gapcast.core.predictor import ModelIdentity
+from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.request_topics import PredictRequests

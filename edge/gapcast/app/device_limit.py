@@ -9,7 +9,7 @@ from gapcast.app.loaded_models import Models
 from gapcast.config.memory_limit import DeviceCost, MemoryLimit, fitting_devices, read_memory_limit
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
-from gapcast.core.predictor import history_steps_of
+from gapcast.core.models.predictor import history_steps_of
 
 log = structlog.get_logger(__name__)
 

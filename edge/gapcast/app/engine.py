@@ -7,13 +7,13 @@ from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.settings import Settings
 from gapcast.config.submeters import names_of
 from gapcast.core.engine import Engine
-from gapcast.core.history import History
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.predictor import Predictor
-from gapcast.core.submeters import Submeters, channels_of
+from gapcast.core.readings.submeters import Submeters, channels_of
+from gapcast.core.streams.history import History
 
 
 def engine_of(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from gapcast.core.errors import ModelChoiceError
-from gapcast.core.features import measured_in
-from gapcast.core.predictor import Predictor
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.windows.features import measured_in
 
 SETTING = "forecast.horizon_min"
 

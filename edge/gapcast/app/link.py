@@ -8,8 +8,8 @@ from gapcast.app.demand import connect_demand, demand_check_of
 from gapcast.app.loaded_models import Models
 from gapcast.app.topics import discovery_topics_of, topics_of
 from gapcast.config.settings import Settings
-from gapcast.core.features import measured_in
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from gapcast.app.horizon import SETTING_OF_DEVICES
 from gapcast.app.shared_body import shares_body
-from gapcast.core.card import ModelCard
-from gapcast.core.lead_time_view import at_horizon
-from gapcast.core.predictor import Predictor
+from gapcast.core.horizons.lead_time_view import at_horizon
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.predictor import Predictor
 from gapcast.predictors.tflite import TflitePredictor
 
 

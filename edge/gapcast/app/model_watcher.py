@@ -20,7 +20,7 @@ from gapcast.app.models import admission_of, load_models
 from gapcast.app.warm_up import warm_up_like
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
-from gapcast.core.state_transfer import reserve_rows
+from gapcast.core.snapshots.state_transfer import reserve_rows
 from gapcast.predictors.library import Library, Stamp
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error

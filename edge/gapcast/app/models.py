@@ -18,8 +18,8 @@ from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.config.state_dir import state_path
 from gapcast.core.errors import ModelError, SettingsError, UnknownModelError
-from gapcast.core.forecast_builder import BLEND
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
+from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
+from gapcast.core.horizons.forecast_builder import BLEND
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.files import ModelFiles
 from gapcast.predictors.library import Library

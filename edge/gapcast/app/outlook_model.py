@@ -8,8 +8,8 @@ import structlog
 
 from gapcast.config.forecast import OutlookSettings
 from gapcast.core.errors import ModelChoiceError, UnknownModelError
-from gapcast.core.features import measured_in
-from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.windows.features import measured_in
 from gapcast.predictors.library import Library
 from gapcast.predictors.tflite import TflitePredictor
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Prediction, continues_from
+from gapcast.core.models.predictor import Prediction, continues_from
 from gapcast.predictors.tflite import TflitePredictor
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gapcast.app.loaded_models import Models
 from gapcast.app.shared_body import warm_up_continuation
-from gapcast.core.predictor import Predictor
+from gapcast.core.models.predictor import Predictor
 
 
 def warm_up_like(models: Models, in_use: Iterable[Predictor]) -> None:

@@ -11,10 +11,10 @@ from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.outlook_tally import OutlookTally
 from gapcast.backtest.refits import SimulatedRefits
 from gapcast.backtest.tally import Tally
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.engine import Engine
-from gapcast.core.minute_runs import MinuteRun
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.minute_runs import MinuteRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.report import HEAD, row
 from gapcast.backtest.run import read_houses, run_houses
 from gapcast.config.settings import Settings
-from gapcast.core.features import measured_in
-from gapcast.core.learning.outcomes import PERSISTENCE
-from gapcast.core.learning.summary import Summary
+from gapcast.core.forecasts.outcomes import PERSISTENCE
+from gapcast.core.learning.scores.summary import Summary
+from gapcast.core.windows.features import measured_in
 from gapcast.recordings.layout import FileFormat
 
 

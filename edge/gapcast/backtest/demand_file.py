@@ -7,7 +7,7 @@ from math import isnan
 from pathlib import Path
 
 from gapcast.backtest.whole_file import WholeFile
-from gapcast.core.forecast import DECIMALS
+from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
 
 HEADER = (

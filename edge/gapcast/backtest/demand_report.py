@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.core.demand.low_limit import LowLimit
-from gapcast.core.demand.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ThirdScore
+from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ThirdScore
 
 _RULES = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from gapcast.backtest.demand_file import DemandFile
 from gapcast.backtest.house_demands import DemandLine, HouseDemands
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import ReadingStatus
-from gapcast.core.demand import scores
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.billing.low_limit import LowLimit
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
-from gapcast.core.demand.low_limit import LowLimit
-from gapcast.core.reading import Reading
-from gapcast.core.window import F64
+from gapcast.core.demand.scores import scores
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import ReadingStatus
 
 #: Device, minute, start of the window, its length, and values after the last demand: those of no reading.
 _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from gapcast.backtest.demand_file import DemandFile
-from gapcast.core.demand import score_sums, scores
-from gapcast.core.window import F64, MAX_FILL_MIN
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.demand.scores import score_sums, scores
+from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: A demand: observed minute, minutes elapsed, the values of the file's columns, and the last reading, kW.
 DemandLine = tuple[int, int, list[float], float]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.backtest.lead_scores import LeadSums
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.reference_forecasts import REACH_MIN, MinutePower
-from gapcast.core.reading import Reading
-from gapcast.core.window import F64
+from gapcast.core.outlook.scores.reference_forecasts import REACH_MIN, MinutePower
+from gapcast.core.readings.reading import Reading
 
 #: Outlooks that are scored at once.
 _N_AT_ONCE = 512

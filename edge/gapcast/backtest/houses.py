@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.minute_runs import MinuteRun
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.minute_runs import MinuteRun
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, minute_at
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -69,7 +69,8 @@ def minutes_of(recording: Recording, part: FilePart) -> RecordingMinutes:
     return minutes.first(part.limit)
 
 
-#: The powers of a house's submeters in a minute, by their keys in :attr:`gapcast.core.reading.Reading.measured`.
+#: The powers of a house's submeters in a minute, by their keys in
+#: :attr:`gapcast.core.readings.reading.Reading.measured`.
 MeasuredAt = Callable[[int], Mapping[str, float] | None]
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.results import Backtest
-from gapcast.core.horizon_parts import members_of_all
-from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.horizons.horizon_parts import members_of_all
+from gapcast.core.learning.scores.scores import Scores
+from gapcast.core.learning.scores.summary import ALL_TIME
 
 
 def join_backtests(found: Sequence[Backtest], names: Sequence[str], took_s: float) -> Backtest:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
-from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
-from gapcast.core.window import F64
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
 _DECIMALS = 6
 #: Sums over the outlooks; those of each reference follow.
@@ -37,7 +37,7 @@ class LeadComparison:
     """The scores of one kind at one lead time; None for a figure without data.
 
     ``mse_kw2`` is of the mean, ``mae_kw`` of the median, ``coverage`` (0 to 1) and ``width_kw`` of the 90 % interval.
-    ``references`` are by name, in the order of :data:`~gapcast.core.outlook.reference_forecasts.REFERENCES`.
+    ``references`` are by name, in the order of :data:`~gapcast.core.outlook.scores.reference_forecasts.REFERENCES`.
     """
 
     kind: str

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 
 from gapcast.backtest.whole_file import WholeFile
-from gapcast.core.forecast import DECIMALS, Forecasts
+from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.outcomes import Outcomes
 
 HEADER = (
     "device", "observed_at", "target_at", "gap_kw", "median_kw", "lower_kw", "upper_kw", "last_kw", "came_kw",

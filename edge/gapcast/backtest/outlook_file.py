@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.backtest.whole_file import WholeFile
-from gapcast.core.forecast import DECIMALS
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
-from gapcast.core.outlook.reference_forecasts import KINDS
-from gapcast.core.window import F64
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 
 HEADER = ("device", "observed_at", "kind", "lead_min", "mean_kw", "lower_kw", "median_kw", "upper_kw")
 

@@ -12,12 +12,12 @@ import numpy as np
 from gapcast.backtest.house_outlooks import HouseOutlooks
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.outlook_file import OutlookFile
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import ReadingStatus
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.reading import Reading
-from gapcast.core.window import F64
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import ReadingStatus
 
 #: Device, minute and values after the last outlook: those of no reading.
 _NOTHING: tuple[str, int, F64] = ("", -1, np.empty(0))

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import structlog
 
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.reading import Reading
-from gapcast.core.submeters import measured_name
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.refit.forest_file import RefitResult
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.schedule import LastRefit, is_due, night_of

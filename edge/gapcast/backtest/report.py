@@ -11,13 +11,13 @@ from gapcast.backtest.demand_report import demand_table
 from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.outlook_report import outlook_table
 from gapcast.backtest.results import Backtest
-from gapcast.core.demand.low_limit import LIMIT_WARNING, text_of
-from gapcast.core.demand.scores import DemandScores
-from gapcast.core.demand.scores_document import demand_scores_document
+from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
+from gapcast.core.demand.documents.scores_document import demand_scores_document
+from gapcast.core.demand.scores.scores import DemandScores
+from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError
-from gapcast.core.learning.outcomes import PERSISTENCE
-from gapcast.core.learning.summary import Summary
-from gapcast.core.wording import counted
+from gapcast.core.forecasts.outcomes import PERSISTENCE
+from gapcast.core.learning.scores.summary import Summary
 
 #: Above the lines of :func:`row`.
 HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"

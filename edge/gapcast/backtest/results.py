@@ -8,8 +8,8 @@ from gapcast.backtest.demand_tally import DemandTallies
 from gapcast.backtest.lead_scores import LeadScores
 from gapcast.backtest.refits import SimulatedRefits
 from gapcast.backtest.weeks import Week
-from gapcast.core.learning.columns import Columns
-from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.arrays.columns import Columns
+from gapcast.core.learning.scores.summary import Period, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Backtest:
     """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name.
 
     ``refits`` is None if houses are not refitted, ``outlooks`` without ``--horizons``, ``demands`` without a limit.
-    ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.Scores` that ``scored`` is computed from, in
-    the order of ``houses``.
+    ``sums`` are the columns of the :class:`~gapcast.core.learning.scores.scores.Scores` that ``scored`` is computed
+    from, in the order of ``houses``.
     """
 
     published_model: str

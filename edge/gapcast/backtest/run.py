@@ -25,8 +25,8 @@ from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
-from gapcast.core.horizon_parts import members_of_all
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.horizons.horizon_parts import members_of_all
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
 

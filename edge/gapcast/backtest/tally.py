@@ -9,8 +9,8 @@ import numpy as np
 
 from gapcast.backtest.weeks import Weeks
 from gapcast.core.engine import Engine
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.scores import Scores
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.scores.scores import Scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.core.learning.rls_prior import RlsPrior
+from gapcast.core.learning.online_model.rls_prior import RlsPrior
 
 #: In a wheel and in a checkout.
 PRIOR_FILE = Path(__file__).resolve().parent / "learning_prior.npz"

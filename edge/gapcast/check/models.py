@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from gapcast.app.models import admission_of, library_of, load_models
 from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
+from gapcast.core.documents.wording import counted
 from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
-from gapcast.core.features import DERIVED
-from gapcast.core.wording import counted
+from gapcast.core.windows.features import DERIVED
 from gapcast.predictors.runtime import load_interpreter
 
 

@@ -10,9 +10,9 @@ from statistics import median_low
 from gapcast.app.broker import mosquitto_command
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.check.sample_listener import SampleListener
-from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
+from gapcast.core.documents.wording import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
-from gapcast.core.wording import counted, listed
+from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 
 #: Maximum number of messages to read.
 _MAX_MESSAGES = 2_000

@@ -13,7 +13,7 @@ from gapcast.app.broker import sources_of, submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.meter_registry import ActiveSource
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.received_messages import ReceivedMessage

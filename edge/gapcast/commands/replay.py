@@ -17,8 +17,8 @@ from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import device_id_problem, is_device_id
-from gapcast.core.submeters import measured_name
+from gapcast.core.readings.reading import device_id_problem, is_device_id
+from gapcast.core.readings.submeters import measured_name
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gapcast.config.active_times import parse_hours, parse_months, parse_weekdays
 from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
-from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, SiteDemandOptions
-from gapcast.core.reading import DEVICE_ID_RULE, is_device_id
+from gapcast.core.billing.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, SiteDemandOptions
+from gapcast.core.readings.reading import DEVICE_ID_RULE, is_device_id
 
 #: Values of ``limit_kw`` that are not numbers.
 MONTH_PEAK, NO_LIMIT = "month_peak", "none"

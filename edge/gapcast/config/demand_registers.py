@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from gapcast.config.section import SettingsSection
-from gapcast.core.demand.registers import Register
+from gapcast.core.billing.registers import Register
 from gapcast.core.meters.values import parse_path
 
 DEVICE = "{device}"

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 
 from gapcast.config.section import SettingsSection, split_list
-from gapcast.core.reading import device_id_problem, is_device_id
+from gapcast.core.readings.reading import device_id_problem, is_device_id
 
 
 class ForecastDeviceSettings(SettingsSection):

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from gapcast.config.secret_file import read_secret
 from gapcast.config.settings import Settings
 from gapcast.config.unknown_keys import unknown_key_problem
+from gapcast.core.documents.field_problem import shown_value, value_problem
 from gapcast.core.errors import SettingsError
-from gapcast.core.field_problem import shown_value, value_problem
 
 FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"

@@ -21,7 +21,7 @@ from gapcast.config.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
 from gapcast.config.topic_use import meter_filters, published_topics, topic_problems
 from gapcast.config.value_rules import matching
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.time_zone_names import zone_of
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from gapcast.core.errors import SettingsError
-from gapcast.core.reading import is_device_id
+from gapcast.core.readings.reading import is_device_id
 from gapcast.private_files import chown_to_owner_of, make_private_folder, write_private
 
 log = structlog.get_logger(__name__)

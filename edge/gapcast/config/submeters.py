@@ -9,8 +9,8 @@ from pydantic import field_validator, model_validator
 
 from gapcast.config.sources import SourceSettings
 from gapcast.config.value_rules import matching
-from gapcast.core.reading import device_id_problem, is_device_id
-from gapcast.core.submeters import Submeters
+from gapcast.core.readings.reading import device_id_problem, is_device_id
+from gapcast.core.readings.submeters import Submeters
 
 _PLACEHOLDERS = ("{device}", "{channel}", "{shard}")
 #: Most submeters of a device: each takes memory and time.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast
-from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.learning.scores.summary import Period, Summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,32 +6,32 @@ from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 
-from gapcast.core.acceptance import accept_readings, power_of_window
-from gapcast.core.accepted_batch import AcceptedBatch
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
-from gapcast.core.demand.options import SiteDemandOptions
-from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.forecast_range import WIDEST
-from gapcast.core.history import History
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
-from gapcast.core.horizons import Horizons
-from gapcast.core.learning.drift import ErrorChange
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.step_outcomes import StepOutcomes
-from gapcast.core.learning.summary import Period, Summary
-from gapcast.core.minute_runs import MinuteRun, accept_runs, accepts_runs
-from gapcast.core.newest_forecasts import NewestForecasts
+from gapcast.core.forecasts.forecast import Forecast, Forecasts
+from gapcast.core.forecasts.forecast_range import WIDEST
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonForecaster, HorizonModels
+from gapcast.core.horizons.horizons import Horizons
+from gapcast.core.horizons.newest_forecasts import NewestForecasts
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.step_outcomes import StepOutcomes
+from gapcast.core.learning.scores.drift import ErrorChange
+from gapcast.core.learning.scores.summary import Period, Summary
+from gapcast.core.models.predictor import ModelIdentity, Prediction, Predictor
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
-from gapcast.core.outlook.scores import OutlookScores
-from gapcast.core.plan import LoadPlan
-from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.submeters import Submeters
-from gapcast.core.window import F32
+from gapcast.core.outlook.scores.scores import OutlookScores
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.submeters import Submeters
+from gapcast.core.streams.acceptance import accept_readings, power_of_window
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.history import History
+from gapcast.core.streams.minute_runs import MinuteRun, accept_runs, accepts_runs
 
 
 class Engine:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.horizon_parts import join_batches
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.horizons.horizon_parts import join_batches
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import ReadingStatus
 
 #: Failing windows after which the remaining ones are not tried: if every call raises, the windows are not the cause.
 MAX_FAILURES = 16

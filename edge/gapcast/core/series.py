@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
-from gapcast.core.forecast import Forecast
-from gapcast.core.forecast_range import WIDEST
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.forecasts.forecast_range import WIDEST
 from gapcast.core.grid import minute_label
+from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlook
-from gapcast.core.plan import NO_LOADS, LoadPlan
-from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import MAX_FILL_MIN, MIN_OBSERVED
+from gapcast.core.plans.plan import NO_LOADS, LoadPlan
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.streams.buffer import ReadingStatus
+from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
 
 #: A single outlook, of which nothing is learned.
 _OUTLOOK = OutlookOptions(max_devices=1, learns=False, calibrates=False)

@@ -17,9 +17,9 @@ from gapcast.config.http import HttpSettings
 from gapcast.config.mqtt import MqttSettings
 from gapcast.config.settings import GatewaySettings, Settings, StateSettings
 from gapcast.core.errors import BrokerError, ModelError, SettingsError
-from gapcast.core.features import measured_in
 from gapcast.core.grid import minute_label
-from gapcast.core.predictor import Predictor
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.windows.features import measured_in
 from gapcast.demo.broker import EmbeddedBroker
 from gapcast.demo.watcher import Watcher
 from gapcast.recordings.recording import Minute, read_recording

@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gapcast.core.errors import BrokerError
-from gapcast.core.score import ScoreAccumulator
+from gapcast.core.forecasts.score import ScoreAccumulator
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.network_thread import disconnect
 

@@ -12,11 +12,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label, minute_of
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.window import F64, I64
-from gapcast.core.wording import counted
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.submeters import MAX_AGE_MIN
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording, read_recording

@@ -7,8 +7,8 @@ from datetime import tzinfo
 
 from gapcast.backtest.report import table
 from gapcast.core.grid import local_label
-from gapcast.core.learning.summary import MIN_OUTCOMES
-from gapcast.core.window import MAX_FILL_MIN
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.history_import.run import ImportResult
 
 

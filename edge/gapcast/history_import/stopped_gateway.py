@@ -19,10 +19,10 @@ from gapcast.config.shards import folder_of
 from gapcast.config.state_dir import state_path
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError, StateError
-from gapcast.core.features import measured_in
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, RefitNights

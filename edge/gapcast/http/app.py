@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.core.card import ModelCard
+from gapcast.core.models.card import ModelCard
 from gapcast.http import error_handlers, front, reference
 from gapcast.http.change_guard import CrossSiteGuard, LocalChanges
 from gapcast.http.demand import demand_router

@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from gapcast.api.demand_changes import DemandChangeHandler
 from gapcast.api.headroom_answer import HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
-from gapcast.core.demand.device_document import device_demand_document
-from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.low_limit import LIMIT_WARNINGS
+from gapcast.core.billing.low_limit import LIMIT_WARNINGS
+from gapcast.core.demand.documents.device_document import device_demand_document
+from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.errors import NoDemandError
 from gapcast.http import problems
 from gapcast.http.demand_schemas import (

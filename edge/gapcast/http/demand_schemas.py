@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
-from gapcast.core.demand.device_document import MONTH_PEAKS, N_MONTH_PEAKS
-from gapcast.core.demand.document import DEMAND_FIELDS, NEXT, WINDOW_FIELDS
-from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
-from gapcast.core.demand.low_limit import LIMIT_WARNING
+from gapcast.core.billing.low_limit import LIMIT_WARNING
+from gapcast.core.demand.documents.device_document import MONTH_PEAKS, N_MONTH_PEAKS
+from gapcast.core.demand.documents.document import DEMAND_FIELDS, NEXT, WINDOW_FIELDS
+from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, WINDOWS
 from gapcast.http.forecast_schemas import definition_of
 
 _WINDOW: dict[str, JsonValue] = {

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.core.card import ModelCard
-from gapcast.core.statistics import Statistics
+from gapcast.core.models.card import ModelCard
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http import problems
 from gapcast.http.latest import LatestOfOne
 from gapcast.http.options import HttpOptions

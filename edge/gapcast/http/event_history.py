@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.demand_json import DemandEncoder
-from gapcast.core.forecast import DECIMALS
+from gapcast.core.demand.documents.demand_json import DemandEncoder
+from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
-from gapcast.core.outlook.batch_documents import outlook_documents
+from gapcast.core.outlook.documents.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.service.event_feed import DeviceEvent, FeedEvent
 
 #: Number of stored events: hours of a household, or a second of the largest fleet.

@@ -1,7 +1,7 @@
 """Response bodies of REST with forecasts and outlooks.
 
-Their fields follow from :data:`gapcast.core.forecast_fields.FIELDS` and
-:data:`gapcast.core.outlook.document.OUTLOOK_FIELDS`.
+Their fields follow from :data:`gapcast.core.forecasts.forecast_fields.FIELDS` and
+:data:`gapcast.core.outlook.documents.document.OUTLOOK_FIELDS`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
 
-from gapcast.core.document_field import DocumentField, FieldType
-from gapcast.core.forecast_fields import FIELDS, ForecastField
-from gapcast.core.outlook.document import OUTLOOK_FIELDS
+from gapcast.core.documents.document_field import DocumentField, FieldType
+from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
+from gapcast.core.outlook.documents.document import OUTLOOK_FIELDS
 
 _EXAMPLE: JsonDict = {
     "v": 1,

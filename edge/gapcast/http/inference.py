@@ -13,9 +13,9 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Predictor, forecasts_means, history_steps_of, run_model
-from gapcast.core.window import F32
+from gapcast.core.models.predictor import Predictor, forecasts_means, history_steps_of, run_model
 from gapcast.http import problems, tensors
 from gapcast.http.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from gapcast.http.request_bodies import BINARY_TYPE, JSON_LENGTH

@@ -7,7 +7,7 @@ import json
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.predict_answer import JSON_TYPE
-from gapcast.core.reading import is_device_id
+from gapcast.core.readings.reading import is_device_id
 from gapcast.service.queries import ServiceQueries
 
 _DEVICE_QUERY = b"device="

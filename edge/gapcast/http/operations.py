@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
-from gapcast.core.card import ModelCard
+from gapcast.core.models.card import ModelCard
 from gapcast.http.health import Health, HealthResponse, readiness_of
 from gapcast.http.probes import ALIVE, encoded_metrics
 from gapcast.service.queries import ServiceQueries

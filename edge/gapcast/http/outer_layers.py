@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.middleware import Middleware
 
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.host_check import HostCheck
 from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.options import HttpOptions

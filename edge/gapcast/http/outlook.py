@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from gapcast.core.outlook.document import outlook_document
+from gapcast.core.outlook.documents.document import outlook_document
 from gapcast.http import problems
 from gapcast.http.forecast_schemas import OutlookDocument, OutlookList
 from gapcast.http.route_inputs import N_PER_PAGE, After, PageSize

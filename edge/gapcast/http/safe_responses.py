@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http import problems
 from gapcast.service.internal_errors import record_internal_error
 

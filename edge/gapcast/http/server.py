@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import Server
 
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.bounded_protocol import BoundedProtocol
 from gapcast.http.connection_limits import ConnectionLimits
 from gapcast.http.connection_pool import ConnectionPool

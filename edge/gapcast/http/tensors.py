@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from gapcast.api.predict_answer import request_problem
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast.http.request_bodies import JSON_LENGTH
 from gapcast.json_input import JsonError, decode_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from gapcast.core.json_rows import Packets, WrittenRows
+from gapcast.core.forecasts.json_rows import Packets, WrittenRows
 from gapcast.mqtt.delivery import Outgoing, SentBatch
 from gapcast.mqtt.frames import PUBLISH, RETAIN
 from gapcast.mqtt.session import Session

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.plan import LoadPlan
-from gapcast.core.reading import Limits
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.payloads import decode_plan
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gapcast.core.demand.changes import MonthPeak, limit_kw_of, month_peak_of
+from gapcast.core.billing.changes import MonthPeak, limit_kw_of, month_peak_of
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.commands import Command, arrival_ms_of
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode_document

@@ -8,9 +8,9 @@ from functools import lru_cache, partial
 import numpy as np
 
 from gapcast.core.demand.demand import VALID_MIN, Demands, is_late
-from gapcast.core.demand.demand_json import DemandEncoder
-from gapcast.core.demand.demand_messages import N_MESSAGES, DemandMessages, DemandPackets, WrittenDemands
-from gapcast.core.demand.max_power import headrooms_w, max_powers_w
+from gapcast.core.demand.documents.demand_json import DemandEncoder
+from gapcast.core.demand.documents.demand_messages import N_MESSAGES, DemandMessages, DemandPackets, WrittenDemands
+from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
 from gapcast.core.grid import MINUTE_MS
 from gapcast.mqtt.delivery import Outgoing, SentBatch
 from gapcast.mqtt.frames import PUBLISH, RETAIN

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gapcast.core.demand.registers import Register
+from gapcast.core.billing.registers import Register
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.values import look_up, number_of
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode_document
 from gapcast.mqtt.received_messages import ReceivedMessage

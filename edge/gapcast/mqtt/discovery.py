@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gapcast.core.forecast import DECIMALS
+from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
-from gapcast.core.predictor import ModelIdentity
-from gapcast.core.reading import Reading
+from gapcast.core.models.predictor import ModelIdentity
+from gapcast.core.readings.reading import Reading
 from gapcast.mqtt.discovery_message import MEASURED_EXPIRE_S, HomeAssistantTopics, discovery_payload
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session

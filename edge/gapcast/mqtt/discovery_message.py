@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from gapcast.core.forecast import LOWER, MEDIAN, UPPER
-from gapcast.core.learning.summary import LAST_DAY
-from gapcast.core.predictor import ModelIdentity
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.learning.scores.summary import LAST_DAY
+from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
 from gapcast.mqtt.discovery_outlook import outlook_components
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gapcast.core.predictor import ModelIdentity
+from gapcast.core.models.predictor import ModelIdentity
 
 #: Lead times that have a sensor; the whole outlook is an attribute of the last one.
 LEAD_TIMES_MIN = (15, 30, 60)

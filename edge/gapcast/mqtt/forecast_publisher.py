@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from gapcast.core.forecast import Forecasts, HorizonParts
-from gapcast.core.forecast_json import ForecastEncoder
+from gapcast.core.forecasts.forecast import Forecasts, HorizonParts
+from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.mqtt.batch_sender import BatchSender
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.properties import forwarded_properties

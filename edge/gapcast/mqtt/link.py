@@ -9,11 +9,11 @@ from pydantic_core import to_json
 
 from gapcast.core.demand.demand import Demands
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.grid import minute_label
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.plan import LoadPlan
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.commands import plan_command
 from gapcast.mqtt.demand_commands import DemandChanges, limit_command, month_peak_command
 from gapcast.mqtt.demand_publisher import DemandPublisher

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.clock_check import ClockCheck
 from gapcast.mqtt.commands import Commands
 from gapcast.mqtt.demand_registers import RegisterReader

@@ -8,8 +8,8 @@ from math import inf
 
 from gapcast.core.meters.counter import Counter
 from gapcast.core.meters.minutes import MinuteMeans
-from gapcast.core.meters.samples import MeterState, SampleCount
 from gapcast.core.meters.source import Source, sum_terms
+from gapcast.core.readings.samples import MeterState, SampleCount
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.features import GAP
 from gapcast.core.grid import minute_label
 from gapcast.core.meters.source import part_of, terms_of
 from gapcast.core.meters.values import number_of
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.features import GAP
 from gapcast.mqtt.frames import MAX_PAYLOAD, Publication
 from gapcast.mqtt.meter import Meter
 from gapcast.mqtt.payloads import check_own_echo, decode_document

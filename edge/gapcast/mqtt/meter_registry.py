@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.samples import MeterState, Sample, SampleCount
 from gapcast.core.meters.source import Source
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import MeterState, Sample, SampleCount
 from gapcast.mqtt.meter import Meter
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.sample_aggregator import SampleAggregator

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
-from gapcast.core.plan import LoadPlan, plan_of
-from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
+from gapcast.core.plans.plan import LoadPlan, plan_of
+from gapcast.core.readings.reading import Limits, Reading, instant_of, measured_of, power_of
 from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD
 
@@ -76,7 +76,7 @@ def decode(
 
 
 def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits) -> LoadPlan:
-    """Return the plan in ``payload``, as :func:`gapcast.core.plan.plan_of` reads it; an empty payload is no load.
+    """Return the plan in ``payload``, as :func:`gapcast.core.plans.plan.plan_of` reads it; an empty payload is no load.
 
     ``n_bytes`` and ``received_ms`` are as for :func:`decode`. Raises :class:`PayloadError` for anything else.
     """

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import structlog
 
-from gapcast.core.budget import Budget
 from gapcast.core.errors import PayloadError
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.budget import Budget
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 
 log = structlog.get_logger(__name__)

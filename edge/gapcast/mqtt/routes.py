@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.core.reading import DEVICE_ID_RULE, device_id_problem, is_device_id
+from gapcast.core.readings.reading import DEVICE_ID_RULE, device_id_problem, is_device_id
 
 DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
 _MAX_TOPIC_BYTES = 65_535

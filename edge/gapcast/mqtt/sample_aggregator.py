@@ -10,10 +10,10 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.counter import Counter
 from gapcast.core.meters.minutes import MinuteMeans, SampleResult
-from gapcast.core.meters.samples import MeterState, Sample
 from gapcast.core.meters.source import PER_UNIT, Source
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.samples import MeterState, Sample
 from gapcast.mqtt.filled_minutes import log_filling
 from gapcast.mqtt.meter import Meter
 from gapcast.mqtt.slow_meters import SlowMeters

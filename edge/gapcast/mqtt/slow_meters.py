@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.meter import Meter
 
 log = structlog.get_logger(__name__)

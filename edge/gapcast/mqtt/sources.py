@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import structlog
 
-from gapcast.core.clocks import Clocks
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS, minute_of
-from gapcast.core.meters.samples import Sample
 from gapcast.core.meters.source import Source
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.clocks import Clocks
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.samples import Sample
 from gapcast.mqtt.clock_check import check_clock
 from gapcast.mqtt.meter import Meter
 from gapcast.mqtt.meter_messages import MeterMessage, as_publication, parse_message

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gapcast.core.meters.source import Source
-from gapcast.core.reading import Limits, Reading
-from gapcast.core.statistics import Statistics
-from gapcast.core.submeters import measured_name
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.submeters import measured_name
 from gapcast.mqtt.received_messages import ReceivedMessage
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.sources import SourceReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gapcast.core.errors import PayloadError, SettingsError
-from gapcast.core.reading import device_id_problem, is_device_id
+from gapcast.core.readings.reading import device_id_problem, is_device_id
 
 _DEVICE = "{device}"
 _MAX_TOPIC_BYTES = 65_535

@@ -11,7 +11,7 @@ from gapcast.core.device_status import DeviceStatus
 from gapcast.service.service import Service
 
 _MINUTE_S = 60.0
-#: Metric -> its help text, and the field of :class:`~gapcast.core.learning.summary.Summary` that it exposes.
+#: Metric -> its help text, and the field of :class:`~gapcast.core.learning.scores.summary.Summary` that it exposes.
 _SCORES = {
     "gapcast_device_squared_error_kw2": ("Mean squared error of a device's mean forecasts, kW^2.", "mse_kw2"),
     "gapcast_device_absolute_error_kw": ("Mean absolute error of a device's median forecasts, kW.", "mae_kw"),

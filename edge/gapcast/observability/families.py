@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
-from gapcast.core.statistics import Histogram
+from gapcast.core.monitoring.statistics import Histogram
 
 
 def counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from gapcast.core.budget import Budget
+from gapcast.core.monitoring.budget import Budget
 
 #: Burst of lines of one event, and its rate per second: one every ten seconds.
 BURST, PER_S = 20.0, 0.1

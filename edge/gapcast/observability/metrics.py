@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from gapcast.compiled.library import load_library
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.observability.device_metrics import DeviceCollector
 from gapcast.observability.families import counter_by, histogram_of
 from gapcast.observability.score_metrics import score_families

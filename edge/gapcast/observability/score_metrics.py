@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from gapcast.core.learning.outcomes import PERSISTENCE
-from gapcast.core.learning.summary import MIN_OUTCOMES, MemberSummary
+from gapcast.core.forecasts.outcomes import PERSISTENCE
+from gapcast.core.learning.scores.summary import MIN_OUTCOMES, MemberSummary
 from gapcast.service.queries import ServiceQueries
 
 #: Metrics of published forecasts only: name -> help text, and field of
-#: :class:`~gapcast.core.learning.summary.Summary`.
+#: :class:`~gapcast.core.learning.scores.summary.Summary`.
 _OF_PUBLISHED = {
     "gapcast_bias_kw": ("Mean error of published forecasts (forecast - actual), kW.", "bias_kw"),
     "gapcast_interval_coverage_ratio": ("Share of actual values within the published prediction interval.", "coverage"),

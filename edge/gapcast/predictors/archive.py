@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
+from gapcast.core.models.card_types import MAX_MODEL_BYTES
 from gapcast.predictors.files import CARD_FILE, MAX_CARD_BYTES, MODEL_FILE, ModelFiles, read_limited
 
 MAX_ARCHIVE_BYTES = 256 << 20

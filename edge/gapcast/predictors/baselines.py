@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.features import GAP
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.windows.features import GAP
+from gapcast.core.windows.window import WindowSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.window import F32
 from gapcast.predictors.input_batch import InputBatch, Shapes
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
 from gapcast.predictors.runtime import load_interpreter

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.input_batch import InputBatch, Setter, Shapes
 from gapcast.predictors.model_content import ModelContent
 from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
+from gapcast.core.models.card_types import MAX_MODEL_BYTES
 
 MODEL_FILE, CARD_FILE, REGISTRY_FILE = "model.tflite", "card.json", "registry.json"
 

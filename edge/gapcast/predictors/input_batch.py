@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 
 #: By name of an input, the shape of one row.
 Shapes = Mapping[str, tuple[int, ...]]

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError
+from gapcast.core.models.card import ModelCard
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
 from gapcast.predictors.library import Library

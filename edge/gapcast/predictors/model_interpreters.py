@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.window import F32
 from gapcast.predictors.batch_interpreter import BatchInterpreter
 from gapcast.predictors.input_batch import Shapes
 from gapcast.predictors.model_content import ModelContent

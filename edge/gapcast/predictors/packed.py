@@ -9,8 +9,8 @@ import struct
 from pathlib import Path
 from typing import IO
 
-from gapcast.core.card_types import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
+from gapcast.core.models.card_types import MAX_MODEL_BYTES
 from gapcast.predictors.archive import read_archive
 from gapcast.predictors.confinement import ChildLimits, run_confined
 from gapcast.predictors.files import (

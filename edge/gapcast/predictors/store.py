@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from gapcast.core.card import ModelCard
+from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import ModelError
-from gapcast.core.field_problem import field_problem
+from gapcast.core.models.card import ModelCard
 from gapcast.predictors.files import (
     CARD_FILE,
     MAX_CARD_BYTES,

@@ -7,10 +7,11 @@ from threading import Lock
 
 import numpy as np
 
-from gapcast.core.card import ModelCard
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.predictor import Body, Prediction
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.predictor import Body, Prediction
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.continuation import Continuation
 from gapcast.predictors.model_content import ModelContent
 from gapcast.predictors.model_file import HISTORY, INPUT
@@ -18,7 +19,7 @@ from gapcast.predictors.model_interpreters import BATCH_SIZES, ModelInterpreters
 
 
 class TflitePredictor:
-    """A checked model file; implements :class:`gapcast.core.predictor.Predictor`.
+    """A checked model file; implements :class:`gapcast.core.models.predictor.Predictor`.
 
     Thread-safe: a lock admits one caller at a time to the interpreters (``invoke`` releases the GIL).
     """

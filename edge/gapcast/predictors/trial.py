@@ -16,9 +16,9 @@ from typing import IO
 
 import numpy as np
 
-from gapcast.core.card import ModelCard
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.core.window import F32
+from gapcast.core.models.card import ModelCard
 from gapcast.predictors.confinement import ChildLimits, open_scratch, run_confined
 from gapcast.predictors.files import ModelFiles
 from gapcast.predictors.model_interpreters import BATCH_SIZES

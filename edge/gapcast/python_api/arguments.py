@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.bundled import models_path
+from gapcast.core.documents.wording import shown_value
 from gapcast.core.grid import minute_of
-from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
-from gapcast.core.wording import shown_value
+from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.predictors.files import REGISTRY_FILE
 from gapcast.time_zone_names import time_zone_problem
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.config.settings import ModelSettings, Settings, SiteSettings
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.errors import StateError
-from gapcast.core.forecast import Forecast
-from gapcast.core.learning.summary import Summary
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.learning.scores.summary import Summary
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.predictors.library import Library
 from gapcast.python_api.arguments import checked_minute, checked_power_kw, checked_time_zone, folder_of_models
 

@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
-from gapcast.core.features import GAP, MEASURED
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.window import F64
+from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings.report import Report
 from gapcast.recordings.series import Series
 
@@ -85,7 +85,7 @@ def content_sha256(series: Series) -> str:
 
 
 def measured_columns(series: Series) -> dict[str, F64]:
-    """Return all columns of a series by name: those of :data:`gapcast.core.features.MEASURED`, then ``filled``."""
+    """Return all columns by name: those of :data:`gapcast.core.windows.features.MEASURED`, then ``filled``."""
     columns: Mapping[str, F64] = {GAP: series.gap_kw, **series.extra}
     found = {name: columns[name] for name in MEASURED if name in columns}
     return found if series.filled is None else {**found, FILLED: series.filled.astype(np.float64)}

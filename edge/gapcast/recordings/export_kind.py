@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gapcast.core.window import I64
+from gapcast.core.arrays.array_types import I64
 
 
 class SeriesName(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F64, I64
+from gapcast.core.arrays.array_types import F64, I64
 
 U8 = NDArray[np.uint8]
 _NEWLINE, _RETURN, _MINUS, _ZERO = b"\n\r-0"

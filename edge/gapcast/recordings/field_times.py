@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import I64
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.core.window import I64
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM, LOCAL, WITH_OFFSET, TimestampParser
 

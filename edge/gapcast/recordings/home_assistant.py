@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import I64
 from gapcast.core.grid import DAY_MIN, MINUTE_MS, instant_label
-from gapcast.core.window import I64
 from gapcast.recordings.export_kind import ExportKind, ExportRow, LeftOut, SeriesName, column_of, field_at
 from gapcast.recordings.fields import unit_in
 

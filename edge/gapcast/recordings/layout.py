@@ -22,9 +22,9 @@ class Layout:
 
     ``unit`` None: the value's column must name it (``power_w``), or ``default_unit`` is used. ``separator`` None: the
     most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
-    :class:`~gapcast.recordings.timestamps.TimestampParser`.
-    ``features`` are columns by the names of :data:`gapcast.core.features.MEASURED`, in the units in these names.
-    ``submeters`` are the columns of submeters, in the unit of the power.
+    :class:`~gapcast.recordings.timestamps.TimestampParser`. ``features`` are columns by the names of
+    :data:`gapcast.core.windows.features.MEASURED`, in the units in these names. ``submeters`` are the columns of
+    submeters, in the unit of the power.
     """
 
     time_column: str

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
-from gapcast.core.submeters import measured_name
-from gapcast.core.window import F64
+from gapcast.core.readings.submeters import measured_name
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.field_times import instants_ms
 from gapcast.recordings.fields import PER_KW, energy_problem, number_in, power_unit, separator_of

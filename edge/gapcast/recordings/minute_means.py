@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minute_sums import MIN_COVERED, MOST_FILLED
-from gapcast.core.window import F64, I64
 
 _SAMPLES_AT_ONCE = 50_000
 

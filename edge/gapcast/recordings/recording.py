@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import local_label, minute_of
-from gapcast.core.reading import Limits
-from gapcast.core.submeters import name_of
-from gapcast.core.window import F64, I64
-from gapcast.core.wording import counted
+from gapcast.core.readings.reading import Limits
+from gapcast.core.readings.submeters import name_of
 from gapcast.recordings import clean_file, exports, meter_csv, uci
 from gapcast.recordings.layout import NO_OPTIONS, FileFormat
 from gapcast.recordings.report import Report

@@ -10,12 +10,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.errors import SourceError
-from gapcast.core.features import GAP
 from gapcast.core.grid import MINUTE_MS, minute_label
-from gapcast.core.reading import Limits
-from gapcast.core.submeters import is_submeter
-from gapcast.core.window import F64, I64, MAX_FILL_MIN
+from gapcast.core.readings.reading import Limits
+from gapcast.core.readings.submeters import is_submeter
+from gapcast.core.windows.features import GAP
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
 from gapcast.recordings.report import Report
 from gapcast.recordings.table import Table
@@ -31,11 +32,12 @@ LIMITS = Limits()
 class Series:
     """One household, minute by minute: ``gap_kw`` ``[T]`` from ``first_minute`` on, NaN where missing.
 
-    ``extra`` holds the other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`,
-    each ``[T]``, NaN where missing. ``filled`` ``[T]`` marks minutes in which nothing was measured for most of the
-    time: they are in windows, but no outcomes; None: there are none. ``zone`` is the household's,
-    for features of the time of day and the week. ``submeters`` are those of the household, each ``[T]``, kW, NaN where
-    missing, by the keys that :attr:`gapcast.core.reading.Reading.measured` has for them.
+    ``extra`` holds the other measured features, by the names and units of
+    :data:`gapcast.core.windows.features.MEASURED`, each ``[T]``, NaN where missing. ``filled`` ``[T]`` marks minutes in
+    which nothing was measured for most of the time: they are in windows, but no outcomes; None: there are none.
+    ``zone`` is the household's, for features of the time of day and the week. ``submeters`` are those of the household,
+    each ``[T]``, kW, NaN where missing, by the keys that :attr:`gapcast.core.readings.reading.Reading.measured` has for
+    them.
     """
 
     first_minute: int

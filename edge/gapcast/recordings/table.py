@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F64, I64
+from gapcast.core.arrays.array_types import F64, I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Table:
 
     ``instant_ms`` ``[R]`` is each row's time (epoch, UTC), ``gap_kw`` ``[R]`` its active power (kW), NaN if
     the reading is marked as missing, ``line`` ``[R]`` its line in the file. ``extra`` holds the
-    other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`, each ``[R]``.
+    other measured features, by the names and units of :data:`gapcast.core.windows.features.MEASURED`, each ``[R]``.
     ``sha256`` is of the uncompressed text. With ``each_minute``
     the set has one row per minute, so that any other time is an error; otherwise rows may be samples.
     ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is for how long a sample holds until the next

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
-from gapcast.core.reading import Limits
-from gapcast.core.submeters import is_submeter
+from gapcast.core.readings.reading import Limits
+from gapcast.core.readings.submeters import is_submeter
 from gapcast.recordings.table import Table
 from gapcast.recordings.timestamps import LOCAL
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 
-from gapcast.core.window import I64
+from gapcast.core.arrays.array_types import I64
 from gapcast.recordings.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)

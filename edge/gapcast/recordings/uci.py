@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
-from gapcast.core.submeters import is_submeter, measured_name
-from gapcast.core.window import F64
+from gapcast.core.readings.submeters import is_submeter, measured_name
 from gapcast.recordings.field_block import FieldBlock
 from gapcast.recordings.field_times import seconds_of_day
 from gapcast.recordings.table import Table

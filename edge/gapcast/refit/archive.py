@@ -16,7 +16,7 @@ from threading import Lock
 
 import structlog
 
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.private_files import make_private_folder, open_private, write_private
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import (

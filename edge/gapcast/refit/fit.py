@@ -12,9 +12,9 @@ from typing import Any
 
 import lightgbm
 
-from gapcast.core.forecast import LOWER, MEDIAN, UPPER
-from gapcast.core.learning.forest import Forest, ForestBuilder
-from gapcast.core.learning.forest_features import ForestFeatures
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.learning.forests.forest import Forest, ForestBuilder
+from gapcast.core.learning.forests.forest_features import ForestFeatures
 from gapcast.refit.forest_check import problem_beside_former, problem_beside_persistence, skills_of
 from gapcast.refit.forest_examples import ForestExamples, examples_of
 from gapcast.refit.forest_file import RefitResult

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.features import minute_of_day
-from gapcast.core.learning.forest_features import ForestFeatures
-from gapcast.core.window import F32, F64, I64, cut
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.windows.features import minute_of_day
+from gapcast.core.windows.window import cut
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.worker import FitOptions
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning.forest import Forest
+from gapcast.core.learning.forests.forest import Forest
 from gapcast.json_input import decode_json
 from gapcast.storage.archive import read_arrays, write_arrays
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F32, I64
+from gapcast.core.arrays.array_types import F32, I64
 
 #: A refit learns from the newest minutes of a house, at most this many: eight weeks.
 MAX_MINUTES = 8 * 7 * 24 * 60

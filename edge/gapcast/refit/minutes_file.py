@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.submeters import is_submeter, name_of
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.readings.submeters import is_submeter, name_of
 from gapcast.refit.minutes import RecordedMinutes
 
 _HEADERS = (b"gapcast minutes 1\n", b"gapcast minutes 2\n")

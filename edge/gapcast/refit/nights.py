@@ -13,8 +13,8 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
-from gapcast.core.reading import Reading
-from gapcast.core.window import WindowSpec
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.window import WindowSpec
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
 from gapcast.refit.schedule import LastRefit, is_due, night_minute, night_of

@@ -8,8 +8,8 @@ from datetime import tzinfo
 
 import numpy as np
 
-from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.windows.features import offset_min
 from gapcast.refit.minutes import MAX_MINUTES
 
 #: Readings that a first refit needs: two days.

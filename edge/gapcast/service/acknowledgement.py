@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.internal_errors import internal_problem
 from gapcast.service.ports import IncomingMessage, Link

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gapcast.core.presence import Presence
+from gapcast.core.monitoring.presence import Presence
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
 from gapcast.service.running_engine import RunningEngine

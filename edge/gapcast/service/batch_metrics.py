@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.service.ports import IncomingMessage
 from gapcast.service.served_batch import ServedBatch
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gapcast.core.accepted_batch import none_accepted
-from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.streams.accepted_batch import none_accepted
 from gapcast.service.persistence import StatePersistence, StateStore
 from gapcast.service.ports import Link
 from gapcast.service.running_engine import RunningEngine

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gapcast.core.accepted_batch import none_accepted
 from gapcast.core.isolation import ForecastFailed
+from gapcast.core.streams.accepted_batch import none_accepted
 from gapcast.service.acknowledgement import BatchAcknowledgement
 from gapcast.service.batch_metrics import BatchMetrics
 from gapcast.service.batch_persistence import BatchPersistence

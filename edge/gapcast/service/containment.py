@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeAlias, TypeVar
 
 from gapcast.core.errors import ShardError
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, Part, record_internal_error
 
 Parameters = ParamSpec("Parameters")

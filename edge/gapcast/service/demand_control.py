@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 
-from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
-from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthPeak
+from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.service.low_limits import log_low_limits

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
+from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.demand.demand import VALID_MIN, Demand, is_late
-from gapcast.core.demand.device_document import N_MONTH_PEAKS
-from gapcast.core.demand.headroom import Headroom
-from gapcast.core.demand.headroom_request import headroom_request
-from gapcast.core.demand.low_limit import LowLimit
-from gapcast.core.demand.month_peaks import DayPeak
-from gapcast.core.demand.scores import DemandScores, join_sums, scores_of
+from gapcast.core.demand.documents.device_document import N_MONTH_PEAKS
+from gapcast.core.demand.headroom.headroom import Headroom
+from gapcast.core.demand.headroom.headroom_request import headroom_request
+from gapcast.core.demand.scores.scores import DemandScores, join_sums, scores_of
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.service.name_page import name_page

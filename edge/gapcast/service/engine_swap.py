@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.predictor import Predictor
-from gapcast.core.state_transfer import transfer_state
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.snapshots.state_transfer import transfer_state
 
 
 class EngineOffer(NamedTuple):

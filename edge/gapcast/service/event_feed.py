@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import NamedTuple
 
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.demand.demand import Demands
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 
 #: Readings and device events that may wait for the listener; beyond this, events are dropped and reported as missed.
 MAX_WAITING = 1_000

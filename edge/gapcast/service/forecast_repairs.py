@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from gapcast.core.forecast_range import Repairs
-from gapcast.core.statistics import Statistics
+from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.monitoring.statistics import Statistics
 
 log = structlog.get_logger(__name__)
 

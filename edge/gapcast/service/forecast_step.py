@@ -6,12 +6,12 @@ import time
 
 import structlog
 
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.errors import ModelError
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.isolation import forecast_apart
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.statistics import Statistics
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.service.containment import PROPAGATED_ERRORS
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.running_engine import RunningEngine

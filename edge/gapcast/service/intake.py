@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from gapcast.core.documents.wording import counted
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.meters.samples import SampleCount
-from gapcast.core.statistics import Statistics
-from gapcast.core.wording import counted
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.samples import SampleCount
 
 #: Devices that are looked at, and that a status lists.
 _MAX_SCANNED, _MAX_LISTED = 1_000, 20

@@ -8,7 +8,7 @@ from typing import Literal
 import structlog
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.statistics import Statistics
+from gapcast.core.monitoring.statistics import Statistics
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)

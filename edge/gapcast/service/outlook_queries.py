@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gapcast.core.engine import Engine
-from gapcast.core.learning.summary import Period
+from gapcast.core.learning.scores.summary import Period
+from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.outlook import Outlook
-from gapcast.core.outlook.scores import OutlookScores
-from gapcast.core.predictor import Predictor
+from gapcast.core.outlook.scores.scores import OutlookScores
 from gapcast.service.name_page import name_page
 from gapcast.service.running_engine import RunningEngine
 

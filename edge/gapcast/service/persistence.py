@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.demand.changes import DemandChange
-from gapcast.core.meters.samples import Sample
-from gapcast.core.plan import LoadPlan
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot
+from gapcast.core.billing.changes import DemandChange
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import Sample
+from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
 
 #: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 from gapcast.core.demand.demand import Demands
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.meters.samples import MeterState, Sample, SampleCount
+from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import MeterState, Sample, SampleCount
 from gapcast.service.intake import Subscriptions
 
 

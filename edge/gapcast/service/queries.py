@@ -11,14 +11,14 @@ from typing import TypeVar
 from gapcast.core.device_status import DeviceStatus, status_of
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
-from gapcast.core.forecast import Forecast
-from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.learning.scores.summary import Period, Summary
+from gapcast.core.models.predictor import ModelIdentity, Predictor
+from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.outlook.outlook import Outlook
-from gapcast.core.plan import NO_LOADS, LoadPlan
-from gapcast.core.predictor import ModelIdentity, Predictor
-from gapcast.core.reading import Reading
+from gapcast.core.plans.plan import NO_LOADS, LoadPlan
+from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series_with_outlook
-from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.demand_queries import DemandQueries
 from gapcast.service.intake import IntakeStatus, intake_status

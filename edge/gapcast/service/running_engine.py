@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from gapcast.core.engine import Engine
-from gapcast.core.predictor import Predictor
+from gapcast.core.models.predictor import Predictor
 from gapcast.service.minute_recorder import MinuteRecorder, NoMinuteRecorder
 
 

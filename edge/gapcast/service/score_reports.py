@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gapcast.core.engine import Engine
+from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.drift import ErrorChange
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.scores.drift import ErrorChange
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
 from gapcast.service.running_engine import RunningEngine

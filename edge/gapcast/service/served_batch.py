@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.demand.demand import Demands
-from gapcast.core.forecast import Forecasts
+from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.service.ports import IncomingMessage
 
 

@@ -1,8 +1,8 @@
 """The service: receive a batch of messages, forecast it in one call, publish, persist, and only then acknowledge.
 
 It depends neither on MQTT nor on HTTP nor on files: the broker is behind :class:`Link`, the models behind
-:class:`~gapcast.core.predictor.Predictor`, the disk behind :class:`StateStore`. One thread runs :meth:`Service.run`;
-others read through :attr:`Service.queries`.
+:class:`~gapcast.core.models.predictor.Predictor`, the disk behind :class:`StateStore`. One thread runs
+:meth:`Service.run`; others read through :attr:`Service.queries`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import structlog
 
 from gapcast.compiled.library import load_library
 from gapcast.core.engine import Engine
-from gapcast.core.learning.forest import Forest
-from gapcast.core.plan import LoadPlan
-from gapcast.core.predictor import Predictor
-from gapcast.core.statistics import Statistics
+from gapcast.core.learning.forests.forest import Forest
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.plans.plan import LoadPlan
 from gapcast.service.availability import ReportOptions
 from gapcast.service.batch_persistence import BatchPersistence
 from gapcast.service.batch_pipeline import BatchPipeline

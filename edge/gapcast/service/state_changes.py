@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange
-from gapcast.core.plan import LoadPlan
+from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange
+from gapcast.core.plans.plan import LoadPlan
 
 
 class ForgottenDevice(NamedTuple):

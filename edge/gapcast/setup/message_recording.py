@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gapcast.config.mqtt import TopicSettings
-from gapcast.core.wording import counted
+from gapcast.core.documents.wording import counted
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.received_messages import ReceivedMessage
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from gapcast.core.documents.wording import listed
 from gapcast.core.errors import SettingsError
-from gapcast.core.wording import listed
 from gapcast.mqtt.routes import DEVICE
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_sum import NOT_SUPPORTED, SumTerm, sum_of

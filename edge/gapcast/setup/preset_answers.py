@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
-from gapcast.core.reading import device_id_problem, is_device_id
+from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.mqtt.routes import PART
 from gapcast.presets import presets
 from gapcast.setup.broker_access import BrokerAccess

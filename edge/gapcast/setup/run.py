@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from gapcast.config.loader import load
 from gapcast.config.secret_file import read_secret
+from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
-from gapcast.core.field_problem import field_problem
 from gapcast.presets import presets
 from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.broker_connection import BrokerConnection

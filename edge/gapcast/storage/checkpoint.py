@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gapcast.core.errors import StateError
-from gapcast.core.snapshot import Snapshot, check_shapes
+from gapcast.core.snapshots.snapshot import Snapshot, check_shapes
 from gapcast.private_files import create_private, sync_folder
 from gapcast.storage.archive import read_arrays, write_arrays
 from gapcast.storage.checkpoint_columns import arrays_of, snapshot_of, version_of

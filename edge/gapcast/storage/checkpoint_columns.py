@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.snapshot import Snapshot
-from gapcast.core.state_limits import is_plausible_meter
-from gapcast.core.window import WindowSpec
+from gapcast.core.readings.state_limits import is_plausible_meter
+from gapcast.core.snapshots.snapshot import Snapshot
+from gapcast.core.windows.window import WindowSpec
 from gapcast.json_input import decode_json
 from gapcast.storage.checkpoint_header import CheckpointHeader
 from gapcast.storage.journal import VERSION

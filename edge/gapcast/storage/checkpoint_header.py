@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
-from gapcast.core.meters.samples import MeterState
-from gapcast.core.plan_tracker import TrackerState
-from gapcast.core.reading import Reading
-from gapcast.core.window import Padding
+from gapcast.core.plans.plan_tracker import TrackerState
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import MeterState
+from gapcast.core.windows.window import Padding
 
 
 def _reading_members(reading: Reading) -> tuple[object, ...]:

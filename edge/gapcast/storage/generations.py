@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from gapcast.core.snapshot import Snapshot
+from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.storage import checkpoint
 
 _JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"

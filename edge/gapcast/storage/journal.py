@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from gapcast.core.demand.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
+from gapcast.core.billing.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
 from gapcast.core.errors import StateError
-from gapcast.core.meters.samples import Sample
-from gapcast.core.plan import MAX_LOADS, LoadPlan, PlannedLoad
-from gapcast.core.plan_checks import is_plausible_load
-from gapcast.core.reading import Reading, is_device_id
-from gapcast.core.state_limits import (
+from gapcast.core.plans.plan import MAX_LOADS, LoadPlan, PlannedLoad
+from gapcast.core.plans.plan_checks import is_plausible_load
+from gapcast.core.readings.reading import Reading, is_device_id
+from gapcast.core.readings.samples import Sample
+from gapcast.core.readings.state_limits import (
     is_plausible_instant,
     is_plausible_minute,
     is_plausible_power,

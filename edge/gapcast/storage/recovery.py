@@ -13,8 +13,8 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.snapshot_restoration import changed_horizons, restore_snapshot
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.service.ports import Meters
 from gapcast.storage import checkpoint, journal, journal_reader
 from gapcast.storage.damaged_files import DamagedJournals, set_aside

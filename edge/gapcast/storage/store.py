@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gapcast.core.demand.changes import DemandChange
+from gapcast.core.billing.changes import DemandChange
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError, StateError
-from gapcast.core.meters.samples import Sample
-from gapcast.core.plan import LoadPlan
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot
+from gapcast.core.plans.plan import LoadPlan
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import Sample
+from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage.checkpoint_rule import CheckpointRule

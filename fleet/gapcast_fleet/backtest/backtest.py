@@ -25,9 +25,9 @@ from gapcast.backtest.report import document, table
 from gapcast.backtest.results import Backtest
 from gapcast.backtest.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
-from gapcast.core.horizon_parts import members_of_all
-from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.horizons.horizon_parts import members_of_all
+from gapcast.core.learning.scores.scores import Scores
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast_fleet.backtest.groups import (
     OUTPUT,
     GroupOutlook,

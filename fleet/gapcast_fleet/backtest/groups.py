@@ -23,7 +23,7 @@ from gapcast.backtest.run import BATCH_READINGS
 from gapcast.backtest.tally import Tally
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast_fleet.engine.worker import WorkerTask, new_engine
 from gapcast_fleet.files import write_atomically
 
@@ -43,7 +43,7 @@ class GroupOutlook:
 
 @dataclass(frozen=True, slots=True)
 class GroupResult:
-    """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week.
+    """Columns of two :class:`~gapcast.core.learning.scores.scores.Scores` of a group, and each house by week.
 
     ``members`` are the ensemble members of all horizons, ``house_members`` those of each house's horizon.
     ``outlook`` holds the sums of :class:`~gapcast.backtest.lead_scores.LeadSums` by house; none without outlooks.

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast_json import ForecastEncoder
-from gapcast.core.reading import Reading
+from gapcast.core.forecasts.forecast_json import ForecastEncoder
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast_fleet.buckets.bucket_state import BucketState
 from gapcast_fleet.buckets.engine_batches import EngineBatch, process_batch

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gapcast.core.accepted_batch import AcceptedBatch
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.forecast import Forecasts
-from gapcast.core.reading import Reading
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.storage import journal
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.reading import Limits, Reading, device_id_problem, is_device_id
+from gapcast.core.readings.reading import Limits, Reading, device_id_problem, is_device_id
 from gapcast.mqtt.payloads import decode
 
 #: Columns of every source that give the order of messages, most significant first. Messages of one device are

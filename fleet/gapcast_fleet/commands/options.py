@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gapcast.core.features import GAP
+from gapcast.core.windows.features import GAP
 from gapcast.recordings.options import sample_options
 
 if TYPE_CHECKING:

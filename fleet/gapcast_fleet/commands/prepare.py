@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from gapcast.commands.options import read_settings, settings_options
-from gapcast.core.reading import Limits
-from gapcast.core.training_set import MANIFEST_FILE, Contract, Draw
-from gapcast.core.window import MIN_OBSERVED
+from gapcast.core.readings.reading import Limits
+from gapcast.core.windows.training_set import MANIFEST_FILE, Contract, Draw
+from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast_fleet.commands.options import format_of, history_options, spark_options
 
 

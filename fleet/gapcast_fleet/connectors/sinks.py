@@ -9,9 +9,9 @@ from typing import Literal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from gapcast.core.document_field import FieldType
+from gapcast.core.documents.document_field import FieldType
 from gapcast.core.errors import SettingsError
-from gapcast.core.forecast_fields import FIELDS
+from gapcast.core.forecasts.forecast_fields import FIELDS
 from gapcast_fleet.buckets.bucket import COUNTED, FORECAST
 from gapcast_fleet.buckets.checkpoints import SPARK_FOLDER
 from gapcast_fleet.failures import worker_error

@@ -19,8 +19,8 @@ from pyspark.sql import types as st
 
 from gapcast.backtest.houses import FilePart, name_houses
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.features import GAP, MEASURED
-from gapcast.core.reading import Limits
+from gapcast.core.readings.reading import Limits
+from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings.clean_file import FILLED, TIME
 from gapcast.recordings.fields import MISSING, energy_problem, power_unit
 from gapcast.recordings.layout import Unit

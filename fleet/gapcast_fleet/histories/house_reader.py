@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from gapcast.core.arrays.array_types import F64, I64, Flags
 from gapcast.core.errors import SourceError
-from gapcast.core.examples import HouseMinutes
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
-from gapcast.core.reading import Limits
-from gapcast.core.window import F64, I64, Flags
+from gapcast.core.readings.reading import Limits
+from gapcast.core.windows.examples import HouseMinutes
 from gapcast.recordings.clean_file import content_sha256
 from gapcast.recordings.fields import PER_KW
 from gapcast.recordings.layout import Unit
@@ -34,7 +34,7 @@ class HouseRules:
     """How rows are read, and which minutes are returned: at most ``limit`` from ``first_minute`` on.
 
     ``time_kind`` describes times that are instants; "" if they are texts in ``zone`` of the form ``time_format``.
-    ``validate_share`` is that of :class:`~gapcast.core.training_set.Draw`.
+    ``validate_share`` is that of :class:`~gapcast.core.windows.training_set.Draw`.
     """
 
     unit: Unit

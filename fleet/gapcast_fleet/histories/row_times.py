@@ -8,8 +8,8 @@ from datetime import tzinfo
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import I64
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.core.window import I64
 from gapcast.recordings.text_file import quoted
 from gapcast.recordings.timestamps import LOCAL, TimestampParser
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gapcast.core.documents.wording import counted
 from gapcast.core.grid import local_label
-from gapcast.core.wording import counted
 
 _SHOWN = 5
 

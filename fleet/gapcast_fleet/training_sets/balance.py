@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gapcast.core.errors import SettingsError
-from gapcast.core.training_set import PARTS, TEST, TRAIN, VALIDATE, Draw
+from gapcast.core.windows.training_set import PARTS, TEST, TRAIN, VALIDATE, Draw
 
 
 def balance(found: dict[str, list[int]], begins: dict[str, int | None], draw: Draw) -> dict[str, list[int]]:

@@ -1,6 +1,6 @@
 """Counts and draws the training windows of a group of houses in a Spark worker, and writes them in chunks.
 
-Windows are found by :func:`gapcast.core.examples.examples_in`, house by house, from the stream of readings.
+Windows are found by :func:`gapcast.core.windows.examples.examples_in`, house by house, from the stream of readings.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gapcast.core.examples import HouseExamples, HouseMinutes, examples_in
-from gapcast.core.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
-from gapcast.core.window import F64, I64, WindowSpec
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.windows.examples import HouseExamples, HouseMinutes, examples_in
+from gapcast.core.windows.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
+from gapcast.core.windows.window import WindowSpec
 from gapcast_fleet.files import write_atomically
 
 _COUNTED = {"device": "string", "found": "array<long>", "n_learnt": "long", "sum_kw": "double", "sum_kw2": "double"}
@@ -37,7 +38,7 @@ class DrawJob:
     """The job of each worker: the folder, the windows' contract, the seed, and where each house's validation starts.
 
     ``validate_minute`` is None for a house that is left out. ``n_found`` and ``n_taken`` are by house and part, in the
-    order of :data:`~gapcast.core.training_set.PARTS`; they are empty while windows are counted.
+    order of :data:`~gapcast.core.windows.training_set.PARTS`; they are empty while windows are counted.
     """
 
     folder: str

@@ -12,9 +12,9 @@ import pytest
 
 from gapcast.backtest.control.billing import active_at, billed_windows, month_peaks, window_starts
 from gapcast.backtest.control.limits import RunningLimit
-from gapcast.core.demand.options import ActiveTimes, DemandOptions
-from gapcast.core.features import offset_min
-from gapcast.core.window import I64
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.billing.options import ActiveTimes, DemandOptions
+from gapcast.core.windows.features import offset_min
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 QUARTER = DemandOptions(by_month_peak=True)

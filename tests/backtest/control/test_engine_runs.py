@@ -17,12 +17,12 @@ from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
 from gapcast.backtest.control.tariffs import bundled_tariffs
 from gapcast.backtest.houses import FilePart
 from gapcast.config.demand import DemandSettings
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute

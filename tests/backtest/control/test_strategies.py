@@ -12,7 +12,7 @@ from gapcast.backtest.control.billing import billed_windows, month_peaks
 from gapcast.backtest.control.controlled_house import HISTORY_DAYS, NONE, ControlledHouse
 from gapcast.backtest.control.house_run import Observed, reactive, run_rule, unlimited
 from gapcast.backtest.control.oracle import run_oracle
-from gapcast.core.demand.options import DemandOptions
+from gapcast.core.billing.options import DemandOptions
 from gapcast.recordings.recording import Minute
 
 FIRST = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) // 60  # a Monday

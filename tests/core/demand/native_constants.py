@@ -5,32 +5,28 @@ from __future__ import annotations
 import math
 from datetime import date
 
-from gapcast.core.demand import (
-    demand,
-    demand_form,
-    demand_messages,
-    demand_struct,
+from gapcast.core.billing import window_demands
+from gapcast.core.billing.device_windows import WindowState
+from gapcast.core.demand import demand
+from gapcast.core.demand.distributions import (
     distribution,
-    document,
     exceedance_features,
     exceedance_model,
     exceedances,
-    fuse,
-    max_power,
     mean_shares,
     model_quantiles,
     power_scale,
     remaining,
-    score_sums,
-    scores,
-    window_demands,
     window_forecasts,
     window_powers,
 )
-from gapcast.core.demand.device_windows import WindowState
-from gapcast.core.forecast import DECIMALS
+from gapcast.core.demand.documents import demand_form, demand_messages, document, max_power
+from gapcast.core.demand.headroom import fuse
+from gapcast.core.demand.scores import score_sums, scores
+from gapcast.core.demand.step import demand_struct
+from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.core.window import MAX_FILL_MIN
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.mqtt import demand_publisher
 
 N_WAITING = scores.initial_demands().shape[1]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
 
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.readings.reading import Limits, Reading
 from gapcast.predictors.baselines import Trend
 from tests.support.houses import Smooth
 from tests.support.outlook_model import OutlookModel

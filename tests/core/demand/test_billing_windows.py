@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.demand.billing_windows import BillingCalendar, calendar_of
-from gapcast.core.demand.options import WINDOW_MINUTES, ActiveTimes
+from gapcast.core.billing.billing_windows import BillingCalendar, calendar_of
+from gapcast.core.billing.options import WINDOW_MINUTES, ActiveTimes
 
 #: Offsets of whole hours, of 30 and 45 minutes, and a clock change of half an hour (Lord Howe Island).
 ZONES = (

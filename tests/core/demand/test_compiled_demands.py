@@ -11,21 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.compiled.functions import load_function
-from gapcast.core.demand import compiled_demands
-from gapcast.core.demand.compiled_demands import CompiledDemands
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_forecaster import DemandForecaster
-from gapcast.core.demand.demand_state import DemandState
-from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
-from gapcast.core.demand.reference_demands import ReferenceDemands
-from gapcast.core.demand.remaining import RemainingPower
+from gapcast.core.demand.distributions.remaining import RemainingPower
+from gapcast.core.demand.headroom.fuse import FuseRisk
+from gapcast.core.demand.state.demand_state import DemandState
+from gapcast.core.demand.step import compiled_demands
+from gapcast.core.demand.step.compiled_demands import CompiledDemands
+from gapcast.core.demand.step.reference_demands import ReferenceDemands
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 
 pytestmark = pytest.mark.compiled

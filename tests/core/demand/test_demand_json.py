@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
+from gapcast.core.billing.window_demands import INTEGERS
 from gapcast.core.demand.demand import N_COLUMNS, NAMES, Demands
-from gapcast.core.demand.demand_json import DemandEncoder
-from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
-from gapcast.core.demand.window_demands import INTEGERS
+from gapcast.core.demand.documents.demand_json import DemandEncoder
+from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.grid import LATEST_MS, MINUTE_MS
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.core.demand.runs import MONDAY, demand_engine, process
 from tests.support.outlook_model import OutlookModel
 

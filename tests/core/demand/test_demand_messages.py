@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.demand.demand import HEADROOM, N_COLUMNS, NEXT, OBSERVED, RISK, RUNNING, Demands
-from gapcast.core.demand.demand_form import DemandSlot, demand_form
-from gapcast.core.demand.demand_json import DemandEncoder
-from gapcast.core.demand.demand_messages import DemandMessages, DemandPackets
-from gapcast.core.demand.max_power import headrooms_w, max_powers_w
+from gapcast.core.demand.documents.demand_form import DemandSlot, demand_form
+from gapcast.core.demand.documents.demand_json import DemandEncoder
+from gapcast.core.demand.documents.demand_messages import DemandMessages, DemandPackets
+from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS, minute_label
 from gapcast.mqtt.frames import PUBLISH, RETAIN, encode_properties, encode_publish
 from tests.core.demand.test_demand_json import demands_of, one_row, rows

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.demand.changes import CorrectedMonthPeak, LimitChange, MonthPeak
-from gapcast.core.demand.options import DemandOptions, LimitSource, SiteDemandOptions
-from gapcast.core.demand.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
+from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthPeak
+from gapcast.core.billing.options import DemandOptions, LimitSource, SiteDemandOptions
+from gapcast.core.demand.state.stored_state import LIMIT_DEVICE, LIMIT_KW, SIGNATURE, TRACKED
 from gapcast.core.engine import Engine
-from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.storage import checkpoint
 from tests.core.demand.runs import MONDAY, demand_engine, process
 

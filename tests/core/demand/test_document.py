@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.billing.options import LimitSource
+from gapcast.core.billing.window_demands import SOURCES, WindowDemand, WindowDemands
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.document import DEMAND_FIELDS, WINDOW_FIELDS, demand_document
-from gapcast.core.demand.options import LimitSource
-from gapcast.core.demand.window_demands import SOURCES, WindowDemand, WindowDemands
-from gapcast.core.predictor import PublishedModel
-from gapcast.core.window import WindowSpec
+from gapcast.core.demand.documents.document import DEMAND_FIELDS, WINDOW_FIELDS, demand_document
+from gapcast.core.models.predictor import PublishedModel
+from gapcast.core.windows.window import WindowSpec
 from tests.support.demands import DEMAND
 
 

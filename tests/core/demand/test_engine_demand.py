@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.errors import PayloadError
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.reading import Reading
-from gapcast.core.state_transfer import transfer_state
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.state_transfer import transfer_state
 from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
 
 MONTH_PEAK = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=1.0))

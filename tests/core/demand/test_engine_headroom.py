@@ -6,15 +6,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gapcast.core.demand.document import headroom_w
-from gapcast.core.demand.headroom import Headroom
-from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.options import ActiveTimes, DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
+from gapcast.core.demand.documents.document import headroom_w
+from gapcast.core.demand.headroom.headroom import Headroom
+from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.options import OutlookOptions
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.reading import Reading
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import Reading
 from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
 
 POWERS_KW = [1.0 + 0.1 * (i % 7) for i in range(99)]

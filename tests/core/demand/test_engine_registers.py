@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.demand.month_peaks import DayPeak
-from gapcast.core.demand.options import SiteDemandOptions
-from gapcast.core.demand.registers import RunningRegister
+from gapcast.core.billing.month_peaks import DayPeak
+from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.core.demand.runs import LIMITED, MONDAY, demand_engine, process, stream_of
 
 

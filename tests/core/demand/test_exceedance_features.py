@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.demand.exceedance_features import (
+from gapcast.core.demand.distributions.exceedance_features import (
     N_LINES,
     NODE_LINES,
     WIDTH,
@@ -14,8 +14,8 @@ from gapcast.core.demand.exceedance_features import (
     log_odds_of,
     situations_of,
 )
-from gapcast.core.demand.model_quantiles import NODES
-from gapcast.core.demand.power_scale import scaled, unscaled
+from gapcast.core.demand.distributions.model_quantiles import NODES
+from gapcast.core.demand.distributions.power_scale import scaled, unscaled
 
 
 @pytest.mark.parametrize("context", [1, 5, 60, 180])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.demand.exceedances import EXTREMAL_INDEX
-from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.demand.distributions.exceedances import EXTREMAL_INDEX
+from gapcast.core.demand.headroom.fuse import FuseRisk
 
 LEADS_MIN = (1, 5, 15, 60)
 

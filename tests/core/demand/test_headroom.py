@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapcast.core.billing.options import LimitSource
 from gapcast.core.demand.demand import Demand
-from gapcast.core.demand.exceedances import any_minute, any_window
-from gapcast.core.demand.headroom import HORIZON_MIN, Headroom, LoadRisks, WindowFrom
-from gapcast.core.demand.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, headroom_document
-from gapcast.core.demand.headroom_request import HeadroomRequest, headroom_request
-from gapcast.core.demand.options import LimitSource
+from gapcast.core.demand.distributions.exceedances import any_minute, any_window
+from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS, HEADROOM_WINDOW_FIELDS, headroom_document
+from gapcast.core.demand.headroom.headroom import HORIZON_MIN, Headroom, LoadRisks, WindowFrom
+from gapcast.core.demand.headroom.headroom_request import HeadroomRequest, headroom_request
 from gapcast.core.errors import RequestError
 from tests.support.powers_ahead import NOON, demand, powers, window
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gapcast.core.billing.device_windows import ClosedWindow
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.window_demands import WindowDemands
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.device_windows import ClosedWindow
-from gapcast.core.demand.live_scores import LiveScores
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
-from gapcast.core.demand.window_demands import WindowDemands
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
+from gapcast.core.demand.scores.live_scores import LiveScores
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from tests.core.demand.runs import demand_engine, process, stream_of
 from tests.support.outlook_model import OutlookModel
 

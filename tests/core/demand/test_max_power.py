@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.demand.max_power import max_powers_w
+from gapcast.core.demand.documents.max_power import max_powers_w
 from tests.support.window_demands import MadeWindow, demands_of
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.demand.mean_shares import MeanShares
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.demand.distributions.mean_shares import MeanShares
 
 LEADS_MIN = (1, 2, 5, 10, 60)
 SHARES = MeanShares(LEADS_MIN)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gapcast.core.demand.billing_windows import BillingWindow
-from gapcast.core.demand.device_document import device_demand_document
-from gapcast.core.demand.document import demand_document
-from gapcast.core.demand.month_peaks import DayPeak, MonthPeaks
+from gapcast.core.billing.billing_windows import BillingWindow
+from gapcast.core.billing.month_peaks import DayPeak, MonthPeaks
+from gapcast.core.demand.documents.device_document import device_demand_document
+from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.grid import DAY_MIN, minute_label
 from tests.support.demands import DEMAND
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.demand.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
 
 NORMAL = [NormalDist(2.0, 0.5).inv_cdf(level) for level in LEVELS]
 POWERS = PowerDistributions.of(np.array([NORMAL, [0.0] * 5 + [3.0] * (len(LEVELS) - 5)]))

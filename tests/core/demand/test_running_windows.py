@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.demand.device_windows import ClosedWindow, WindowState
-from gapcast.core.demand.options import DemandOptions, SiteDemandOptions
-from gapcast.core.demand.running_windows import RunningWindows
+from gapcast.core.billing.device_windows import ClosedWindow, WindowState
+from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.reading import Reading
-from gapcast.core.window import MAX_FILL_MIN, WindowSpec
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.windows.window import MAX_FILL_MIN, WindowSpec
 from tests.core.demand.runs import MONDAY
 
 SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5))

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.forecasts.outcomes import Outcomes
 
 MEMBERS = ("lstm", "linear", "persistence")
 START = 21_038_400  # the first minute of 2010

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.forecast import Forecast
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import boa_weights, situations
-from gapcast.core.predictor import Predictor
-from gapcast.core.window import F64
+from gapcast.core.learning.ensemble import boa_weights, situations
+from gapcast.core.models.predictor import Predictor
 from gapcast.predictors.store import load_model
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
 from tests.support.models import shipped_models

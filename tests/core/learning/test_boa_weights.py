@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import boa_weights, situations
-from gapcast.core.window import F64
+from gapcast.core.learning.ensemble import boa_weights, situations
 
 SCALE_KW = 0.2
 QUIET, BUSY = np.array([[0.0, 0.0, 0.0]]), np.array([[2.5, 3.0, 2.5]])

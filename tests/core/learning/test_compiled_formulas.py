@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.ensemble_state import LOG_WIDTH, LOWEST, N_OUTCOMES, SCALE
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.packed_covariance import columns_of, pack, unpack
-from gapcast.core.predictor import Prediction, Predictor
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.ensemble_state import LOG_WIDTH, LOWEST, N_OUTCOMES, SCALE
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.online_model.packed_covariance import columns_of, pack, unpack
+from gapcast.core.models.predictor import Prediction, Predictor
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from tests.support.houses import FIRST, LEAD_MIN, Smooth
 

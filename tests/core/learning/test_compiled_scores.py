@@ -15,13 +15,18 @@ from numpy.typing import NDArray
 
 from gapcast.compiled import functions
 from gapcast.compiled.functions import load_function, set_pointers
-from gapcast.core.learning.compiled_scores import CompiledDriftState, CompiledScoreSums, new_drift_state, new_score_sums
-from gapcast.core.learning.drift import Drift
-from gapcast.core.learning.drift_state import DriftState
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.score_sums import ScoreSums
-from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.scores.compiled_scores import (
+    CompiledDriftState,
+    CompiledScoreSums,
+    new_drift_state,
+    new_score_sums,
+)
+from gapcast.core.learning.scores.drift import Drift
+from gapcast.core.learning.scores.drift_state import DriftState
+from gapcast.core.learning.scores.score_sums import ScoreSums
+from gapcast.core.learning.scores.scores import Scores
+from gapcast.core.learning.scores.summary import ALL_TIME
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes
 
 TRACKED = 35  # of 40 rows: more than are allocated at first, twice

@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gapcast.core.learning import compiled_step, device_rows
-from gapcast.core.learning.device_rows import extended
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.step_outcomes import KINDS
-from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.window import WindowSpec
+from gapcast.core.arrays import device_rows
+from gapcast.core.arrays.device_rows import extended
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.ensemble import compiled_step
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.ensemble.step_outcomes import KINDS
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, plug_kw, stream
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning import conformal_interval, error_scale
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.learning.ensemble import conformal_interval, error_scale
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.houses import Run, Smooth, ensemble_engine, house_kw, plug_kw, stream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.learning.device_rows import DeviceRows, extended
+from gapcast.core.arrays.device_rows import DeviceRows, extended
 
 MORE = np.array([200])
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning import drift as module
-from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, Drift, ErrorChange
-from gapcast.core.learning.drift_state import N_DAYS, PRIOR_DEVIATION
-from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.scores import drift as module
+from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, Drift, ErrorChange
+from gapcast.core.learning.scores.drift_state import N_DAYS, PRIOR_DEVIATION
 from tests.core.learning.outcomes import NAN, START, outcomes, streams
 
 DAY_MIN = 1440

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning import boa_weights, hidden_features, packed_covariance, rls_features
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.ensemble import boa_weights
+from gapcast.core.learning.online_model import hidden_features, packed_covariance, rls_features
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.windows.window import WindowSpec
 from gapcast.storage import checkpoint
 from tests.core.learning.test_submeters import engine_with, model_of
 from tests.core.learning.test_submeters import readings_of as metered_readings_of

@@ -12,24 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.arrays.device_rows import DeviceRows
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
-from gapcast.core.forecast import Forecast
-from gapcast.core.forecast_json import ForecastEncoder
-from gapcast.core.forecast_range import Repairs
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning import packed_covariance, rls_model
-from gapcast.core.learning.device_rows import DeviceRows
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
-from gapcast.core.learning.removed_columns import without_columns
-from gapcast.core.learning.scores import Scores
-from gapcast.core.predictor import Prediction, Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.forecasts.forecast_json import ForecastEncoder
+from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.online_model import packed_covariance, rls_model
+from gapcast.core.learning.online_model.removed_columns import without_columns
+from gapcast.core.learning.scores.scores import Scores
+from gapcast.core.models.predictor import Prediction, Predictor
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.store import load_model
 from gapcast.storage import checkpoint

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.forecast import Forecast
-from gapcast.core.reading import Reading
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.readings.reading import Reading
 from tests.support.houses import FIRST, Run, ensemble_engine
 
 DEVICES = ("home", "barn", "shed", "loft")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.features import GAP
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.reading import Reading
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.windows.features import GAP
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.learning.outcomes import START, outcomes
 

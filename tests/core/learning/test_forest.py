@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import StateError
-from gapcast.core.learning.forest import MAX_DEPTH, Forest, ForestBuilder
+from gapcast.core.learning.forests.forest import MAX_DEPTH, Forest, ForestBuilder
 
 NAN = math.nan
 

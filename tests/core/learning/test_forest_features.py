@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning.forest_features import CONTEXT_MIN, ForestFeatures
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.learning.forests.forest_features import CONTEXT_MIN, ForestFeatures
 
 CONTEXTS = st.integers(2, CONTEXT_MIN + 20)
 

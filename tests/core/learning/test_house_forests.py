@@ -9,14 +9,14 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.forest import OUTPUTS, Forest, ForestBuilder
-from gapcast.core.learning.house_forests import HouseForests
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import LEARNED, REFIT
-from gapcast.core.reading import Reading
-from gapcast.core.state_transfer import transfer_state
-from gapcast.core.submeters import measured_name
+from gapcast.core.forecasts.outcomes import LEARNED, REFIT
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.forests.forest import OUTPUTS, Forest, ForestBuilder
+from gapcast.core.learning.forests.house_forests import HouseForests
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
+from gapcast.core.snapshots.state_transfer import transfer_state
 from tests.support.houses import FIRST, Smooth, ensemble_engine, ensemble_of
 
 #: Change over the horizon that :func:`constant_forest` predicts, kW: mean, median, lower and upper bound.

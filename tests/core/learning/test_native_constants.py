@@ -8,45 +8,46 @@ from pathlib import Path
 
 import pytest
 
+import gapcast
 from gapcast.compiled.library import load_library
-from gapcast.core import forecast, forecast_range, json_rows, published_powers, window
-from gapcast.core.demand.demand_messages import DemandMessagesStruct
-from gapcast.core.demand.demand_struct import DemandStruct
+from gapcast.core.demand.documents.demand_messages import DemandMessagesStruct
+from gapcast.core.demand.step.demand_struct import DemandStruct
+from gapcast.core.forecasts import forecast, forecast_range, json_rows, published_powers
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import (
+from gapcast.core.learning.ensemble import (
     boa_weights,
-    compiled_step,
     conformal_interval,
-    daily_profile,
-    drift_state,
     ensemble_state,
     error_scale,
+    situations,
+    step_struct,
+)
+from gapcast.core.learning.online_model import (
+    daily_profile,
     hidden_features,
     packed_covariance,
     rls_features,
     rls_model,
-    score_sums,
-    situations,
     step_features,
-    step_struct,
-)  # fmt: skip
-from gapcast.core.outlook import (
+)
+from gapcast.core.learning.scores import drift_state, score_sums
+from gapcast.core.outlook import outlook
+from gapcast.core.outlook.correction import (
     correction_features,
     correction_model,
     correction_shares,
     online,
-    outlook,
-    outlook_struct,
     pending_outlooks,
-    reference_forecasts,
-    scores,
 )
+from gapcast.core.outlook.scores import reference_forecasts, scores
+from gapcast.core.outlook.step import outlook_struct
+from gapcast.core.windows import window
 from gapcast.mqtt.compiled_packets import PacketsStruct
 from gapcast.mqtt.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
 from tests.mqtt import native_constants as of_packets
 
-NATIVE = Path(compiled_step.__file__).parents[3] / "native"
+NATIVE = Path(gapcast.__file__).parents[1] / "native"
 
 
 def bucket_numbers(period: int) -> list[int]:

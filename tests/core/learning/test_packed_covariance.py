@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning import packed_covariance
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.learning.online_model import packed_covariance
 
 
 def symmetric(n_columns: int, seed: int) -> F32:

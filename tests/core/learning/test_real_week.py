@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.store import load_model
 from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.learning.removed_columns import without_columns
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.learning.online_model.removed_columns import without_columns
 
 KEPT = np.array([0, 2, 3])
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.learning import rls_model, step_features
-from gapcast.core.learning.rls_features import RlsFeatures
-from gapcast.core.window import F32, F64
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.learning.online_model import rls_model, step_features
+from gapcast.core.learning.online_model.rls_features import RlsFeatures
 from tests.support.houses import house_kw
 
 CONTEXT = 180

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.learning import packed_covariance, rls_model
-from gapcast.core.learning.ensemble_state import N_OUTCOMES
-from gapcast.core.window import F32, F64
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.learning.ensemble.ensemble_state import N_OUTCOMES
+from gapcast.core.learning.online_model import packed_covariance, rls_model
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 N_COLUMNS = 6

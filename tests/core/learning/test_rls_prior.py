@@ -11,11 +11,11 @@ import pytest
 from gapcast.bundled.learning_prior import bundled_prior, read_prior, write_prior
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning import packed_covariance, rls_model
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.rls_prior import RlsPrior
-from gapcast.core.window import WindowSpec
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.online_model import packed_covariance, rls_model
+from gapcast.core.learning.online_model.rls_prior import RlsPrior
+from gapcast.core.windows.window import WindowSpec
 from tests.support.houses import Run, Smooth, ensemble_of, house_kw, stream
 
 CONTEXT = 180

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning.outcomes import Outcomes
-from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import ALL_TIME, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.scores.scores import Scores
+from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
 from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
 
 FEW = 5  # tracked devices: rows 0 to 4

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning import situations
+from gapcast.core.learning.ensemble import situations
 
 SCALE_KW = np.array([0.2])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.learning.drift import Drift
-from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.step_outcomes import KINDS, StepOutcomes
+from gapcast.core.learning.ensemble.step_outcomes import KINDS, StepOutcomes
+from gapcast.core.learning.scores.drift import Drift
+from gapcast.core.learning.scores.scores import Scores
 from tests.core.learning.outcomes import MEMBERS, START, outcomes
 
 

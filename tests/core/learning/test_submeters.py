@@ -13,27 +13,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast
+from gapcast.core.forecasts.forecast import Forecast
+from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE, SUBMETERED, Outcomes
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
-from gapcast.core.learning import rls_model
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE, SUBMETERED, Outcomes
-from gapcast.core.learning.packed_covariance import columns_of, from_matrices, to_matrices
-from gapcast.core.learning.submeter_features import EDGE_KW, load_features
-from gapcast.core.learning.submetered_model import SubmeteredModel
-from gapcast.core.learning.summary import ALL_TIME
-from gapcast.core.plan import LoadPlan, PlannedLoad
-from gapcast.core.predictor import Prediction, Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.state_transfer import transfer_state
-from gapcast.core.submeters import Submeters, channels_of, measured_name
-from gapcast.core.window import F32, F64, WindowSpec
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.online_model import rls_model
+from gapcast.core.learning.online_model.packed_covariance import columns_of, from_matrices, to_matrices
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.learning.submeters.submeter_features import EDGE_KW, load_features
+from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
+from gapcast.core.models.predictor import Prediction, Predictor
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import Submeters, channels_of, measured_name
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import transfer_state
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.storage import checkpoint
 from tests.support.houses import FIRST, Run, Smooth

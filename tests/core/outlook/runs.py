@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.engine import Engine
-from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.forecasts.forecast import Forecast, Forecasts
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import Outlook, Outlooks
-from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Trend
 from tests.support.houses import FIRST, Smooth, stream
 from tests.support.outlook_model import OutlookModel

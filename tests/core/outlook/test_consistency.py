@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gapcast.core.outlook.consistency import Consistency, means_of_leads, minutes_of_leads, times
+from gapcast.core.outlook.correction.consistency import Consistency, means_of_leads, minutes_of_leads, times
 
 LEADS_MIN = (1, 2, 3, 4, 5, 10, 15, 20, 30, 45, 60)
 POWERS = arrays.arrays(np.float64, (2, 3, 11), elements=st.floats(-20, 20, width=32))

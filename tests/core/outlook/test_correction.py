@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.outlook import correction_model, correction_shares
-from gapcast.core.outlook.pending_outlooks import DueOutlooks
+from gapcast.core.outlook.correction import correction_model, correction_shares
+from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks
 
 N_COLUMNS = 5
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32
+from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
 from tests.core.outlook.test_consistency import means_of

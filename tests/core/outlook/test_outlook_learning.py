@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.learning.summary import ALL_TIME, LAST_DAY
+from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 from tests.core.outlook.runs import outlook_engine, process, process_houses
 from tests.support.houses import FIRST, house_kw, stream
 from tests.support.outlook_model import OutlookModel

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER
-from gapcast.core.plan import LoadPlan
+from gapcast.core.plans.plan import LoadPlan
 from tests.core.outlook.runs import process, with_forecasts
 from tests.support.houses import stream
 from tests.support.outlook_model import OutlookModel

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from gapcast.core.engine import Engine
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning.summary import ALL_TIME
+from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, implausible_outlooks
-from gapcast.core.snapshot import Snapshot, capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.state_transfer import transfer_state
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.storage import checkpoint
 from tests.core.outlook.runs import outlook_engine, process
 from tests.support.houses import FIRST, Smooth, house_kw, stream

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES, MinutePower
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES, MinutePower
 
 FIRST = 21_476_160
 DAY, WEEK = 1_440, 10_080

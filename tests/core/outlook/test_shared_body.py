@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.features import GAP
-from gapcast.core.horizon_forecaster import DeviceHorizons, HorizonModels
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Body, Prediction, Predictor
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
-from gapcast.core.predictor import Body, Prediction, Predictor
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.features import GAP
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from tests.core.outlook.runs import LEADS_MIN, process
 from tests.support.houses import Smooth, house_kw, stream

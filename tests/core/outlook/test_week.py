@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, ReadingStatus
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import StateError
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.model_history import history_of
-from gapcast.core.outlook.quarters import STEP_MIN, STEPS, fill_unknown, history_windows, quarter_means
-from gapcast.core.outlook.week import WIDTH, WeekHistory
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.streams.model_history import history_of
+from gapcast.core.streams.quarters import STEP_MIN, STEPS, fill_unknown, history_windows, quarter_means
+from gapcast.core.streams.week import WIDTH, WeekHistory
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
-from gapcast.core.journal_replay import JournalReplay
-from gapcast.core.learning.ensemble import Ensemble
-from gapcast.core.learning.options import EnsembleOptions
-from gapcast.core.predictor import Prediction
-from gapcast.core.reading import Reading
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series
-from gapcast.core.snapshot import capture_snapshot
-from gapcast.core.snapshot_restoration import restore_snapshot
-from gapcast.core.state_transfer import transfer_state
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.snapshots.journal_replay import JournalReplay
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import transfer_state
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.core.test_snapshot import NOON, STREAMS, Recorder
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import STEPS
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.streams.quarters import STEPS
+from gapcast.core.windows.features import assemble
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design, Scale

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.outlook.quarters import STEPS, fill_unknown, history_windows
-from gapcast.core.window import F64, WindowSpec
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.streams.quarters import STEPS, fill_unknown, history_windows
+from gapcast.core.windows.window import WindowSpec
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 
 FIRST, LEADS_MIN = 1_000_003, (1, 5, 60)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import fill_unknown
-from gapcast.core.window import WindowSpec
+from gapcast.core.streams.quarters import fill_unknown
+from gapcast.core.windows.features import assemble
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.store import load_model
 from gapcast_trainer.report.figure_file import write_figure
 from gapcast_trainer.training.outlook.house_windows import HouseWindows

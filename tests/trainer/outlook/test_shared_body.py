@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import STEPS
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.streams.quarters import STEPS
+from gapcast.core.windows.features import assemble
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import load_model
 from gapcast_trainer.errors import ExportError

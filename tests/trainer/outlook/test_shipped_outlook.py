@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gapcast.bundled import models_path
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import fill_unknown
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.streams.quarters import fill_unknown
+from gapcast.core.windows.features import assemble
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings import clean_file, uci

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart

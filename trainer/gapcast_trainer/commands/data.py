@@ -11,8 +11,8 @@ import click
 from tqdm import tqdm
 
 from gapcast.bundled.learning_prior import PRIOR_FILE, write_prior
-from gapcast.core.features import GAP, MEASURED
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.windows.features import GAP, MEASURED
 from gapcast.recordings import uci
 from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options

@@ -14,8 +14,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core import card_provenance
-from gapcast.core.window import I64
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.models import card_provenance
 from gapcast_trainer.data.split_dates import label
 
 

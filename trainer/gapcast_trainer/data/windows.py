@@ -1,7 +1,8 @@
 """Windows with their targets: the examples that models are fitted to and scored on.
 
-Windows are cut by the edge's code (:func:`gapcast.core.window.cut`), which also selects those with targets
-(:mod:`gapcast.core.examples`); this module assigns them to parts of the split. An :class:`Examples` is of one part.
+Windows are cut by the edge's code (:func:`gapcast.core.windows.window.cut`), which also selects those with targets
+(:mod:`gapcast.core.windows.examples`); this module assigns them to parts of the split. An :class:`Examples` is of one
+part.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN, count_recent, with_targets
-from gapcast.core.features import GAP, assemble, measured_in
-from gapcast.core.outlook.quarters import STEP_MIN, QuarterMeans, fill_unknown, history_windows, quarter_means
-from gapcast.core.window import F32, F64, I64, Windows, WindowSpec, cut
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.streams.quarters import STEP_MIN, QuarterMeans, fill_unknown, history_windows, quarter_means
+from gapcast.core.windows.examples import WHOLE_MIN, count_recent, with_targets
+from gapcast.core.windows.features import GAP, assemble, measured_in
+from gapcast.core.windows.window import Windows, WindowSpec, cut
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.errors import RunError
@@ -195,7 +197,7 @@ def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
 
     ``windows`` is ``[N, context]`` or ``[N, context, M]``, of measured features; ``n_kept`` (2 to
     ``context``, one for all or ``[N]``) minutes stay and the older ones become the padding of ``spec``,
-    as :func:`gapcast.core.window.pad` does.
+    as :func:`gapcast.core.windows.window.pad` does.
     """
     n_lost = spec.context - np.broadcast_to(np.asarray(n_kept, dtype=np.int64), len(windows))
     columns = windows.reshape(*windows.shape[:2], math.prod(windows.shape[2:]))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gapcast.core.documents.wording import counted
 from gapcast.core.grid import minute_label
-from gapcast.core.window import MAX_FILL_MIN
-from gapcast.core.wording import counted
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.report import Report
 from gapcast_trainer.data_report.measures import DataMeasures
 

@@ -7,9 +7,9 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from gapcast.core.features import offset_min
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
-from gapcast.core.window import F64, I64
+from gapcast.core.windows.features import offset_min
 from gapcast.recordings.series import Series, gaps
 
 #: Shares of the readings whose quantiles are reported.

@@ -6,8 +6,8 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from gapcast.core.features import MEASURED
 from gapcast.core.grid import minute_label
+from gapcast.core.windows.features import MEASURED
 from gapcast.recordings.report import Report
 from gapcast.recordings.series import Series
 from gapcast_trainer.data_report import pictures

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F64, I64, MAX_FILL_MIN
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.series import Series
 from gapcast_trainer.data_report.findings import percent
 from gapcast_trainer.data_report.measures import DAY_STEP_MIN, SHARES, Changes, DataMeasures

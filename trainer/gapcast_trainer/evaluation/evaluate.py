@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.predictor import Predictor, history_steps_of
-from gapcast.core.window import MIN_OBSERVED, WindowSpec
+from gapcast.core.models.predictor import Predictor, history_steps_of
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean

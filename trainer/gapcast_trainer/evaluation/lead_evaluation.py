@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError

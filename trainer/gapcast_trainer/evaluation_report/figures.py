@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from gapcast.core.forecast import LEVEL
+from gapcast.core.forecasts.forecast import LEVEL
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.day import Day
 from gapcast_trainer.scores.minutes import HOURS

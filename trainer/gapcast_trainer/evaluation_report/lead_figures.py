@@ -9,8 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gapcast.core.forecast import LEVEL
-from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.forecasts.forecast import LEVEL
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow

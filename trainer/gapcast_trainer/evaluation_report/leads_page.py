@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast_trainer.evaluation_report.lead_figures import draw_house_leads, draw_lead_coverage, draw_lead_skill
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.lead_table import kind_tables

@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from gapcast.core.card_types import MAX_HORIZON_MIN, Name
-from gapcast.core.features import problem_with
-from gapcast.core.window import WindowSpec
+from gapcast.core.models.card_types import MAX_HORIZON_MIN, Name
+from gapcast.core.windows.features import problem_with
+from gapcast.core.windows.window import WindowSpec
 from gapcast.recordings import uci
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, minute_at

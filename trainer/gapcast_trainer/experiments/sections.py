@@ -17,8 +17,9 @@ from pydantic import (
     PositiveInt,
 )
 
-from gapcast.core.card_types import Name
-from gapcast.core.window import F64, I64, MIN_OBSERVED, Padding
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.models.card_types import Name
+from gapcast.core.windows.window import MIN_OBSERVED, Padding
 from gapcast_trainer.data.windows import DEFAULT_LEAD_TIMES_MIN
 
 #: Limit of the card.

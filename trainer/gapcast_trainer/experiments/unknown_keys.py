@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 
-from gapcast.core.field_problem import Error, field_problem
+from gapcast.core.documents.field_problem import Error, field_problem
 
 _UNKNOWN_KEY = "extra_forbidden"
 

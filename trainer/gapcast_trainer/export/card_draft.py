@@ -7,11 +7,11 @@ from hashlib import sha256
 
 import numpy as np
 
-from gapcast.core.card import CompactHistory, Feature, ModelCard
-from gapcast.core.card_provenance import ModelScore, ModelScores, TrainedOn
-from gapcast.core.features import UNITS
-from gapcast.core.golden_example import Golden
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.card import CompactHistory, Feature, ModelCard
+from gapcast.core.models.card_provenance import ModelScore, ModelScores, TrainedOn
+from gapcast.core.models.golden_example import Golden
+from gapcast.core.windows.features import UNITS
 from gapcast_trainer.export.exported import shortest_decimals, training_record
 from gapcast_trainer.git_commit import UNKNOWN_COMMIT, git_commit
 from gapcast_trainer.training.run import Run, utc_now

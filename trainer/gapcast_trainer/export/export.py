@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.core.card import ModelCard
-from gapcast.core.card_provenance import ModelScores
-from gapcast.core.golden_example import Golden
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.card_provenance import ModelScores
+from gapcast.core.models.golden_example import Golden
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.files import REGISTRY_FILE
 from gapcast.predictors.registry import read_registry

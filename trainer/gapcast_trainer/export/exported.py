@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.card import ModelCard
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.card import ModelCard
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.store import load_model
 from gapcast_trainer.errors import ExportError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gapcast.core.card import ModelCard
-from gapcast.core.card_provenance import ModelScore, TrainedOnHouse
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.card_provenance import ModelScore, TrainedOnHouse
 from gapcast.predictors.files import CARD_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.errors import RunError

@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from gapcast.core.card import ModelCard
-from gapcast.core.card_provenance import ModelScores
-from gapcast.core.features import assemble
-from gapcast.core.golden_example import Golden
-from gapcast.core.outlook.quarters import STEPS, fill_unknown
-from gapcast.core.window import F32, I64
+from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.models.card import ModelCard
+from gapcast.core.models.card_provenance import ModelScores
+from gapcast.core.models.golden_example import Golden
+from gapcast.core.streams.quarters import STEPS, fill_unknown
+from gapcast.core.windows.features import assemble
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart

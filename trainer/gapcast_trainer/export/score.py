@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core import card_provenance
-from gapcast.core.predictor import Predictor
+from gapcast.core.models import card_provenance
+from gapcast.core.models.predictor import Predictor
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.scores.measures import measure
 from gapcast_trainer.scores.model_outputs import predict_windows

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gapcast.core.card import ModelCard
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.card import ModelCard
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.store import load_model, read_card
 from gapcast.predictors.tflite import TflitePredictor

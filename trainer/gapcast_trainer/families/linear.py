@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import NonNegativeFloat
 from tqdm import tqdm
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.data.windows import Learnable, shorten
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families.base import Design, Family, Hyper

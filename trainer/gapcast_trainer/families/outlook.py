@@ -9,7 +9,7 @@ import keras
 from keras import ops
 from pydantic import Field, PositiveInt
 
-from gapcast.core.outlook.quarters import STEPS
+from gapcast.core.streams.quarters import STEPS
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import multiscale
 from gapcast_trainer.families.base import Design, Family, Hyper

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from pydantic import Field
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.families.base import Design, Family, Hyper
 from gapcast_trainer.families.graph import power, window_input
 from gapcast_trainer.families.outputs import close

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.predictor import Predictor
-from gapcast.core.window import WindowSpec
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean

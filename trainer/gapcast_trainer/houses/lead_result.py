@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast_trainer.houses.result import summary
 from gapcast_trainer.scores.lead_result import LeadEvaluation
 from gapcast_trainer.scores.lead_table import SKILL_REFERENCES

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from gapcast.core.outlook.reference_forecasts import KINDS
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast_trainer.houses.lead_result import HousesLeadEvaluation
 from gapcast_trainer.houses.table import percent
 from gapcast_trainer.scores.lead_table import COVERAGE_TITLE, KIND_TITLES, SKILL_REFERENCES, display_name, introduction

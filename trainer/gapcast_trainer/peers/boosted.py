@@ -9,8 +9,8 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from gapcast.core.forecast import MEDIAN
-from gapcast.core.window import F32, F64, I64
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.forecasts.forecast import MEDIAN
 from gapcast_trainer.peers.columns import PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

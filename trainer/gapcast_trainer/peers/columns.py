@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.features import offset_min
+from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN, WEEK_MIN
-from gapcast.core.window import F32, F64, I64, WindowSpec, cut
+from gapcast.core.windows.features import offset_min
+from gapcast.core.windows.window import WindowSpec, cut
 from gapcast.recordings.series import Series
 
 #: Older minutes are averaged over this many.

@@ -7,8 +7,9 @@ from time import monotonic
 
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.window import I64, WindowSpec
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.window import WindowSpec
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError

@@ -9,9 +9,9 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.forecast import MEDIAN
-from gapcast.core.window import F32, F64, I64
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.forecasts.forecast import MEDIAN
+from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.recordings.series import Series
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs

@@ -8,8 +8,8 @@ from time import monotonic
 
 import numpy as np
 
-from gapcast.core.outlook.reference_forecasts import KINDS
-from gapcast.core.window import I64
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast_trainer.peers.boosted import boost
 from gapcast_trainer.peers.columns import COLUMN_SETS, PeerColumns
 from gapcast_trainer.peers.compare import Peers

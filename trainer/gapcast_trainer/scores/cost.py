@@ -7,8 +7,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from gapcast.core.predictor import Predictor, run_model
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Predictor, run_model
 
 BATCH = 256
 _N_SINGLE, _N_BATCHES = 1_000, 50

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, I64
 from gapcast_trainer.scores.minutes import Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

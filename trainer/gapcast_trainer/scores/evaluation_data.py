@@ -8,9 +8,10 @@ from functools import reduce
 
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.predictor import Predictor
-from gapcast.core.window import I64, WindowSpec
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.models.predictor import Predictor
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.windows import Examples

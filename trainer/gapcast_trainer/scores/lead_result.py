@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.core.outlook.reference_forecasts import REFERENCES
+from gapcast.core.outlook.scores.reference_forecasts import REFERENCES
 from gapcast.recordings.report import Report
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.span import Span

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.outlook.reference_forecasts import KINDS, REFERENCES
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
+from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast_trainer.scores.lead_result import LeadEvaluation, LeadRow
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.table import NONE, shown, table

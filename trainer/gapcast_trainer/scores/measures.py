@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.forecast import LOWER, MEDIAN, UPPER
-from gapcast.core.window import F32, F64
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.features import offset_min
+from gapcast.core.arrays.array_types import F32, F64, I64, Flags
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, F64, I64, MAX_FILL_MIN, Flags
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.features import offset_min
+from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.series import Series
 
 HOURS = tuple(range(24))

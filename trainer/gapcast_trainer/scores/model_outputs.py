@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapcast.core.predictor import Predictor, history_steps_of, run_model
-from gapcast.core.window import F32, I64
+from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.models.predictor import Predictor, history_steps_of, run_model
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples

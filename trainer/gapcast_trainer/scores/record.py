@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.window import F64, I64, Flags
+from gapcast.core.arrays.array_types import F64, I64, Flags
 from gapcast_trainer.scores.measures import Measures
 
 #: Significant digits of a figure in JSON.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.recordings.report import Report
 from gapcast_trainer.scores.cost import BATCH, Cost
 from gapcast_trainer.scores.day import Day

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gapcast.core.window import I64, Flags
+from gapcast.core.arrays.array_types import I64, Flags
 from gapcast_trainer.scores.measures import Measures, measure
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS, Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs

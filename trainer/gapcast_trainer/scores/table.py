@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.result import Evaluation, ForecasterScores

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.window import MIN_OBSERVED
+from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.data.windows import Examples, WindowTask

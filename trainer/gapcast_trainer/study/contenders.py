@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gapcast.core.features import GAP, measured_in
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.windows.features import GAP, measured_in
+from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.store import load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.study.line import Line

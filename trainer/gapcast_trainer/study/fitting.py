@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.networks import Recipe, build
 from gapcast_trainer.study.settings import SEED

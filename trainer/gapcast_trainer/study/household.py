@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label
-from gapcast.core.window import F64
 from gapcast.recordings import uci
 from gapcast.recordings.series import Series, minute_series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.window import F64, MIN_OBSERVED
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.study.errors_of import errors_of

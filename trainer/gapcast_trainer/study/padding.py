@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gapcast.core.window import F32, I64, MIN_OBSERVED
+from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gapcast.core.examples import WHOLE_MIN
-from gapcast.core.window import WindowSpec
+from gapcast.core.windows.examples import WHOLE_MIN
+from gapcast.core.windows.window import WindowSpec
 from gapcast_trainer.data.split import MinuteSplit
 from gapcast_trainer.data.windows import WindowTask
 

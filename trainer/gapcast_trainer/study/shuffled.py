@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gapcast.core.window import F32, F64
+from gapcast.core.arrays.array_types import F32, F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.settings import SEED
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.buffer import Buffers, ReadingStatus
-from gapcast.core.features import assemble
-from gapcast.core.reading import Reading
-from gapcast.core.window import F32, F64, I64, MIN_OBSERVED, WindowSpec
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.readings.reading import Reading
+from gapcast.core.streams.buffer import Buffers, ReadingStatus
+from gapcast.core.windows.features import assemble
+from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.contenders import Contender, LineContender, load_models, of_model, persistence, study_network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from gapcast.core.field_problem import value_problem
+from gapcast.core.documents.field_problem import value_problem
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment, parse_experiment
 from gapcast_trainer.experiments.experiment_files import find_experiment, read_toml

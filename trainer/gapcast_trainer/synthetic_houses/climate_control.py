@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.synthetic_houses.runs import STEPS_PER_MIN, mean_power, per_minute, per_step, run_age_min
 from gapcast_trainer.synthetic_houses.surroundings import Surroundings
 from gapcast_trainer.synthetic_houses.thermostat import Control, Envelope, Stages, stages

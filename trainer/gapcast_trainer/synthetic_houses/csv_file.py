@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 
 TIME_COLUMN, VALUE_COLUMN = "time", "synthetic_power_kw"
 HEADER = f"{TIME_COLUMN},{VALUE_COLUMN}\n"

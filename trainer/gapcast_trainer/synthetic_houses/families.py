@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.synthetic_houses import background, climate_control, kitchen_and_laundry, vehicle_and_roof, water
 from gapcast_trainer.synthetic_houses.surroundings import Surroundings
 from gapcast_trainer.synthetic_houses.weather import HOT_SUMMER, SHOULDER, SUMMER, WINTER, Climate, drift

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.synthetic_houses.runs import mean_power
 from gapcast_trainer.synthetic_houses.surroundings import Surroundings
 

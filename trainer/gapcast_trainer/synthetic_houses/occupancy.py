@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F64, Flags
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F64, Flags
 
 _WORKDAYS = 5
 _HOUR_MIN = 60

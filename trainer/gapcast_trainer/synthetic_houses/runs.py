@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F64, Flags
+from gapcast.core.arrays.array_types import F64, Flags
 
 #: Simulated time steps in a minute, for loads that a thermostat switches.
 STEPS_PER_MIN = 4

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.synthetic_houses.runs import STEPS_PER_MIN
 
 Stages = NDArray[np.int8]

@@ -13,8 +13,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.lite.tools import flatbuffer_utils
 
-from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.models.predictor import Prediction
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.tflite.fixed_shapes import fix_shapes
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.training.optimiser import LearningRate

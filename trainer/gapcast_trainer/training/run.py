@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from gapcast.core.card_provenance import TrainedOnHouse
-from gapcast.core.field_problem import field_problem
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.documents.field_problem import field_problem
+from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families.base import Design, Scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gapcast.core.card import ModelCard
+from gapcast.core.models.card import ModelCard
 from gapcast.recordings import clean_file
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError

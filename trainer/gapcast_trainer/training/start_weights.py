@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import find_family
 from gapcast_trainer.training.run import Run, load_run, set_run_weights

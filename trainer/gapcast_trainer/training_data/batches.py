@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 import keras
 import numpy as np
 
-from gapcast.core.window import F32, I64
+from gapcast.core.arrays.array_types import F32, I64
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families.graph import MEAN, QUANTILES

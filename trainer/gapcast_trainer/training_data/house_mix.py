@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from gapcast.core.features import assemble
+from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F32, F64, I64
+from gapcast.core.windows.features import assemble
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, shorten
 from gapcast_trainer.experiments.sections import Mixing

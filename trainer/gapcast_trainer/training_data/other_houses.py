@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.grid import minute_label
+from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, minute_at
 from gapcast_trainer.data.split_dates import default_ends

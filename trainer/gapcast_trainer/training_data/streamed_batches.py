@@ -9,9 +9,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from gapcast.core.arrays.array_types import F32, I64
 from gapcast.core.errors import SourceError
-from gapcast.core.training_set import Chunk
-from gapcast.core.window import F32, I64
+from gapcast.core.windows.training_set import Chunk
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.training_data.batches import BatchOptions, PerOutput, draw_factors, scale_batch
 from gapcast_trainer.training_data.training_set import TrainingSetPart

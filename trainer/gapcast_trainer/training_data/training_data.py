@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gapcast.core.card_provenance import TrainedOnHouse
 from gapcast.core.grid import minute_label
-from gapcast.core.training_set import Manifest
+from gapcast.core.models.card_provenance import TrainedOnHouse
+from gapcast.core.windows.training_set import Manifest
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at

@@ -1,7 +1,7 @@
 """Reads training sets of many houses, which ``gapcast-fleet prepare`` writes, chunk by chunk.
 
-The format is :mod:`gapcast.core.training_set`. Each chunk is verified by its hash when it is read, so that every model
-records exactly the windows that it was fitted to.
+The format is :mod:`gapcast.core.windows.training_set`. Each chunk is verified by its hash when it is read, so that
+every model records exactly the windows that it was fitted to.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SourceError
-from gapcast.core.features import measured_in
-from gapcast.core.field_problem import field_problem
-from gapcast.core.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
-from gapcast.core.window import F32
+from gapcast.core.windows.features import measured_in
+from gapcast.core.windows.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
 from gapcast.recordings.clean_file import UTC_NAME
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask

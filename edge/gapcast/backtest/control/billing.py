@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.demand.options import ActiveTimes, DemandOptions
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.billing.options import ActiveTimes, DemandOptions
 from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
-from gapcast.core.window import F64, I64
 
 _MONTHS = 12
 

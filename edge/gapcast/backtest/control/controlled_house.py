@@ -8,9 +8,9 @@ from datetime import tzinfo
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.features import offset_min
+from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F64, I64
+from gapcast.core.windows.features import offset_min
 from gapcast.recordings.recording import Minute
 
 #: The car is plugged in at six in the evening, and leaves at seven in the morning; minutes of the day.

@@ -11,11 +11,11 @@ from tqdm import tqdm
 from gapcast.backtest.control.controlled_house import ControlledHouse
 from gapcast.backtest.control.house_run import HouseRun, Observed, reactive
 from gapcast.backtest.control.loads import DISHWASHER_KW, DISHWASHER_MIN
+from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.demand import Demands
-from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.options import SiteDemandOptions
+from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.engine import Engine
-from gapcast.core.reading import Reading
+from gapcast.core.readings.reading import Reading
 
 #: Readings per batch of what is before the first evening.
 _BATCH_READINGS = 2_048

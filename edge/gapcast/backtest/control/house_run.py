@@ -11,8 +11,8 @@ import numpy as np
 from gapcast.backtest.control.controlled_house import ControlledHouse
 from gapcast.backtest.control.limits import RunningLimit
 from gapcast.backtest.control.loads import DISHWASHER_KW, Loads
-from gapcast.core.demand.options import DemandOptions
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.billing.options import DemandOptions
 
 
 class Observed(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from gapcast.backtest.control.billing import active_at, mean_of_highest, months_of, window_starts
-from gapcast.core.demand.options import DemandOptions
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.billing.options import DemandOptions
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import I64
 
 
 class RunningLimit:

@@ -23,9 +23,9 @@ from gapcast.backtest.control.loads import (
     NEED_KWH,
     LoadResult,
 )  # fmt: skip
-from gapcast.core.demand.options import DemandOptions
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.billing.options import DemandOptions
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F64, I64
 
 #: Starts of the dishwasher that are tried, minutes apart.
 _STEP_MIN = 5

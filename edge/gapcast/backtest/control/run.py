@@ -23,9 +23,9 @@ from gapcast.backtest.engine_settings import with_outlooks
 from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.run import read_houses
 from gapcast.config.settings import Settings
-from gapcast.core.demand.options import DemandOptions
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.billing.options import DemandOptions
 from gapcast.core.errors import SourceError
-from gapcast.core.window import F64
 from gapcast.recordings.layout import FileFormat
 
 #: Strategies in the order of the report. The house alone has no loads.

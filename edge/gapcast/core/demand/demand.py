@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from gapcast.core.demand.window_demands import WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.billing.window_demands import WINDOW_COLUMNS, WindowDemand, WindowDemands, none_for_nan
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F64, I64
+from gapcast.core.models.predictor import ModelIdentity
 
 #: A demand is valid for this long after its newest reading, minutes, and not beyond the end of the running window.
 VALID_MIN = 5

@@ -8,30 +8,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import Buffers
-from gapcast.core.demand.compiled_demands import CompiledDemands
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.billing.device_windows import BYTES_PER_DEVICE, WindowState
+from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.billing.registers import RunningRegister
+from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.demand import Demand, Demands
-from gapcast.core.demand.demand_batch import DemandBatch
-from gapcast.core.demand.demand_state import DemandState
-from gapcast.core.demand.device_windows import BYTES_PER_DEVICE, WindowState
-from gapcast.core.demand.exceedance_features import WIDTH
-from gapcast.core.demand.fuse import FuseRisk
-from gapcast.core.demand.headroom import LoadRisks
-from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.live_scores import LiveScores
-from gapcast.core.demand.newest_demands import read_newest, stamp_newest
-from gapcast.core.demand.options import SiteDemandOptions
-from gapcast.core.demand.outlook_risks import load_risks
-from gapcast.core.demand.reference_demands import ReferenceDemands
-from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.remaining import RemainingPower
-from gapcast.core.demand.running_windows import RunningWindows
-from gapcast.core.demand.scores import DemandScores
-from gapcast.core.demand.stored_state import restore_state, restored_limits, state_columns
+from gapcast.core.demand.distributions.exceedance_features import WIDTH
+from gapcast.core.demand.distributions.remaining import RemainingPower
+from gapcast.core.demand.headroom.fuse import FuseRisk
+from gapcast.core.demand.headroom.headroom import LoadRisks
+from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
+from gapcast.core.demand.headroom.outlook_risks import load_risks
+from gapcast.core.demand.scores.live_scores import LiveScores
+from gapcast.core.demand.scores.scores import DemandScores
+from gapcast.core.demand.state.demand_state import DemandState
+from gapcast.core.demand.state.newest_demands import read_newest, stamp_newest
+from gapcast.core.demand.state.stored_state import restore_state, restored_limits, state_columns
+from gapcast.core.demand.step.compiled_demands import CompiledDemands
+from gapcast.core.demand.step.demand_batch import DemandBatch
+from gapcast.core.demand.step.reference_demands import ReferenceDemands
+from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
-from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F32
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import Buffers
 
 
 class DemandForecaster:
@@ -110,7 +110,7 @@ class DemandForecaster:
     ) -> LoadRisks | None:
         """Return the risks of a load at the device of ``row``; None if it has a limit no more.
 
-        See :func:`~gapcast.core.demand.outlook_risks.load_risks`.
+        See :func:`~gapcast.core.demand.headroom.outlook_risks.load_risks`.
         """
         one = self.windows.of(row)
         if one is None:

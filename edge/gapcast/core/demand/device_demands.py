@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gapcast.core.acceptance import power_of_window
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.buffer import Buffers
-from gapcast.core.damaged_state import DAMAGED
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.billing.device_windows import DeviceWindows
+from gapcast.core.billing.limit_changes import correct_month_peak, no_demand, set_limit
+from gapcast.core.billing.low_limit import LowLimit, low_limit_of
+from gapcast.core.billing.month_peaks import DayPeak
+from gapcast.core.billing.options import SiteDemandOptions
+from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.demand_forecaster import DemandForecaster
-from gapcast.core.demand.device_windows import DeviceWindows
-from gapcast.core.demand.headroom import LoadRisks
-from gapcast.core.demand.headroom_request import HeadroomRequest
-from gapcast.core.demand.limit_changes import correct_month_peak, no_demand, set_limit
-from gapcast.core.demand.low_limit import LowLimit, low_limit_of
-from gapcast.core.demand.month_peaks import DayPeak
-from gapcast.core.demand.options import SiteDemandOptions
-from gapcast.core.demand.registers import RunningRegister
-from gapcast.core.demand.scores import DemandScores
+from gapcast.core.demand.headroom.headroom import LoadRisks
+from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
+from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.outlook.outlook_forecaster import OutlookForecaster
-from gapcast.core.window import F32
+from gapcast.core.streams.acceptance import power_of_window
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.buffer import Buffers
 
 
 class DeviceDemands:

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from gapcast.core.documents.wording import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
-from gapcast.core.wording import SHOWN_CHARS
 
 _OPERATOR = re.compile(r"\s([+-])\s")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.outlook.outlook import LOWER, MEDIAN, UPPER
-from gapcast.core.window import F64
 
 
 def interpolate(leads_min: Sequence[int], kw: F64, minutes: Sequence[int]) -> F64:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gapcast.core.predictor import Predictor
+from gapcast.core.models.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gapcast.core.learning.device_rows import RowIndex
-from gapcast.core.predictor import ModelIdentity
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.arrays.device_rows import RowIndex
+from gapcast.core.models.predictor import ModelIdentity
 
 #: Columns of the powers of an outlook, in their order.
 N_COLUMNS = 4

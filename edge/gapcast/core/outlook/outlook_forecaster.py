@@ -9,27 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.accepted_batch import AcceptedBatch
-from gapcast.core.forecast import Forecasts
-from gapcast.core.forecast_range import ForecastRange
-from gapcast.core.learning.device_rows import ALL, RowIndex
-from gapcast.core.learning.summary import Period
-from gapcast.core.outlook import scores
-from gapcast.core.outlook.agreement import Agreement, PublishedValues
-from gapcast.core.outlook.compiled_outlooks import CompiledOutlooks
-from gapcast.core.outlook.model_history import history_of
-from gapcast.core.outlook.model_outlooks import ModelOutlooks
-from gapcast.core.outlook.numpy_step import NumpyStep
-from gapcast.core.outlook.online import OnlineOutlook
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.arrays.device_rows import ALL, RowIndex
+from gapcast.core.arrays.row_index import row_index
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.forecasts.forecast_range import ForecastRange
+from gapcast.core.learning.scores.summary import Period
+from gapcast.core.models.predictor import Body
+from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.correction.online import OnlineOutlook
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import ModelMeans, Outlook, Outlooks
-from gapcast.core.outlook.outlook_batch import OutlookBatch, OutlookStep
-from gapcast.core.outlook.row_index import row_index
+from gapcast.core.outlook.scores import scores
+from gapcast.core.outlook.step.compiled_outlooks import CompiledOutlooks
+from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
+from gapcast.core.outlook.step.numpy_step import NumpyStep
+from gapcast.core.outlook.step.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
-from gapcast.core.outlook.week import WeekHistory
-from gapcast.core.predictor import Body
-from gapcast.core.reading import Limits
-from gapcast.core.window import F32, F64
+from gapcast.core.readings.reading import Limits
+from gapcast.core.streams.accepted_batch import AcceptedBatch
+from gapcast.core.streams.model_history import history_of
+from gapcast.core.streams.week import WeekHistory
 
 #: The planned power of each minute up to the last lead time, kW, of windows with announced loads, by their index.
 PlannedMinutes = Mapping[int, F64]

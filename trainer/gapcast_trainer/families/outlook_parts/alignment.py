@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gapcast.core.outlook.quarters import STEP_MIN, STEPS
-from gapcast.core.window import F32
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.streams.quarters import STEP_MIN, STEPS
 
 #: Quarters of a day, and days of the history.
 QUARTERS_A_DAY = 96

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from gapcast.core.outlook.quarters import STEP_MIN, STEPS
+from gapcast.core.streams.quarters import STEP_MIN, STEPS
 from gapcast_trainer.families.graph import beside
 from gapcast_trainer.families.outlook_parts.alignment import DAYS, QUARTERS_A_DAY, span_weights
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import STEP_MIN, STEPS, fill_unknown
-from gapcast.core.window import F32, I64
+from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.streams.quarters import STEP_MIN, STEPS, fill_unknown
+from gapcast.core.windows.features import assemble
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import shorten
 from gapcast_trainer.experiments.experiment import Experiment

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.examples import WHOLE_MIN, count_recent
-from gapcast.core.outlook.quarters import STEP_MIN, STEPS, QuarterMeans, quarter_means
-from gapcast.core.window import F32, F64, I64, Windows, WindowSpec, cut
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.streams.quarters import STEP_MIN, STEPS, QuarterMeans, quarter_means
+from gapcast.core.windows.examples import WHOLE_MIN, count_recent
+from gapcast.core.windows.window import Windows, WindowSpec, cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,6 @@ class HouseWindows:
         return ahead[:, at].astype(np.float32), until.astype(np.float32)
 
     def whole(self, rows: I64) -> I64:
-        """Return those of ``rows`` that end with :data:`~gapcast.core.examples.WHOLE_MIN` consecutive readings."""
+        """Return the ``rows`` that end with :data:`~gapcast.core.windows.examples.WHOLE_MIN` consecutive readings."""
         found: I64 = rows[count_recent(self.gap_kw)[self.windows.origin[rows]] == WHOLE_MIN]
         return found

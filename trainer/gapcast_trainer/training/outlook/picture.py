@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gapcast.core.window import F64
+from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.training.outlook.scores import OutlookModelScores
 

@@ -7,10 +7,10 @@ from datetime import tzinfo
 
 import numpy as np
 
-from gapcast.core.card_provenance import ModelScore
-from gapcast.core.features import assemble
-from gapcast.core.outlook.quarters import fill_unknown
-from gapcast.core.window import F32, F64, I64
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.models.card_provenance import ModelScore
+from gapcast.core.streams.quarters import fill_unknown
+from gapcast.core.windows.features import assemble
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.scores.measures import measure
 from gapcast_trainer.training.outlook.house_windows import HouseWindows

@@ -12,9 +12,9 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from gapcast.core.features import minute_of_day
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.window import F64
+from gapcast.core.windows.features import minute_of_day
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.experiments.experiment import Experiment

@@ -1,0 +1,1 @@
+"""State of devices in arrays: one row per device."""

@@ -1,0 +1,1 @@
+"""Billing windows: their times, limits and peaks, and the running window of each device."""

@@ -1,0 +1,94 @@
+"""Changes of a device's limit and corrections of its month's peak: the checks of their JSON documents."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gapcast.core.documents.wording import SHOWN_CHARS
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import minute_of
+from gapcast.core.readings.reading import Limits, instant_of, power_of
+
+_LIMIT_EXAMPLE = "2.5, or null for the configured one"
+_PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
+
+
+class MonthPeak(NamedTuple):
+    """A month's highest window as the meter or the bill has it: its mean, kW, and a minute of it.
+
+    ``minute`` is None if only the month is known: the running one.
+    """
+
+    kw: float
+    minute: int | None
+
+
+class LimitChange(NamedTuple):
+    """A limit that was set for a device while running, kW; None: back to the configured one."""
+
+    device: str
+    limit_kw: float | None
+
+
+class CorrectedMonthPeak(NamedTuple):
+    """A device's month's peak that was corrected."""
+
+    device: str
+    peak: MonthPeak
+
+
+#: A change of a device's demand.
+DemandChange = LimitChange | CorrectedMonthPeak
+
+
+def limit_kw_of(document: object, limits: Limits) -> float | None:
+    """Return the limit in a decoded JSON ``document``: a number in kW, or an object with it as ``kw``.
+
+    None: back to the configured limit. Raises :class:`PayloadError` that names the value and the fix.
+
+    >>> limit_kw_of({"kw": 2.5}, Limits()), limit_kw_of(None, Limits())
+    (2.5, None)
+    """
+    value = _kw_in(document, "limit", ("kw",), _LIMIT_EXAMPLE)
+    if value is None:
+        return None
+    limit_kw = _power("the limit", value, limits)
+    if limit_kw <= 0:
+        detail = f"the limit is {limit_kw:g} kW: a limit is above 0; send null for the configured one"
+        raise PayloadError("out_of_range", detail)
+    return limit_kw
+
+
+def month_peak_of(document: object, limits: Limits) -> MonthPeak:
+    """Return the month's peak in a decoded JSON ``document``: a number in kW, or an object with ``kw`` and ``at``.
+
+    Raises :class:`PayloadError` that names the value and the fix.
+
+    >>> month_peak_of({"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}, Limits())
+    MonthPeak(kw=3.2, minute=29895435)
+    """
+    value = _kw_in(document, "month's peak", ("kw", "at"), _PEAK_EXAMPLE)
+    kw = _power("the month's peak", value, limits)
+    if kw < 0:
+        raise PayloadError("out_of_range", f"the month's peak is {kw:g} kW: a peak is what was drawn, 0 or more")
+    if not isinstance(document, dict) or "at" not in document:
+        return MonthPeak(kw, None)
+    return MonthPeak(kw, minute_of(instant_of(document["at"])))
+
+
+def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> object:
+    if not isinstance(document, dict):
+        return document
+    if "kw" not in document:
+        raise PayloadError("no_value", f'the {what} has no "kw": send {example}')
+    if unknown := next((key for key in document if key not in keys), None):
+        shown = repr(unknown)[:SHOWN_CHARS]
+        raise PayloadError("bad_request", f"the {what} has the unknown key {shown}: send {example}")
+    return document["kw"]
+
+
+def _power(what: str, value: object, limits: Limits) -> float:
+    try:
+        return power_of(value, limits)
+    except PayloadError as error:
+        raise PayloadError(error.reason, f"{what}: {error.detail}") from error

@@ -1,0 +1,64 @@
+"""The checks of changes of limits and month's peaks, which are made while the stream runs."""
+
+from __future__ import annotations
+
+from gapcast.core.billing.running_windows import RunningWindows
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import minute_label
+
+#: Reason of an error: the device has no demand.
+NO_DEMAND = "no_demand"
+
+
+def no_demand(device: str, fix: str) -> PayloadError:
+    """Return the error that ``device`` has no demand; ``fix`` follows the keys to set."""
+    return PayloadError(NO_DEMAND, f"{device} has no demand: set demand.limit_kw or demand.fuse_kw{fix}")
+
+
+def set_limit(windows: RunningWindows, highest_kw: float, row: int | None, device: str, limit_kw: float | None) -> None:
+    """Set the limit of ``device``, which has ``row`` (None: no readings yet); None: back to the configured one.
+
+    Raises :class:`PayloadError` if the device has no demand, for a limit that is not above 0 and at most
+    ``highest_kw``, and if too many devices have one.
+    """
+    _require_demand(windows, device)
+    if limit_kw is not None:
+        if not 0 < limit_kw <= highest_kw:
+            detail = f"the limit is {limit_kw:g} kW: set one from above 0 to limits.max_kw ({highest_kw:g})"
+            raise PayloadError("out_of_range", detail)
+        if device not in windows.set_limits_kw and len(windows.set_limits_kw) >= windows.max_rows:
+            most = f"outlook.max_devices ({windows.max_rows}) devices"
+            raise PayloadError("too_many_devices", f"{most} have a limit that was set while running: clear one")
+    windows.set_limit(row, device, limit_kw)
+
+
+def correct_month_peak(
+    windows: RunningWindows, highest_kw: float, row: int | None, device: str, peak_kw: float, minute: int | None
+) -> None:
+    """Correct the highest window of the running month of ``device``, kW: the one of ``minute``, None: the last one.
+
+    Raises :class:`PayloadError` if the device has no demand, for a peak below 0 or above ``highest_kw``, and for a
+    window that is not over or of another month.
+    """
+    _require_demand(windows, device)
+    one = None if row is None else windows.of(row)
+    if one is None:
+        raise PayloadError("unknown_device", f"{device} has no window yet: wait for its first reading")
+    if not 0 <= peak_kw <= highest_kw:
+        detail = f"the peak is {peak_kw:g} kW: send one from 0 to limits.max_kw ({highest_kw:g})"
+        raise PayloadError("out_of_range", detail)
+    running = one.window
+    window = one.calendar.window_at(running.start_minute - 1 if minute is None else minute)
+    at = f"the window from {minute_label(window.start_minute)}"
+    if window.start_minute >= running.start_minute:
+        raise PayloadError("bad_time", f"{at} is not over: name a minute of one that is")
+    if window.month != running.month:
+        newest = minute_label(running.start_minute)
+        raise PayloadError("bad_time", f"{at} is not in the month of {newest}, the running one: only that is kept")
+    one.peaks.correct(window, peak_kw)
+    one.refresh()
+
+
+def _require_demand(windows: RunningWindows, device: str) -> None:
+    if not windows.site_options.of(device).is_limited:
+        raise no_demand(device, " for it")

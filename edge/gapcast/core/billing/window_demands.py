@@ -1,0 +1,101 @@
+"""The part of a demand that is of one billing window: of one device, and of many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.billing.options import LimitSource
+
+#: The sources of limits, by their codes in :attr:`WindowDemands.sources`.
+SOURCES = (LimitSource.NONE, LimitSource.FIXED, LimitSource.MONTH_PEAK, LimitSource.SET)
+#: The fields of windows that are integers.
+INTEGERS: Final = ("start_minutes", "end_minutes", "elapsed_min", "n_known", "sources")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDemand:
+    """One billing window: the minutes from ``start_minute`` (inclusive) to ``end_minute`` (exclusive). Power in kW.
+
+    ``elapsed_min`` minutes are over, ``n_known`` of them have a reading or an interpolated one; ``so_far_kw`` is their
+    mean, None without any. ``expected_kw``, ``median_kw`` and the bounds of the 90 % interval are of the mean of the
+    whole window. ``limit_kw`` is its limit (None: there is none, ``p_exceed`` is 0). ``headroom_kw`` is the constant
+    power that can be added from now (or from its start, if it has not begun) to its end so that it exceeds the limit
+    with the accepted risk; negative: that much must be switched off.
+    """
+
+    start_minute: int
+    end_minute: int
+    elapsed_min: int
+    n_known: int
+    so_far_kw: float | None
+    expected_kw: float
+    lower_kw: float
+    median_kw: float
+    upper_kw: float
+    limit_kw: float | None
+    limit_source: LimitSource
+    p_exceed: float
+    headroom_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDemands:
+    """The windows of N devices: the columns of :class:`WindowDemand`, each ``[N]``.
+
+    In ``so_far_kw`` and ``limit_kw`` NaN stands for None; ``sources`` are indices of :data:`SOURCES`.
+    """
+
+    start_minutes: I64
+    end_minutes: I64
+    elapsed_min: I64
+    n_known: I64
+    so_far_kw: F64
+    expected_kw: F64
+    lower_kw: F64
+    median_kw: F64
+    upper_kw: F64
+    limit_kw: F64
+    sources: I64
+    p_exceed: F64
+    headroom_kw: F64
+
+    @classmethod
+    def of(cls, columns: F64) -> WindowDemands:
+        """Return the windows whose fields are the ``columns`` ``[13, N]``."""
+        return cls(
+            **{
+                name: column.astype(np.int64) if name in INTEGERS else column
+                for name, column in zip(WINDOW_COLUMNS, columns, strict=True)
+            }
+        )
+
+    def read_all(self) -> list[WindowDemand]:
+        """Return each as a :class:`WindowDemand`."""
+        integers = self.start_minutes, self.end_minutes, self.elapsed_min, self.n_known
+        powers = self.expected_kw, self.lower_kw, self.median_kw, self.upper_kw
+        return [
+            WindowDemand(*one)
+            for one in zip(
+                *(column.tolist() for column in integers),
+                none_for_nan(self.so_far_kw),
+                *(column.tolist() for column in powers),
+                none_for_nan(self.limit_kw),
+                [SOURCES[code] for code in self.sources.tolist()],
+                self.p_exceed.tolist(),
+                self.headroom_kw.tolist(),
+                strict=True,
+            )
+        ]
+
+
+#: The fields of a window, in the order of their columns.
+WINDOW_COLUMNS: Final = tuple(WindowDemands.__dataclass_fields__)
+
+
+def none_for_nan(column: F64) -> list[float | None]:
+    """Return the values of ``column`` ``[N]`` with None for NaN."""
+    return [value if value == value else None for value in column.tolist()]  # noqa: PLR0124 - NaN differs from itself

@@ -1,0 +1,70 @@
+"""Distributions of a mean power as tables of quantiles: probabilities above a limit, and the power at a level.
+
+Between two levels of the table, and beyond its outermost ones with the slope of the last two, the log-odds of being
+above a power run straight. So every power has a probability above zero and below one, and tails fall exponentially.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F64
+
+#: The levels of a table, rising.
+LEVELS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.35, 0.5, 0.65, 0.75, 0.85, 0.9, 0.95, 0.975, 0.99, 0.995, 0.998, 0.999)
+#: The log-odds of being above the quantile of each level, falling, and how much they fall from one to the next.
+LOG_ODDS = np.log((1.0 - np.array(LEVELS)) / np.array(LEVELS))
+_FALLS = -np.diff(LOG_ODDS)
+#: The largest log-odds, so that a probability is never 0 or 1.
+_MOST_LOG_ODDS = 30.0
+#: Smallest distance of neighbouring quantiles, kW: a table of equal ones is a step of this width.
+_MIN_STEP_KW = 1e-6
+_STEPS_KW = np.arange(len(LEVELS)) * _MIN_STEP_KW
+
+
+@dataclass(frozen=True, slots=True)
+class PowerDistributions:
+    """The distributions of N powers: ``kw`` ``[N, J]`` are the quantiles at :data:`LEVELS`, not falling."""
+
+    kw: F64
+
+    @classmethod
+    def of(cls, kw: F64) -> PowerDistributions:
+        """Return distributions with quantiles ``kw`` ``[N, J]``, made to rise."""
+        return cls(np.maximum.accumulate(kw, axis=1) + _STEPS_KW)
+
+    def __len__(self) -> int:
+        """Return the number of distributions."""
+        return len(self.kw)
+
+    def scaled(self, factor: F64, added_kw: F64) -> PowerDistributions:
+        """Return the distributions of ``factor`` times the power plus ``added_kw``, both ``[N]``, factors above 0."""
+        return PowerDistributions(self.kw * factor[:, np.newaxis] + added_kw[:, np.newaxis])
+
+    def exceedance(self, limit_kw: F64) -> F64:
+        """Return the probability ``[N]`` that each power is above its ``limit_kw`` ``[N]``."""
+        kw = self.kw
+        part = np.minimum(np.maximum(np.add.reduce(kw < limit_kw[:, np.newaxis], axis=1) - 1, 0), len(LEVELS) - 2)
+        at, flat_kw = part + np.arange(len(kw)) * len(LEVELS), kw.reshape(-1)
+        left_kw, right_kw = flat_kw.take(at), flat_kw.take(at + 1)
+        log_odds = LOG_ODDS.take(part) - (limit_kw - left_kw) / (right_kw - left_kw) * _FALLS.take(part)
+        found: F64 = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)))
+        return found
+
+    def quantile(self, level: float) -> F64:
+        """Return the power ``[N]`` at ``level``, between 0 and 1 exclusively."""
+        part, share = _place_of(level)
+        left_kw = self.kw[:, part]
+        found: F64 = left_kw + share * (self.kw[:, part + 1] - left_kw)
+        return found
+
+
+@lru_cache(maxsize=64)
+def _place_of(level: float) -> tuple[int, float]:
+    """Return the two quantiles, by the index of the first, that ``level`` is between, and how far from the first."""
+    log_odds = np.log((1.0 - level) / level)
+    part = min(max(int((log_odds < LOG_ODDS).sum()) - 1, 0), len(LEVELS) - 2)
+    return part, float((LOG_ODDS[part] - log_odds) / _FALLS[part])

@@ -1,0 +1,129 @@
+"""What the log-odds of an exceedance depend on, beside the outlook model's: recent powers, and the time of day.
+
+Features are a function of the power that may be exceeded. The first four make a monotone line of three parts of the
+model's log-odds. The fifth is a triangle around even odds: by it a device learns that the model is too sure of itself
+on both sides, or not sure enough. Each of the powers that a window shows is compared with the limit by two features:
+their distance on :mod:`the scale of powers <.power_scale>`, and how far it is above :data:`_HINGE`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.demand.distributions.model_quantiles import NODES
+from gapcast.core.demand.distributions.power_scale import scaled
+from gapcast.core.grid import DAY_MIN
+
+#: Log-odds at which the line's outer parts begin.
+_MIDDLE: Final = 3.0
+#: Log-odds at which the triangle around even odds ends.
+_REACH: Final = 2.0
+#: Distances on the scale: the closest and the farthest that count, and where the second feature begins.
+_FARTHEST_BELOW, _FARTHEST_ABOVE, _HINGE = -2.0, 1.0, -0.3
+#: Spans of the means that are compared, minutes ago: from (exclusive) and to.
+_SPANS: Final = ((5, 0), (15, 0), (30, 15), (60, 0))
+#: The highest mean of this many minutes is compared, of the last :data:`_HIGHEST_OF_MIN` but the newest such span.
+_SPAN_MIN, _HIGHEST_OF_MIN = 15, 180
+#: Place of the power two minutes before the newest one, from the end.
+_BEFORE_LAST_MIN: Final = 3
+#: Powers that are compared: the newest one, the one two minutes before, the spans, the highest, and the model's median.
+_N_POWERS: Final = 2 + len(_SPANS) + 2
+#: Features of the model's log-odds alone.
+N_LINES: Final = 5
+_LINE, _TIME, _POWER = slice(0, N_LINES), slice(N_LINES, N_LINES + 2), slice(N_LINES + 2, N_LINES + 2 + _N_POWERS)
+_HINGED, _LIMIT = slice(_POWER.stop, _POWER.stop + _N_POWERS), _POWER.stop + _N_POWERS
+#: Number of features.
+WIDTH: Final = _LIMIT + 1
+ONE_KW: Final = float(scaled(np.array([1.0]))[0])
+#: Distances of the limit from 1 kW on the scale: the lowest and the highest that count.
+_LIMIT_BELOW, _LIMIT_ABOVE = -2.0, 2.5
+_ANGLE: Final = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
+ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
+
+
+class Situations(NamedTuple):
+    """N readings: the sine and cosine of the time of day ``[N, 2]``, and powers to compare ``[N, P]``, on the scale."""
+
+    time: F64
+    powers: F64
+
+
+class Spans(NamedTuple):
+    """Spans of minutes, ago: their bounds, from (exclusive) first and to then, and lengths; :data:`_SPANS` first."""
+
+    bounds: I64
+    lengths: I64
+
+
+@cache
+def spans_of(context: int) -> Spans:
+    """Return the spans in windows of ``context`` minutes, at least one each."""
+    found = [(min(start, context), min(end, context - 1)) for start, end in _SPANS]
+    for end in range(min(_SPAN_MIN, context - 1), min(_HIGHEST_OF_MIN, context), _SPAN_MIN):
+        found.append((min(end + _SPAN_MIN, context), end))
+    starts, ends = np.array(found).T
+    return Spans(np.concatenate((starts, ends)), starts - ends)
+
+
+def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
+    """Return the situations after ``windows`` ``[N, context]``, kW, that end at ``minutes`` ``[N]``.
+
+    ``median_z`` ``[N]`` is the model's median of the power in question, on the scale of powers.
+    """
+    n, context = windows.shape
+    spans = spans_of(context)
+    n_spans = len(spans.lengths)
+    back = np.empty((n, context + 1))
+    back[:, 0] = 0.0
+    windows[:, ::-1].cumsum(axis=1, dtype=np.float64, out=back[:, 1:])
+    sums = back.take(spans.bounds, axis=1)
+    means_kw = (sums[:, :n_spans] - sums[:, n_spans:]) / spans.lengths
+    powers = np.empty((n, _N_POWERS))
+    powers[:, 0], powers[:, 1] = windows[:, -1], windows[:, max(-_BEFORE_LAST_MIN, -context)]
+    powers[:, 2:-2] = means_kw[:, : len(_SPANS)]
+    powers[:, -2] = means_kw[:, len(_SPANS) :].max(axis=1)
+    powers[:, :-1] = scaled(powers[:, :-1])
+    powers[:, -1] = median_z
+    return Situations(ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
+
+
+def lines_of(log_odds: F64) -> F64:
+    """Return the line's parts and the triangle of ``log_odds`` ``[..., M]`` by the model, ``[..., N_LINES, M]``."""
+    found = np.empty((*log_odds.shape[:-1], N_LINES, log_odds.shape[-1]))
+    found[..., 0, :] = 1.0
+    found[..., 1, :] = np.minimum(np.maximum(log_odds, -_MIDDLE), _MIDDLE)
+    found[..., 2, :] = np.maximum(log_odds - _MIDDLE, 0.0)
+    found[..., 3, :] = np.minimum(log_odds + _MIDDLE, 0.0)
+    found[..., 4, :] = np.maximum(1.0 - np.abs(log_odds) / _REACH, 0.0)
+    return found
+
+
+#: The lines of the nodes of a distribution.
+NODE_LINES: Final = lines_of(np.array(NODES))
+
+
+def features_of(situations: Situations, lines: F64, z: F64) -> F64:
+    """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, by ``lines`` ``[N, N_LINES, M]`` of log-odds."""
+    found = np.empty((z.shape[0], WIDTH, z.shape[1]))
+    found[:, _LINE] = lines
+    found[:, _TIME] = situations.time[:, :, np.newaxis]
+    above, hinged, limit = found[:, _POWER], found[:, _HINGED], found[:, _LIMIT]
+    np.subtract(situations.powers[:, :, np.newaxis], z[:, np.newaxis], out=above)
+    np.maximum(above, _FARTHEST_BELOW, out=above)
+    np.minimum(above, _FARTHEST_ABOVE, out=above)
+    np.subtract(above, _HINGE, out=hinged)
+    np.maximum(hinged, 0.0, out=hinged)
+    above += 1.0
+    np.subtract(z, ONE_KW, out=limit)
+    np.maximum(limit, _LIMIT_BELOW, out=limit)
+    np.minimum(limit, _LIMIT_ABOVE, out=limit)
+    return found
+
+
+def log_odds_of(features: F64, coefficients: F64) -> F64:
+    """Return ``coefficients`` ``[N, D]`` times ``features`` ``[N, D, M]``: ``[N, M]``."""
+    return (coefficients[:, np.newaxis] @ features)[:, 0]

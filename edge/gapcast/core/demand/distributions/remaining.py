@@ -1,0 +1,231 @@
+"""The distribution of the mean power over coming minutes: the outlook model's, calibrated by the device's outcomes.
+
+The outlook model's quantiles of the mean give the log-odds of exceeding any power. A logistic regression per device
+(:mod:`.exceedance_model`) improves them from the last three hours and the time of day. It learns at the limit of the
+device, and a quarter of it below and above, how often its windows exceeded it with so much drawn so far. Means that do
+not begin with the next minute have the regression's prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.arrays.device_rows import DeviceRows, RowIndex
+from gapcast.core.arrays.flags import is_any
+from gapcast.core.arrays.row_index import row_index
+from gapcast.core.demand.distributions import exceedance_model
+from gapcast.core.demand.distributions.distribution import LEVELS, LOG_ODDS, PowerDistributions
+from gapcast.core.demand.distributions.exceedance_features import (
+    NODE_LINES,
+    WIDTH,
+    Situations,
+    features_of,
+    lines_of,
+    log_odds_of,
+    situations_of,
+)
+from gapcast.core.demand.distributions.mean_shares import MeanShares
+from gapcast.core.demand.distributions.model_quantiles import NODES, ModelQuantiles
+from gapcast.core.demand.distributions.power_scale import scaled, unscaled
+from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
+from gapcast.core.outlook.outlook import ModelMeans
+from gapcast.core.windows.window import MAX_FILL_MIN
+
+#: Parts of a window, each with a regression of its own: the first, the second and the last third of its minutes.
+_N_PARTS: Final = 3
+#: Limits at which is learned, in units of the device's, and how much each counts.
+_LIMITS, _WEIGHTS = np.array([1.0, 0.8, 1.25]), np.array([0.6, 0.3, 0.3, 0.1])
+#: Below these no outcome counts: a window with its limit behind it exceeds it, while a quantile may have any sign.
+_LEAST_KW = np.array([0.0, 0.0, 0.0, -np.inf])
+#: The level of the quantile at which is learned beside them.
+_LEVEL: Final = 0.95
+AT_LEVEL: Final = slice(LEVELS.index(_LEVEL), LEVELS.index(_LEVEL) + 1)
+#: Smallest fall of the log-odds from node to node.
+_MIN_FALL: Final = 1e-6
+_FALLS: Final = np.arange(len(NODES)) * _MIN_FALL
+
+
+class RemainingPower:
+    """Makes the distributions. ``leads_min`` are the outlook's lead times, rising, ``levels`` its model's quantiles."""
+
+    def __init__(self, leads_min: Sequence[int], levels: Sequence[float]) -> None:
+        #: The shares of the outlook's means in those of other minutes.
+        self.means = MeanShares(leads_min)
+        self.model = ModelQuantiles(levels)
+        # With the prior, the log-odds are the same at the same nodes of any curve.
+        nodes = self.model.nodes(np.eye(len(levels) + 2))
+        of_nodes = np.tile(exceedance_model.PRIOR[: len(NODE_LINES)] @ NODE_LINES, (len(nodes), 1))
+        #: ``[Q + 2, J]``: a curve times this are its quantiles, on the scale of powers, with the prior.
+        self.of_prior = _quantiles(of_nodes, nodes, LOG_ODDS)
+        self.median = 1 + int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
+        n, m = _N_PARTS, len(_WEIGHTS)
+        #: What is learned of each device, and the limits that wait for their outcome.
+        self.state = DeviceRows(
+            {
+                "coefficients": np.tile(exceedance_model.PRIOR, (n, 1)),
+                "information": np.tile(exceedance_model.initial_information(), (n, 1)),
+                "newest_minute": np.array(-1, dtype=np.int64),
+                "due_minute": np.full(n, -1, dtype=np.int64),
+                "n_minutes": np.ones(n, dtype=np.int64),
+                "due_kw": np.zeros((n, m)),
+                "due_features": np.zeros((n, m, WIDTH), dtype=np.float32),
+                "quantiles_kw": np.zeros((len(leads_min), len(levels)), dtype=np.float32),
+                "added_kw": np.zeros(len(leads_min), dtype=np.float32),
+                "floor_kw": np.zeros(1, dtype=np.float32),
+            }
+        )
+
+    def distributions(self, inputs: RemainingInputs) -> PowerDistributions:
+        """Return the distribution of the mean power over the minutes of each of ``inputs``, ``[N]`` or ``[S * N]``."""
+        running = np.flatnonzero(inputs.ahead_from == 0)
+        shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
+        return self._distributions(inputs, shares, row_index(running), row_index(running % len(inputs.rows)))
+
+    def of_windows(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
+        """Return the distributions of the rests of running windows and of later windows, ``[S * N]``.
+
+        The first of the S means of ``inputs`` are of the former. ``shares`` ``[S, N, K]`` are those of :attr:`means`.
+        """
+        running = slice(len(inputs.rows))
+        return self._distributions(inputs, shares, running, running)
+
+    def _distributions(self, inputs: RemainingInputs, shares: F64, at: RowIndex, of: RowIndex) -> PowerDistributions:
+        """Return the distributions of ``inputs``; those ``at`` are of running windows, of the readings ``of``."""
+        self.state.index(inputs.rows)
+        points = self._points(inputs, shares)
+        z = (points[:, np.newaxis] @ self.of_prior)[:, 0]  # row by row: the same in any batch
+        rows, points_at = inputs.rows[of], points[at]
+        if rows.size:
+            part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
+            situations = situations_of(inputs.minutes[of], inputs.windows[of], points_at[:, self.median])
+            z[at] = self._calibrated(rows, part, situations, points_at, LOG_ODDS)
+        kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
+        np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
+        kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
+        return PowerDistributions.of(kw.reshape(z.shape))
+
+    def _points(self, inputs: RemainingInputs, shares: F64) -> F64:
+        """Return the curves of the model's quantiles, ``[N, Q + 2]`` or ``[S * N, Q + 2]``."""
+        quantiles_kw = (shares[..., np.newaxis, :] @ inputs.quantiles_kw)[..., 0, :]
+        return self.model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
+
+    def _calibrated(self, rows: I64, part: I64, situations: Situations, points: F64, log_odds: F64) -> F64:
+        """Return the calibrated quantiles ``[N, L]``, on the scale of powers, with ``log_odds`` ``[L]``, falling.
+
+        They are of the rests of running windows that begin in ``part`` ``[N]`` of them.
+        """
+        nodes = self.model.nodes(points)
+        features = features_of(situations, NODE_LINES, nodes)
+        return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, part]), nodes, log_odds)
+
+    def store_newest(self, rows: I64, means: ModelMeans) -> None:
+        """Store ``means`` as the newest of ``rows``, distinct ones."""
+        self.state.index(rows)
+        arrays = self.state.arrays
+        arrays["quantiles_kw"][rows], arrays["added_kw"][rows] = means.quantiles_kw, means.added_kw
+        arrays["floor_kw"][rows, 0] = means.floor_kw
+
+    def newest(self, row: int) -> ModelMeans:
+        """Return the newest means of ``row``."""
+        rows = np.array([row])
+        self.state.index(rows)
+        arrays = self.state.arrays
+        quantiles_kw, added_kw, floor_kw = (
+            arrays[name][rows].astype(np.float64) for name in ("quantiles_kw", "added_kw", "floor_kw")
+        )
+        return ModelMeans(quantiles_kw, added_kw, floor_kw[:, 0])
+
+    def copy_of(self, row: int) -> RemainingPower:
+        """Return one with a copy of what was learned of ``row``, as its row 0: any thread may use it."""
+        self.state.index(np.array([row]))
+        copied = copy(self)
+        copied.state = DeviceRows({name: array[row].copy() for name, array in self.state.arrays.items()}, n_rows=1)
+        return copied
+
+    def learn(self, inputs: RemainingInputs) -> None:
+        """Learn from the outcomes that the readings of ``inputs`` bring; rows are distinct.
+
+        ``inputs`` are those of the rest of the running windows. Their limits wait for their outcome, one in each part.
+        """
+        self.state.index(inputs.rows)
+        arrays, rows, minutes = self.state.arrays, inputs.rows, inputs.minutes
+        at = row_index(rows)
+        newest, due = arrays["newest_minute"][at], arrays["due_minute"][at]
+        has_restarted = (minutes - newest > MAX_FILL_MIN + 1) | (minutes <= newest)
+        if is_any(has_restarted):
+            due[has_restarted] = -1
+        arrays["newest_minute"][at] = minutes
+        over = due <= minutes[:, np.newaxis]
+        is_due = over & (due == minutes[:, np.newaxis])
+        if is_any(is_due):
+            self._learn_outcomes(inputs, is_due)
+        due[over] = -1
+        part = _part(inputs.window_min, inputs.ahead_to)
+        waits = due.reshape(-1)[part + np.arange(len(rows)) * _N_PARTS] >= 0
+        is_next = ~waits & (inputs.allowed_kw > 0) & (inputs.ahead_to < inputs.windows.shape[1])
+        if is_any(is_next):
+            which = np.flatnonzero(is_next)
+            due[which, part[which]] = minutes[which] + inputs.ahead_to[which]
+            self._store_limits(inputs.select(row_index(which)), part[which])
+        self.state.write_back("due_minute", at, due)
+
+    def _learn_outcomes(self, inputs: RemainingInputs, is_due: NDArray[np.bool_]) -> None:
+        arrays = self.state.arrays
+        which, part = np.nonzero(is_due)
+        rows = inputs.rows[which]
+        n_minutes = np.maximum(arrays["n_minutes"][rows, part], 1)
+        sums_kw = np.cumsum(inputs.windows[which, ::-1], axis=1, dtype=np.float64)
+        actual_kw = sums_kw[np.arange(len(which)), np.minimum(n_minutes, sums_kw.shape[1]) - 1] / n_minutes
+        due_kw = arrays["due_kw"][rows, part]
+        exceeded = (actual_kw[:, np.newaxis] > due_kw).astype(np.float64)
+        coefficients, information = arrays["coefficients"][rows, part], arrays["information"][rows, part]
+        weights = _WEIGHTS * (due_kw > _LEAST_KW)
+        exceedance_model.update(coefficients, information, arrays["due_features"][rows, part], exceeded, weights)
+        arrays["coefficients"][rows, part], arrays["information"][rows, part] = coefficients, information
+
+    def _store_limits(self, inputs: RemainingInputs, part: I64) -> None:
+        arrays, rows = self.state.arrays, inputs.rows
+        shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
+        points = self._points(inputs, shares)
+        situations = situations_of(inputs.minutes, inputs.windows, points[:, self.median])
+        step_kw = inputs.limit_kw * inputs.window_min / inputs.ahead_to
+        limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis]
+        limits_kw -= (shares * inputs.added_kw).sum(axis=1, keepdims=True)
+        at_level = self._calibrated(rows, part, situations, points, LOG_ODDS[AT_LEVEL])
+        z = np.concatenate((scaled(limits_kw), at_level), axis=1)
+        features = features_of(situations, lines_of(self.model.log_odds(points, z)), z)
+        arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = unscaled(z), features.transpose(0, 2, 1)
+        arrays["n_minutes"][rows, part] = inputs.ahead_to
+
+
+def _quantiles(of_nodes: F64, nodes: F64, log_odds: F64) -> F64:
+    """Return the powers ``[N, L]`` with ``log_odds`` ``[L]``, of curves with ``of_nodes`` at ``nodes``, ``[N, J]``."""
+    falling: F64 = np.minimum.accumulate(of_nodes, axis=1)
+    return _interpolated(-log_odds, _FALLS - falling, nodes)
+
+
+def _interpolated(at: F64, rising: F64, values: F64) -> F64:
+    """Return the values ``[N, L]`` at ``at`` ``[L]`` of N lines through ``values`` at ``rising``, both ``[N, J]``.
+
+    It is :func:`numpy.interp` for all lines at once: beyond the ends the values are those at the ends.
+    """
+    n, n_points = rising.shape
+    part = np.add.reduce(rising[:, :, np.newaxis] <= at, axis=1) - 1
+    part = np.minimum(np.maximum(part, 0), n_points - 2) + (np.arange(n) * n_points)[:, np.newaxis]
+    lines, points = rising.reshape(-1), values.reshape(-1)
+    after, left, low = part + 1, lines.take(part), points.take(part)
+    share = np.minimum(np.maximum((at - left) / (lines.take(after) - left), 0.0), 1.0)
+    found: F64 = low + share * (points.take(after) - low)
+    return found
+
+
+def _part(window_min: I64, ahead_to: I64) -> I64:
+    """Return the part ``[N]`` of the windows that the minutes begin in."""
+    found: I64 = np.minimum(np.maximum((window_min - ahead_to) * _N_PARTS // window_min, 0), _N_PARTS - 1)
+    return found

@@ -1,0 +1,50 @@
+"""What the distribution of the mean power over coming minutes is made from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.device_rows import RowIndex
+
+
+class RemainingInputs(NamedTuple):
+    """N readings and the coming minutes whose mean is asked for. Power in kW, without planned loads.
+
+    ``rows`` ``[N]`` are those of the state, from 1 on, ``minutes`` ``[N]`` the newest ones, and ``windows``
+    ``[N, context]`` the readings until then. ``quantiles_kw`` ``[N, K, Q]`` are the outlook model's, of the means until
+    each lead time, ``added_kw`` ``[N, K]`` the means of planned loads, which the distributions include; without them no
+    power is below ``floor_kw`` ``[N]``.
+
+    The minutes are ``ahead_from`` + 1 to ``ahead_to`` ahead, both ``[N]``, or ``[S, N]`` for S means of each reading.
+    Those that begin with the next minute are the rest of a running window of ``window_min`` ``[N]``. It exceeds its
+    limit ``limit_kw`` ``[N]`` if their mean is above ``allowed_kw`` ``[N]``; both are NaN without one.
+    """
+
+    rows: I64
+    minutes: I64
+    windows: F32
+    quantiles_kw: F64
+    added_kw: F64
+    floor_kw: F64
+    ahead_from: I64
+    ahead_to: I64
+    window_min: I64
+    allowed_kw: F64
+    limit_kw: F64
+
+    def select(self, which: RowIndex) -> RemainingInputs:
+        """Return the inputs of the readings ``which``."""
+        return RemainingInputs(
+            self.rows[which],
+            self.minutes[which],
+            self.windows[which],
+            self.quantiles_kw[which],
+            self.added_kw[which],
+            self.floor_kw[which],
+            self.ahead_from[..., which],
+            self.ahead_to[..., which],
+            self.window_min[which],
+            self.allowed_kw[which],
+            self.limit_kw[which],
+        )

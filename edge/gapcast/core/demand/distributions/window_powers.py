@@ -1,0 +1,70 @@
+"""The distributions of the rests of running windows and of the next windows, and learning from their outcomes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.device_rows import ALL, rounds_of
+from gapcast.core.arrays.flags import is_every
+from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
+from gapcast.core.demand.distributions.remaining import RemainingPower
+from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
+from gapcast.core.demand.distributions.window_forecasts import WindowColumns, minutes_ahead
+from gapcast.core.outlook.outlook import ModelMeans
+
+#: No quantile of a sound state is further from 0, kW.
+_MOST_KW = 1e9
+
+
+def remaining_of(rows: I64, observed: I64, windows: F32, means: ModelMeans, of: WindowColumns) -> RemainingInputs:
+    """Return the inputs for the rests of the windows ``of``: of the running ones first, then of the next.
+
+    ``rows`` are those of the state, ``observed`` the newest minutes of ``windows`` ``[N, context]``.
+    """
+    return RemainingInputs(
+        rows,
+        observed,
+        windows,
+        means.quantiles_kw,
+        means.added_kw,
+        means.floor_kw,
+        *minutes_ahead(of, observed),
+        of.integers[0, 1] - of.integers[0, 0],
+        of.allowed_kw[0],
+        of.limit_kw,
+    )
+
+
+class WindowPowers:
+    """Makes the distributions by ``power``; a reading is learned before the next one of its device is used."""
+
+    def __init__(self, power: RemainingPower) -> None:
+        self._power = power
+        self._unlearned: RemainingInputs | None = None
+
+    def distributions(self, inputs: RemainingInputs, shares: F64) -> PowerDistributions:
+        """Return the distributions of the rests of the N running windows, and of the N next ones."""
+        n = len(inputs.rows)
+        kw = np.empty((2, n, len(LEVELS)))
+        for at in rounds_of(inputs.rows):
+            self.learn()
+            part = inputs if at is ALL else inputs.select(at)
+            kw[:, at] = self._sound_quantiles(part, shares[:, at])
+            self._unlearned = part._replace(ahead_from=part.ahead_from[0], ahead_to=part.ahead_to[0])
+        return PowerDistributions(kw.reshape(2 * n, -1))
+
+    def _sound_quantiles(self, inputs: RemainingInputs, shares: F64) -> F64:
+        """Return the quantiles ``[2, N, J]`` of the rests; what was learned is reset where it gives none."""
+        kw = self._power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
+        if not is_every(np.abs(kw) <= _MOST_KW):
+            bad = np.flatnonzero(~(np.abs(kw) <= _MOST_KW).all(axis=(0, 2)))
+            self._power.state.reset(inputs.rows[bad])
+            kw = self._power.of_windows(inputs, shares).kw.reshape(2, -1, len(LEVELS))
+        return kw
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last distributions bring."""
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is not None:
+            self._power.learn(unlearned)

@@ -1,0 +1,163 @@
+"""The messages of a batch of demands in C: documents alone, or all that is published of each demand in MQTT packets.
+
+``edge/native/demand_messages.c`` has the code. Without the compiled library, or if it cannot write a value,
+:class:`~gapcast.core.demand.documents.demand_json.DemandEncoder` and :mod:`~gapcast.core.demand.documents.max_power`
+return the same bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.compiled.functions import POINTERS, Function, load_function, set_pointers
+from gapcast.core.demand.demand import N_COLUMNS, Demands
+from gapcast.core.demand.documents.demand_form import SOURCE_NAMES, DemandForm, demand_form
+from gapcast.core.models.predictor import ModelIdentity
+
+#: The messages of a demand: document, headroom and allowed power.
+N_MESSAGES: Final = 3
+#: Bytes of a value that is no text, at most, and of a packet beside its topic and its payload.
+_VALUE_BYTES, _PACKET_BYTES = 24, 32
+_SIZES = ("n_slots", "n_name_bytes", "capacity", "head", "number_head", "has_properties", "issued_at_ms")
+_ARRAYS: Final = {
+    "constants": "u1", "constant_ends": "i8", "kinds": "u1", "columns": "i8", "sources": "u1", "source_ends": "i8",
+    "topics": "u1", "topic_ends": "i8", "demands": "f8", "packet_ids": "i8", "out": "u1", "bounds": "i8",
+}  # fmt: skip
+
+
+class DemandPackets(NamedTuple):
+    """How demands are published: each on the topics ``before``, its device's name, ``after``.
+
+    ``topics`` are those of the document, of the headroom and of the allowed power. ``head`` is the first byte of a
+    document's packet at QoS 0, ``number_head`` that of the others.
+    """
+
+    topics: Sequence[tuple[bytes, bytes]]
+    head: int
+    number_head: int
+
+
+class WrittenDemands(NamedTuple):
+    """The bytes of a batch, valid until the next one, and where the payload of each message begins and ends in them.
+
+    ``bounds`` is ``[N, N_MESSAGES, 2]``, zero where a message is not sent.
+    """
+
+    content: memoryview
+    bounds: NDArray[np.int64]
+
+
+class DemandMessagesStruct(ctypes.Structure):
+    """``struct demand_messages`` of ``edge/native/demand_messages.c``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in _SIZES),
+        ("names", ctypes.c_char_p),
+        *((name, POINTERS[kind]) for name, kind in _ARRAYS.items()),
+    )
+
+
+class DemandMessages:
+    """Writes batches of demands. Names of devices need no escapes."""
+
+    def __init__(self, function: Function, packets: DemandPackets | None = None) -> None:
+        """Write documents with ``function``, or the ``packets`` that publish each demand; see :meth:`of`."""
+        self._function, self._struct = function, DemandMessagesStruct()
+        self._address = ctypes.addressof(self._struct)
+        self._model: tuple[str, str] | None = None
+        sources = [name.encode() for name in SOURCE_NAMES]
+        topics = [] if packets is None else [part for topic in packets.topics for part in topic]
+        self._n_topic_bytes = sum(map(len, topics))
+        if packets is not None:
+            self._struct.head, self._struct.number_head = packets.head, packets.number_head
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._set(
+            sources=_bytes_of(b"".join(sources)),
+            source_ends=_ends_of(sources),
+            topics=_bytes_of(b"".join(topics)),
+            topic_ends=_ends_of(topics),
+            out=_bytes_of(b""),
+        )
+        self._n_constant = self._capacity = 0
+        self._has_ids = False
+        self._allocate(1)
+
+    @classmethod
+    def of(cls, packets: DemandPackets | None = None) -> DemandMessages | None:
+        """Return what writes documents, or ``packets``; None without a compiled library."""
+        function = load_function("gapcast_demand_messages")
+        return None if function is None else cls(function, packets)
+
+    def write(
+        self, demands: Demands, *, has_properties: bool = False, packet_ids: Sequence[int] = ()
+    ) -> WrittenDemands | None:
+        """Return the messages of ``demands``.
+
+        ``has_properties``: packets of MQTT 5, else of 3.1.1. ``packet_ids`` (none: QoS 0) are at least as many as
+        messages, and used in order. None if a value has another form than its kind: then Python must write them.
+        """
+        devices, struct, model = demands.devices, self._struct, demands.model
+        n = len(devices)
+        if (model.name, model.version) != self._model:
+            self._use_form(model)
+        if n > self._capacity:
+            self._allocate(n)
+        names = ("\0".join(devices) + "\0").encode() if n else b""
+        struct.names, struct.n_name_bytes = names, len(names)  # the structure holds the bytes
+        n_out = n * self._n_fixed + (1 + N_MESSAGES) * len(names)
+        if n_out > len(self._out):
+            self._set(out=np.zeros(n_out, dtype=np.uint8))
+        self._demands[:n] = demands.columns
+        if packet_ids or self._has_ids:
+            self._packet_ids[...] = 0
+            self._packet_ids[: len(packet_ids)] = packet_ids
+            self._has_ids = bool(packet_ids)
+        struct.has_properties, struct.issued_at_ms = has_properties, demands.issued_at_ms
+        n_written = self._function(self._address, n)
+        return None if n_written < 0 else WrittenDemands(self._out.data[:n_written], self._bounds[:n])
+
+    def _use_form(self, model: ModelIdentity) -> None:
+        """Write the documents of ``model`` from now on."""
+        form: DemandForm = demand_form(model.name, model.version)
+        constants = [constant.encode() for constant in form.constants]
+        self._model = model.name, model.version
+        self._struct.n_slots = len(form.kinds)
+        self._set(
+            constants=_bytes_of(b"".join(constants)),
+            constant_ends=_ends_of(constants),
+            kinds=np.array(form.kinds, dtype=np.uint8),
+            columns=np.array(form.columns, dtype=np.int64),
+        )
+        n_values = len(form.kinds) + N_MESSAGES - 1
+        of_packets = self._n_topic_bytes + N_MESSAGES * _PACKET_BYTES
+        #: Bytes of a demand's messages, at most, beside its device's name.
+        self._n_fixed = sum(map(len, constants)) + n_values * _VALUE_BYTES + of_packets
+
+    def _allocate(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._demands = np.zeros((capacity, N_COLUMNS))
+        self._packet_ids = np.zeros(capacity * N_MESSAGES, dtype=np.int64)
+        self._bounds = np.zeros((capacity, N_MESSAGES, 2), dtype=np.int64)
+        self._set(demands=self._demands, packet_ids=self._packet_ids, bounds=self._bounds)
+
+    def _set(self, **arrays: NDArray[Any]) -> None:
+        """Pass ``arrays`` to the library, and hold them."""
+        self._arrays |= arrays
+        set_pointers(self._struct, **arrays)
+        if "out" in arrays:
+            self._out = arrays["out"]
+            self._struct.capacity = len(self._out)
+
+
+def _bytes_of(content: bytes) -> NDArray[np.uint8]:
+    """Return ``content`` as an array of the caller's own."""
+    return np.frombuffer(content, dtype=np.uint8).copy()
+
+
+def _ends_of(parts: Sequence[bytes]) -> NDArray[np.int64]:
+    return np.cumsum([len(part) for part in parts], dtype=np.int64)

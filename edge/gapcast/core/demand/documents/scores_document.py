@@ -1,0 +1,50 @@
+"""The scores of demands as a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, AlarmScore, DemandScores, ReliabilityBin, ThirdScore
+
+_DECIMALS = 6
+
+
+def demand_scores_document(scores: DemandScores) -> dict[str, Any]:
+    """Return the document of ``scores``; a figure without data is None."""
+    return {
+        "n_windows": scores.n_windows,
+        "n_events": scores.n_events,
+        "n_days": scores.n_days,
+        "elapsed": [_third(one) for one in scores.thirds],
+        "alarms": {source: _alarms(one) for source, one in scores.alarms.items()},
+    }
+
+
+def _third(one: ThirdScore) -> dict[str, Any]:
+    figures = ("brier", "log_score", "held_brier", "so_far_brier")
+    return {
+        "elapsed_min": one.elapsed_min,
+        "n": one.n,
+        "n_events": one.n_events,
+        **{name: _rounded(getattr(one, name)) for name in figures},
+        "reliability": [_bin(of_bin) for of_bin in one.bins],
+    }
+
+
+def _bin(one: ReliabilityBin) -> dict[str, Any]:
+    return {"n": one.n, "mean_p": _rounded(one.mean_p), "share": _rounded(one.share)}
+
+
+def _alarms(one: AlarmScore) -> dict[str, Any]:
+    return {
+        "n": one.n,
+        "n_false": one.n_false,
+        "per_month": _rounded(one.per_month),
+        **{
+            f"announced_{least}_min": _rounded(share) for least, share in zip(ANNOUNCED_MIN, one.announced, strict=True)
+        },
+    }
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, _DECIMALS)

@@ -1,0 +1,209 @@
+"""May a load draw so many kW for so many minutes? The risk, the largest power that may be drawn, the earliest start.
+
+A load of ``kw`` adds ``kw * overlap / W`` to the mean of a window of ``W`` minutes of which it covers ``overlap``. The
+probability that a window then exceeds its limit follows from the distribution of its remaining minutes, and that of any
+window touched by :func:`gapcast.core.demand.distributions.exceedances.any_window`. The largest power is found by
+bisection on the same function, in whole watts, so that asking for it again gives the same answer.
+
+The outlook ends an hour after the newest reading. Windows after the demand's two that end beyond the hour have the
+distribution of its last window, as if the end of the hour lasted: they are marked as approximate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.distributions.distribution import PowerDistributions
+from gapcast.core.demand.distributions.exceedances import any_minute, any_window
+from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
+
+#: Minutes ahead that the outlook covers, and within which the earliest start is searched.
+HORIZON_MIN = 60
+_W_PER_KW = 1_000
+#: Returns the distributions of the means of the minutes ``ahead_from + 1`` to ``ahead_to`` ahead, both ``[N]``.
+MeanPowers = Callable[[I64, I64], PowerDistributions]
+#: Returns the probability ``[M]`` that each of the next minutes that the outlook covers is above a power, kW.
+MinutesAbove = Callable[[float], F64]
+#: Returns the end of the window that starts at a minute, and its limit, kW, None without one.
+WindowFrom = Callable[[int], tuple[int, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadroomWindow:
+    """One window that the load touches, for ``load_min`` minutes. Power in kW, of the mean with the load.
+
+    ``is_approximate``: the window ends after the outlook.
+    """
+
+    start_minute: int
+    end_minute: int
+    load_min: int
+    limit_kw: float | None
+    median_kw: float
+    p_exceed: float
+    is_approximate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """The answer to a request, from the newest ``demand``: the load runs from ``start_minute`` on. Power in kW.
+
+    ``p_exceed`` is the probability that any window touched exceeds its limit, ``p_exceed_without`` the same without the
+    load, and ``p_fuse`` that any minute while it runs is above the fuse (None: there is none). ``is_allowed``: with the
+    load neither is above the accepted risk. ``max_kw`` is the largest power that would be allowed for so long from now
+    on, in whole watts, 0 if none; ``earliest_start_minute`` is the first within an hour at which the requested power is
+    allowed, None if there is none.
+    """
+
+    demand: Demand
+    request: HeadroomRequest
+    start_minute: int
+    p_exceed: float
+    p_exceed_without: float
+    p_fuse: float | None
+    is_allowed: bool
+    max_kw: float
+    earliest_start_minute: int | None
+    windows: tuple[HeadroomWindow, ...]
+
+
+class LoadRisks:
+    """The risks of loads that run as long as in ``request``, by power and start: S starts, in minutes after the first.
+
+    Nothing of it depends on the state of the engine any more, so that :meth:`answer` may be called by any thread.
+    """
+
+    def __init__(
+        self,
+        demand: Demand,
+        request: HeadroomRequest,
+        powers: MeanPowers,
+        minutes_above: MinutesAbove,
+        window_from: WindowFrom,
+    ) -> None:
+        """Prepare the windows that may be touched.
+
+        ``powers`` and ``minutes_above`` are of the outlook of ``demand``, ``window_from`` returns the windows after the
+        demand's.
+        """
+        self._demand, self._request, self._minutes = demand, request, request.minutes
+        self._minutes_above = minutes_above
+        self._first_minute = first = demand.observed_minute + 1
+        running, following = demand.running, demand.next
+        starts, limits = [running.start_minute, following.start_minute], [running.limit_kw, following.limit_kw]
+        ends = [running.end_minute, following.end_minute]
+        while ends[-1] < first + HORIZON_MIN + request.minutes:
+            end, limit_kw = window_from(ends[-1])
+            starts.append(ends[-1])
+            ends.append(end)
+            limits.append(limit_kw)
+        self._starts, self._ends = np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+        self._lengths_min = self._ends - self._starts
+        self._limits_kw = np.array([np.inf if limit_kw is None else limit_kw for limit_kw in limits])
+        self._drawn = np.zeros(len(starts))  # kW times minutes
+        self._drawn[0] = running.elapsed_min * (running.so_far_kw or 0.0)
+        ahead_from, ahead_to = np.maximum(self._starts - first, 0), self._ends - first
+        self._left_min = ahead_to - ahead_from
+        self._is_approximate = ahead_to > HORIZON_MIN
+        self._powers_kw = _quantiles(ahead_from, ahead_to, powers)
+
+    def answer(self, highest_kw: float) -> Headroom:
+        """Return the answer to the request; no power above ``highest_kw`` is returned."""
+        kw = self._request.kw
+        now, starts = np.zeros(1, dtype=np.int64), np.arange(HORIZON_MIN + 1)
+        allowed = np.flatnonzero(self.are_allowed(kw, starts))
+        p_fuse = self.fuse(kw, now)
+        return Headroom(
+            demand=self._demand,
+            request=self._request,
+            start_minute=self._first_minute,
+            p_exceed=float(any_window(self.windows(kw, now))[0]),
+            p_exceed_without=float(any_window(self.windows(0.0, now))[0]),
+            p_fuse=None if p_fuse is None else float(p_fuse[0]),
+            is_allowed=bool(allowed.size and allowed[0] == 0),
+            max_kw=self._largest_w(int(highest_kw * _W_PER_KW)) / _W_PER_KW,
+            earliest_start_minute=self._first_minute + int(allowed[0]) if allowed.size else None,
+            windows=self.touched(kw),
+        )
+
+    def _largest_w(self, highest_w: int) -> int:
+        """Return the largest power that is allowed from now on, W, at most ``highest_w``; 0 if none is."""
+        now = np.zeros(1, dtype=np.int64)
+        allowed_w, refused_w = 0, highest_w + 1
+        while refused_w - allowed_w > 1:
+            middle_w = (allowed_w + refused_w) // 2
+            if self.are_allowed(middle_w / _W_PER_KW, now)[0]:
+                allowed_w = middle_w
+            else:
+                refused_w = middle_w
+        return allowed_w
+
+    def _overlaps(self, starts: I64) -> I64:
+        """Return the minutes ``[S, N]`` of each window in which the load runs."""
+        from_minute = self._first_minute + starts[:, np.newaxis]
+        ends = np.minimum(self._ends, from_minute + self._minutes)
+        overlaps: I64 = np.maximum(ends - np.maximum(self._starts, from_minute), 0)
+        return overlaps
+
+    def windows(self, kw: float, starts: I64) -> F64:
+        """Return the probability ``[S, N]`` that each window exceeds its limit; 0 if the load does not touch it."""
+        overlaps = self._overlaps(starts)
+        p_exceed = np.zeros(overlaps.shape)
+        start, window = np.nonzero((overlaps > 0) & np.isfinite(self._limits_kw))
+        left = self._lengths_min[window] * self._limits_kw[window] - self._drawn[window] - kw * overlaps[start, window]
+        power = PowerDistributions(self._powers_kw[window])
+        p_exceed[start, window] = power.exceedance(left / self._left_min[window])
+        return p_exceed
+
+    def fuse(self, kw: float, starts: I64) -> F64 | None:
+        """Return the probability ``[S]`` that any minute while the load runs is above the fuse; None without one."""
+        fuse_kw = self._demand.fuse_kw
+        if fuse_kw is None:
+            return None
+        known = self._minutes_above(fuse_kw - kw)
+        p_above = known[np.minimum(np.arange(HORIZON_MIN + self._minutes), len(known) - 1)]
+        return any_minute(np.lib.stride_tricks.sliding_window_view(p_above, self._minutes)[starts])
+
+    def are_allowed(self, kw: float, starts: I64) -> NDArray[np.bool_]:
+        """Return whether the load is within the accepted risk, ``[S]``."""
+        risk = self._demand.risk
+        allowed: NDArray[np.bool_] = any_window(self.windows(kw, starts)) <= risk
+        p_fuse = self.fuse(kw, starts)
+        return allowed if p_fuse is None else allowed & (p_fuse <= risk)
+
+    def touched(self, kw: float) -> tuple[HeadroomWindow, ...]:
+        """Return the windows that the load touches if it starts now."""
+        now = np.zeros(1, dtype=np.int64)
+        overlaps, p_exceed = self._overlaps(now)[0], self.windows(kw, now)[0]
+        drawn = self._drawn + self._left_min * PowerDistributions(self._powers_kw).quantile(0.5) + kw * overlaps
+        return tuple(
+            HeadroomWindow(
+                start_minute=int(self._starts[i]),
+                end_minute=int(self._ends[i]),
+                load_min=int(overlaps[i]),
+                limit_kw=float(self._limits_kw[i]) if np.isfinite(self._limits_kw[i]) else None,
+                median_kw=float(drawn[i] / self._lengths_min[i]),
+                p_exceed=float(p_exceed[i]),
+                is_approximate=bool(self._is_approximate[i]),
+            )
+            for i in np.flatnonzero(overlaps)
+        )
+
+
+def _quantiles(ahead_from: I64, ahead_to: I64, powers: MeanPowers) -> F64:
+    """Return the quantiles ``[N, J]`` of the mean of each window's minutes.
+
+    Those after the second window, the demand's next one, are the last ones of the hour if they end beyond it.
+    """
+    until = ahead_to.copy()
+    until[2:] = np.minimum(until[2:], HORIZON_MIN)
+    ranges = np.stack([np.maximum(until - (ahead_to - ahead_from), 0), until], axis=1)
+    distinct, which = np.unique(ranges, axis=0, return_inverse=True)
+    kw: F64 = powers(distinct[:, 0], distinct[:, 1]).kw[which.reshape(-1)]
+    return kw

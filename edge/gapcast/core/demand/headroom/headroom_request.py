@@ -1,0 +1,46 @@
+"""A request for the headroom: how much power, for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gapcast.core.documents.wording import shown_value
+from gapcast.core.errors import RequestError
+from gapcast.core.grid import DAY_MIN
+
+#: Longest load that is answered, minutes. Nearly all of it lies beyond the outlook, and is approximate.
+MAX_MINUTES = DAY_MIN
+
+
+@dataclass(frozen=True, slots=True)
+class HeadroomRequest:
+    """May ``kw`` be drawn for ``minutes`` from now on?"""
+
+    kw: float
+    minutes: int
+
+
+def headroom_request(kw: object, minutes: object, highest_kw: float) -> HeadroomRequest:
+    """Return the request; raise :class:`RequestError` that names the value and the range if one is unusable.
+
+    ``highest_kw`` is the highest power of a reading (``limits.max_kw``).
+
+    >>> headroom_request(2, 45, 100.0)
+    HeadroomRequest(kw=2.0, minutes=45)
+    """
+    if isinstance(kw, bool) or not isinstance(kw, int | float):
+        msg = f"kw: must be a number of kW, not {shown_value(kw)}"
+        raise RequestError(msg)
+    if not 0 < kw <= highest_kw:
+        fix = f": is it in watts? {kw:g} W are {kw / 1_000:g} kW" if highest_kw < kw <= highest_kw * 1_000 else ""
+        shown_kw = f"{kw:g}" if isinstance(kw, float) else shown_value(kw)
+        msg = f"kw: {shown_kw} kW must be above 0 and at most {highest_kw:g} (limits.max_kw){fix}"
+        raise RequestError(msg)
+    if isinstance(minutes, bool) or not isinstance(minutes, int):
+        msg = f"minutes: must be a whole number, not {shown_value(minutes)}"
+        raise RequestError(msg)
+    if not 1 <= minutes <= MAX_MINUTES:
+        shown = minutes if abs(minutes) < 10**9 else "that many"
+        msg = f"minutes: {shown} minutes must be 1 to {MAX_MINUTES}, which is a day"
+        raise RequestError(msg)
+    return HeadroomRequest(float(kw), minutes)

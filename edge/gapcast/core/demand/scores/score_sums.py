@@ -1,0 +1,127 @@
+"""What a window that is over adds to the sums of the scores of demands, and what waits until then.
+
+The scores and the layout of their sums are described in :mod:`gapcast.core.demand.scores.scores`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.demand.scores.scores import (
+    ABOVE,
+    ALARM_FROM,
+    ALARMS,
+    ANNOUNCED_MIN,
+    BINS,
+    DAYS,
+    HELD,
+    LAST_DAY,
+    LIMIT,
+    N_BINS,
+    N_OF_ALARMS,
+    N_OF_THIRD,
+    P_EXCEED,
+    SO_FAR,
+    WINDOWS,
+    thirds_of,
+)
+from gapcast.core.grid import DAY_MIN
+
+#: Probabilities are published with six decimals.
+_LEAST_P = 1e-6
+
+
+class ClosedWindows(NamedTuple):
+    """N windows that are over, of distinct devices.
+
+    ``start_minutes`` ``[N]``, ``window_min`` ``[N]``, ``actual_kw`` ``[N]`` (NaN: unknown), and ``demands``
+    ``[N, 60, 4]``: what was published by minutes elapsed, as :func:`record` stored it.
+    """
+
+    start_minutes: I64
+    window_min: I64
+    actual_kw: F64
+    demands: F64
+
+
+def record(demands: F64, elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> None:
+    """Store the demands of N running windows in ``demands`` ``[N, 60, 4]``, in place; all others as :func:`waiting`."""
+    rows = waiting(elapsed_min, window_min, p_exceed, limit_kw, power_kw)
+    demands[np.arange(len(demands)), elapsed_min] = rows
+
+
+def waiting(elapsed_min: I64, window_min: I64, p_exceed: F64, limit_kw: F64, power_kw: F64) -> F64:
+    """Return what waits of N demands, ``[N, 4]``.
+
+    The first four are ``[N]``; ``limit_kw`` is NaN without a limit. ``power_kw`` ``[N, 2]`` are the mean so far (NaN at
+    the start) and the last reading.
+    """
+    so_far_kw, last_kw = power_kw.T
+    drawn_kw = np.where(np.isnan(so_far_kw), 0.0, elapsed_min * so_far_kw)
+    found = np.empty((len(p_exceed), 4))
+    found[:, P_EXCEED], found[:, LIMIT], found[:, SO_FAR] = p_exceed, limit_kw, so_far_kw
+    found[:, HELD] = (drawn_kw + (window_min - elapsed_min) * last_kw) / window_min
+    return found
+
+
+def add(sums: F64, closed: ClosedWindows) -> None:
+    """Add windows that are over to ``sums`` ``[N, N_SUMS]``, in place; those without limit or outcome do not count."""
+    for one, start_minute, window_min, actual_kw, demands in zip(sums, *closed, strict=True):
+        waiting = demands[:window_min].tolist()
+        if not math.isnan(actual_kw) and _limited(waiting):
+            changed = one.tolist()
+            _add_window(changed, int(start_minute), float(actual_kw), waiting)
+            one[:] = changed
+
+
+def _add_window(sums: list[float], start_minute: int, actual_kw: float, demands: list[list[float]]) -> None:
+    """Add a window with the ``demands`` by minutes elapsed, of which one at least has a limit."""
+    window_min, limited = len(demands), _limited(demands)
+    for third, elapsed_min in enumerate(thirds_of(window_min)):
+        if elapsed_min in limited:
+            _add_third(sums, third * N_OF_THIRD, demands[elapsed_min], actual_kw)
+    is_above = actual_kw > demands[limited[-1]][LIMIT]
+    day = start_minute // DAY_MIN
+    sums[WINDOWS] += 1
+    sums[ABOVE] += is_above
+    sums[DAYS] += day != sums[LAST_DAY]
+    sums[LAST_DAY] = day
+    for i, warns in enumerate(_WARNS):
+        first = next((elapsed_min for elapsed_min in limited if warns(demands[elapsed_min])), None)
+        if first is not None:
+            at = ALARMS + i * N_OF_ALARMS
+            sums[at] += 1
+            sums[at + 1] += not is_above
+            for k, least in enumerate(ANNOUNCED_MIN):
+                sums[at + 2 + k] += is_above and window_min - first >= least
+
+
+#: Whether what waits of a demand is an alarm, by :data:`SOURCES`.
+_WARNS: tuple[Callable[[list[float]], bool], ...] = (
+    lambda demand: demand[P_EXCEED] >= ALARM_FROM,
+    lambda demand: demand[HELD] > demand[LIMIT],
+    lambda demand: demand[SO_FAR] > demand[LIMIT],
+)
+
+
+def _limited(demands: list[list[float]]) -> list[int]:
+    """Return the minutes elapsed at which a limit applied."""
+    return [elapsed_min for elapsed_min, demand in enumerate(demands) if not math.isnan(demand[LIMIT])]
+
+
+def _add_third(sums: list[float], at: int, demand: list[float], actual_kw: float) -> None:
+    """Add a ``demand`` to the sums of a third, from index ``at`` on."""
+    p, limit_kw, held_kw, so_far_kw = demand
+    event = float(actual_kw > limit_kw)
+    likely = max(p if event else 1 - p, _LEAST_P)
+    squared = [(float(kw > limit_kw) - event) ** 2 for kw in (held_kw, so_far_kw)]
+    has_so_far = not math.isnan(so_far_kw)
+    added = (1, event, (p - event) ** 2, -math.log(likely), squared[0], has_so_far, has_so_far * squared[1])
+    of_bin = at + BINS + 3 * min(int(p * N_BINS), N_BINS - 1)
+    for i, value in (*enumerate(added, start=at), *enumerate((1, p, event), start=of_bin)):
+        sums[i] += value

@@ -1,0 +1,1 @@
+"""The newest demands, and the state that is stored."""

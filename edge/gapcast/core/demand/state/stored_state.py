@@ -1,0 +1,218 @@
+"""The state of demands as columns: captured for a snapshot, checked and restored.
+
+Windows and month's peaks are valid for windows of the same length; the newest demands, and what was learned about the
+outlook, for the same outlook model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.arrays.device_rows import DeviceRows
+from gapcast.core.arrays.distinct_values import are_distinct
+from gapcast.core.billing.device_windows import DeviceWindows
+from gapcast.core.billing.low_limit import LowestWindow
+from gapcast.core.billing.month_peaks import DayPeak
+from gapcast.core.billing.options import WINDOW_MINUTES
+from gapcast.core.billing.running_windows import RunningWindows
+from gapcast.core.demand.state.newest_demands import NEWEST, is_sound_newest
+from gapcast.core.errors import StateError
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.readings.reading import is_device_id
+from gapcast.core.readings.state_limits import LAST_MINUTE, MOST
+from gapcast.core.streams.buffer import Buffers
+
+#: Stored beside the columns: what the learned state is valid for ``[1]``, and the places of devices with a demand.
+SIGNATURE, TRACKED = "signature", "tracked"
+#: The limits that were set while running, by device, which need not be one of the snapshot.
+LIMIT_DEVICE, LIMIT_KW = "limit_device", "limit_kw"
+_DAYS = 31
+_LONGEST_MIN = WINDOW_MINUTES[-1]
+_LAST_MONTH = 2_200 * 12
+#: Kind, shape after the device, minimum and maximum of the columns of windows. NaN is allowed in ``peak_kw``.
+_COLUMNS: Mapping[str, tuple[str, tuple[int, ...], float, float]] = {
+    "start": ("i", (), 0, LAST_MINUTE + _LONGEST_MIN),
+    "sum_kw": ("f", (), -MOST * _LONGEST_MIN, MOST * _LONGEST_MIN),
+    "n_known": ("i", (), 0, _LONGEST_MIN),
+    "window_min": ("i", (), WINDOW_MINUTES[0], _LONGEST_MIN),
+    "month": ("i", (), -1, _LAST_MONTH),
+    "peak_kw": ("f", (_DAYS,), -MOST, MOST),
+    "peak_start": ("i", (_DAYS,), -1, LAST_MINUTE),
+    "lowest_n": ("i", (), 0, DAY_MIN),
+    "lowest_kw": ("f", (), -MOST, MOST),
+    "lowest_before_kw": ("f", (), -MOST, MOST),
+}
+#: State of a version without lowest windows begins with these.
+_WITHOUT_LOWEST = {"lowest_n": 0, "lowest_kw": MOST, "lowest_before_kw": -MOST}
+#: Learned columns must not be larger.
+_MOST_LEARNED = 1e15
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def window_columns(windows: Sequence[DeviceWindows]) -> dict[str, NDArray[Any]]:
+    """Return the columns of the running windows of devices and their month's peaks."""
+    n = len(windows)
+    peak_kw, peak_start = np.full((n, _DAYS), np.nan), np.full((n, _DAYS), -1, dtype=np.int64)
+    for i, one in enumerate(windows):
+        for day, peak in one.peaks.by_day.items():
+            peak_kw[i, day - 1], peak_start[i, day - 1] = peak
+    return {
+        "start": np.array([one.window.start_minute for one in windows], dtype=np.int64),
+        "sum_kw": np.array([one.sum_kw for one in windows], dtype=np.float64),
+        "n_known": np.array([one.n_known for one in windows], dtype=np.int64),
+        "window_min": np.array([one.options.window_min for one in windows], dtype=np.int64),
+        "month": np.array([one.peaks.month for one in windows], dtype=np.int64),
+        "peak_kw": peak_kw,
+        "peak_start": peak_start,
+        "lowest_n": np.array([one.lowest.n for one in windows], dtype=np.int64),
+        "lowest_kw": np.array([one.lowest.newest_kw for one in windows], dtype=np.float64),
+        "lowest_before_kw": np.array([one.lowest.before_kw for one in windows], dtype=np.float64),
+    }
+
+
+def restore_windows(one: DeviceWindows, columns: Columns, i: int, last_minute: int) -> None:
+    """Restore the ``i``-th of ``columns`` into ``one``, whose running window follows ``last_minute``.
+
+    A window that is not the running one, and peaks of another month or of windows of another length, are left out.
+    """
+    if columns["window_min"][i] != one.options.window_min:
+        return
+    lowest = (columns[name][i].item() for name in _WITHOUT_LOWEST)
+    one.lowest = LowestWindow(*lowest)
+    start = one.window.start_minute
+    n_known = int(columns["n_known"][i])
+    if columns["start"][i] == start and n_known <= last_minute + 1 - start:
+        one.sum_kw, one.n_known = float(columns["sum_kw"][i]), n_known
+    if columns["month"][i] == one.window.month:
+        kw, starts = columns["peak_kw"][i].tolist(), columns["peak_start"][i].tolist()
+        days = enumerate(zip(kw, starts, strict=True), start=1)
+        one.peaks.by_day = {day: DayPeak(*peak) for day, peak in days if 0 <= peak[1] < start}
+    one.refresh()
+
+
+def limit_columns(windows: RunningWindows) -> dict[str, NDArray[Any]]:
+    """Return the limits that were set while running."""
+    limits_kw = windows.set_limits_kw
+    return {LIMIT_DEVICE: np.array(list(limits_kw), dtype=np.str_), LIMIT_KW: np.array(list(limits_kw.values()))}
+
+
+def restored_limits(columns: Columns, windows: RunningWindows, highest_kw: float) -> dict[str, float]:
+    """Return the stored limits of devices that still have a demand, at most ``highest_kw``, as many as are possible.
+
+    Raises :class:`StateError` if the columns do not fit each other.
+    """
+    devices, limits_kw = columns.get(LIMIT_DEVICE, np.zeros(0, np.str_)), columns.get(LIMIT_KW, np.zeros(0))
+    if (devices.dtype.kind, limits_kw.dtype.kind, devices.ndim) != ("U", "f", 1) or devices.shape != limits_kw.shape:
+        msg = "the stored limits of demands do not fit their devices"
+        raise StateError(msg)
+    found = {
+        device: limit_kw
+        for device, limit_kw in zip(devices.tolist(), limits_kw.tolist(), strict=True)
+        if is_device_id(device) and windows.site_options.of(device).is_limited and 0 < limit_kw <= highest_kw
+    }
+    return dict(list(found.items())[: windows.max_rows])
+
+
+def check_columns(columns: Columns) -> I64:
+    """Return the places of devices in ``columns``.
+
+    Raises :class:`StateError` if a column of the windows is missing or has another shape or type, or if a device is
+    named twice.
+    """
+    tracked = columns.get(TRACKED)
+    if tracked is None or tracked.ndim != 1 or tracked.dtype.kind != "i" or not are_distinct(tracked):
+        msg = "the stored demands name no devices, or one twice"
+        raise StateError(msg)
+    for name, (kind, shape, _, _) in _COLUMNS.items():
+        found = columns.get(name)
+        if found is None or found.dtype.kind != kind or found.shape != (len(tracked), *shape):
+            shown = "missing" if found is None else f"{found.dtype} {found.shape}"
+            msg = f"{name} of the stored demands is {shown}"
+            raise StateError(msg)
+    return tracked
+
+
+def implausible_windows(columns: Columns) -> NDArray[np.bool_]:
+    """Return which of the devices of ``columns``, which :func:`check_columns` accepts, have values out of range."""
+    bad = columns[TRACKED] < 0
+    for name, (_, _, low, high) in _COLUMNS.items():
+        values = columns[name]
+        inside = (values >= low) & (values <= high)
+        if name == "peak_kw":
+            inside |= np.isnan(values) & (columns["peak_start"] < 0)
+        bad = bad | ~inside.all(axis=tuple(range(1, inside.ndim)))
+    return bad
+
+
+def restore_rows(state: DeviceRows, columns: Columns, prefix: str, which: I64, rows: I64) -> int:
+    """Restore the places ``which`` of the columns named with ``prefix`` into ``rows`` of ``state``.
+
+    Return the number of rows that were left out, because a value is out of range. Raises :class:`StateError` if a
+    column is missing or has another shape or type.
+    """
+    found = {name: columns.get(f"{prefix}{name}") for name in state.arrays}
+    usable: dict[str, NDArray[Any]] = {}
+    bad = np.zeros(len(which), dtype=np.bool_)
+    for name, values in found.items():
+        array = state.arrays[name]
+        wanted = (len(columns[TRACKED]), *array.shape[1:])
+        if values is None or values.shape != wanted or values.dtype != array.dtype:
+            msg = f"{prefix}{name} of the stored demands is missing, or not {array.dtype} {wanted}"
+            raise StateError(msg)
+        usable[name] = values[which]
+        inside = (np.abs(usable[name]) <= _MOST_LEARNED) | np.isnan(usable[name])
+        bad |= ~inside.all(axis=tuple(range(1, inside.ndim)))
+    state.restore_columns(rows[~bad], {name: values[~bad] for name, values in usable.items()})
+    return int(bad.sum())
+
+
+def state_columns(
+    windows: RunningWindows, learned: Mapping[str, DeviceRows], signature: str, rows: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of the devices of ``rows``; ``learned`` is valid for ``signature``, by its prefix."""
+    found = [(i, one) for i, one in enumerate(map(windows.of, rows)) if one is not None]
+    tracked = np.array([i for i, _ in found], dtype=np.int64)
+    state_rows = np.asarray(rows, dtype=np.int64)[tracked] + 1
+    return {
+        SIGNATURE: np.array([signature]),
+        TRACKED: tracked,
+        **window_columns([one for _, one in found]),
+        **limit_columns(windows),
+        **{
+            f"{prefix}{name}": column
+            for prefix, state in learned.items()
+            for name, column in state.columns(state_rows).items()
+        },
+    }
+
+
+def restore_state(
+    windows: RunningWindows, learned: Mapping[str, DeviceRows], signature: str, buffers: Buffers, columns: Columns
+) -> str:
+    """Restore the result of :func:`state_columns` into the begun ``windows`` of the devices in ``buffers``.
+
+    Return what was left out, empty if nothing was. Raises :class:`StateError` if the columns do not fit each other.
+    """
+    if TRACKED in columns and not _WITHOUT_LOWEST.keys() & columns.keys():
+        unknown = {name: np.full(columns[TRACKED].shape, kw) for name, kw in _WITHOUT_LOWEST.items()}
+        columns = {**columns, **unknown}
+    places = check_columns(columns)
+    bad = implausible_windows(columns)
+    which = np.flatnonzero(~bad & (places < min(len(buffers), windows.max_rows)))
+    for i, row in zip(which.tolist(), places[which].tolist(), strict=True):
+        one = windows.of(row)
+        if one is not None:
+            restore_windows(one, columns, i, buffers.stream(buffers.device(row)).last_minute)
+    n_bad = int(bad.sum())
+    if SIGNATURE in columns and columns[SIGNATURE].tolist() == [signature]:
+        sound = is_sound_newest(columns.get(NEWEST), len(bad))[which]
+        n_bad += int(np.count_nonzero(~sound))
+        for prefix, state in learned.items():
+            n_bad += restore_rows(state, columns, prefix, which[sound], places[which[sound]] + 1)
+    return f"{n_bad} rows of demands are out of range" if n_bad else ""

@@ -1,0 +1,1 @@
+"""One batch of demands, in numpy and in C."""

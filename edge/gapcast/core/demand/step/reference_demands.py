@@ -1,0 +1,78 @@
+"""The arithmetic of demands in numpy: it defines the results, and is used where there is no compiled library."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.demand.demand import FUSE as FUSE_COLUMN
+from gapcast.core.demand.demand import (
+    HEADROOM,
+    MONTH_PEAK,
+    N_COLUMNS,
+    NEXT,
+    OBSERVED,
+    P_FUSE,
+    RISK,
+    RUNNING,
+    RUNNING_END,
+)
+from gapcast.core.demand.demand import ISSUED as ISSUED_COLUMN
+from gapcast.core.demand.distributions.window_forecasts import FUSE, PEAK, columns_of, forecast_windows
+from gapcast.core.demand.distributions.window_powers import WindowPowers, remaining_of
+from gapcast.core.demand.headroom.fuse import FuseRisk
+from gapcast.core.demand.state.demand_state import DemandState
+from gapcast.core.demand.state.newest_demands import NEWEST
+from gapcast.core.demand.step.demand_batch import DemandBatch
+
+
+class ReferenceDemands:
+    """Makes demands from ``state``, stores the newest ones there, and learns."""
+
+    def __init__(self, state: DemandState, fuse: FuseRisk, highest_kw: float) -> None:
+        """``highest_kw`` is the highest power of a reading."""
+        self._state, self._fuse, self._highest_kw = state, fuse, highest_kw
+        self._powers = WindowPowers(state.power)
+
+    @np.errstate(**DAMAGED)
+    def make(self, batch: DemandBatch) -> F64:
+        """Return the demands of ``batch`` ``[N, 32]``."""
+        state, power, n = self._state, self._state.power, len(batch.rows)
+        rows, observed = np.asarray(batch.rows, dtype=np.int64) + 1, np.asarray(batch.minutes, dtype=np.int64)
+        states = np.array(batch.states, dtype=np.float64).reshape(n, -1)
+        of_windows = columns_of(states, observed)
+        state.newest.index(rows)
+        inputs = remaining_of(rows, observed, batch.windows, batch.means, of_windows)
+        shares = power.means.shares(inputs.ahead_from, inputs.ahead_to)
+        remaining = self._powers.distributions(inputs, shares)
+        power.store_newest(rows, batch.means)
+        forecast_windows(of_windows, remaining, np.add.reduce(shares * batch.mean_kw, axis=-1), self._highest_kw)
+        columns = np.empty((n, N_COLUMNS))
+        columns[:, OBSERVED], columns[:, ISSUED_COLUMN] = observed, batch.issued_at_ms
+        columns[:, RUNNING], columns[:, NEXT] = of_windows.values[0].T, of_windows.values[1].T
+        columns[:, RISK], columns[:, MONTH_PEAK], columns[:, FUSE_COLUMN] = (
+            of_windows.risk,
+            states[:, PEAK],
+            states[:, FUSE],
+        )
+        columns[:, P_FUSE] = np.nan
+        self._add_fuse(columns, batch.point_kw)
+        state.newest.arrays[NEWEST][rows] = columns
+        state.live.record(rows, columns, np.asarray(batch.last_kw))
+        return columns
+
+    def _add_fuse(self, columns: F64, point_kw: F64) -> None:
+        """Write the probabilities of fuses, and limit the headroom of the running windows by them, in place."""
+        fused = np.flatnonzero(~np.isnan(columns[:, FUSE_COLUMN]))
+        if fused.size:
+            made = columns[fused]
+            left_min = (made[:, RUNNING_END] - made[:, OBSERVED]).astype(np.int64) - 1
+            of_fuse = point_kw[fused], left_min, made[:, FUSE_COLUMN]
+            columns[fused, P_FUSE] = self._fuse.p_above(*of_fuse)
+            columns[fused, HEADROOM] = np.minimum(made[:, HEADROOM], self._fuse.headroom_kw(*of_fuse, made[:, RISK]))
+
+    @np.errstate(**DAMAGED)
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last demands bring."""
+        self._powers.learn()

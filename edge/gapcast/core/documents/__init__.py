@@ -1,0 +1,1 @@
+"""Fields of documents, and the words of messages about them."""

@@ -1,0 +1,195 @@
+"""Forecasts: one, and many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.forecasts.forecast_fields import FIELDS
+from gapcast.core.forecasts.forecast_range import Repairs
+from gapcast.core.models.predictor import ModelIdentity
+
+#: Level of the interval that forecasts carry, and the quantiles that bound it.
+LEVEL = 0.9
+LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
+#: Columns of :class:`Forecasts`, as :func:`joined` puts them one after the other.
+_COLUMNS = (
+    "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw",
+)  # fmt: skip
+#: Columns that a part has only if one of its devices has a plan.
+_SPARSE_COLUMNS = ("uncontrolled_kw", "planned_kw")
+#: Decimals of ensemble weights.
+SHARE_DECIMALS = 3
+#: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
+DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The forecast of one device for ``target_minute``. Power in kW, minutes since the epoch.
+
+    ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the model has no
+    quantiles. ``path_kw`` holds the mean for each lead time of a model with several, else None; its last is ``gap_kw``.
+    ``n_observed`` counts real readings among the window's ``context`` minutes. ``experts`` and ``median_experts`` are
+    the ensemble weights of the mean and of the median; None for the forecast of a single model. ``planned_kw`` is the
+    planned power at the target that all powers contain, ``uncontrolled_kw`` the mean without it; None without a plan.
+    """
+
+    device: str | None
+    observed_minute: int
+    horizon_min: int
+    gap_kw: float
+    median_kw: float | None
+    lower_kw: float | None
+    upper_kw: float | None
+    model: str
+    model_version: str
+    n_observed: int
+    context: int
+    issued_at_ms: int
+    path_kw: tuple[float, ...] | None = None
+    experts: Mapping[str, float] | None = None
+    median_experts: Mapping[str, float] | None = None
+    uncontrolled_kw: float | None = None
+    planned_kw: float | None = None
+
+    @property
+    def target_minute(self) -> int:
+        """The minute that the forecast is for."""
+        return self.observed_minute + self.horizon_min
+
+    @property
+    def level(self) -> float | None:
+        """Level of the interval, or None without one."""
+        return None if self.lower_kw is None or self.upper_kw is None else LEVEL
+
+    def document(self) -> dict[str, Any]:
+        """Return the published JSON object, with the :data:`fields <gapcast.core.forecasts.forecast_fields.FIELDS>`."""
+        values = ((field, field.value(self)) for field in FIELDS)
+        return {field.name: value for field, value in values if value is not None or not field.is_optional}
+
+
+@dataclass(slots=True)
+class Shares:
+    """Ensemble weights in the forecasts of a batch, of E members called ``names``.
+
+    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N, 2 E]``. Not to be
+    changed; it is not frozen for the reason of :class:`Forecasts`.
+    """
+
+    names: tuple[str, ...]
+    weights: F32 | F64
+
+    def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the weights of the mean and of the median in the ``i``-th forecast, by member."""
+        weights, n = self.weights[i].tolist(), len(self.names)
+        rounded = [round(weight, SHARE_DECIMALS) for weight in weights]
+        return dict(zip(self.names, rounded[:n], strict=True)), dict(zip(self.names, rounded[n:], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonParts:
+    """The forecasts of each horizon in a batch with several, with their indices in the batch, rising.
+
+    ``order`` has, for each forecast of the batch, the index of its part, and its index there.
+    """
+
+    parts: tuple[tuple[tuple[int, ...], Forecasts], ...]
+    order: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Forecasts:
+    """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
+
+    ``numbers`` ``[N, 4 + K + 2 E]`` are the mean, median, lower and upper bound, path and weights again, in the order
+    of the document, where forecasts have all of them (a path only if the model has one); None where they do not. All
+    forecasts of one ``model``, the same object, have the same members and lead times then.
+    ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
+    nothing was replaced. ``uncontrolled_kw`` and ``planned_kw`` are None if no device has a plan, as are their values
+    of a device without one. ``parts`` are the forecasts by horizon if the devices of the batch have several: then
+    ``model`` is that of the first, and ``path_kw`` and ``shares`` are None. Not to be changed; it is not frozen because
+    that doubles the time to create it, and there is one for each reading that arrives alone.
+    """
+
+    model: ModelIdentity
+    issued_at_ms: int
+    devices: list[str]
+    observed_minutes: list[int]
+    n_observed: list[int]
+    gap_kw: list[float]
+    median_kw: list[float] | None = None
+    lower_kw: list[float] | None = None
+    upper_kw: list[float] | None = None
+    path_kw: F64 | None = None
+    shares: Shares | None = None
+    repairs: Repairs | None = None
+    uncontrolled_kw: list[float | None] | None = None
+    planned_kw: list[float | None] | None = None
+    parts: HorizonParts | None = None
+    numbers: F64 | None = None
+
+    def __len__(self) -> int:
+        """Return the number of forecasts."""
+        return len(self.devices)
+
+    def by_horizon(self) -> Sequence[tuple[Sequence[int], Forecasts]]:
+        """Return the forecasts of each horizon, with their indices: all of them, unless there are several horizons."""
+        return ((range(len(self)), self),) if self.parts is None else self.parts.parts
+
+    def __getitem__(self, i: int) -> Forecast:
+        """Return the ``i``-th as a :class:`Forecast`."""
+        if self.parts is not None:
+            part, at = self.parts.order[i]
+            return self.parts.parts[part][1][at]
+        experts, median_experts = (None, None) if self.shares is None else self.shares.of(i)
+        return Forecast(
+            device=self.devices[i],
+            observed_minute=self.observed_minutes[i],
+            horizon_min=self.model.lead_times_min[-1],
+            gap_kw=self.gap_kw[i],
+            median_kw=None if self.median_kw is None else self.median_kw[i],
+            lower_kw=None if self.lower_kw is None else self.lower_kw[i],
+            upper_kw=None if self.upper_kw is None else self.upper_kw[i],
+            model=self.model.name,
+            model_version=self.model.version,
+            n_observed=self.n_observed[i],
+            context=self.model.spec.context,
+            issued_at_ms=self.issued_at_ms,
+            path_kw=None if self.path_kw is None else tuple(self.path_kw[i].tolist()),
+            experts=experts,
+            median_experts=median_experts,
+            uncontrolled_kw=None if self.uncontrolled_kw is None else self.uncontrolled_kw[i],
+            planned_kw=None if self.planned_kw is None else self.planned_kw[i],
+        )
+
+    def __iter__(self) -> Iterator[Forecast]:
+        """Iterate over the forecasts, in order."""
+        return (self[i] for i in range(len(self)))
+
+
+def join_forecasts(parts: Sequence[Forecasts]) -> Forecasts:
+    """Return the forecasts of all ``parts``, at least one, in their order; all have one model and one time of issue."""
+    first = parts[0]
+
+    def column(name: str) -> Any:
+        return None if getattr(first, name) is None else [value for part in parts for value in getattr(part, name)]
+
+    def sparse_column(name: str) -> list[float | None] | None:
+        if all(getattr(part, name) is None for part in parts):
+            return None
+        return [value for part in parts for value in getattr(part, name) or [None] * len(part)]
+
+    shares = None
+    if first.shares is not None:
+        weights = np.concatenate([part.shares.weights for part in parts if part.shares is not None])
+        shares = Shares(first.shares.names, weights)
+    paths_kw = [part.path_kw for part in parts if part.path_kw is not None]
+    path_kw = np.concatenate(paths_kw) if paths_kw else None
+    repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
+    columns = {name: column(name) for name in _COLUMNS} | {name: sparse_column(name) for name in _SPARSE_COLUMNS}
+    return replace(first, path_kw=path_kw, shares=shares, repairs=repairs, numbers=None, **columns)

@@ -1,0 +1,106 @@
+"""The form that the JSON of all forecasts of one model shares, and the columns that fill it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gapcast.core.documents.document_field import FieldType
+from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
+from gapcast.core.forecasts.json_rows import JsonForm, SlotKind
+
+#: Returns a column of a batch that has it: a list, or an array of the values of a list or map.
+Column = Callable[[Forecasts], Any]
+#: What :attr:`.Forecasts.numbers` are, in order; the path is missing for a model with one lead time.
+_NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "path", "experts", "median_experts")
+#: Fields whose value is a list or a map of several numbers.
+_COMPOUND = (FieldType.NUMBERS, FieldType.WEIGHTS)
+_KINDS = {
+    FieldType.INTEGER: SlotKind.INTEGER, FieldType.NUMBER: SlotKind.NUMBER, FieldType.NUMBERS: SlotKind.NUMBER,
+    FieldType.WEIGHTS: SlotKind.WEIGHT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastLayout:
+    """A form, the same as a template for Python, and the columns that fill both.
+
+    ``scalars`` have one value in each forecast; they are ``texts`` and ``numbers``. ``compounds``, which follow, have
+    several. ``sparse`` are fields that follow in some of the forecasts, by name. ``n_observed_at`` is the place of the
+    number of readings among :attr:`.Forecasts.numbers`, which are the others in their order; None if the forecasts have
+    other numbers too, so that these do not fill the form.
+    """
+
+    form: JsonForm
+    template: str
+    scalars: tuple[Column, ...]
+    texts: tuple[Column, ...]
+    numbers: tuple[Column, ...]
+    compounds: tuple[Column, ...]
+    sparse: tuple[tuple[str, Column], ...]
+    n_observed_at: int | None
+
+    def is_dense(self, forecasts: Forecasts) -> bool:
+        """Return whether none of ``forecasts`` has a field that others of this form lack."""
+        for _, column in self.sparse:  # noqa: SIM110 - called for each reading, and a generator takes longer
+            if column(forecasts) is not None:
+                return False
+        return True
+
+
+def form_of(forecasts: Forecasts) -> tuple[object, ...]:
+    """Return what two batches must have in common to share a layout."""
+    model, shares = forecasts.model, forecasts.shares
+    names = None if shares is None else shares.names
+    return (
+        model.name, model.version, model.spec, model.lead_times_min, forecasts.median_kw is None,
+        forecasts.lower_kw is None, forecasts.upper_kw is None, forecasts.path_kw is None, names,
+    )  # fmt: skip
+
+
+def layout_of(forecasts: Forecasts) -> ForecastLayout:
+    """Return the layout of ``forecasts``, at least one."""
+    constants, kinds, names = ["{"], list[SlotKind](), list[str]()
+    texts, numbers, scalars, compounds = list[Column](), list[Column](), list[Column](), list[Column]()
+    first = forecasts[0]
+    for field in FIELDS:
+        value = field.value(first)
+        if field.is_sparse or (value is None and field.is_optional):
+            continue
+        constants[-1] += f'{"" if constants == ["{"] else ","}"{field.name}":'
+        if field.column is None or field.column(forecasts) is None:  # the same in each forecast of this form
+            constants[-1] += json.dumps(value)
+            continue
+        begin, *between = _constants_of(field, value)
+        constants[-1] += begin
+        constants += between
+        kind = _KINDS.get(field.type, SlotKind.TEXT)
+        kinds += [kind] * len(between)
+        if field.type in _COMPOUND:
+            compounds.append(field.column)
+        else:
+            scalars.append(field.column)
+            (texts if kind is SlotKind.TEXT else numbers).append(field.column)
+        if kind is not SlotKind.TEXT:
+            names.append(field.name)
+    constants[-1] += "}"
+    sparse = tuple((field.name, field.column) for field in FIELDS if field.is_sparse and field.column is not None)
+    form = JsonForm(tuple(constants), tuple(kinds))
+    columns = tuple(scalars), tuple(texts), tuple(numbers), tuple(compounds)
+    n_observed_at = names.index("n_observed")
+    del names[n_observed_at]
+    has_other_numbers = names != [name for name in _NUMBERS if name != "path" or forecasts.path_kw is not None]
+    return ForecastLayout(form, form.template, *columns, sparse, None if has_other_numbers else n_observed_at)
+
+
+def _constants_of(field: ForecastField, value: Any) -> list[str]:
+    """Return what stands before, between and after the values of a field like ``value``."""
+    if field.type is FieldType.WEIGHTS:
+        first, *others = (f'"{name}":' for name in value)
+        return ["{" + first, *("," + other for other in others), "}"]
+    if field.type is FieldType.NUMBERS:
+        return ["[", *[","] * (len(value) - 1), "]"]
+    return ["", ""] if field.type in _KINDS else ['"', '"']

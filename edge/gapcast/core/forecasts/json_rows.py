@@ -1,0 +1,200 @@
+"""JSON documents of one form, a batch at a time, in C: ``struct json_rows`` of ``edge/native/json_rows.c``.
+
+The form is what all documents of a batch have in common: constant text, and between it a value of each document.
+Without the compiled library, or if it cannot write a value, :meth:`JsonForm.fill` returns the same bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.compiled.functions import Function, set_pointers
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.forecasts.forecast import SHARE_DECIMALS
+
+#: Texts of a document, at most.
+MAX_TEXTS = 16
+#: Bytes of a value that is no text, at most, and of a packet beside its topic and its document.
+_VALUE_BYTES, _PACKET_BYTES = 24, 32
+_SIZES = (
+    "n_slots", "n_texts", "n_values", "n_text_bytes", "capacity", "head", "has_properties", "n_before", "n_topic",
+)  # fmt: skip
+_POINTERS: dict[str, Any] = {
+    "constants": ctypes.c_uint8, "constant_ends": ctypes.c_int64, "kinds": ctypes.c_uint8, "topic": ctypes.c_uint8,
+    "values": ctypes.c_double, "expiry_s": ctypes.c_int64, "packet_ids": ctypes.c_int64,
+    "out": ctypes.c_uint8, "bounds": ctypes.c_int64,
+}  # fmt: skip
+
+
+class SlotKind(IntEnum):
+    """What a value is: text without escapes, an integer, a number as ``repr`` or as ``%.3f`` writes it."""
+
+    TEXT = 0
+    INTEGER = 1
+    NUMBER = 2
+    WEIGHT = 3
+
+
+#: How Python writes a value of a kind.
+_CONVERSIONS = {
+    SlotKind.TEXT: "%s", SlotKind.INTEGER: "%d", SlotKind.NUMBER: "%r", SlotKind.WEIGHT: f"%.{SHARE_DECIMALS}f",
+}  # fmt: skip
+
+
+class JsonForm(NamedTuple):
+    """What stands before each value and at the end, one more than values, and the ``kinds`` of the values."""
+
+    constants: tuple[str, ...]
+    kinds: tuple[SlotKind, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[str | SlotKind]) -> JsonForm:
+        """Return the form with these ``parts``, in order.
+
+        >>> JsonForm.of(['{"v":', "1", ',"kw":', SlotKind.NUMBER, "}"]).constants
+        ('{"v":1,"kw":', '}')
+        """
+        constants, kinds = [""], list[SlotKind]()
+        for part in parts:
+            if isinstance(part, SlotKind):
+                kinds.append(part)
+                constants.append("")
+            else:
+                constants[-1] += part
+        return cls(tuple(constants), tuple(kinds))
+
+    @property
+    def n_values(self) -> int:
+        """The number of values that are no text."""
+        return len(self.kinds) - self.kinds.count(SlotKind.TEXT)
+
+    @property
+    def template(self) -> str:
+        """The form with a placeholder for each value, as the operator ``%`` takes it."""
+        return _template_of(self)
+
+    def fill(self, texts: Sequence[str], values: NDArray[np.float64]) -> list[bytes]:
+        """Return documents with the ``texts``, the first one of each, then the second, and ``values`` ``[N, V]``."""
+        n, template = len(values), self.template
+        of_texts = iter([texts[begin : begin + n] for begin in range(0, len(texts), n)] if n else ())
+        of_values = iter(values.T.tolist())
+        columns = [next(of_texts if kind is SlotKind.TEXT else of_values) for kind in (self.kinds if n else ())]
+        return [(template % row).encode() for row in zip(*columns, strict=True)]
+
+
+@lru_cache(maxsize=16)
+def _template_of(form: JsonForm) -> str:
+    constants = [constant.replace("%", "%%") for constant in form.constants]
+    parts = (constant + _CONVERSIONS[kind] for constant, kind in zip(constants, form.kinds, strict=False))
+    return "".join(parts) + constants[-1]
+
+
+class Packets(NamedTuple):
+    """How documents are published, each on the topic ``before``, its first text, ``after``.
+
+    ``head`` is the first byte of a packet at QoS 0.
+    """
+
+    before: bytes
+    after: bytes
+    head: int
+
+
+class WrittenRows(NamedTuple):
+    """The bytes of a batch, valid until the next one, and where each document begins and ends in them ``[N, 2]``."""
+
+    content: memoryview
+    bounds: I64
+
+
+class JsonRowsStruct(ctypes.Structure):
+    """The argument of ``gapcast_json_rows``."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _SIZES),
+        ("texts", ctypes.c_char_p),
+        *((name, ctypes.POINTER(kind)) for name, kind in _POINTERS.items()),
+    ]
+
+
+class JsonRows:
+    """Writes documents of one ``form``, alone or each in the MQTT packet that publishes it."""
+
+    def __init__(self, function: Function, form: JsonForm, packets: Packets | None = None) -> None:
+        """Write with ``function``, the library's ``gapcast_json_rows``."""
+        self._function, self._struct = function, JsonRowsStruct()
+        self._address = ctypes.addressof(self._struct)
+        constants = [constant.encode() for constant in form.constants]
+        topic = b"" if packets is None else packets.before + packets.after
+        self._n_constant = sum(map(len, constants)) + len(topic)
+        self._n_values = form.n_values
+        struct = self._struct
+        struct.n_slots, struct.n_values = len(form.kinds), form.n_values
+        struct.n_texts = len(form.kinds) - form.n_values
+        if packets is not None:
+            struct.head, struct.n_before, struct.n_topic = packets.head, len(packets.before), len(topic)
+        self._form: dict[str, NDArray[Any]] = {
+            "constants": _bytes_of(b"".join(constants)),
+            "constant_ends": np.cumsum([len(constant) for constant in constants], dtype=np.int64),
+            "kinds": np.array(form.kinds, dtype=np.uint8),
+            "topic": _bytes_of(topic),
+        }
+        set_pointers(struct, **self._form)
+        self._capacity = 0
+        self._has_ids = False
+        self._out = _bytes_of(b"")
+        self._allocate(1)
+
+    def values(self, n: int) -> NDArray[np.float64]:
+        """Return the values of ``n`` documents ``[n, V]``, to be written to; those of the form that are no text."""
+        if n > self._capacity:
+            self._allocate(n)
+        return self._values[:n]
+
+    def write(
+        self, texts: Sequence[str], n: int, expiry_s: Sequence[int] = (), packet_ids: Sequence[int] = ()
+    ) -> WrittenRows | None:
+        """Return ``n`` documents with the ``texts``, the first one of each, then the second, and the :meth:`values`.
+
+        ``expiry_s`` (none: MQTT 3.1.1) and ``packet_ids`` (none: QoS 0) are those of packets. None if a value has
+        another form than its kind: then Python must write it.
+        """
+        content = ("\0".join(texts) + "\0").encode() if texts else b""
+        n_bytes, struct = len(content), self._struct
+        struct.texts = content  # the structure holds the bytes
+        n_out = n * (self._n_constant + _VALUE_BYTES * self._n_values + _PACKET_BYTES) + 2 * n_bytes
+        if n_out > len(self._out):
+            self._out = np.zeros(n_out, dtype=np.uint8)
+            set_pointers(struct, out=self._out)
+            struct.capacity = n_out
+        struct.has_properties = bool(expiry_s)
+        if expiry_s:
+            self._expiry_s[:n] = expiry_s
+        if packet_ids or self._has_ids:
+            self._packet_ids[...] = 0
+            self._packet_ids[: len(packet_ids)] = packet_ids
+            self._has_ids = bool(packet_ids)
+        struct.n_text_bytes = n_bytes
+        n_written = self._function(self._address, n)
+        return None if n_written < 0 else WrittenRows(self._out.data[:n_written], self._bounds[:n])
+
+    def _allocate(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._values = np.zeros((capacity, self._n_values))
+        self._expiry_s, self._packet_ids = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
+        self._bounds = np.zeros((capacity, 2), dtype=np.int64)
+        set_pointers(
+            self._struct, values=self._values, expiry_s=self._expiry_s, packet_ids=self._packet_ids, bounds=self._bounds
+        )
+
+
+def _bytes_of(content: bytes) -> NDArray[np.uint8]:
+    """Return ``content`` as an array of the caller's own."""
+    return np.frombuffer(content, dtype=np.uint8).copy()

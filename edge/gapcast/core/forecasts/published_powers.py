@@ -1,0 +1,125 @@
+"""The numbers of an ensemble's forecasts as they are published: its path follows its mean, and all are rounded.
+
+By the compiled library where there is one: ``edge/native/published.c``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapcast.compiled.functions import load_function, set_pointers
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.forecasts.forecast import DECIMALS
+from gapcast.core.forecasts.forecast_range import ForecastRange
+
+#: Columns of the ensemble's forecasts: mean, median, lower and upper bound.
+N_POWERS = 4
+#: Steps of the last published decimal in one kW.
+STEPS_PER_KW = 10.0**DECIMALS
+
+
+class PublishedStruct(ctypes.Structure):
+    """The argument of ``gapcast_published_powers``."""
+
+    _fields_ = [
+        ("n_leads", ctypes.c_int64),
+        ("n_weights", ctypes.c_int64),
+        ("low_kw", ctypes.c_double),
+        ("high_kw", ctypes.c_double),
+        ("leads", ctypes.POINTER(ctypes.c_double)),
+        ("kw", ctypes.POINTER(ctypes.c_double)),
+        ("weights", ctypes.POINTER(ctypes.c_double)),
+        ("path_kw", ctypes.POINTER(ctypes.c_float)),
+        ("numbers", ctypes.POINTER(ctypes.c_double)),
+    ]
+
+
+class PublishedPowers:
+    """Computes published powers and weights, batch by batch. For one thread."""
+
+    def __init__(
+        self,
+        lead_times_min: Sequence[int],
+        forecast_range: ForecastRange,
+        n_weights: int = 0,
+        *,
+        compiled: bool = True,
+    ) -> None:
+        """The path has these lead times, at least one, or there is none; its powers are in ``forecast_range``.
+
+        A forecast has ``n_weights`` beside its powers. ``compiled``: compute in C where that is possible; the results
+        are the same.
+        """
+        self.n_weights = n_weights
+        self._range = forecast_range
+        leads_min = np.asarray(lead_times_min, dtype=np.float64)
+        self._leads: F64 = leads_min / leads_min[-1:]
+        self._function = load_function("gapcast_published_powers") if compiled else None
+        self._struct = struct = PublishedStruct()
+        self._address = ctypes.addressof(struct)
+        struct.n_leads, struct.n_weights = len(leads_min), n_weights
+        struct.low_kw, struct.high_kw = forecast_range.low_kw, forecast_range.high_kw
+        set_pointers(struct, leads=self._leads)
+        self._allocate(1)
+        self._resize(1)
+
+    def of(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
+        """Return the numbers ``[N, 4 + K + W]`` of the ensemble's forecasts ``kw`` ``[N, 4]``: these, path and weights.
+
+        ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None without a path). The ensemble's
+        correction at the horizon is applied to it in proportion to the lead time. All are rounded from float32, and
+        the ``weights`` ``[N, W]``, which must be there if W is not 0, are rounded to it.
+        """
+        if self._function is None:
+            return self.by_numpy(kw, path_kw, weights)
+        n = len(kw)
+        if n != self._n:
+            self._resize(n)
+        of_kw, of_weights, of_path_kw, numbers = self._views
+        of_kw[...] = kw
+        if path_kw is not None:
+            of_path_kw[...] = path_kw
+        if weights is not None:
+            of_weights[...] = weights
+        self._function(self._address, n)
+        return numbers.copy()
+
+    def by_numpy(self, kw: F64, path_kw: F32 | None, weights: F64 | None = None) -> F64:
+        """Return what :meth:`of` returns, without the library: the definition of the result."""
+        powers_kw = kw
+        if path_kw is not None:
+            powers_kw = np.concatenate((kw, path_kw), axis=1)
+            path = powers_kw[:, N_POWERS:]
+            path += (powers_kw[:, :1] - powers_kw[:, -1:]) * self._leads
+            np.minimum(np.maximum(path, self._range.low_kw, out=path), self._range.high_kw, out=path)
+        powers_kw = rounded(powers_kw.astype(np.float32))
+        if path_kw is not None:
+            powers_kw[:, -1] = powers_kw[:, 0]
+        if weights is None:
+            return powers_kw
+        return np.concatenate((powers_kw, weights.astype(np.float32)), axis=1)
+
+    def _resize(self, n: int) -> None:
+        """Take batches of ``n`` from now on."""
+        if n > len(self._kw):
+            self._allocate(n)
+        self._n, self._views = n, (self._kw[:n], self._weights[:n], self._path_kw[:n], self._numbers[:n])
+
+    def _allocate(self, capacity: int) -> None:
+        n_leads = len(self._leads)
+        self._kw, self._weights = np.zeros((capacity, N_POWERS)), np.zeros((capacity, self.n_weights))
+        self._path_kw = np.zeros((capacity, n_leads), dtype=np.float32)
+        self._numbers = np.zeros((capacity, N_POWERS + n_leads + self.n_weights))
+        set_pointers(self._struct, kw=self._kw, weights=self._weights, path_kw=self._path_kw, numbers=self._numbers)
+
+
+def rounded(power_kw: F32) -> F64:
+    """Return ``power_kw`` with :data:`DECIMALS`, by the steps of numpy's ``round``, which takes longer for a few."""
+    rounded_kw = power_kw.astype(np.float64)
+    rounded_kw *= STEPS_PER_KW
+    np.rint(rounded_kw, out=rounded_kw)
+    rounded_kw /= STEPS_PER_KW
+    return rounded_kw

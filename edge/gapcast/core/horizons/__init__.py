@@ -1,0 +1,1 @@
+"""Forecasts of one horizon: models, ensemble, outlook and plans together; and of devices with several."""

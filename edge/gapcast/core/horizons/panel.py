@@ -1,0 +1,95 @@
+"""The models that forecast each window: their inputs are computed once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, I64, Flags
+from gapcast.core.forecasts.forecast_range import ForecastRange, replace_windows
+from gapcast.core.models.predictor import Body, BodyModel, Prediction, Predictor, history_steps_of, run_model
+from gapcast.core.streams.model_history import history_of
+from gapcast.core.streams.week import WeekHistory
+from gapcast.core.windows.features import DERIVED, assemble, measured_in
+
+
+class Unusable(NamedTuple):
+    """Unusable predictions of a model: ``which`` of N windows, and its means ``[N]`` at the horizon, kW."""
+
+    which: Flags
+    mean_kw: F32
+
+
+class PanelPredictions(NamedTuple):
+    """The predictions of each model, all usable, and by index of the model the ``unusable`` ones that were replaced.
+
+    ``body`` is that of the first model if it was asked for.
+    """
+
+    predictions: list[Prediction]
+    unusable: dict[int, Unusable]
+    body: Body | None = None
+
+
+class Panel:
+    """Runs several models. The first defines the measured channels; the others take all of them or the first few."""
+
+    def __init__(self, models: Sequence[Predictor], zone: tzinfo, forecast_range: ForecastRange) -> None:
+        """Run ``models``, at least one, with the time of day in ``zone``; values must be in ``forecast_range``."""
+        self._zone = zone
+        self._forecast_range = forecast_range
+        self.channels = measured_in(models[0].features)
+        #: The longest context among them.
+        self.context = max(model.spec.context for model in models)
+        #: Whether one of them takes a history.
+        self.takes_history = any(map(history_steps_of, models))
+        used = {name for model in models for name in model.features}
+        self._features = (*self.channels, *(name for name in DERIVED if name in used))
+        self._models = [(model, np.s_[:, -model.spec.context :, self._columns(model)]) for model in models]
+
+    def predict(
+        self,
+        measured: F32,
+        minutes: I64,
+        rows: Sequence[int] = (),
+        week: WeekHistory | None = None,
+        *,
+        with_body: bool = False,
+    ) -> PanelPredictions:
+        """Return each model's prediction for windows ``[N, context, channels]``, kW and so on, that end at ``minutes``.
+
+        Models with a history get that of ``rows`` ``[N]`` in ``week``; without one, all of it is unknown.
+        If a model returns a value for a window that is not finite or out of range, its whole prediction for that
+        window is replaced by persistence. ``with_body``: the first model is a :class:`BodyModel` without history, and
+        returns its body too.
+        """
+        inputs = assemble(measured, minutes, self._features, self._zone)
+        body, models, predictions = None, self._models, []
+        if with_body:
+            (first, view), *models = models
+            prediction, body = cast("BodyModel", first).predict_with_body(inputs[view])
+            predictions.append(prediction)
+        if self.takes_history:
+            predictions += [
+                run_model(model, inputs[view], history_of(model, week, rows, minutes, measured[:, :, 0]))
+                for model, view in models
+            ]
+        else:
+            predictions += [model.predict(inputs[view]) for model, view in models]
+        unusable: dict[int, Unusable] = {}
+        for i, prediction in enumerate(predictions):
+            which = self._forecast_range.unusable(prediction)
+            if which is not None:
+                unusable[i] = Unusable(which, prediction.mean[:, -1])
+                last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
+                predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
+        return PanelPredictions(predictions, unusable, body)
+
+    def _columns(self, model: Predictor) -> slice | list[int]:
+        """Return the model's columns, as a slice if they are adjacent, which avoids a copy."""
+        places = [self._features.index(name) for name in model.features]
+        adjacent = [*range(places[0], places[0] + len(places))]
+        return slice(adjacent[0], adjacent[-1] + 1) if places == adjacent else places

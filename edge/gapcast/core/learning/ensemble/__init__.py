@@ -1,0 +1,1 @@
+"""The ensemble: its members, weights, interval and state."""

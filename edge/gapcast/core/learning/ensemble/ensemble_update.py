@@ -1,0 +1,98 @@
+"""The learning of the ensemble: RLS models, weights and intervals learn from the outcomes of pending forecasts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.forecasts.outcomes import Outcomes
+from gapcast.core.learning.ensemble import boa_weights, conformal_interval, error_scale, situations
+from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
+from gapcast.core.learning.ensemble.ensemble_state import (
+    LOG_WIDTH,
+    LOWEST,
+    N_OUTCOMES,
+    SCALE,
+    SPECIALISTS,
+    EnsembleState,
+)
+from gapcast.core.learning.ensemble.member_combination import UnlearnedForecasts
+from gapcast.core.learning.online_model import daily_profile, rls_model
+
+#: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
+_CHUNK = 32
+
+
+class EnsembleUpdate:
+    """Stores the forecasts of a round until their outcomes, and learns from the outcomes that its readings bring."""
+
+    def __init__(self, state: EnsembleState) -> None:
+        self._state = state
+        self._options = state.options
+
+    @np.errstate(**DAMAGED)
+    def learn(self, unlearned: UnlearnedForecasts) -> Outcomes | None:
+        """Store the forecasts ``unlearned``, and learn from what their newest readings are the outcomes of.
+
+        Return these outcomes, None if there are none.
+        """
+        one, published, log_width, loads = unlearned
+        state, submetered = self._state, self._state.submetered
+        rows, arrays = one.rows + 1, state.rows.arrays
+        arrays["seen"][rows, LOG_WIDTH] = log_width
+        if submetered is not None and loads is not None:
+            submetered.store(loads, one.minutes, published.last_kw, published.scale_kw)
+        measured = one if one.is_measured is None else one.select(np.flatnonzero(one.is_measured))
+        outcomes = self._learn_measured(measured)
+        state.pending.store(state.rows, rows, one, published)  # last: it takes the slots of those that were due
+        return outcomes
+
+    def _learn_measured(self, one: MemberPredictions) -> Outcomes | None:
+        """Learn from the newest readings of ``one``, which are measured."""
+        state, submetered = self._state, self._state.submetered
+        rows, arrays = one.rows + 1, state.rows.arrays
+        lowest = arrays["seen"][rows, LOWEST]
+        arrays["seen"][rows, LOWEST] = np.minimum(lowest, one.last_kw)
+        if self._options.learns:
+            daily_profile.update(arrays["usual"], rows, one.bins[0], one.last_kw)
+        if submetered is not None and one.loads is not None:
+            loads_kw = one.loads.change_kw
+            submetered.learn(one.rows, one.minutes, one.last_kw, loads_kw, self._options.forgetting)
+        which = state.pending.due(state.rows, rows, one.minutes)
+        return self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which]) if which.size else None
+
+    def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> Outcomes:
+        state = self._state.rows
+        at, arrays = state.index(rows + 1), state.arrays
+        due = self._state.pending.pop(state, rows + 1, minutes)
+        columns, members_kw, published_kw, last_kw, scale_kw, levels = due
+        seen = arrays["seen"][at]
+        change_kw, n_outcomes = actual_kw - last_kw, seen[:, N_OUTCOMES].copy()
+        if self._options.learns:
+            self.update_rls(rows + 1, columns, change_kw / scale_kw, n_outcomes)
+        if self._options.combines:
+            memory = arrays["memory"][at]
+            memberships = situations.memberships(levels)
+            boa_weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
+            state.write_back("memory", at, memory)
+            arrays[SPECIALISTS][at] = boa_weights.specialists_of(memory, self._state.log_prior)
+        missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
+        seen[:, LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, LOG_WIDTH], n_outcomes, missed)
+        seen[:, SCALE] = error_scale.updated_scale(seen[:, SCALE], change_kw, n_outcomes)
+        seen[:, N_OUTCOMES] = n_outcomes + 1
+        state.write_back("seen", at, seen)
+        return Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw)
+
+    def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
+        """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""
+        state = self._state.rows
+        for first in range(0, len(rows), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            at = state.index(rows[part])
+            model = {name: state.arrays[name][at] for name in rls_model.STATE}
+            sound = rls_model.update(model, columns[part], changes[part], n_outcomes[part], self._options.forgetting)
+            for name, values in model.items():
+                if sound is not None:
+                    values[~sound] = state.initial(name)
+                state.write_back(name, at, values)

@@ -1,0 +1,170 @@
+"""The combination of the members' predictions: the published forecast of each window, by the learned weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.device_rows import UNTRACKED
+from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW, ForecastRange
+from gapcast.core.forecasts.outcomes import SUBMETERED
+from gapcast.core.learning.ensemble import boa_weights, conformal_interval, error_scale, situations
+from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, MemberPredictions
+from gapcast.core.learning.ensemble.ensemble_state import LOG_WIDTH, LOWEST, SCALE, SPECIALISTS, EnsembleState
+from gapcast.core.learning.ensemble.options import EnsembleOptions
+from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
+from gapcast.core.learning.online_model import daily_profile, rls_model
+from gapcast.core.learning.submeters.submetered_model import SubmeteredForecasts
+
+
+@dataclass(slots=True)
+class EnsembleForecasts:
+    """Forecasts of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN if there is none).
+
+    ``shares`` ``[N, 2, E]`` are the weights of the members, for the mean and for the median. ``replaced`` are the
+    indices of impossible forecasts that were replaced by persistence, each with its impossible value. Not to be
+    changed; it is not frozen for the reason of :class:`~gapcast.core.forecasts.forecast.Forecasts`.
+    """
+
+    kw: F64
+    shares: F64
+    replaced: list[tuple[int, float]] = field(default_factory=list)
+
+
+class UnlearnedForecasts(NamedTuple):
+    """The forecasts of a round whose readings nothing was learned from yet.
+
+    ``inputs`` are what they were made from, ``issued`` what is stored until their outcomes, ``log_width`` ``[N]`` the
+    log(width) of their intervals, ``loads`` the forecasts of devices with submeters (None: there are none).
+    """
+
+    inputs: MemberPredictions
+    issued: IssuedForecasts
+    log_width: F64
+    loads: SubmeteredForecasts | None
+
+
+class MemberCombination:
+    """Combines the members' predictions of a round of windows, each device once."""
+
+    def __init__(
+        self, inputs: EnsembleInputs, state: EnsembleState, options: EnsembleOptions, forecast_range: ForecastRange
+    ) -> None:
+        """Combine the members of ``inputs`` by what is in ``state``; forecasts are within ``forecast_range``."""
+        self._inputs = inputs
+        self._state = state
+        self._options = options
+        #: The range of forecasts.
+        self.forecast_range = forecast_range
+        self._is_bounded = options.calibrates or inputs.has_bounds
+
+    def combine(
+        self, one: MemberPredictions, rows: I64, published: EnsembleForecasts, places: I64 | slice
+    ) -> UnlearnedForecasts:
+        """Write the forecasts of ``one`` to ``places`` of ``published``, with the learning state in ``rows``.
+
+        The feature columns of ``one`` are scaled in place. Return what is to be stored until the outcome.
+        """
+        at = self._state.rows.index(rows)
+        arrays = self._state.rows.arrays
+        seen, members_kw = arrays["seen"][at], one.members_kw
+        scale_kw = seen[:, SCALE].copy()  # it is stored after the state has learned from the newest reading
+        log_width = seen[:, LOG_WIDTH]
+        lowest_kw = np.minimum(seen[:, LOWEST], one.last_kw)
+        floor_kw = np.where(lowest_kw < FEEDS_IN_KW, self._options.min_kw, np.minimum(lowest_kw, 0.0))
+        columns, floor = one.columns, floor_kw[:, np.newaxis]
+        if self._options.learns:
+            typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
+            self._inputs.rls_features.complete(columns, one.windows, typical_kw, scale_kw, rls_model.LIMIT)
+            change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
+            learned_kw = members_kw[:, :, self._inputs.learned]
+            learned_kw[...] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+            if self._inputs.refit is not None:
+                refit_kw = members_kw[:, :, self._inputs.refit]
+                refit_kw[...] = np.where(np.isnan(refit_kw), learned_kw, np.maximum(refit_kw, floor))
+        loads = None
+        if self._state.submetered is not None:
+            loads = self._forecast_submetered(one, members_kw, scale_kw, floor, is_tracked=rows[0] != UNTRACKED)
+        predicted_kw = members_kw[:, 0, max(len(self._inputs.members) - 2, 0)] - one.last_kw
+        levels = situations.levels(situations.of_windows(one.windows), predicted_kw, scale_kw)
+        shares = self._weights_of(arrays[SPECIALISTS][at], levels)
+        kw = np.empty((len(rows), 4))
+        published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
+        if self._options.combines:
+            np.maximum(published_kw, floor, out=published_kw)
+        if self._options.calibrates:
+            roots = one.spread_roots
+            if roots is None:
+                roots = np.repeat(conformal_interval.roots(2 * scale_kw)[:, np.newaxis], 2, axis=1)
+            is_new = np.isnan(log_width)
+            if is_new.any():
+                log_width = np.where(is_new, conformal_interval.first_log_width(roots), log_width)
+            kw[:, 2], kw[:, 3] = conformal_interval.bounds(log_width, kw[:, 1], roots, floor_kw)
+        elif one.bounds_kw is None:
+            kw[:, 2:] = np.nan
+        else:
+            kw[:, 2:] = one.bounds_kw + (kw[:, 1] - members_kw[:, 1, 0])[:, np.newaxis]
+            if self._options.combines:
+                np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
+        made = IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw, levels)
+        if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
+            of_batch = np.arange(len(published.kw))[places]
+            published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, of_batch))
+        published.kw[places], published.shares[places] = kw, shares
+        return UnlearnedForecasts(one, made, log_width, loads)
+
+    def _forecast_submetered(
+        self, one: MemberPredictions, members_kw: F64, scale_kw: F64, floor_kw: F64, *, is_tracked: bool
+    ) -> SubmeteredForecasts | None:
+        """Write the forecasts of devices with submeters to ``members_kw``; for others, those of the RLS model.
+
+        Return those of devices with submeters, None if there are none.
+        """
+        at = self._inputs.members.index(SUBMETERED)
+        members_kw[:, :, at] = members_kw[:, :, self._inputs.learned]
+        if self._state.submetered is None or one.loads is None or not is_tracked:
+            return None
+        made = self._state.submetered.forecast(one.rows, one.columns, one.loads, scale_kw)
+        if made is None:
+            return None
+        change_kw = made.change * scale_kw[made.places, np.newaxis]
+        members_kw[made.places, :, at] = np.maximum(
+            one.last_kw[made.places, np.newaxis] + change_kw, floor_kw[made.places]
+        )
+        return made
+
+    def replace_impossible(
+        self, rows: I64, made: IssuedForecasts, shares: F64, log_width: F64, places: I64
+    ) -> list[tuple[int, float]]:
+        """Replace impossible forecasts by persistence and reset the learning state of their devices, in place.
+
+        Bounds that alone are out of range are clipped. The stored state of a replaced forecast teaches nothing: all
+        members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible value.
+        """
+        forecast_range, is_bounded, kw = self.forecast_range, self._is_bounded, made.kw
+        forecast_range.cut_bounds(kw)
+        which = np.flatnonzero(forecast_range.impossible(kw, shares, bounded=is_bounded))
+        if not which.size:
+            return []
+        impossible_kw = [forecast_range.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
+        last_kw = made.last_kw[which]
+        kw[which] = forecast_range.persistence(last_kw)
+        if not is_bounded:
+            kw[which, 2:] = np.nan
+        self._state.rows.reset(rows[which])
+        made.scale_kw[which], log_width[which] = error_scale.FIRST_KW, np.nan
+        made.members_kw[which] = last_kw[:, np.newaxis, np.newaxis]
+        made.columns[which] = made.levels[which] = 0.0  # a situation from damaged state may be NaN
+        shares[which] = 0.0
+        shares[which, :, -1] = 1.0
+        return list(zip(places[which].tolist(), impossible_kw, strict=True))
+
+    def _weights_of(self, specialists: F32, levels: F64) -> F64:
+        if self._options.combines:
+            return boa_weights.weights_of(specialists, situations.memberships(levels))
+        shares = np.zeros((len(levels), 2, len(self._inputs.members)))
+        shares[:, :, 0] = 1.0
+        return shares

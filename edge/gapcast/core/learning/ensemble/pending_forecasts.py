@@ -1,0 +1,117 @@
+"""Forecasts that wait for the reading of their target minute, with the inputs they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.device_rows import DeviceRows
+from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
+from gapcast.core.learning.ensemble.situations import N_QUANTITIES
+from gapcast.core.learning.online_model.rls_features import RlsFeatures
+
+_MINUTE, _COLUMNS, _VALUES, _LEVELS = "due_minute", "due_columns", "due", "due_levels"
+#: Besides the feature columns, a slot has the members' predictions, the published values, last reading and scale.
+_N_PUBLISHED, _N_MORE = 4, 2
+_NONE = -1
+#: The arrays of the pending forecasts.
+PENDING = (_MINUTE, _COLUMNS, _VALUES, _LEVELS)
+
+
+class IssuedForecasts(NamedTuple):
+    """N forecasts, and the inputs they were made from.
+
+    ``columns`` ``[N, D]`` are the features of the RLS model, ``members_kw`` ``[N, 2, E]`` mean and median of
+    each member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
+    device's scale, ``levels`` ``[N, 3]`` the situation.
+    """
+
+    columns: F32
+    members_kw: F64
+    kw: F64
+    last_kw: F64
+    scale_kw: F64
+    levels: F64
+
+
+class PendingForecasts:
+    """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon.
+
+    Hidden features are not stored: they are computed again from the other columns.
+    """
+
+    def __init__(self, features: RlsFeatures, n_members: int, horizon_min: int) -> None:
+        """Store forecasts of ``n_members`` members; the RLS model has ``features``."""
+        self._horizon_min = horizon_min
+        #: Slots of a device.
+        self.n_slots = horizon_min  # the forecast that is due is read before the next one is stored
+        self._features = features
+        self._to_members = 2 * n_members
+        self._to_published = self._to_members + _N_PUBLISHED
+        self._n_values = self._to_published + _N_MORE
+
+    def initial_state(self) -> Mapping[str, NDArray[Any]]:
+        """Return the initial state of a device."""
+        return {
+            _MINUTE: np.full(self.n_slots, _NONE, dtype=np.int64),
+            _COLUMNS: np.zeros((self.n_slots, self._features.first_hidden), dtype=np.float32),
+            _VALUES: np.zeros((self.n_slots, self._n_values)),
+            _LEVELS: np.zeros((self.n_slots, N_QUANTITIES), dtype=np.float32),
+        }
+
+    def store(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
+        """Store ``published`` forecasts in ``rows`` of ``state`` until their target minutes."""
+        target = inputs.minutes + self._horizon_min
+        slot = target % self.n_slots
+        state.arrays[_MINUTE][rows, slot] = target
+        state.arrays[_COLUMNS][rows, slot] = published.columns[:, : self._features.first_hidden]
+        values = np.empty((len(rows), self._n_values))
+        values[:, : self._to_members] = published.members_kw.reshape(len(rows), -1)
+        values[:, self._to_members : self._to_published] = published.kw
+        values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
+        state.arrays[_VALUES][rows, slot] = values
+        state.arrays[_LEVELS][rows, slot] = published.levels
+
+    def discard(self, state: DeviceRows, row: int) -> None:
+        """Remove the forecasts of ``row`` of ``state``, if it is allocated."""
+        if row < len(state):
+            state.arrays[_MINUTE][row] = _NONE
+
+    def due(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
+        """Return which of ``rows`` have a forecast for ``minutes``."""
+        return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self.n_slots] == minutes)
+
+    def pop(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
+        """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
+        slot = minutes % self.n_slots
+        state.arrays[_MINUTE][rows, slot] = _NONE
+        columns = self._features.with_hidden(state.arrays[_COLUMNS][rows, slot])
+        values = state.arrays[_VALUES][rows, slot]
+        members_kw = values[:, : self._to_members].reshape(len(rows), 2, -1)
+        published_kw = values[:, self._to_members : self._to_published]
+        levels = state.arrays[_LEVELS][rows, slot].astype(np.float64)
+        return IssuedForecasts(columns, members_kw, published_kw, values[:, -2], values[:, -1], levels)
+
+
+def in_slots_of(state: DeviceRows, saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the pending forecasts of ``saved`` in the slots of ``state``; empty if they are in these already.
+
+    Earlier versions stored a slot more, and the hidden features. Raises ValueError, IndexError or TypeError if the
+    arrays do not fit each other.
+    """
+    minutes, n_slots = saved.get(_MINUTE), len(state.initial(_MINUTE))
+    if minutes is None or minutes.shape[1:] == (n_slots,):
+        return {}
+    n = len(minutes)
+    found = {name: np.repeat(state.initial(name)[np.newaxis], n, axis=0) for name in PENDING if name in saved}
+    for slots in np.argsort(minutes, axis=1).T:  # the newest last
+        rows = np.flatnonzero(minutes[np.arange(n), slots] != _NONE)
+        before, after = (rows, slots[rows]), (rows, minutes[rows, slots[rows]] % n_slots)
+        for name, array in found.items():
+            values = saved[name][before]
+            array[after] = values[..., : array.shape[-1]] if array.ndim > minutes.ndim else values
+    return found

@@ -1,0 +1,1 @@
+"""Regression trees of the nightly refit."""

@@ -1,0 +1,104 @@
+"""The forests of the nightly refit in use, by device: each predicts the windows of its own house."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.errors import StateError
+from gapcast.core.learning.forests.forest import OUTPUTS, Forest
+from gapcast.core.learning.forests.forest_features import ForestFeatures
+from gapcast.core.readings.submeters import Submeters
+from gapcast.core.windows.features import minute_of_day
+
+
+class HouseForests:
+    """Predicts the change over the horizon for the devices that have a forest. Pure; one caller."""
+
+    def __init__(self, context: int, horizon_min: int, zone: tzinfo, submeters: Submeters | None = None) -> None:
+        """Predict from windows of ``context`` minutes, ``horizon_min`` ahead, with the time of day in ``zone``.
+
+        ``submeters`` are those of the devices.
+        """
+        #: Those of devices without submeters.
+        self.features = ForestFeatures(context)
+        self._submetered = {
+            device: ForestFeatures(context, names) for device, names in (submeters or {}).items() if names
+        }
+        self.horizon_min = horizon_min
+        self._zone = zone
+        self._by_device: dict[str, Forest] = {}
+
+    def __len__(self) -> int:
+        """Return the number of devices with a forest."""
+        return len(self._by_device)
+
+    def __contains__(self, device: str) -> bool:
+        """Return whether ``device`` has a forest."""
+        return device in self._by_device
+
+    def get(self, device: str) -> Forest | None:
+        """Return the forest of ``device``, None if it has none."""
+        return self._by_device.get(device)
+
+    def features_of(self, device: str) -> ForestFeatures:
+        """Return the features of the windows of ``device``."""
+        return self._submetered.get(device, self.features)
+
+    def use(self, device: str, forest: Forest) -> None:
+        """Predict ``device`` with ``forest``; raise :class:`StateError` if it takes other features than these.
+
+        A forest that was fitted with submeters needs those of the device; one without them needs none.
+        """
+        if not self._takes(device, forest):
+            msg = (
+                f"the forest of {device} was fitted with other features than this version's, with other submeters, or "
+                "to a shorter window"
+            )
+            raise StateError(msg)
+        self._by_device[device] = forest
+
+    def forget(self, device: str) -> None:
+        """Remove the forest of ``device``, if it has one."""
+        self._by_device.pop(device, None)
+
+    def adopt(self, other: HouseForests) -> None:
+        """Use the forests of ``other`` that fit: those of the same features and horizon."""
+        if other.horizon_min == self.horizon_min:
+            self._by_device = {
+                device: forest for device, forest in other._by_device.items() if self._takes(device, forest)
+            }
+
+    def _takes(self, device: str, forest: Forest) -> bool:
+        return self.features_of(device).begins_with(forest.features) and len(forest.first_trees) == len(OUTPUTS)
+
+    @np.errstate(**DAMAGED)
+    def predict(
+        self, devices: Sequence[str], minutes: I64, windows: F32, submeters_kw: F32 | None = None
+    ) -> F64 | None:
+        """Return mean, median, lower and upper bound ``[N, 4]``, kW, NaN for devices without a forest.
+
+        ``windows`` is ``[N, context]``, kW, of ``devices``, and ends at ``minutes`` ``[N]``; ``submeters_kw``
+        ``[N, context, K]`` are the channels of each device's submeters and then others, NaN where missing (None: there
+        are none). None if no device of them has a forest.
+        """
+        which: dict[str, list[int]] = {}
+        if self._by_device:
+            for i, device in enumerate(devices):
+                if device in self._by_device:
+                    which.setdefault(device, []).append(i)
+        if not which:
+            return None
+        predicted_kw = np.full((len(devices), len(OUTPUTS)), np.nan)
+        for device, places in which.items():
+            target = minutes[places] + self.horizon_min
+            local = minute_of_day(target, self._zone)
+            features = self.features_of(device)
+            of_device = None if submeters_kw is None else submeters_kw[places, :, : len(features.submeters)]
+            change_kw = self._by_device[device].predict(features.columns(windows[places], local, of_device))
+            predicted_kw[places] = windows[places, -1:].astype(np.float64) + change_kw
+        return predicted_kw

@@ -1,0 +1,1 @@
+"""The online model: recursive least squares on a device's own outcomes."""

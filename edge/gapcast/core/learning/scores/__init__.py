@@ -1,0 +1,1 @@
+"""Scores of forecasts, and lasting changes in their errors."""

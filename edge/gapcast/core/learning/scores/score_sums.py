@@ -1,0 +1,164 @@
+"""The sums of the live scores of every tracked device: what numpy adds here, and its compiled twin in one call.
+
+Outcomes are added one after the other: each sum is a float64, added to float32 buckets and to float64 sums of all
+time. So the sums do not depend on how outcomes were distributed over batches.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import grown_size
+from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes, groups_in_order, tracked_outcomes
+
+#: The published forecast as a source; the name is part of the names of stored columns, and cannot change.
+PUBLISHED = "told"
+#: Sums over the published mean and interval; they come before those of each source.
+PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
+SOURCE_SUMS = ("n", "squared", "absolute")
+#: Buckets of a device: those of the last day, then those of the last week.
+N_BUCKETS = 17
+DAY, WEEK = slice(0, 9), slice(9, 17)
+#: The id of an empty bucket; others have the number of their time range since the epoch.
+NEVER = -1_000
+#: Lengths of the buckets of a day and of a week, and their numbers, with one for the time range in progress.
+_LENGTHS_MIN = np.array([180, 1440])
+_N_BUCKETS_OF = np.array([9, 8])
+_FIRST_BUCKET = np.array([0, 9])
+#: Errors are clipped to this range: the squares, summed over a day, still fit a float32.
+_LARGEST_KW, _SMALLEST_KW = np.array(1e9), np.array(-1e9)
+#: The levels of the published quantiles: median, lower and upper bound.
+_LEVELS = np.array([0.5, 0.05, 0.95])
+_IF_BELOW, _IF_ABOVE = -_LEVELS, 1 - _LEVELS
+_FIRST_ROWS = 16
+
+
+class ScoreSums:
+    """Sums of published forecasts, persistence and E ensemble members, per row below ``max_devices``.
+
+    ``buckets`` ``[rows * 17, sums]`` and their ``ids`` ``[rows * 17]`` are of a time range each, ``all_time``
+    ``[rows, sums]`` of all outcomes, and ``newest_minute`` ``[rows]`` is that of the last outcome. A bucket that is
+    needed for another time range starts at zero.
+    """
+
+    def __init__(self, members: tuple[str, ...], max_devices: int) -> None:
+        """Sum up ``members`` in the order of the outcomes; persistence, if it is a member, is the last."""
+        self.members = members
+        self.max_devices = max_devices
+        # Persistence is scored by the last reading, whether it is a member or not.
+        self.sources = (PUBLISHED, PERSISTENCE, *(name for name in members if name != PERSISTENCE))
+        n_columns = len(self.sources) + 1
+        self._quantiles_at = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
+        self.n_sums = n_sums = len(PUBLISHED_SUMS) + len(SOURCE_SUMS) * len(self.sources)
+        self.buckets: F32 = np.zeros((_FIRST_ROWS * N_BUCKETS, n_sums), dtype=np.float32)
+        self.ids: NDArray[np.int32] = np.full(_FIRST_ROWS * N_BUCKETS, NEVER, dtype=np.int32)
+        self.all_time: F64 = np.zeros((_FIRST_ROWS, n_sums))
+        self.newest_minute: I64 = np.zeros(_FIRST_ROWS, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Return the number of allocated rows."""
+        return len(self.newest_minute)
+
+    @np.errstate(**DAMAGED)
+    def add(self, outcomes: Outcomes) -> None:
+        """Add outcomes, those of one device in order; those of untracked rows are left out."""
+        outcomes, n_rows = tracked_outcomes(outcomes, self.max_devices)
+        if not n_rows:
+            return
+        rows, minutes = outcomes.rows, outcomes.minutes
+        self.grow(n_rows)
+        sums = self._sums(outcomes)
+        groups = groups_in_order(rows, minutes // _LENGTHS_MIN[0])
+        if groups is None:
+            at = self._open_buckets(rows, minutes)
+            self.buckets[at] += sums[:, None]
+            self.all_time[rows] += sums
+            self.newest_minute[rows] = minutes
+            return
+        for group in groups:
+            at = self._open_buckets(rows[group], minutes[group])
+            np.add.at(self.buckets, at, sums[group][:, None])
+        np.add.at(self.all_time, rows, sums)
+        ending, first_from_end = np.unique(rows[::-1], return_index=True)
+        self.newest_minute[ending] = minutes[::-1][first_from_end]
+
+    def _open_buckets(self, rows: I64, minutes: I64) -> I64:
+        """Return the indices ``[N, 2]`` of the buckets of ``minutes``; those of another time range are set to 0.
+
+        Outcomes of one row are of one bucket.
+        """
+        ids = minutes[:, None] // _LENGTHS_MIN
+        at: I64 = ids % _N_BUCKETS_OF + _FIRST_BUCKET + (rows * N_BUCKETS)[:, None]
+        is_expired = self.ids[at] != ids
+        if is_expired.any():
+            self.buckets[at[is_expired]] = 0
+            self.ids[at] = ids
+        return at
+
+    def _sums(self, outcomes: Outcomes) -> F64:
+        """Return what each outcome adds to the sums, ``[N, sums]``."""
+        n, n_sources = len(outcomes), len(self.sources)
+        errors = np.empty((n, 2, n_sources + 1))  # of mean and median by source; then of lower and upper bound
+        errors[:, :, 0] = outcomes.published_kw[:, :2]
+        errors[:, :, 1] = outcomes.last_kw[:, None]
+        errors[:, :, 2:-1] = outcomes.members_kw[:, :, : n_sources - 2]
+        errors[:, :, -1] = outcomes.published_kw[:, 2:]
+        errors -= outcomes.actual_kw[:, None, None]
+        np.minimum(errors, _LARGEST_KW, out=errors)
+        np.maximum(errors, _SMALLEST_KW, out=errors)
+        unknown = np.isnan(errors)
+        np.copyto(errors, 0.0, where=unknown[:, :1])  # without a mean there is no prediction
+        np.copyto(errors[:, 1], errors[:, 0], where=unknown[:, 1])
+
+        sums = np.empty((n, self.n_sums))
+        sums[:, 0] = errors[:, 0, 0]
+        _sum_interval(errors, unknown, self._quantiles_at, sums)
+        by_source = sums[:, len(PUBLISHED_SUMS) :].reshape(n, len(SOURCE_SUMS), n_sources)
+        source_errors = errors[:, :, :-1]
+        by_source[:, 0] = ~unknown[:, 0, :-1]
+        np.square(source_errors[:, 0], out=by_source[:, 1])
+        np.abs(source_errors[:, 1], out=by_source[:, 2])
+        return sums
+
+    def forget(self, row: int) -> None:
+        """Remove the sums of ``row``."""
+        if row < len(self):
+            self.buckets[row * N_BUCKETS : (row + 1) * N_BUCKETS] = 0
+            self.ids[row * N_BUCKETS : (row + 1) * N_BUCKETS] = NEVER
+            self.all_time[row] = 0
+            self.newest_minute[row] = 0
+
+    def assign(self, other: ScoreSums) -> None:
+        """Copy the sums of ``other``, which are of the same members and at least as many rows."""
+        self.grow(len(other))
+        self.buckets[:], self.ids[:] = other.buckets, other.ids
+        self.all_time[:], self.newest_minute[:] = other.all_time, other.newest_minute
+
+    def grow(self, n_rows: int) -> None:
+        """Allocate ``n_rows`` at least: all arrays, or none if memory is too short."""
+        n_now = len(self)
+        if n_rows > n_now:
+            n_new = grown_size(n_now, n_rows) - n_now
+            buckets = np.concatenate([self.buckets, np.zeros((n_new * N_BUCKETS, self.n_sums), np.float32)])
+            ids = np.concatenate([self.ids, np.full(n_new * N_BUCKETS, NEVER, dtype=np.int32)])
+            all_time = np.concatenate([self.all_time, np.zeros((n_new, self.n_sums))])
+            newest_minute = np.concatenate([self.newest_minute, np.zeros(n_new, dtype=np.int64)])
+            self.buckets, self.ids, self.all_time, self.newest_minute = buckets, ids, all_time, newest_minute
+
+
+def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: NDArray[np.intp], sums: F64) -> None:
+    """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 without an interval.
+
+    ``at`` are the indices of the errors of median, lower and upper bound in a flat row of ``errors``.
+    """
+    lower, upper = errors[:, 0, -1], errors[:, 1, -1]
+    quantiles = errors.reshape(len(errors), -1).take(at, axis=1)
+    of_median, of_lower, of_upper = np.maximum(quantiles * _IF_BELOW, quantiles * _IF_ABOVE).T
+    sums[:, 1] = 1.0
+    sums[:, 2] = (of_median + of_lower + of_upper) / len(_LEVELS)
+    sums[:, 3] = (lower <= 0) & (upper >= 0)
+    np.subtract(upper, lower, out=sums[:, 4])
+    np.copyto(sums[:, 1:5], 0.0, where=(unknown[:, 0, -1] | unknown[:, 1, -1])[:, None])

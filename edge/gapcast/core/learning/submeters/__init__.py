@@ -1,0 +1,1 @@
+"""The online model of devices with submeters."""

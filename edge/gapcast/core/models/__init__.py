@@ -1,0 +1,1 @@
+"""A model: its card, and the interface that the engine calls."""

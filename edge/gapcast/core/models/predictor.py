@@ -1,0 +1,160 @@
+"""The interface between the engine and a model: the whole contract of a forecaster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.windows.window import WindowSpec
+
+
+class Prediction(NamedTuple):
+    """Forecasts of N windows: ``mean`` ``[N, K]`` and, if the model has any, ``quantiles`` ``[N, K, Q]``, kW.
+
+    They are of the single minute at each of the K lead times. ``mean_to`` and ``quantiles_to``, of the same shapes, are
+    of the mean of all minutes from the next one to that lead time, if the model forecasts it.
+    """
+
+    mean: NDArray[np.float32]
+    quantiles: NDArray[np.float32] | None = None
+    mean_to: F32 | None = None
+    quantiles_to: F32 | None = None
+
+
+class Body(NamedTuple):
+    """What the layers that two models share have computed of N windows.
+
+    ``inputs`` ``[N, context, features]`` are those of both models; the ``values``, by name, are each ``[N, ...]``.
+    """
+
+    inputs: F32
+    values: Mapping[str, F32]
+
+    def select(self, which: NDArray[np.int64] | slice) -> Body:
+        """Return that of the windows ``which``."""
+        return Body(self.inputs[which], {name: values[which] for name, values in self.values.items()})
+
+
+class ModelIdentity(Protocol):
+    """The identity that forecasts are published under."""
+
+    @property
+    def name(self) -> str:
+        """Name in forecasts, for example ``lstm``."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version in forecasts."""
+        ...
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The window it takes."""
+        ...
+
+    @property
+    def lead_times_min(self) -> tuple[int, ...]:
+        """Lead times in minutes, rising; the last is the horizon."""
+        ...
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...] | None:
+        """Levels of its quantiles, rising, or None if it has the mean only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModel:
+    """Implements :class:`ModelIdentity` for forecasts that are not those of a single model."""
+
+    name: str
+    version: str
+    spec: WindowSpec
+    lead_times_min: tuple[int, ...]
+    quantile_levels: tuple[float, ...] | None
+
+
+class Predictor(ModelIdentity, Protocol):
+    """Turns windows into forecasts for its lead times.
+
+    Stateless: the same window gives the same forecast, alone or in any batch, from any thread.
+    """
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns of its input, by their names in :mod:`gapcast.core.windows.features`: ``gap_kw`` first."""
+        ...
+
+    def predict(self, windows: F32) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]`` (oldest first), any N >= 1."""
+        ...
+
+
+class HistoryPredictor(Predictor, Protocol):
+    """A predictor that may take a compact history beside the windows."""
+
+    @property
+    def history_steps(self) -> int:
+        """Steps of the history that it takes; 0 if it takes none."""
+        ...
+
+    def predict(self, windows: F32, history: F32 | None = None) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]`` with their ``history`` ``[N, history_steps]``, kW."""
+        ...
+
+
+class BodyModel(HistoryPredictor, Protocol):
+    """A predictor whose first layers, its body, may be those of another one: their values are computed once then."""
+
+    @property
+    def body(self) -> str | None:
+        """The digest of the body; None if it is not shared. Models with the same digest have the same body."""
+        ...
+
+    def predict_with_body(self, windows: F32) -> tuple[Prediction, Body]:
+        """Forecast ``windows`` as :meth:`predict`, and return what the body computed of them too."""
+        ...
+
+    def predict_after(self, body: Body, history: F32 | None = None) -> Prediction:
+        """Forecast the at most 32 windows of a ``body`` that another model computed, as :meth:`predict`."""
+        ...
+
+
+def body_of(model: Predictor) -> str | None:
+    """Return the digest of the body that ``model`` may share; None if it has none."""
+    digest: str | None = getattr(model, "body", None)
+    return digest
+
+
+def continues_from(model: Predictor, first: Predictor) -> bool:
+    """Return whether ``model`` can forecast from the body of ``first``, which has the same inputs but no history."""
+    digest = body_of(model)
+    has_same = digest is not None and digest == body_of(first) and not history_steps_of(first)
+    return has_same and (model.features, model.spec.context) == (first.features, first.spec.context)
+
+
+def history_steps_of(model: Predictor) -> int:
+    """Return the steps of the history that ``model`` takes; 0 if it takes none."""
+    return int(getattr(model, "history_steps", 0))
+
+
+def forecasts_means(model: Predictor) -> bool:
+    """Return whether ``model`` forecasts the mean of all minutes until each lead time too."""
+    return bool(getattr(model, "forecasts_means", False))
+
+
+def run_model(model: Predictor, windows: F32, history: F32 | None) -> Prediction:
+    """Forecast ``windows`` ``[N, context, features]`` with ``model``.
+
+    ``history`` ``[N, steps]``, oldest step first, must be given to a model that takes one, which gets its newest steps.
+    """
+    steps = history_steps_of(model)
+    if not steps:
+        return model.predict(windows)
+    return cast("HistoryPredictor", model).predict(windows, None if history is None else history[:, -steps:])

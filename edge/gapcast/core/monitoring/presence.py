@@ -1,0 +1,111 @@
+"""Which devices are online, by the arrival time of their readings: ten bytes per device."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+
+from gapcast.core.arrays.doubled_rows import doubled
+
+_FIRST_ROWS = 16
+
+
+class PresenceState(IntEnum):
+    """The state of a device, or its last published state."""
+
+    UNKNOWN = 0
+    ONLINE = 1
+    OFFLINE = 2
+
+
+#: Faster than the enumeration's member in a comparison with numpy's numbers.
+_ONLINE = int(PresenceState.ONLINE)
+
+
+class Presence:
+    """Tracks when each row of :class:`~gapcast.core.streams.buffer.Buffers` was last seen, and what is to be published.
+
+    Time is the caller's monotonic clock, in seconds, so that a replay of old readings counts as online.
+
+    >>> presence = Presence(stale_after_s=600)
+    >>> presence.record_seen([0, 1], now_s=0); presence.take_changes(10)
+    [(0, True), (1, True)]
+    >>> presence.record_seen([1], now_s=500); presence.mark_offline(n_rows=2, now_s=601); presence.take_changes(10)
+    [(0, False)]
+    """
+
+    def __init__(self, stale_after_s: float) -> None:
+        """Treat a device as offline after ``stale_after_s`` without a reading."""
+        self._stale_after_s = stale_after_s
+        self._seen_s = np.full(_FIRST_ROWS, np.nan)
+        self._state = np.zeros(_FIRST_ROWS, dtype=np.int8)
+        self._published = np.zeros(_FIRST_ROWS, dtype=np.int8)
+        self._to_publish: deque[int] = deque()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether :meth:`take_changes` may return any."""
+        return bool(self._to_publish)
+
+    def record_seen(self, rows: Sequence[int], now_s: float) -> None:
+        """Record a reading of each of ``rows``, at least one."""
+        self._grow(max(rows) + 1)
+        if len(rows) == 1:  # with scalars, which is faster for one
+            row = rows[0]
+            self._seen_s[row] = now_s
+            if self._state[row] != _ONLINE:
+                self._state[row] = _ONLINE
+                self._to_publish.append(row)
+            return
+        at = np.asarray(rows)
+        self._seen_s[at] = now_s
+        returned = at[self._state[at] != PresenceState.ONLINE]
+        if returned.size:
+            self._state[returned] = PresenceState.ONLINE
+            self._to_publish.extend(returned.tolist())
+
+    def mark_offline(self, n_rows: int, now_s: float) -> None:
+        """Mark those of the first ``n_rows`` offline that are stale. A row never seen before counts as seen now."""
+        self._grow(n_rows)
+        seen_s = self._seen_s[:n_rows]
+        seen_s[np.isnan(seen_s)] = now_s
+        stale = np.flatnonzero((seen_s < now_s - self._stale_after_s) & (self._state[:n_rows] != PresenceState.OFFLINE))
+        self._state[stale] = PresenceState.OFFLINE
+        self._to_publish.extend(stale.tolist())
+
+    def take_changes(self, n_at_most: int) -> list[tuple[int, bool]]:
+        """Return up to ``n_at_most`` unpublished changes (row, whether it is online), and mark them as published."""
+        changes: list[tuple[int, bool]] = []
+        while self._to_publish and len(changes) < n_at_most:
+            row = self._to_publish.popleft()
+            if self._state[row] != self._published[row]:
+                self._published[row] = self._state[row]
+                changes.append((row, bool(self._state[row] == PresenceState.ONLINE)))
+        return changes
+
+    def republish_all(self) -> None:
+        """Mark every known state as unpublished, because the subscriber has lost them."""
+        self._published[:] = PresenceState.UNKNOWN
+        self._to_publish = deque(np.flatnonzero(self._state).tolist())
+
+    def is_online(self, row: int) -> bool | None:
+        """Return whether ``row`` is online; None if that is not known yet."""
+        state = self._state[row] if row < len(self._state) else PresenceState.UNKNOWN
+        return None if state == PresenceState.UNKNOWN else bool(state == PresenceState.ONLINE)
+
+    def forget(self, row: int) -> None:
+        """Reset ``row`` to unknown."""
+        if row < len(self._state):
+            self._seen_s[row], self._state[row], self._published[row] = (
+                np.nan,
+                PresenceState.UNKNOWN,
+                PresenceState.UNKNOWN,
+            )
+
+    def _grow(self, n_rows: int) -> None:
+        while n_rows > len(self._state):
+            self._seen_s = np.concatenate([self._seen_s, np.full(len(self._seen_s), np.nan)])
+            self._state, self._published = doubled(self._state), doubled(self._published)

@@ -1,0 +1,95 @@
+"""The online correction of an outlook: a linear model per lead time, kind and statistic, by recursive least squares.
+
+Mean and median of every lead time have the same inputs, so that one covariance serves them all (Haykin, *Adaptive
+Filter Theory*, chapter 10): it and the gain follow from the inputs alone, when the outlook is made. Each outcome later
+moves the coefficients of its own lead time along the gain of the outlook that it belongs to, which is the same
+recursion, delayed by the lead time. The median moves by its error clipped to a small size, as in
+:mod:`gapcast.core.learning.online_model.rls_model`.
+
+What is learned is the deviation of the outcomes from the model's outlook, in units of the device's scale: a new device
+starts at the model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F32, F64
+from gapcast.core.arrays.flags import is_any
+from gapcast.core.outlook.correction.correction_features import LIMIT
+from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks
+
+#: Variance of the coefficients before the first outcome, in units of an error's variance. Outcomes an hour ahead
+#: overlap, and each adds little information to the last.
+PRIOR = 0.00005
+#: Factor by which an outcome's weight decays per outcome.
+FORGETTING = 0.99999
+#: Errors of the median below this size count in full, in units of the scale.
+_SMALL_ERROR = 0.3
+#: The share of small errors is over about this many outcomes, and at least :data:`_MIN_SHARE`.
+_SHARE_N, _SHARE_FIRST_N, _MIN_SHARE = 1_000.0, 20.0, 0.02
+#: The median's gain grows from 1 to this, half of the way after so many outcomes.
+_MEDIAN_GAIN, _MEDIAN_GAIN_N = 8.0, 2_000.0
+_TOLERANCE = 1.01
+
+
+def initial_covariance(n_columns: int) -> F64:
+    """Return a device's initial covariance ``[D, D]``."""
+    return np.eye(n_columns) * PRIOR
+
+
+def predict(coefficients: F32, columns: F32) -> F64:
+    """Return the corrections ``[N, J]`` in units of the scale, for ``coefficients`` ``[N, J, D]``."""
+    corrections: F64 = np.minimum(np.maximum(_sums_of_products(coefficients, columns[:, np.newaxis]), -LIMIT), LIMIT)
+    return corrections
+
+
+def add_inputs(covariance: F64, columns: F32) -> tuple[F32, F32]:
+    """Add inputs ``columns`` ``[N, D]`` to ``covariance`` ``[N, D, D]``, in place; return gains and spreads.
+
+    The gain ``[N, D]`` is the direction in which an error moves the coefficients, the spread ``[N]`` the variance of
+    the prediction, in units of an error's variance.
+    """
+    inputs = columns.astype(np.float64)
+    direction = _sums_of_products(covariance, inputs[:, np.newaxis])
+    spread = np.maximum(_sums_of_products(direction, inputs), 0.0)
+    gain = direction / (FORGETTING + spread)[:, np.newaxis]
+    covariance -= gain[:, :, np.newaxis] * direction[:, np.newaxis]
+    covariance *= 1 / FORGETTING
+    variance = covariance.reshape(len(covariance), -1)[:, :: covariance.shape[-1] + 1]
+    excessive = variance > PRIOR * _TOLERANCE
+    if is_any(excessive):
+        # The variance of a constant column would grow without bound by forgetting (covariance windup).
+        factor = np.sqrt(PRIOR / np.where(excessive, variance, PRIOR))
+        covariance *= factor[:, :, np.newaxis] * factor[:, np.newaxis]
+    return gain.astype(np.float32), spread.astype(np.float32)
+
+
+def update(coefficients: F32, inside: F32, due: DueOutlooks, actual: F64, n_outcomes: F64) -> None:
+    """Learn from outcomes of the outlooks ``due``, in place.
+
+    ``coefficients`` are ``[N, K, 2, 2, D]``, by lead time, kind and mean or median; ``inside`` ``[N, K, 2]`` is the
+    share of the median's errors that are small. ``actual`` ``[N, K, 2, 2]`` are the deviations of the outcomes, in
+    units of the scale, and ``n_outcomes`` ``[N, K]`` the number of outcomes before.
+    """
+    n, k = coefficients.shape[:2]
+    predicted = _sums_of_products(coefficients, due.columns[:, :, np.newaxis, np.newaxis])
+    error = np.minimum(np.maximum(actual, -LIMIT), LIMIT) - predicted
+    error *= due.is_due[:, :, np.newaxis, np.newaxis]
+    small = np.minimum(np.maximum(error[..., 1], -_SMALL_ERROR), _SMALL_ERROR)
+    share_step = due.is_due / np.minimum(n_outcomes + _SHARE_FIRST_N, _SHARE_N)
+    inside += (share_step[..., np.newaxis] * ((small == error[..., 1]) - inside)).astype(np.float32)
+    growth = 1 + (_MEDIAN_GAIN - 1) * n_outcomes / (n_outcomes + _MEDIAN_GAIN_N)
+    noise = FORGETTING + due.spread
+    step = np.empty((n, k, 2, 2), dtype=np.float32)
+    step[..., 0] = error[..., 0]
+    scaled = (growth * noise)[..., np.newaxis] * small
+    step[..., 1] = scaled / (FORGETTING * np.maximum(inside, _MIN_SHARE) + due.spread[..., np.newaxis])
+    coefficients += step[..., np.newaxis] * due.gains[:, :, np.newaxis, np.newaxis]
+
+
+def _sums_of_products(values: NDArray[np.floating], columns: NDArray[np.floating]) -> F64:
+    """Return the sums of products over the last axis, in double precision and in the same order on every machine."""
+    sums: F64 = np.add.reduce(np.multiply(values, columns, dtype=np.float64), axis=-1)
+    return sums

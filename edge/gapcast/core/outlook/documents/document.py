@@ -1,0 +1,111 @@
+"""The fields of a published outlook: the one declaration that its JSON document and all schemas follow.
+
+From :data:`OUTLOOK_FIELDS` follow the document on the outlook topic and in REST, the REST schema
+(:mod:`gapcast.http.forecast_schemas`), and the generated parts of the AsyncAPI document and of docs/mqtt-and-http.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.documents.document_field import DocumentField, FieldType
+from gapcast.core.forecasts.forecast import DECIMALS, LEVEL
+from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.outlook.outlook import LOWER, MEAN, MEDIAN, UPPER, Outlook
+
+#: Version of the outlook's schema, ``v`` in its document.
+OUTLOOK_SCHEMA = 1
+
+
+def outlook_document(outlook: Outlook) -> dict[str, Any]:
+    """Return the published JSON object of ``outlook``: its fields are those of :data:`OUTLOOK_FIELDS`."""
+    return {field.name: field.value(outlook) for field in OUTLOOK_FIELDS}
+
+
+def _target_labels(outlook: Outlook) -> list[str]:
+    return [minute_label(outlook.observed_minute + lead_min) for lead_min in outlook.lead_times_min]
+
+
+def _rounded(column_kw: F64) -> list[float]:
+    values_kw: list[float] = column_kw.round(DECIMALS).tolist()
+    return values_kw
+
+
+#: Lists have one value for each of the lead times.
+OUTLOOK_FIELDS: tuple[DocumentField[Outlook], ...] = (
+    DocumentField("v", FieldType.INTEGER, "version of this schema", lambda one: OUTLOOK_SCHEMA),
+    DocumentField(
+        "device",
+        FieldType.TEXT,
+        "device id; null for readings sent with the request",
+        lambda one: one.device,
+        is_nullable=True,
+    ),
+    DocumentField(
+        "observed_at",
+        FieldType.MINUTE,
+        "minute of the newest reading used, as in the forecast",
+        lambda one: minute_label(one.observed_minute),
+    ),
+    DocumentField(
+        "issued_at",
+        FieldType.INSTANT,
+        "when the forecast of this outlook was issued, by the gateway's clock",
+        lambda one: instant_label(one.issued_at_ms),
+    ),
+    DocumentField("model", FieldType.TEXT, "name of the outlook model", lambda one: one.model),
+    DocumentField("model_version", FieldType.TEXT, "version of the outlook model", lambda one: one.model_version),
+    DocumentField("level", FieldType.NUMBER, "nominal coverage of both prediction intervals: 0.9", lambda one: LEVEL),
+    DocumentField(
+        "lead_min",
+        FieldType.INTEGERS,
+        "lead times in minutes, in ascending order; each list below has one value per lead time",
+        lambda one: list(one.lead_times_min),
+    ),
+    DocumentField(
+        "target_at", FieldType.MINUTES, "the minute at each lead time: `lead_min` after `observed_at`", _target_labels
+    ),
+    DocumentField(
+        "mean_kw", FieldType.NUMBERS, "mean of the single minute, kW", lambda one: _rounded(one.point_kw[:, MEAN])
+    ),
+    DocumentField(
+        "lower_kw",
+        FieldType.NUMBERS,
+        "lower bound of the single minute, kW",
+        lambda one: _rounded(one.point_kw[:, LOWER]),
+    ),
+    DocumentField(
+        "median_kw", FieldType.NUMBERS, "median of the single minute, kW", lambda one: _rounded(one.point_kw[:, MEDIAN])
+    ),
+    DocumentField(
+        "upper_kw",
+        FieldType.NUMBERS,
+        "upper bound of the single minute, kW",
+        lambda one: _rounded(one.point_kw[:, UPPER]),
+    ),
+    DocumentField(
+        "mean_to_kw",
+        FieldType.NUMBERS,
+        "mean of all minutes from the next one to the lead time, kW",
+        lambda one: _rounded(one.mean_kw[:, MEAN]),
+    ),
+    DocumentField(
+        "mean_to_lower_kw",
+        FieldType.NUMBERS,
+        "lower bound of the mean of these minutes, kW",
+        lambda one: _rounded(one.mean_kw[:, LOWER]),
+    ),
+    DocumentField(
+        "mean_to_median_kw",
+        FieldType.NUMBERS,
+        "median of the mean of these minutes, kW",
+        lambda one: _rounded(one.mean_kw[:, MEDIAN]),
+    ),
+    DocumentField(
+        "mean_to_upper_kw",
+        FieldType.NUMBERS,
+        "upper bound of the mean of these minutes, kW",
+        lambda one: _rounded(one.mean_kw[:, UPPER]),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Scores of outlooks, and the references they are compared with."""

@@ -1,0 +1,1 @@
+"""One batch of outlooks, in numpy and in C."""

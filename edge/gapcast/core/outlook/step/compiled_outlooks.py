@@ -1,0 +1,145 @@
+"""The compiled step of outlooks: those of a batch in C, with the results of the numpy modules.
+
+``edge/native/outlook*.c`` has the C code, one function for each formula of this package. The step is used for outlooks
+that learn and are calibrated, where the library was built for the machine; otherwise, and as the reference, numpy
+computes the same. The model runs before, in its own runtime. A batch of one needs no hundreds of small numpy calls
+then, and several readings of one device are computed in order within one call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.compiled.functions import Function, load_function, set_pointers
+from gapcast.compiled.resizable_arrays import ResizableArrays
+from gapcast.compiled.state_pointers import StatePointers
+from gapcast.core.arrays.array_types import I64
+from gapcast.core.outlook.correction.agreement import Agreement
+from gapcast.core.outlook.correction.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
+from gapcast.core.outlook.correction.online import OnlineOutlook
+from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
+from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
+from gapcast.core.outlook.step.outlook_struct import (
+    BATCH,
+    MAX_LEADS,
+    MAX_LEVELS,
+    STATE,
+    TABLES,
+    OutlookStruct,
+)
+from gapcast.core.streams.quarters import STEPS
+
+
+class CompiledOutlooks:
+    """Makes the outlooks of a batch and learns from its readings, each in one call."""
+
+    def __init__(
+        self,
+        functions: tuple[Function, Function],
+        predictions: ModelOutlooks,
+        agreement: Agreement,
+        online: OnlineOutlook,
+    ) -> None:
+        """Work on the state of ``online`` with the ``functions`` that make outlooks and learn."""
+        self._make, self._learn = functions
+        self._online = online
+        self._step = step = OutlookStruct()
+        self._address = ctypes.addressof(step)
+        self._fill_sizes(predictions, agreement)
+        self._tables = self._tables_of(predictions, agreement)
+        set_pointers(step, **self._tables)
+        self._state_pointers = StatePointers(step, {name: name for name in STATE})
+        self._batch = ResizableArrays(step, BATCH)
+        #: Whether the last batch has windows that were not learned from.
+        self._is_pending = False
+        #: The last minute of a batch, and its minute of the local day.
+        self._local = (-1, 0)
+
+    @classmethod
+    def of(
+        cls, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook, context: int
+    ) -> CompiledOutlooks | None:
+        """Return the step for outlooks of windows of at least ``context`` minutes, or None if numpy is to be used."""
+        make, learn = load_function("gapcast_outlook"), load_function("gapcast_outlook_learn")
+        is_default = online.options.learns and online.options.calibrates
+        fits = len(online.leads) <= MAX_LEADS and predictions.n_levels <= MAX_LEVELS and context >= _reach_of(online)
+        has_hours = predictions.history_steps in {0, STEPS}
+        if make is None or learn is None or not (is_default and fits and has_hours):
+            return None
+        return cls((make, learn), predictions, agreement, online)
+
+    def make(self, batch: OutlookBatch) -> MadeOutlooks:
+        """Return the outlooks of ``batch``, and store the newest of each device."""
+        self.learn()
+        n = len(batch.rows)
+        if n != self._batch.n:
+            self._batch.resize(n)
+        views, step, prediction = self._batch.views, self._step, batch.prediction
+        views["rows"][...] = batch.rows
+        self._online.state.index(batch.rows)
+        self._state_pointers.update(self._online.state)
+        views["minutes"][...] = batch.minutes
+        views["local"][...] = self._local_minutes(batch.minutes)
+        views["is_measured"][...] = batch.is_measured
+        views["windows"][...] = batch.windows[:, -step.context :]
+        views["mean"][...], views["quantiles"][...], views["mean_to"][...], views["quantiles_to"][...] = prediction
+        views["path_kw"][...], views["horizon_kw"][...] = batch.published
+        step.issued_at_ms, step.has_history = batch.issued_at_ms, batch.history is not None
+        if batch.history is not None:
+            for hour, quarters in enumerate(HISTORY_HOURS):
+                views["quarters"][:, hour] = batch.history[:, quarters]
+        self._is_pending = True
+        self._make(self._address, n)
+        return MadeOutlooks(views["kw"].copy(), views["floor_kw"].copy(), views["quantiles_kw"].copy())
+
+    def learn(self) -> None:
+        """Learn from the readings of the last batch."""
+        if self._is_pending:
+            self._state_pointers.update(self._online.state)
+            self._is_pending = False
+            self._learn(self._address, self._batch.n)
+
+    # --- arguments --------------------------------------------------------------------------------
+
+    def _fill_sizes(self, predictions: ModelOutlooks, agreement: Agreement) -> None:
+        online, step, consistency = self._online, self._step, agreement.consistency
+        step.context, step.n_leads, step.n_levels = _reach_of(online), len(online.leads), predictions.n_levels
+        step.n_fixed, step.n_free = len(consistency.fixed), len(consistency.free)
+        step.horizon = -1 if agreement.horizon is None else agreement.horizon
+        step.has_one = agreement.has_one
+        step.n_slots, step.n_places = online.pending.n_slots, online.pending.n_places
+        step.min_kw, step.low_kw, step.high_kw = online.min_kw, agreement.range.low_kw, agreement.range.high_kw
+
+    def _tables_of(self, predictions: ModelOutlooks, agreement: Agreement) -> dict[str, NDArray[Any]]:
+        online, consistency = self._online, agreement.consistency
+        tables = (
+            online.leads,
+            predictions.levels,
+            online.features.places,
+            online.recent,
+            consistency.fixed,
+            consistency.free,
+            agreement.shift.T,
+            consistency.free_of.T,
+            consistency.means_of.T,
+            ON_CIRCLE,
+        )
+        return {name: np.array(table, TABLES[name], order="C") for name, table in zip(TABLES, tables, strict=True)}
+
+    def _local_minutes(self, minutes: I64) -> I64 | int:
+        """Return the local minutes of ``minutes``: in a stream nearly all are the last one or the next."""
+        if len(minutes) > 1:
+            return self._online.local_minutes(minutes)
+        minute = int(minutes[0])
+        if self._local[0] != minute:
+            self._local = minute, int(self._online.local_minutes(minutes)[0])
+        return self._local[1]
+
+
+def _reach_of(online: OnlineOutlook) -> int:
+    """Return how many minutes of power the step needs: twice the last lead time, and those of the columns."""
+    return max(2 * int(online.leads[-1]), REACH_MIN)

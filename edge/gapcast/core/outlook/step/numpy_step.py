@@ -1,0 +1,88 @@
+"""Outlooks of a batch with numpy: the reference of the compiled step, and what is used without a library."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import ALL, rounds_of
+from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
+from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks
+from gapcast.core.outlook.correction.online import OnlineOutlook
+from gapcast.core.outlook.correction.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.outlook import CENTRES, LOWER, N_COLUMNS
+from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
+from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
+
+
+class NumpyStep:
+    """Makes outlooks round by round: the readings of a device are learned from one after the other."""
+
+    def __init__(self, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook) -> None:
+        """Correct the model's ``predictions`` by the state of ``online``; by ``agreement`` they equal the forecasts."""
+        self._predictions, self._agreement, self._online = predictions, agreement, online
+        self._unlearned: tuple[OutlookInputs, CorrectedOutlooks] | None = None
+
+    @np.errstate(**DAMAGED)
+    def make(self, batch: OutlookBatch) -> MadeOutlooks:
+        """Return the outlooks of ``batch``, and store the newest of each device."""
+        inputs = self._inputs(batch)
+        kw, floor_kw = np.empty((*inputs.model_kw.shape[:2], 2, N_COLUMNS)), np.empty(len(batch.rows))
+        for at in rounds_of(inputs.rows):
+            self.learn()
+            one = inputs if at is ALL else inputs.select(at)
+            made = self._online.correct(one)
+            self._finish(one, made, batch.published.select(at))
+            self._unlearned, kw[at], floor_kw[at] = (one, made), made.kw, made.floor_kw
+        self._online.store_newest(inputs.rows, inputs.minutes, batch.issued_at_ms, kw)
+        return MadeOutlooks(kw, floor_kw, inputs.quantiles_kw)
+
+    @np.errstate(**DAMAGED)
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last round bring."""
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is not None:
+            self._online.learn(*unlearned)
+
+    def _finish(self, one: OutlookInputs, made: CorrectedOutlooks, published: PublishedValues) -> None:
+        """Make the outlooks ``made`` consistent, in place; replace impossible ones, and reset their devices' state."""
+        self._agreement.agree(made.kw, published, made.floor_kw)
+        bad = self._agreement.impossible(made.kw)
+        if bad.size:
+            last_kw = one.windows[bad, -1].astype(np.float64)
+            kw = self._agreement.persistence(last_kw, made.kw.shape[1])
+            floor_kw = kw[:, 0, 0, LOWER]
+            one.base_kw[bad] = kw[..., CENTRES]
+            self._agreement.agree(kw, published.select(bad), floor_kw)
+            made.kw[bad] = kw
+            made.columns[bad], made.change[bad], made.log_width[bad] = 0.0, 0.0, np.nan
+            self._online.reset(one.rows[bad])
+
+    def _inputs(self, batch: OutlookBatch) -> OutlookInputs:
+        model_kw, quantiles_kw = self._predict(batch)
+        base = self._agreement.base(model_kw, batch.published)
+        return OutlookInputs(
+            rows=batch.rows,
+            minutes=batch.minutes,
+            windows=batch.windows,
+            is_measured=batch.is_measured,
+            model_kw=model_kw,
+            quantiles_kw=quantiles_kw,
+            base_kw=base.kw,
+            published_kw=base.away_kw,
+            history=batch.history,
+        )
+
+    def _predict(self, batch: OutlookBatch) -> tuple[F64, F64]:
+        """Return the model's outlooks ``[N, K, 2, 4]``, and all its quantiles of the means ``[N, K, Q]``.
+
+        Those of windows with an impossible value are persistence.
+        """
+        kw, quantiles_to_kw = self._predictions.columns_of(batch.prediction)
+        bad = self._agreement.impossible(kw)
+        if bad.size:
+            last_kw = batch.windows[bad, -1].astype(np.float64)
+            kw[bad] = self._agreement.persistence(last_kw, kw.shape[1])
+            quantiles_to_kw[bad] = last_kw[:, np.newaxis, np.newaxis]
+        return kw, quantiles_to_kw

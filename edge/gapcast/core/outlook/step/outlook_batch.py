@@ -1,0 +1,53 @@
+"""What the outlooks of a batch are made from, and what is made: the interface of the numpy and the compiled step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.models.predictor import Prediction
+from gapcast.core.outlook.correction.agreement import PublishedValues
+
+
+class OutlookBatch(NamedTuple):
+    """N windows in order; a device may have several.
+
+    ``rows`` (those of the state) and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured``
+    ``[N]``: the newest minute is a reading. ``history`` ``[N, steps]`` has the week's quarter-hours (None: not known),
+    ``prediction`` the model's forecasts, and ``published`` what the outlooks are to agree with.
+    """
+
+    rows: I64
+    minutes: I64
+    windows: F32
+    is_measured: NDArray[np.bool_]
+    history: F32 | None
+    prediction: Prediction
+    published: PublishedValues
+    issued_at_ms: int
+
+
+class MadeOutlooks(NamedTuple):
+    """The outlooks ``kw`` ``[N, K, 2, 4]`` of a batch, with the lowest power ``floor_kw`` ``[N]`` of their bounds.
+
+    ``quantiles_kw`` ``[N, K, Q]`` are all quantiles of means that the model has forecast, rising.
+    """
+
+    kw: F64
+    floor_kw: F64
+    quantiles_kw: F64
+
+
+class OutlookStep(Protocol):
+    """Makes the outlooks of a batch, and learns from its readings."""
+
+    def make(self, batch: OutlookBatch) -> MadeOutlooks:
+        """Return the outlooks of ``batch``, and store the newest of each device."""
+        ...
+
+    def learn(self) -> None:
+        """Learn from the outcomes that the readings of the last batch bring."""
+        ...

@@ -1,0 +1,1 @@
+"""Announced loads: planned power by device and minute."""

@@ -1,0 +1,145 @@
+"""Which part of one reading belongs to the announced loads that are on, and what readings show of these loads.
+
+Announced and real loads differ: a load starts a minute late, draws less, never starts, or is cancelled. So a reading is
+not reduced by the planned power, but by what of it the reading shows:
+
+* Loads are taken as planned if that leaves the uncontrolled part about as close to a value that it had in the last half
+  hour as anything else does.
+* Else each load by itself, the largest first: in the minutes around its planned start or end (:data:`EDGE_MIN`) with
+  the power that leaves the uncontrolled part as it was; in between on, on as in the minute before, or off, whichever
+  brings the uncontrolled part closest to those values.
+* The uncontrolled part never falls below the lowest value of the window because of a load, and never rises above the
+  highest because of a planned generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F64
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.plans.plan import PlannedLoad
+
+#: Minutes before and after a planned start or end in which a load may start or end.
+EDGE_MIN = 2
+#: Minutes for which a load that does not show counts with its announced power.
+GRACE_MIN = 5
+#: Minutes of the uncontrolled part that a reading is compared with.
+_RECENT_MIN = 30
+#: Part of a load's power by which "on" is preferred: then the forecast continues the reading.
+_PREFERENCE = 0.1
+_SHARE_DECIMALS = 4
+
+
+class SeenLoad(NamedTuple):
+    """What readings show of a load that is on: its name and power, and shares of the power, 0 to 1.
+
+    ``last`` is that of the last minute; ``inner`` are those of the last minutes away from its start and end.
+    """
+
+    name: str
+    kw: float
+    last: float
+    inner: tuple[float, ...] = ()
+
+
+class ActiveLoad(NamedTuple):
+    """A load that may be on in a minute, and whether the minute is near its planned start or end."""
+
+    load: PlannedLoad
+    is_edge: bool
+
+
+def active_loads(loads: Iterable[PlannedLoad], minute: int) -> Iterator[ActiveLoad]:
+    """Yield those of ``loads`` that may be on in ``minute``."""
+    first_ms, edge_ms = minute * MINUTE_MS, EDGE_MIN * MINUTE_MS
+    last_ms = first_ms + MINUTE_MS
+    for load in loads:
+        if load.kw and load.start_ms - edge_ms < last_ms and load.end_ms + edge_ms > first_ms:
+            is_edge = not load.start_ms + edge_ms <= first_ms <= last_ms <= load.end_ms - edge_ms
+            yield ActiveLoad(load, is_edge)
+
+
+class SeenLoads:
+    """What readings show of the loads that are on, by name and power."""
+
+    def __init__(self, seen: Iterable[SeenLoad] = ()) -> None:
+        self._seen = {(one.name, one.kw): one for one in seen}
+
+    def __contains__(self, load: PlannedLoad) -> bool:
+        """Return whether ``load`` was on in the last reading, seen or not."""
+        return (load.name, load.kw) in self._seen
+
+    def __iter__(self) -> Iterator[SeenLoad]:
+        """Iterate over the loads in the order in which they were recorded."""
+        return iter(self._seen.values())
+
+    def clear(self) -> None:
+        """Forget all loads."""
+        self._seen.clear()
+
+    def add(self, loads: Iterable[PlannedLoad], share: float) -> None:
+        """Add ``loads`` of whose power the reading shows about ``share``."""
+        share = min(round(share, _SHARE_DECIMALS), 1.0)
+        self._seen |= {(load.name, load.kw): SeenLoad(load.name, load.kw, share) for load in loads}
+
+    def counted_share(self, load: PlannedLoad) -> float:
+        """Return the share of the power of ``load`` that its forecast counts with."""
+        seen = self._seen.get((load.name, load.kw))
+        return 1.0 if seen is None or len(seen.inner) < GRACE_MIN else max(seen.inner)
+
+    def attribute(self, active: Sequence[ActiveLoad], minute: int, total_kw: float, past_kw: F64) -> float:
+        """Return which part of the reading ``total_kw`` of ``minute`` belongs to the ``active`` loads, kW.
+
+        Loads are considered in their order. ``past_kw`` ``[T]``, kW, oldest first, is the uncontrolled part before the
+        reading. Updates what is seen of the loads.
+        """
+        recent, level_kw = past_kw[-_RECENT_MIN:], float(past_kw[-1])
+        parts_kw = [0.0] * len(active)
+        for i, (load, is_edge) in enumerate(active):
+            rest_kw = total_kw - sum(parts_kw)
+            if is_edge:
+                low_kw, high_kw = min(load.kw, 0.0), max(load.kw, 0.0)
+                parts_kw[i] = min(max(rest_kw - level_kw, low_kw), high_kw)
+            else:
+                parts_kw[i] = _closest(rest_kw, self._candidates_kw(load), recent, load.kw)
+        planned_kw = [load.kw * load.share_of(minute) for load, _ in active]
+        slack_kw = _PREFERENCE * max(abs(load.kw) for load, _ in active)
+        if _distance(total_kw - sum(planned_kw), recent) <= _distance(total_kw - sum(parts_kw), recent) + slack_kw:
+            parts_kw = planned_kw
+        part_kw = sum(parts_kw)
+        if part_kw > 0:
+            possible_kw = min(part_kw, max(total_kw - float(past_kw.min()), 0.0))
+        else:
+            possible_kw = max(part_kw, min(total_kw - float(past_kw.max()), 0.0))
+        scale = possible_kw / part_kw if part_kw else 0.0
+        self._record(active, [part * scale for part in parts_kw])
+        return possible_kw
+
+    def _candidates_kw(self, load: PlannedLoad) -> tuple[float, ...]:
+        seen = self._seen.get((load.name, load.kw))
+        return load.kw, load.kw * (seen.last if seen is not None else 0.0), 0.0
+
+    def _record(self, active: Sequence[ActiveLoad], parts_kw: Sequence[float]) -> None:
+        before, self._seen = self._seen, {}
+        for (load, is_edge), part_kw in zip(active, parts_kw, strict=True):
+            key = load.name, load.kw
+            if key in self._seen:  # one that stopped, or another of the same name
+                continue
+            last = min(max(round(part_kw / load.kw, _SHARE_DECIMALS), 0.0), 1.0)
+            inner = before[key].inner if key in before else ()
+            self._seen[key] = SeenLoad(*key, last, inner if is_edge else (*inner, last)[-GRACE_MIN:])
+
+
+def _distance(value_kw: float, recent_kw: F64) -> float:
+    return float(np.abs(recent_kw - value_kw).min())
+
+
+def _closest(total_kw: float, candidates_kw: Sequence[float], recent_kw: F64, load_kw: float) -> float:
+    """Return the first of ``candidates_kw`` that leaves a value about as close to ``recent_kw`` as any does."""
+    distances = [_distance(total_kw - part_kw, recent_kw) for part_kw in candidates_kw]
+    limit_kw = min(distances) + _PREFERENCE * abs(load_kw)
+    return next(part for part, distance in zip(candidates_kw, distances, strict=True) if distance <= limit_kw)

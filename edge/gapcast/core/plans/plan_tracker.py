@@ -1,0 +1,188 @@
+"""One device's plan, reading by reading: which power its announced loads had, and have in the minutes to come.
+
+:mod:`gapcast.core.plans.load_attribution` decides which part of each reading belongs to them. A load that was on before
+it was announced is subtracted from the window as far back as it shows. A load that draws less than announced, or none,
+for :data:`~gapcast.core.plans.load_attribution.GRACE_MIN` minutes counts with the power that it shows from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F32
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.plans.load_attribution import EDGE_MIN, SeenLoad, SeenLoads, active_loads
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.windows.window import MAX_FILL_MIN
+
+#: A load is seen in a past minute if at least this part of its power shows.
+_VISIBLE = 0.5
+#: Stopped loads that may still be on for :data:`EDGE_MIN` minutes.
+_MAX_STOPPED = 16
+
+
+class TrackerState(NamedTuple):
+    """The state of a :class:`PlanTracker`: what a restart needs.
+
+    ``attributed`` are minutes with the power in kW that was subtracted from their readings; ``issued`` the minutes of
+    readings whose forecasts wait for their outcome, each with the power that was subtracted and the power added.
+    """
+
+    device: str
+    loads: Sequence[PlannedLoad]
+    stopped: Sequence[PlannedLoad]
+    last_minute: int | None
+    attributed: Sequence[tuple[int, float]]
+    seen: Sequence[SeenLoad]
+    issued: Sequence[tuple[int, float, float]]
+
+
+class PlanTracker:
+    """The plan of one device, and the part of its readings that belongs to it."""
+
+    def __init__(self) -> None:
+        self.plan = LoadPlan()
+        #: The power subtracted from the readings of the window, by minute, kW.
+        self.attributed_kw: dict[int, float] = {}
+        #: By minute of a reading: the power subtracted from it, and that added to its forecast.
+        self.issued: dict[int, tuple[float, float]] = {}
+        self._last_minute: int | None = None
+        self._stopped: tuple[PlannedLoad, ...] = ()
+        self._seen = SeenLoads()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is neither a plan nor a trace of one in the window or in pending forecasts."""
+        return not (self.plan.loads or self._stopped or self.attributed_kw or self.issued)
+
+    def replace_plan(self, plan: LoadPlan, minute: int | None, totals_kw: F32 | None) -> bool:
+        """Replace the plan; ``totals_kw`` ``[context]`` is the window that ends at ``minute`` (None: no reading yet).
+
+        Return whether a load was subtracted from minutes of the window that earlier forecasts were made from.
+        """
+        before, self.plan = self.plan, plan
+        if minute is None or totals_kw is None or self._last_minute not in {None, minute}:
+            return False  # its next reading begins a history
+        self._last_minute = minute
+        self.plan = plan.without_ended((minute + 1 - EDGE_MIN) * MINUTE_MS)
+        kept = {(load.name, load.kw) for load in self.plan.loads if load.share_of(minute)}
+        end_ms = (minute + 1) * MINUTE_MS
+        stopped = [
+            load._replace(end_ms=min(load.end_ms, end_ms))
+            for load in before.loads
+            if load.share_of(minute) and (load.name, load.kw) not in kept and load in self._seen
+        ]
+        self._stopped = (*stopped, *self._stopped)[:_MAX_STOPPED]
+        return self._subtract_past(minute, totals_kw)
+
+    def observe(self, minute: int, totals_kw: F32) -> float:
+        """Record the reading of ``minute``, the newest of the window ``totals_kw`` ``[context]``.
+
+        Return the part of it that belongs to planned loads, kW.
+        """
+        ahead_min = 0 if self._last_minute is None else minute - self._last_minute
+        if 0 < ahead_min <= MAX_FILL_MIN + 1:
+            before_kw = self.attributed_kw.get(minute - ahead_min, 0.0)
+            now_kw = self._attribute(minute, totals_kw, ahead_min)
+            for i in range(1, ahead_min + 1):  # minutes without a reading are interpolated
+                if part_kw := before_kw + (now_kw - before_kw) * i / ahead_min:
+                    self.attributed_kw[minute - ahead_min + i] = part_kw
+        else:  # the history starts again
+            self.attributed_kw.clear()
+            self._seen.clear()
+            if ahead_min <= 0:  # and so does time
+                self.issued.clear()
+            self._subtract_past(minute, totals_kw)
+        self._last_minute = minute
+        self._discard_past(minute, len(totals_kw))
+        return self.attributed_kw.get(minute, 0.0)
+
+    def subtract(self, minute: int, window_kw: NDArray[np.floating]) -> None:
+        """Subtract the planned loads from the window ``window_kw`` ``[context]`` that ends at ``minute``, in place."""
+        parts_kw = self.attributed_kw
+        if not parts_kw:
+            return
+        at = np.fromiter(parts_kw, np.int64, len(parts_kw)) - (minute - len(window_kw) + 1)
+        inside = (at >= 0) & (at < len(window_kw))
+        window_kw[at[inside]] -= np.fromiter(parts_kw.values(), np.float64, len(parts_kw))[inside]
+
+    def expected_kw(self, minute: int, loads: Iterable[PlannedLoad]) -> float:
+        """Return the power of planned ``loads`` in a ``minute`` to come, kW; what shows less counts with what shows."""
+        total_kw, last = 0.0, self._last_minute
+        for load in loads:
+            if share := load.share_of(minute):
+                counted = 1.0 if last is None or not load.share_of(last) else self._seen.counted_share(load)
+                total_kw += load.kw * share * counted
+        return total_kw
+
+    def state(self, device: str) -> TrackerState:
+        """Return the state, for :meth:`of_state`."""
+        return TrackerState(
+            device,
+            self.plan.loads,
+            self._stopped,
+            self._last_minute,
+            tuple(self.attributed_kw.items()),
+            tuple(self._seen),
+            tuple((minute, *parts) for minute, parts in self.issued.items()),
+        )
+
+    @classmethod
+    def of_state(cls, state: TrackerState) -> PlanTracker:
+        """Return a tracker with the ``state`` of an earlier one."""
+        tracker = cls()
+        tracker.plan, tracker._stopped = LoadPlan(tuple(state.loads)), tuple(state.stopped)
+        tracker._last_minute = state.last_minute
+        tracker.attributed_kw = dict(state.attributed)
+        tracker._seen = SeenLoads(state.seen)
+        tracker.issued = {minute: (subtracted, added) for minute, subtracted, added in state.issued}
+        return tracker
+
+    def _attribute(self, minute: int, totals_kw: F32, ahead_min: int) -> float:
+        """Return which part of the reading of ``minute`` belongs to planned loads; update what is seen of them."""
+        planned = sorted(self.plan.loads, key=lambda load: -abs(load.kw))
+        active = list(active_loads((*planned, *self._stopped), minute))
+        if not active:
+            self._seen.clear()
+            return 0.0
+        before = totals_kw.astype(np.float64)
+        self.subtract(minute, before)
+        past = before[: max(len(before) - ahead_min, 1)]
+        return self._seen.attribute(active, minute, float(totals_kw[-1]), past)
+
+    def _subtract_past(self, minute: int, totals_kw: F32) -> bool:
+        """Subtract loads that are on in ``minute``, and new, from the window as far back as they show.
+
+        Return whether they show.
+        """
+        new = [load for load in self.plan.loads if load.share_of(minute) and load not in self._seen]
+        plan = LoadPlan(tuple(new))
+        now_kw = plan.planned_kw(minute)
+        if not now_kw or minute in self.attributed_kw:
+            return False
+        sign = np.sign(now_kw)
+        shown_kw = totals_kw.astype(np.float64) * sign
+        floor_kw, wanted_kw = shown_kw.min(), _VISIBLE * abs(now_kw)
+        if shown_kw[-1] - floor_kw < wanted_kw:  # on in the whole window, or off
+            floor_kw = 0.0
+        for back, above_kw in enumerate((shown_kw - floor_kw)[::-1].tolist()):
+            planned_kw = sign * plan.planned_kw(minute - back)
+            if planned_kw <= 0 or above_kw < _VISIBLE * planned_kw or minute - back in self.attributed_kw:
+                break
+            self.attributed_kw[minute - back] = float(sign * min(planned_kw, above_kw))
+        if minute not in self.attributed_kw:
+            return False
+        self._seen.add(new, self.attributed_kw[minute] / now_kw)
+        return True
+
+    def _discard_past(self, minute: int, context: int) -> None:
+        """Discard what the window that ends at ``minute`` does not need any more."""
+        ended_ms = (minute + 1 - EDGE_MIN) * MINUTE_MS
+        self.plan = self.plan.without_ended(ended_ms)
+        self._stopped = tuple(load for load in self._stopped if load.end_ms > ended_ms)
+        for of_minute in [one for one in self.attributed_kw if one <= minute - context]:
+            del self.attributed_kw[of_minute]

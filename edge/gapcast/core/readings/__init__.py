@@ -1,0 +1,1 @@
+"""Readings and samples, the channels of submeters, and the limits of their values."""

@@ -1,0 +1,167 @@
+"""Readings, device names, and the limits of values and times."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from gapcast.core.documents.wording import shown_value
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import EARLIEST_MS, LATEST_MS
+from gapcast.core.windows.features import GAP, UNITS
+
+#: Numbers from this one on are epoch milliseconds, smaller ones epoch seconds.
+_MILLISECONDS_FROM = 100_000_000_000
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_W_PER_KW = 1_000
+#: Maximum of any measured feature of a house; a model's float32 holds it and its square.
+_MAX_MEASURED = 1e6
+#: Neither ``.`` nor ``..``: in the path of a URL they would name another resource.
+_DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
+#: The rule of :func:`is_device_id`, to end an error message.
+DEVICE_ID_RULE = "use 1 to 64 of A-Z a-z 0-9 _ - ."
+#: Characters of a wrong device name that an error message shows.
+_SHOWN_NAME_CHARS = 80
+
+
+def is_device_id(name: str) -> bool:
+    """Return whether ``name`` is a valid device name: 1 to 64 of ``A-Z a-z 0-9 _ - .``, but not ``.`` or ``..``.
+
+    >>> is_device_id("meter-1.l2"), is_device_id("my meter"), is_device_id(""), is_device_id("..")
+    (True, False, False, False)
+    """
+    return _DEVICE.fullmatch(name) is not None
+
+
+def device_id_problem(name: str) -> str:
+    """Return why ``name`` is not a valid device name, as a sentence with the rule.
+
+    >>> device_id_problem("my meter")
+    "'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+    """
+    shown = name if len(name) <= _SHOWN_NAME_CHARS else f"{name[:_SHOWN_NAME_CHARS]}…"
+    return f"{shown!r} cannot name a device: {DEVICE_ID_RULE}"
+
+
+class Reading(NamedTuple):
+    """One minute-averaged Global Active Power value of one device.
+
+    ``minute`` is the number of the minute since the epoch (see :mod:`gapcast.core.grid`), ``gap_kw`` the power in kW.
+    ``redelivered`` means that the broker sent this message before without a confirmation: an old minute then is a
+    duplicate and never restarts the history. ``measured`` holds the other measured features of that minute, by their
+    names in :data:`gapcast.core.windows.features.MEASURED`; None if there are none. ``is_filled`` means that a held
+    value covers most of the minute, in which nothing was measured: it is part of windows, but never the outcome of a
+    forecast.
+    """
+
+    device: str
+    minute: int
+    gap_kw: float
+    redelivered: bool = False
+    measured: Mapping[str, float] | None = None
+    is_filled: bool = False
+
+    def missing_features(self, features: Sequence[str]) -> list[str]:
+        """Return those of ``features``, all measured ones, that the reading does not have.
+
+        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239}).missing_features(["gap_kw", "voltage_v", "current_a"])
+        ['current_a']
+        """
+        held = self.measured or {}
+        return [name for name in features if name != GAP and name not in held]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The range of a reading's power, kW."""
+
+    min_kw: float = -100.0
+    max_kw: float = 100.0
+
+
+def power_of(value: object, limits: Limits) -> float:
+    """Return a message's power, kW; raise :class:`PayloadError` if it is not a number or outside ``limits``.
+
+    >>> power_of(1230, Limits())
+    Traceback (most recent call last):
+    gapcast.core.errors.PayloadError: out_of_range: 1230 kW is outside -100 to 100 kW: if these are watts, ...
+    """
+    if type(value) is not float and type(value) is not int:
+        raise PayloadError("not_a_number", f"power must be a number in kW, not {shown_value(value)}")
+    if limits.min_kw <= value <= limits.max_kw:
+        return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise PayloadError("not_finite", f"power must be finite, not {value}")
+    if limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW:
+        fix = f"if these are watts, send kW ({value / _W_PER_KW:g})"
+    else:
+        fix = "the range is set by limits.min_kw and limits.max_kw"
+    detail = f"{shown_value(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
+    raise PayloadError("out_of_range", detail)
+
+
+def measured_of(name: str, value: object) -> float:
+    """Return a message's value of the measured feature ``name``, in its unit.
+
+    Raises :class:`PayloadError` if it is not a number, not finite, or beyond a million.
+
+    >>> measured_of("voltage_v", "239")
+    Traceback (most recent call last):
+    gapcast.core.errors.PayloadError: not_a_number: voltage_v must be a number in V, not '239'
+    """
+    if type(value) is not float and type(value) is not int:
+        raise PayloadError("not_a_number", f"{name} must be a number in {UNITS[name]}, not {shown_value(value)}")
+    if -_MAX_MEASURED <= value <= _MAX_MEASURED:
+        return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise PayloadError("not_finite", f"{name} must be finite, not {value}")
+    allowed = f"-{_MAX_MEASURED:g} to {_MAX_MEASURED:g}"
+    detail = f"{name} of {shown_value(value)} {UNITS[name]} is outside {allowed}: check the meter's unit"
+    raise PayloadError("out_of_range", detail)
+
+
+def instant_of(ts: object) -> int:
+    """Return a message's time, epoch ms, from RFC 3339 or an epoch number in seconds or milliseconds.
+
+    Raises :class:`PayloadError` for anything else, and for a time before 2000 or after 2099.
+
+    >>> instant_of("2010-11-01T00:29:00Z") == instant_of(1288571340) == instant_of(1288571340000)
+    True
+    """
+    if type(ts) is str:
+        return _parsed(ts)
+    if type(ts) is not int and type(ts) is not float:
+        raise PayloadError("bad_time", f"ts must be RFC 3339 or an epoch number, not {shown_value(ts)}")
+    if type(ts) is float and not math.isfinite(ts):
+        raise PayloadError("bad_time", f"ts must be finite, not {ts}")
+    return in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
+
+
+@lru_cache(maxsize=1_024)
+def _parsed(ts: str) -> int:
+    if _RFC3339.fullmatch(ts) is None:
+        fix = "give the offset or Z, as in 2010-11-01T00:29:00Z"
+        raise PayloadError("bad_time", f"ts {shown_value(ts)} is not RFC 3339: {fix}")
+    try:
+        instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError) as error:
+        raise PayloadError("bad_time", f"ts {shown_value(ts)} is not a time: {error}") from error
+    return in_range(instant_ms, ts)
+
+
+def in_range(instant_ms: float, ts: object) -> int:
+    """Return the instant as an integer, epoch ms; ``ts`` is the value in the message.
+
+    Raises :class:`PayloadError` for a time before 2000 or after 2099.
+    """
+    if instant_ms < EARLIEST_MS:
+        raise PayloadError("clock_not_set", f"ts {shown_value(ts)} is before 2000: the meter's clock was never set")
+    if instant_ms >= LATEST_MS:
+        raise PayloadError("bad_time", f"ts {shown_value(ts)} is after 2099")
+    return int(instant_ms)

@@ -1,0 +1,1 @@
+"""The engine's state as arrays: captured, checked, restored, and transferred to other models."""

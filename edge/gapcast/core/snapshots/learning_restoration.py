@@ -1,0 +1,58 @@
+"""Restores what a forecaster learned from stored columns; rows that are out of range are left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.errors import StateError
+from gapcast.core.horizons.horizon_forecaster import HorizonForecaster
+from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, TRACKED
+from gapcast.core.learning.submeters.submetered_state import PREFIX
+from gapcast.core.outlook.stored_state import SIGNATURE, implausible_outlooks
+from gapcast.core.snapshots.horizon_state import Columns
+from gapcast.core.snapshots.snapshot_checks import implausible_learning, implausible_sums
+
+
+def restore_learning(
+    forecaster: HorizonForecaster, n_devices: int, learnt: Columns, scores: Columns, drift: Columns
+) -> str:
+    """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
+    if forecaster.ensemble is None:
+        return ""
+    n_bad = 0
+    try:
+        if learnt and TRACKED in learnt:
+            tracked = learnt[TRACKED]
+            bad = implausible_learning(learnt)
+            n_bad = int(bad.sum())
+            sound = ~bad & (tracked < n_devices)
+            if not sound.all():
+                by_row = {name for name in learnt if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
+                learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
+        forecaster.ensemble.restore_columns(n_devices, learnt)
+        for columns, scorer, of_drift in ((scores, forecaster.scores, False), (drift, forecaster.drift, True)):
+            if columns:
+                scorer.restore_columns(columns)
+                bad_rows = np.flatnonzero(implausible_sums(columns, of_drift=of_drift))
+                n_bad += len(bad_rows)
+                for row in bad_rows.tolist():
+                    scorer.forget(row)
+    except (StateError, ValueError, IndexError, TypeError) as error:
+        return str(error)
+    return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
+
+
+def restore_outlooks(forecaster: HorizonForecaster, n_devices: int, columns: Columns) -> str:
+    """Restore what outlooks learned; return what was left out, empty if nothing was."""
+    if forecaster.outlooks is None or not columns:
+        return ""
+    n_bad = 0
+    try:
+        bad = implausible_outlooks(columns)
+        n_bad = int(bad.sum())
+        if n_bad:
+            columns = {name: column if name == SIGNATURE else column[~bad] for name, column in columns.items()}
+        forecaster.outlooks.restore_columns(n_devices, columns)
+    except (StateError, ValueError, IndexError, TypeError) as error:
+        return str(error)
+    return f"{n_bad} rows of learned outlooks are out of range" if n_bad else ""

@@ -1,0 +1,169 @@
+"""The columns of a model's input: measured features, and features derived from the local time.
+
+A model's card names its features. Measured features are part of each reading; derived ones are computed
+here from the minutes alone, for edge and trainer alike.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from types import MappingProxyType
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from gapcast.core.arrays.array_types import F32, I64
+from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY, WEEK_MIN
+
+GAP = "gap_kw"
+#: Measured features with their units. The first is always present.
+MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
+#: No time zone of the IANA database changes its offset twice within this: equal offsets at both ends hold in between.
+_STEADY_MIN = 3 * DAY_MIN
+
+
+def _periodic(function: Callable[[float], float], period_min: int) -> F32:
+    return np.array([function(2 * math.pi * minute / period_min) for minute in range(period_min)], dtype=np.float32)
+
+
+_TABLES: dict[str, F32] = {
+    "tod_sin": _periodic(math.sin, DAY_MIN),
+    "tod_cos": _periodic(math.cos, DAY_MIN),
+    "dow_sin": _periodic(math.sin, WEEK_MIN),
+    "dow_cos": _periodic(math.cos, WEEK_MIN),
+}
+#: Features derived from a minute's local time: sine and cosine of the time of day and of the week.
+DERIVED = tuple(_TABLES)
+UNITS = MappingProxyType({**MEASURED, **dict.fromkeys(DERIVED, "1")})
+
+
+def measured_in(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the measured features among ``names``, in their order.
+
+    >>> measured_in(["gap_kw", "voltage_v", "tod_sin"])
+    ('gap_kw', 'voltage_v')
+    """
+    return tuple(name for name in names if name in MEASURED)
+
+
+def problem_with(names: Sequence[str]) -> str | None:
+    """Return why ``names`` cannot be a model's features, or None if they can.
+
+    The order is :data:`GAP`, other measured features, derived features, each once.
+
+    >>> problem_with(["gap_kw", "tod_sin", "voltage_v"])
+    'measured features come before derived ones, but voltage_v follows tod_sin'
+    """
+    if not names or names[0] != GAP:
+        return f"the first feature must be {GAP}, not {names[0] if names else 'none'}"
+    unknown = [name for name in names if name not in UNITS]
+    if unknown:
+        return f"unknown feature {unknown[0]}: use one of {', '.join(UNITS)}"
+    if len(set(names)) < len(names):
+        return f"a feature is named twice in {', '.join(names)}"
+    for before, after in itertools.pairwise(names):
+        if before in DERIVED and after in MEASURED:
+            return f"measured features come before derived ones, but {after} follows {before}"
+    return None
+
+
+def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzinfo = UTC) -> F32:
+    """Return a model's input ``[N, context, F]``: the measured columns followed by the derived ones.
+
+    ``measured`` is ``[N, context, M]``, oldest first; ``newest_minute`` ``[N]`` (since the epoch) is
+    each window's last minute, and ``zone`` the local time zone. Padded minutes have the time of their position
+    in the window.
+    """
+    derived = _derived_in(tuple(names))
+    if not derived:
+        return measured
+    n, context, n_measured = measured.shape
+    newest = np.asarray(newest_minute, dtype=np.int64)
+    if n == 1:
+        one = _columns_of(int(newest[0]), derived, n_measured, context, zone).copy()
+        one[:, :n_measured] = measured[0]
+        return one[np.newaxis]
+    inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
+    if n and (newest == newest[0]).all():  # in a stream nearly all windows end in the same minute
+        inputs[...] = _columns_of(int(newest[0]), derived, n_measured, context, zone)
+    else:
+        _write_columns(inputs[:, :, n_measured:], newest, derived, zone)
+    inputs[:, :, :n_measured] = measured
+    return inputs
+
+
+@functools.lru_cache(maxsize=64)
+def _derived_in(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in _TABLES)
+
+
+@functools.lru_cache(maxsize=64)
+def _columns_of(newest_minute: int, derived: tuple[str, ...], n_measured: int, context: int, zone: tzinfo) -> F32:
+    """Return ``[context, n_measured + D]``: zeros, and the ``derived`` columns of a window that ends at this minute.
+
+    With the columns of zeros, rows are copied to inputs as a whole.
+    """
+    inputs = np.zeros((context, n_measured + len(derived)), dtype=np.float32)
+    columns = inputs[:, n_measured:]
+    oldest = newest_minute - (context - 1)
+    offset = 0 if zone is UTC else _offset_at(newest_minute, zone)
+    if zone is not UTC and (context > _STEADY_MIN or _offset_at(oldest, zone) != offset):
+        _write_columns(columns[np.newaxis], np.array([newest_minute], dtype=np.int64), derived, zone)
+        return inputs
+    first = oldest + offset + EPOCH_WEEKDAY * DAY_MIN
+    for at, name in enumerate(derived):
+        columns[:, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    return inputs
+
+
+def _write_columns(columns: F32, newest: I64, derived: Sequence[str], zone: tzinfo) -> None:
+    """Write the ``derived`` columns ``[N, context, D]`` of windows that end at ``newest`` ``[N]``."""
+    context = columns.shape[1]
+    oldest = newest - (context - 1)
+    offset, offset_before = offset_min(np.array((newest, oldest)), zone)
+    first = oldest + offset + EPOCH_WEEKDAY * DAY_MIN
+    for at, name in enumerate(derived):
+        columns[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    has_change = offset != offset_before  # the offset from UTC changes within these windows
+    if context > _STEADY_MIN and zone is not UTC:
+        has_change[:] = True
+    if has_change.any():
+        minutes = newest[has_change, np.newaxis] + np.arange(1 - context, 1)
+        local = minutes + offset_min(minutes, zone) + EPOCH_WEEKDAY * DAY_MIN
+        for at, name in enumerate(derived):
+            columns[has_change, :, at] = _TABLES[name][local % _TABLES[name].size]
+
+
+@functools.lru_cache(maxsize=64)
+def _starting_at(name: str, context: int) -> F32:
+    """Return a derived feature over ``context`` minutes, from each minute of its period, ``[period, context]``."""
+    table = _TABLES[name]
+    return sliding_window_view(np.resize(table, table.size + context - 1), context)
+
+
+def offset_min(minutes: I64, zone: tzinfo) -> I64:
+    """Return the offset of ``zone`` from UTC at each of ``minutes`` (since the epoch), in minutes."""
+    if zone is UTC or not minutes.size:
+        return np.zeros_like(minutes)
+    low, high = int(minutes.min()), int(minutes.max())
+    ahead_min = _offset_at(low, zone)
+    if high - low <= _STEADY_MIN and _offset_at(high, zone) == ahead_min:
+        return np.full_like(minutes, ahead_min)
+    distinct, inverse = np.unique(minutes, return_inverse=True)
+    ahead = [_offset_at(minute, zone) for minute in distinct.tolist()]
+    return np.asarray(ahead, dtype=np.int64)[inverse].reshape(minutes.shape)
+
+
+def minute_of_day(minutes: I64, zone: tzinfo) -> I64:
+    """Return the minute of the day in ``zone`` of each of ``minutes`` (since the epoch)."""
+    found: I64 = (minutes if zone is UTC else minutes + offset_min(minutes, zone)) % DAY_MIN
+    return found
+
+
+def _offset_at(minute: int, zone: tzinfo) -> int:
+    ahead = datetime.fromtimestamp(minute * 60, zone).utcoffset()
+    return 0 if ahead is None else round(ahead.total_seconds() / 60)
