@@ -20,13 +20,14 @@ from gapcast.app.topics import topics_of
 from gapcast.config.loader import load
 from gapcast.core.monitoring.presence import Presence
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.connection.connection import Connection
+from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
-from gapcast.mqtt.session import Session
-from gapcast.mqtt.splitter import Splitter
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.packets.splitter import Splitter
+from gapcast.mqtt.session.session import Session
 from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
 

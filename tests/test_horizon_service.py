@@ -19,9 +19,9 @@ from gapcast.core.forecasts.forecast_layout import ForecastLayout, layout_of
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.snapshots.snapshot import capture_snapshot
-from gapcast.mqtt.discovery import Discovery
-from gapcast.mqtt.forecast_publisher import REPLAY_EXPIRY_S, ForecastPublisher
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.discovery.discovery import Discovery
+from gapcast.mqtt.publishers.forecast_publisher import REPLAY_EXPIRY_S, ForecastPublisher
+from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service

@@ -8,8 +8,8 @@ import pytest
 
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from tests.support.approximate import approx
 from tests.support.sources import LONG_AGO_MS
 

@@ -1,6 +1,6 @@
 /* Splits received bytes into PUBLISH and PUBACK packets (MQTT 3.1.1 and 5.0, 3.3 and 3.4), and reads plain readings.
 
-   The fields are those that Splitter in gapcast/mqtt/splitter.py finds. It stops at any other packet, one that is not
+   The fields are those that Splitter in gapcast/mqtt/packets/splitter.py finds. It stops at any other packet, one that is not
    complete, is long or breaks the protocol: Python continues there.
 
    These bytes come from outside: each read is behind a comparison with the end of its packet. */

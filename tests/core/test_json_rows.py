@@ -17,7 +17,7 @@ from gapcast.core.forecasts.json_documents import JsonDocuments
 from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonForm, JsonRows, Packets, SlotKind
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
-from gapcast.mqtt.frames import encode_properties, encode_publish
+from gapcast.mqtt.packets.frames import encode_properties, encode_publish
 
 pytestmark = pytest.mark.compiled
 

@@ -20,10 +20,10 @@ from gapcast.core.meters.localtime import local_instant_of
 from gapcast.core.meters.values import parse_sum
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading, instant_of, is_device_id
-from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.payloads import decode, encode_rejection
-from gapcast.mqtt.received_messages import ReceivedMessage
-from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.presets import presets
 from gapcast.recordings.recording import minute_at
 from gapcast.service.ports import IncomingMessage

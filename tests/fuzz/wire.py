@@ -10,16 +10,16 @@ from typing import Any
 
 from gapcast.core.readings.reading import Limits
 from gapcast.json_input import JsonError, decode_json
-from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_pubacks, encode_publish
-from gapcast.mqtt.payloads import decode
-from gapcast.mqtt.properties import (
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_pubacks, encode_publish
+from gapcast.mqtt.packets.properties import (
     MAX_FORWARDED_BYTES,
     content_type,
     forwarded_properties,
     properties_in,
     response_topic_in,
 )
-from gapcast.mqtt.splitter import ProtocolError, Splitter
+from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
+from gapcast.mqtt.payloads import decode
 from tests.fuzz.target import Target
 
 Packet = Publication | Acknowledgement | Other

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gapcast.mqtt.discovery_demand import PEAK_OFF, PEAK_ON
+from gapcast.mqtt.discovery.discovery_demand import PEAK_OFF, PEAK_ON
 from tests.support.brokers import MosquittoBroker
 from tests.support.demand_house import (
     CHANGE_S,

@@ -15,7 +15,7 @@ import pytest
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
 from gapcast.http import event_readers, events
-from gapcast.mqtt import backoff
+from gapcast.mqtt.connection import backoff
 from gapcast.service.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest
 from tests.http.test_predict import assert_problem

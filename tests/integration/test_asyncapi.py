@@ -17,7 +17,7 @@ from gapcast.api.predict_request import PredictRequest, TimedReading
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
-from gapcast.mqtt.discovery_message import HomeAssistantTopics
+from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.score_reports import event_document

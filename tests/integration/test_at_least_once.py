@@ -14,8 +14,8 @@ import pytest
 import structlog
 
 from gapcast.core.grid import minute_label
-from gapcast.mqtt import session as session_module
-from gapcast.mqtt import subscriptions
+from gapcast.mqtt.connection import subscriptions
+from gapcast.mqtt.session import session as session_module
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker

@@ -175,7 +175,7 @@ def test_protocol_with_a_3_1_1_broker_is_3_1_1(start_gateway: StartGateway, answ
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     """The clock of the waits between tries to connect."""
     made = HandClock()
-    monkeypatch.setattr("gapcast.mqtt.backoff.time", made)
+    monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", made)
     return made
 
 

@@ -15,8 +15,8 @@ from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
-from gapcast.mqtt.discovery_demand import DemandEntityTopics, demand_components
-from gapcast.mqtt.discovery_message import discovery_payload
+from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_components
+from gapcast.mqtt.discovery.discovery_message import discovery_payload
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker

@@ -21,7 +21,7 @@ from gapcast.backtest.houses import FilePart, minutes_of
 from gapcast.backtest.run import run_houses
 from gapcast.commands.replay import ReplaySource, replay_file
 from gapcast.core.engine import Engine
-from gapcast.mqtt.transport import Transport
+from gapcast.mqtt.connection.transport import Transport
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path

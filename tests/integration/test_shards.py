@@ -22,7 +22,7 @@ from gapcast.check.finding import Mark, Situation
 from gapcast.config.shards import each_of
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt import topic_affinity
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topic_affinity import N_MESSAGES, GroupDistribution, measure_group
 from tests.integration.conftest import Connect
 from tests.integration.test_model_reload import reloads

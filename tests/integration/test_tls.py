@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from gapcast.check.run import run_checks
-from gapcast.mqtt.tls import Tls, TlsFiles
-from gapcast.mqtt.transport import Transport
+from gapcast.mqtt.connection.tls import Tls, TlsFiles
+from gapcast.mqtt.connection.transport import Transport
 from gapcast.recordings.recording import Minute
 from gapcast.replay.publisher import MeterPublisher
 from tests.integration.conftest import Connect, StartGateway

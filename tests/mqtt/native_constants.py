@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, minute_label
 from gapcast.core.readings import reading
-from gapcast.mqtt import frames
+from gapcast.mqtt.packets import frames
 
 _FIRST = datetime.fromtimestamp(EARLIEST_MS / 1_000, UTC)
 _PACKETS, _READING = "packets.c", "plain_reading.c"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.mqtt.backoff import Backoff
+from gapcast.mqtt.connection.backoff import Backoff
 from tests.support.clocks import HandClock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     made = HandClock()
-    monkeypatch.setattr("gapcast.mqtt.backoff.time", made)
+    monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", made)
     return made
 
 

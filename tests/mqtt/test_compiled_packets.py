@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.readings.reading import Limits, instant_of
-from gapcast.mqtt.compiled_packets import MAX_PACKETS, CompiledPackets
-from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_publish
+from gapcast.mqtt.packets.compiled_packets import MAX_PACKETS, CompiledPackets
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_publish
+from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 from gapcast.mqtt.payloads import decode
-from gapcast.mqtt.splitter import ProtocolError, Splitter
 from tests.support.mqtt_packets import CUTS, STREAMS, pieces
 
 pytestmark = pytest.mark.compiled

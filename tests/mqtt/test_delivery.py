@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gapcast.mqtt import delivery as delivery_module
-from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing, SentBatch
-from gapcast.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_pubacks, encode_publish
-from gapcast.mqtt.splitter import Splitter
+from gapcast.mqtt.connection import delivery as delivery_module
+from gapcast.mqtt.connection.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing, SentBatch
+from gapcast.mqtt.packets.frames import Acknowledgement, Publication, as_duplicate, encode_pubacks, encode_publish
+from gapcast.mqtt.packets.splitter import Splitter
 
 #: Packet identifiers in the property test: so few that they are used again.
 N_IDS = 8

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from gapcast.core.billing.changes import MonthPeak
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.commands import Commands
-from gapcast.mqtt.demand_commands import limit_command, month_peak_command
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.requests.commands import Commands
+from gapcast.mqtt.requests.demand_commands import limit_command, month_peak_command
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 
 NOW_MS = 1_767_268_800_000

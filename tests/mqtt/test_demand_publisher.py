@@ -14,8 +14,8 @@ from gapcast.core.demand.demand import HEADROOM, Demands
 from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.demand.documents.max_power import max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.mqtt.demand_publisher import DemandPublisher
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.publishers.demand_publisher import DemandPublisher
+from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 from tests.mqtt.test_outlook_publisher import Sent
 from tests.support.outlook_model import OutlookModel

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gapcast.core.billing.registers import Register, RunningRegister
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.demand_registers import RegisterReader, RegisterSource
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.requests.demand_registers import RegisterReader, RegisterSource
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports import IncomingMessage
 

@@ -12,10 +12,10 @@ from gapcast.config.settings import Settings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.mqtt.discovery import Discovery
-from gapcast.mqtt.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
-from gapcast.mqtt.discovery_message import HomeAssistantTopics, discovery_payload
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.discovery.discovery import Discovery
+from gapcast.mqtt.discovery.discovery_demand import PEAK_OFF, PEAK_ON, DemandEntityTopics, demand_components
+from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics, discovery_payload
+from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 from tests.support.outlook_model import OutlookModel
 

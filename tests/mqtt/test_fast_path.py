@@ -11,8 +11,8 @@ from typing import cast
 
 import pytest
 
-from gapcast.mqtt.fast_path import FastPathSocket
-from gapcast.mqtt.frames import Acknowledgement, Publication, encode_pubacks, encode_publish
+from gapcast.mqtt.packets.fast_path import FastPathSocket
+from gapcast.mqtt.packets.frames import Acknowledgement, Publication, encode_pubacks, encode_publish
 from tests.support.clocks import HandClock
 from tests.support.waiting import GUARD_S
 
@@ -132,7 +132,7 @@ def test_fast_path_delivers_a_packet_once_complete(ends: Ends) -> None:
 def test_fast_path_reads_much_data_in_parts(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gapcast.mqtt.fast_path._READ_BYTES", 100)
+    monkeypatch.setattr("gapcast.mqtt.packets.fast_path._READ_BYTES", 100)
     ends: Ends = request.getfixturevalue(kind)
     sent = [reading(packet_id) for packet_id in range(1, 41)]
     ends.peer.sendall(b"".join(sent))
@@ -240,7 +240,7 @@ def test_fast_path_disconnect_reaches_a_sending_peer() -> None:
 
 
 def test_fast_path_disconnect_times_out_if_the_peer_stays(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapcast.mqtt.fast_path._DISCONNECT_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("gapcast.mqtt.packets.fast_path._DISCONNECT_TIMEOUT_S", 0.01)
     ends.fast_path.send(DISCONNECT)
     ends.fast_path.sends_disconnect = True
     ends.fast_path.close()
@@ -249,7 +249,7 @@ def test_fast_path_disconnect_times_out_if_the_peer_stays(ends: Ends, monkeypatc
 
 
 def test_fast_path_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapcast.mqtt.fast_path._CLOSE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("gapcast.mqtt.packets.fast_path._CLOSE_TIMEOUT_S", 0.01)
     fill(ends)
     ends.fast_path.close()
     assert ends.fast_path.fileno() == -1
@@ -258,7 +258,7 @@ def test_fast_path_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeyp
 def test_fast_path_close_times_out_over_a_slow_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network takes more each time, but all of it would take a quarter of an hour."""
     clock = HandClock()
-    monkeypatch.setattr("gapcast.mqtt.fast_path.time", clock)
+    monkeypatch.setattr("gapcast.mqtt.packets.fast_path.time", clock)
     ours, peer = socket.socketpair()
     is_full = itertools.cycle((False, True))
 

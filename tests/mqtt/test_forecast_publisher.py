@@ -12,8 +12,8 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
-from gapcast.mqtt.forecast_publisher import ForecastPublisher
-from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.publishers.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.topics import DeviceTopic
 from tests.support.recorded_session import Protocol, RecordedSession
 

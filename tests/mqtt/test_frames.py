@@ -13,7 +13,7 @@ from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
-from gapcast.mqtt.frames import (
+from gapcast.mqtt.packets.frames import (
     MAX_PAYLOAD,
     Acknowledgement,
     Other,
@@ -24,7 +24,7 @@ from gapcast.mqtt.frames import (
     encode_pubacks,
     encode_publish,
 )
-from gapcast.mqtt.splitter import ProtocolError, Splitter
+from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 from tests.support.mqtt_packets import (
     CUTS,
     MAX_LENGTH,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gapcast.mqtt.transport import Transport, TransportClient
+from gapcast.mqtt.connection.transport import Transport, TransportClient
 
 
 class _Connected(Exception):  # noqa: N818 - not an error: ends the connection of a test

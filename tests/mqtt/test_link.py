@@ -14,12 +14,12 @@ from gapcast.config.settings import Settings
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
-from gapcast.mqtt.received_messages import ReceivedMessage
-from gapcast.mqtt.session import Session
-from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.session.session import Session
+from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000

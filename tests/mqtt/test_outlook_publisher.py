@@ -12,8 +12,8 @@ import pytest
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.outlook.documents.document import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.mqtt.outlook_publisher import OutlookPublisher
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.publishers.outlook_publisher import OutlookPublisher
+from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 from tests.support.outlook_model import OutlookModel
 from tests.support.recorded_session import Protocol, RecordedSession

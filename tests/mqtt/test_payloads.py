@@ -17,7 +17,7 @@ from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.windows.window import WindowSpec
-from gapcast.mqtt.frames import MAX_PAYLOAD
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode, encode_rejection
 from gapcast.predictors.baselines import Persistence
 

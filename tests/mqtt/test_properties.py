@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gapcast.mqtt.frames import encode_properties
-from gapcast.mqtt.properties import (
+from gapcast.mqtt.packets.frames import encode_properties
+from gapcast.mqtt.packets.properties import (
     MAX_FORWARDED_BYTES,
     Property,
     content_type,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.mqtt import received_messages
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage, ReceivedMessages
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session import received_messages
+from gapcast.mqtt.session.received_messages import ReceivedMessage, ReceivedMessages
 
 NOW = (1.5, 1_700_000_000_000)
 

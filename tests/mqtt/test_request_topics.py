@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.properties import RESPONSE_TOPIC
-from gapcast.mqtt.request_topics import ANSWER_EXPIRY_S, PredictRequests
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.packets.properties import RESPONSE_TOPIC
+from gapcast.mqtt.requests.request_topics import ANSWER_EXPIRY_S, PredictRequests
 from tests.support.recorded_session import RecordedSession
 
 ANSWERS, TOPIC = "gapcast/gw/answer/", b"gapcast/gw/answer/here"

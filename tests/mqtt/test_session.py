@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gapcast.mqtt import connection, transport
-from gapcast.mqtt.client import CONNECT_TIMEOUT_S, SessionOptions
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.connection import connection, transport
+from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
+from gapcast.mqtt.session.session import Session
 from tests.support.clocks import HandClock
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.wire import WireBroker

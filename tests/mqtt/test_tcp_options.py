@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from gapcast.mqtt.tcp_options import set_tcp_options
+from gapcast.mqtt.connection.tcp_options import set_tcp_options
 from tests.support.ports import LOOPBACK
 
 

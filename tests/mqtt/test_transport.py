@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.tls import Tls, TlsFiles, tls_context
-from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, Transport, connection_error
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.connection.tls import Tls, TlsFiles, tls_context
+from gapcast.mqtt.connection.transport import CLIENT_REJECTED, NO_RESPONSE, Transport, connection_error
 from tests.support.certificates import Authority, Identity
 from tests.support.optional_tools import ROOT
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.mqtt.fast_path import FastPathSocket
-from gapcast.mqtt.frames import Publication, encode_publish
-from gapcast.mqtt.websocket import Websocket, masked
+from gapcast.mqtt.connection.websocket import Websocket, masked
+from gapcast.mqtt.packets.fast_path import FastPathSocket
+from gapcast.mqtt.packets.frames import Publication, encode_publish
 from tests.support.waiting import GUARD_S
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.mqtt.backoff import Backoff
+from gapcast.mqtt.connection.backoff import Backoff
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import GATEWAY, gateway_settings, running
 from tests.support.peers import peer_of

@@ -8,11 +8,12 @@ from functools import partial
 
 import pytest
 
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_length
-from gapcast.mqtt.session import Session
-from gapcast.mqtt.splitter import ProtocolError, Splitter
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.connection.connection import Connection
+from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_length
+from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
+from gapcast.mqtt.session.session import Session
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire, WireBroker

@@ -17,9 +17,9 @@ from gapcast.config.settings import Settings
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
-from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 

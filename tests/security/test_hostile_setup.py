@@ -21,8 +21,8 @@ from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_candidates import candidates
 from gapcast.setup.meter_sum import SumTerm, sum_of

@@ -11,8 +11,8 @@ import pytest
 
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.setup.config_file import toml_of, write
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_candidates import candidates

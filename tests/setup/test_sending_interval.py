@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_candidates import candidates
 from gapcast.setup.preset_answers import MeterAnswer

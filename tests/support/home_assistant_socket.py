@@ -9,7 +9,7 @@ import socket
 from types import TracebackType
 from typing import Any
 
-from gapcast.mqtt.websocket import masked
+from gapcast.mqtt.connection.websocket import masked
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import GUARD_S
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.frames import LONGEST_PACKET, Acknowledgement, Publication
-from gapcast.mqtt.session import Session
-from gapcast.mqtt.splitter import Splitter
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.connection.connection import Connection
+from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
+from gapcast.mqtt.packets.frames import LONGEST_PACKET, Acknowledgement, Publication
+from gapcast.mqtt.packets.splitter import Splitter
+from gapcast.mqtt.session.session import Session
 
 Protocol = Literal["5", "3.1.1"]
 

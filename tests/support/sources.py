@@ -9,9 +9,9 @@ from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
-from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.service.ports import IncomingMessage
 
 EXTRAS = ("reactive_kvar", "voltage_v", "current_a")

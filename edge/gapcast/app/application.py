@@ -32,7 +32,7 @@ from gapcast.core.monitoring.presence import Presence
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
 from gapcast.http.server import HttpServerThread, build_server
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.session.session import Session
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
 from gapcast.service.availability import ReportOptions

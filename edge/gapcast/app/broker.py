@@ -14,15 +14,15 @@ from gapcast.config.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.meters.values import parse_path
-from gapcast.mqtt.broker_problem import broker_address
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.demand_registers import RegisterSource
-from gapcast.mqtt.routes import SourceTopic
-from gapcast.mqtt.submeters import SubmeterSource
-from gapcast.mqtt.tls import Tls, TlsFiles
+from gapcast.mqtt.connection.broker_problem import broker_address
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.connection.tls import Tls, TlsFiles
+from gapcast.mqtt.connection.transport import Transport
+from gapcast.mqtt.requests.demand_registers import RegisterSource
+from gapcast.mqtt.sources.routes import SourceTopic
+from gapcast.mqtt.sources.submeters import SubmeterSource
 from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
-from gapcast.mqtt.transport import Transport
 from gapcast.service.intake import Subscriptions
 
 log = structlog.get_logger(__name__)

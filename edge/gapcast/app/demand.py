@@ -8,10 +8,10 @@ from gapcast.api.headroom_answer import HeadroomHandler
 from gapcast.app.broker import filters_of, headroom_topic_of, register_sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.mqtt.demand_registers import RegisterReader
 from gapcast.mqtt.link import MqttLink
-from gapcast.mqtt.request_topics import PredictRequests
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.requests.demand_registers import RegisterReader
+from gapcast.mqtt.requests.request_topics import PredictRequests
+from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, answer_prefix
 from gapcast.service.service import Service
 

@@ -10,13 +10,13 @@ from gapcast.app.topics import discovery_topics_of, topics_of
 from gapcast.config.settings import Settings
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.windows.features import measured_in
-from gapcast.mqtt.discovery import Discovery
+from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
-from gapcast.mqtt.request_topics import PredictRequests
-from gapcast.mqtt.session import Session
-from gapcast.mqtt.sources import SourceReader
-from gapcast.mqtt.submeters import SubmeterReader
+from gapcast.mqtt.requests.request_topics import PredictRequests
+from gapcast.mqtt.session.session import Session
+from gapcast.mqtt.sources.sources import SourceReader
+from gapcast.mqtt.sources.submeters import SubmeterReader
 from gapcast.mqtt.topics import answer_prefix, gateway_topic
 from gapcast.service.service import Service
 

@@ -11,8 +11,8 @@ from gapcast.app.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.session.session import Session
 
 _BROKER_S = 8.0
 _NO_ANSWER = "the broker does not answer"

@@ -8,7 +8,7 @@ from enum import Enum
 
 from gapcast.app.loaded_models import Models
 from gapcast.config.settings import Settings
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.session.session import Session
 
 
 class Mark(Enum):

@@ -14,10 +14,10 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.mqtt.meter_registry import ActiveSource
 from gapcast.mqtt.payloads import decode
-from gapcast.mqtt.received_messages import ReceivedMessage
-from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.meter_registry import ActiveSource
+from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, internal_problem
 

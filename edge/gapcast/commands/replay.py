@@ -19,10 +19,10 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import measured_name
-from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.connection.transport import Transport
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.mqtt.transport import Transport
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher, payload_of

@@ -17,7 +17,7 @@ from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.readings.reading import Limits, Reading
-from gapcast.mqtt.submeters import MAX_AGE_MIN
+from gapcast.mqtt.sources.submeters import MAX_AGE_MIN
 from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording, read_recording
 

@@ -23,7 +23,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.windows.features import measured_in
-from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, RefitNights
 from gapcast.service.ports import Meters, NoMeters

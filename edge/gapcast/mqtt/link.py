@@ -14,17 +14,17 @@ from gapcast.core.grid import minute_label
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
-from gapcast.mqtt.commands import plan_command
-from gapcast.mqtt.demand_commands import DemandChanges, limit_command, month_peak_command
-from gapcast.mqtt.demand_publisher import DemandPublisher
-from gapcast.mqtt.demand_registers import RegisterReader
-from gapcast.mqtt.discovery import Discovery
-from gapcast.mqtt.forecast_publisher import ForecastPublisher
+from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.message_reader import IntakeOptions, MessageReader
-from gapcast.mqtt.outlook_publisher import OutlookPublisher
+from gapcast.mqtt.publishers.demand_publisher import DemandPublisher
+from gapcast.mqtt.publishers.forecast_publisher import ForecastPublisher
+from gapcast.mqtt.publishers.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.rejections import Rejections
-from gapcast.mqtt.request_topics import RequestTopic
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.requests.commands import plan_command
+from gapcast.mqtt.requests.demand_commands import DemandChanges, limit_command, month_peak_command
+from gapcast.mqtt.requests.demand_registers import RegisterReader
+from gapcast.mqtt.requests.request_topics import RequestTopic
+from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import Topics
 from gapcast.service.ports import IncomingMessage, Meters, NoMeters
 

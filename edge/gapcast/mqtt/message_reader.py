@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from gapcast.core.errors import PayloadError
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
-from gapcast.mqtt.clock_check import ClockCheck
-from gapcast.mqtt.commands import Commands
-from gapcast.mqtt.demand_registers import RegisterReader
-from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.payloads import decode
-from gapcast.mqtt.received_messages import ReceivedMessage
-from gapcast.mqtt.request_topics import RequestTopic
-from gapcast.mqtt.sources import SourceReader
-from gapcast.mqtt.submeters import SubmeterReader
+from gapcast.mqtt.requests.commands import Commands
+from gapcast.mqtt.requests.demand_registers import RegisterReader
+from gapcast.mqtt.requests.request_topics import RequestTopic
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.clock_check import ClockCheck
+from gapcast.mqtt.sources.sources import SourceReader
+from gapcast.mqtt.sources.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.intake import Subscriptions

@@ -11,8 +11,8 @@ import time
 from dataclasses import replace
 from typing import NamedTuple
 
-from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.connection.client import SessionOptions
+from gapcast.mqtt.session.session import Session
 
 #: Distributed at random, all go to one of two members once in 2,048 times.
 N_MESSAGES = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.session.session import Session
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.prompts import Prompts
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.documents.wording import counted
-from gapcast.mqtt.frames import MAX_PAYLOAD
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 
 #: Maximum number of messages per topic, and of topics.
 _MAX_PER_TOPIC, _MAX_TOPICS = 16, 5_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gapcast.core.documents.wording import listed
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.routes import DEVICE
+from gapcast.mqtt.sources.routes import DEVICE
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
 from gapcast.setup.preset_recognition import Candidate, single_meters

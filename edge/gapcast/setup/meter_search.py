@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gapcast.core.errors import BrokerError
-from gapcast.mqtt.session import Session
+from gapcast.mqtt.session.session import Session
 from gapcast.setup.broker_access import BrokerAccess
 from gapcast.setup.broker_connection import BrokerConnection
 from gapcast.setup.message_listener import listen

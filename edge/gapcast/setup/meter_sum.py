@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gapcast.core.meters.values import parse_sum
-from gapcast.mqtt.routes import PART
+from gapcast.mqtt.sources.routes import PART
 from gapcast.presets import presets
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers

@@ -8,7 +8,7 @@ from typing import Any
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.values import number_of, parse_sum
 from gapcast.json_input import JsonError, decode_json
-from gapcast.mqtt.received_messages import ReceivedMessage
+from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.presets import presets
 from gapcast.setup.field_names import device_in, looks_like_power, may_be_power, unit_in
 from gapcast.setup.message_recording import MessageRecording

@@ -15,7 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gapcast.app.broker import transport_of
 from gapcast.config.mqtt import MqttSettings
 from gapcast.core.errors import BrokerError
-from gapcast.mqtt.transport import TransportClient, connection_error
+from gapcast.mqtt.connection.transport import TransportClient, connection_error
 
 _CONNECT_S = 10.0
 #: Messages in flight to or from the broker: the number of MQTT packet identifiers.

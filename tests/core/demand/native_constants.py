@@ -27,7 +27,7 @@ from gapcast.core.demand.step import demand_struct
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
 from gapcast.core.windows.window import MAX_FILL_MIN
-from gapcast.mqtt import demand_publisher
+from gapcast.mqtt.publishers import demand_publisher
 
 N_WAITING = scores.initial_demands().shape[1]
 ORIGINALS: dict[tuple[str, str], object] = {

@@ -42,8 +42,8 @@ from gapcast.core.outlook.correction import (
 from gapcast.core.outlook.scores import reference_forecasts, scores
 from gapcast.core.outlook.step import outlook_struct
 from gapcast.core.windows import window
-from gapcast.mqtt.compiled_packets import PacketsStruct
-from gapcast.mqtt.frames import AT_LEAST_ONCE
+from gapcast.mqtt.packets.compiled_packets import PacketsStruct
+from gapcast.mqtt.packets.frames import AT_LEAST_ONCE
 from tests.core.demand import native_constants as of_demands
 from tests.mqtt import native_constants as of_packets
 

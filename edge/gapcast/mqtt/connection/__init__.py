@@ -1,0 +1,1 @@
+"""The connection to the broker: transport, subscriptions, confirmations, reconnection."""

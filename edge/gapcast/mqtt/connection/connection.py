@@ -1,0 +1,243 @@
+"""The connection under a session: connects, detects failures and reconnects, in the caller's thread.
+
+paho implements the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK bypass it (see
+:mod:`gapcast.mqtt.packets.fast_path`). There is no network thread: :meth:`Connection.serve` does all network work and
+returns.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gapcast.core.errors import ShardError
+from gapcast.mqtt.connection.backoff import Backoff
+from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
+from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
+from gapcast.mqtt.connection.connection_log import ConnectionLog
+from gapcast.mqtt.connection.delivery import LAST_ID
+from gapcast.mqtt.connection.subscriptions import BrokerSubscriptions
+from gapcast.mqtt.connection.takeover import TakeoverDetector, require_not_yielding
+from gapcast.mqtt.connection.transport import (
+    CLIENT_REJECTED,
+    NO_RESPONSE,
+    connection_error,
+    is_client_certificate_error,
+)
+from gapcast.mqtt.packets.fast_path import FastPathSocket
+from gapcast.mqtt.packets.frames import LONGEST_PACKET
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS
+
+_UNSUPPORTED_PROTOCOL = 0x84
+#: How often paho's own work is done, such as keep-alive, unless it has packets to read.
+_MISC_EVERY_S = 0.1
+
+
+class Connection:
+    """One client's connection to the broker, re-established when it is lost."""
+
+    def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
+        self._options = options
+        self._callbacks = callbacks
+        #: Whether MQTT 5 is in use, and not 3.1.1.
+        self.mqtt5 = options.protocol != "3.1.1"
+        self._client = self._new_client()
+        self._socket: FastPathSocket | None = None
+        self._backoff = Backoff()
+        self._answered = False  # whether the broker has sent a CONNACK on this connection
+        self._deadline_s = 0.0
+        self._closing = False
+        self._misc_due_s = 0.0
+        self._subscriptions = BrokerSubscriptions(options)
+        self._takeover = TakeoverDetector()
+        self._log = ConnectionLog(options)
+        #: When the network was last polled, or there was none (``time.perf_counter`` and epoch ms).
+        self.now = (0.0, 0)
+        #: Whether the broker has accepted the connection.
+        self.is_open = False
+        #: Whether it has also granted the subscriptions.
+        self.connected = False
+        self.n_connects = 0
+        self.n_fresh_sessions = 0
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection, in a sentence; empty while there is one."""
+        return self._log.problem
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether there is a network connection, accepted by the broker or not."""
+        return self._socket is not None
+
+    def write(self, packet: bytes | memoryview) -> None:
+        """Buffer a packet if there is a connection; :meth:`flush` or :meth:`serve` sends it."""
+        if self._socket is not None:
+            self._socket.write(packet)
+
+    def flush(self) -> None:
+        """Write the buffered packets to the network."""
+        if self._socket is not None:
+            self._socket.flush()
+
+    def stop_reconnecting(self) -> None:
+        """Do not reconnect when the current connection ends."""
+        self._closing = True
+
+    def close(self, *, graceful: bool) -> None:
+        """Disconnect; unless ``graceful``, without a DISCONNECT, so that the broker publishes the last will."""
+        self.connected = False
+        if self.is_open and self._socket is not None:
+            if graceful:
+                self._socket.sends_disconnect = True
+            else:
+                self._socket.cut()
+        self._client.disconnect()
+        self._client.loop_write()
+        del self._client  # the last reference: paho then closes the sockets that wake its loop
+
+    def serve(self, timeout_s: float) -> None:
+        """Run one round of network work: connect or wait, read, let paho process its packets, write.
+
+        Any error, such as a packet that paho cannot read, ends the connection; reconnecting proceeds as usual.
+        """
+        try:
+            self._serve(timeout_s)
+        except (ShardError, *EXIT_EXCEPTIONS):
+            raise
+        except BaseException as error:
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        """Discard a connection that raised, and its client, whose state is undefined."""
+        self._log.failed(error)
+        self._lost()
+        self._client = self._new_client()
+        self._log.log_failure(error)
+
+    def _serve(self, timeout_s: float) -> None:
+        sock = self._socket
+        if sock is None and not self._closing and self._connect_when_due(timeout_s):
+            sock = self._socket
+        if sock is not None:
+            sock.flush()
+            sock.wait(0.0 if sock.has_more else timeout_s)
+        self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
+        if sock is None:
+            return
+        sock.pump()
+        is_due = self.now[0] >= self._misc_due_s or sock.has_paho_input
+        while self._socket is sock and sock.has_paho_input:
+            self._client.loop_read()
+        if self._socket is sock and is_due:
+            self._misc_due_s = self.now[0] + _MISC_EVERY_S
+            if self.is_open and self._subscriptions.is_due:
+                self._subscriptions.request(self._client, mqtt5=self.mqtt5, session_present=False)
+            self._client.loop_misc()
+            self._client.loop_write()
+            sock.flush()
+            if not self._answered and time.monotonic() > self._deadline_s:
+                self._log.unanswered()
+                self._lost()
+                self._fall_back()  # a broker with only 3.1.1 may wait forever for the rest of a packet it misread
+
+    def wrap_socket(self, sock: Any) -> FastPathSocket:
+        """Wrap the socket that paho has just connected."""
+        callbacks = self._callbacks
+        self._socket = FastPathSocket(sock, callbacks.publications, callbacks.acknowledgements, mqtt5=self.mqtt5)
+        return self._socket
+
+    def _connect_when_due(self, timeout_s: float) -> bool:
+        wait_s = self._backoff.wait_s()
+        time.sleep(min(wait_s, timeout_s))
+        if wait_s > timeout_s:
+            return False
+        self._answered = False
+        try:
+            self._client.reconnect()
+            self._client.loop_write()
+        except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
+            self._unreachable(connection_error(error, self._options.host, self._options.transport))
+            return False
+        self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        return True
+
+    def _unreachable(self, problem: str) -> None:
+        self._takeover.unreachable()
+        self._log.unreachable(problem)
+        self._lost()
+
+    def _lost(self) -> None:
+        """Discard the connection and schedule the next."""
+        sock, self._socket = self._socket, None
+        self.connected = self.is_open = False
+        if sock is not None:
+            sock.close()
+        self._callbacks.lost()
+        self._backoff.failed()
+
+    # --- paho's callbacks ---------------------------------------------------------------------
+
+    def _new_client(self) -> Client:
+        client = build_client(self._options, self.wrap_socket, mqtt5=self.mqtt5)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        self._answered = True
+        if reason.is_failure:
+            self._log.refused(reason)
+            if reason.value == _UNSUPPORTED_PROTOCOL:
+                self._fall_back()
+            return
+        self.is_open = True
+        self._takeover.opened()
+        self.n_connects += 1
+        self.n_fresh_sessions += not flags.session_present
+        self._backoff.succeeded()
+        receive_maximum = min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID)
+        self._callbacks.opened(receive_maximum, getattr(properties, "MaximumPacketSize", LONGEST_PACKET))
+        self._subscriptions.request(self._client, mqtt5=self.mqtt5, session_present=flags.session_present)
+        self._callbacks.subscribing()
+        self._log.accepted(mqtt5=self.mqtt5, session_present=flags.session_present)
+
+    def _fall_back(self) -> bool:
+        """Use the other protocol version next time, if ``protocol`` is auto and none has worked yet; return whether."""
+        if self._options.protocol != "auto" or self.n_connects:
+            return False
+        self.mqtt5 = not self.mqtt5
+        self._client = self._new_client()
+        return True
+
+    def _on_disconnect(
+        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object
+    ) -> None:
+        if self._closing:
+            self._socket = None
+            return
+        was_connected, was_answered = self.connected, self._answered
+        failure = self._socket.failure if self._socket is not None else None
+        if not was_answered and self._options.transport.tls is not None:
+            self._unreachable(NO_RESPONSE if failure is None else CLIENT_REJECTED)  # TLS 1.3 alerts after the handshake
+            if not is_client_certificate_error(failure):
+                self._fall_back()
+            return
+        is_taken_over = self._takeover.is_taken_over(reason, was_open=self.is_open, mqtt5=self.mqtt5)
+        self._lost()
+        if is_taken_over:
+            require_not_yielding(self._options)
+            self._backoff.contended()
+            self._log.taken_over(self._takeover.n_cut_short)
+        elif was_answered or not self._fall_back() or self.mqtt5:  # a broker of 3.1.1 may close a connection of 5
+            self._log.disconnected(reason, failure, was_connected=was_connected, was_answered=was_answered)
+
+    def _on_subscribe(
+        self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
+    ) -> None:
+        if not self._log.subscriptions_refused(self._subscriptions.refused(reasons, mqtt5=self.mqtt5)):
+            self.connected = True
+            self._log.subscribed()

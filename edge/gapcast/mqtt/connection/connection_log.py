@@ -1,0 +1,111 @@
+"""What happens to a connection, in the log, and why there is none.
+
+:mod:`gapcast.mqtt.connection.broker_problem` makes sentences for people of the problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
+from gapcast.mqtt.connection.plain_reasons import broker_reason, disconnection_reason
+
+log = structlog.get_logger(__name__)
+
+_NOT_AUTHORIZED = {0x86, 0x87}
+_NO_ANSWER, _REFUSED = "the broker does not answer", "refused"
+_SHOWN = 120
+
+
+class ConnectionLog:
+    """Logs the events of a connection, and holds its current problem.
+
+    A problem that lasts is logged as a warning or error once, not once per attempt.
+    """
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._options = options
+        #: Why there is no connection, in a sentence; empty while there is one.
+        self.problem = "not connected yet"
+
+    def accepted(self, *, mqtt5: bool, session_present: bool) -> None:
+        """Record that the broker accepted the connection."""
+        log.info(
+            "mqtt.connected",
+            host=self._options.host,
+            port=self._options.port,
+            protocol="5" if mqtt5 else "3.1.1",
+            session_present=session_present,
+        )
+
+    def subscribed(self) -> None:
+        """Record that the broker granted the subscriptions that are needed: there is no problem."""
+        self.problem = ""
+
+    def unreachable(self, problem: str) -> None:
+        """Record that the broker could not be reached."""
+        is_new = self._replace(f"unreachable: {problem}")
+        log_it = log.warning if is_new else log.debug
+        log_it("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
+
+    def unanswered(self) -> None:
+        """Record that the broker did not answer in time."""
+        is_new = self._replace(_NO_ANSWER)
+        log_it = log.warning if is_new else log.debug
+        log_it("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
+
+    def refused(self, reason: ReasonCode) -> None:
+        """Record that the broker refused the client."""
+        fix = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        why = broker_reason(reason)
+        is_new = self._replace(f"{_REFUSED}: {why}{fix}")
+        log_it = log.error if is_new else log.debug
+        log_it("mqtt.refused", host=self._options.host, port=self._options.port, reason=why)
+
+    def failed(self, error: BaseException) -> None:
+        """Record that the connection raised ``error``."""
+        self.problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
+
+    def log_failure(self, error: BaseException) -> None:
+        """Log ``error``, which was recorded as the problem."""
+        host, port = self._options.host, self._options.port
+        log.error("mqtt.connection_failed", host=host, port=port, problem=self.problem, exc_info=error)
+
+    def disconnected(
+        self, reason: ReasonCode, failure: OSError | None, *, was_connected: bool, was_answered: bool
+    ) -> None:
+        """Record that a connection ended with ``reason``, or ``failure``; after a refusal, that stays the problem."""
+        if was_answered and not was_connected and self.problem.startswith(_REFUSED):
+            return
+        why = disconnection_reason(reason, failure, self._options.host)
+        is_new = self._replace(f"disconnected: {why}")
+        log_it = log.warning if is_new or was_connected else log.debug
+        log_it("mqtt.disconnected", host=self._options.host, reason=why)
+
+    def taken_over(self, n_in_a_row: int) -> None:
+        """Record that another client uses the client id."""
+        self.problem = (
+            f"another client connects with the client id gapcast-{self._options.gateway}: "
+            "give each gateway its own gateway.id and state.path"
+        )
+        log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=n_in_a_row)
+
+    def subscriptions_refused(self, reasons: Mapping[str, str]) -> bool:
+        """Record the ``reasons`` of refused subscriptions by topic; return whether one that is needed is among them."""
+        needed = [topic for topic in reasons if topic in self._options.subscriptions]
+        if needed:
+            reason = reasons[needed[0]]
+            if self._replace(f"the subscription to {', '.join(needed)} is refused: {reason}"):
+                log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
+            return True
+        for topic, reason in reasons.items():
+            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
+        return False
+
+    def _replace(self, problem: str) -> bool:
+        """Replace the problem; return whether it is another one."""
+        is_new, self.problem = problem != self.problem, problem
+        return is_new

@@ -1,0 +1,51 @@
+"""The subscriptions of a session at the broker."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gapcast.mqtt.connection.client import Client, SessionOptions
+from gapcast.mqtt.connection.plain_reasons import broker_reason
+
+#: How long after a refusal the topics are requested again: the account may have got the permission meanwhile.
+_RETRY_S = 30.0
+
+
+class BrokerSubscriptions:
+    """Requests the topics of ``options``, and finds those that the broker refuses."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._options = options
+        self._due_s = math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to request the topics again: the broker refused one that is needed, a while ago."""
+        return time.monotonic() >= self._due_s
+
+    def request(self, client: Client, *, mqtt5: bool, session_present: bool) -> None:
+        """Send the SUBSCRIBE; before it, an UNSUBSCRIBE of stale topics if the broker resumed the session."""
+        options, self._due_s = self._options, math.inf
+        if options.stale_subscriptions and session_present:
+            client.unsubscribe(list(options.stale_subscriptions))
+        subscribe_options: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if mqtt5 else options.qos
+        client.subscribe([(topic, subscribe_options) for topic in self._topics(mqtt5=mqtt5)])
+
+    def refused(self, reasons: Sequence[ReasonCode], *, mqtt5: bool) -> dict[str, str]:
+        """Return why topics are refused, by topic, from the ``reasons`` of the SUBACK."""
+        answers = zip(self._topics(mqtt5=mqtt5), reasons, strict=False)
+        refused = {topic: broker_reason(reason) for topic, reason in answers if reason.is_failure}
+        if not refused.keys().isdisjoint(self._options.subscriptions):
+            self._due_s = time.monotonic() + _RETRY_S
+        return refused
+
+    def _topics(self, *, mqtt5: bool) -> tuple[str, ...]:
+        """Return the subscribed topics, readings first."""
+        options = self._options
+        return options.subscriptions + options.request_topics + (options.request_topics_mqtt5 if mqtt5 else ())

@@ -1,0 +1,173 @@
+"""The discovery message of a device for Home Assistant: its topics, and a sensor for each value of the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.learning.scores.summary import LAST_DAY
+from gapcast.core.models.predictor import ModelIdentity
+from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_components
+from gapcast.mqtt.discovery.discovery_outlook import outlook_components
+from gapcast.mqtt.topics import DemandTopics, DeviceTopic
+
+#: A forecast expires at its target time; a minute later, so that the next one arrives in time.
+_GRACE_S = 60
+#: Component -> display name, key in the forecast, and the quantile that the model must provide.
+_COMPONENTS: dict[str, tuple[str, str, float | None]] = {
+    "forecast": ("Forecast", "gap_kw", None),
+    "median": ("Forecast median", "median_kw", MEDIAN),
+    "lower": ("Forecast lower bound", "lower_kw", LOWER),
+    "upper": ("Forecast upper bound", "upper_kw", UPPER),
+}
+#: Component -> display name, and key in the last day's live scores: a fraction, shown in percent.
+_SCORES = {"skill": ("Forecast skill", "skill"), "coverage": ("Forecast coverage", "coverage")}
+#: Live scores expire after a day, or after two of the intervals at which they are published.
+_SCORES_EXPIRE_S = 86_400
+#: Expiry of a measured minute at the broker, and in Home Assistant: a meter sends at least every five minutes.
+MEASURED_EXPIRE_S = 360
+_ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", "model", "n_observed", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAssistantTopics:
+    """The topics of Home Assistant's discovery, and those of a device."""
+
+    discovery_prefix: str
+    forecast: DeviceTopic
+    availability: DeviceTopic
+    status: str
+    scores: DeviceTopic | None = None
+    max_devices: int = 1_000
+    measured: DeviceTopic | None = None
+    outlook: DeviceTopic | None = None
+    demand: DemandTopics | None = None
+    #: Highest limit that can be set, kW.
+    max_kw: float = 100.0
+    #: Shortest time between two publications of a device's scores.
+    scores_every_s: float = 900.0
+
+    @property
+    def birth_topic(self) -> str:
+        """The topic on which Home Assistant publishes that it has started."""
+        return f"{self.discovery_prefix}/status"
+
+    def config_topic(self, device: str) -> str:
+        """Return the discovery topic of ``device``."""
+        return f"{self.discovery_prefix}/device/{object_id(device)}/config"
+
+    def demand_topics(self, device: str) -> DemandEntityTopics | None:
+        """Return the topics of the demand of ``device``; None if the gateway publishes no demands."""
+        if self.demand is None:
+            return None
+        return DemandEntityTopics(self.demand.demand.of(device), self.demand.limit.of(device), self.max_kw)
+
+
+def object_id(device: str) -> str:
+    """Return the device's object id in Home Assistant, which permits no dot; unique per device.
+
+    >>> object_id("home"), object_id("meter.1"), object_id("meter-d1")
+    ('gapcast_home', 'gapcast_meter-d1', 'gapcast_meter--d1')
+    """
+    return f"gapcast_{device.replace('-', '--').replace('.', '-d')}"
+
+
+def discovery_payload(
+    device: str,
+    topics: HomeAssistantTopics,
+    model: ModelIdentity,
+    outlook_model: ModelIdentity | None = None,
+    *,
+    has_demand: bool = False,
+) -> bytes:
+    """Return the discovery message of ``device``: one sensor for each value that ``model`` provides.
+
+    With ``outlook_model`` it has those of the device's outlook too, and if it ``has_demand`` the entities of that.
+    A sensor with only its platform removes one that an earlier model provided.
+    """
+    identity, forecast_topic = object_id(device), topics.forecast.of(device)
+    document = {
+        "dev": {"ids": [identity], "name": device, "mf": "gapcast", "mdl": f"{model.name} {model.version}"},
+        "o": {"name": "gapcast", "sw": version("gapcast")},
+        "avty": [{"t": topics.status}, {"t": topics.availability.of(device)}],
+        "avty_mode": "all",
+        "stat_t": forecast_topic,
+        "qos": 1,
+        "cmps": {
+            **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
+            "power": _power(identity, device, topics.measured),
+            **{name: _score(identity, name, device, topics) for name in _SCORES},
+            **dict(outlook_components(identity, topics.outlook.of(device) if topics.outlook else None, outlook_model)),
+            **dict(demand_components(identity, topics.demand_topics(device) if has_demand else None)),
+        },
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _component(identity: str, name: str, forecast_topic: str, model: ModelIdentity) -> Mapping[str, Any]:
+    title, key, level = _COMPONENTS[name]
+    if level is not None and level not in (model.quantile_levels or ()):
+        return {"p": "sensor"}
+    horizon_min = model.lead_times_min[-1]
+    # No state_class: a forecast is not a measurement and does not belong in long-term statistics.
+    component: dict[str, Any] = {
+        "p": "sensor",
+        "unique_id": f"{identity}_{name}",
+        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
+        "name": title,
+        "dev_cla": "power",
+        "unit_of_meas": "kW",
+        "sug_dsp_prc": 2,
+        "val_tpl": f"{{{{ value_json.{key} }}}}",
+        "exp_aft": horizon_min * 60 + _GRACE_S,
+    }
+    if name == "forecast":
+        component["json_attr_t"] = forecast_topic
+        shown = ", ".join(f"'{key}': value_json.{key}" for key in _ATTRIBUTES)
+        if len(model.lead_times_min) > 1:  # the path may be switched off
+            shown += ", 'path': value_json.path | default(none)"
+        component["json_attr_tpl"] = f"{{{{ {{{shown}}} | tojson }}}}"
+    return component
+
+
+def _power(identity: str, device: str, measured: DeviceTopic | None) -> Mapping[str, Any]:
+    """Return the sensor of the measured power of each minute, a measurement that belongs in long-term statistics."""
+    if measured is None:
+        return {"p": "sensor"}
+    return {
+        "p": "sensor",
+        "unique_id": f"{identity}_power",
+        "default_entity_id": f"sensor.{identity}_power".lower().replace("-", "_"),
+        "name": "Power",
+        "dev_cla": "power",
+        "stat_cla": "measurement",
+        "unit_of_meas": "kW",
+        "sug_dsp_prc": 2,
+        "stat_t": measured.of(device),
+        "val_tpl": "{{ value_json.gap_kw }}",
+        "exp_aft": MEASURED_EXPIRE_S,
+    }
+
+
+def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -> Mapping[str, Any]:
+    """Return the sensor of a live score, which is unknown until there is sufficient data."""
+    if topics.scores is None:
+        return {"p": "sensor"}
+    title, key = _SCORES[name]
+    day = f"value_json.{LAST_DAY}"
+    return {
+        "p": "sensor",
+        "unique_id": f"{identity}_{name}",
+        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
+        "name": title,
+        "unit_of_meas": "%",
+        "sug_dsp_prc": 1,
+        "ent_cat": "diagnostic",
+        "stat_t": topics.scores.of(device),
+        "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.enough and {day}.{key} is not none else None }}}}",
+        "exp_aft": max(_SCORES_EXPIRE_S, int(2 * topics.scores_every_s)),
+    }

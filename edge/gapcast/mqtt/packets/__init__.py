@@ -1,0 +1,1 @@
+"""Packets of MQTT: encoded, split and decoded, in Python and in C."""

@@ -1,0 +1,1 @@
+"""What is published for each batch: forecasts, outlooks, demands."""

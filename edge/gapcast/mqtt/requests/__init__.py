@@ -1,0 +1,1 @@
+"""Requests and commands, and registers of meters."""

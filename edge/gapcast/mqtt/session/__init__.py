@@ -1,0 +1,1 @@
+"""Messages received and published over one connection after another."""

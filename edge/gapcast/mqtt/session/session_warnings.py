@@ -1,0 +1,52 @@
+"""Warnings about messages that are lost, each at most once per connection: any message may cause one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from gapcast.mqtt.packets.frames import REFUSED_FROM, Acknowledgement
+
+log = structlog.get_logger(__name__)
+
+
+class SessionWarnings:
+    """Logs the first loss of each kind in a connection."""
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
+
+    def reset(self) -> None:
+        """Begin a new connection: each loss is logged again."""
+        self._logged.clear()
+
+    def messages_dropped(self) -> None:
+        """Log that received messages were dropped, because too many were queued."""
+        self._warn_once(
+            "mqtt.messages_dropped",
+            cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
+        )
+
+    def check_reasons(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Log if one of the ``acknowledgements``, at least one, says that the broker refused a message."""
+        reason = max([acknowledgement.reason for acknowledgement in acknowledgements])
+        if reason >= REFUSED_FROM:
+            self._warn_once(
+                "mqtt.publish_refused", reason=hex(reason), cure="check the write permissions of this account"
+            )
+
+    def message_too_long(self, topic: bytes, n_bytes: int, max_bytes: int) -> None:
+        """Log that a message on ``topic`` is not published: its packet has ``n_bytes``, the broker takes fewer."""
+        self._warn_once(
+            "mqtt.message_too_long",
+            topic=topic.decode(),
+            n_bytes=n_bytes,
+            max_bytes=max_bytes,
+            cure="raise the broker's limit on the length of packets",
+        )
+
+    def _warn_once(self, event: str, **details: str | int) -> None:
+        if event not in self._logged:
+            self._logged.add(event)
+            log.warning(event, **details)

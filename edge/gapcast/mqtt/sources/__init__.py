@@ -1,0 +1,1 @@
+"""Messages of configured meters: decoded, and combined into minutes."""

@@ -1,0 +1,57 @@
+"""Logs when a meter's clock is wrong and when it is correct again, once each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import structlog
+
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.monitoring.clocks import Clock, Clocks, clock_fix
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.service.ports import IncomingMessage
+
+log = structlog.get_logger(__name__)
+
+#: Readings checked per large batch: a clock that is wrong stays wrong, and is checked in a later batch.
+_CLOCKS_PER_BATCH = 16
+
+
+def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float, local_zone: tzinfo | None = None) -> None:
+    """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state.
+
+    ``local_zone`` is the zone in which the meter's local times are read, if it sends such.
+    """
+    change = clocks.check(device, ahead_min, now_s)
+    if change is Clock.OFF:
+        log.warning("clock.off", device=device, ahead_min=ahead_min, cure=clock_fix(ahead_min, local_zone))
+    elif change is Clock.RIGHT:
+        log.info("clock.right", device=device)
+
+
+class ClockCheck:
+    """Checks the clocks of native readings, batch by batch."""
+
+    def __init__(self, max_devices: int, statistics: Statistics) -> None:
+        """Track up to ``max_devices`` wrong clocks, and count them in ``statistics``."""
+        self._clocks = Clocks(max_devices)
+        self._statistics = statistics
+        self._n_batches = 0
+
+    def check(self, received: Sequence[ReceivedMessage], messages: Sequence[IncomingMessage]) -> None:
+        """Check some of ``messages``; the i-th is of the i-th of ``received``."""
+        step = 1 + len(messages) // _CLOCKS_PER_BATCH
+        self._n_batches += 1
+        for i in range(self._n_batches % step, len(messages), step):
+            reading = messages[i].reading
+            if reading is not None:
+                _, received_s, received_ms = received[i]
+                check_clock(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
+        self._statistics.n_clocks_off = self._clocks.n_off
+
+    def forget(self, device: str) -> None:
+        """Discard what is known about the clock of ``device``."""
+        self._clocks.forget(device)
+        self._statistics.n_clocks_off = self._clocks.n_off

@@ -1,0 +1,63 @@
+"""Messages of meters: their payload, parsed by the keys of a source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import minute_label
+from gapcast.core.meters.source import part_of, terms_of
+from gapcast.core.meters.values import number_of
+from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.features import GAP
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Publication
+from gapcast.mqtt.payloads import check_own_echo, decode_document
+from gapcast.mqtt.sources.meter import Meter
+
+
+class MeterMessage(NamedTuple):
+    """A parsed message.
+
+    ``document`` is its JSON or its number, None for an empty payload. ``terms`` are the terms of the meter's value in
+    it, by path, in the meter's unit; a term is None if the message says that it is unknown from now on.
+    """
+
+    document: object
+    terms: Mapping[str, float | None]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no payload, like a message that clears a retained topic."""
+        return self.document is None
+
+
+def parse_message(meter: Meter, part: str, publication: Publication) -> MeterMessage:
+    """Parse a message of ``meter``; ``part`` names the term that its topic stands for, if topics are terms.
+
+    Raises :class:`PayloadError` for a payload that is too long, not JSON, or a document that gapcast publishes.
+    """
+    source, payload = meter.source, publication.payload
+    if publication.n_bytes > MAX_PAYLOAD:
+        detail = f"the payload has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
+        raise PayloadError("too_large", detail)
+    if source.format == "number":
+        number = number_of(payload.decode("utf-8", errors="replace"), "the payload")
+        return MeterMessage(number, {part: number})
+    document = decode_document(payload) if payload else None
+    if document is None:
+        return MeterMessage(None, {part: None})
+    if type(document) is dict:
+        check_own_echo(document)
+    if source.part_value:
+        number = part_of(source, document)
+        return MeterMessage(document, {} if number is None else {part: number})
+    return MeterMessage(document, {**terms_of(source, document, meter.best)[1]})
+
+
+def as_publication(topic: str, reading: Reading) -> Publication:
+    """Return a minute that several messages completed, or the clock, as a message of its own, for rejections."""
+    document = {"ts": minute_label(reading.minute), GAP: reading.gap_kw, **(reading.measured or {})}
+    payload = json.dumps(document).encode()
+    return Publication(topic, payload, 0, False, False, b"", len(payload))

@@ -1,0 +1,157 @@
+"""The meters of the configured sources, by topic and by device, and their state across restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.meters.source import Source
+from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import MeterState, Sample, SampleCount
+from gapcast.mqtt.sources.meter import Meter
+from gapcast.mqtt.sources.routes import SourceTopic
+from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
+
+#: Size of the cache from topics to routes.
+_MAX_ROUTES = 131_072
+
+
+@dataclass(slots=True)
+class ActiveSource:
+    """A source, and whether any message of it was a reading."""
+
+    topic: SourceTopic
+    source: Source
+    n_ignored: int = 0
+    has_readings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a topic carries: a part of the value (empty: all of it) of a meter of a source."""
+
+    active_source: ActiveSource
+    meter: Meter
+    part: str
+
+
+class MeterRegistry:
+    """Tracks at most ``max_devices`` meters from their first message on. A port ``Meters`` of the service."""
+
+    def __init__(
+        self,
+        sources: Iterable[tuple[SourceTopic, Source]],
+        aggregator: SampleAggregator,
+        max_devices: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Track meters of ``sources``, with minutes by ``aggregator``; ``now_ms`` is the gateway's clock."""
+        self._active_sources = [ActiveSource(topic, source) for topic, source in sources]
+        self._aggregator = aggregator
+        self._max_devices = max_devices
+        self._now_ms = now_ms
+        self._routes: dict[str, Route] = {}
+        self._meters: dict[tuple[int, str], Meter] = {}
+        self._topics: dict[str, str] = {}  # of each device, the topic of its first message
+
+    def topic_of(self, device: str) -> str:
+        """Return the topic of the device's readings; empty if it is unknown."""
+        return self._topics.get(device, "")
+
+    def route(self, topic: str) -> Route | None:
+        """Return the route of ``topic``, by the first source whose pattern matches; None if there is none.
+
+        Raises :class:`PayloadError` if the device's name is invalid, or there are too many devices.
+        """
+        known = self._routes.get(topic)
+        if known is not None:
+            return known
+        for i, active_source in enumerate(self._active_sources):
+            match = active_source.topic.match(topic)
+            if match is None:
+                continue
+            meter = self._meters.get((i, match.device)) or self._open(i, match.device, topic)
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[topic] = route = Route(active_source, meter, match.part)
+            return route
+        return None
+
+    def _open(self, source_index: int, name: str, topic: str) -> Meter:
+        if len(self._meters) >= self._max_devices:
+            detail = f"{self._max_devices} devices are known, all that devices.max allows"
+            raise PayloadError("too_many_devices", detail)
+        self._meters[source_index, name] = meter = self._aggregator.meter(
+            name, topic, self._active_sources[source_index].source
+        )
+        self._topics.setdefault(name, topic)
+        return meter
+
+    def sample_counts(self) -> list[SampleCount]:
+        """Return the messages with a value of each meter that has sent one. Thread-safe."""
+        return [meter.sample_count for meter in list(self._meters.values()) if meter.n_samples]
+
+    def close_minute(self, device: str, minute: int) -> list[Reading]:
+        """Close ``minute`` of the samples of ``device`` if it is over; return the closed minutes."""
+        now_ms = self._now_ms()
+        meters = self._meters_of(device)
+        return [reading for meter in meters for reading in self._aggregator.close_minute(meter, minute, now_ms)]
+
+    # --- over a restart -------------------------------------------------------------------------
+
+    def reset(self, topic: str) -> None:
+        """Reset the meter of ``topic``, if there is one, to its initial state."""
+        route = self._routes.get(topic)
+        if route is not None:
+            self._aggregator.reset(route.meter)
+
+    def take_samples(self) -> Sequence[Sample]:
+        """Return the samples since the last call that had an effect, in order."""
+        return self._aggregator.take_samples()
+
+    def capture_state(self) -> Sequence[MeterState]:
+        """Return the state of each meter that has sent samples."""
+        return [meter.capture_state() for meter in self._meters.values() if meter.sends_samples and meter.has_samples]
+
+    def restore_state(self, meters: Sequence[MeterState]) -> None:
+        """Restore the state of each meter that a source of samples still reads."""
+        for state in meters:
+            meter = self._meter_of(state.topic)
+            if meter is not None:
+                self._aggregator.restore_state(meter, state, self._now_ms())
+
+    def replay_samples(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+        """Replay the samples of a batch, which completed the minutes of ``readings``."""
+        now_ms = self._now_ms()
+        for sample in samples:
+            meter = self._meter_of(sample.topic)
+            if meter is not None:
+                with suppress(PayloadError):  # rejected when the message arrived
+                    self._aggregator.replay_sample(meter, sample, issued_at_ms, now_ms)
+        for reading in readings:
+            for meter in self._meters_of(reading.device):
+                self._aggregator.replay_minute(meter, reading.minute, now_ms)
+
+    def forget(self, device: str) -> None:
+        """Discard the state of ``device``."""
+        for meter in self._meters_of(device):
+            self._aggregator.forget(meter)
+        self._meters = {key: meter for key, meter in self._meters.items() if meter.name != device}
+        self._routes = {topic: route for topic, route in self._routes.items() if route.meter.name != device}
+        self._topics.pop(device, None)
+
+    def _meter_of(self, topic: str) -> Meter | None:
+        """Return the meter of samples on ``topic``; None if no source has it, or there are too many devices."""
+        with suppress(PayloadError):
+            route = self.route(topic)
+            if route is not None and route.meter.sends_samples:
+                return route.meter
+        return None
+
+    def _meters_of(self, device: str) -> Iterator[Meter]:
+        for i in range(len(self._active_sources)):
+            meter = self._meters.get((i, device))
+            if meter is not None and meter.sends_samples:
+                yield meter

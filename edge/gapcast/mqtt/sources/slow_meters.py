@@ -1,0 +1,64 @@
+"""Counts the meters that send less often than once a minute, and logs the first of each source."""
+
+from __future__ import annotations
+
+import structlog
+
+from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.mqtt.sources.meter import Meter
+
+log = structlog.get_logger(__name__)
+
+#: A meter is slow after so many intervals in a row that are longer than this.
+_SLOW_MS, _SLOW_RUN = 90_000, 3
+
+
+class SlowMeters:
+    """Counts slow meters.
+
+    Between the samples of a meter that sends on every change its value is known: it is slow only if they are further
+    apart than a value is valid.
+    """
+
+    def __init__(self, statistics: Statistics) -> None:
+        """Count in ``statistics``."""
+        self._statistics = statistics
+        self._logged: set[str] = set()  # sources with a logged slow meter
+
+    def check(self, meter: Meter, distance_ms: int) -> None:
+        """Check a sample that is ``distance_ms`` after the one before."""
+        was_slow, holding = _is_slow(meter), meter.source.holding
+        slow_ms = max(_SLOW_MS, holding.hold_ms) if holding.on_change else _SLOW_MS
+        meter.n_slow = min(meter.n_slow + 1, _SLOW_RUN) if distance_ms > slow_ms else 0
+        self._statistics.n_slow_meters += _is_slow(meter) - was_slow
+        if was_slow or not _is_slow(meter) or meter.source.name in self._logged:
+            return
+        self._logged.add(meter.source.name)
+        log.warning(
+            "meter.slow",
+            source=meter.source.name,
+            device=meter.name,
+            every_s=round(distance_ms / 1_000),
+            cure=_fix(holding, distance_ms),
+            meanwhile="each minute until the next sample repeats the last value",
+        )
+
+    def forget(self, meter: Meter) -> None:
+        """Count this meter no longer."""
+        self._statistics.n_slow_meters -= _is_slow(meter)
+        meter.n_slow = 0
+
+
+def _is_slow(meter: Meter) -> bool:
+    return meter.n_slow >= _SLOW_RUN
+
+
+def _fix(holding: HeldValue, distance_ms: int) -> str:
+    gaps = "until then there are gaps between samples"
+    if holding.on_change:
+        return f"configure it to repeat its value at least every {holding.hold_ms / 1_000:g} s (hold_s): {gaps}"
+    fix, every_s = "configure it to send at least once a minute", round(distance_ms / 1_000)
+    if distance_ms <= holding.hold_ms:
+        return fix
+    return f"{fix}, or set every_s = {every_s}: {gaps}" if every_s <= MAX_EVERY_S else f"{fix}: {gaps}"

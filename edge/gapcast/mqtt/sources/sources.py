@@ -1,0 +1,185 @@
+"""Messages on the topics of configured sources: readings, samples of readings, or neither."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import MINUTE_MS, minute_of
+from gapcast.core.meters.source import Source
+from gapcast.core.monitoring.clocks import Clocks
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.core.readings.samples import Sample
+from gapcast.mqtt.payloads import decode
+from gapcast.mqtt.session.received_messages import ReceivedMessage
+from gapcast.mqtt.sources.clock_check import check_clock
+from gapcast.mqtt.sources.meter import Meter
+from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, parse_message
+from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, Route
+from gapcast.mqtt.sources.routes import SourceTopic
+from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS
+from gapcast.service.ports import IncomingMessage
+
+log = structlog.get_logger(__name__)
+
+#: After so many messages without a reading, a source is probably misconfigured.
+_N_BEFORE_WARNING = 50
+
+
+class SourceReader:
+    """Reads messages of sources; the first source whose topic pattern matches reads a message."""
+
+    def __init__(
+        self,
+        sources: Iterable[tuple[SourceTopic, Source]],
+        limits: Limits,
+        extras: Sequence[str],
+        max_devices: int,
+        statistics: Statistics,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Read power within ``limits``, and the measured features ``extras`` that a source has.
+
+        ``now_ms`` is the gateway's clock, by which a minute is closed when no sample does.
+        """
+        self._now_ms = now_ms
+        self._limits = limits
+        self._extras = tuple(extras)
+        self._statistics = statistics
+        self._aggregator = SampleAggregator(limits, extras, statistics)
+        self._clocks = Clocks(max_devices)
+        needed = (
+            (topic, replace(source, features=tuple(one for one in source.features if one.name in extras)))
+            for topic, source in sources
+        )
+        #: The meters that it reads.
+        self.meters = MeterRegistry(needed, self._aggregator, max_devices, now_ms)
+
+    def is_due(self) -> bool:
+        """Return whether the clock completes a minute now."""
+        return self._aggregator.is_due(self._now_ms())
+
+    def topic_of(self, device: str) -> str:
+        """Return the topic of the device's readings; empty if it is unknown."""
+        return self.meters.topic_of(device)
+
+    def read(self, received: ReceivedMessage) -> list[IncomingMessage]:
+        """Return at least one message: one for each reading, one with the problem, or one with neither."""
+        publication, received_s, _ = received
+        try:
+            route = self.meters.route(publication.topic)
+            if route is None:  # a subscription of an earlier configuration
+                self._statistics.n_not_readings += 1
+                readings = []
+            else:
+                readings = self._readings(route, received)
+        except PayloadError as problem:
+            return [IncomingMessage(None, problem, received_s, publication)]
+        except EXIT_EXCEPTIONS:
+            raise
+        except BaseException:  # the meter's state may be damaged; the caller contains the error
+            self.meters.reset(publication.topic)
+            raise
+        messages = [
+            IncomingMessage(one, None, received_s, as_publication(publication.topic, one)) for one in readings[:-1]
+        ]
+        # The last one holds the message itself, which is acknowledged once its forecast is confirmed.
+        messages.append(IncomingMessage(readings[-1] if readings else None, None, received_s, publication))
+        return messages
+
+    def close_due(self, n_at_most: int) -> list[IncomingMessage]:
+        """Return the minutes of at most ``n_at_most`` meters that the clock completes."""
+        closed = self._aggregator.close_due(self._now_ms(), n_at_most)
+        now_s = time.perf_counter()
+        return [
+            IncomingMessage(reading, None, now_s, as_publication(meter.topic, reading)) for meter, reading in closed
+        ]
+
+    def forget_clock(self, device: str) -> None:
+        """Discard what is known about the clock of ``device``; its meters are forgotten by :attr:`meters`."""
+        self._clocks.forget(device)
+        self._statistics.n_clocks_off = self._clocks.n_off
+
+    def _readings(self, route: Route, received: ReceivedMessage) -> list[Reading]:
+        """Return the readings that a message completes: parse it, then take its value, its time and its minute."""
+        publication, meter = received.publication, route.meter
+        source = meter.source
+        if source.format == "gapcast":
+            meter.n_samples += 1
+            return [self._native(meter, received)]
+        message = parse_message(meter, route.part, publication)
+        value = meter.update_terms(message.terms) if message.terms else None
+        is_of_unknown_age = publication.retained and source.time is None
+        if value is None or message.is_empty or is_of_unknown_age or _lacks_counters(source, message):
+            return self._without_value(route, message, received)
+        route.active_source.has_readings = True
+        meter.n_samples += 1
+        at_ms = self._time_of(meter, message.document, received)
+        measured = source.measured(message.document)
+        meter.last_ms = at_ms
+        if source.kind == "samples":
+            sample = Sample(publication.topic, at_ms, message.terms, measured)
+            return self._aggregator.add(meter, at_ms, value, sample, redelivered=publication.redelivered)
+        power_kw = source.power_kw(value, self._limits)
+        return [Reading(meter.name, minute_of(at_ms), power_kw, publication.redelivered, measured or None)]
+
+    def _without_value(self, route: Route, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
+        """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""
+        publication, meter = received.publication, route.meter
+        self._count_ignored(route.active_source, message.document)
+        if not message.terms or meter.source.kind != "samples":
+            return []
+        if message.is_empty and not publication.retained:
+            at_ms = received.received_ms - meter.behind_ms
+            return self._aggregator.clear_value(meter, Sample(publication.topic, at_ms, message.terms, {}))
+        self._aggregator.record(Sample(publication.topic, None, message.terms, {}))
+        return []
+
+    def _native(self, meter: Meter, received: ReceivedMessage) -> Reading:
+        publication, _, received_ms = received
+        arrival_ms = None if publication.retained or publication.redelivered else received_ms
+        reading = decode(meter.name, publication.payload, publication.n_bytes, arrival_ms, self._limits, self._extras)
+        self._check_clock(meter, reading.minute * MINUTE_MS, received)
+        return reading._replace(redelivered=publication.redelivered)
+
+    def _time_of(self, meter: Meter, document: object, received: ReceivedMessage) -> int:
+        publication, _, received_ms = received
+        if publication.redelivered and meter.source.time is None:
+            detail = "a message without a time of its own that is sent again may be of any age"
+            raise PayloadError("unknown_age", detail)
+        at_ms = meter.source.instant_ms(document, received_ms, meter.last_ms)
+        if meter.source.time is None:
+            return at_ms
+        has_waited = publication.retained or publication.redelivered
+        if not has_waited:
+            self._check_clock(meter, at_ms, received)
+        if not has_waited or meter.last_ms is None:  # a delayed message would make the meter's clock look late
+            meter.behind_ms = received_ms - at_ms
+        return at_ms
+
+    def _check_clock(self, meter: Meter, at_ms: int, received: ReceivedMessage) -> None:
+        ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
+        if ahead_min or self._clocks:
+            check_clock(self._clocks, meter.name, ahead_min, received.received_s, meter.source.local_zone)
+            self._statistics.n_clocks_off = self._clocks.n_off
+
+    def _count_ignored(self, active_source: ActiveSource, document: object) -> None:
+        self._statistics.n_not_readings += 1
+        active_source.n_ignored += not active_source.has_readings
+        if active_source.n_ignored == _N_BEFORE_WARNING and not active_source.has_readings:
+            keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
+            log.warning(
+                "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
+                n_messages=_N_BEFORE_WARNING, keys=keys, cure="check that value names a field that the meter sends",
+            )  # fmt: skip
+
+
+def _lacks_counters(source: Source, message: MeterMessage) -> bool:
+    """Return whether a message has some of a sum's energy counters alone: the others counted until another time."""
+    return source.is_counter and bool(source.value) and len(message.terms) < len(source.value[0])
