@@ -22,8 +22,8 @@ import sys
 from gapcast.deferred_modules import UNUSED, defer_modules
 defer_modules()
 import gapcast.app.application, gapcast.cli
-from gapcast.http.server import build_server
-from gapcast.http.connection_limits import ConnectionLimits
+from gapcast.http.server.server import build_server
+from gapcast.http.server.connection_limits import ConnectionLimits
 build_server(None, ConnectionLimits(1, 1)).config.load()
 print(*(name for name in UNUSED if type(sys.modules[name]).__name__ != "_DeferredModule"))
 import uvicorn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gapcast.http.event_readers import EventReaders
+from gapcast.http.routes.event_readers import EventReaders
 from gapcast.service.event_feed import DeviceEvent, EventFeed, FeedEvent
 from gapcast.service.service import Service
 from tests.support.houses import ensemble_engine

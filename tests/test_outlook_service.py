@@ -22,8 +22,8 @@ from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.http.app import create_app
-from gapcast.http.event_history import Ring
 from gapcast.http.options import HttpOptions
+from gapcast.http.routes.event_history import Ring
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service

@@ -17,7 +17,7 @@ from gapcast.core.forecasts.forecast_fields import FIELDS, ForecastField
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
-from gapcast.http.forecast_schemas import ForecastDocument
+from gapcast.http.schemas.forecast_schemas import ForecastDocument
 from tests.support.optional_tools import ROOT
 
 MODEL = PublishedModel("blend", "1", WindowSpec(30, "oldest"), (1, 5), (0.05, 0.5, 0.95))

@@ -15,10 +15,10 @@ from gapcast.app.loaded_models import Models
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History
-from gapcast.http.connection_limits import ConnectionLimits
 from gapcast.http.entry import create_entry
 from gapcast.http.options import HttpOptions
-from gapcast.http.server import HttpServerThread, Implementation, build_server
+from gapcast.http.server.connection_limits import ConnectionLimits
+from gapcast.http.server.server import HttpServerThread, Implementation, build_server
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import load_model

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from gapcast.app.loaded_models import Models
-from gapcast.http.change_guard import LocalChanges
-from gapcast.http.ip_allowlist import IpAllowlist
+from gapcast.http.guards.change_guard import LocalChanges
+from gapcast.http.guards.ip_allowlist import IpAllowlist
+from gapcast.http.guards.token_guard import OPEN_PATHS
 from gapcast.http.options import HttpOptions
-from gapcast.http.token_guard import OPEN_PATHS
 from tests.http.conftest import Rest, serving
 from tests.support.ports import LOOPBACK
 

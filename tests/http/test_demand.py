@@ -20,8 +20,8 @@ from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.outlook.options import OutlookConfig, OutlookOptions
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.http.app import create_app
-from gapcast.http.event_history import Ring
 from gapcast.http.options import HttpOptions
+from gapcast.http.routes.event_history import Ring
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service

@@ -14,7 +14,7 @@ import pytest
 
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
-from gapcast.http import event_readers, events
+from gapcast.http.routes import event_readers, events
 from gapcast.mqtt.connection import backoff
 from gapcast.service.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gapcast.http
-from gapcast.http.token_guard import is_open
+from gapcast.http.guards.token_guard import is_open
 from tests.http.conftest import Rest
 
 FILES = Path(gapcast.http.__file__).parent / "page"

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gapcast.http.server import Implementation
+from gapcast.http.server.server import Implementation
 from tests.http.conftest import models, rest
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port

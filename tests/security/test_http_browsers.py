@@ -13,10 +13,10 @@ import pytest
 from gapcast.app.loaded_models import Models
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Reading, is_device_id
-from gapcast.http.host_check import HostNames
+from gapcast.http.guards.host_check import HostNames
+from gapcast.http.guards.token_guard import OPEN_PATHS
 from gapcast.http.options import HttpOptions
-from gapcast.http.server import Implementation
-from gapcast.http.token_guard import OPEN_PATHS
+from gapcast.http.server.server import Implementation
 from gapcast.mqtt.topics import DeviceTopic
 from tests.http.conftest import MAX_BODY_BYTES, MAX_TENSOR_BYTES, Rest, serving
 from tests.support.models import default_name

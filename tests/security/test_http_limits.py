@@ -24,11 +24,11 @@ from structlog.testing import capture_logs
 from gapcast.app.loaded_models import Models
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
-from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
-from gapcast.http.connection_pool import ConnectionPool, Precedence
+from gapcast.http.guards.request_bodies import BodyLimit
 from gapcast.http.options import HttpOptions
-from gapcast.http.request_bodies import BodyLimit
-from gapcast.http.server import HttpServerThread, Implementation, build_server
+from gapcast.http.server.connection_limits import ConnectionLimits, default_max_connections
+from gapcast.http.server.connection_pool import ConnectionPool, Precedence
+from gapcast.http.server.server import HttpServerThread, Implementation, build_server
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, MAX_TENSOR_BYTES, Rest, serving
 from tests.security.conftest import GatewayProcess
 from tests.support.models import default_name

@@ -31,7 +31,7 @@ from gapcast.config.state_dir import state_path
 from gapcast.core.monitoring.presence import Presence
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
-from gapcast.http.server import HttpServerThread, build_server
+from gapcast.http.server.server import HttpServerThread, build_server
 from gapcast.mqtt.session.session import Session
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state

@@ -7,9 +7,9 @@ import socket
 
 from gapcast.config.http import HttpSettings
 from gapcast.core.errors import AddressError, SettingsError
-from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
-from gapcast.http.host_check import own_host_names
+from gapcast.http.guards.host_check import own_host_names
 from gapcast.http.options import HttpOptions
+from gapcast.http.server.connection_limits import ConnectionLimits, default_max_connections
 
 
 def http_options(http: HttpSettings) -> HttpOptions:

@@ -10,22 +10,23 @@ from prometheus_client import CollectorRegistry
 
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.models.card import ModelCard
-from gapcast.http import error_handlers, front, reference
-from gapcast.http.change_guard import CrossSiteGuard, LocalChanges
-from gapcast.http.demand import demand_router
-from gapcast.http.devices import PackedDevices, devices_router
-from gapcast.http.document import DocumentedApp
-from gapcast.http.event_readers import EventReaders
-from gapcast.http.events import events_router
-from gapcast.http.inference import inference_router
-from gapcast.http.latest import LatestOfOne
-from gapcast.http.operations import health_router, metrics_router, models_router
+from gapcast.http import error_handlers
+from gapcast.http.guards.change_guard import CrossSiteGuard, LocalChanges
+from gapcast.http.guards.request_bodies import BodyLimit, BodyTypes, ComputeLimit
 from gapcast.http.options import HttpOptions
 from gapcast.http.outer_layers import outer_layers
-from gapcast.http.outlook import outlook_router
-from gapcast.http.predict import predict_router
-from gapcast.http.request_bodies import BodyLimit, BodyTypes, ComputeLimit
-from gapcast.http.sources import sources_router
+from gapcast.http.routes import front, reference
+from gapcast.http.routes.demand import demand_router
+from gapcast.http.routes.devices import PackedDevices, devices_router
+from gapcast.http.routes.document import DocumentedApp
+from gapcast.http.routes.event_readers import EventReaders
+from gapcast.http.routes.events import events_router
+from gapcast.http.routes.inference import inference_router
+from gapcast.http.routes.latest import LatestOfOne
+from gapcast.http.routes.operations import health_router, metrics_router, models_router
+from gapcast.http.routes.outlook import outlook_router
+from gapcast.http.routes.predict import predict_router
+from gapcast.http.routes.sources import sources_router
 from gapcast.service.service import Service
 
 

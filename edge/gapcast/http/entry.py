@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.models.card import ModelCard
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.http import problems
-from gapcast.http.latest import LatestOfOne
+from gapcast.http.errors import problems
 from gapcast.http.options import HttpOptions
 from gapcast.http.outer_layers import outer_layers
-from gapcast.http.probes import LIVENESS, METRICS, READINESS, Probes
+from gapcast.http.routes.latest import LatestOfOne
+from gapcast.http.routes.probes import ENDLESS, LIVENESS, METRICS, READINESS, Probes
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.service import Service
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _LIGHT_PATHS = frozenset({LIVENESS, *READINESS, METRICS, "/predict"})
-#: The response that does not end, and therefore has no HEAD.
-ENDLESS = "/events"
 _NOT_LOADED = "the REST API could not be loaded: see internal.error in the log of gapcast, and try again"
 _RETRY_AFTER_S = "5"
 

@@ -12,8 +12,8 @@ from starlette.routing import Match
 
 from gapcast.api.predict_answer import Problem, problem_of, validation_problem
 from gapcast.core.errors import ModelError, PayloadError, RequestError
-from gapcast.http.entry import ENDLESS
-from gapcast.http.problems import response_of
+from gapcast.http.errors.problems import response_of
+from gapcast.http.routes.probes import ENDLESS
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 

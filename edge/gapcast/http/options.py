@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gapcast.http.ip_networks import Networks
+from gapcast.http.guards.ip_networks import Networks
 
 
 @dataclass(frozen=True, slots=True)

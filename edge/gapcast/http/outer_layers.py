@@ -5,11 +5,11 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.http.host_check import HostCheck
-from gapcast.http.ip_allowlist import IpAllowlist
+from gapcast.http.errors.safe_responses import SafeResponses
+from gapcast.http.guards.host_check import HostCheck
+from gapcast.http.guards.ip_allowlist import IpAllowlist
+from gapcast.http.guards.token_guard import TokenGuard
 from gapcast.http.options import HttpOptions
-from gapcast.http.safe_responses import SafeResponses
-from gapcast.http.token_guard import TokenGuard
 
 
 def outer_layers(options: HttpOptions, statistics: Statistics) -> list[Middleware]:

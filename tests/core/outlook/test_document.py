@@ -10,7 +10,7 @@ import numpy as np
 from gapcast.core.outlook.documents.batch_documents import outlook_documents
 from gapcast.core.outlook.documents.document import OUTLOOK_FIELDS, outlook_document
 from gapcast.core.outlook.outlook import Outlook, Outlooks
-from gapcast.http.forecast_schemas import OutlookDocument
+from gapcast.http.schemas.forecast_schemas import OutlookDocument
 from tests.support.outlook_model import OutlookModel
 
 OUTLOOK = Outlook(

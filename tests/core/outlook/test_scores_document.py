@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY
 from gapcast.core.outlook.documents.scores_document import outlook_scores_document
 from gapcast.core.outlook.scores.scores import LeadScore, OutlookScores
-from gapcast.http.score_schemas import OutlookScoresDocument
+from gapcast.http.schemas.score_schemas import OutlookScoresDocument
 
 SCORED = LeadScore(5, 1_440, 0.1, 0.2, -0.0100004, 0.2, 0.3, 0.4, 0.5, 0.06, 0.9, 0.8)
 

@@ -2,7 +2,7 @@
 
 From :data:`FIELDS` follow the JSON document (:meth:`gapcast.core.forecasts.forecast.Forecast.document`), the batch
 writer of MQTT and Spark (:mod:`gapcast.core.forecasts.forecast_json`), the REST schema
-(:mod:`gapcast.http.forecast_schemas`), Spark's columns, and the generated parts of the AsyncAPI document and of
+(:mod:`gapcast.http.schemas.forecast_schemas`), Spark's columns, and the generated parts of the AsyncAPI document and of
 docs/mqtt-and-http.md (``scripts/generate``).
 """
 

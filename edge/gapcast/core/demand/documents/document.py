@@ -1,8 +1,8 @@
 """The fields of a published demand: the one declaration that its JSON document and all schemas follow.
 
 From :data:`DEMAND_FIELDS` follow the document on the demand topic and in REST, the REST schema
-(:mod:`gapcast.http.demand_schemas`), and the generated parts of the AsyncAPI document and of docs/mqtt-and-http.md. The
-field ``next`` is an object with :data:`WINDOW_FIELDS`.
+(:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the AsyncAPI document and of
+docs/mqtt-and-http.md. The field ``next`` is an object with :data:`WINDOW_FIELDS`.
 """
 
 from __future__ import annotations

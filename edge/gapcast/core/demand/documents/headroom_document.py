@@ -1,8 +1,8 @@
 """The fields of an answer to a headroom request: the one declaration that its JSON document and all schemas follow.
 
 From :data:`HEADROOM_FIELDS` and :data:`HEADROOM_WINDOW_FIELDS`, those of each item of its list ``windows``, follow the
-answer in REST and MQTT, the REST schema (:mod:`gapcast.http.demand_schemas`), and the generated parts of the AsyncAPI
-document and of docs/mqtt-and-http.md.
+answer in REST and MQTT, the REST schema (:mod:`gapcast.http.schemas.demand_schemas`), and the generated parts of the
+AsyncAPI document and of docs/mqtt-and-http.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The fields of a published outlook: the one declaration that its JSON document and all schemas follow.
 
 From :data:`OUTLOOK_FIELDS` follow the document on the outlook topic and in REST, the REST schema
-(:mod:`gapcast.http.forecast_schemas`), and the generated parts of the AsyncAPI document and of docs/mqtt-and-http.md.
+(:mod:`gapcast.http.schemas.forecast_schemas`), and the generated parts of the AsyncAPI document and of
+docs/mqtt-and-http.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What a request must pass: its host, address, token and size."""

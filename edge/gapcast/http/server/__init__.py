@@ -1,0 +1,1 @@
+"""The server thread, and limits that hold before a request is parsed."""
