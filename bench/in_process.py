@@ -28,7 +28,7 @@ from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.packets.splitter import Splitter
 from gapcast.mqtt.session.session import Session
-from gapcast.service.availability import ReportOptions
+from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
 
 #: Minutes of all devices before a measurement: the first outcome is observed in the seventh.

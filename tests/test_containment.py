@@ -17,11 +17,11 @@ from gapcast.core.models.predictor import Prediction
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import Snapshot
-from gapcast.service import forecast_step
-from gapcast.service.containment import Containment
-from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.persistence import NoStateStore
-from gapcast.service.ports import IncomingMessage
+from gapcast.service.batches import forecast_step
+from gapcast.service.containment.containment import Containment
+from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.persistence.persistence import NoStateStore
+from gapcast.service.ports.ports import IncomingMessage
 from gapcast.service.service import MAX_FAILED_ITERATIONS, Service
 from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
 from tests.support.links import MemoryLink

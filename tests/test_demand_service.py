@@ -19,7 +19,7 @@ from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
-from gapcast.service.persistence import NoStateStore
+from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.service import Service
 from tests.core.demand.runs import MONDAY
 from tests.support.links import MemoryLink

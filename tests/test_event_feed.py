@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from gapcast.http.routes.event_readers import EventReaders
-from gapcast.service.event_feed import DeviceEvent, EventFeed, FeedEvent
+from gapcast.service.reports.event_feed import DeviceEvent, EventFeed, FeedEvent
 from gapcast.service.service import Service
 from tests.support.houses import ensemble_engine
 from tests.support.links import MemoryLink

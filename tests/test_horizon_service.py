@@ -23,7 +23,7 @@ from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.publishers.forecast_publisher import REPLAY_EXPIRY_S, ForecastPublisher
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.availability import ReportOptions
+from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
 from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.store import Store

@@ -19,7 +19,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import SampleCount
 from gapcast.predictors.baselines import Persistence
-from gapcast.service.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
+from gapcast.service.ports.intake import IntakeStatus, Subscriptions, WaitingDevice, intake_status
 from tests.support.clocks import HandClock
 
 TELE = Subscriptions("broker:1883", ("tele/+/SENSOR",), ("tasmota",), "mosquitto_sub …")

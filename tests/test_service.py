@@ -24,8 +24,8 @@ from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence
 from gapcast.service import batch_pipeline
-from gapcast.service.availability import ReportOptions
-from gapcast.service.ports import IncomingMessage
+from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.approximate import approx
 from tests.support.clocks import HandClock
@@ -124,7 +124,7 @@ def test_devices_beyond_a_limit_are_the_later_ones() -> None:
 
 
 class Recorder:
-    """Implements :class:`gapcast.service.minute_recorder.MinuteRecorder` in memory."""
+    """Implements :class:`gapcast.service.ports.minute_recorder.MinuteRecorder` in memory."""
 
     status = None
 

@@ -16,7 +16,7 @@ from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
 from gapcast.http.routes import event_readers, events
 from gapcast.mqtt.connection import backoff
-from gapcast.service.event_feed import MAX_WAITING
+from gapcast.service.reports.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest
 from tests.http.test_predict import assert_problem
 from tests.support.ports import LOOPBACK

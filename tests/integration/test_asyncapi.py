@@ -20,7 +20,7 @@ from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS,
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.score_reports import event_document
+from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker

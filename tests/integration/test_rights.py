@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from gapcast.core.learning.scores.drift import ErrorChange
-from gapcast.service.score_reports import event_document
+from gapcast.service.reports.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker

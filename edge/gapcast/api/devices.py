@@ -19,8 +19,8 @@ from gapcast.core.outlook.documents.scores_document import outlook_scores_docume
 from gapcast.core.plans.plan import LoadPlan, plan_of
 from gapcast.core.streams.buffer import Buffers
 from gapcast.core.streams.history import HistoryColumns
-from gapcast.service.availability import AvailabilityPublisher
-from gapcast.service.name_page import name_page
+from gapcast.service.queries.name_page import name_page
+from gapcast.service.reports.availability import AvailabilityPublisher
 from gapcast.service.service import Service
 
 #: Decimals of a reading's power, kW.

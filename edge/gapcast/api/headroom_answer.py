@@ -10,8 +10,8 @@ from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Problem, interna
 from gapcast.core.demand.documents.headroom_document import headroom_document
 from gapcast.core.errors import NoDemandError, RequestError
 from gapcast.json_input import JsonError, decode_json
-from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.queries.queries import ServiceQueries
 
 _KEYS = ("device", "kw", "minutes")
 _EXAMPLE = '{"device": "home", "kw": 2.0, "minutes": 45}'

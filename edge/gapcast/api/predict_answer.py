@@ -14,8 +14,8 @@ from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLarge
 from gapcast.core.outlook.documents.document import outlook_document
 from gapcast.core.readings.reading import Limits
 from gapcast.json_input import JsonError, decode_json
-from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.queries.queries import ServiceQueries
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
 #: A detail may quote input of any length.

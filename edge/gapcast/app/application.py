@@ -35,8 +35,8 @@ from gapcast.http.server.server import HttpServerThread, build_server
 from gapcast.mqtt.session.session import Session
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
-from gapcast.service.availability import ReportOptions
-from gapcast.service.containment import Containment
+from gapcast.service.containment.containment import Containment
+from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
 from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.shard_lock import ShardLock

@@ -23,7 +23,7 @@ from gapcast.mqtt.sources.routes import SourceTopic
 from gapcast.mqtt.sources.submeters import SubmeterSource
 from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
-from gapcast.service.intake import Subscriptions
+from gapcast.service.ports.intake import Subscriptions
 
 log = structlog.get_logger(__name__)
 

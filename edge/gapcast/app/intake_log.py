@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 import structlog
 
-from gapcast.service.intake import IntakeStatus
+from gapcast.service.ports.intake import IntakeStatus
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES, MemberSummary
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.queries.queries import ServiceQueries
 
 #: Metrics of published forecasts only: name -> help text, and field of
 #: :class:`~gapcast.core.learning.scores.summary.Summary`.

@@ -19,8 +19,8 @@ from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
 from gapcast.refit.schedule import LastRefit, is_due, night_minute, night_of
 from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
-from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.minute_recorder import RefitStatus
+from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.ports.minute_recorder import RefitStatus
 from gapcast.service.service import Service
 
 #: The folder of the archive, in that of the state.
@@ -43,7 +43,7 @@ class NightOptions:
 
 
 class RefitNights:
-    """The refits of a running service. Implements :class:`gapcast.service.minute_recorder.MinuteRecorder`."""
+    """The refits of a running service. Implements :class:`gapcast.service.ports.minute_recorder.MinuteRecorder`."""
 
     def __init__(
         self,

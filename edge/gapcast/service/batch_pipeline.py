@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 from gapcast.core.isolation import ForecastFailed
 from gapcast.core.streams.accepted_batch import none_accepted
-from gapcast.service.acknowledgement import BatchAcknowledgement
-from gapcast.service.batch_metrics import BatchMetrics
-from gapcast.service.batch_persistence import BatchPersistence
-from gapcast.service.containment import Containment, Step
-from gapcast.service.forecast_repairs import record_repairs
-from gapcast.service.forecast_step import ForecastStep
-from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.low_limits import log_low_limits
-from gapcast.service.minute_recorder import NoMinuteRecorder
-from gapcast.service.ports import Link
-from gapcast.service.reports import Reports
-from gapcast.service.running_engine import RunningEngine
-from gapcast.service.served_batch import ServedBatch
+from gapcast.service.batches.acknowledgement import BatchAcknowledgement
+from gapcast.service.batches.batch_metrics import BatchMetrics
+from gapcast.service.batches.forecast_step import ForecastStep
+from gapcast.service.batches.served_batch import ServedBatch
+from gapcast.service.containment.containment import Containment, Step
+from gapcast.service.containment.forecast_repairs import record_repairs
+from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.engine.running_engine import RunningEngine
+from gapcast.service.persistence.batch_persistence import BatchPersistence
+from gapcast.service.ports.minute_recorder import NoMinuteRecorder
+from gapcast.service.ports.ports import Link
+from gapcast.service.reports.low_limits import log_low_limits
+from gapcast.service.reports.reports import Reports
 
 _Steps = tuple[Step[ServedBatch], ...]
 

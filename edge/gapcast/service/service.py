@@ -21,21 +21,21 @@ from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.plans.plan import LoadPlan
-from gapcast.service.availability import ReportOptions
-from gapcast.service.batch_persistence import BatchPersistence
 from gapcast.service.batch_pipeline import BatchPipeline
-from gapcast.service.containment import Containment, Step
+from gapcast.service.batches.served_batch import ServedBatch
+from gapcast.service.containment.containment import Containment, Step
 from gapcast.service.demand_control import DemandControl
-from gapcast.service.engine_swap import EngineSwap
-from gapcast.service.event_feed import EventFeed
-from gapcast.service.minute_recorder import MinuteRecorder, NoMinuteRecorder
-from gapcast.service.persistence import NoStateStore, StateStore
-from gapcast.service.ports import Link
-from gapcast.service.queries import ServiceQueries
-from gapcast.service.reports import Reports
-from gapcast.service.running_engine import RunningEngine
-from gapcast.service.served_batch import ServedBatch
-from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
+from gapcast.service.engine.engine_swap import EngineSwap
+from gapcast.service.engine.running_engine import RunningEngine
+from gapcast.service.persistence.batch_persistence import BatchPersistence
+from gapcast.service.persistence.persistence import NoStateStore, StateStore
+from gapcast.service.persistence.state_changes import ForgottenDevice, PlanChange, StateChange
+from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecorder
+from gapcast.service.ports.ports import Link
+from gapcast.service.queries.queries import ServiceQueries
+from gapcast.service.reports.availability import ReportOptions
+from gapcast.service.reports.event_feed import EventFeed
+from gapcast.service.reports.reports import Reports
 
 log = structlog.get_logger(__name__)
 

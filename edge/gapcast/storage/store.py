@@ -19,7 +19,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, tighten_modes
-from gapcast.service.ports import Meters, NoMeters
+from gapcast.service.ports.ports import Meters, NoMeters
 from gapcast.storage.checkpoint_rule import CheckpointRule
 from gapcast.storage.damaged_files import DamagedJournals
 from gapcast.storage.disk_errors import disk_error_fix
@@ -36,7 +36,7 @@ SYNC_S, RETRY_S = 30.0, 30.0
 
 
 class Store:
-    """Persists batches and snapshots in files. Implements :class:`gapcast.service.persistence.StateStore`."""
+    """Persists batches and snapshots in files: a :class:`~gapcast.service.persistence.persistence.StateStore`."""
 
     def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, of_shard: bool = False) -> None:
         """Persist readings in ``folder`` after :meth:`restore` was called; ``clock_s`` times syncs and retries.

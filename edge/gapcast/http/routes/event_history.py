@@ -16,7 +16,7 @@ from gapcast.core.grid import minute_label
 from gapcast.core.outlook.documents.batch_documents import outlook_documents
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.buffer import ReadingStatus
-from gapcast.service.event_feed import DeviceEvent, FeedEvent
+from gapcast.service.reports.event_feed import DeviceEvent, FeedEvent
 
 #: Number of stored events: hours of a household, or a second of the largest fleet.
 N_EVENTS = 4_096

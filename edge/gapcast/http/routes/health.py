@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.queries.queries import ServiceQueries
 
 
 class HealthResponse(JSONResponse):

@@ -21,7 +21,7 @@ from gapcast.http.guards.request_bodies import BINARY_TYPE, JSON_LENGTH
 from gapcast.http.routes import tensors
 from gapcast.http.routes.route_inputs import body_of
 from gapcast.http.schemas.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.queries.queries import ServiceQueries
 
 #: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
 _N_PER_CALL = 8

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.predict_answer import JSON_TYPE
 from gapcast.core.readings.reading import is_device_id
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.queries.queries import ServiceQueries
 
 _DEVICE_QUERY = b"device="
 

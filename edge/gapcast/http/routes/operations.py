@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from gapcast.core.models.card import ModelCard
 from gapcast.http.routes.health import Health, HealthResponse, readiness_of
 from gapcast.http.routes.probes import ALIVE, encoded_metrics
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.queries.queries import ServiceQueries
 
 _HEALTH: dict[str, Any] = {
     "response_class": HealthResponse,

@@ -12,7 +12,7 @@ from gapcast.core.outlook.documents.document import outlook_document
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import N_PER_PAGE, After, PageSize
 from gapcast.http.schemas.forecast_schemas import OutlookDocument, OutlookList
-from gapcast.service.outlook_queries import OutlookQueries
+from gapcast.service.queries.outlook_queries import OutlookQueries
 
 
 def outlook_router(outlooks: OutlookQueries) -> APIRouter:

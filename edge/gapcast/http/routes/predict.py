@@ -13,7 +13,7 @@ from gapcast.api.predict_answer import JSON_TYPE, PredictHandler
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import After, body_of
 from gapcast.http.schemas.forecast_schemas import ForecastDocument, ForecastList, PredictDocument
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.queries.queries import ServiceQueries
 
 #: Page size of ``GET /predict``: largest, and default.
 MAX_FORECASTS, _N_FORECASTS = 10_000, 1_000

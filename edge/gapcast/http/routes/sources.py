@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from gapcast.core.grid import instant_label
-from gapcast.service.intake import IntakeStatus, WaitingDevice
-from gapcast.service.queries import ServiceQueries
+from gapcast.service.ports.intake import IntakeStatus, WaitingDevice
+from gapcast.service.queries.queries import ServiceQueries
 
 
 class WaitingDeviceDocument(BaseModel):

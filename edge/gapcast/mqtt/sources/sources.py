@@ -23,8 +23,8 @@ from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, pa
 from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, Route
 from gapcast.mqtt.sources.routes import SourceTopic
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
-from gapcast.service.internal_errors import EXIT_EXCEPTIONS
-from gapcast.service.ports import IncomingMessage
+from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS
+from gapcast.service.ports.ports import IncomingMessage
 
 log = structlog.get_logger(__name__)
 

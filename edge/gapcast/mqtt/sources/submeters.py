@@ -13,7 +13,7 @@ from gapcast.core.readings.submeters import measured_name
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.routes import SourceTopic
 from gapcast.mqtt.sources.sources import SourceReader
-from gapcast.service.ports import IncomingMessage
+from gapcast.service.ports.ports import IncomingMessage
 
 #: Oldest minute of a submeter that a reading gets, minutes before it: a submeter may be late, or send rarely.
 MAX_AGE_MIN = 3

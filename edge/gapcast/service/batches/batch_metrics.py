@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.service.ports import IncomingMessage
-from gapcast.service.served_batch import ServedBatch
+from gapcast.service.batches.served_batch import ServedBatch
+from gapcast.service.ports.ports import IncomingMessage
 
 _RECEIVED_S = attrgetter("received_s")
 

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from gapcast.core.errors import ShardError
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.service.internal_errors import EXIT_EXCEPTIONS, Part, record_internal_error
+from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, Part, record_internal_error
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

@@ -11,7 +11,7 @@ from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, Sample, SampleCount
-from gapcast.service.intake import Subscriptions
+from gapcast.service.ports.intake import Subscriptions
 
 
 class IncomingMessage(NamedTuple):

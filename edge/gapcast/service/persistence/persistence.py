@@ -19,7 +19,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.service.state_changes import ForgottenDevice, PlanChange, StateChange
+from gapcast.service.persistence.state_changes import ForgottenDevice, PlanChange, StateChange
 
 #: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
 _PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0

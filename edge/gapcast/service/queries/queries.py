@@ -19,16 +19,16 @@ from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plans.plan import NO_LOADS, LoadPlan
 from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series_with_outlook
-from gapcast.service.availability import AvailabilityPublisher
-from gapcast.service.demand_queries import DemandQueries
-from gapcast.service.intake import IntakeStatus, intake_status
-from gapcast.service.minute_recorder import RefitStatus
-from gapcast.service.name_page import name_page
-from gapcast.service.outlook_queries import NO_OUTLOOKS, OutlookQueries
-from gapcast.service.persistence import StatePersistence, StateStore
-from gapcast.service.ports import Link
-from gapcast.service.running_engine import RunningEngine
-from gapcast.service.score_reports import ScoreReports
+from gapcast.service.engine.running_engine import RunningEngine
+from gapcast.service.persistence.persistence import StatePersistence, StateStore
+from gapcast.service.ports.intake import IntakeStatus, intake_status
+from gapcast.service.ports.minute_recorder import RefitStatus
+from gapcast.service.ports.ports import Link
+from gapcast.service.queries.demand_queries import DemandQueries
+from gapcast.service.queries.name_page import name_page
+from gapcast.service.queries.outlook_queries import NO_OUTLOOKS, OutlookQueries
+from gapcast.service.reports.availability import AvailabilityPublisher
+from gapcast.service.reports.score_reports import ScoreReports
 
 Answer = TypeVar("Answer")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gapcast.service.availability import AvailabilityPublisher, ReportOptions
-from gapcast.service.containment import Containment, Step
-from gapcast.service.event_feed import EventFeed
-from gapcast.service.ports import Link
-from gapcast.service.running_engine import RunningEngine
-from gapcast.service.score_reports import ScoreReports
+from gapcast.service.containment.containment import Containment, Step
+from gapcast.service.engine.running_engine import RunningEngine
+from gapcast.service.ports.ports import Link
+from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions
+from gapcast.service.reports.event_feed import EventFeed
+from gapcast.service.reports.score_reports import ScoreReports
 
 
 class Reports:

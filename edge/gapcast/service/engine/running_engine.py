@@ -8,7 +8,7 @@ from threading import Lock
 
 from gapcast.core.engine import Engine
 from gapcast.core.models.predictor import Predictor
-from gapcast.service.minute_recorder import MinuteRecorder, NoMinuteRecorder
+from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecorder
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from gapcast.core.isolation import forecast_apart
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.service.containment import PROPAGATED_ERRORS
-from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.running_engine import RunningEngine
+from gapcast.service.containment.containment import PROPAGATED_ERRORS
+from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.engine.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 

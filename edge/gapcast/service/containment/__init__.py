@@ -1,0 +1,1 @@
+"""Errors of single steps: contained, logged and counted."""

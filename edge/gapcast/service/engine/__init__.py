@@ -1,0 +1,1 @@
+"""The engine in use, and its replacement."""

@@ -1,0 +1,1 @@
+"""What is persisted before a batch is acknowledged."""

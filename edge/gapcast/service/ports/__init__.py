@@ -1,0 +1,1 @@
+"""Interfaces of what the service uses: the link to the broker, the refit."""
