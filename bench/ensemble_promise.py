@@ -20,7 +20,7 @@ import numpy as np
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import FilePart, minutes_of, side_by_side
+from gapcast.backtest.inputs.houses import FilePart, minutes_of, side_by_side
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
 from gapcast.core.arrays.array_types import F64

@@ -19,7 +19,7 @@ import numpy as np
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import FilePart
+from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load
 from gapcast.core.arrays.array_types import F64, I64

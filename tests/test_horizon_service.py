@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.backtest.houses import FilePart
+from gapcast.backtest.inputs.houses import FilePart
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import Forecasts

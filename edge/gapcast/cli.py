@@ -175,7 +175,7 @@ def replay(
     submeter's name added: gap/home/reading/kettle.
     """
     from gapcast.app.broker import transport_of
-    from gapcast.backtest.houses import FilePart
+    from gapcast.backtest.inputs.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import the_one_of
     from gapcast.recordings.layout import with_submeters

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.backtest.houses import FilePart, minutes_of, name_houses, side_by_side
-from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
-from gapcast.backtest.processes import run_files
-from gapcast.backtest.report import document, lines
+from gapcast.backtest.forecasts.outcomes_file import HEADER, OutcomesFile
+from gapcast.backtest.forecasts.weeks import Weeks
+from gapcast.backtest.inputs.houses import FilePart, minutes_of, name_houses, side_by_side
+from gapcast.backtest.processes.processes import run_files
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results import Backtest
-from gapcast.backtest.weeks import Weeks
+from gapcast.backtest.results.report import document, lines
+from gapcast.backtest.results.results import Backtest
 from gapcast.config.settings import Settings
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SettingsError, SourceError

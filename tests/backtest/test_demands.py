@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gapcast.backtest.demand_tally import DemandRequest
-from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import FilePart
-from gapcast.backtest.processes import run_files
-from gapcast.backtest.report import document, lines
+from gapcast.backtest.demands.demand_tally import DemandRequest
+from gapcast.backtest.inputs.engine_settings import with_outlooks
+from gapcast.backtest.inputs.houses import FilePart
+from gapcast.backtest.processes.processes import run_files
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results import Backtest
+from gapcast.backtest.results.report import document, lines
+from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.cli import main
 from gapcast.config.demand import DemandSettings

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from gapcast.backtest.house_outlooks import HouseOutlooks
-from gapcast.backtest.lead_scores import LeadComparison, LeadSums
+from gapcast.backtest.outlooks.house_outlooks import HouseOutlooks
+from gapcast.backtest.outlooks.lead_scores import LeadComparison, LeadSums
 from gapcast.core.outlook.scores.reference_forecasts import REFERENCES, MinutePower
 from gapcast.core.readings.reading import Reading
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import FilePart
-from gapcast.backtest.lead_scores import LeadComparison
-from gapcast.backtest.outlook_file import HEADER
-from gapcast.backtest.outlook_tally import OutlookRequest
-from gapcast.backtest.processes import run_files
-from gapcast.backtest.report import document, lines
+from gapcast.backtest.inputs.engine_settings import with_outlooks
+from gapcast.backtest.inputs.houses import FilePart
+from gapcast.backtest.outlooks.lead_scores import LeadComparison
+from gapcast.backtest.outlooks.outlook_file import HEADER
+from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
+from gapcast.backtest.processes.processes import run_files
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results import Backtest
+from gapcast.backtest.results.report import document, lines
+from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gapcast.backtest.report import check_writable
-from gapcast.backtest.whole_file import WholeFile, write_whole
+from gapcast.backtest.forecasts.whole_file import WholeFile, write_whole
+from gapcast.backtest.results.report import check_writable
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
 

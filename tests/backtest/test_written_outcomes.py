@@ -9,9 +9,9 @@ import pytest
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
+from gapcast.backtest.forecasts.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results import Backtest
+from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError

@@ -18,13 +18,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
-from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import FilePart
-from gapcast.backtest.outlook_file import HEADER
-from gapcast.backtest.outlook_tally import OutlookRequest
-from gapcast.backtest.processes import run_files as run_of_the_edge
-from gapcast.backtest.report import document
+from gapcast.backtest.inputs.engine_settings import with_outlooks
+from gapcast.backtest.inputs.houses import FilePart
+from gapcast.backtest.outlooks.outlook_file import HEADER
+from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
+from gapcast.backtest.processes.processes import run_files as run_of_the_edge
 from gapcast.backtest.request import BacktestRequest
+from gapcast.backtest.results.report import document
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.scores.summary import ALL_TIME

@@ -17,7 +17,7 @@ import pytest
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import FilePart, minutes_of
+from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.backtest.run import run_houses
 from gapcast.commands.replay import ReplaySource, replay_file
 from gapcast.core.engine import Engine

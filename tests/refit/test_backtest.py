@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
-from gapcast.backtest.report import document, lines
+from gapcast.backtest.forecasts.refits import CHECK_EVERY_MIN, SimulatedRefits
+from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.run import run_houses
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
@@ -86,7 +86,7 @@ def test_refit_that_fails_or_is_refused_changes_nothing() -> None:
 
 
 def test_long_history_keeps_its_newest_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapcast.backtest.refits.MAX_MINUTES", 3_000)
+    monkeypatch.setattr("gapcast.backtest.forecasts.refits.MAX_MINUTES", 3_000)
     fits, _, _ = run(5 * DAY_MIN, every_days=1)
     assert max(n for n, _, _ in fits.given) < 6_000
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.engine_settings import with_outlooks
+from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.documents.max_power import max_powers_w

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import FilePart
-from gapcast.backtest.processes import run_files
+from gapcast.backtest.inputs.houses import FilePart
+from gapcast.backtest.processes.processes import run_files
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
 from gapcast.recordings.layout import FileFormat, Layout

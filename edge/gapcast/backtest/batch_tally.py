@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gapcast.backtest.demand_tally import DemandTally
-from gapcast.backtest.outcomes_file import OutcomesFile
-from gapcast.backtest.outlook_tally import OutlookTally
-from gapcast.backtest.refits import SimulatedRefits
-from gapcast.backtest.tally import Tally
+from gapcast.backtest.demands.demand_tally import DemandTally
+from gapcast.backtest.forecasts.outcomes_file import OutcomesFile
+from gapcast.backtest.forecasts.refits import SimulatedRefits
+from gapcast.backtest.forecasts.tally import Tally
+from gapcast.backtest.outlooks.outlook_tally import OutlookTally
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch

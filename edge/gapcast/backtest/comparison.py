@@ -11,9 +11,9 @@ from gapcast.app.engine import engine_of
 from gapcast.app.horizon import lead_times_text
 from gapcast.app.loaded_models import Models
 from gapcast.app.models import load_models
-from gapcast.backtest.engine_settings import with_outlooks, without_queries
-from gapcast.backtest.houses import FilePart, minutes_of
-from gapcast.backtest.report import HEAD, row
+from gapcast.backtest.inputs.engine_settings import with_outlooks, without_queries
+from gapcast.backtest.inputs.houses import FilePart, minutes_of
+from gapcast.backtest.results.report import HEAD, row
 from gapcast.backtest.run import read_houses, run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.forecasts.outcomes import PERSISTENCE
@@ -53,7 +53,7 @@ def run_comparison(
     Models that have the main forecast's horizon are scored at it. Others are skipped where ``forecast.horizon_min`` is
     set, and scored at their own horizon where it is not.
     ``show`` is called with what was understood of each file. Raises the errors of
-    :func:`~gapcast.backtest.processes.run_files`.
+    :func:`~gapcast.backtest.processes.processes.run_files`.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)

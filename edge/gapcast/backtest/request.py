@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gapcast.backtest.demand_tally import DemandRequest
-from gapcast.backtest.outlook_tally import OutlookRequest
+from gapcast.backtest.demands.demand_tally import DemandRequest
+from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
 
 
 @dataclass(frozen=True, slots=True)

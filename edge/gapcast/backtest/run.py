@@ -13,13 +13,20 @@ from tqdm import tqdm
 from gapcast.app.engine import engine_of
 from gapcast.app.models import load_models
 from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.engine_settings import with_outlooks, without_queries
-from gapcast.backtest.houses import FilePart, MeasuredAt, minutes_of, name_houses, runs_side_by_side, side_by_side
-from gapcast.backtest.outcomes_file import OutcomesFile
-from gapcast.backtest.refits import CHECK_EVERY_MIN, SimulatedRefits
+from gapcast.backtest.forecasts.outcomes_file import OutcomesFile
+from gapcast.backtest.forecasts.refits import CHECK_EVERY_MIN, SimulatedRefits
+from gapcast.backtest.forecasts.tally import Tally
+from gapcast.backtest.inputs.engine_settings import with_outlooks, without_queries
+from gapcast.backtest.inputs.houses import (
+    FilePart,
+    MeasuredAt,
+    minutes_of,
+    name_houses,
+    runs_side_by_side,
+    side_by_side,
+)
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results import Backtest, HouseResult
-from gapcast.backtest.tally import Tally
+from gapcast.backtest.results.results import Backtest, HouseResult
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
@@ -111,8 +118,8 @@ def run_houses(  # noqa: PLR0913 - what is beside the houses has a default
 
     ``request`` is what to make beside the scores, as far as ``engine`` makes it. ``submeters`` are the powers of the
     houses' submeters. ``simulated`` refits the forests of ``engine`` at the simulated nights (None: they are not
-    refitted). ``shares`` are those of :func:`~gapcast.backtest.houses.side_by_side`. ``advance`` is called with the
-    number of readings of each batch after it was processed; without it there is a progress bar, unless ``quiet``.
+    refitted). ``shares`` are those of :func:`~gapcast.backtest.inputs.houses.side_by_side`. ``advance`` is called with
+    the number of readings of each batch after it was processed; without it there is a progress bar, unless ``quiet``.
     """
     request = request or BacktestRequest()
     n_at_once = BATCH_READINGS if simulated is None else min(BATCH_READINGS, CHECK_EVERY_MIN * len(houses))

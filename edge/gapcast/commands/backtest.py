@@ -112,15 +112,15 @@ def backtest(
     from gapcast.backtest.control.report import control_lines
     from gapcast.backtest.control.run import run_control
     from gapcast.backtest.control.tariffs import tariffs_of
-    from gapcast.backtest.demand_limit import has_limit, require_limit
-    from gapcast.backtest.demand_tally import DemandRequest
-    from gapcast.backtest.horizons import parse_horizons
-    from gapcast.backtest.houses import FilePart
-    from gapcast.backtest.outlook_tally import OutlookRequest
-    from gapcast.backtest.processes import run_files
-    from gapcast.backtest.report import check_writable, document, lines
+    from gapcast.backtest.demands.demand_limit import has_limit, require_limit
+    from gapcast.backtest.demands.demand_tally import DemandRequest
+    from gapcast.backtest.forecasts.whole_file import write_whole
+    from gapcast.backtest.inputs.houses import FilePart
+    from gapcast.backtest.outlooks.horizons import parse_horizons
+    from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
+    from gapcast.backtest.processes.processes import run_files
     from gapcast.backtest.request import BacktestRequest
-    from gapcast.backtest.whole_file import write_whole
+    from gapcast.backtest.results.report import check_writable, document, lines
     from gapcast.observability.logs import configure_logs
     from gapcast.recordings.layout import with_submeters
     from gapcast.recordings.written_files import check_apart

@@ -12,7 +12,7 @@ from threading import Event
 from tqdm import tqdm
 
 from gapcast.app.broker import sources_of
-from gapcast.backtest.houses import FilePart, minutes_of
+from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError

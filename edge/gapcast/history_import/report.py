@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import tzinfo
 
-from gapcast.backtest.report import table
+from gapcast.backtest.results.report import table
 from gapcast.core.grid import local_label
 from gapcast.core.learning.scores.summary import MIN_OUTCOMES
 from gapcast.core.windows.window import MAX_FILL_MIN

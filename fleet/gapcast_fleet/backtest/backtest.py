@@ -17,13 +17,13 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
-from gapcast.backtest.engine_settings import with_outlooks
-from gapcast.backtest.houses import FilePart
-from gapcast.backtest.lead_scores import LeadScores, LeadSums
-from gapcast.backtest.outlook_report import outlook_table
-from gapcast.backtest.report import document, table
-from gapcast.backtest.results import Backtest
-from gapcast.backtest.results import HouseResult as ScoredHouse
+from gapcast.backtest.inputs.engine_settings import with_outlooks
+from gapcast.backtest.inputs.houses import FilePart
+from gapcast.backtest.outlooks.lead_scores import LeadScores, LeadSums
+from gapcast.backtest.outlooks.outlook_report import outlook_table
+from gapcast.backtest.results.report import document, table
+from gapcast.backtest.results.results import Backtest
+from gapcast.backtest.results.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.scores import Scores

@@ -16,12 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.lead_scores import LeadScores
-from gapcast.backtest.outlook_file import OutlookFile
-from gapcast.backtest.outlook_tally import OutlookTally
+from gapcast.backtest.forecasts.tally import Tally
+from gapcast.backtest.forecasts.weeks import Week
+from gapcast.backtest.outlooks.lead_scores import LeadScores
+from gapcast.backtest.outlooks.outlook_file import OutlookFile
+from gapcast.backtest.outlooks.outlook_tally import OutlookTally
 from gapcast.backtest.run import BATCH_READINGS
-from gapcast.backtest.tally import Tally
-from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast_fleet.engine.worker import WorkerTask, new_engine
@@ -45,8 +45,8 @@ class GroupOutlook:
 class GroupResult:
     """Columns of two :class:`~gapcast.core.learning.scores.scores.Scores` of a group, and each house by week.
 
-    ``members`` are the ensemble members of all horizons, ``house_members`` those of each house's horizon.
-    ``outlook`` holds the sums of :class:`~gapcast.backtest.lead_scores.LeadSums` by house; none without outlooks.
+    ``members`` are the ensemble members of all horizons, ``house_members`` those of each house's horizon. ``outlook``
+    holds the sums of :class:`~gapcast.backtest.outlooks.lead_scores.LeadSums` by house; none without outlooks.
     """
 
     names: list[str]

@@ -59,8 +59,8 @@ def backtest(
     FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files, or files of
     `gapcast-trainer prepare`. Samples are averaged over each minute.
     """
-    from gapcast.backtest.horizons import parse_horizons
-    from gapcast.backtest.houses import FilePart
+    from gapcast.backtest.inputs.houses import FilePart
+    from gapcast.backtest.outlooks.horizons import parse_horizons
     from gapcast_fleet.backtest.backtest import BacktestOptions, lines, run_backtest
     from gapcast_fleet.backtest.groups import GroupOutlook
     from gapcast_fleet.spark import session

@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
-from gapcast.backtest.houses import FilePart, name_houses
+from gapcast.backtest.inputs.houses import FilePart, name_houses
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.readings.reading import Limits
 from gapcast.core.windows.features import GAP, MEASURED

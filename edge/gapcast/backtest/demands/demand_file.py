@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import isnan
 from pathlib import Path
 
-from gapcast.backtest.whole_file import WholeFile
+from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
 

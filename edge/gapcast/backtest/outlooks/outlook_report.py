@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gapcast.backtest.lead_scores import LeadComparison
+from gapcast.backtest.outlooks.lead_scores import LeadComparison
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
 _TITLES = dict(zip(KINDS, ("the minute at the lead time", "the mean of all minutes until then"), strict=True))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gapcast.backtest.demand_tally import DemandTallies
-from gapcast.backtest.lead_scores import LeadScores
-from gapcast.backtest.refits import SimulatedRefits
-from gapcast.backtest.weeks import Week
+from gapcast.backtest.demands.demand_tally import DemandTallies
+from gapcast.backtest.forecasts.refits import SimulatedRefits
+from gapcast.backtest.forecasts.weeks import Week
+from gapcast.backtest.outlooks.lead_scores import LeadScores
 from gapcast.core.arrays.columns import Columns
 from gapcast.core.learning.scores.summary import Period, Summary
 

@@ -7,7 +7,7 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.backtest.lead_scores import LeadSums
+from gapcast.backtest.outlooks.lead_scores import LeadSums
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.outlook.scores.reference_forecasts import REACH_MIN, MinutePower

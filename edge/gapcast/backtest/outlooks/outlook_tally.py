@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.backtest.house_outlooks import HouseOutlooks
-from gapcast.backtest.lead_scores import LeadScores
-from gapcast.backtest.outlook_file import OutlookFile
+from gapcast.backtest.outlooks.house_outlooks import HouseOutlooks
+from gapcast.backtest.outlooks.lead_scores import LeadScores
+from gapcast.backtest.outlooks.outlook_file import OutlookFile
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlooks

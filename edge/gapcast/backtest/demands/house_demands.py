@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gapcast.backtest.demand_file import DemandFile
+from gapcast.backtest.demands.demand_file import DemandFile
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.scores import score_sums, scores
 from gapcast.core.windows.window import MAX_FILL_MIN

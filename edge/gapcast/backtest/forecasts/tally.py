@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.backtest.weeks import Weeks
+from gapcast.backtest.forecasts.weeks import Weeks
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.scores.scores import Scores

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.backtest.demand_tally import DemandTallies
-from gapcast.backtest.lead_scores import LeadScores
-from gapcast.backtest.results import Backtest
+from gapcast.backtest.demands.demand_tally import DemandTallies
+from gapcast.backtest.outlooks.lead_scores import LeadScores
+from gapcast.backtest.results.results import Backtest
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.scores import Scores
 from gapcast.core.learning.scores.summary import ALL_TIME

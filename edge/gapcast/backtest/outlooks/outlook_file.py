@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.backtest.whole_file import WholeFile
+from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label

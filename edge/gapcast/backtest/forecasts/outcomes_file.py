@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from gapcast.backtest.whole_file import WholeFile
+from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import minute_label

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gapcast.backtest.houses import FilePart, minutes_of, shares_of
-from gapcast.backtest.joined_results import join_backtests
-from gapcast.backtest.process_pool import process_pool, shared_progress
+from gapcast.backtest.inputs.houses import FilePart, minutes_of, shares_of
+from gapcast.backtest.processes.process_pool import process_pool, shared_progress
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results import Backtest
+from gapcast.backtest.results.joined_results import join_backtests
+from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings

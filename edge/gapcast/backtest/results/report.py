@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gapcast.backtest.demand_report import demand_table
-from gapcast.backtest.demand_tally import DemandTallies
-from gapcast.backtest.outlook_report import outlook_table
-from gapcast.backtest.results import Backtest
+from gapcast.backtest.demands.demand_report import demand_table
+from gapcast.backtest.demands.demand_tally import DemandTallies
+from gapcast.backtest.outlooks.outlook_report import outlook_table
+from gapcast.backtest.results.results import Backtest
 from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores.scores import DemandScores

@@ -1,0 +1,1 @@
+"""Demands: their scores and their file."""

@@ -1,0 +1,1 @@
+"""Forecasts: their outcomes, their file, and the refits between them."""

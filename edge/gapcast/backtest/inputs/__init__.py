@@ -1,0 +1,1 @@
+"""Houses, and the settings of their engine."""

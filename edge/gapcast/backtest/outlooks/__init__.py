@@ -1,0 +1,1 @@
+"""Outlooks: their scores and their file."""

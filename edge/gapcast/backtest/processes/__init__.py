@@ -1,0 +1,1 @@
+"""Houses distributed over processes."""

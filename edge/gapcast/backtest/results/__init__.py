@@ -1,0 +1,1 @@
+"""The results of a back-test, joined and printed."""
