@@ -20,7 +20,7 @@ from gapcast.app.application import Application
 from gapcast.bundled import models_path
 from gapcast.compiled.library import loaded
 from gapcast.config.settings import Settings
-from gapcast.predictors.store import default_model, load_model, model_names
+from gapcast.predictors.models_folder.store import default_model, load_model, model_names
 from gapcast.sample import sample_path
 
 NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matplotlib", "lightgbm")

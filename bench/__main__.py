@@ -15,7 +15,7 @@ from bench.results import Results
 from bench.subject import ECHO, MODELS, NODE_RED, NotReadyError, Subject
 from bench.throughput import LEVELS, WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
 from bench.transports import TRANSPORTS
-from gapcast.predictors.store import default_model
+from gapcast.predictors.models_folder.store import default_model
 
 PARTS = ("throughput", "latency", "footprint", "asking")
 TRANSPORTS_PART = "ways"  # on request only: it does not compare gapcast with the echo

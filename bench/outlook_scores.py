@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.bundled import models_path
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings import clean_file
 from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.report.figure_file import write_figure

@@ -24,8 +24,8 @@ from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES, M
 from gapcast.core.streams.quarters import history_windows, quarter_means
 from gapcast.core.windows.features import assemble
 from gapcast.core.windows.window import cut, fill_short_gaps
-from gapcast.predictors.files import CARD_FILE
-from gapcast.predictors.store import load_model, read_card
+from gapcast.predictors.models_folder.files import CARD_FILE
+from gapcast.predictors.models_folder.store import load_model, read_card
 from gapcast.recordings import clean_file
 from gapcast.recordings.series import Series
 from gapcast_trainer.scores.span import is_of, trained_until

@@ -21,7 +21,7 @@ from bench.fleet import Fleet
 from bench.load import Generator, StalledError
 from bench.process import cpu_s, memory
 from bench.subject import Subject, running
-from gapcast.predictors.store import default_model
+from gapcast.predictors.models_folder.store import default_model
 from gapcast.storage.checkpoint_rule import MOST_READINGS_EACH
 
 _QOS, _WINDOW = 1, 1_000

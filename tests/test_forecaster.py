@@ -21,7 +21,7 @@ from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.snapshot import capture_snapshot
-from gapcast.predictors.library import Library
+from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api.single_forecast import forecast
 from gapcast.storage import checkpoint
 from gapcast.storage.journal import VERSION

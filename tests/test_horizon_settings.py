@@ -20,7 +20,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelChoiceError, ModelError, SettingsError
 from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
 from gapcast.predictors.baselines import Trend
-from gapcast.predictors.library import Library
+from gapcast.predictors.models_folder.library import Library
 from tests.support.models import ModelCopy, every_feature_model, shipped_models
 from tests.support.outlook_model import OutlookModel
 

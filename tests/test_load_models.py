@@ -19,11 +19,11 @@ from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.library import Library
-from gapcast.predictors.proven import ProvenModels
-from gapcast.predictors.registry import read_registry
-from gapcast.predictors.store import read_card
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.store import read_card
+from gapcast.predictors.trials.admission import Admission
+from gapcast.predictors.trials.proven import ProvenModels
 from gapcast.storage.shard_lock import ShardLock
 from tests.support.models import (
     ModelCopy,

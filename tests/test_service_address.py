@@ -38,7 +38,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 def service() -> Iterator[Rest]:
     from gapcast.app.loaded_models import Models
     from gapcast.http.options import HttpOptions
-    from gapcast.predictors.store import load_model
+    from gapcast.predictors.models_folder.store import load_model
 
     model = load_model(shipped_models() / "linear")
     with serving(Models({"linear": model}, model), HttpOptions()) as rest:

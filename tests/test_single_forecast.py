@@ -20,8 +20,8 @@ from gapcast.bundled import models_path
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.support.models import history_model
 
 BERLIN = ZoneInfo("Europe/Berlin")

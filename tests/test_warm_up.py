@@ -9,7 +9,7 @@ from gapcast.app.loaded_models import Models
 from gapcast.app.models import load_models
 from gapcast.app.warm_up import warm_up_like
 from gapcast.config.settings import Settings
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.support.models import shipped_models
 
 

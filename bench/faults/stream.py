@@ -24,7 +24,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
 from gapcast.mqtt.connection.network_thread import disconnect
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 
 FIRST_MINUTE = 21_476_160  # 2010-11-01T00:00Z
 #: Tolerance between forecasts, kW: kernels for one row and for many differ in the last bits of a float32.

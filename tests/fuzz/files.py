@@ -23,9 +23,9 @@ from gapcast.core.errors import ModelError, SourceError
 from gapcast.core.grid import LATEST_MS, minute_of
 from gapcast.core.models.card import ModelCard
 from gapcast.core.readings.reading import Limits
-from gapcast.predictors.archive import read_archive
-from gapcast.predictors.files import CARD_FILE, MODEL_FILE
-from gapcast.predictors.store import default_model, read_card
+from gapcast.predictors.installation.archive import read_archive
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE
+from gapcast.predictors.models_folder.store import default_model, read_card
 from gapcast.recordings import uci as uci_file
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording

@@ -14,7 +14,7 @@ from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Limits
 from gapcast.http.routes.tensors import FLOAT, encode_response, parse_request
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.service.service import Service
 from tests.fuzz.target import FIELD, Target
 from tests.support.links import MemoryLink

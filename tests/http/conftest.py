@@ -20,8 +20,8 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.server.connection_limits import ConnectionLimits
 from gapcast.http.server.server import HttpServerThread, Implementation, build_server
 from gapcast.observability.metrics import ServiceInfo, build_registry
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.models import default_name, every_feature_model, shipped_models, shipped_names

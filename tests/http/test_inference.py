@@ -17,7 +17,7 @@ from gapcast.app.loaded_models import Models
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import history_steps_of, run_model
 from gapcast.http.options import HttpOptions
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving
 from tests.support.models import default_name, history_model
 from tests.support.ports import LOOPBACK

@@ -17,7 +17,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, KEYS, Document, assert_same, power, without_issue
 from tests.support.brokers import Broker

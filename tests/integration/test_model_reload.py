@@ -17,11 +17,11 @@ from gapcast.app.model_watcher import ModelWatcher
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.install import install
-from gapcast.predictors.library import Library
-from gapcast.predictors.proven import ProvenModels
-from gapcast.predictors.store import load_model
+from gapcast.predictors.installation.install import install
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.trials.admission import Admission
+from gapcast.predictors.trials.proven import ProvenModels
 from gapcast.storage.generations import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_restart import forecasts_of, metric

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from gapcast.bundled import models_path
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.install import install
-from gapcast.predictors.library import Library
-from gapcast.predictors.proven import ProvenModels
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.installation.install import install
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.tflite.runtime import load_interpreter
+from gapcast.predictors.trials.admission import Admission
+from gapcast.predictors.trials.proven import ProvenModels
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import Broker

@@ -11,7 +11,7 @@ import pytest
 from gapcast.app.loaded_models import Models
 from gapcast.core.readings.reading import Reading
 from gapcast.http.options import HttpOptions
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import Rest, serving
 from tests.page.conftest import House, Look
 from tests.support.brokers import MosquittoBroker

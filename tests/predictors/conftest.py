@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ import pytest
 import gapcast.predictors
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction, Predictor, history_steps_of, run_model
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.support.models import ModelCopy, every_feature_model, history_model, shipped_models, shipped_names
 
 
@@ -37,8 +37,8 @@ def predict(model: Predictor, windows: F32) -> Prediction:
 
 def predictor_classes() -> list[type]:
     """Every public class in ``gapcast.predictors`` that can predict."""
-    names = [module.name for module in iter_modules(gapcast.predictors.__path__)]
-    modules = [import_module(f"gapcast.predictors.{name}") for name in names]
+    names = [module.name for module in walk_packages(gapcast.predictors.__path__, "gapcast.predictors.")]
+    modules = [import_module(name) for name in names]
     return [
         member
         for module in modules

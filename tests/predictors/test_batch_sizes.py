@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from tests.support.models import shipped_models
 
 

@@ -16,8 +16,8 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.quarters import history_windows, quarter_means
 from gapcast.core.windows.features import DERIVED, GAP, MEASURED, assemble, measured_in, problem_with
 from gapcast.predictors.baselines import Persistence, Trend
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.predictors.conftest import predict, predictor_classes
 from tests.support.models import every_feature_model, shipped_names
 

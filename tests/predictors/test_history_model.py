@@ -12,10 +12,10 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.core.models.predictor import Prediction, run_model
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.files import read_model_files
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
-from gapcast.predictors.trial import check_batch, probe_history, probe_windows, try_model
+from gapcast.predictors.models_folder.files import read_model_files
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
+from gapcast.predictors.trials.trial import check_batch, probe_history, probe_windows, try_model
 from tests.support.models import ModelCopy, history_model, shipped_models
 
 OUTPUTS = ("mean", "quantiles", "mean_to", "quantiles_to")

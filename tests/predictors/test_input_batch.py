@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.predictors.input_batch import InputBatch
+from gapcast.predictors.tflite.input_batch import InputBatch
 
 
 class Inputs:

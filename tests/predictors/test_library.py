@@ -15,11 +15,11 @@ import pytest
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card_types import MAX_MODEL_BYTES
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.install import _replace_model, install, remove
-from gapcast.predictors.library import Library
-from gapcast.predictors.proven import ProvenModels
-from gapcast.predictors.store import load_model
+from gapcast.predictors.installation.install import _replace_model, install, remove
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.trials.admission import Admission
+from gapcast.predictors.trials.proven import ProvenModels
 from tests.support.disks import open_folder, unprivileged
 from tests.support.models import ModelCopy
 

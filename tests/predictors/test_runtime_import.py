@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.predictors.runtime import import_without_package
+from gapcast.predictors.tflite.runtime import import_without_package
 
 PACKAGE = "runtime_of_a_test"
 SUBMODULE = f"{PACKAGE}.interpreter"
@@ -58,7 +58,7 @@ def test_import_without_package_missing_module_is_named(name: str) -> None:
 
 def test_loaded_interpreter_does_without_the_library_of_compiled_models() -> None:
     script = (
-        "from pathlib import Path; from gapcast.predictors.runtime import load_interpreter; load_interpreter(); "
+        "from pathlib import Path; from gapcast.predictors.tflite.runtime import load_interpreter; load_interpreter(); "
         "print('libLiteRt.so' in Path('/proc/self/maps').read_text())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

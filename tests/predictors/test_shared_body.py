@@ -15,13 +15,13 @@ from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.predictor import Body, Prediction, body_of, continues_from
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.continuation import Continuation
-from gapcast.predictors.files import read_model_files
-from gapcast.predictors.model_content import ModelContent
-from gapcast.predictors.model_file import HISTORY, INPUT
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
-from gapcast.predictors.trial import check_batch, try_model
+from gapcast.predictors.models_folder.files import read_model_files
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.continuation import Continuation
+from gapcast.predictors.tflite.model_content import ModelContent
+from gapcast.predictors.tflite.model_file import HISTORY, INPUT
+from gapcast.predictors.tflite.tflite import TflitePredictor
+from gapcast.predictors.trials.trial import check_batch, try_model
 from tests.support.models import ModelCopy, history_model, shipped_models
 
 OUTPUTS = ("mean", "quantiles", "mean_to", "quantiles_to")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.predictors.model_file import CONTINUATION
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.single_signature import with_words, words_at, words_of_signature
+from gapcast.predictors.tflite.model_file import CONTINUATION
+from gapcast.predictors.tflite.runtime import load_interpreter
+from gapcast.predictors.tflite.single_signature import with_words, words_at, words_of_signature
 from tests.support.models import shipped_models
 
 WHOLE = "serving_default"

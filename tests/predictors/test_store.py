@@ -15,11 +15,11 @@ import pytest
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.predictor import run_model
-from gapcast.predictors import batch_interpreter, runtime
-from gapcast.predictors.registry import read_registry
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import default_model, load_model, model_names
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.store import default_model, load_model, model_names
+from gapcast.predictors.tflite import batch_interpreter, runtime
+from gapcast.predictors.tflite.runtime import load_interpreter
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.predictors.conftest import predict
 from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
 from tests.support.waiting import GUARD_S
@@ -343,7 +343,7 @@ def test_runtime_broken_is_not_taken_for_missing(
 #: Loads the runtime; with "beside", one that also prints an error as it creates its first interpreter.
 _LOADING = """
 import importlib, importlib.util, os, sys
-from gapcast.predictors import runtime
+from gapcast.predictors.tflite import runtime
 if sys.argv[1] == "beside":
     names = [name for _, name in runtime.RUNTIMES if importlib.util.find_spec(name.split(".")[0])]
     library = importlib.import_module(names[0])

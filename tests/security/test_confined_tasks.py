@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from gapcast.core.errors import ModelError
-from gapcast.predictors import confinement
-from gapcast.predictors.confinement import ChildLimits, answer_of, lower_limits, open_scratch, run_confined
+from gapcast.predictors.trials import confinement
+from gapcast.predictors.trials.confinement import ChildLimits, answer_of, lower_limits, open_scratch, run_confined
 from tests.support import confined_tasks
 from tests.support.waiting import GUARD_S
 

@@ -18,15 +18,15 @@ import structlog
 from gapcast.app.models import admission_of, library_of, load_models, load_usable_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.confinement import ChildLimits
-from gapcast.predictors.files import MAX_CARD_BYTES, read_model_files
-from gapcast.predictors.install import install
-from gapcast.predictors.library import Library
-from gapcast.predictors.proven import PROVEN_FILE, ProvenModels
-from gapcast.predictors.store import build_model, default_model, load_model
-from gapcast.predictors.tflite import TflitePredictor
-from gapcast.predictors.trial import MAX_BATCH_S, check_batch, probe_windows, run_trial, try_model
+from gapcast.predictors.installation.install import install
+from gapcast.predictors.models_folder.files import MAX_CARD_BYTES, read_model_files
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.models_folder.store import build_model, default_model, load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
+from gapcast.predictors.trials.admission import Admission
+from gapcast.predictors.trials.confinement import ChildLimits
+from gapcast.predictors.trials.proven import PROVEN_FILE, ProvenModels
+from gapcast.predictors.trials.trial import MAX_BATCH_S, check_batch, probe_windows, run_trial, try_model
 from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names

@@ -36,8 +36,8 @@ from gapcast.core.errors import ModelError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.streams.week import WeekHistory
-from gapcast.predictors.batch_interpreter import BatchInterpreter
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.batch_interpreter import BatchInterpreter
 from gapcast.systemd.notify import Notifier
 from tests.core.outlook.test_week_in_engine import QuarterMean
 from tests.integration.conftest import StartGateway, stack, start_gateway
@@ -316,7 +316,7 @@ def test_model_without_any_interpreter_is_an_error_that_names_it(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr("gapcast.predictors.batch_interpreter.load_interpreter", fail)
+        patched.setattr("gapcast.predictors.tflite.batch_interpreter.load_interpreter", fail)
         with pytest.raises(ModelError, match=r"^model linear: no interpreter for 1 rows: "):
             model.predict(windows)
     assert len(model.predict(windows).mean) == 1

@@ -1,4 +1,4 @@
-"""Tasks for :func:`gapcast.predictors.confinement.run_confined` that misbehave, each in one way."""
+"""Tasks for :func:`gapcast.predictors.trials.confinement.run_confined` that misbehave, each in one way."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import IO
 import numpy as np
 
 from gapcast.core.errors import ModelError
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.runtime import load_interpreter
 from tests.support.models import shipped_models
 
 MB = 1 << 20

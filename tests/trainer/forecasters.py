@@ -13,7 +13,7 @@ from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.features import GAP, UNITS
 from gapcast.core.windows.window import WindowSpec
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.data.split import MinuteSplit
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT

@@ -12,8 +12,8 @@ import pytest
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
-from gapcast.predictors.store import load_model, model_names
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model, model_names
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples

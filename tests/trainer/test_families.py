@@ -86,7 +86,7 @@ class File:
     """A converted file behind the names and the shapes that the edge asks for."""
 
     def __init__(self, content: bytes, design: Design) -> None:
-        from gapcast.predictors.tflite import TflitePredictor
+        from gapcast.predictors.tflite.tflite import TflitePredictor
         from tests.trainer.cards import card_for
 
         self.predictor = TflitePredictor(content, card_for(content, design.task, design.quantile_levels))

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.bundled import models_path
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import TrainerError
 from gapcast_trainer.export.exported import install

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast_trainer.tflite.convert import simplify
 from gapcast_trainer.tflite.fixed_shapes import fix_shapes
 

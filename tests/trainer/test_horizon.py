@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data_report.page import data_report
 from gapcast_trainer.errors import RunError

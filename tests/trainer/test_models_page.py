@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from gapcast.bundled import models_path
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.card_provenance import TrainedOnHouse
-from gapcast.predictors.files import CARD_FILE, REGISTRY_FILE
-from gapcast.predictors.store import default_model, model_names, read_card
+from gapcast.predictors.models_folder.files import CARD_FILE, REGISTRY_FILE
+from gapcast.predictors.models_folder.store import default_model, model_names, read_card
 from gapcast_trainer.commands.score_pages import models_page as command
 from gapcast_trainer.data.windows import WindowTask
 from gapcast_trainer.errors import RunError

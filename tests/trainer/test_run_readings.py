@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapcast.bundled import models_path
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast_trainer.cli import main
 from gapcast_trainer.training.run import RUN_FILE, read_run
 

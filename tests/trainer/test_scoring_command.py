@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.cli import main
 

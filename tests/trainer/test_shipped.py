@@ -12,8 +12,8 @@ import pytest
 from gapcast.bundled import models_path
 from gapcast.core.models.card import ModelCard
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.store import default_model, load_model, model_names
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import default_model, load_model, model_names
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings import clean_file, uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import minute_series

@@ -18,7 +18,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.windows.training_set import MANIFEST_FILE, TRAIN, Contract
 from gapcast.core.windows.window import WindowSpec
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import MinuteSplit, SplitPart

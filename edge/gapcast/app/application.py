@@ -33,7 +33,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry
 from gapcast.http.server.server import HttpServerThread, build_server
 from gapcast.mqtt.session.session import Session
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.private_files import tighten_state
 from gapcast.service.containment.containment import Containment
 from gapcast.service.reports.availability import ReportOptions

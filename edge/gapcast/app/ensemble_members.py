@@ -9,7 +9,7 @@ import structlog
 from gapcast.app.horizon import incompatibility
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelChoiceError
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 
 log = structlog.get_logger(__name__)
 

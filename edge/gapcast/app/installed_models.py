@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gapcast.core.errors import ModelChoiceError, ModelError
-from gapcast.predictors.files import REGISTRY_FILE
-from gapcast.predictors.library import Library
+from gapcast.predictors.models_folder.files import REGISTRY_FILE
+from gapcast.predictors.models_folder.library import Library
 
 
 class InstalledModelError(ModelError):

@@ -10,7 +10,7 @@ from gapcast.app.shared_body import shares_body
 from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.predictor import Predictor
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 
 
 @dataclass(frozen=True, slots=True)

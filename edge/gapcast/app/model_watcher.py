@@ -21,8 +21,8 @@ from gapcast.app.warm_up import warm_up_like
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.snapshots.state_transfer import reserve_rows
-from gapcast.predictors.library import Library, Stamp
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.library import Library, Stamp
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.service import Service
 from gapcast.storage.freed_memory import release_freed_memory

@@ -20,13 +20,13 @@ from gapcast.config.state_dir import state_path
 from gapcast.core.errors import ModelError, SettingsError, UnknownModelError
 from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
 from gapcast.core.horizons.forecast_builder import BLEND
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.files import ModelFiles
-from gapcast.predictors.library import Library
-from gapcast.predictors.proven import ProvenModels
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import check_files
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.files import ModelFiles
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.models_folder.store import check_files
+from gapcast.predictors.tflite.runtime import load_interpreter
+from gapcast.predictors.tflite.tflite import TflitePredictor
+from gapcast.predictors.trials.admission import Admission
+from gapcast.predictors.trials.proven import ProvenModels
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from gapcast.config.forecast import OutlookSettings
 from gapcast.core.errors import ModelChoiceError, UnknownModelError
 from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.windows.features import measured_in
-from gapcast.predictors.library import Library
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.tflite.tflite import TflitePredictor
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.predictor import Prediction, continues_from
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 
 
 def shares_body(primary: TflitePredictor, outlook: TflitePredictor | None) -> bool:

@@ -9,7 +9,7 @@ from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, Finding, Situation
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
 from gapcast.core.windows.features import DERIVED
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.tflite.runtime import load_interpreter
 
 
 def check_models(situation: Situation) -> Iterator[Finding]:

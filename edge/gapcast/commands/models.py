@@ -104,7 +104,7 @@ def install(
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
     from gapcast.app.models import RESERVED_NAMES, admission_of, library_of
-    from gapcast.predictors.install import install as install_model
+    from gapcast.predictors.installation.install import install as install_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
@@ -122,7 +122,7 @@ def remove(
 ) -> None:
     """Remove the installed model NAME; a bundled model of the same name becomes active again."""
     from gapcast.app.models import library_of
-    from gapcast.predictors.install import remove as remove_model
+    from gapcast.predictors.installation.install import remove as remove_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library = library_of(settings, os.environ)

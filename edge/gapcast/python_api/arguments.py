@@ -11,7 +11,7 @@ from gapcast.bundled import models_path
 from gapcast.core.documents.wording import shown_value
 from gapcast.core.grid import minute_of
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
-from gapcast.predictors.files import REGISTRY_FILE
+from gapcast.predictors.models_folder.files import REGISTRY_FILE
 from gapcast.time_zone_names import time_zone_problem
 
 

@@ -17,7 +17,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.streams.buffer import ReadingStatus
-from gapcast.predictors.library import Library
+from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api.arguments import checked_minute, checked_power_kw, checked_time_zone, folder_of_models
 
 _HOUSE = "house"

@@ -26,7 +26,7 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.series import forecast_series
 from gapcast.core.streams.quarters import STEP_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
-from gapcast.predictors.library import Library, Stamp
+from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.python_api.arguments import checked_time, folder_of_models
 from gapcast.recordings.minute_means import sampling_of
 

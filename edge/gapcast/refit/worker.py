@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.learning.forests.forest import Forest
 from gapcast.core.windows.window import Padding, WindowSpec
-from gapcast.predictors.confinement import ChildLimits, open_scratch, run_confined
+from gapcast.predictors.trials.confinement import ChildLimits, open_scratch, run_confined
 from gapcast.refit.forest_file import RefitResult, decode_arrays, decode_result, encode_arrays, encode_result
 from gapcast.refit.minutes import RecordedMinutes
 

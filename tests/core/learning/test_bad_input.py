@@ -17,7 +17,7 @@ from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import boa_weights, situations
 from gapcast.core.models.predictor import Predictor
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
 from tests.support.models import shipped_models
 

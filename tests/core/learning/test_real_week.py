@@ -7,7 +7,7 @@ import pytest
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path
 from tests.support.houses import Run, ensemble_engine

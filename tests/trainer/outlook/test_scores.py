@@ -11,7 +11,7 @@ import pytest
 from gapcast.core.streams.quarters import fill_unknown
 from gapcast.core.windows.features import assemble
 from gapcast.core.windows.window import WindowSpec
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast_trainer.report.figure_file import write_figure
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.picture import figure_of

@@ -11,8 +11,8 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.streams.quarters import STEPS
 from gapcast.core.windows.features import assemble
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.families import find_family
 from gapcast_trainer.training.run import load_run

@@ -11,8 +11,8 @@ from gapcast.bundled import models_path
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.streams.quarters import fill_unknown
 from gapcast.core.windows.features import assemble
-from gapcast.predictors.store import load_model
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings import clean_file, uci
 from gapcast.recordings.clean_file import Clean
 from gapcast.recordings.series import minute_series

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError

@@ -17,7 +17,7 @@ from gapcast.core.models.predictor import Predictor, history_steps_of
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.scores.cost import BATCH, Cost, cost_of

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.evaluation_data import EvaluationData

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from gapcast.bundled import models_path
-from gapcast.predictors.files import CARD_FILE
-from gapcast.predictors.store import default_model, load_model, model_names, read_card
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.files import CARD_FILE
+from gapcast.predictors.models_folder.store import default_model, load_model, model_names, read_card
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.errors import RunError
 
 

@@ -14,10 +14,10 @@ from gapcast.core.models.card import ModelCard
 from gapcast.core.models.card_provenance import ModelScores
 from gapcast.core.models.golden_example import Golden
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.files import REGISTRY_FILE
-from gapcast.predictors.registry import read_registry
-from gapcast.predictors.store import default_model, model_names
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.files import REGISTRY_FILE
+from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.store import default_model, model_names
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, cut_examples

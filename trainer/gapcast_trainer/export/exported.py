@@ -12,8 +12,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.card import ModelCard
-from gapcast.predictors.files import CARD_FILE, MODEL_FILE
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE
+from gapcast.predictors.models_folder.store import load_model
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.training.run import Run

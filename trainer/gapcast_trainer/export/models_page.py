@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.card_provenance import ModelScore, TrainedOnHouse
-from gapcast.predictors.files import CARD_FILE
-from gapcast.predictors.store import default_model, model_names, read_card
+from gapcast.predictors.models_folder.files import CARD_FILE
+from gapcast.predictors.models_folder.store import default_model, model_names, read_card
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 

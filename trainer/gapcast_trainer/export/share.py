@@ -10,9 +10,9 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.card import ModelCard
-from gapcast.predictors.files import CARD_FILE, MODEL_FILE
-from gapcast.predictors.store import load_model, read_card
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE
+from gapcast.predictors.models_folder.store import load_model, read_card
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.export.exported import install
 from gapcast_trainer.tflite import shared_body

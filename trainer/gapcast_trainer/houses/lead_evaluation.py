@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.evaluation.lead_evaluation import check_lead_times, score_leads
 from gapcast_trainer.houses.evaluation import HousesOptions, data_of

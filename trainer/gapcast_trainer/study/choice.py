@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from gapcast.core.windows.window import MIN_OBSERVED
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.data.windows import Examples, WindowTask
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.contenders import load_models

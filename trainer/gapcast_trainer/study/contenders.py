@@ -9,8 +9,8 @@ from pathlib import Path
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.windows.features import GAP, measured_in
 from gapcast.core.windows.window import WindowSpec
-from gapcast.predictors.store import load_model, model_names
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.store import load_model, model_names
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.study.line import Line
 from gapcast_trainer.study.networks import MODEL_1, build
 from gapcast_trainer.study.settings import HORIZON_MIN

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.store import load_model
+from gapcast.predictors.tflite.runtime import load_interpreter
 
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = 4_096

@@ -16,7 +16,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION
+from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.tflite.delegated_operators import write_delegated
 from gapcast_trainer.tflite.fixed_shapes import fix_shapes

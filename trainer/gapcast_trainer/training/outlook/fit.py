@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.grid import minute_label
-from gapcast.predictors.files import MODEL_FILE
-from gapcast.predictors.store import load_model
+from gapcast.predictors.models_folder.files import MODEL_FILE
+from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import RunError

@@ -11,7 +11,7 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.models.card_provenance import ModelScore
 from gapcast.core.streams.quarters import fill_unknown
 from gapcast.core.windows.features import assemble
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast_trainer.scores.measures import measure
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gapcast.core.errors import ModelError
 from gapcast.json_input import decode_json
-from gapcast.predictors.files import MAX_REGISTRY_BYTES, REGISTRY_FILE, read_bytes
+from gapcast.predictors.models_folder.files import MAX_REGISTRY_BYTES, REGISTRY_FILE, read_bytes
 
 
 class Registry(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
-from gapcast.predictors.input_batch import InputBatch, Shapes
-from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.tflite.input_batch import InputBatch, Shapes
+from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION, HISTORY, INPUT
+from gapcast.predictors.tflite.runtime import load_interpreter
 
 #: The rows of each input, in errors.
 _ROWS_OF = {INPUT: "windows of {} (context, features)", HISTORY: "histories of {} (steps)"}

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
-from gapcast.predictors.admission import Admission
-from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
-from gapcast.predictors.library import Library
-from gapcast.predictors.packed import read_packed
-from gapcast.predictors.registry import read_registry
-from gapcast.predictors.store import check_files, parse_card
+from gapcast.predictors.installation.packed import read_packed
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
+from gapcast.predictors.models_folder.library import Library
+from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.store import check_files, parse_card
+from gapcast.predictors.trials.admission import Admission
 from gapcast.private_files import FOLDER_MODE, chown_to_owner_of, make_private_folder, sync_folder, write_private
 
 _NEW, _OLD = "new", "old"
@@ -25,7 +25,7 @@ _NEW, _OLD = "new", "old"
 def install(
     file: Path, library: Library, admission: Admission, *, default: bool = False, taken: tuple[str, ...] = ()
 ) -> ModelCard:
-    """Install the model in ``file`` (see :mod:`gapcast.predictors.packed`) into ``library``; return its card.
+    """Install the model in ``file`` (see :mod:`gapcast.predictors.installation.packed`) into ``library``; return its card.
 
     It is self-tested in a child process (:mod:`.trial`), written to a staging folder, and renamed into place; it
     replaces a model of the same name. With ``default``, or if the library has no default yet, it becomes the default.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import structlog
 
-from gapcast.predictors.files import ModelFiles, read_model_files
-from gapcast.predictors.proven import ProvenModels
-from gapcast.predictors.store import build_model, check_files
-from gapcast.predictors.tflite import TflitePredictor
-from gapcast.predictors.trial import try_model
+from gapcast.predictors.models_folder.files import ModelFiles, read_model_files
+from gapcast.predictors.models_folder.store import build_model, check_files
+from gapcast.predictors.tflite.tflite import TflitePredictor
+from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.trial import try_model
 
 log = structlog.get_logger(__name__)
 

@@ -19,12 +19,12 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
-from gapcast.predictors.confinement import ChildLimits, open_scratch, run_confined
-from gapcast.predictors.files import ModelFiles
-from gapcast.predictors.model_interpreters import BATCH_SIZES
-from gapcast.predictors.runtime import load_interpreter
-from gapcast.predictors.store import build_model, check_files
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.files import ModelFiles
+from gapcast.predictors.models_folder.store import build_model, check_files
+from gapcast.predictors.tflite.model_interpreters import BATCH_SIZES
+from gapcast.predictors.tflite.runtime import load_interpreter
+from gapcast.predictors.tflite.tflite import TflitePredictor
+from gapcast.predictors.trials.confinement import ChildLimits, open_scratch, run_confined
 
 #: Address space that any model may use in its trial, the additional space per byte of its file, and the maximum of
 #: both. The runtime maps some 20 MB with its first interpreter. The libraries, loaded before, take 140 MB and are not

@@ -2,7 +2,7 @@
 
 Only files with the names of a model's files are read, into memory; other members and the folders in their names
 have no effect. These bounds are checked here; whatever they miss only ends the child process in which
-:func:`gapcast.predictors.packed.read_packed` runs this.
+:func:`gapcast.predictors.installation.packed.read_packed` runs this.
 
 - the archive itself: :data:`MAX_ARCHIVE_BYTES`, packed and unpacked
 - members: :data:`MAX_MEMBERS`; a header of a .tar that extends another (pax, GNU long names): :data:`MAX_HEADER_BYTES`
@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card_types import MAX_MODEL_BYTES
-from gapcast.predictors.files import CARD_FILE, MAX_CARD_BYTES, MODEL_FILE, ModelFiles, read_limited
+from gapcast.predictors.models_folder.files import CARD_FILE, MAX_CARD_BYTES, MODEL_FILE, ModelFiles, read_limited
 
 MAX_ARCHIVE_BYTES = 256 << 20
 MAX_MEMBERS = 1_000

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import zlib
 
-from gapcast.predictors.model_file import CONTINUATION
-from gapcast.predictors.single_signature import with_words, words_at, words_of_signature
+from gapcast.predictors.tflite.model_file import CONTINUATION
+from gapcast.predictors.tflite.single_signature import with_words, words_at, words_of_signature
 
 #: The fastest level: the structure of a file compresses well at any, and its weights at none.
 _LEVEL = 1

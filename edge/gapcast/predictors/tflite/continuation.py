@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.predictors.input_batch import InputBatch, Setter, Shapes
-from gapcast.predictors.model_content import ModelContent
-from gapcast.predictors.model_file import BODY_PREFIX, CONTINUATION
-from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.tflite.input_batch import InputBatch, Setter, Shapes
+from gapcast.predictors.tflite.model_content import ModelContent
+from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION
+from gapcast.predictors.tflite.runtime import load_interpreter
 
 
 class Continuation:

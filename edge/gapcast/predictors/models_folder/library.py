@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
-from gapcast.predictors.registry import read_registry
-from gapcast.predictors.store import default_model, model_names
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
+from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.store import default_model, model_names
 
 #: The state of a library's files: path, inode, size and modification time of each.
 Stamp = tuple[tuple[str, int, int, int], ...]

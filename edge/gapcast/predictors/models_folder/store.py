@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
-from gapcast.predictors.files import (
+from gapcast.predictors.models_folder.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
     MODEL_FILE,
@@ -19,8 +19,8 @@ from gapcast.predictors.files import (
     read_bytes,
     read_model_files,
 )
-from gapcast.predictors.registry import read_registry
-from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.tflite.tflite import TflitePredictor
 
 
 def read_card(path: Path) -> ModelCard:
@@ -50,10 +50,9 @@ def model_names(models: Path) -> list[str]:
 def load_model(folder: Path) -> TflitePredictor:
     """Load, check and self-test the model in ``folder``, in this process.
 
-    Only for models that are trusted like the code; use :class:`gapcast.predictors.admission.Admission` for others.
-    Raises :class:`ModelError`, in one sentence, if a file is missing, truncated or not the one
-    that the card describes, needs a feature that this version does not have, or does not reproduce the
-    card's golden example.
+    Only for models that are trusted like the code; use :class:`gapcast.predictors.trials.admission.Admission` for
+    others. Raises :class:`ModelError`, in one sentence, if a file is missing, truncated or not the one that the card
+    describes, needs a feature that this version does not have, or does not reproduce the card's golden example.
     """
     files = read_model_files(folder)
     return build_model(files, check_files(files, folder))

@@ -11,15 +11,15 @@ from typing import IO
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card_types import MAX_MODEL_BYTES
-from gapcast.predictors.archive import read_archive
-from gapcast.predictors.confinement import ChildLimits, run_confined
-from gapcast.predictors.files import (
+from gapcast.predictors.installation.archive import read_archive
+from gapcast.predictors.models_folder.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
     MODEL_FILE,
     ModelFiles,
     read_bytes,
 )
+from gapcast.predictors.trials.confinement import ChildLimits, run_confined
 
 _LENGTH = struct.Struct(">I")
 #: Placeholder for the name of the archive, which the child receives as an open file.

@@ -38,8 +38,10 @@ _MAX_REFUSAL_BYTES = 4_096
 _MAX_OPEN_FILES = 16
 _POLL_S = 0.25
 _PR_SET_PDEATHSIG = 1
-_ROOT = Path(__file__).resolve().parents[2]
-_BOOT = "import sys; sys.path[:] = sys.argv[6:]; from gapcast.predictors.confinement import run_child; run_child()"
+_ROOT = Path(__file__).resolve().parents[3]
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[6:]; from gapcast.predictors.trials.confinement import run_child; run_child()"
+)
 #: The whole environment that libraries need. It contains no password.
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 _INHERITED = ("LD_LIBRARY_PATH", "PATH")

@@ -1,0 +1,1 @@
+"""Models from folders, archives and files, installed and removed."""

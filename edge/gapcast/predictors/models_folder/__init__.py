@@ -1,0 +1,1 @@
+"""The models folder: its files, checked, and its registries."""
