@@ -27,9 +27,9 @@ from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.presets import presets
 from gapcast.recordings.recording import minute_at
 from gapcast.service.ports.ports import IncomingMessage
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.power_guess import guess_power_sources
-from gapcast.setup.preset_recognition import recognize_presets
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.power_guess import guess_power_sources
+from gapcast.setup.meters.preset_recognition import recognize_presets
 from tests.fuzz.target import FIELD, PART, Target
 
 _EXTRAS = ("reactive_kvar", "voltage_v", "current_a")

@@ -23,11 +23,11 @@ from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.meter_candidates import candidates
-from gapcast.setup.meter_sum import SumTerm, sum_of
-from gapcast.setup.preset_answers import MeterAnswer
-from gapcast.setup.preset_recognition import single_meters
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.meter_sum import SumTerm, sum_of
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.preset_recognition import single_meters
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import fetch_snapshot
 from gapcast.terminal_text import printable

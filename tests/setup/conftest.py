@@ -18,7 +18,7 @@ import pytest
 from gapcast.check import readings
 from gapcast.cli import main
 from gapcast.config.loader import load
-from gapcast.setup import message_listener
+from gapcast.setup.messages import message_listener
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.commands import run_command
 from tests.support.peers import peer_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.setup.broker_access import BrokerAccess
+from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.next_steps import next_steps
 from gapcast.systemd.unit import DEFAULT_CONFIG
 

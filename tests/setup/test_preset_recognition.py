@@ -14,12 +14,12 @@ from gapcast.core.errors import SettingsError
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.setup.config_file import toml_of, write
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.meter_candidates import candidates
-from gapcast.setup.preset_answers import MeterAnswer
-from gapcast.setup.preset_recognition import Candidate
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.preset_recognition import Candidate
+from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import UnattendedPrompts
-from gapcast.setup.sending_interval import with_interval
 from tests.setup.conftest import METERS
 from tests.support.approximate import approx
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.meter_candidates import candidates
-from gapcast.setup.preset_answers import MeterAnswer
-from gapcast.setup.sending_interval import MIN_MESSAGES, SendingInterval, is_interval_known, with_interval
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.sending_interval import MIN_MESSAGES, SendingInterval, is_interval_known, with_interval
 
 NOW_MS = 1_767_268_800_000
 PLUG, POWER = "tele/plug/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":230}}'

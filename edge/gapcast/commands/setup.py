@@ -96,8 +96,8 @@ def setup(
 ) -> None:
     """Create a configuration interactively: connect to the broker, detect the meter, and show its readings."""
     from gapcast.observability.logs import configure_logs
-    from gapcast.setup.broker_access import BrokerAccess
-    from gapcast.setup.preset_answers import PresetAnswers, meter_answers
+    from gapcast.setup.broker.broker_access import BrokerAccess
+    from gapcast.setup.meters.preset_answers import PresetAnswers, meter_answers
     from gapcast.setup.prompts import InteractivePrompts, UnattendedPrompts
     from gapcast.setup.run import Setup
 

@@ -13,16 +13,16 @@ from gapcast.config.secret_file import read_secret
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
-from gapcast.setup.broker_access import BrokerAccess
-from gapcast.setup.broker_connection import BrokerConnection
+from gapcast.setup.broker.broker_access import BrokerAccess
+from gapcast.setup.broker.broker_connection import BrokerConnection
 from gapcast.setup.config_file import PASSWORD_FILE, check_writable, keep_former, toml_of, write
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.meter_search import MeterSearch
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.source_preview import preview
+from gapcast.setup.meters.meter_search import MeterSearch
+from gapcast.setup.meters.preset_answers import PresetAnswers
+from gapcast.setup.meters.source_questions import UNITS, SourceQuestions
 from gapcast.setup.next_steps import next_steps
-from gapcast.setup.preset_answers import PresetAnswers
 from gapcast.setup.prompts import Prompts
-from gapcast.setup.source_preview import preview
-from gapcast.setup.source_questions import UNITS, SourceQuestions
 from gapcast.setup.time_zone import system_time_zone
 from gapcast.time_zone_names import similar_time_zones, time_zone_problem
 

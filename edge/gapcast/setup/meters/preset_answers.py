@@ -11,7 +11,7 @@ from gapcast.core.meters.values import parse_sum
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.mqtt.sources.routes import PART
 from gapcast.presets import presets
-from gapcast.setup.broker_access import BrokerAccess
+from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.topics import EVERYTHING, topic_problem
 from gapcast.time_zone_names import time_zone_problem
 

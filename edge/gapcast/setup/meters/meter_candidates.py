@@ -8,11 +8,11 @@ from typing import Any
 
 from gapcast.mqtt.sources.routes import DEVICE, PART
 from gapcast.presets import presets
-from gapcast.setup.field_names import device_in, unit_in
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.power_guess import guess_power_sources
-from gapcast.setup.preset_answers import MeterAnswer
-from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers, recognize_presets, single_meters
+from gapcast.setup.messages.field_names import device_in, unit_in
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.power_guess import guess_power_sources
+from gapcast.setup.meters.preset_answers import MeterAnswer
+from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers, recognize_presets, single_meters
 from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_topic, is_within
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gapcast.core.documents.wording import counted, listed
 from gapcast.presets import presets
-from gapcast.setup.preset_recognition import Candidate
+from gapcast.setup.meters.preset_recognition import Candidate
 
 #: Values to which an interval is rounded up, s.
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900)

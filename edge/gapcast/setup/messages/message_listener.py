@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from gapcast.mqtt.session.session import Session
-from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.prompts import Prompts
 
 #: Maximum number of messages to record.

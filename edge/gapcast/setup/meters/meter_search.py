@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.session.session import Session
-from gapcast.setup.broker_access import BrokerAccess
-from gapcast.setup.broker_connection import BrokerConnection
-from gapcast.setup.message_listener import listen
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.meter_candidates import candidates
-from gapcast.setup.meter_choice import MeterChoice
-from gapcast.setup.preset_answers import MeterAnswer, PresetAnswers
-from gapcast.setup.preset_recognition import Candidate
+from gapcast.setup.broker.broker_access import BrokerAccess
+from gapcast.setup.broker.broker_connection import BrokerConnection
+from gapcast.setup.messages.message_listener import listen
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import candidates
+from gapcast.setup.meters.meter_choice import MeterChoice
+from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers
+from gapcast.setup.meters.preset_recognition import Candidate
+from gapcast.setup.meters.sending_interval import is_interval_known
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.sending_interval import is_interval_known
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
 
 _SHOWN = 12

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.routes import PART
 from gapcast.presets import presets
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers
 
 #: Why other meters cannot be added up.
 NOT_SUPPORTED = (

@@ -13,7 +13,7 @@ from gapcast.check.broker import connect, fix_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.mqtt.session.session import Session
-from gapcast.setup.broker_access import BrokerAccess, protocol_fix
+from gapcast.setup.broker.broker_access import BrokerAccess, protocol_fix
 from gapcast.setup.prompts import Prompts, ask_valid
 from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
 

@@ -9,14 +9,14 @@ from typing import Any
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.routes import DEVICE, PART
 from gapcast.presets import presets
-from gapcast.setup.field_names import likely_unit
-from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.meter_candidates import source_of_value
-from gapcast.setup.meter_search import ChosenMeter
-from gapcast.setup.preset_answers import MeterAnswer, device_problem
-from gapcast.setup.preset_recognition import Candidate, single_meters
+from gapcast.setup.messages.field_names import likely_unit
+from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.meters.meter_candidates import source_of_value
+from gapcast.setup.meters.meter_search import ChosenMeter
+from gapcast.setup.meters.preset_answers import MeterAnswer, device_problem
+from gapcast.setup.meters.preset_recognition import Candidate, single_meters
+from gapcast.setup.meters.sending_interval import with_interval
 from gapcast.setup.prompts import Prompts, ask_valid
-from gapcast.setup.sending_interval import with_interval
 from gapcast.setup.topics import has_wildcard
 
 UNITS = ("W", "kW")

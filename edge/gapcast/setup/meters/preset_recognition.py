@@ -12,8 +12,8 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
 from gapcast.mqtt.sources.routes import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
-from gapcast.setup.field_names import may_be_power
-from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.messages.field_names import may_be_power
+from gapcast.setup.messages.message_recording import MessageRecording
 
 #: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
 _PER_TOPIC = "home-assistant"

@@ -10,7 +10,7 @@ from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
-from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.messages.message_recording import MessageRecording
 
 
 def preview(

@@ -1,0 +1,1 @@
+"""The broker: its address, and the connection."""

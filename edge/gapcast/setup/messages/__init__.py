@@ -1,0 +1,1 @@
+"""Messages of meters, recorded and shown."""

@@ -1,0 +1,1 @@
+"""Meters: found in the messages, recognized, chosen."""
