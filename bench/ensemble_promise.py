@@ -26,7 +26,7 @@ from gapcast.config.loader import load
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import WEEK_MIN
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count.
 MIN_WEEK = 5_000

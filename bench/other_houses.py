@@ -25,7 +25,7 @@ from gapcast.config.loader import load
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import DAY_MIN, WEEK_MIN
 from gapcast.core.streams.minute_runs import MinuteRun
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: Minimum number of outcomes for a week to count, and the highest power of a reading, kW.
 MIN_WEEK, MAX_KW = 5_000, 100.0

@@ -14,7 +14,7 @@ import numpy as np
 
 from gapcast.bundled import models_path
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings import clean_file
+from gapcast.recordings.formats import clean_file
 from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.report.figure_file import write_figure
 from gapcast_trainer.training.outlook.house_windows import HouseWindows

@@ -26,8 +26,8 @@ from gapcast.core.windows.features import assemble
 from gapcast.core.windows.window import cut, fill_short_gaps
 from gapcast.predictors.models_folder.files import CARD_FILE
 from gapcast.predictors.models_folder.store import load_model, read_card
-from gapcast.recordings import clean_file
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats import clean_file
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.scores.span import is_of, trained_until
 
 LEADS_MIN = (5, 15, 30, 60)

@@ -178,7 +178,7 @@ def replay(
     from gapcast.backtest.inputs.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import the_one_of
-    from gapcast.recordings.layout import with_submeters
+    from gapcast.recordings.text.layout import with_submeters
     from gapcast.sample import sample_path
 
     settings = the_one_of(read_settings(config, assignments))

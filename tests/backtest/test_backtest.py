@@ -26,8 +26,8 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME
-from gapcast.recordings.layout import FileFormat, Layout, with_submeters
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout, with_submeters
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z, a Monday.

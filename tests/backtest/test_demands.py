@@ -28,8 +28,8 @@ from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.readings.reading import Reading
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
+from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.backtest.test_outlooks import csv_file, settings_with
 from tests.support.houses import FIRST, Smooth, house_kw
 from tests.support.outlook_model import OutlookModel

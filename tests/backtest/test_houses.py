@@ -20,8 +20,8 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import WEEK_MIN, minute_label
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.core.learning.outcomes import outcomes, streams
 from tests.support.models import shipped_models
 

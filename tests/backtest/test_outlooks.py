@@ -35,8 +35,8 @@ from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.core.readings.reading import Reading
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
+from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.support.houses import FIRST, Smooth, house_kw
 from tests.support.models import history_model, shipped_models
 from tests.support.outlook_model import OutlookModel

@@ -29,7 +29,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.learning.scores.summary import ALL_TIME
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_fleet.backtest.backtest import BacktestOptions, join, lines, run_backtest
 from gapcast_fleet.backtest.groups import GroupOutlook, group_runner, outlook_path, read_result, result_path
 from gapcast_fleet.engine.identity import identity_of

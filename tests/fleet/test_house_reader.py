@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.readings.reading import Limits
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_fleet.histories.history import _are_clean
 from gapcast_fleet.histories.house_reader import HouseRows, HouseRules, read_house
 from gapcast_fleet.histories.survey import HouseSurvey, lines

@@ -34,9 +34,9 @@ from gapcast.core.windows.training_set import (
     row_type,
 )
 from gapcast.core.windows.window import WindowSpec
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.minutes.series import Series
 from gapcast.recordings.recording import read_recording
-from gapcast.recordings.series import Series
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_fleet.cli import main
 from gapcast_fleet.histories.history import ParquetFormat
 from gapcast_fleet.training_sets.balance import balance

@@ -26,9 +26,9 @@ from gapcast.core.readings.reading import Limits
 from gapcast.predictors.installation.archive import read_archive
 from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.models_folder.store import default_model, read_card
-from gapcast.recordings import uci as uci_file
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.formats import uci as uci_file
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import FIELD, Target, scratch_folder, written
 from tests.support.models import every_feature_model, shipped_models, shipped_names

@@ -23,7 +23,7 @@ from gapcast.history_import import report
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import ImportResult, Target, import_past
 from gapcast.history_import.stopped_gateway import open_stopped
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
 from gapcast.storage import checkpoint, checkpoint_columns

@@ -16,7 +16,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.submeters import measured_name
 from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout
 
 #: 2026-04-01T12:00Z
 FIRST = 29_584_080

@@ -15,8 +15,8 @@ from gapcast.backtest.processes.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, Summary
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.replay.publisher import MeterPublisher
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway

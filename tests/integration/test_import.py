@@ -13,8 +13,8 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME, Summary
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import Target, import_past
-from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.text.layout import FileFormat
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import MosquittoBroker

@@ -22,8 +22,8 @@ from gapcast.backtest.run import run_houses
 from gapcast.commands.replay import ReplaySource, replay_file
 from gapcast.core.engine import Engine
 from gapcast.mqtt.connection.transport import Transport
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import MosquittoBroker

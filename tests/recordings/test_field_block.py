@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import meter_csv, text_file, uci
-from gapcast.recordings.field_block import FieldBlock
-from gapcast.recordings.layout import Layout
-from gapcast.recordings.table import Table
-from gapcast.recordings.timestamps import TimestampParser
+from gapcast.recordings.formats import meter_csv, uci
+from gapcast.recordings.text import text_file
+from gapcast.recordings.text.field_block import FieldBlock
+from gapcast.recordings.text.layout import Layout
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.timestamps import TimestampParser
 
 BERLIN = ZoneInfo("Europe/Berlin")
 Read = Callable[[Path], Table]

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat
 
 HEADER = "entity_id,state,last_changed"
 WATTS = FileFormat(unit="W")

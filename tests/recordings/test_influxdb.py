@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.recordings.layout import FileFormat, FileOptions, file_format
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, FileOptions, file_format
 
 #: 2026-04-01T12:00Z
 START_S = 1_775_044_800

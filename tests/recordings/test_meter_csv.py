@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import meter_csv, text_file
-from gapcast.recordings.layout import Layout
-from gapcast.recordings.series import minute_series
-from gapcast.recordings.table import Table
-from gapcast.recordings.timestamps import TimestampParser
+from gapcast.recordings.formats import meter_csv
+from gapcast.recordings.minutes.series import minute_series
+from gapcast.recordings.text import text_file
+from gapcast.recordings.text.layout import Layout
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.timestamps import TimestampParser
 
 NAN = float("nan")
 LAYOUT = Layout("time", "power_w")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.recordings import minute_means
-from gapcast.recordings.minute_means import SamplingInterval, sampling_of, to_minutes
+from gapcast.recordings.minutes import minute_means
+from gapcast.recordings.minutes.minute_means import SamplingInterval, sampling_of, to_minutes
 
 NAN = float("nan")
 SECOND, MINUTE = 1_000, 60_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.meters.minute_sums import MinuteMean
 from gapcast.core.meters.minutes import HeldValue, MinuteMeans, SampleResult
-from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, to_minutes
+from gapcast.recordings.minutes.minute_means import SamplingInterval, filled_minutes, to_minutes
 
 SECOND, MINUTE = 1_000, 60_000
 START_MS = 1_672_531_200_000

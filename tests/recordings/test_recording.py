@@ -15,8 +15,8 @@ import pytest
 
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.readings.reading import Limits
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, RecordingMinutes, minute_at, read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.sample import sample_path
 from tests.support.uci_files import HEADER, rows, write_text
 

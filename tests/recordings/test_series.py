@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import uci
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import Series, minute_series
+from gapcast.recordings.formats import uci
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import Series, minute_series
 from tests.support.uci_files import START, row, rows, write_text
 
 NAN = float("nan")

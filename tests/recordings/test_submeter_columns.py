@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.recordings.layout import FileFormat, Layout, with_submeters
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout, with_submeters
 from tests.support.uci_files import rows, write_text
 
 NAN = float("nan")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import text_file, uci
+from gapcast.recordings.formats import uci
+from gapcast.recordings.text import text_file
 from tests.support.uci_files import HEADER, START, row, rows, write_text, write_zip
 
 NAN = float("nan")

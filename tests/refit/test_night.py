@@ -16,7 +16,7 @@ import pytest
 from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import Target, import_past
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.refit import nights
 from gapcast.refit.nights import START_DELAY_S
 from gapcast.refit.schedule import LEAST_READINGS

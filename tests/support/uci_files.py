@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.recordings import uci
+from gapcast.recordings.formats import uci
 
 HEADER = ";".join(uci.COLUMNS)
 START = datetime(2020, 1, 1, tzinfo=UTC)

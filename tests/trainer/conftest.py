@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.recordings import clean_file, uci
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import minute_series
+from gapcast.recordings.formats import clean_file, uci
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import minute_series
 from gapcast_trainer.data import clean_file_writer
 from tests.support import uci_files
 from tests.trainer import synthetic

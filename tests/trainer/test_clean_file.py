@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import clean_file, uci
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import Series, minute_series
+from gapcast.recordings.formats import clean_file, uci
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast_trainer.data import clean_file_writer
 from tests.support.uci_files import household, rows, write_text
 

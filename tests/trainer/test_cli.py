@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gapcast.recordings import clean_file
+from gapcast.recordings.formats import clean_file
 from gapcast_trainer.cli import main
 from tests.support.uci_files import household, rows, write_text, write_zip
 from tests.support.waiting import GUARD_S

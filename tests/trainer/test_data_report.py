@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast.recordings import uci
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import Series, minute_series
+from gapcast.recordings.formats import uci
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast_trainer.data_report.findings import findings as sentences
 from gapcast_trainer.data_report.measures import DataMeasures, measure
 from gapcast_trainer.data_report.page import data_report

@@ -11,8 +11,8 @@ import pytest
 
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.card_provenance import TrainedOnHouse
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation_report.houses_page import houses_page

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.evaluation_report.figures import draw_day
 from gapcast_trainer.evaluation_report.page import page

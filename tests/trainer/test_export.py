@@ -14,7 +14,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.predictors.models_folder.store import load_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import ExportError, RunError

@@ -11,7 +11,7 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import Padding, WindowSpec
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import uci
+from gapcast.recordings.formats import uci
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.download import PAUSES_S, download
 from gapcast_trainer.errors import FetchError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.windows.window import WindowSpec
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
 from gapcast_trainer.errors import RunError

@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data_report.page import data_report
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import evaluate

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError

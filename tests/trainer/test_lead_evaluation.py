@@ -17,7 +17,7 @@ from gapcast.core.models.predictor import Prediction
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 from gapcast.core.streams.week import WeekHistory
 from gapcast.core.windows.window import WindowSpec, fill_short_gaps
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.core.outlook.scores.reference_forecasts import KINDS
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.lead_evaluation import evaluate_leads

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluation.evaluate import evaluate
 from gapcast_trainer.peers.columns import COLUMN_SETS, ColumnSet, PeerColumns

@@ -14,8 +14,8 @@ from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.processes.processes import run_files
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_trainer.cli import main
 from tests.support.models import shipped_models
 from tests.support.recorded_meters import BERLIN, write_local_samples

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.cli import main
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.windows.window import WindowSpec
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.scores.model_outputs import predict_windows

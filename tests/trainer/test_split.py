@@ -17,7 +17,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import Padding, WindowSpec, pad
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples, shorten
 from tests.support.uci_files import START

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.recordings import uci
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats import uci
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import minute_at
 from gapcast_trainer.data.split_dates import ENDS, default_ends
 from gapcast_trainer.errors import RunError

@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.core.windows.window import WindowSpec
 from gapcast.core.windows.window import pad as pad_window
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.household import Household, load
 from gapcast_trainer.study.line import Line, coefficients

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.errors import RunError, TrainerError
 from gapcast_trainer.sweep.space import read_space
 from tests.trainer import synthetic

@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_trainer.cli import main
 from gapcast_trainer.synthetic_houses import climate_control, kitchen_and_laundry, vehicle_and_roof, water
 from gapcast_trainer.synthetic_houses.families import FAMILIES, simulate

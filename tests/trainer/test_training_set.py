@@ -19,7 +19,7 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.windows.training_set import MANIFEST_FILE, TRAIN, Contract
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import WindowTask, cut_examples
@@ -135,9 +135,9 @@ def split_end(its: Experiment) -> tuple[datetime, int]:
 
 def clean_of(first: int, kw: np.ndarray) -> Any:
     """The series as a clean file is read."""
-    from gapcast.recordings.clean_file import Clean, content_sha256
-    from gapcast.recordings.series import minute_series
-    from gapcast.recordings.table import Table
+    from gapcast.recordings.formats.clean_file import Clean, content_sha256
+    from gapcast.recordings.minutes.series import minute_series
+    from gapcast.recordings.text.table import Table
 
     minutes = first + np.arange(kw.size)
     series, report = minute_series(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))

@@ -19,7 +19,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.scores.summary import Summary
 from gapcast.core.windows.features import measured_in
-from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.text.layout import FileFormat
 
 
 @dataclass(frozen=True, slots=True)

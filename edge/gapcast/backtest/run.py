@@ -34,8 +34,8 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.horizons.horizon_parts import members_of_all
 from gapcast.core.learning.scores.summary import ALL_TIME
-from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, Recording, RecordingMinutes, read_recording
+from gapcast.recordings.text.layout import FileFormat
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048

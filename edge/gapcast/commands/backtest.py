@@ -122,7 +122,7 @@ def backtest(
     from gapcast.backtest.request import BacktestRequest
     from gapcast.backtest.results.report import check_writable, document, lines
     from gapcast.observability.logs import configure_logs
-    from gapcast.recordings.layout import with_submeters
+    from gapcast.recordings.text.layout import with_submeters
     from gapcast.recordings.written_files import check_apart
 
     _check_options(

@@ -51,8 +51,8 @@ def import_history(
     from gapcast.history_import.report import lines
     from gapcast.history_import.run import Target, import_past
     from gapcast.observability.logs import configure_logs
-    from gapcast.recordings.layout import with_submeters
     from gapcast.recordings.recording import minute_at
+    from gapcast.recordings.text.layout import with_submeters
 
     settings = the_one_of(read_settings(config, assignments))
     configure_logs("auto", "warning")

@@ -13,8 +13,8 @@ import click
 
 from gapcast.config.loader import load, merge_sections, nested
 from gapcast.config.settings import Settings
-from gapcast.recordings.layout import FileFormat, FileOptions, file_format
 from gapcast.recordings.options import file_options
+from gapcast.recordings.text.layout import FileFormat, FileOptions, file_format
 
 #: The options of a file of readings, for :func:`read_format`.
 FILE_OPTIONS = file_options("site.timezone")

@@ -23,8 +23,8 @@ from gapcast.mqtt.connection.transport import Transport
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.text.layout import FileFormat
 from gapcast.replay.publisher import MeterPublisher, payload_of
 from gapcast.replay.publisher import replay as publish_paced
 from gapcast.replay.submeter_topics import submeter_topics

@@ -18,8 +18,8 @@ from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label, minute_of
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.sources.submeters import MAX_AGE_MIN
-from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording, read_recording
+from gapcast.recordings.text.layout import FileFormat
 
 #: Readings at longer intervals do not show what happens in the next five minutes.
 _LONGEST_INTERVAL_S = 300.0

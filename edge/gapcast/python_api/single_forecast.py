@@ -28,7 +28,7 @@ from gapcast.core.streams.quarters import STEP_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN, MIN_OBSERVED
 from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.python_api.arguments import checked_time, folder_of_models
-from gapcast.recordings.minute_means import sampling_of
+from gapcast.recordings.minutes.minute_means import sampling_of
 
 _LIMITS = Limits()
 #: Kinds of an index that numbers the values, and is not of times.

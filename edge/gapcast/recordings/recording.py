@@ -18,10 +18,10 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import local_label, minute_of
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import name_of
-from gapcast.recordings import clean_file, exports, meter_csv, uci
-from gapcast.recordings.layout import NO_OPTIONS, FileFormat
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import LIMITS, Series, minute_series
+from gapcast.recordings.formats import clean_file, exports, meter_csv, uci
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import LIMITS, Series, minute_series
+from gapcast.recordings.text.layout import NO_OPTIONS, FileFormat
 
 _PARQUET_BEGINS = b"PAR1"
 _UCI_OR_PARQUET = FileFormat()

@@ -21,10 +21,10 @@ from gapcast.backtest.inputs.houses import FilePart, name_houses
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.readings.reading import Limits
 from gapcast.core.windows.features import GAP, MEASURED
-from gapcast.recordings.clean_file import FILLED, TIME
-from gapcast.recordings.fields import MISSING, energy_problem, power_unit
-from gapcast.recordings.layout import Unit
-from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
+from gapcast.recordings.formats.clean_file import FILLED, TIME
+from gapcast.recordings.text.fields import MISSING, energy_problem, power_unit
+from gapcast.recordings.text.layout import Unit
+from gapcast.recordings.text.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
 from gapcast_fleet.failures import worker_error
 from gapcast_fleet.histories.house_reader import MINUTES, HouseRules, house_reader
 from gapcast_fleet.histories.survey import HouseSurvey, lines

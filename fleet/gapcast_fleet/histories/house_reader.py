@@ -16,12 +16,12 @@ from gapcast.core.errors import SourceError
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.core.readings.reading import Limits
 from gapcast.core.windows.examples import HouseMinutes
-from gapcast.recordings.clean_file import content_sha256
-from gapcast.recordings.fields import PER_KW
-from gapcast.recordings.layout import Unit
-from gapcast.recordings.series import Series, minute_series
-from gapcast.recordings.table import Table
-from gapcast.recordings.table_checks import MAX_SPAN_MS
+from gapcast.recordings.formats.clean_file import content_sha256
+from gapcast.recordings.minutes.series import Series, minute_series
+from gapcast.recordings.text.fields import PER_KW
+from gapcast.recordings.text.layout import Unit
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.table_checks import MAX_SPAN_MS
 from gapcast_fleet.histories.row_times import NO_TIME, RowTimes, row_times
 from gapcast_fleet.histories.survey import HouseSurvey
 

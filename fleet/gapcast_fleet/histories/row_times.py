@@ -10,8 +10,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.recordings.text_file import quoted
-from gapcast.recordings.timestamps import LOCAL, TimestampParser
+from gapcast.recordings.text.text_file import quoted
+from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
 #: Stands for the instant of a row that has none.
 NO_TIME = -1

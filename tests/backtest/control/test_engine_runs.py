@@ -24,8 +24,8 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
-from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute
+from gapcast.recordings.text.layout import FileFormat, Layout
 from tests.backtest.test_outlooks import settings_with
 from tests.support.houses import FIRST, Smooth
 from tests.support.outlook_model import OutlookModel

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.training.run import Run
 from tests.trainer.outlook.small_outlook import body_experiment, outlook_experiment
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.synthetic_houses.families import FAMILIES
 from gapcast_trainer.training.outlook import series as made

@@ -13,9 +13,9 @@ from gapcast.core.streams.quarters import fill_unknown
 from gapcast.core.windows.features import assemble
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings import clean_file, uci
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import minute_series
+from gapcast.recordings.formats import clean_file, uci
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.training.run import RUN_FILE, Run, load_run

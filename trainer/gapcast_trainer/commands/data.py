@@ -13,10 +13,10 @@ from tqdm import tqdm
 from gapcast.bundled.learning_prior import PRIOR_FILE, write_prior
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.windows.features import GAP, MEASURED
-from gapcast.recordings import uci
-from gapcast.recordings.layout import FileOptions, file_format
+from gapcast.recordings.formats import uci
 from gapcast.recordings.options import file_options
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileOptions, file_format
 from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, shows_progress
 from gapcast_trainer.data import clean_file_writer

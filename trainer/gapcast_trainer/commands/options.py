@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from gapcast.bundled import models_path
-from gapcast.recordings import clean_file
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats import clean_file
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.training_data.training_set import TrainingSet, open_set
 
 RAW = Path("household_power_consumption.zip")

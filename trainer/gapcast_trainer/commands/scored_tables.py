@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gapcast.recordings import clean_file
-from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.formats import clean_file
+from gapcast.recordings.text.layout import FileFormat
 from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import CLEAN, shows_progress
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from gapcast.recordings.layout import FileOptions, file_format
 from gapcast.recordings.options import file_options
+from gapcast.recordings.text.layout import FileOptions, file_format
 from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import (
     FILE,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from gapcast.recordings import clean_file
+from gapcast.recordings.formats import clean_file
 from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,

@@ -1,4 +1,4 @@
-"""Writes the clean file that ``prepare`` makes; :mod:`gapcast.recordings.clean_file` describes and reads it."""
+"""Writes the clean file that ``prepare`` makes; :mod:`gapcast.recordings.formats.clean_file` describes and reads it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import MINUTE_MS
-from gapcast.recordings.clean_file import METADATA, SCHEMA_VERSION, TIME, content_sha256, measured_columns
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import METADATA, SCHEMA_VERSION, TIME, content_sha256, measured_columns
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.files import atomic_path
 
 

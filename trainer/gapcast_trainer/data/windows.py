@@ -20,7 +20,7 @@ from gapcast.core.streams.quarters import STEP_MIN, QuarterMeans, fill_unknown, 
 from gapcast.core.windows.examples import WHOLE_MIN, count_recent, with_targets
 from gapcast.core.windows.features import GAP, assemble, measured_in
 from gapcast.core.windows.window import Windows, WindowSpec, cut
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.errors import RunError
 

@@ -10,7 +10,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import DAY_MIN, EPOCH_WEEKDAY
 from gapcast.core.windows.features import offset_min
-from gapcast.recordings.series import Series, gaps
+from gapcast.recordings.minutes.series import Series, gaps
 
 #: Shares of the readings whose quantiles are reported.
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -8,8 +8,8 @@ import numpy as np
 
 from gapcast.core.grid import minute_label
 from gapcast.core.windows.features import MEASURED
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data_report import pictures
 from gapcast_trainer.data_report.findings import findings, length, percent
 from gapcast_trainer.data_report.measures import SHARES, DataMeasures, measure

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.windows.window import MAX_FILL_MIN
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data_report.findings import percent
 from gapcast_trainer.data_report.measures import DAY_STEP_MIN, SHARES, Changes, DataMeasures
 from gapcast_trainer.report.figure import AMOUNT_MAP, BLUE, GREY, ORANGE, RED, new_figure

@@ -18,7 +18,7 @@ from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.scores.cost import BATCH, Cost, cost_of
 from gapcast_trainer.scores.day import day_of

@@ -20,8 +20,8 @@ from pydantic import (
 from gapcast.core.models.card_types import MAX_HORIZON_MIN, Name
 from gapcast.core.windows.features import problem_with
 from gapcast.core.windows.window import WindowSpec
-from gapcast.recordings import uci
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats import uci
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, minute_at
 from gapcast_trainer.data.split_dates import DEFAULTS, ENDS, default_ends, order_problem
 from gapcast_trainer.data.windows import WindowTask

@@ -18,7 +18,7 @@ from gapcast.predictors.models_folder.files import REGISTRY_FILE
 from gapcast.predictors.models_folder.registry import read_registry
 from gapcast.predictors.models_folder.store import default_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError

@@ -15,7 +15,7 @@ from gapcast.core.models.golden_example import Golden
 from gapcast.core.streams.quarters import STEPS, fill_unknown
 from gapcast.core.windows.features import assemble
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.export.card_draft import draft_card

@@ -14,7 +14,7 @@ from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.houses.result import HouseScores, HousesEvaluation
 from gapcast_trainer.scores.evaluation_data import EvaluationData

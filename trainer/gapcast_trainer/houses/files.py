@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gapcast.recordings import clean_file
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.formats import clean_file
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast.recordings.recording import read_recording
+from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.synthetic_houses.csv_file import HEADER, TIME_COLUMN, VALUE_COLUMN
 

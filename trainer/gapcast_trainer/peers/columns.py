@@ -10,7 +10,7 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN, WEEK_MIN
 from gapcast.core.windows.features import offset_min
 from gapcast.core.windows.window import WindowSpec, cut
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 
 #: Older minutes are averaged over this many.
 _COARSE_MIN = 5

@@ -12,7 +12,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.forecasts.forecast import MEDIAN
 from gapcast.core.windows.examples import WHOLE_MIN
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.peers.columns import HOUSE_COLUMNS, PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

@@ -11,7 +11,7 @@ from statsforecast import StatsForecast
 from statsforecast.models import AutoARIMA, AutoETS
 
 from gapcast.core.windows.window import WindowSpec, cut
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.scores.minutes import Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

@@ -13,7 +13,7 @@ from gapcast.core.models.predictor import Predictor
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.day import choose_day

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from gapcast.core.outlook.scores.reference_forecasts import KINDS, MEAN_TO, REFERENCES, MinutePower
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.scores.minutes import Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gapcast.core.outlook.scores.reference_forecasts import REFERENCES
-from gapcast.recordings.report import Report
+from gapcast.recordings.minutes.report import Report
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.span import Span
 

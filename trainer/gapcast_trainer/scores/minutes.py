@@ -13,7 +13,7 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.windows.examples import WHOLE_MIN
 from gapcast.core.windows.features import offset_min
 from gapcast.core.windows.window import MAX_FILL_MIN
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 
 HOURS = tuple(range(24))
 #: Groups of forecasts around gaps: readings since the history began (again), and windows with filled minutes.

@@ -9,7 +9,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, I64
 from gapcast.core.models.predictor import Predictor, history_steps_of, run_model
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gapcast.core.windows.examples import WHOLE_MIN
-from gapcast.recordings.report import Report
+from gapcast.recordings.minutes.report import Report
 from gapcast_trainer.scores.cost import BATCH, Cost
 from gapcast_trainer.scores.day import Day
 from gapcast_trainer.scores.sheet import Sheet

@@ -10,8 +10,8 @@ import numpy as np
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label
-from gapcast.recordings import uci
-from gapcast.recordings.series import Series, minute_series
+from gapcast.recordings.formats import uci
+from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError

@@ -18,7 +18,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.windows.features import assemble
 from gapcast.core.windows.window import MIN_OBSERVED, WindowSpec
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.study.contenders import Contender, LineContender, load_models, of_model, persistence, study_network
 from gapcast_trainer.study.errors_of import errors_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import reported_if_unwritable
 from gapcast_trainer.sweep.space import Space

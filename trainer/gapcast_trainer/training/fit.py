@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import keras
 
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families import find_family

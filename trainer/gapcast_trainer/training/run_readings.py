@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gapcast.core.models.card import ModelCard
-from gapcast.recordings import clean_file
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats import clean_file
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.training.run import RUN_FILE, Run, read_run
 from gapcast_trainer.training_data.training_set import TrainingSet, open_set

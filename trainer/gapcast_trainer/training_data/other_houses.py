@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gapcast.core.grid import minute_label
 from gapcast.core.models.card_provenance import TrainedOnHouse
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import MinuteSplit, minute_at
 from gapcast_trainer.data.split_dates import default_ends
 from gapcast_trainer.data.windows import Examples, cut_examples

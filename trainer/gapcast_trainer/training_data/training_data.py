@@ -13,8 +13,8 @@ import numpy as np
 from gapcast.core.grid import minute_label
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.windows.training_set import Manifest
-from gapcast.recordings.clean_file import Clean
-from gapcast.recordings.series import Series
+from gapcast.recordings.formats.clean_file import Clean
+from gapcast.recordings.minutes.series import Series
 from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError

@@ -25,7 +25,7 @@ from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SourceError
 from gapcast.core.windows.features import measured_in
 from gapcast.core.windows.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
-from gapcast.recordings.clean_file import UTC_NAME
+from gapcast.recordings.formats.clean_file import UTC_NAME
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import Examples, WindowTask
 from gapcast_trainer.errors import RunError

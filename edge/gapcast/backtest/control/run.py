@@ -26,7 +26,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.options import DemandOptions
 from gapcast.core.errors import SourceError
-from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.text.layout import FileFormat
 
 #: Strategies in the order of the report. The house alone has no loads.
 ALONE, UNLIMITED, REACTIVE, LATE = "house alone", "no control", "last reading", "last reading, late"

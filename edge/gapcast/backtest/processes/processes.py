@@ -23,8 +23,8 @@ from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError
-from gapcast.recordings.layout import FileFormat
 from gapcast.recordings.recording import Recording
+from gapcast.recordings.text.layout import FileFormat
 
 #: Readings for which a process is started by default: it takes a second to start and to load the models, in which this
 #: one runs some 50,000.

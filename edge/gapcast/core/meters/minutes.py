@@ -1,9 +1,10 @@
 """Minute means of samples at any rate: time-weighted means, sample by sample.
 
-A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds
-for ``every_ms`` only, and the rest is a gap. Nothing was measured more than ``every_ms`` after a sample, unless the
-meter sends on every change. :mod:`.minute_sums` defines when a minute has a mean, and when it is filled.
-``gapcast.recordings.minute_means`` implements the same for whole arrays, and a property test checks that both agree.
+A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds for ``every_ms``
+only, and the rest is a gap. Nothing was measured more than ``every_ms`` after a sample, unless the meter sends on every
+change. :mod:`.minute_sums` defines when a minute has a mean, and when it is filled.
+``gapcast.recordings.minutes.minute_means`` implements the same for whole arrays, and a property test checks that both
+agree.
 
 A minute is closed by the first sample ``lateness_ms`` or more after its end, or by a timer
 (:meth:`MinuteMeans.close`). Samples that are out of order by up to ``lateness_ms`` are sorted in.

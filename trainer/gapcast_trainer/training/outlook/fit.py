@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gapcast.core.grid import minute_label
 from gapcast.predictors.models_folder.files import MODEL_FILE
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from gapcast.recordings.layout import Unit
-from gapcast.recordings.text_file import quoted
+from gapcast.recordings.text.layout import Unit
+from gapcast.recordings.text.text_file import quoted
 
 SEPARATORS = ",;\t|"
 PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}

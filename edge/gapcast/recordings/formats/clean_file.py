@@ -26,8 +26,8 @@ from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.windows.features import GAP, MEASURED
-from gapcast.recordings.report import Report
-from gapcast.recordings.series import Series
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.minutes.series import Series
 
 TIME, FILLED = "time", "filled"
 N = TypeVar("N", np.int64, np.float64)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import I64
-from gapcast.recordings.text_file import quoted
+from gapcast.recordings.text.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 #: Epoch numbers from these on are nanoseconds, microseconds and milliseconds, with the length of one, ms; smaller ones

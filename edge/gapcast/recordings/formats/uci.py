@@ -22,10 +22,10 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
 from gapcast.core.readings.submeters import is_submeter, measured_name
-from gapcast.recordings.field_block import FieldBlock
-from gapcast.recordings.field_times import seconds_of_day
-from gapcast.recordings.table import Table
-from gapcast.recordings.text_file import blocks, lines_of, open_text, quoted
+from gapcast.recordings.text.field_block import FieldBlock
+from gapcast.recordings.text.field_times import seconds_of_day
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.text_file import blocks, lines_of, open_text, quoted
 
 SOURCE = (
     "UCI Individual household electric power consumption, Hebrail and Berard 2012, "

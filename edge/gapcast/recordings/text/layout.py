@@ -22,7 +22,7 @@ class Layout:
 
     ``unit`` None: the value's column must name it (``power_w``), or ``default_unit`` is used. ``separator`` None: the
     most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
-    :class:`~gapcast.recordings.timestamps.TimestampParser`. ``features`` are columns by the names of
+    :class:`~gapcast.recordings.text.timestamps.TimestampParser`. ``features`` are columns by the names of
     :data:`gapcast.core.windows.features.MEASURED`, in the units in these names. ``submeters`` are the columns of
     submeters, in the unit of the power.
     """
@@ -43,9 +43,9 @@ class Layout:
 class FileFormat:
     """How a file is read. Without ``layout``: an export, UCI's set, or Parquet of ``gapcast-trainer prepare``.
 
-    ``hold_min`` is that of :func:`~gapcast.recordings.minute_means.sampling_of`. ``unit``, ``zone`` and ``entity``, the
-    words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are known. ``submeters``:
-    whether to read those of UCI's set.
+    ``hold_min`` is that of :func:`~gapcast.recordings.minutes.minute_means.sampling_of`. ``unit``, ``zone`` and
+    ``entity``, the words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are known.
+    ``submeters``: whether to read those of UCI's set.
     """
 
     layout: Layout | None = None

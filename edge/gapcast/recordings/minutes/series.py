@@ -17,10 +17,10 @@ from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import is_submeter
 from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import MAX_FILL_MIN
-from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
-from gapcast.recordings.report import Report
-from gapcast.recordings.table import Table
-from gapcast.recordings.table_checks import check_powers, check_times
+from gapcast.recordings.minutes.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
+from gapcast.recordings.minutes.report import Report
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.table_checks import check_powers, check_times
 
 #: A usual interval of samples that is too long, and that of times without the time of day.
 _TOO_FAR_APART_S = 86_400
@@ -61,8 +61,8 @@ class Series:
 def minute_series(table: Table, hold_min: float | None = None, limits: Limits = LIMITS) -> tuple[Series, Report]:
     """Validate the rows and place them on the one-minute grid.
 
-    Rows at other intervals than a minute are samples: :mod:`gapcast.recordings.minute_means` defines how they are
-    averaged, and ``hold_min``; if that or the format gives a time, values are valid for so long, and no minute is
+    Rows at other intervals than a minute are samples: :mod:`gapcast.recordings.minutes.minute_means` defines how they
+    are averaged, and ``hold_min``; if that or the format gives a time, values are valid for so long, and no minute is
     filled. Of several rows with the same time the first one counts, as on the gateway. Raises :class:`SourceError`,
     with the line, if a time is off the grid (of a set with one row per minute), out of order or impossible, or if a
     power is outside ``limits``.

@@ -15,13 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings import home_assistant, influxdb
-from gapcast.recordings.export_kind import ExportKind, ExportRow, SeriesName
-from gapcast.recordings.fields import PER_KW, number_in, separator_of, unit_in
-from gapcast.recordings.layout import FileFormat, Unit
-from gapcast.recordings.table import Table
-from gapcast.recordings.text_file import decoded, lines, open_text, quoted
-from gapcast.recordings.timestamps import LOCAL, TimestampParser
+from gapcast.recordings.formats import home_assistant, influxdb
+from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, SeriesName
+from gapcast.recordings.text.fields import PER_KW, number_in, separator_of, unit_in
+from gapcast.recordings.text.layout import FileFormat, Unit
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.text_file import decoded, lines, open_text, quoted
+from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
 KINDS = (home_assistant.HISTORY, home_assistant.STATISTICS, influxdb.ANNOTATED, influxdb.INFLUXQL)
 #: Times of statistics, as integrations for Home Assistant write them.

@@ -12,8 +12,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.grid import DAY_MIN, MINUTE_MS, instant_label
-from gapcast.recordings.export_kind import ExportKind, ExportRow, LeftOut, SeriesName, column_of, field_at
-from gapcast.recordings.fields import unit_in
+from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, LeftOut, SeriesName, column_of, field_at
+from gapcast.recordings.text.fields import unit_in
 
 _HOUR_MS = 60 * MINUTE_MS
 _LONGEST_MEAN_MS = 5 * MINUTE_MS

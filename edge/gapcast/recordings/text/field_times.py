@@ -1,4 +1,4 @@
-"""Parses a column of timestamps with numpy, by the rules of :class:`~gapcast.recordings.timestamps.TimestampParser`.
+"""Parses a column of timestamps with numpy, by the rules of :class:`~gapcast.recordings.text.timestamps.TimestampParser`.
 
 These are parsed: times of one width like ``2020-01-31T12:00``, with or without seconds and an offset, whole numbers
 since the epoch, and a given format of digits such as ``%d.%m.%Y %H:%M``. The rest is left to the parser of single
@@ -13,8 +13,8 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.grid import DAY_MIN, MINUTE_MS
-from gapcast.recordings.field_block import FieldBlock
-from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM, LOCAL, WITH_OFFSET, TimestampParser
+from gapcast.recordings.text.field_block import FieldBlock
+from gapcast.recordings.text.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM, LOCAL, WITH_OFFSET, TimestampParser
 
 _ISO = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 _WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}

@@ -15,13 +15,13 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.errors import SourceError
 from gapcast.core.readings.submeters import measured_name
-from gapcast.recordings.field_block import FieldBlock
-from gapcast.recordings.field_times import instants_ms
-from gapcast.recordings.fields import PER_KW, energy_problem, number_in, power_unit, separator_of
-from gapcast.recordings.layout import Layout
-from gapcast.recordings.table import Table
-from gapcast.recordings.text_file import blocks, decoded, lines_of, open_text, quoted
-from gapcast.recordings.timestamps import LOCAL, TimestampParser
+from gapcast.recordings.text.field_block import FieldBlock
+from gapcast.recordings.text.field_times import instants_ms
+from gapcast.recordings.text.fields import PER_KW, energy_problem, number_in, power_unit, separator_of
+from gapcast.recordings.text.layout import Layout
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.text_file import blocks, decoded, lines_of, open_text, quoted
+from gapcast.recordings.text.timestamps import LOCAL, TimestampParser
 
 
 def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:

@@ -9,8 +9,8 @@ from gapcast.core.errors import SourceError
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
 from gapcast.core.readings.reading import Limits
 from gapcast.core.readings.submeters import is_submeter
-from gapcast.recordings.table import Table
-from gapcast.recordings.timestamps import LOCAL
+from gapcast.recordings.text.table import Table
+from gapcast.recordings.text.timestamps import LOCAL
 
 #: The longest recording: each minute of it takes memory.
 _MAX_YEARS = 20

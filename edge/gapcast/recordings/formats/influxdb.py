@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from gapcast.recordings.export_kind import ExportKind, ExportRow, SeriesName, column_of, field_at
-from gapcast.recordings.fields import is_number, unit_in
-from gapcast.recordings.text_file import quoted
+from gapcast.recordings.formats.export_kind import ExportKind, ExportRow, SeriesName, column_of, field_at
+from gapcast.recordings.text.fields import is_number, unit_in
+from gapcast.recordings.text.text_file import quoted
 
 #: The columns of annotated CSV that neither name a series nor hold its values.
 _NOT_TAGS = frozenset({"", "result", "table", "_start", "_stop", "_time", "_value", "_field", "_measurement"})

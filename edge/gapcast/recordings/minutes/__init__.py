@@ -1,0 +1,1 @@
+"""Series of minutes, and what a file had in it."""

@@ -1,0 +1,1 @@
+"""Text files of readings: columns, numbers and times."""
