@@ -11,7 +11,7 @@ import pytest
 
 from gapcast.app.http_server import bound_socket, listen_fix, listen_problem
 from gapcast.commands.exit_codes import exit_code_of
-from gapcast.config.http import HttpSettings
+from gapcast.config.sections.http import HttpSettings
 from gapcast.core.errors import SettingsError
 
 

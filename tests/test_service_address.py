@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gapcast.config.files.service_address import ADDRESS_FILE, AddressFiles, read_address
 from gapcast.config.loader import load
-from gapcast.config.service_address import ADDRESS_FILE, AddressFiles, read_address
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.status import service_search
 from gapcast.status.rest_client import RestClient

@@ -11,8 +11,8 @@ import pytest
 
 from gapcast.app.broker import sources_of, subscriptions_of
 from gapcast.config.loader import load
+from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.settings import Settings
-from gapcast.config.sources import SourceSettings
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.presets import presets

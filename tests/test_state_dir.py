@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.config.state_dir import gateway_id, state_path
+from gapcast.config.files.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
 from gapcast.core.readings.reading import is_device_id
 

@@ -10,8 +10,8 @@ import pytest
 
 from gapcast.app.broker import submeters_of, subscriptions_of
 from gapcast.config.loader import load
+from gapcast.config.sections.submeters import names_of
 from gapcast.config.settings import Settings
-from gapcast.config.submeters import names_of
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.presets import presets

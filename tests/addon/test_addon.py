@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from gapcast.addon.options import PORT, SUPERVISOR, settings_of
 from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
-from gapcast.config.demand import MONTH_PEAK, NO_LIMIT
+from gapcast.config.sections.demand import MONTH_PEAK, NO_LIMIT
 from gapcast.config.settings import LogSettings
 from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.errors import SettingsError

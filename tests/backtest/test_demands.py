@@ -19,7 +19,7 @@ from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.run import run_houses
 from gapcast.cli import main
-from gapcast.config.demand import DemandSettings
+from gapcast.config.sections.demand import DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.engine import Engine

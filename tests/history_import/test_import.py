@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapcast.commands.import_history import import_history
-from gapcast.config.forecast import LearningSettings
+from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import Settings
 from gapcast.config.shards import of_shard
 from gapcast.core.engine import Engine

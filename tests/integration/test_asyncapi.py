@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from gapcast.api.predict_request import PredictRequest, TimedReading
-from gapcast.config.mqtt import TopicSettings
+from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics

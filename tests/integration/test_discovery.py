@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from gapcast.app.topics import discovery_topics_of
-from gapcast.config.forecast import LearningSettings
 from gapcast.config.loader import load
+from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gapcast.config.mqtt import TopicSettings
+from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.core.demand.demand import VALID_MIN
 from gapcast.core.demand.documents.document import headroom_w
 from gapcast.core.demand.documents.max_power import HOLD_MIN, LOWEST_W, max_powers_w

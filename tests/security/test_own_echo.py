@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gapcast.config.checks.topic_overlap import overlaps
 from gapcast.config.loader import load
 from gapcast.config.settings import Settings
-from gapcast.config.topic_overlap import overlaps
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.payloads import decode, encode_rejection, is_rejection

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.config.state_dir import gateway_id
+from gapcast.config.files.state_dir import gateway_id
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.config.mqtt import TopicSettings
+from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage

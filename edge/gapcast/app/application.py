@@ -23,11 +23,11 @@ from gapcast.app.link import connect_service, link_of
 from gapcast.app.loaded_models import Models
 from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import admission_of, library_of, load_usable_models
+from gapcast.config.files.service_address import AddressFiles, local_url, runtime_folder
+from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
-from gapcast.config.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
-from gapcast.config.state_dir import state_path
 from gapcast.core.monitoring.presence import Presence
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.entry import create_entry

@@ -8,9 +8,9 @@ from threading import Event
 
 import structlog
 
-from gapcast.config.mqtt import MqttSettings
+from gapcast.config.files.state_dir import gateway_id, state_path
+from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.config.settings import Settings
-from gapcast.config.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.meters.values import parse_path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gapcast.app.loaded_models import Models
 from gapcast.bundled.learning_prior import bundled_prior
+from gapcast.config.sections.submeters import names_of
 from gapcast.config.settings import Settings
-from gapcast.config.submeters import names_of
 from gapcast.core.engine import Engine
 from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
 from gapcast.core.learning.ensemble.ensemble import Ensemble

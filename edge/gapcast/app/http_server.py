@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from gapcast.config.http import HttpSettings
+from gapcast.config.sections.http import HttpSettings
 from gapcast.core.errors import AddressError, SettingsError
 from gapcast.http.guards.host_check import own_host_names
 from gapcast.http.options import HttpOptions

@@ -15,8 +15,8 @@ from gapcast.app.loaded_models import Models
 from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
 from gapcast.app.shared_body import check_body
 from gapcast.bundled import models_path
+from gapcast.config.files.state_dir import state_path
 from gapcast.config.settings import Settings
-from gapcast.config.state_dir import state_path
 from gapcast.core.errors import ModelError, SettingsError, UnknownModelError
 from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE, REFIT, SUBMETERED
 from gapcast.core.horizons.forecast_builder import BLEND

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from gapcast.config.forecast import OutlookSettings
+from gapcast.config.sections.forecast import OutlookSettings
 from gapcast.core.errors import ModelChoiceError, UnknownModelError
 from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.windows.features import measured_in

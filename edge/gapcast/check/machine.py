@@ -13,8 +13,8 @@ from http.client import HTTPConnection, HTTPException
 
 from gapcast.app.http_server import listen_fix, listen_problem
 from gapcast.check.finding import SETTINGS_FAIL, Finding, Situation, fail, ok, warn
+from gapcast.config.files.state_dir import state_path
 from gapcast.config.shards import folder_of
-from gapcast.config.state_dir import state_path
 from gapcast.core.errors import SettingsError
 from gapcast.json_input import decode_json
 from gapcast.storage.disk_errors import disk_error_fix

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from gapcast.config.files.secret_file import read_secret
 from gapcast.config.loader import DEFAULT_FILE
-from gapcast.config.secret_file import read_secret
 from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.terminal_text import printable
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.config.secret_file import read_secret
+from gapcast.config.checks.unknown_keys import unknown_key_problem
+from gapcast.config.files.secret_file import read_secret
 from gapcast.config.settings import Settings
-from gapcast.config.unknown_keys import unknown_key_problem
 from gapcast.core.documents.field_problem import shown_value, value_problem
 from gapcast.core.errors import SettingsError
 

@@ -11,16 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gapcast.config.demand import DemandSettings, demand_problems
-from gapcast.config.forecast import ForecastSettings, LearningSettings, OutlookSettings
-from gapcast.config.http import HttpSettings
-from gapcast.config.mqtt import MqttSettings, TopicSettings
-from gapcast.config.section import SettingsSection, split_list
-from gapcast.config.sources import SourceSettings
-from gapcast.config.submeters import SubmeterSettings, submeter_problems
-from gapcast.config.topic_sharing import SHARD, sharing_problems
-from gapcast.config.topic_use import meter_filters, published_topics, topic_problems
-from gapcast.config.value_rules import matching
+from gapcast.config.checks.topic_sharing import SHARD, sharing_problems
+from gapcast.config.checks.topic_use import meter_filters, published_topics, topic_problems
+from gapcast.config.sections.demand import DemandSettings, demand_problems
+from gapcast.config.sections.forecast import ForecastSettings, LearningSettings, OutlookSettings
+from gapcast.config.sections.http import HttpSettings
+from gapcast.config.sections.mqtt import MqttSettings, TopicSettings
+from gapcast.config.sections.section import SettingsSection, split_list
+from gapcast.config.sections.sources import SourceSettings
+from gapcast.config.sections.submeters import SubmeterSettings, submeter_problems
+from gapcast.config.sections.value_rules import matching
 from gapcast.core.readings.reading import Limits
 from gapcast.time_zone_names import zone_of
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gapcast.config.checks.topic_sharing import SHARD
 from gapcast.config.settings import Settings
-from gapcast.config.topic_sharing import SHARD
 from gapcast.core.errors import SettingsError
 
 #: Base of the gateway ids of shards if ``gateway.id`` is not set: the same for all workers, unlike a generated id.

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Event, Timer
 
 from gapcast.app.application import Application
-from gapcast.config.http import HttpSettings
-from gapcast.config.mqtt import MqttSettings
+from gapcast.config.sections.http import HttpSettings
+from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.config.settings import GatewaySettings, Settings, StateSettings
 from gapcast.core.errors import BrokerError, ModelError, SettingsError
 from gapcast.core.grid import minute_label

@@ -13,10 +13,10 @@ from gapcast.app.device_limit import limit_devices_here
 from gapcast.app.engine import engine_of
 from gapcast.app.loaded_models import Models
 from gapcast.app.models import admission_of, library_of, load_usable_models
+from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings
 from gapcast.config.shards import folder_of
-from gapcast.config.state_dir import state_path
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError, StateError
 from gapcast.core.monitoring.statistics import Statistics

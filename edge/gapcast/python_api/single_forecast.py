@@ -14,7 +14,7 @@ import numpy as np
 from gapcast.app.horizon import possible_horizons
 from gapcast.app.loaded_models import Models
 from gapcast.app.models import load_models
-from gapcast.config.forecast import ForecastSettings
+from gapcast.config.sections.forecast import ForecastSettings
 from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.errors import RequestError

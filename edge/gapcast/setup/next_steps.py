@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gapcast.app.broker import mosquitto_command
 from gapcast.config.loader import DEFAULT_FILE
-from gapcast.config.mqtt import MqttSettings
+from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.config_file import PASSWORD_FILE
 from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden

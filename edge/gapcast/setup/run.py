@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gapcast.config.files.secret_file import read_secret
 from gapcast.config.loader import load
-from gapcast.config.secret_file import read_secret
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets

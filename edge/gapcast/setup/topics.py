@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gapcast.config.topic_overlap import overlaps
+from gapcast.config.checks.topic_overlap import overlaps
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.sources.routes import CHANNEL, DEVICE, PART, SourceTopic
 

@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from gapcast.config.secret_file import read_secret
+from gapcast.config.files.secret_file import read_secret
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.terminal_text import printable

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from gapcast.config.files.service_address import ADDRESS_FILE, SYSTEMD_FOLDERS, local_url, read_address
+from gapcast.config.files.state_dir import state_path
 from gapcast.config.loader import DEFAULT_FILE
-from gapcast.config.service_address import ADDRESS_FILE, SYSTEMD_FOLDERS, local_url, read_address
 from gapcast.config.settings import Settings
-from gapcast.config.state_dir import state_path
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.status.rest_client import RestClient
 

@@ -13,7 +13,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.app.broker import transport_of
-from gapcast.config.mqtt import MqttSettings
+from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.connection.transport import TransportClient, connection_error
 

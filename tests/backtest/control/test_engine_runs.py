@@ -16,7 +16,7 @@ from gapcast.backtest.control.report import control_lines
 from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
 from gapcast.backtest.control.tariffs import bundled_tariffs
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.config.demand import DemandSettings
+from gapcast.config.sections.demand import DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SourceError

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gapcast.backtest.control.billing import billed_windows, month_peaks
-from gapcast.config.demand import DemandKeys
-from gapcast.config.section import SettingsSection
+from gapcast.config.sections.demand import DemandKeys
+from gapcast.config.sections.section import SettingsSection
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.errors import SettingsError

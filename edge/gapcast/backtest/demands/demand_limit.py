@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.config.demand import MONTH_PEAK, NO_LIMIT, DemandSettings
+from gapcast.config.sections.demand import MONTH_PEAK, NO_LIMIT, DemandSettings
 from gapcast.core.errors import SettingsError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.config.demand import DemandSettings
+from gapcast.config.sections.demand import DemandSettings
 from gapcast.config.settings import Settings
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gapcast.config.mqtt import TopicSettings
+from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.core.documents.wording import counted
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.session.received_messages import ReceivedMessage

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gapcast.config.demand import DemandSettings
-from gapcast.config.mqtt import TopicSettings
-from gapcast.config.sources import SourceSettings
-from gapcast.config.submeters import SubmeterSettings
-from gapcast.config.topic_overlap import echo_problems, overlaps
-from gapcast.config.topic_sharing import SHARD
+from gapcast.config.checks.topic_overlap import echo_problems, overlaps
+from gapcast.config.checks.topic_sharing import SHARD
+from gapcast.config.sections.demand import DemandSettings
+from gapcast.config.sections.mqtt import TopicSettings
+from gapcast.config.sections.sources import SourceSettings
+from gapcast.config.sections.submeters import SubmeterSettings
 
 #: Placeholders that stand for a whole level of a topic.
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gapcast.config.section import SettingsSection
+from gapcast.config.sections.section import SettingsSection
 from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from gapcast.config.section import Port, SettingsSection, split_list
-from gapcast.config.value_rules import host_rule, matching
+from gapcast.config.sections.section import Port, SettingsSection, split_list
+from gapcast.config.sections.value_rules import host_rule, matching
 
 
 class TlsSettings(SettingsSection):

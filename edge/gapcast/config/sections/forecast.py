@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from gapcast.config.section import SettingsSection, split_list
+from gapcast.config.sections.section import SettingsSection, split_list
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from gapcast.config.section import SettingsSection
+from gapcast.config.sections.section import SettingsSection
 from gapcast.core.billing.registers import Register
 from gapcast.core.meters.values import parse_path
 

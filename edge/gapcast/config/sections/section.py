@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from gapcast.config.value_rules import plain_value_problem
+from gapcast.config.sections.value_rules import plain_value_problem
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 

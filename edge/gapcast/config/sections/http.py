@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, field_validator
 
-from gapcast.config.section import Port, SettingsSection, split_list
-from gapcast.config.value_rules import host_rule, matching
+from gapcast.config.sections.section import Port, SettingsSection, split_list
+from gapcast.config.sections.value_rules import host_rule, matching
 
 Origin = Annotated[str, matching(r"\*|https?://[^/\s]+", "must be an origin such as https://panel.lan, without a path")]
 HostName = Annotated[

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from gapcast.config.active_times import parse_hours, parse_months, parse_weekdays
-from gapcast.config.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
+from gapcast.config.sections.active_times import parse_hours, parse_months, parse_weekdays
+from gapcast.config.sections.demand_registers import RegisterKeys, RegisterTopic, register_problems, register_topics
 from gapcast.core.billing.options import WINDOW_MINUTES, ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.readings.reading import DEVICE_ID_RULE, is_device_id
 

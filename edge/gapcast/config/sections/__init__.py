@@ -1,0 +1,1 @@
+"""Sections of gapcast.toml, one file each."""
