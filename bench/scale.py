@@ -22,7 +22,7 @@ from bench.load import Generator, StalledError
 from bench.process import cpu_s, memory
 from bench.subject import Subject, running
 from gapcast.predictors.models_folder.store import default_model
-from gapcast.storage.checkpoint_rule import MOST_READINGS_EACH
+from gapcast.storage.checkpoints.checkpoint_rule import MOST_READINGS_EACH
 
 _QOS, _WINDOW = 1, 1_000
 #: Minutes before the measurement: the first outcome is observed in the seventh.

@@ -23,8 +23,8 @@ from gapcast.core.errors import StateError
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.models_folder.library import Library
 from gapcast.python_api.single_forecast import forecast
-from gapcast.storage import checkpoint
-from gapcast.storage.journal import VERSION
+from gapcast.storage.checkpoints import checkpoint
+from gapcast.storage.journals.journal import VERSION
 from tests.support.optional_tools import ROOT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -216,7 +216,7 @@ def test_load_of_a_file_that_is_no_house_is_rejected(tmp_path: Path) -> None:
 def test_load_of_a_newer_version_is_rejected(
     house: Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gapcast.storage.checkpoint_columns.VERSION", VERSION + 1)
+    monkeypatch.setattr("gapcast.storage.checkpoints.checkpoint_columns.VERSION", VERSION + 1)
     house.save(tmp_path / "house.gapcast")
     with pytest.raises(StateError, match="newer"):
         Forecaster.load(tmp_path / "house.gapcast")

@@ -17,7 +17,7 @@ from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.core.snapshots.state_transfer import reserve_rows, transfer_state
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of
 from tests.support.houses import FIRST
 

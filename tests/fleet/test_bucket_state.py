@@ -10,7 +10,7 @@ from pyspark.sql import Row, SparkSession
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.storage import journal
+from gapcast.storage.journals import journal
 from gapcast_fleet.buckets.bucket import forecast
 from gapcast_fleet.buckets.bucket_state import MOST_READINGS_EACH
 from gapcast_fleet.buckets.engine_batches import EngineBatch, replay_batches

@@ -19,8 +19,9 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.service.ports.ports import NoMeters
-from gapcast.storage import checkpoint, journal
+from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path, journal_path
+from gapcast.storage.journals import journal
 from gapcast.storage.recovery import recover
 from gapcast.storage.store import Store
 from tests.fuzz.mutations import mutate_bytes, mutate_document

@@ -26,9 +26,9 @@ from gapcast.history_import.stopped_gateway import open_stopped
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
-from gapcast.storage import checkpoint, checkpoint_columns
+from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
+from gapcast.storage.files.shard_lock import ShardLock
 from gapcast.storage.generations import files_of
-from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from tests.support.models import ModelCopy, every_feature_model, models_with_outlook, shipped_models
 from tests.support.uci_files import household

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, Sample
-from gapcast.storage import journal, journal_reader
+from gapcast.storage.journals import journal, journal_reader
 from tests.support.approximate import approx
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 

@@ -30,9 +30,10 @@ from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports.ports import NoMeters
-from gapcast.storage import checkpoint, journal, journal_reader
+from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path, journal_path
-from gapcast.storage.record_lines import salt_of
+from gapcast.storage.journals import journal, journal_reader
+from gapcast.storage.journals.record_lines import salt_of
 from gapcast.storage.store import Store
 from tests.support.houses import Smooth, ensemble_engine, house_kw, stream
 

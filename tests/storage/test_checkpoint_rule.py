@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.storage import checkpoint_rule
-from gapcast.storage.checkpoint_rule import LEAST_JOURNAL_BYTES, MOST_READINGS, MOST_READINGS_EACH, CheckpointRule
+from gapcast.storage.checkpoints import checkpoint_rule
+from gapcast.storage.checkpoints.checkpoint_rule import (
+    LEAST_JOURNAL_BYTES,
+    MOST_READINGS,
+    MOST_READINGS_EACH,
+    CheckpointRule,
+)
 from gapcast.storage.generations import files_of
 from tests.storage.test_store import ProcessRun, assert_continues, minutes
 

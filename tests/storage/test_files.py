@@ -25,11 +25,12 @@ from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
-from gapcast.storage import checkpoint, checkpoint_columns, journal, journal_reader
-from gapcast.storage.archive import read_arrays
-from gapcast.storage.journal import PersistedBatch, encode, encode_header
-from gapcast.storage.journal_reader import Damage
-from gapcast.storage.record_lines import Record, RecordReader, encode_line, encode_line_v1
+from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
+from gapcast.storage.checkpoints.archive import read_arrays
+from gapcast.storage.journals import journal, journal_reader
+from gapcast.storage.journals.journal import PersistedBatch, encode, encode_header
+from gapcast.storage.journals.journal_reader import Damage
+from gapcast.storage.journals.record_lines import Record, RecordReader, encode_line, encode_line_v1
 from gapcast.storage.store import Store
 from tests.support.houses import Run, ensemble_engine, house_kw, stream
 

@@ -19,8 +19,8 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.service import Service
-from gapcast.storage import journal
-from gapcast.storage.record_lines import encode_line
+from gapcast.storage.journals import journal
+from gapcast.storage.journals.record_lines import encode_line
 from gapcast.storage.store import Store
 from tests.support.links import MemoryLink
 

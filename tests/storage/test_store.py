@@ -19,9 +19,11 @@ from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import checkpoint, checkpoint_columns, checkpoint_rule, disk_writer, journal, journal_file
+from gapcast.storage import disk_writer, journal_file
+from gapcast.storage.checkpoints import checkpoint, checkpoint_columns, checkpoint_rule
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path, write_checkpoint
-from gapcast.storage.record_lines import encode_line_v1
+from gapcast.storage.journals import journal
+from gapcast.storage.journals.record_lines import encode_line_v1
 from gapcast.storage.store import Store
 from tests.core.test_snapshot import STREAMS, Electric, Recorder
 from tests.support.disks import no_room_beyond, open_folder, unprivileged

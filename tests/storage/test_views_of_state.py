@@ -14,7 +14,7 @@ from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence import batch_persistence
 from gapcast.service.persistence.batch_persistence import BatchPersistence
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path
 from gapcast.storage.store import Store
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream

@@ -11,7 +11,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.store import Store
 from tests.core.outlook.test_week_in_engine import QuarterMean, hour
 from tests.core.test_snapshot import NOON

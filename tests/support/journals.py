@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gapcast.storage import journal, journal_reader
-from gapcast.storage.record_lines import salt_of
+from gapcast.storage.journals import journal, journal_reader
+from gapcast.storage.journals.record_lines import salt_of
 
 
 def journal_entries(stream: Path) -> Iterator[journal.PersistedBatch]:

@@ -27,11 +27,11 @@ from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, RefitNights
 from gapcast.service.ports.ports import Meters, NoMeters
-from gapcast.storage.disk_errors import disk_error_fix
-from gapcast.storage.folder_lock import lock_folder
+from gapcast.storage.files.disk_errors import disk_error_fix
+from gapcast.storage.files.folder_lock import lock_folder
+from gapcast.storage.files.shard_lock import ShardLock
 from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.recovery import Recovered, recover
-from gapcast.storage.shard_lock import ShardLock
 
 _STOP = "`sudo systemctl stop gapcast`, `docker compose stop edge`, or Ctrl-C where it runs"
 

@@ -80,7 +80,7 @@ class Forecaster:
         Only its owner may read the file. Raises :class:`OSError` if it cannot be written; an earlier file is then
         unchanged.
         """
-        from gapcast.storage.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
+        from gapcast.storage.checkpoints.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
 
         path = Path(path).absolute()
         replace_file(path, path.with_name(f"{path.name}.part"), capture_snapshot(self._engine, copies=False))
@@ -93,7 +93,7 @@ class Forecaster:
         :class:`~gapcast.core.errors.StateError` if the file is damaged, of a newer version or of a gateway, or the
         models have another horizon; :class:`OSError` if it cannot be read.
         """
-        from gapcast.storage.checkpoint import read  # noqa: PLC0415 - see save
+        from gapcast.storage.checkpoints.checkpoint import read  # noqa: PLC0415 - see save
 
         try:
             snapshot = read(Path(path))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gapcast.core.errors import StateError
 from gapcast.core.learning.forests.forest import Forest
 from gapcast.json_input import decode_json
-from gapcast.storage.archive import read_arrays, write_arrays
+from gapcast.storage.checkpoints.archive import read_arrays, write_arrays
 
 VERSION = 1
 _ABOUT = "about"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gapcast.core.snapshots.snapshot import Snapshot
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 
 _JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"
 _NAME = re.compile(r"(?:readings-(\d{8})\.jsonl|checkpoint-(\d{8})\.npz)")

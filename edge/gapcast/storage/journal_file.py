@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from gapcast.private_files import open_private
-from gapcast.storage import journal
 from gapcast.storage.generations import journal_path
-from gapcast.storage.record_lines import salt_of
+from gapcast.storage.journals import journal
+from gapcast.storage.journals.record_lines import salt_of
 from gapcast.storage.recovery import Recovered
 
 

@@ -16,10 +16,11 @@ from gapcast.core.errors import StateError
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.service.ports.ports import Meters
-from gapcast.storage import checkpoint, journal, journal_reader
-from gapcast.storage.damaged_files import DamagedJournals, set_aside
+from gapcast.storage.checkpoints import checkpoint
+from gapcast.storage.files.damaged_files import DamagedJournals, set_aside
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path
-from gapcast.storage.record_lines import salt_of
+from gapcast.storage.journals import journal, journal_reader
+from gapcast.storage.journals.record_lines import salt_of
 
 log = structlog.get_logger(__name__)
 

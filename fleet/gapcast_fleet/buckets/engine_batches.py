@@ -11,7 +11,7 @@ from gapcast.core.errors import StateError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.storage import journal
+from gapcast.storage.journals import journal
 
 
 class EngineBatch(NamedTuple):

@@ -15,7 +15,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from gapcast_fleet.engine.identity import check_same, identity_of, read_identity
 
 

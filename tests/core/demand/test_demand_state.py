@@ -19,7 +19,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from tests.core.demand.runs import MONDAY, demand_engine, process
 
 SITE = SiteDemandOptions(DemandOptions(by_month_peak=True, floor_kw=0.5, fuse_kw=8.0))

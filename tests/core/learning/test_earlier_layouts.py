@@ -15,7 +15,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.windows.window import WindowSpec
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from tests.core.learning.test_submeters import engine_with, model_of
 from tests.core.learning.test_submeters import readings_of as metered_readings_of
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream

@@ -33,7 +33,7 @@ from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, same_outcomes, stream
 from tests.support.models import shipped_models, shipped_names
 

@@ -36,7 +36,7 @@ from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from tests.support.houses import FIRST, Run, Smooth
 
 SUBMETERS: Submeters = {"home": ("heater", "pump")}

@@ -18,7 +18,7 @@ from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_transfer import transfer_state
-from gapcast.storage import checkpoint
+from gapcast.storage.checkpoints import checkpoint
 from tests.core.outlook.runs import outlook_engine, process
 from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel

@@ -18,9 +18,9 @@ from typing import BinaryIO
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.snapshot import Snapshot, check_shapes
 from gapcast.private_files import create_private, sync_folder
-from gapcast.storage.archive import read_arrays, write_arrays
-from gapcast.storage.checkpoint_columns import arrays_of, snapshot_of, version_of
-from gapcast.storage.journal import check_version
+from gapcast.storage.checkpoints.archive import read_arrays, write_arrays
+from gapcast.storage.checkpoints.checkpoint_columns import arrays_of, snapshot_of, version_of
+from gapcast.storage.journals.journal import check_version
 
 #: The line at the end: this label and the hexadecimal digest of everything before it.
 _LABEL = b"\ngapcast-sha256 "

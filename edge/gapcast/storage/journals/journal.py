@@ -35,7 +35,7 @@ from gapcast.core.readings.state_limits import (
     is_plausible_sample,
 )
 from gapcast.json_input import decode_json
-from gapcast.storage.record_lines import encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
+from gapcast.storage.journals.record_lines import encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
 
 #: Version of the format of journal and checkpoint.
 VERSION = 2

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gapcast.json_input import JsonError, decode_json
-from gapcast.storage import journal
-from gapcast.storage.record_lines import RecordReader, verify_line_v1
+from gapcast.storage.journals import journal
+from gapcast.storage.journals.record_lines import RecordReader, verify_line_v1
 
 #: A longer line is read in parts, none of which is a record.
 _MAX_LINE_BYTES = 1 << 26

@@ -1,0 +1,1 @@
+"""Checkpoints: their file, arrays and header."""

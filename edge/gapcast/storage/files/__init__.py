@@ -1,0 +1,1 @@
+"""Locks, damaged files, and errors of the disk."""

@@ -1,0 +1,1 @@
+"""Journals: their records and lines."""
