@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.fleet import Fleet
-from gapcast.app.broker import session_options
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
-from gapcast.app.topics import topics_of
+from gapcast.app.broker.broker import session_options
+from gapcast.app.broker.topics import topics_of
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.config.loader import load
 from gapcast.core.monitoring.presence import Presence
 from gapcast.core.monitoring.statistics import Statistics

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.config.loader import load
 from gapcast.core.engine import Engine
 from gapcast.core.learning.ensemble.member_combination import EnsembleForecasts

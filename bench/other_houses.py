@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.run import BATCH_READINGS, read_houses
 from gapcast.config.loader import load

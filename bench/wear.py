@@ -13,8 +13,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.config.loader import load
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading

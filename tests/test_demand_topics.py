@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.broker import register_sources_of, session_options
+from gapcast.app.broker.broker import register_sources_of, session_options
 from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError

@@ -15,8 +15,8 @@ import pytest
 
 import gapcast
 from gapcast import Engine, Forecast, Forecaster, Reading
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.core.errors import StateError

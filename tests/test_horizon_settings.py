@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.device_limit import device_cost
-from gapcast.app.engine import engine_of
-from gapcast.app.horizon import primaries_of_devices
-from gapcast.app.installed_models import InstalledModelError, error_of
-from gapcast.app.loaded_models import Models
-from gapcast.app.models import load_models
+from gapcast.app.engines.device_limit import device_cost
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.horizon import primaries_of_devices
+from gapcast.app.models.installed_models import InstalledModelError, error_of
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.models import load_models
 from gapcast.check.finding import Situation
 from gapcast.check.models import check_models
 from gapcast.config.loader import load

@@ -9,7 +9,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.app.broker import described_subscriptions
+from gapcast.app.broker.broker import described_subscriptions
 from gapcast.app.intake_log import IntakeLog
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models, load_usable_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models, load_usable_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, ShardError
 from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE

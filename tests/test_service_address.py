@@ -36,7 +36,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Rest]:
-    from gapcast.app.loaded_models import Models
+    from gapcast.app.models.loaded_models import Models
     from gapcast.http.options import HttpOptions
     from gapcast.predictors.models_folder.store import load_model
 

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gapcast.app.broker import session_options, subscriptions_of
-from gapcast.app.device_limit import device_cost
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.broker.broker import session_options, subscriptions_of
+from gapcast.app.engines.device_limit import device_cost
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.cli import main
 from gapcast.commands.options import read_settings
 from gapcast.config.loader import load

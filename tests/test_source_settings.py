@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.broker import sources_of, subscriptions_of
+from gapcast.app.broker.broker import sources_of, subscriptions_of
 from gapcast.config.loader import load
 from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.settings import Settings

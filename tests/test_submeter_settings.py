@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.broker import submeters_of, subscriptions_of
+from gapcast.app.broker.broker import submeters_of, subscriptions_of
 from gapcast.config.loader import load
 from gapcast.config.sections.submeters import names_of
 from gapcast.config.settings import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.app.loaded_models import Models
-from gapcast.app.models import load_models
-from gapcast.app.warm_up import warm_up_like
+from gapcast.app.engines.warm_up import warm_up_like
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.models import load_models
 from gapcast.config.settings import Settings
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.support.models import shipped_models

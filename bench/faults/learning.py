@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.faults.stream import Stream
 from bench.subject import MODELS
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 

@@ -174,7 +174,7 @@ def replay(
     Submeters are published on the topics of the configured [[submeters]], or on the topic of the readings with the
     submeter's name added: gap/home/reading/kettle.
     """
-    from gapcast.app.broker import transport_of
+    from gapcast.app.broker.broker import transport_of
     from gapcast.backtest.inputs.houses import FilePart
     from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import the_one_of

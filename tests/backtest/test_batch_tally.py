@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.app.engine import engine_of
+from gapcast.app.engines.engine import engine_of
 from gapcast.backtest import run as run_module
 from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.forecasts.tally import Tally

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.backtest.forecasts.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.results import Backtest

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading

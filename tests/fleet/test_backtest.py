@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from gapcast.app.models import load_models
+from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.outlooks.outlook_file import HEADER

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gapcast.app.models import load_models
+from gapcast.app.models.models import load_models
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError, ModelError, SettingsError, StateError
 from gapcast_fleet.buckets.bucket import COUNTS, forecast

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, minute_label, minute_of

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History

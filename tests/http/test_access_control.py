@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.http.guards.change_guard import LocalChanges
 from gapcast.http.guards.ip_allowlist import IpAllowlist
 from gapcast.http.guards.token_guard import OPEN_PATHS

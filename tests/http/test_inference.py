@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import history_steps_of, run_model
 from gapcast.http.options import HttpOptions

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gapcast.app.topics import discovery_topics_of
+from gapcast.app.broker.topics import discovery_topics_of
 from gapcast.config.loader import load
 from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import Settings

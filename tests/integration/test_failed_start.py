@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from gapcast.app.application import Application
-from gapcast.app.model_watcher import ModelWatcher
+from gapcast.app.engines.model_watcher import ModelWatcher
 from tests.support.gateways import gateway_settings
 from tests.support.ports import free_port
 

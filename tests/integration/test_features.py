@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from gapcast.app.models import load_models
+from gapcast.app.models.models import load_models
 from gapcast.config import loader as configuration
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import structlog
 
-from gapcast.app.model_watcher import ModelWatcher
+from gapcast.app.engines.model_watcher import ModelWatcher
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
@@ -282,7 +282,7 @@ def test_reload_file_changed_while_read_is_not_bad(
         raise ArithmeticError(msg)
 
     with monkeypatch.context() as patched:
-        patched.setattr("gapcast.app.model_watcher.load_models", while_reading)
+        patched.setattr("gapcast.app.engines.model_watcher.load_models", while_reading)
         reloading.check_files()
     assert reloads(gateway) == {"swapped": 0, "refused": 0}
     reloading.check_files()
@@ -303,7 +303,7 @@ def test_reload_continues_after_a_panic_of_a_library(
         raise PanicError
 
     with monkeypatch.context() as patched:
-        patched.setattr("gapcast.app.model_watcher.load_models", panics)
+        patched.setattr("gapcast.app.engines.model_watcher.load_models", panics)
         gateway.application.reload()
         reloading.check_files()
     assert reloads(gateway) == {"swapped": 0, "refused": 1}
@@ -336,7 +336,7 @@ def test_reload_unexpected_error_is_a_rejection(
         msg = "out of luck"
         raise ArithmeticError(msg)
 
-    monkeypatch.setattr("gapcast.app.model_watcher.load_models", fails)
+    monkeypatch.setattr("gapcast.app.engines.model_watcher.load_models", fails)
     gateway.application.reload()
     with structlog.testing.capture_logs() as lines:
         reloading.check_files()

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.backtest.run import run_houses
 from gapcast.commands.replay import ReplaySource, replay_file

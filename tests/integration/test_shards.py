@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gapcast.app.application import Application
-from gapcast.app.broker import session_options, wait_for_topic_affinity
+from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
 from gapcast.check.broker import check_broker
 from gapcast.check.finding import Mark, Situation
 from gapcast.config.shards import each_of

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.broker import submeters_of
+from gapcast.app.broker.broker import submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.packets.frames import Publication

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.core.readings.reading import Reading
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.models_folder.store import load_model

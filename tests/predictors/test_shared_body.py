@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast.app.shared_body import check_body, shares_body
+from gapcast.app.models.shared_body import check_body, shares_body
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import structlog
 
-from gapcast.app.models import admission_of, library_of, load_models, load_usable_models
+from gapcast.app.models.models import admission_of, library_of, load_models, load_usable_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError
 from gapcast.predictors.installation.install import install

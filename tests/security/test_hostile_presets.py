@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.monitoring.statistics import Statistics

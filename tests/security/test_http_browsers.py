@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Reading, is_device_id
 from gapcast.http.guards.host_check import HostNames

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.http.guards.request_bodies import BodyLimit

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import structlog
 
-from gapcast.app.device_limit import device_cost, limit_devices
-from gapcast.app.engine import engine_of
-from gapcast.app.loaded_models import Models
-from gapcast.app.models import load_models
+from gapcast.app.engines.device_limit import device_cost, limit_devices
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.models import load_models
 from gapcast.check.finding import Mark, Situation
 from gapcast.check.memory import check_memory
 from gapcast.config.memory_limit import (

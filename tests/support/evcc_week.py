@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.demand import Demands

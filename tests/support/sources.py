@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import shown_value, value_problem
 from gapcast.core.errors import SettingsError

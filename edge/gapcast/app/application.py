@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gapcast.app.broker import session_options, wait_for_topic_affinity
-from gapcast.app.device_limit import limit_devices_here
-from gapcast.app.engine import engine_of
+from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
+from gapcast.app.broker.link import connect_service, link_of
+from gapcast.app.engines.device_limit import limit_devices_here
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.http_server import bound_socket, connection_limits_of, http_options
 from gapcast.app.intake_log import IntakeLog
-from gapcast.app.link import connect_service, link_of
-from gapcast.app.loaded_models import Models
-from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
-from gapcast.app.models import admission_of, library_of, load_usable_models
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.models import admission_of, library_of, load_usable_models
 from gapcast.config.files.service_address import AddressFiles, local_url, runtime_folder
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
@@ -157,7 +157,7 @@ class Application:
             self._link.discovery.use_model(self.service.queries.published_model)
 
     def reload(self) -> None:
-        """Reload the models beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.request_reload`."""
+        """Reload the models beside the stream; see :meth:`gapcast.app.engines.model_watcher.ModelWatcher.request_reload`."""
         self._model_watcher.request_reload()
 
     @property

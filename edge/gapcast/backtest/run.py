@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.backtest.batch_tally import BatchTally
 from gapcast.backtest.forecasts.outcomes_file import OutcomesFile
 from gapcast.backtest.forecasts.refits import CHECK_EVERY_MIN, SimulatedRefits

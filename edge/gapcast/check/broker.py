@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.app.broker import filters_of, measure_distribution, session_options, sources_of
-from gapcast.app.topics import check_topics
+from gapcast.app.broker.broker import filters_of, measure_distribution, session_options, sources_of
+from gapcast.app.broker.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError

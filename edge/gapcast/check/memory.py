@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.app.device_limit import FIX, device_cost
-from gapcast.app.engine import engine_of
+from gapcast.app.engines.device_limit import FIX, device_cost
+from gapcast.app.engines.engine import engine_of
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.app.models import admission_of, library_of, load_models
+from gapcast.app.models.models import admission_of, library_of, load_models
 from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median_low
 
-from gapcast.app.broker import mosquitto_command
+from gapcast.app.broker.broker import mosquitto_command
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.check.sample_listener import SampleListener
 from gapcast.core.documents.wording import counted, listed

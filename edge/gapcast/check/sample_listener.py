@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
-from gapcast.app.broker import sources_of, submeters_of
+from gapcast.app.broker.broker import sources_of, submeters_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS

@@ -27,7 +27,7 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
     if ctx.invoked_subcommand is not None:
         ctx.obj = (config, assignments)
         return
-    from gapcast.app.models import load_models
+    from gapcast.app.models.models import load_models
     from gapcast.observability.logs import configure_logs
 
     configure_logs("auto", "warning")
@@ -62,7 +62,7 @@ def _line(card: ModelCard, *, is_published: bool) -> str:
 
 def _inputs_and_outputs(card: ModelCard) -> str:
     """Return the lead times of a card, and its history if it takes one."""
-    from gapcast.app.horizon import lead_times_text
+    from gapcast.app.models.horizon import lead_times_text
 
     leads = f"{lead_times_text(card.lead_times_min)} min ahead"
     if card.history is None:
@@ -103,7 +103,7 @@ def install(
 
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
-    from gapcast.app.models import RESERVED_NAMES, admission_of, library_of
+    from gapcast.app.models.models import RESERVED_NAMES, admission_of, library_of
     from gapcast.predictors.installation.install import install as install_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
@@ -121,7 +121,7 @@ def remove(
     ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
 ) -> None:
     """Remove the installed model NAME; a bundled model of the same name becomes active again."""
-    from gapcast.app.models import library_of
+    from gapcast.app.models.models import library_of
     from gapcast.predictors.installation.install import remove as remove_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)

@@ -11,7 +11,7 @@ from threading import Event
 
 from tqdm import tqdm
 
-from gapcast.app.broker import sources_of
+from gapcast.app.broker.broker import sources_of
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings

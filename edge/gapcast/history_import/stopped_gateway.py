@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gapcast.app.broker import sources_of
-from gapcast.app.device_limit import limit_devices_here
-from gapcast.app.engine import engine_of
-from gapcast.app.loaded_models import Models
-from gapcast.app.models import admission_of, library_of, load_usable_models
+from gapcast.app.broker.broker import sources_of
+from gapcast.app.engines.device_limit import limit_devices_here
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.models import admission_of, library_of, load_usable_models
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.refit_choice import refits
 from gapcast.config.settings import Settings

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.config.settings import ModelSettings, Settings, SiteSettings
 from gapcast.core.errors import StateError
 from gapcast.core.forecasts.forecast import Forecast

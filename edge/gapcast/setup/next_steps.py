@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from gapcast.app.broker import mosquitto_command
+from gapcast.app.broker.broker import mosquitto_command
 from gapcast.config.loader import DEFAULT_FILE
 from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.setup.broker.broker_access import BrokerAccess

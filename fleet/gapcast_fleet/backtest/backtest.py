@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from gapcast.app.models import load_models
+from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.outlooks.lead_scores import LeadScores, LeadSums

@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gapcast.app.broker import transport_of
+from gapcast.app.broker.broker import transport_of
 from gapcast.config.sections.mqtt import MqttSettings
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.connection.transport import TransportClient, connection_error

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, StateError
 

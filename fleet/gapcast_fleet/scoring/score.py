@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 from pyspark.sql.streaming.query import StreamingQuery
 
-from gapcast.app.models import load_models
+from gapcast.app.models.models import load_models
 from gapcast.config.sections.forecast import LearningSettings
 from gapcast.config.settings import HistorySettings, Settings
 from gapcast_fleet.buckets.bucket import COUNTS, FORECAST, OUTPUT, Bucket

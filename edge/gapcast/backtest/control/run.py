@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.app.engine import engine_of
-from gapcast.app.models import load_models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.models import load_models
 from gapcast.backtest.control.billing import billed_windows, month_peaks, months_of
 from gapcast.backtest.control.controlled_house import NONE, ControlledHouse
 from gapcast.backtest.control.engine_runs import run_engine

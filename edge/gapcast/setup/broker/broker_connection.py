@@ -8,7 +8,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, NamedTuple
 
-from gapcast.app.broker import session_options
+from gapcast.app.broker.broker import session_options
 from gapcast.check.broker import connect, fix_of
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError, SettingsError

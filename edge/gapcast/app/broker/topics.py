@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.app.demand import demand_topics_of
+from gapcast.app.broker.demand import demand_topics_of
 from gapcast.config.settings import Settings
 from gapcast.mqtt.discovery.discovery_message import HomeAssistantTopics
 from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic

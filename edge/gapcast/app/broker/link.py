@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gapcast.api.predict_answer import PredictHandler
-from gapcast.app.broker import described_subscriptions, sources_of, submeters_of
-from gapcast.app.demand import connect_demand, demand_check_of
-from gapcast.app.loaded_models import Models
-from gapcast.app.topics import discovery_topics_of, topics_of
+from gapcast.app.broker.broker import described_subscriptions, sources_of, submeters_of
+from gapcast.app.broker.demand import connect_demand, demand_check_of
+from gapcast.app.broker.topics import discovery_topics_of, topics_of
+from gapcast.app.models.loaded_models import Models
 from gapcast.config.settings import Settings
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.windows.features import measured_in

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gapcast.app.loaded_models import Models
-from gapcast.app.shared_body import warm_up_continuation
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.shared_body import warm_up_continuation
 from gapcast.core.models.predictor import Predictor
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapcast.app.loaded_models import Models
+from gapcast.app.models.loaded_models import Models
 from gapcast.bundled.learning_prior import bundled_prior
 from gapcast.config.sections.submeters import names_of
 from gapcast.config.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gapcast.api.headroom_answer import HeadroomHandler
-from gapcast.app.broker import filters_of, headroom_topic_of, register_sources_of
+from gapcast.app.broker.broker import filters_of, headroom_topic_of, register_sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.link import MqttLink

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import structlog
 
-from gapcast.app.ensemble_members import member_names
-from gapcast.app.horizon import primaries_of_devices, primary_for
-from gapcast.app.installed_models import InstalledModelError, default_model, error_of, optional_models
-from gapcast.app.loaded_models import Models
-from gapcast.app.outlook_model import outlook_model_of, require_outlook, require_outlook_model
-from gapcast.app.shared_body import check_body
+from gapcast.app.models.ensemble_members import member_names
+from gapcast.app.models.horizon import primaries_of_devices, primary_for
+from gapcast.app.models.installed_models import InstalledModelError, default_model, error_of, optional_models
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.outlook_model import outlook_model_of, require_outlook, require_outlook_model
+from gapcast.app.models.shared_body import check_body
 from gapcast.bundled import models_path
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.settings import Settings

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import structlog
 
-from gapcast.app.engine import engine_of
-from gapcast.app.loaded_models import Models
-from gapcast.app.models import admission_of, load_models
-from gapcast.app.warm_up import warm_up_like
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.engines.warm_up import warm_up_like
+from gapcast.app.models.loaded_models import Models
+from gapcast.app.models.models import admission_of, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.snapshots.state_transfer import reserve_rows

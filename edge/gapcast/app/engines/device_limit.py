@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from gapcast.app.engine import engine_of
-from gapcast.app.loaded_models import Models
+from gapcast.app.engines.engine import engine_of
+from gapcast.app.models.loaded_models import Models
 from gapcast.config.memory_limit import DeviceCost, MemoryLimit, fitting_devices, read_memory_limit
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine

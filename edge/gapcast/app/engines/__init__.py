@@ -1,0 +1,1 @@
+"""Engines with the loaded models, replaced when these change."""

@@ -1,0 +1,1 @@
+"""The models in use, chosen and loaded."""
