@@ -1,4 +1,4 @@
-"""Each limit that ``edge/gapcast/json_input.py`` states of the one JSON decoder."""
+"""Each limit that ``edge/gapcast/text/json_input.py`` states of the one JSON decoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
+from gapcast.text.json_input import JsonError, NonFiniteLiteralError, decode_json
 
 
 @given(st.binary() | st.text())

@@ -16,9 +16,9 @@ from gapcast.addon.supervisor import mqtt_service
 from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, StatusError
-from gapcast.json_input import JsonError, decode_json
 from gapcast.presets import presets
 from gapcast.status.rest_client import RestClient
+from gapcast.text.json_input import JsonError, decode_json
 from tests.fuzz.target import Target, written
 from tests.support.ports import LOOPBACK
 

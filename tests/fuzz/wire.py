@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from gapcast.core.readings.reading import Limits
-from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_pubacks, encode_publish
 from gapcast.mqtt.packets.properties import (
     MAX_FORWARDED_BYTES,
@@ -20,6 +19,7 @@ from gapcast.mqtt.packets.properties import (
 )
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 from gapcast.mqtt.payloads import decode
+from gapcast.text.json_input import JsonError, decode_json
 from tests.fuzz.target import Target
 
 Packet = Publication | Acknowledgement | Other

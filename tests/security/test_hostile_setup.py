@@ -20,7 +20,6 @@ from gapcast.addon.options import settings_of
 from gapcast.addon.supervisor import mqtt_service
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError, StatusError
-from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.setup.messages.message_recording import MessageRecording
@@ -30,7 +29,8 @@ from gapcast.setup.meters.preset_answers import MeterAnswer
 from gapcast.setup.meters.preset_recognition import single_meters
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import fetch_snapshot
-from gapcast.terminal_text import printable
+from gapcast.text.json_input import JsonError, decode_json
+from gapcast.text.terminal_text import printable
 from tests.integration.conftest import Connect, connect, stack
 from tests.security.test_hostile_presets import HOSTILE, json_text
 from tests.support.brokers import MosquittoBroker

@@ -15,7 +15,7 @@ from gapcast.config.loader import load
 from gapcast.core.errors import SettingsError
 from gapcast.recordings.options import Zone
 from gapcast.setup.time_zone import system_time_zone
-from gapcast.time_zone_names import similar_time_zones, time_zone_problem, zone_of
+from gapcast.text.time_zone_names import similar_time_zones, time_zone_problem, zone_of
 
 
 def test_system_time_zone_is_found(tmp_path: Path) -> None:

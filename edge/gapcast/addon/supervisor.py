@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gapcast.core.errors import SettingsError
-from gapcast.json_input import decode_json
+from gapcast.text.json_input import decode_json
 
 _TIMEOUT_S, _MAX_RESPONSE_BYTES = 10.0, 1 << 16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import device_id_problem, is_device_id
-from gapcast.json_input import JsonError, decode_json
+from gapcast.text.json_input import JsonError, decode_json
 
 
 def decode_body(device: str, body: bytes) -> object:

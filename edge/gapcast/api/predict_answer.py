@@ -13,9 +13,9 @@ from gapcast.core.documents.field_problem import problem_and_value
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from gapcast.core.outlook.documents.document import outlook_document
 from gapcast.core.readings.reading import Limits
-from gapcast.json_input import JsonError, decode_json
 from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries.queries import ServiceQueries
+from gapcast.text.json_input import JsonError, decode_json
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
 #: A detail may quote input of any length.

@@ -157,7 +157,7 @@ class Application:
             self._link.discovery.use_model(self.service.queries.published_model)
 
     def reload(self) -> None:
-        """Reload the models beside the stream; see :meth:`gapcast.app.engines.model_watcher.ModelWatcher.request_reload`."""
+        """Reload the models beside the stream (:meth:`.ModelWatcher.request_reload`)."""
         self._model_watcher.request_reload()
 
     @property

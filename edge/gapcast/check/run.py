@@ -12,7 +12,7 @@ from gapcast.check.memory import check_memory
 from gapcast.check.models import check_models
 from gapcast.check.readings import check_readings
 from gapcast.config.settings import Settings
-from gapcast.terminal_text import printable
+from gapcast.text.terminal_text import printable
 
 #: Each yields findings; a later one may use results of an earlier one in :class:`Situation`.
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (

@@ -9,8 +9,8 @@ import click
 
 from gapcast.commands.run import serve
 from gapcast.core.errors import SettingsError
-from gapcast.json_input import decode_json
 from gapcast.private_files import make_private_folder
+from gapcast.text.json_input import decode_json
 
 #: Account of the service, as in the other images; root is needed only to read the options.
 _ACCOUNT = 10_001

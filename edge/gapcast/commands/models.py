@@ -12,7 +12,7 @@ from gapcast.commands.options import read_settings, settings_options
 from gapcast.config.settings import Settings
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.models.card import ModelCard
-from gapcast.terminal_text import printable
+from gapcast.text.terminal_text import printable
 
 
 @click.group(invoke_without_command=True, short_help="List models with their scores; install and remove them.")

@@ -12,7 +12,7 @@ import click
 from gapcast.config.files.secret_file import read_secret
 from gapcast.config.loader import DEFAULT_FILE
 from gapcast.core.errors import BrokerError, SettingsError
-from gapcast.terminal_text import printable
+from gapcast.text.terminal_text import printable
 
 EXIT_NO_METER = 1
 #: Escape sequence: move to the beginning of the line and clear it.

@@ -22,7 +22,7 @@ from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.sections.submeters import SubmeterSettings, submeter_problems
 from gapcast.config.sections.value_rules import matching
 from gapcast.core.readings.reading import Limits
-from gapcast.time_zone_names import zone_of
+from gapcast.text.time_zone_names import zone_of
 
 
 class GatewaySettings(SettingsSection):

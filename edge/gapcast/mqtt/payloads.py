@@ -11,8 +11,8 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
 from gapcast.core.plans.plan import LoadPlan, plan_of
 from gapcast.core.readings.reading import Limits, Reading, instant_of, measured_of, power_of
-from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
+from gapcast.text.json_input import JsonError, NonFiniteLiteralError, decode_json
 
 _new_tuple = tuple.__new__
 _REJECTED_BYTES = 1_024

@@ -12,7 +12,7 @@ from gapcast.core.documents.wording import shown_value
 from gapcast.core.grid import minute_of
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.predictors.models_folder.files import REGISTRY_FILE
-from gapcast.time_zone_names import time_zone_problem
+from gapcast.text.time_zone_names import time_zone_problem
 
 
 def checked_time(at: Any, name: str = "at") -> datetime:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
 from gapcast.core.learning.forests.forest import Forest
-from gapcast.json_input import decode_json
 from gapcast.storage.checkpoints.archive import read_arrays, write_arrays
+from gapcast.text.json_input import decode_json
 
 VERSION = 1
 _ABOUT = "about"

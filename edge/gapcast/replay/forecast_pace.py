@@ -6,7 +6,7 @@ from collections import deque
 from datetime import datetime
 from threading import Condition, Event
 
-from gapcast.json_input import decode_json
+from gapcast.text.json_input import decode_json
 
 #: Most readings ahead of the newest forecast. A broker queues about a thousand messages for a slow subscriber, and
 #: drops more without a word (mosquitto's ``max_queued_messages``).

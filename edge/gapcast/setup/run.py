@@ -24,7 +24,7 @@ from gapcast.setup.meters.source_questions import UNITS, SourceQuestions
 from gapcast.setup.next_steps import next_steps
 from gapcast.setup.prompts import Prompts
 from gapcast.setup.time_zone import system_time_zone
-from gapcast.time_zone_names import similar_time_zones, time_zone_problem
+from gapcast.text.time_zone_names import similar_time_zones, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gapcast.time_zone_names import time_zone_problem
+from gapcast.text.time_zone_names import time_zone_problem
 
 _FOLDER = "zoneinfo/"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gapcast.status.instants import instant_of
-from gapcast.terminal_text import printable
+from gapcast.text.terminal_text import printable
 
 
 @dataclass(frozen=True, slots=True)

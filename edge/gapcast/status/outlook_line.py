@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gapcast.terminal_text import printable
+from gapcast.text.terminal_text import printable
 
 #: Lead times whose means are shown, minutes, if the model has them.
 _MEANS_MIN = (15, 30, 60)

@@ -12,8 +12,8 @@ from typing import Any
 
 from gapcast.config.files.secret_file import read_secret
 from gapcast.core.errors import SettingsError, StatusError
-from gapcast.json_input import JsonError, decode_json
-from gapcast.terminal_text import printable
+from gapcast.text.json_input import JsonError, decode_json
+from gapcast.text.terminal_text import printable
 
 #: A thousand devices with their metrics take a few megabytes.
 _MAX_RESPONSE_BYTES = 32 << 20

@@ -13,7 +13,7 @@ from gapcast.status.instants import instant_of
 from gapcast.status.metric_series import Series, buckets_of, quantile_of, read_series, total_of, value_of
 from gapcast.status.outlook_line import OutlookLine
 from gapcast.status.rest_client import RestClient
-from gapcast.terminal_text import printable
+from gapcast.text.terminal_text import printable
 
 #: One page of the maximum size.
 _DEVICES = "/devices?limit=1000"

@@ -14,7 +14,7 @@ from gapcast.core.meters.minutes import MAX_EVERY_S, HeldValue
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum
 from gapcast.presets import presets
-from gapcast.time_zone_names import zone_of
+from gapcast.text.time_zone_names import zone_of
 
 _MS_PER_S, _MS_PER_MIN = 1_000, 60_000
 #: What a level of a topic cannot have.

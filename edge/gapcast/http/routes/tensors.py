@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from gapcast.api.predict_answer import request_problem
 from gapcast.core.arrays.array_types import F32
 from gapcast.http.guards.request_bodies import JSON_LENGTH
-from gapcast.json_input import JsonError, decode_json
+from gapcast.text.json_input import JsonError, decode_json
 
 #: Decoded JSON takes some twenty times its size in memory; larger tensors must be sent as bytes, which take no extra.
 MAX_JSON_BYTES = 1_048_576

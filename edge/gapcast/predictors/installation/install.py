@@ -25,7 +25,7 @@ _NEW, _OLD = "new", "old"
 def install(
     file: Path, library: Library, admission: Admission, *, default: bool = False, taken: tuple[str, ...] = ()
 ) -> ModelCard:
-    """Install the model in ``file`` (see :mod:`gapcast.predictors.installation.packed`) into ``library``; return its card.
+    """Install the model in ``file`` (see :mod:`.packed`) into ``library``; return its card.
 
     It is self-tested in a child process (:mod:`.trial`), written to a staging folder, and renamed into place; it
     replaces a model of the same name. With ``default``, or if the library has no default yet, it becomes the default.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gapcast.core.errors import ModelError
-from gapcast.json_input import decode_json
 from gapcast.predictors.models_folder.files import MAX_REGISTRY_BYTES, REGISTRY_FILE, read_bytes
+from gapcast.text.json_input import decode_json
 
 
 class Registry(NamedTuple):

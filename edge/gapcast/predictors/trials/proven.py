@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from gapcast.json_input import decode_json
 from gapcast.private_files import chown_to_owner_of, make_private_folder
+from gapcast.text.json_input import decode_json
 
 PROVEN_FILE = "proven.json"
 _VERSION = 1

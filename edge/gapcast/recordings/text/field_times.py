@@ -1,4 +1,4 @@
-"""Parses a column of timestamps with numpy, by the rules of :class:`~gapcast.recordings.text.timestamps.TimestampParser`.
+"""Parses a column of timestamps with numpy, by the rules of :class:`~.timestamps.TimestampParser`.
 
 These are parsed: times of one width like ``2020-01-31T12:00``, with or without seconds and an offset, whole numbers
 since the epoch, and a given format of digits such as ``%d.%m.%Y %H:%M``. The rest is left to the parser of single

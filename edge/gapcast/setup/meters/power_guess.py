@@ -7,12 +7,12 @@ from typing import Any
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.values import number_of, parse_sum
-from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, looks_like_power, may_be_power, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers
+from gapcast.text.json_input import JsonError, decode_json
 
 _MAX_DEPTH, _MAX_PER_TOPIC = 5, 4
 

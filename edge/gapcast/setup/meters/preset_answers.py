@@ -13,7 +13,7 @@ from gapcast.mqtt.sources.routes import PART
 from gapcast.presets import presets
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.topics import EVERYTHING, topic_problem
-from gapcast.time_zone_names import time_zone_problem
+from gapcast.text.time_zone_names import time_zone_problem
 
 
 @dataclass(frozen=True, slots=True)

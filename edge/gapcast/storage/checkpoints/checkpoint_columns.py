@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from gapcast.core.readings.state_limits import is_plausible_meter
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.windows.window import WindowSpec
-from gapcast.json_input import decode_json
 from gapcast.storage.checkpoints.checkpoint_header import CheckpointHeader
 from gapcast.storage.journals.journal import VERSION
+from gapcast.text.json_input import decode_json
 
 _ABOUT = "about"
 _COLUMNS: dict[str, type[np.generic]] = {

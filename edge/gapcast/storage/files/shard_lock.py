@@ -17,8 +17,8 @@ from pathlib import Path
 import structlog
 
 from gapcast.core.errors import ShardError
-from gapcast.json_input import decode_json
 from gapcast.private_files import make_private_folder, open_private, write_private
+from gapcast.text.json_input import decode_json
 
 log = structlog.get_logger(__name__)
 

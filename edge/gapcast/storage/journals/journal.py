@@ -34,8 +34,8 @@ from gapcast.core.readings.state_limits import (
     is_plausible_reading,
     is_plausible_sample,
 )
-from gapcast.json_input import decode_json
 from gapcast.storage.journals.record_lines import encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
+from gapcast.text.json_input import decode_json
 
 #: Version of the format of journal and checkpoint.
 VERSION = 2

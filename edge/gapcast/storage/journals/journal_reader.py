@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gapcast.json_input import JsonError, decode_json
 from gapcast.storage.journals import journal
 from gapcast.storage.journals.record_lines import RecordReader, verify_line_v1
+from gapcast.text.json_input import JsonError, decode_json
 
 #: A longer line is read in parts, none of which is a record.
 _MAX_LINE_BYTES = 1 << 26

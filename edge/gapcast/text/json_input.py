@@ -41,7 +41,7 @@ def decode_json(document: bytes | bytearray | str) -> Any:
     {'gap_kw': 1.5}
     >>> decode_json(b"1 2")
     Traceback (most recent call last):
-    gapcast.json_input.JsonError: trailing characters at line 1 column 3
+    gapcast.text.json_input.JsonError: trailing characters at line 1 column 3
     """
     try:
         # Strings are cached (up to 63 bytes each): time stamps repeat from meter to meter as names do.

@@ -1,0 +1,1 @@
+"""Text from outside: JSON, terminals, names of time zones."""
