@@ -37,7 +37,7 @@ def test_run_of_other_layers_is_not_exported(earlier: Path, small: Clean, tmp_pa
 
 def test_run_of_other_layers_is_no_start(earlier: Path) -> None:
     from gapcast_trainer.families import find_family
-    from gapcast_trainer.training.start_weights import set_start_weights
+    from gapcast_trainer.training.descent.start_weights import set_start_weights
 
     run, _ = load_run(earlier)
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)

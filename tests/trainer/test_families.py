@@ -18,7 +18,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment_files import find_experiment, shipped_names
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families import families, find_family
-from gapcast_trainer.families.base import Design, Scale
+from gapcast_trainer.families.parts.base import Design, Scale
 from tests.trainer.synthetic import SPLIT
 
 FAMILIES = families()

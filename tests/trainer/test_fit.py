@@ -146,8 +146,8 @@ class FakeModel:
 
 def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
-    from gapcast_trainer.families.base import Design
-    from gapcast_trainer.training.gradient_descent import descend
+    from gapcast_trainer.families.parts.base import Design
+    from gapcast_trainer.training.descent.gradient_descent import descend
 
     train, validate = (
         cut_examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part)
@@ -262,7 +262,7 @@ def test_augment_draws_lengths_by_their_law(law: str) -> None:
     [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
 )
 def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None:
-    from gapcast_trainer.training.optimiser import LearningRate
+    from gapcast_trainer.training.descent.optimiser import LearningRate
 
     keys = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
     rate = LearningRate(Descent.model_validate(keys), 1_000)

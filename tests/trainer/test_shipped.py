@@ -24,7 +24,7 @@ from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.export.score import score
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.base import Design
+from gapcast_trainer.families.parts.base import Design
 from gapcast_trainer.scores.model_outputs import windows_for
 from gapcast_trainer.scores.table import SHOWN
 from tests.support.uci_files import write_text

@@ -27,7 +27,7 @@ def keras_lstm(weights: list[Any]) -> Any:
 
 
 def test_unrolled_lstm_equals_keras_with_and_without_state(steps: Any) -> None:
-    from gapcast_trainer.families.unrolled_lstm import UnrolledLstm
+    from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
     draw = np.random.default_rng(2)
     ours = UnrolledLstm(UNITS, "lstm")
@@ -45,7 +45,7 @@ def test_unrolled_lstm_equals_keras_with_and_without_state(steps: Any) -> None:
 def test_unrolled_lstm_begins_with_open_forget_gates_as_keras_does(steps: Any) -> None:
     import keras
 
-    from gapcast_trainer.families.unrolled_lstm import UnrolledLstm
+    from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
     ours, theirs = UnrolledLstm(UNITS, "lstm"), keras.layers.LSTM(UNITS)
     ours(steps)
@@ -64,7 +64,7 @@ def test_unrolled_lstm_file_multiplies_all_inputs_at_once() -> None:
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
-    from gapcast_trainer.families.unrolled_lstm import UnrolledLstm
+    from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
     window = keras.Input((STEPS, CHANNELS), name="window")
     hidden, _ = UnrolledLstm(UNITS, "lstm")(keras.ops.transpose(window, (1, 0, 2)))

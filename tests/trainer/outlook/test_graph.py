@@ -12,9 +12,9 @@ from gapcast.core.streams.quarters import STEPS
 from gapcast.core.windows.features import assemble
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.base import Design, Scale
 from gapcast_trainer.families.lstm import LstmHyper
 from gapcast_trainer.families.outlook import OutlookParts, build_parts
+from gapcast_trainer.families.parts.base import Design, Scale
 from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
 EXPERIMENT = outlook_experiment()

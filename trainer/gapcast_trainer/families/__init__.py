@@ -1,7 +1,8 @@
 """Model families, one module each, discovered automatically.
 
-A family is a module of this package with a ``FAMILY``. It builds a Keras model from a design and hyper-parameters;
-the model takes physical units and scales inside its graph. Training, export and scoring need nothing else.
+A family is a module of this package with a ``FAMILY``; what families share is in packages. It builds a Keras model from
+a design and hyper-parameters; the model takes physical units and scales inside its graph. Training, export and scoring
+need nothing else.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ from pydantic import ValidationError
 
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.unknown_keys import key_problem
-from gapcast_trainer.families.base import Family, Hyper
-
-#: Modules that families share, and packages of their parts.
-_SHARED = frozenset({"base", "graph", "outlook_parts", "outputs", "unrolled_lstm"})
+from gapcast_trainer.families.parts.base import Family, Hyper
 
 
 def families() -> dict[str, Family]:
     """Return every family by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _SHARED)
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
     return {name: import_module(f"{__name__}.{name}").FAMILY for name in names}
 
 

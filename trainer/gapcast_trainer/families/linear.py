@@ -10,9 +10,9 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F64
 from gapcast_trainer.data.windows import Learnable, shorten
 from gapcast_trainer.experiments.sections import Augment
-from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import beside, clock, power, scaled, window_input
-from gapcast_trainer.families.outputs import close
+from gapcast_trainer.families.parts.base import Design, Family, Hyper
+from gapcast_trainer.families.parts.graph import beside, clock, power, scaled, window_input
+from gapcast_trainer.families.parts.outputs import close
 
 _ROWS_AT_ONCE = 65_536
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import keras
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import anchored, beside, clock, others, power, window_input
-from gapcast_trainer.families.outputs import close
+from gapcast_trainer.families.parts.base import Design, Family, Hyper
+from gapcast_trainer.families.parts.graph import anchored, beside, clock, others, power, window_input
+from gapcast_trainer.families.parts.outputs import close
 
 
 class LstmHyper(Hyper):

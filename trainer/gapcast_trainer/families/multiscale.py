@@ -10,8 +10,8 @@ from keras import ops
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import (
+from gapcast_trainer.families.parts.base import Design, Family, Hyper
+from gapcast_trainer.families.parts.graph import (
     beside,
     by_minute,
     by_window,
@@ -26,8 +26,8 @@ from gapcast_trainer.families.graph import (
     step_means,
     window_input,
 )
-from gapcast_trainer.families.outputs import RelativeExpert, close
-from gapcast_trainer.families.unrolled_lstm import UnrolledLstm
+from gapcast_trainer.families.parts.outputs import RelativeExpert, close
+from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
 #: The spread of a window: its mean absolute deviation, a share of its mean power, and a least one, kW.
 _LEVEL_SHARE, _LEAST_KW = 0.05, 0.1

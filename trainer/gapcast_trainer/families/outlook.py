@@ -12,11 +12,19 @@ from pydantic import Field, PositiveInt
 from gapcast.core.streams.quarters import STEPS
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families import multiscale
-from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import MEAN, QUANTILES, beside, by_window, fine_power, power_by_minute, window_input
 from gapcast_trainer.families.outlook_parts.head import HeadSize, build_head
 from gapcast_trainer.families.outlook_parts.history_features import HistoryFeatures, history_features
 from gapcast_trainer.families.outlook_parts.window_features import WindowFeatures, window_features
+from gapcast_trainer.families.parts.base import Design, Family, Hyper
+from gapcast_trainer.families.parts.graph import (
+    MEAN,
+    QUANTILES,
+    beside,
+    by_window,
+    fine_power,
+    power_by_minute,
+    window_input,
+)
 
 MEAN_TO, QUANTILES_TO, HISTORY = "mean_to", "quantiles_to", "history"
 #: Layers of the body whose outputs are features.

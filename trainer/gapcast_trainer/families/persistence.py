@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import power, window_input
-from gapcast_trainer.families.outputs import close
+from gapcast_trainer.families.parts.base import Design, Family, Hyper
+from gapcast_trainer.families.parts.graph import power, window_input
+from gapcast_trainer.families.parts.outputs import close
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from gapcast.core.arrays.array_types import F32
-from gapcast_trainer.families.base import Design, Family, Hyper
-from gapcast_trainer.families.graph import power, window_input
-from gapcast_trainer.families.outputs import close
+from gapcast_trainer.families.parts.base import Design, Family, Hyper
+from gapcast_trainer.families.parts.graph import power, window_input
+from gapcast_trainer.families.parts.outputs import close
 
 
 class TrendHyper(Hyper):

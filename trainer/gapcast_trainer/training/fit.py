@@ -13,13 +13,13 @@ from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families import find_family
-from gapcast_trainer.families.base import Design, Hyper
+from gapcast_trainer.families.parts.base import Design, Hyper
 from gapcast_trainer.git_commit import git_commit
-from gapcast_trainer.training.best_weights import BestWeights
-from gapcast_trainer.training.gradient_descent import descend
+from gapcast_trainer.training.descent.best_weights import BestWeights
+from gapcast_trainer.training.descent.gradient_descent import descend
+from gapcast_trainer.training.descent.start_weights import StartWeights, set_start_weights
 from gapcast_trainer.training.outlook.fit import fit_outlook
 from gapcast_trainer.training.run import Run, code_versions, save_run, save_weights, utc_now
-from gapcast_trainer.training.start_weights import StartWeights, set_start_weights
 from gapcast_trainer.training_data.house_mix import HouseMix
 from gapcast_trainer.training_data.training_data import TrainingData, training_data_of
 from gapcast_trainer.training_data.training_set import TrainingSet

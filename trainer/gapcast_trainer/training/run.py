@@ -25,7 +25,7 @@ from gapcast.core.documents.field_problem import field_problem
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
-from gapcast_trainer.families.base import Design, Scale
+from gapcast_trainer.families.parts.base import Design, Scale
 from gapcast_trainer.files import write_atomically
 
 if TYPE_CHECKING:

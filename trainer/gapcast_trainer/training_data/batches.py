@@ -11,7 +11,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, I64
 from gapcast_trainer.data.windows import Examples
 from gapcast_trainer.experiments.sections import Augment
-from gapcast_trainer.families.graph import MEAN, QUANTILES
+from gapcast_trainer.families.parts.graph import MEAN, QUANTILES
 
 #: Arrays by name of the output.
 PerOutput = dict[str, F32]

@@ -14,7 +14,7 @@ from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import House
-from gapcast_trainer.families.base import Scale
+from gapcast_trainer.families.parts.base import Scale
 from gapcast_trainer.loads.kinds import KINDS, library
 from gapcast_trainer.training_data.house_mix import HouseMix
 

@@ -20,7 +20,7 @@ from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Mixing
-from gapcast_trainer.families.base import Scale
+from gapcast_trainer.families.parts.base import Scale
 from gapcast_trainer.training_data.other_houses import house_of_card, mix_houses, with_houses
 from gapcast_trainer.training_data.training_set import TrainingSet, TrainingSetPart
 from gapcast_trainer.training_data.window_source import WindowSource

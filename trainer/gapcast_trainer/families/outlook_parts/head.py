@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import keras
 
-from gapcast_trainer.families.graph import beside
-from gapcast_trainer.families.outputs import as_rows, columns, open_gates, quantiles
+from gapcast_trainer.families.parts.graph import beside
+from gapcast_trainer.families.parts.outputs import as_rows, columns, open_gates, quantiles
 
 #: Biases of new layers: the widths between quantiles, and very small ones.
 _WIDTH, _SMALL_WIDTH = -1.0, -4.0

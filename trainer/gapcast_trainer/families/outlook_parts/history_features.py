@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from gapcast.core.streams.quarters import STEP_MIN, STEPS
-from gapcast_trainer.families.graph import beside
 from gapcast_trainer.families.outlook_parts.alignment import DAYS, QUARTERS_A_DAY, span_weights
+from gapcast_trainer.families.parts.graph import beside
 
 #: Spans whose mean is compared over the days: the next L minutes, and a quarter around minute L.
 _NEXT_MIN = (5, 15, 30, 60)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from gapcast_trainer.families.graph import (
+from gapcast_trainer.families.parts.graph import (
     MEAN,
     QUANTILES,
     beside,

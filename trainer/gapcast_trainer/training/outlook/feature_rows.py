@@ -15,7 +15,7 @@ from gapcast.core.windows.features import assemble
 from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.data.windows import shorten
 from gapcast_trainer.experiments.experiment import Experiment
-from gapcast_trainer.families.graph import MEAN, QUANTILES
+from gapcast_trainer.families.parts.graph import MEAN, QUANTILES
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.series import TrainingSeries
 from gapcast_trainer.training_data.batches import LOSS_ORDER, draw_factors

@@ -19,12 +19,12 @@ from gapcast_trainer.data.split import SplitPart
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families import find_family, multiscale
-from gapcast_trainer.families.base import Design, Hyper, Scale
 from gapcast_trainer.families.outlook import OutlookParts, build_parts
+from gapcast_trainer.families.parts.base import Design, Hyper, Scale
 from gapcast_trainer.git_commit import git_commit
 from gapcast_trainer.tflite.file_weights import set_file_weights
-from gapcast_trainer.training.best_weights import BestWeights
-from gapcast_trainer.training.epochs import EpochProgress
+from gapcast_trainer.training.descent.best_weights import BestWeights
+from gapcast_trainer.training.descent.epochs import EpochProgress
 from gapcast_trainer.training.outlook.feature_rows import FeatureRows, feature_rows, join_rows
 from gapcast_trainer.training.outlook.head_training import fit_head
 from gapcast_trainer.training.outlook.series import train_span, training_series

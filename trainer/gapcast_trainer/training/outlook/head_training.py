@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.families.outlook_parts.head import ABSOLUTE, BASE, RELATIVE, SPREAD
-from gapcast_trainer.training.epochs import EpochProgress, fit_epochs
-from gapcast_trainer.training.optimiser import LearningRate, make_optimiser
+from gapcast_trainer.training.descent.epochs import EpochProgress, fit_epochs
+from gapcast_trainer.training.descent.optimiser import LearningRate, make_optimiser
 from gapcast_trainer.training.outlook.feature_rows import FeatureRows
 from gapcast_trainer.training.run import Status
 
@@ -31,7 +31,7 @@ def fit_head(  # noqa: PLR0913 - the last ones by keyword
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
-    """Fit ``head`` and set the best weights, as :func:`~gapcast_trainer.training.epochs.fit_epochs`.
+    """Fit ``head`` and set the best weights, as :func:`~gapcast_trainer.training.descent.epochs.fit_epochs`.
 
     ``probability`` ``[N]`` is that of drawing each training row.
     """

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
-from gapcast_trainer.training.optimiser import LearningRate
+from gapcast_trainer.training.descent.optimiser import LearningRate
 from gapcast_trainer.training.run import Epoch, Status
 
 

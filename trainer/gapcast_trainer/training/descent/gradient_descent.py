@@ -8,11 +8,11 @@ from dataclasses import replace
 import keras
 
 from gapcast_trainer.experiments.experiment import Experiment
-from gapcast_trainer.families.base import Design
-from gapcast_trainer.families.graph import MEAN, QUANTILES
-from gapcast_trainer.training.epochs import EpochProgress, fit_epochs
-from gapcast_trainer.training.losses import Pinball, SquaredError, squared_error_at_horizon
-from gapcast_trainer.training.optimiser import LearningRate, make_optimiser
+from gapcast_trainer.families.parts.base import Design
+from gapcast_trainer.families.parts.graph import MEAN, QUANTILES
+from gapcast_trainer.training.descent.epochs import EpochProgress, fit_epochs
+from gapcast_trainer.training.descent.losses import Pinball, SquaredError, squared_error_at_horizon
+from gapcast_trainer.training.descent.optimiser import LearningRate, make_optimiser
 from gapcast_trainer.training.run import Status
 from gapcast_trainer.training_data.batches import BatchOptions
 from gapcast_trainer.training_data.streamed_batches import StreamedBatches
@@ -31,7 +31,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
-    """Fit the trainable weights of ``model``, as :func:`~gapcast_trainer.training.epochs.fit_epochs`.
+    """Fit the trainable weights of ``model``, as :func:`~gapcast_trainer.training.descent.epochs.fit_epochs`.
 
     Raises :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """

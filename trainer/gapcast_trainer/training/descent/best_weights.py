@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gapcast_trainer.training.epochs import EpochProgress
+from gapcast_trainer.training.descent.epochs import EpochProgress
 from gapcast_trainer.training.run import Run, save_run, save_weights
 
 

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from gapcast_trainer.families.base import Design
-from gapcast_trainer.families.graph import MEAN, QUANTILES, beside
+from gapcast_trainer.families.parts.base import Design
+from gapcast_trainer.families.parts.graph import MEAN, QUANTILES, beside
 
 _MIDDLE = 0.5
 #: Biases of new layers: the width of a step between quantiles, a very small one, and an open gate.

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from gapcast_trainer.experiments.sections import Loss
-from gapcast_trainer.families.base import Design
+from gapcast_trainer.families.parts.base import Design
 
 
 def _lead_weights(loss: Loss, n_leads: int) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from gapcast.core.windows.features import DERIVED, measured_in
-from gapcast_trainer.families.base import Design
+from gapcast_trainer.families.parts.base import Design
 
 MEAN, QUANTILES = "mean", "quantiles"
 

@@ -1,0 +1,1 @@
+"""Parts that families share: their interface, and layers of their graphs."""

@@ -1,0 +1,1 @@
+"""Gradient descent: its losses, epochs and weights."""
