@@ -1,8 +1,8 @@
 """Checks of the rows of a snapshot: devices with implausible values start again.
 
-Each row is checked by itself, so that the damaged state of one device does not cost the windows of all others.
-The limits are those of :mod:`.state_limits`; learned values may be as large as their arithmetic can make them from
-readings within the limits.
+Each row is checked by itself, so that the damaged state of one device does not cost the windows of all others. The
+limits are those of :mod:`gapcast.core.readings.state_limits`; learned values may be as large as their arithmetic can
+make them from readings within the limits.
 """
 
 from __future__ import annotations

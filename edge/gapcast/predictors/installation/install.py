@@ -27,10 +27,10 @@ def install(
 ) -> ModelCard:
     """Install the model in ``file`` (see :mod:`.packed`) into ``library``; return its card.
 
-    It is self-tested in a child process (:mod:`.trial`), written to a staging folder, and renamed into place; it
-    replaces a model of the same name. With ``default``, or if the library has no default yet, it becomes the default.
-    Raises :class:`ModelError`, with nothing changed, if the model fails the test, its name is ``taken``, or the
-    library cannot be written.
+    It is self-tested in a child process (:mod:`gapcast.predictors.trials.trial`), written to a staging folder, and
+    renamed into place; it replaces a model of the same name. With ``default``, or if the library has no default yet, it
+    becomes the default. Raises :class:`ModelError`, with nothing changed, if the model fails the test, its name is
+    ``taken``, or the library cannot be written.
     """
     files = read_packed(file)
     own = library.own

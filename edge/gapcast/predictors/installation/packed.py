@@ -1,6 +1,7 @@
 """Reads a packed model: a folder, a .zip or .tar archive, or the .tflite with its card next to it.
 
-An archive is read in a child process (:mod:`.confinement`), so that a crafted one can only harm that process.
+An archive is read in a child process (:mod:`gapcast.predictors.trials.confinement`), so that a crafted one can only
+harm that process.
 """
 
 from __future__ import annotations

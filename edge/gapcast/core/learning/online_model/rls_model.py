@@ -9,7 +9,8 @@ The covariance is symmetric, and each pair of columns is stored once (:mod:`.pac
 its blocks, so that each row is computed alike; columns are padded with zeros to a multiple of five.
 
 The state is stored in single precision, and sums over columns are in double, in numpy's order of addition: the stored
-digits do not depend on the machine, nor on whether numpy or the compiled step (:mod:`.compiled_step`) computes them.
+digits do not depend on the machine, nor on whether numpy or the compiled step
+(:mod:`gapcast.core.learning.ensemble.compiled_step`) computes them.
 
 All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
 learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading weighs no more than a large one.

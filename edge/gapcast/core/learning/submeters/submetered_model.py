@@ -1,9 +1,10 @@
 """The online model of devices with submeters: tables of what each load does next, and recursive least squares on them.
 
 A load that cycles or runs a programme changes by its own state: a kettle that has been on for three minutes goes off
-within five: :mod:`.load_tables`. An RLS model of its own (:mod:`.rls_model`) combines the changes that the tables
-expect with the features of the mains, powers and changes of the loads, and fixed random ReLU features of these
-(W. Schmidt, M. Kraaijveld and R. Duin, *Feedforward neural networks with random weights*, ICPR 1992).
+within five: :mod:`.load_tables`. An RLS model of its own (:mod:`gapcast.core.learning.online_model.rls_model`) combines
+the changes that the tables expect with the features of the mains, powers and changes of the loads, and fixed random
+ReLU features of these (W. Schmidt, M. Kraaijveld and R. Duin, *Feedforward neural networks with random weights*, ICPR
+1992).
 
 The state belongs to devices that have had a submeter's value; other devices cost nothing.
 """
