@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,3 +159,14 @@ def test_page_quotes_the_messages_of_connection_errors() -> None:
     assert len(of_login) == 2
     assert [text for text in quoted - of_login if not any(text in message for message in messages)] == []
     assert [message for message in messages if not any(text in message for text in quoted)] == []
+
+
+def test_tls_on_a_reset_connection_leaves_no_socket_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        theirs.close()
+    with pytest.raises(ConnectionResetError):
+        tls_context(TlsFiles()).wrap_socket(ours, server_hostname="broker", do_handshake_on_connect=False)
+    gc.collect()  # a socket that is lost open is reported here

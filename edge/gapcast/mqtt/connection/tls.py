@@ -27,6 +27,21 @@ class TlsFiles:
     alpn: tuple[str, ...] = ()
 
 
+class TlsSocket(ssl.SSLSocket):
+    """A TLS socket that closes itself if the peer resets the connection.
+
+    ``wrap_socket`` reads from a connection that is already reset, and Python 3.11 and 3.12 lose the open socket then.
+    """
+
+    def recv(self, buflen: int = 1_024, flags: int = 0) -> bytes:
+        """Receive at most ``buflen`` bytes."""
+        try:
+            return super().recv(buflen, flags)
+        except ConnectionError:
+            self.close()
+            raise
+
+
 class Tls:
     """The TLS context of a broker's connections; the files are read again for each connection."""
 
@@ -59,6 +74,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # requires a certificate and checks its name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TlsSocket
     if files.alpn:
         context.set_alpn_protocols(list(files.alpn))
     if files.ca_path is None:
