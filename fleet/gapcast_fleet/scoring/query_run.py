@@ -16,7 +16,7 @@ from gapcast_fleet.scoring.score import OBSERVED
 
 _POLL_S = 0.5
 #: Maximum number of starts in a row that end because a worker did not start in time.
-_MAX_STARTS = 5
+_MAX_STARTS = 20
 _CONTINUED = "A Python worker did not start within Spark's 10 s; the stream continues from its checkpoint."
 
 
@@ -40,7 +40,7 @@ def run_query(start: Callable[[], StreamingQuery], show: Callable[[str], None], 
     """Run the query that ``start`` starts from its checkpoint until it ends, or until ``stopping`` is set.
 
     Spark fails a query if a new Python process does not connect within ten seconds, a limit that has no setting. The
-    query is then started again; after five such starts without a micro-batch in between the error is raised.
+    query is then started again; after twenty such starts without a micro-batch in between the error is raised.
     """
     n_starts = 0
     while not stopping.is_set():
