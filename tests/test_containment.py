@@ -21,7 +21,7 @@ from gapcast.service.batches import forecast_step
 from gapcast.service.containment.containment import Containment
 from gapcast.service.containment.internal_errors import record_internal_error
 from gapcast.service.persistence.persistence import NoStateStore
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.service.service import MAX_FAILED_ITERATIONS, Service
 from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
 from tests.support.links import MemoryLink

@@ -9,10 +9,10 @@ import pytest
 
 from gapcast.app.engines.device_limit import device_cost
 from gapcast.app.engines.engine import engine_of
-from gapcast.app.models.horizon import primaries_of_devices
 from gapcast.app.models.installed_models import InstalledModelError, error_of
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
+from gapcast.app.models.primary_model import primaries_of_devices
 from gapcast.check.finding import Situation
 from gapcast.check.models import check_models
 from gapcast.config.loader import load

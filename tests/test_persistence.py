@@ -16,7 +16,7 @@ from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
-from gapcast.service.ports.ports import IncomingMessage, NoMeters
+from gapcast.service.ports.broker_link import IncomingMessage, NoMeters
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 

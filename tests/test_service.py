@@ -24,7 +24,7 @@ from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence
 from gapcast.service import batch_pipeline
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.approximate import approx

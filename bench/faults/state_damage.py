@@ -35,7 +35,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
-from gapcast.service.ports.ports import NoMeters
+from gapcast.service.ports.broker_link import NoMeters
 from gapcast.storage.generations import checkpoint_path, journal_path
 from gapcast.storage.recovery import recover
 from gapcast.storage.store import Store

@@ -1,4 +1,4 @@
-/* What a device learns from a reading: RemainingPower.learn of remaining.py. */
+/* What a device learns from a reading: RemainingPower.learn of remaining_power.py. */
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* The distribution of the mean power over the rest of a window: power_scale.py, mean_shares.py, model_quantiles.py and
-   remaining.py. */
+   remaining_power.py. */
 
 #include <math.h>
 

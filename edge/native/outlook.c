@@ -1,4 +1,5 @@
-/* The outlooks of a batch: online.py and engine_part.py, with model_outlooks.py and conformal_interval.py. */
+/* The outlooks of a batch: numpy_outlooks.py and online_outlook.py, with model_outlooks.py and
+ * conformal_interval.py. */
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* What the outlooks of a device learn from its newest reading: online.py with pending_outlooks.py, daily_profile.py,
+/* What the outlooks of a device learn from its newest reading: online_outlook.py with pending_outlooks.py, daily_profile.py,
    error_scale.py and conformal_interval.py. */
 
 #include <math.h>

@@ -26,7 +26,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.presets import presets
 from gapcast.recordings.recording import minute_at
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.power_guess import guess_power_sources
 from gapcast.setup.meters.preset_recognition import recognize_presets

@@ -18,7 +18,7 @@ from gapcast.core.errors import ModelError, StateError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import capture_snapshot
-from gapcast.service.ports.ports import NoMeters
+from gapcast.service.ports.broker_link import NoMeters
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path, journal_path
 from gapcast.storage.journals import journal

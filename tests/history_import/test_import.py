@@ -24,7 +24,7 @@ from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import ImportResult, Target, import_past
 from gapcast.history_import.stopped_gateway import open_stopped
 from gapcast.recordings.text.layout import FileFormat, Layout
-from gapcast.refit.archive import MinuteArchive
+from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
 from gapcast.storage.files.shard_lock import ShardLock

@@ -21,7 +21,7 @@ from gapcast.predictors.installation.install import install
 from gapcast.predictors.models_folder.library import Library
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.trials.admission import Admission
-from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.proven_models import ProvenModels
 from gapcast.storage.generations import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_restart import forecasts_of, metric

@@ -15,7 +15,7 @@ from gapcast.predictors.installation.install import install
 from gapcast.predictors.models_folder.library import Library
 from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.predictors.trials.admission import Admission
-from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.proven_models import ProvenModels
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import Broker

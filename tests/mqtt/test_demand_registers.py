@@ -13,7 +13,7 @@ from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.requests.demand_registers import RegisterReader, RegisterSource
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 NOW_MS = 1_767_268_800_000
 RUNNING, PEAK, JSON = "p1/sensor/demand/state", "p1/sensor/peak/state", "p1/home/json"

@@ -19,7 +19,7 @@ from gapcast.predictors.installation.install import _replace_model, install, rem
 from gapcast.predictors.models_folder.library import Library
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.trials.admission import Admission
-from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.proven_models import ProvenModels
 from tests.support.disks import open_folder, unprivileged
 from tests.support.models import ModelCopy
 

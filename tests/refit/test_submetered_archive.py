@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.submeters import measured_name
-from gapcast.refit.archive import MinuteArchive
+from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from gapcast.refit.minutes_file import _BLOCK, block, header, read_file, version_for
 from tests.support.houses import FIRST
@@ -88,7 +88,7 @@ def test_forgotten_device_starts_with_the_version_it_needs(tmp_path: Path) -> No
 
 
 def test_submeter_that_is_long_gone_leaves_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapcast.refit.archive._MAX_RECORDS", 10)
+    monkeypatch.setattr("gapcast.refit.minute_archive._MAX_RECORDS", 10)
     archive = store(tmp_path, submetered(-MAX_MINUTES, 5, car=7.0))
     archive.record(submetered(0, 6))
     archive.flush()

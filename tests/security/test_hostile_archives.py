@@ -15,7 +15,7 @@ import pytest
 
 from gapcast.core.errors import ModelError
 from gapcast.predictors.installation.archive import MAX_MEMBERS, read_archive
-from gapcast.predictors.installation.packed import read_packed
+from gapcast.predictors.installation.packed_model import read_packed
 from gapcast.predictors.trials.confinement import ChildLimits, run_confined
 from tests.support.models import shipped_models
 
@@ -163,7 +163,7 @@ def test_archive_that_takes_much_memory_ends_only_its_child(tmp_path: Path) -> N
     file.write_bytes(header + numbers)
     limits = ChildLimits(64 * MB, cpu_s=1)
     with file.open("rb") as archive, pytest.raises(ModelError, match=r"^unpacking (used more than 64 MB|took longer)"):
-        run_confined("gapcast.predictors.installation.packed:unpack", archive, limits, "unpacking")
+        run_confined("gapcast.predictors.installation.packed_model:unpack", archive, limits, "unpacking")
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/full"])

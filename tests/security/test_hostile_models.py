@@ -25,7 +25,7 @@ from gapcast.predictors.models_folder.store import build_model, default_model, l
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.predictors.trials.admission import Admission
 from gapcast.predictors.trials.confinement import ChildLimits
-from gapcast.predictors.trials.proven import PROVEN_FILE, ProvenModels
+from gapcast.predictors.trials.proven_models import PROVEN_FILE, ProvenModels
 from gapcast.predictors.trials.trial import MAX_BATCH_S, check_batch, probe_windows, run_trial, try_model
 from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.support.brokers import MosquittoBroker

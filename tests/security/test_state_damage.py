@@ -29,7 +29,7 @@ from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
-from gapcast.service.ports.ports import NoMeters
+from gapcast.service.ports.broker_link import NoMeters
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path, journal_path
 from gapcast.storage.journals import journal, journal_reader

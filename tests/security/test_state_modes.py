@@ -14,7 +14,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
-from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.proven_models import ProvenModels
 from gapcast.private_files import tighten_modes, tighten_state
 from gapcast.setup.config_file import write
 from gapcast.storage.files.shard_lock import ShardLock

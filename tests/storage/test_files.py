@@ -26,7 +26,7 @@ from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
-from gapcast.storage.checkpoints.archive import read_arrays
+from gapcast.storage.checkpoints.npz_archive import read_arrays
 from gapcast.storage.journals import journal, journal_reader
 from gapcast.storage.journals.journal import PersistedBatch, encode, encode_header
 from gapcast.storage.journals.journal_reader import Damage

@@ -12,7 +12,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.storage import disk_writer
-from gapcast.storage.files.freed_memory import release_freed_memory
+from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.store import Store
 
 

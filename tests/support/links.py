@@ -10,12 +10,12 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecast, Forecasts
 from gapcast.core.outlook.outlook import Outlook, Outlooks
 from gapcast.core.readings.reading import Reading
+from gapcast.service.ports.broker_link import IncomingMessage, Meters, NoMeters
 from gapcast.service.ports.intake import Subscriptions
-from gapcast.service.ports.ports import IncomingMessage, Meters, NoMeters
 
 
 class MemoryLink:
-    """Implements :class:`gapcast.service.ports.ports.Link`."""
+    """Implements :class:`gapcast.service.ports.broker_link.Link`."""
 
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()

@@ -12,7 +12,7 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.sources import SourceReader
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
 LONG_AGO_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z

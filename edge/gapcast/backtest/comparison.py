@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.app.engines.engine import engine_of
-from gapcast.app.models.horizon import lead_times_text
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
+from gapcast.app.models.primary_model import lead_times_text
 from gapcast.backtest.inputs.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.backtest.results.report import HEAD, row

@@ -26,7 +26,7 @@ from gapcast.core.windows.features import measured_in
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, RefitNights
-from gapcast.service.ports.ports import Meters, NoMeters
+from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.files.disk_errors import disk_error_fix
 from gapcast.storage.files.folder_lock import lock_folder
 from gapcast.storage.files.shard_lock import ShardLock

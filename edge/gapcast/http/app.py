@@ -15,14 +15,14 @@ from gapcast.http.guards.change_guard import CrossSiteGuard, LocalChanges
 from gapcast.http.guards.request_bodies import BodyLimit, BodyTypes, ComputeLimit
 from gapcast.http.options import HttpOptions
 from gapcast.http.outer_layers import outer_layers
-from gapcast.http.routes import front, reference
+from gapcast.http.routes import api_docs, web_page
 from gapcast.http.routes.demand import demand_router
 from gapcast.http.routes.devices import PackedDevices, devices_router
-from gapcast.http.routes.document import DocumentedApp
 from gapcast.http.routes.event_readers import EventReaders
 from gapcast.http.routes.events import events_router
 from gapcast.http.routes.inference import inference_router
 from gapcast.http.routes.latest import LatestOfOne
+from gapcast.http.routes.openapi_document import DocumentedApp
 from gapcast.http.routes.operations import health_router, metrics_router, models_router
 from gapcast.http.routes.outlook import outlook_router
 from gapcast.http.routes.predict import predict_router
@@ -59,8 +59,8 @@ def create_app(
     app.include_router(inference_router(service.queries))
     readers = EventReaders(service, options.max_event_readers, options.max_event_readers_per_client)
     app.include_router(events_router(readers))
-    reference.install(app)
-    front.install(app)
+    api_docs.install(app)
+    web_page.install(app)
     return app
 
 

@@ -26,11 +26,11 @@ from gapcast.mqtt.requests.demand_registers import RegisterReader
 from gapcast.mqtt.requests.request_topics import RequestTopic
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.topics import Topics
-from gapcast.service.ports.ports import IncomingMessage, Meters, NoMeters
+from gapcast.service.ports.broker_link import IncomingMessage, Meters, NoMeters
 
 
 class MqttLink:
-    """Implements :class:`gapcast.service.ports.ports.Link`."""
+    """Implements :class:`gapcast.service.ports.broker_link.Link`."""
 
     def __init__(
         self,

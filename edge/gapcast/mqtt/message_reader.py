@@ -20,8 +20,8 @@ from gapcast.mqtt.sources.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.containment.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.containment.internal_errors import internal_problem, record_internal_error
+from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.service.ports.intake import Subscriptions
-from gapcast.service.ports.ports import IncomingMessage
 
 #: Size of the cache from topics to devices.
 _MAX_CACHED = 131_072

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.app.models.horizon import possible_horizons
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
+from gapcast.app.models.primary_model import possible_horizons
 from gapcast.config.sections.forecast import ForecastSettings
 from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.arrays.array_types import F64, I64

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
 from gapcast.core.learning.forests.forest import Forest
-from gapcast.storage.checkpoints.archive import read_arrays, write_arrays
+from gapcast.storage.checkpoints.npz_archive import read_arrays, write_arrays
 from gapcast.text.json_input import decode_json
 
 VERSION = 1

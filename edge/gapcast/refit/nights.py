@@ -15,8 +15,8 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
-from gapcast.refit.archive import MinuteArchive
 from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
+from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.schedule import LastRefit, is_due, night_minute, night_of
 from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
 from gapcast.service.containment.internal_errors import record_internal_error

@@ -20,8 +20,8 @@ from gapcast.service.containment.forecast_repairs import record_repairs
 from gapcast.service.containment.internal_errors import record_internal_error
 from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence.batch_persistence import BatchPersistence
+from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.ports.ports import Link
 from gapcast.service.reports.low_limits import log_low_limits
 from gapcast.service.reports.reports import Reports
 

@@ -30,8 +30,8 @@ from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.persistence.persistence import NoStateStore, StateStore
 from gapcast.service.persistence.state_changes import ForgottenDevice, PlanChange, StateChange
+from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecorder
-from gapcast.service.ports.ports import Link
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import EventFeed

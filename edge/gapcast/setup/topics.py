@@ -6,7 +6,7 @@ import re
 
 from gapcast.config.checks.topic_overlap import overlaps
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.sources.routes import CHANNEL, DEVICE, PART, SourceTopic
+from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 
 EVERYTHING = "#"
 _ONE_LEVEL = "+"

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from gapcast.core.snapshots.snapshot import Snapshot
-from gapcast.storage.files.freed_memory import release_freed_memory
+from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.generations import begin_checkpoint, complete_checkpoint, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
 

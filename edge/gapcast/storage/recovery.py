@@ -15,7 +15,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
-from gapcast.service.ports.ports import Meters
+from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.files.damaged_files import DamagedJournals, set_aside
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path

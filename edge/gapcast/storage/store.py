@@ -19,7 +19,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, tighten_modes
-from gapcast.service.ports.ports import Meters, NoMeters
+from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
 from gapcast.storage.files.damaged_files import DamagedJournals

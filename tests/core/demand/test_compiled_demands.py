@@ -14,12 +14,12 @@ from gapcast.compiled.functions import load_function
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.demand_forecaster import DemandForecaster
-from gapcast.core.demand.distributions.remaining import RemainingPower
+from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.headroom.fuse import FuseRisk
 from gapcast.core.demand.state.demand_state import DemandState
 from gapcast.core.demand.step import compiled_demands
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
-from gapcast.core.demand.step.reference_demands import ReferenceDemands
+from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.engine import Engine
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -64,7 +64,7 @@ def pair(**options: Any) -> tuple[Engine, Engine]:
 
 def use_numpy(engine: Engine) -> None:
     part = part_of(engine)
-    part.arithmetic = ReferenceDemands(part.stored, part.fuse, part.highest_kw)
+    part.arithmetic = NumpyDemands(part.stored, part.fuse, part.highest_kw)
 
 
 def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
@@ -206,7 +206,7 @@ def test_compiled_demands_without_a_function_are_numpy(name: str, monkeypatch: p
     monkeypatch.setattr(
         compiled_demands, "load_function", lambda wanted: None if wanted == name else load_function(wanted)
     )
-    assert isinstance(part_of(demand_engine()).arithmetic, ReferenceDemands)
+    assert isinstance(part_of(demand_engine()).arithmetic, NumpyDemands)
 
 
 @pytest.mark.parametrize(

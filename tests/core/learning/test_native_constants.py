@@ -36,7 +36,7 @@ from gapcast.core.outlook.correction import (
     correction_features,
     correction_model,
     correction_shares,
-    online,
+    online_outlook,
     pending_outlooks,
 )
 from gapcast.core.outlook.scores import reference_forecasts, scores
@@ -166,7 +166,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("outlook_scores.c", "LARGEST_KW"): scores._LARGEST_KW,
     ("outlook_scores.c", "LOWER_LEVEL"): forecast.LOWER,
     ("outlook_scores.c", "UPPER_LEVEL"): forecast.UPPER,
-    ("outlook_learn.c", "SCALE_MIN"): online._SCALE_MIN,
+    ("outlook_learn.c", "SCALE_MIN"): online_outlook._SCALE_MIN,
     ("outlook_learn.c", "SCALE_FIRST_N"): error_scale._FIRST_N,
     ("outlook_learn.c", "SCALE_N"): error_scale._N,
     ("outlook_learn.c", "SCALE_LIMIT"): error_scale._LIMIT,
@@ -181,7 +181,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("outlook_learn.c", "LOWEST_LOG_WIDTH"): conformal_interval.LOG_WIDTH_RANGE[0],
     ("outlook_learn.c", "HIGHEST_LOG_WIDTH"): conformal_interval.LOG_WIDTH_RANGE[1],
     ("outlook_learn.c", "MAX_FILL_MIN"): window.MAX_FILL_MIN,
-    ("outlook_learn.c", "MOST_RECENT"): online._MOST_RECENT,
+    ("outlook_learn.c", "MOST_RECENT"): online_outlook._MOST_RECENT,
     ("outlook_learn.c", "RECENT_MIN"): list(correction_features.RECENT_MIN),
     ("drift.c", "LARGEST_KW"): drift_state._LARGEST_KW,
     ("drift.c", "DAY_MIN"): DAY_MIN,
@@ -245,7 +245,8 @@ def test_native_enums_are_the_indices_of_python() -> None:
     assert [ensemble_state.LOG_WIDTH, ensemble_state.LOWEST] == [2, 3]
     columns = outlook.MEAN, outlook.LOWER, outlook.MEDIAN, outlook.UPPER, outlook.N_COLUMNS
     assert columns == (0, 1, 2, 3, 4)
-    assert [online._SCALE, online._N_READINGS, online._LOWEST, online._NEWEST] == [0, 1, 2, 3]
+    seen = ("_SCALE", "_N_READINGS", "_LOWEST", "_NEWEST")
+    assert [getattr(online_outlook, name) for name in seen] == [0, 1, 2, 3]
     assert [kind.name for kind in json_rows.SlotKind] == ["TEXT", "INTEGER", "NUMBER", "WEIGHT"]
     assert score_sums.PUBLISHED_SUMS == ("bias", "bounds_n", "pinball", "hits", "width")
 

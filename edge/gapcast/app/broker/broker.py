@@ -19,7 +19,7 @@ from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.tls import Tls, TlsFiles
 from gapcast.mqtt.connection.transport import Transport
 from gapcast.mqtt.requests.demand_registers import RegisterSource
-from gapcast.mqtt.sources.routes import SourceTopic
+from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.submeters import SubmeterSource
 from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic

@@ -25,7 +25,7 @@ from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.service import Service
-from gapcast.storage.files.freed_memory import release_freed_memory
+from gapcast.storage.freed_memory import release_freed_memory
 
 log = structlog.get_logger(__name__)
 

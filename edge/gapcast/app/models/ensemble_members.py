@@ -6,7 +6,7 @@ from collections.abc import Set
 
 import structlog
 
-from gapcast.app.models.horizon import incompatibility
+from gapcast.app.models.primary_model import incompatibility
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelChoiceError
 from gapcast.predictors.tflite.tflite import TflitePredictor

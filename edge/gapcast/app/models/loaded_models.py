@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gapcast.app.models.horizon import SETTING_OF_DEVICES
+from gapcast.app.models.primary_model import SETTING_OF_DEVICES
 from gapcast.app.models.shared_body import shares_body
 from gapcast.core.horizons.lead_time_view import at_horizon
 from gapcast.core.models.card import ModelCard

@@ -9,10 +9,10 @@ from pathlib import Path
 import structlog
 
 from gapcast.app.models.ensemble_members import member_names
-from gapcast.app.models.horizon import primaries_of_devices, primary_for
 from gapcast.app.models.installed_models import InstalledModelError, default_model, error_of, optional_models
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.outlook_model import outlook_model_of, require_outlook, require_outlook_model
+from gapcast.app.models.primary_model import primaries_of_devices, primary_for
 from gapcast.app.models.shared_body import check_body
 from gapcast.bundled import models_path
 from gapcast.config.files.state_dir import state_path
@@ -26,7 +26,7 @@ from gapcast.predictors.models_folder.store import check_files
 from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.predictors.trials.admission import Admission
-from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.proven_models import ProvenModels
 
 log = structlog.get_logger(__name__)
 

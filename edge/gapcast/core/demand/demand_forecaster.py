@@ -15,7 +15,7 @@ from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.demand.demand import Demand, Demands
 from gapcast.core.demand.distributions.exceedance_features import WIDTH
-from gapcast.core.demand.distributions.remaining import RemainingPower
+from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.headroom.fuse import FuseRisk
 from gapcast.core.demand.headroom.headroom import LoadRisks
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
@@ -27,7 +27,7 @@ from gapcast.core.demand.state.newest_demands import read_newest, stamp_newest
 from gapcast.core.demand.state.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
 from gapcast.core.demand.step.demand_batch import DemandBatch
-from gapcast.core.demand.step.reference_demands import ReferenceDemands
+from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
 from gapcast.core.streams.accepted_batch import AcceptedBatch
@@ -52,9 +52,9 @@ class DemandForecaster:
         #: The risk of single minutes.
         self.fuse = FuseRisk(self._leads_min)
         #: The arithmetic: compiled where the library is, else in numpy.
-        self.arithmetic: CompiledDemands | ReferenceDemands = CompiledDemands.of(
+        self.arithmetic: CompiledDemands | NumpyDemands = CompiledDemands.of(
             self.stored, self.fuse, highest_kw
-        ) or ReferenceDemands(self.stored, self.fuse, highest_kw)
+        ) or NumpyDemands(self.stored, self.fuse, highest_kw)
         #: The meters' demand registers, by row. They are not persisted: the next one comes in seconds.
         self._registers: dict[int, RunningRegister] = {}
 

@@ -17,13 +17,13 @@ from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period
 from gapcast.core.models.predictor import Body
 from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
-from gapcast.core.outlook.correction.online import OnlineOutlook
+from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.options import OutlookConfig
 from gapcast.core.outlook.outlook import ModelMeans, Outlook, Outlooks
 from gapcast.core.outlook.scores import scores
 from gapcast.core.outlook.step.compiled_outlooks import CompiledOutlooks
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
-from gapcast.core.outlook.step.numpy_step import NumpyStep
+from gapcast.core.outlook.step.numpy_outlooks import NumpyOutlooks
 from gapcast.core.outlook.step.outlook_batch import OutlookBatch, OutlookStep
 from gapcast.core.outlook.stored_state import SIGNATURE, TRACKED, check_columns
 from gapcast.core.readings.reading import Limits
@@ -63,7 +63,7 @@ class OutlookForecaster:
         parts = self._predictions, self._agreement, self.online
         #: The compiled step; None: numpy is used.
         self.compiled_step = CompiledOutlooks.of(*parts, self.context) if compiled else None
-        self._step: OutlookStep = self.compiled_step or NumpyStep(*parts)
+        self._step: OutlookStep = self.compiled_step or NumpyOutlooks(*parts)
 
     @property
     def context(self) -> int:

@@ -44,6 +44,6 @@ def answers(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 
 
 def answer_of(status: HTTPStatus) -> dict[str, Any]:
-    """Return the OpenAPI entry of a problem; :mod:`gapcast.http.routes.document` adds its schema."""
+    """Return the OpenAPI entry of a problem; :mod:`gapcast.http.routes.openapi_document` adds its schema."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": _DESCRIPTIONS[status], "content": {PROBLEM_TYPE: {"schema": schema}}}

@@ -10,7 +10,7 @@ from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.payloads import decode_plan
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 #: Carries out the message about a device; raises :class:`PayloadError` if it cannot be used.
 Command = Callable[[str, ReceivedMessage], None]

@@ -14,7 +14,7 @@ from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.mqtt.payloads import decode_document
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 
 @dataclass(frozen=True, slots=True)

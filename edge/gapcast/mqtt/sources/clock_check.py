@@ -11,7 +11,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.clocks import Clock, Clocks, clock_fix
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from gapcast.core.meters.source import Source
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, Sample, SampleCount
 from gapcast.mqtt.sources.meter import Meter
-from gapcast.mqtt.sources.routes import SourceTopic
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
+from gapcast.mqtt.sources.source_topics import SourceTopic
 
 #: Size of the cache from topics to routes.
 _MAX_ROUTES = 131_072

@@ -21,10 +21,10 @@ from gapcast.mqtt.sources.clock_check import check_clock
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, parse_message
 from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, Route
-from gapcast.mqtt.sources.routes import SourceTopic
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
+from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 log = structlog.get_logger(__name__)
 

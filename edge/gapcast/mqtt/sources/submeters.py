@@ -11,9 +11,9 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.submeters import measured_name
 from gapcast.mqtt.session.received_messages import ReceivedMessage
-from gapcast.mqtt.sources.routes import SourceTopic
+from gapcast.mqtt.sources.source_topics import SourceTopic
 from gapcast.mqtt.sources.sources import SourceReader
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 #: Oldest minute of a submeter that a reading gets, minutes before it: a submeter may be late, or send rarely.
 MAX_AGE_MIN = 3

@@ -2,7 +2,7 @@
 
 Only files with the names of a model's files are read, into memory; other members and the folders in their names
 have no effect. These bounds are checked here; whatever they miss only ends the child process in which
-:func:`gapcast.predictors.installation.packed.read_packed` runs this.
+:func:`gapcast.predictors.installation.packed_model.read_packed` runs this.
 
 - the archive itself: :data:`MAX_ARCHIVE_BYTES`, packed and unpacked
 - members: :data:`MAX_MEMBERS`; a header of a .tar that extends another (pax, GNU long names): :data:`MAX_HEADER_BYTES`

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
-from gapcast.predictors.installation.packed import read_packed
+from gapcast.predictors.installation.packed_model import read_packed
 from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
 from gapcast.predictors.models_folder.library import Library
 from gapcast.predictors.models_folder.registry import read_registry

@@ -11,7 +11,7 @@ import structlog
 from gapcast.predictors.models_folder.files import ModelFiles, read_model_files
 from gapcast.predictors.models_folder.store import build_model, check_files
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.predictors.trials.proven import ProvenModels
+from gapcast.predictors.trials.proven_models import ProvenModels
 from gapcast.predictors.trials.trial import try_model
 
 log = structlog.get_logger(__name__)

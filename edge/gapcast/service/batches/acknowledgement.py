@@ -10,7 +10,7 @@ from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.service.containment.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.containment.internal_errors import internal_problem
-from gapcast.service.ports.ports import IncomingMessage, Link
+from gapcast.service.ports.broker_link import IncomingMessage, Link
 
 
 class BatchAcknowledgement:

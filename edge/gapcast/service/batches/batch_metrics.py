@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.service.batches.served_batch import ServedBatch
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 _RECEIVED_S = attrgetter("received_s")
 

@@ -9,7 +9,7 @@ from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.service.ports.ports import IncomingMessage
+from gapcast.service.ports.broker_link import IncomingMessage
 
 
 @dataclass(slots=True)

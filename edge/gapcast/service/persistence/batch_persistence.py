@@ -13,7 +13,7 @@ from gapcast.service.batches.served_batch import ServedBatch
 from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence.persistence import StatePersistence, StateStore
 from gapcast.service.persistence.state_changes import ForgottenDevice, StateChange
-from gapcast.service.ports.ports import Link
+from gapcast.service.ports.broker_link import Link
 
 #: The state of more tracked devices is copied before it is written: that takes less time than the kernel may need to
 #: accept the data, if it waits for a slow disk. Up to so many, memory is more likely to be short.

@@ -21,9 +21,9 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series_with_outlook
 from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence.persistence import StatePersistence, StateStore
+from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.intake import IntakeStatus, intake_status
 from gapcast.service.ports.minute_recorder import RefitStatus
-from gapcast.service.ports.ports import Link
 from gapcast.service.queries.demand_queries import DemandQueries
 from gapcast.service.queries.name_page import name_page
 from gapcast.service.queries.outlook_queries import NO_OUTLOOKS, OutlookQueries

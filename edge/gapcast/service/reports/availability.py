@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gapcast.core.monitoring.presence import Presence
 from gapcast.service.engine.running_engine import RunningEngine
-from gapcast.service.ports.ports import Link
+from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed
 
 #: How often devices are checked for staleness, and how many changes are published at a time.

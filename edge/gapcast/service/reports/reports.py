@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gapcast.service.containment.containment import Containment, Step
 from gapcast.service.engine.running_engine import RunningEngine
-from gapcast.service.ports.ports import Link
+from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.reports.score_reports import ScoreReports

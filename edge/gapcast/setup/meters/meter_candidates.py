@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from gapcast.mqtt.sources.routes import DEVICE, PART
+from gapcast.mqtt.sources.source_topics import DEVICE, PART
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, unit_in
 from gapcast.setup.messages.message_recording import MessageRecording

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gapcast.core.documents.wording import listed
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.sources.routes import DEVICE
+from gapcast.mqtt.sources.source_topics import DEVICE
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
 from gapcast.setup.meters.preset_recognition import Candidate, single_meters

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gapcast.core.meters.values import parse_sum
-from gapcast.mqtt.sources.routes import PART
+from gapcast.mqtt.sources.source_topics import PART
 from gapcast.presets import presets
 from gapcast.setup.messages.message_recording import MessageRecording
 from gapcast.setup.meters.preset_recognition import Candidate, read_by, read_numbers

@@ -9,7 +9,7 @@ from pathlib import Path
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
 from gapcast.core.readings.reading import device_id_problem, is_device_id
-from gapcast.mqtt.sources.routes import PART
+from gapcast.mqtt.sources.source_topics import PART
 from gapcast.presets import presets
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.topics import EVERYTHING, topic_problem

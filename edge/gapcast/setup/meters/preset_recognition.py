@@ -10,7 +10,7 @@ from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
-from gapcast.mqtt.sources.routes import CHANNEL, DEVICE, PART, SourceTopic
+from gapcast.mqtt.sources.source_topics import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import may_be_power
 from gapcast.setup.messages.message_recording import MessageRecording

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.sources.routes import DEVICE, PART
+from gapcast.mqtt.sources.source_topics import DEVICE, PART
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import likely_unit
 from gapcast.setup.messages.message_recording import MessageRecording

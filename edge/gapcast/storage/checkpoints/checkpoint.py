@@ -18,8 +18,8 @@ from typing import BinaryIO
 from gapcast.core.errors import StateError
 from gapcast.core.snapshots.snapshot import Snapshot, check_shapes
 from gapcast.private_files import create_private, sync_folder
-from gapcast.storage.checkpoints.archive import read_arrays, write_arrays
 from gapcast.storage.checkpoints.checkpoint_columns import arrays_of, snapshot_of, version_of
+from gapcast.storage.checkpoints.npz_archive import read_arrays, write_arrays
 from gapcast.storage.journals.journal import check_version
 
 #: The line at the end: this label and the hexadecimal digest of everything before it.

@@ -1,4 +1,4 @@
-"""The distributions of the rests of running windows and of the next windows, and learning from their outcomes."""
+"""Distributions of the remaining power of the running windows and of the next ones, and their learning."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import ALL, rounds_of
 from gapcast.core.arrays.flags import is_every
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
-from gapcast.core.demand.distributions.remaining import RemainingPower
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
+from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.distributions.window_forecasts import WindowColumns, minutes_ahead
 from gapcast.core.outlook.outlook import ModelMeans
 

@@ -8,8 +8,8 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.billing.device_windows import DeviceWindows
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.distributions.distribution import PowerDistributions
-from gapcast.core.demand.distributions.remaining import RemainingPower
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
+from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.headroom.fuse import FuseRisk
 from gapcast.core.demand.headroom.headroom import LoadRisks
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gapcast.core.arrays.device_rows import DeviceRows
-from gapcast.core.demand.distributions.remaining import RemainingPower
+from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.scores.live_scores import LiveScores
 from gapcast.core.demand.state.newest_demands import NEWEST, initial_newest
 

@@ -1,7 +1,7 @@
 """The arithmetic of demands in C: distributions, learning and live scores of a batch in one call each.
 
 ``edge/native/demand*.c`` has the code, with the results of the numpy modules of this package, which are the reference
-(:class:`~gapcast.core.demand.step.reference_demands.ReferenceDemands`) and are used without a library for the machine.
+(:class:`~gapcast.core.demand.step.numpy_demands.NumpyDemands`) and are used without a library for the machine.
 Several readings of one device are computed in order within one call.
 """
 
@@ -25,7 +25,7 @@ from gapcast.core.demand.distributions.exceedance_features import ON_CIRCLE, ONE
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
 from gapcast.core.demand.distributions.power_scale import MOST
-from gapcast.core.demand.distributions.remaining import AT_LEVEL
+from gapcast.core.demand.distributions.remaining_power import AT_LEVEL
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores
 from gapcast.core.demand.state.demand_state import DemandState

@@ -20,7 +20,7 @@ from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.outlook.correction.agreement import Agreement
 from gapcast.core.outlook.correction.correction_features import HISTORY_HOURS, ON_CIRCLE, REACH_MIN
-from gapcast.core.outlook.correction.online import OnlineOutlook
+from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
 from gapcast.core.outlook.step.outlook_struct import (

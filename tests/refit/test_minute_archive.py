@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
-from gapcast.refit.archive import MinuteArchive
+from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from tests.support.disks import no_room_beyond
 from tests.support.houses import FIRST

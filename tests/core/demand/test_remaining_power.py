@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gapcast.core.demand.distributions.distribution import PowerDistributions
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
-from gapcast.core.demand.distributions.remaining import RemainingPower
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
+from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.outlook.outlook import ModelMeans
 from tests.support.remaining_inputs import LEADS_MIN, LEVELS_OF_MODEL, MONDAY, random_inputs
 

@@ -1,4 +1,4 @@
-"""Maps topics to devices by the patterns of the configured sources."""
+"""The topics of a source: a pattern, the filter to subscribe to, and the device that a topic belongs to."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from gapcast.core.demand.state.newest_demands import NEWEST
 from gapcast.core.demand.step.demand_batch import DemandBatch
 
 
-class ReferenceDemands:
+class NumpyDemands:
     """Makes demands from ``state``, stores the newest ones there, and learns."""
 
     def __init__(self, state: DemandState, fuse: FuseRisk, highest_kw: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.storage.checkpoints.archive import read_arrays, write_arrays
+from gapcast.storage.checkpoints.npz_archive import read_arrays, write_arrays
 
 ARRAYS: dict[str, np.ndarray[Any, Any]] = {
     "one column": np.arange(7, dtype=np.int32),

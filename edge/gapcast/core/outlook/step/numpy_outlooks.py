@@ -9,14 +9,14 @@ from gapcast.core.arrays.damaged_state import DAMAGED
 from gapcast.core.arrays.device_rows import ALL, rounds_of
 from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
 from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks
-from gapcast.core.outlook.correction.online import OnlineOutlook
+from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
 from gapcast.core.outlook.correction.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.outlook import CENTRES, LOWER, N_COLUMNS
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch
 
 
-class NumpyStep:
+class NumpyOutlooks:
     """Makes outlooks round by round: the readings of a device are learned from one after the other."""
 
     def __init__(self, predictions: ModelOutlooks, agreement: Agreement, online: OnlineOutlook) -> None:

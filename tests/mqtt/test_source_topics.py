@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import is_device_id
-from gapcast.mqtt.sources.routes import Match, SourceTopic
+from gapcast.mqtt.sources.source_topics import Match, SourceTopic
 
 LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)
 
