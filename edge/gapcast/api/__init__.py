@@ -1,1 +1,1 @@
-"""Requests and answers, shared by REST and MQTT."""
+"""Requests and answers that REST and MQTT share: forecasts, devices, headroom, changes of limits."""

@@ -1,4 +1,4 @@
-"""The bundled models."""
+"""The shipped models inside the wheel, and the prior of the online model."""
 
 from __future__ import annotations
 

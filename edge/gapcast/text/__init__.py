@@ -1,1 +1,1 @@
-"""Text from outside: JSON, terminals, names of time zones."""
+"""External text: decodes JSON, makes text safe for a terminal, suggests time zones for misspelled names."""

@@ -1,4 +1,4 @@
-"""The link to the broker, and what answers on it beside forecasts, as configured."""
+"""Creates the link to the broker from the settings, and connects requests and discovery to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topics, as configured."""
+"""The topics of the MQTT adapter, from the settings and the gateway's id."""
 
 from __future__ import annotations
 

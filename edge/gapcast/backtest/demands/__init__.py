@@ -1,1 +1,1 @@
-"""Demands: their scores and their file."""
+"""Demands of a back-test: their scores, and the CSV file that has them."""

@@ -1,1 +1,1 @@
-"""Forecasts: their outcomes, their file, and the refits between them."""
+"""Forecasts of a back-test: their scores, the CSV file that has them, and the nightly refits between them."""

@@ -1,1 +1,1 @@
-"""Houses, and the settings of their engine."""
+"""Inputs of a back-test: the houses, read from files, and the settings of their engine."""

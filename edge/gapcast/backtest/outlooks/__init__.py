@@ -1,1 +1,1 @@
-"""Outlooks: their scores and their file."""
+"""Outlooks of a back-test: their scores, and the CSV file that has them."""

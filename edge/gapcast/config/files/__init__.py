@@ -1,1 +1,1 @@
-"""Files beside gapcast.toml: secrets, the state folder, the address of the service."""
+"""Small files beside the configuration: secrets, the gateway's id, and the address of the running service."""

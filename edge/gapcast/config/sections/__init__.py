@@ -1,1 +1,1 @@
-"""Sections of gapcast.toml, one file each."""
+"""The larger sections of gapcast.toml, one file each; the small ones are in settings.py."""

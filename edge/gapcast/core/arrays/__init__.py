@@ -1,1 +1,1 @@
-"""State of devices in arrays: one row per device."""
+"""Arrays with one row per device: growth, row indices, and named columns that are checked when restored."""

@@ -1,4 +1,4 @@
-"""Arithmetic with state that may be damaged."""
+"""Options of ``numpy.errstate`` for arithmetic with state that may be damaged: no warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether values are distinct.
+"""Tests whether all values of an array are distinct.
 
 ``np.unique`` imports ``numpy.ma`` for this question, 1.1 MB of code and objects that nothing else needs.
 """

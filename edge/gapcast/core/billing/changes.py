@@ -1,4 +1,4 @@
-"""Changes of a device's limit and corrections of its month's peak: the checks of their JSON documents."""
+"""Requests to change a device's limit or to correct its month's peak: parsed from JSON, and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of changes of limits and month's peaks, which are made while the stream runs."""
+"""Sets limits and corrects month's peaks while the stream runs, after checks of the new value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a demand that is of one billing window: of one device, and of many."""
+"""The values of a demand that belong to one billing window: for one device, and for many."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Fields of documents, and the words of messages about them."""
+"""Declarations of the fields of JSON documents, and error messages about fields of files and requests."""

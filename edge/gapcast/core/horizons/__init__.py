@@ -1,1 +1,1 @@
-"""Forecasts of one horizon: models, ensemble, outlook and plans together; and of devices with several."""
+"""One forecaster per horizon (models, ensemble, outlook, plans), and batches of devices with different horizons."""

@@ -1,1 +1,1 @@
-"""A model: its card, and the interface that the engine calls."""
+"""The interface of a model that the engine calls, and the model card (card.json)."""

@@ -1,1 +1,1 @@
-"""What the service observes: devices that are online, clocks that are off, counters, rate limits."""
+"""Statistics of the running service: online devices, clocks that are wrong, counters, rate limits."""

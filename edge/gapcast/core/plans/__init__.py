@@ -1,1 +1,1 @@
-"""Announced loads: planned power by device and minute."""
+"""Announced loads: a plan of power by minute and device, subtracted from windows and added to forecasts."""

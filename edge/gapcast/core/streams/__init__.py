@@ -1,1 +1,1 @@
-"""The readings of each device: accepted one by one, and held as windows, history and week."""
+"""The stream of readings of each device: which are accepted, and the windows and histories built from them."""

@@ -1,4 +1,4 @@
-"""Recent readings and forecasts, minute by minute: one ring buffer per device, for the first devices only.
+"""Recent readings and forecasts by minute, as REST shows them: a ring buffer per device, for the first devices.
 
 28 bytes a minute. The ring is filled from the device's window, so that it also holds minutes that a later reading
 confirmed and minutes that the window restored after a restart. If time goes back, as in a restarted replay, the

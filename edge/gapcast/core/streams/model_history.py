@@ -1,4 +1,4 @@
-"""The history that a model takes beside its windows."""
+"""Collects the history of quarter-hours of each window, for models that take one beside the window."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a request must pass: its host, address, token and size."""
+"""Checks of a request before its route: host, client address, token, origin of changes, size of the body."""

@@ -1,1 +1,1 @@
-"""Routes: one file for each subject."""
+"""The routes of the REST API, one file for each subject, and what answers before the application is loaded."""

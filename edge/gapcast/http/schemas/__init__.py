@@ -1,1 +1,1 @@
-"""Schemas of responses."""
+"""Schemas of response bodies, for the OpenAPI document."""

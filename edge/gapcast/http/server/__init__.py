@@ -1,1 +1,1 @@
-"""The server thread, and limits that hold before a request is parsed."""
+"""The HTTP server in a thread of its own, with limits that hold before a request is parsed."""

@@ -1,1 +1,1 @@
-"""The connection to the broker: transport, subscriptions, confirmations, reconnection."""
+"""One connection to the broker: transport, TLS, subscriptions, confirmations, reconnection."""

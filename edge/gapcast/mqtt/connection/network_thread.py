@@ -1,4 +1,4 @@
-"""The end of a client of paho's with a network thread of its own."""
+"""Disconnects a paho client that has a network thread."""
 
 from __future__ import annotations
 

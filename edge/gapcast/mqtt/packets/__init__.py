@@ -1,1 +1,1 @@
-"""Packets of MQTT: encoded, split and decoded, in Python and in C."""
+"""MQTT packets: PUBLISH and PUBACK encoded, split and decoded without paho, in Python and in C."""

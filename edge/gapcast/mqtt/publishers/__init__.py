@@ -1,1 +1,1 @@
-"""What is published for each batch: forecasts, outlooks, demands."""
+"""Publishers of what each batch gives: forecasts, outlooks, demands."""

@@ -1,1 +1,1 @@
-"""Requests and commands, and registers of meters."""
+"""Messages that are not readings: forecast requests, commands (plans, limits), registers of meters."""

@@ -1,1 +1,1 @@
-"""Messages received and published over one connection after another."""
+"""The MQTT session: receives, publishes and acknowledges messages, across reconnections."""

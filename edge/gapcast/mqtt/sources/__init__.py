@@ -1,1 +1,1 @@
-"""Messages of configured meters: decoded, and combined into minutes."""
+"""Messages of configured meters ([[sources]]): decoded, and aggregated to minutes."""

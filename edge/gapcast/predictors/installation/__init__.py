@@ -1,1 +1,1 @@
-"""Models from folders, archives and files, installed and removed."""
+"""Installs models from folders, archives and files, and removes them."""

@@ -1,1 +1,1 @@
-"""The models folder: its files, checked, and its registries."""
+"""Folders of models: their registry, and files and cards that are checked before a model is loaded."""

@@ -1,1 +1,1 @@
-"""TFLite files as predictors."""
+"""Predictors of TFLite files: the runtime, and interpreters for several batch sizes."""

@@ -1,1 +1,1 @@
-"""Trials of models in a child process."""
+"""Loads and self-tests untrusted models in a child process before the service loads them."""

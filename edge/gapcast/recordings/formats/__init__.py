@@ -1,1 +1,1 @@
-"""Formats of files, one file each."""
+"""Readers of the supported formats, one file each."""

@@ -1,1 +1,1 @@
-"""Series of minutes, and what a file had in it."""
+"""Series of one value per minute, made from the rows of a file, and the report on these rows."""

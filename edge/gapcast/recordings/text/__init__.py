@@ -1,1 +1,1 @@
-"""Text files of readings: columns, numbers and times."""
+"""Text files of readings, read in blocks: columns, numbers and times."""

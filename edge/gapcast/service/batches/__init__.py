@@ -1,1 +1,1 @@
-"""The steps of a batch."""
+"""Steps of a batch: the calls of the models, acknowledgement, statistics."""

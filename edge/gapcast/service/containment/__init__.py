@@ -1,1 +1,1 @@
-"""Errors of single steps: contained, logged and counted."""
+"""Contains errors: runs each step so that others continue, and logs and counts what was raised or replaced."""

@@ -1,1 +1,1 @@
-"""The engine in use, and its replacement."""
+"""The engine in use with the lock on its state, and its replacement while the service runs."""

@@ -1,1 +1,1 @@
-"""What is persisted before a batch is acknowledged."""
+"""Persists each batch after the broker has confirmed its forecasts, and before its readings are acknowledged."""

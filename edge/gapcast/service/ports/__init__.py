@@ -1,1 +1,1 @@
-"""Interfaces of what the service uses: the link to the broker, the refit."""
+"""Interfaces that other packages implement for the service: the link to the broker, the nightly refit."""

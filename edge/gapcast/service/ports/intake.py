@@ -1,4 +1,4 @@
-"""What is listened to and what has been received, for the time before the first forecast."""
+"""What is subscribed to and what has been received, for users who wait for the first forecast."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Queries of other threads."""
+"""Thread-safe queries about the running service, for REST, metrics and logs."""

@@ -1,1 +1,1 @@
-"""What is published beside forecasts: scores, availability, events."""
+"""Publications besides forecasts: live scores, drift, availability, and events for GET /events."""

@@ -1,1 +1,1 @@
-"""The broker: its address, and the connection."""
+"""The broker that ``gapcast setup`` asks for: its address and account, and the connection to it."""

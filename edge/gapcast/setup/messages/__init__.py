@@ -1,1 +1,1 @@
-"""Messages of meters, recorded and shown."""
+"""Messages of meters during ``gapcast setup``: recorded, and shown as the configuration would read them."""

@@ -1,1 +1,1 @@
-"""Meters: found in the messages, recognized, chosen."""
+"""Finds meters in the recorded messages, recognizes their presets, and lets the user choose."""

@@ -1,1 +1,1 @@
-"""Checkpoints: their file, arrays and header."""
+"""Checkpoints: the format of the file, its arrays and header, and when one is due."""

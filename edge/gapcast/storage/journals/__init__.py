@@ -1,1 +1,1 @@
-"""Journals: their records and lines."""
+"""Journals of readings: the records, their lines with a digest, and reading them back."""

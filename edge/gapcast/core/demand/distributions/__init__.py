@@ -1,1 +1,1 @@
-"""Distributions of a window's mean, and the chance that it exceeds a limit."""
+"""Distributions of a billing window's mean power, and the probability that it exceeds its limit."""

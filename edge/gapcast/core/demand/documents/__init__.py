@@ -1,1 +1,1 @@
-"""Documents of demands and of headroom."""
+"""JSON documents of demands, of headrooms and of their scores."""

@@ -1,1 +1,1 @@
-"""Scores of demands."""
+"""Scores of demands: how well probabilities and alarms agree with the windows that followed."""

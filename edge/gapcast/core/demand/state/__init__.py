@@ -1,1 +1,1 @@
-"""The newest demands, and the state that is stored."""
+"""State of demands by device: the newest demand, what was learned, and what a checkpoint stores."""

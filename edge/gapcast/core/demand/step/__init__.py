@@ -1,1 +1,1 @@
-"""One batch of demands, in numpy and in C."""
+"""The arithmetic of one batch of demands, in numpy and in C: distributions, learning and scores."""

@@ -1,1 +1,1 @@
-"""The ensemble: its members, weights, interval and state."""
+"""The ensemble: combines the predictions of its members, and learns weights and interval from outcomes."""

@@ -1,1 +1,1 @@
-"""The online model of devices with submeters."""
+"""The online model of devices with submeters (smart plugs): its inputs, tables and state."""

@@ -1,1 +1,1 @@
-"""Corrections of outlooks: learned from a device's outcomes, and consistent between lead times."""
+"""Corrections of outlooks: learned from a device's outcomes, and reconciled between lead times."""

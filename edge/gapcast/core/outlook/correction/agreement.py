@@ -1,4 +1,4 @@
-"""The agreement of outlooks with the published forecasts: what they know better, and that both are the same."""
+"""Makes outlooks agree with the published forecasts: equal where both have a minute, closer in the minutes after."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Documents of outlooks."""
+"""JSON documents of outlooks and of their scores."""

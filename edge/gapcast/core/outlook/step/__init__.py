@@ -1,1 +1,1 @@
-"""One batch of outlooks, in numpy and in C."""
+"""The computation of one batch of outlooks, in numpy and in C."""
