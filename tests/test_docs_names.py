@@ -1,20 +1,35 @@
-"""Documents about the code: the modules, files and folders that they name exist."""
+"""Documents: the modules, files and folders that they name exist."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.support.optional_tools import ROOT
 
-PAGES = ("docs/architecture.md", "docs/decisions/0003-import-layers.md", "docs/extending.md")
+FOLDERS = ("bench", "docs", "edge", "fleet", "models", "monitoring", "scripts", "tests", "trainer")
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("[CRS]*.md")])
+#: It names earlier modules and paths.
+PAGES.remove("CHANGELOG.md")
 TREE = re.compile(r"^## Layout$.*?^```$(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULE = re.compile(r"`(gapcast(?:_fleet|_trainer)?(?:\.[a-z][a-z_0-9]*)+)`")
-PATH = re.compile(r"`((?:docs|edge|fleet|models|monitoring|scripts|tests|trainer)/[\w./-]+)`")
+PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
+#: A source file without its whole path, such as `fast_path.py` or `predictors/tflite/runtime.py`.
+FILE = re.compile(r"`((?:[\w-]+/)*\w+\.(?:c|h|js|py))`")
+#: Files of users, of examples and of other programs.
+NOT_HERE = {
+    "Python.h",
+    "gapcast.acl",
+    "gapcast.toml",
+    "gapcast.toml.before",
+    "gapcast_load.py",
+    "tests/fixtures/fuzz/TARGET/",
+}
 
 
 def paths_in_tree(tree: str) -> Iterator[Path]:
@@ -28,13 +43,17 @@ def paths_in_tree(tree: str) -> Iterator[Path]:
         yield from (Path(*folders[:-1], file) for file in re.findall(r"\b\w+\.py\b", description))
 
 
-def path_of(module: str) -> Path | None:
-    """Return the file or folder of a module, or None."""
+def is_found(name: str) -> bool:
+    """Return whether ``name`` is a module or a package, or what one of them defines or imports."""
+    package, _, last = name.rpartition(".")
     for root in ("edge", "fleet", "trainer"):
-        path = ROOT / root / module.replace(".", "/")
+        path, holder = (ROOT / root / one.replace(".", "/") for one in (name, package))
         if path.is_dir() or path.with_suffix(".py").is_file():
-            return path
-    return None
+            return True
+        source = holder / "__init__.py" if holder.is_dir() else holder.with_suffix(".py")
+        if source.is_file() and re.search(rf"\b{last}\b", source.read_text(encoding="utf-8")):
+            return True
+    return False
 
 
 def test_architecture_tree_names_existing_files() -> None:
@@ -45,13 +64,19 @@ def test_architecture_tree_names_existing_files() -> None:
     assert [str(path) for path in paths if not (ROOT / path).exists()] == []
 
 
+@cache
+def source_files() -> tuple[str, ...]:
+    """Return the paths of all source files of the repository."""
+    return tuple(str(path) for folder in FOLDERS for path in (ROOT / folder).rglob("*.*"))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_names_existing_modules_and_paths(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    modules, paths = set(MODULE.findall(text)), set(PATH.findall(text))
-    assert modules | paths
-    assert sorted(module for module in modules if path_of(module) is None) == []
+    modules, paths, files = (set(form.findall(text)) - NOT_HERE for form in (MODULE, PATH, FILE))
+    assert sorted(module for module in modules if not is_found(module)) == []
     assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+    assert sorted(file for file in files if not any(path.endswith(f"/{file}") for path in source_files())) == []
 
 
 @pytest.mark.parametrize(
