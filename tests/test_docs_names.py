@@ -28,6 +28,7 @@ NOT_HERE = {
     "gapcast.toml",
     "gapcast.toml.before",
     "gapcast_load.py",
+    "recent_mean.py",
     "tests/fixtures/fuzz/TARGET/",
 }
 

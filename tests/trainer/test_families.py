@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from gapcast_trainer.experiments.experiment_files import find_experiment, shippe
 from gapcast_trainer.experiments.sections import Augment
 from gapcast_trainer.families import families, find_family
 from gapcast_trainer.families.parts.base import Design, Scale
+from tests.support.optional_tools import ROOT
 from tests.trainer.synthetic import SPLIT
 
 FAMILIES = families()
@@ -123,6 +126,24 @@ def test_family_file_has_the_edges_interface(built: tuple[Design, Any, bytes, Ex
     assert (found.quantiles is None) == (levels is None)
     if levels is not None and found.quantiles is not None:
         assert found.quantiles.shape == (300, n_leads, len(levels))
+    assert check_parity(predict, model, windows) <= 1e-5
+    assert check_batches(predict, windows) <= 1e-5
+
+
+def test_family_of_the_documentation_has_the_edges_interface(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.tflite.convert import check_batches, check_builtins, check_parity, convert
+
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"in `recent_mean\.py`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "recent_mean.py").write_text(code, encoding="utf-8")
+    namespace = runpy.run_path(str(tmp_path / "recent_mean.py"))
+    design, family = design_of("all"), namespace["FAMILY"]
+    model = family.build(design, family.hyper())
+    content, windows = convert(model), examples_of(small, design).inputs(0, 50)
+    check_builtins(content)
+    predict = File(content, design)
+    newest_kw = windows[:, -3:, :1].mean(axis=1)
+    np.testing.assert_allclose(predict(windows).mean, np.repeat(newest_kw, 2, axis=1), rtol=0, atol=1e-5)
     assert check_parity(predict, model, windows) <= 1e-5
     assert check_batches(predict, windows) <= 1e-5
 
