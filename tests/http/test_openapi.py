@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ NO_ANSWER_BUT_WHAT_IS_DOCUMENTED = [
 def test_openapi_committed_document_is_current(rest: Rest) -> None:
     served = rest.client.get("/openapi.json").json()
     assert json.loads(COMMITTED.read_text(encoding="utf-8")) == served, "run scripts/generate"
+
+
+def test_openapi_routes_are_documented() -> None:
+    page = (COMMITTED.parent / "mqtt-and-http.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`(?:[A-Z]+ )?/.*?) \|", page, re.MULTILINE)
+    documented = {path.partition("?")[0] for row in rows for path in re.findall(r"/[^`]*", row)}
+    paths = json.loads(COMMITTED.read_text(encoding="utf-8"))["paths"]
+    assert [path for path in paths if not path.startswith("/v2") and path not in documented] == []
 
 
 def test_openapi_errors_are_problem_documents(rest: Rest) -> None:
