@@ -1,4 +1,4 @@
-"""Where the command ``gapcast`` begins."""
+"""The entry point of the command ``gapcast``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The composition root: joins adapters, models and the service."""
+"""The composition root: creates adapters, models and the service from the settings, and connects them."""

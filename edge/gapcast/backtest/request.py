@@ -1,4 +1,4 @@
-"""What a back-test makes and writes beside the scores of the forecasts."""
+"""The request of a back-test: what it computes and writes besides the scores of the forecasts."""
 
 from __future__ import annotations
 

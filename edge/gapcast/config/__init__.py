@@ -1,1 +1,1 @@
-"""The configuration: its sections and the loader."""
+"""The configuration: reads gapcast.toml, environment and command line into checked settings."""

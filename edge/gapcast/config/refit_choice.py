@@ -1,4 +1,4 @@
-"""Whether this installation and machine refit at night: ``learning.refit``."""
+"""Decides whether this installation and machine refit at night (``learning.refit``)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""REST: health, metrics, models and predictions."""
+"""The REST adapter: the HTTP server, guards, routes, and the household's web page."""

@@ -1,4 +1,4 @@
-"""When a house is refitted: at night, every so many days, and while its history is young whenever that has grown."""
+"""Schedules refits: at night, every so many days, and more often while the history is short."""
 
 from __future__ import annotations
 

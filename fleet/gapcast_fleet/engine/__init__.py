@@ -1,1 +1,1 @@
-"""The engine in a Python worker of Spark, and what identifies its models."""
+"""The engine in a Python worker of Spark: creates and caches it, and identifies its models and settings."""

@@ -1,4 +1,4 @@
-"""What forecasts depend on besides the readings: the models and their settings. Part of the state."""
+"""The identity of forecasts: the models and settings that they depend on, stored with the state."""
 
 from __future__ import annotations
 

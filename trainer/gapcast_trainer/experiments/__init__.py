@@ -1,1 +1,1 @@
-"""What defines a model: an experiment's sections and keys, and the experiments of the shipped models as TOML."""
+"""Experiments, which define models: their sections and keys, and those of the shipped models as TOML."""

@@ -1,4 +1,4 @@
-"""What an evaluation scores."""
+"""The options of an evaluation."""
 
 from __future__ import annotations
 

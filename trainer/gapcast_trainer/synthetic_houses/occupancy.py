@@ -1,4 +1,4 @@
-"""When the people of a synthetic house are at home and awake, and when they start an activity."""
+"""Occupancy: when people are at home and awake, and when they start an activity."""
 
 from __future__ import annotations
 

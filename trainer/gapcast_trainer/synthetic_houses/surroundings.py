@@ -1,4 +1,4 @@
-"""What all appliances of a synthetic house share: length, weather and people."""
+"""The surroundings that all appliances of a synthetic house share: length, weather and people."""
 
 from __future__ import annotations
 

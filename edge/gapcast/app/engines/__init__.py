@@ -1,1 +1,1 @@
-"""Engines with the loaded models, replaced when these change."""
+"""Creates engines with the loaded models, and a new one when the models change."""

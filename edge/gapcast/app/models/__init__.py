@@ -1,1 +1,1 @@
-"""The models in use, chosen and loaded."""
+"""Chooses and loads the models, and gives each its role: primary model, ensemble member, outlook."""

@@ -1,4 +1,4 @@
-"""Which models are members of the ensemble at a horizon."""
+"""Chooses the models that are members of the ensemble at a horizon."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Houses distributed over processes."""
+"""Distributes the houses of a back-test over several processes."""

@@ -1,1 +1,1 @@
-"""The results of a back-test, joined and printed."""
+"""The results of a back-test, joined from several processes, and printed."""

@@ -1,4 +1,4 @@
-"""What is wrong with a key of the configuration that does not exist, and which one was probably meant."""
+"""Errors about keys of the configuration that do not exist, with the key that was probably meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether any or all of a few flags are set, in a tenth of the time of numpy's reductions."""
+"""Tests whether any or all of a few flags are set, in a tenth of the time of numpy's reductions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is billed or limited: the window, its limit, and when the limit applies."""
+"""Options of billing windows: their length, the limit, and the times in which it applies."""
 
 from __future__ import annotations
 

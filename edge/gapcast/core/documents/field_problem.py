@@ -1,4 +1,4 @@
-"""What is wrong with a field of a file or a request, as a sentence for people in place of pydantic's."""
+"""Error messages about a field of a file or a request, as plain sentences in place of pydantic's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model comes from: the parts of its card about its training data, their split by time, and its scores."""
+"""The provenance of a model on its card: training data, their split by time, and scores."""
 
 from __future__ import annotations
 

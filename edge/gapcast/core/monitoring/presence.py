@@ -1,4 +1,4 @@
-"""Which devices are online, by the arrival time of their readings: ten bytes per device."""
+"""Tracks which devices are online, by the arrival time of their readings: ten bytes per device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of one reading belongs to the announced loads that are on, and what readings show of these loads.
+"""Attributes a part of each reading to the announced loads that are on, by what readings show of them.
 
 Announced and real loads differ: a load starts a minute late, draws less, never starts, or is cancelled. So a reading is
 not reduced by the planned power, but by what of it the reading shows:

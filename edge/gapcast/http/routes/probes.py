@@ -1,4 +1,4 @@
-"""What supervisors and Prometheus request, answered without the REST application: health checks and metrics.
+"""Requests of supervisors and Prometheus, answered without the REST application: health checks, metrics.
 
 A gateway that is used by MQTT alone is only ever asked these: :mod:`gapcast.http.entry` loads the application with the
 first other request, and the metrics are registered with the first scrape.

@@ -1,4 +1,4 @@
-"""What several routes take: parameters of a page, and a body of JSON."""
+"""Inputs that several routes share: parameters of a page, and a JSON body."""
 
 from __future__ import annotations
 

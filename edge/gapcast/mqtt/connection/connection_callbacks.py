@@ -1,4 +1,4 @@
-"""What a connection calls when something happens on it."""
+"""The callbacks of a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a connection, in the log, and why there is none.
+"""Logs the events of a connection, and the reason why there is none.
 
 :mod:`gapcast.mqtt.connection.broker_problem` makes sentences for people of the problems.
 """

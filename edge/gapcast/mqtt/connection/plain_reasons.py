@@ -1,4 +1,4 @@
-"""Why there is no connection, in plain words: reasons of the operating system and of the broker, without their numbers.
+"""Reasons for a missing connection in plain words: those of the operating system and of the broker.
 
 Logs, the page, ``gapcast check``, ``setup`` and ``replay`` show these.
 """

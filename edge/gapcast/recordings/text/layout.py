@@ -1,4 +1,4 @@
-"""How a file of readings is written: columns, unit, separators, time zone, and how long a sample holds."""
+"""The layout of a file of readings: columns, unit, separators, time zone, and how long a sample holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is subscribed to and what has been received, for users who wait for the first forecast."""
+"""Intake: the subscribed topics, and what was received before the first forecast."""
 
 from __future__ import annotations
 

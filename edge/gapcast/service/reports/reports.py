@@ -1,4 +1,4 @@
-"""What is published about devices besides forecasts: their availability and their scores."""
+"""Publishes availability and scores of devices: calls the publishers of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a meter sends: the interval between its messages with a power, for ``every_s``."""
+"""The interval between a meter's messages with a power, measured for ``every_s``."""
 
 from __future__ import annotations
 

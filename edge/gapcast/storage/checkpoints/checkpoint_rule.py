@@ -1,4 +1,4 @@
-"""When a checkpoint is due: before the next start would take long, or the journal much space.
+"""Decides when a checkpoint is due: before the next start takes long, or the journal takes much space.
 
 A checkpoint costs a time per device (about 40 us), whatever it replaces, and so does its share of the disk. With a
 minimum of readings per device between two of them, its cost per reading is bounded however fast readings arrive: the

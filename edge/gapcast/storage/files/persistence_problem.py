@@ -1,4 +1,4 @@
-"""Why readings are not persisted: logged when it begins and when it is over, not at each retry."""
+"""The reason why readings are not persisted, logged when it begins and ends, not at each retry."""
 
 from __future__ import annotations
 

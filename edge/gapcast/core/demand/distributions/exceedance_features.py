@@ -1,4 +1,4 @@
-"""What the log-odds of an exceedance depend on, beside the outlook model's: recent powers, and the time of day.
+"""Inputs of the exceedance model besides the outlook's log-odds: recent powers, and the time of day.
 
 Features are a function of the power that may be exceeded. The first four make a monotone line of three parts of the
 model's log-odds. The fifth is a triangle around even odds: by it a device learns that the model is too sure of itself

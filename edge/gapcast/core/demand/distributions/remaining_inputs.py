@@ -1,4 +1,4 @@
-"""What the distribution of the mean power over coming minutes is made from."""
+"""The inputs of the distribution of the mean power over coming minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May a load draw so many kW for so many minutes? The risk, the largest power that may be drawn, the earliest start.
+"""The headroom for a load of some kW and minutes: its risk, the largest power that fits, the earliest start.
 
 A load of ``kw`` adds ``kw * overlap / W`` to the mean of a window of ``W`` minutes of which it covers ``overlap``. The
 probability that a window then exceeds its limit follows from the distribution of its remaining minutes, and that of any

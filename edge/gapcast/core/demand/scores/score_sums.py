@@ -1,4 +1,4 @@
-"""What a window that is over adds to the sums of the scores of demands, and what waits until then.
+"""Sums of the scores of demands: what a closed window adds to them, and what waits until it is closed.
 
 The scores and the layout of their sums are described in :mod:`gapcast.core.demand.scores.scores`.
 """

@@ -1,4 +1,4 @@
-"""What is stored of the demands of devices: the newest one, what was learned, and the live scores."""
+"""The stored state of the demands of devices: the newest one, what was learned, and the live scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demands of a batch of readings are made from."""
+"""The inputs of the demands of a batch of readings."""
 
 from __future__ import annotations
 

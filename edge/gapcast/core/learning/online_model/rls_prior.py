@@ -1,4 +1,4 @@
-"""What many houses have in common: the coefficients and the covariance with which the online model of a device starts.
+"""The prior fitted to many houses: the coefficients and covariance that a new device's online model starts with.
 
 The forecast starts as a mixture of the primary model's and that of a linear model fitted to many houses at once. The
 covariance is that of a device which has already seen some thousand minutes of the average house, so that the first

@@ -1,4 +1,4 @@
-"""What each load does next: tables of the mean change over the horizon, in cells of the load's state.
+"""Tables of the mean change of each load over the horizon, by the state of the load.
 
 For each load, three tables have cells by power and minutes since the last edges, by mean powers of ever longer
 stretches, and by recent maxima. Each table learns what those before it missed (tile coding: R. Sutton and A. Barto,

@@ -1,4 +1,4 @@
-"""What the submeters of a device show in a window: powers, changes, edges, and the cells of the on-time tables.
+"""Features of the submeters of a device: powers, changes, edges, and cells of the load tables.
 
 A submeter measures one load of the device: a smart plug, a charger, a heat pump. The loads here are the submeters, and
 after them the remainder, the mains minus all known submeters. A submeter without a value in the newest minute is not

@@ -1,4 +1,4 @@
-"""How much of the learned correction is applied: the share that has proven best, by lead time and kind.
+"""The share of the learned correction that is applied: the best one so far, by lead time and kind.
 
 For a few shares from nothing to all, the gain over applying nothing is summed up, squared error for the mean and
 absolute error for the median, with discounted weights. A share counts with the lower end of its gain: the gain less

@@ -1,4 +1,4 @@
-"""What the outlooks of a device learn from its own outcomes: corrections, bounds and scores.
+"""Learns from the outcomes of a device's own outlooks: corrections, bounds and scores.
 
 Like the ensemble, it learns from a reading only after the outlook of that reading was published.
 """

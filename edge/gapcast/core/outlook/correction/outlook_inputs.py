@@ -1,4 +1,4 @@
-"""What outlooks are made from, before anything learned applies."""
+"""The inputs of outlooks, before the learned correction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the outlooks of a batch are made from, and what is made: the interface of the numpy and the compiled step."""
+"""The inputs and results of the outlooks of a batch: the interface of the numpy and the compiled step."""
 
 from __future__ import annotations
 
