@@ -69,7 +69,7 @@ class RefitNights:
         self._stopping = Event()
         self._thread: Thread | None = None
 
-    # --- the stream's thread ----------------------------------------------------------------------
+    # --- the stream's thread; `forget` and `status`: any thread --------------------------------------
 
     def record(self, readings: Sequence[Reading]) -> None:
         """Collect ``readings`` that entered a window."""
