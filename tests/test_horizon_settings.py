@@ -13,7 +13,7 @@ from gapcast.app.models.installed_models import InstalledModelError, error_of
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.app.models.primary_model import primaries_of_devices
-from gapcast.check.finding import Situation
+from gapcast.check.finding import CheckInput
 from gapcast.check.models import check_models
 from gapcast.config.loader import load
 from gapcast.config.settings import Settings
@@ -175,7 +175,7 @@ def test_model_of_other_readings_is_not_possible_for_a_device(tmp_path: Path) ->
 def test_check_of_a_setting_without_a_model_advises_to_correct_it(
     forecast: dict[str, Any], code: int, fix: str
 ) -> None:
-    (finding,) = check_models(Situation(settings(forecast=forecast), {}, 0.0))
+    (finding,) = check_models(CheckInput(settings(forecast=forecast), {}, 0.0))
     assert finding.code == code
     assert fix in finding.fix
 

@@ -10,7 +10,7 @@ import pytest
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
-from gapcast.core.horizons.lead_time_view import AtHorizon, at_horizon
+from gapcast.core.horizons.lead_time_view import LeadTimeView, at_horizon
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence, Trend
@@ -43,7 +43,7 @@ def inputs(n: int) -> tuple[F32, F32]:
 
 def test_view_has_every_minute_up_to_the_horizon() -> None:
     model = Ramp()
-    view = AtHorizon(model, 15)
+    view = LeadTimeView(model, 15)
     assert view.lead_times_min == tuple(range(1, 16))
     for name in ("name", "version", "spec", "features", "quantile_levels", "history_steps"):
         assert getattr(view, name) == getattr(model, name)
@@ -61,13 +61,13 @@ def test_view_has_every_minute_up_to_the_horizon() -> None:
 def test_view_of_adjacent_lead_times_takes_the_models_values() -> None:
     windows, _ = inputs(2)
     trend = Trend(lead_times_min=(1, 2, 3, 4, 5))
-    found = AtHorizon(trend, 3).predict(windows)
+    found = LeadTimeView(trend, 3).predict(windows)
     np.testing.assert_array_equal(found.mean, trend.predict(windows).mean[:, :3])
     assert found.quantiles is None
 
 
 def test_view_of_a_model_without_the_next_minute_keeps_its_lead_times() -> None:
-    view = AtHorizon(Trend(lead_times_min=(4, 5, 9)), 5)
+    view = LeadTimeView(Trend(lead_times_min=(4, 5, 9)), 5)
     assert view.lead_times_min == (4, 5)
     assert view.predict(inputs(2)[0]).mean.shape == (2, 2)
     assert view.history_steps == 0
@@ -77,13 +77,13 @@ def test_view_of_a_model_without_the_next_minute_keeps_its_lead_times() -> None:
 def test_view_of_values_that_are_not_finite_has_them_too() -> None:
     windows, history = inputs(3)
     windows[0, -1], windows[1, -1] = np.nan, np.inf
-    found = AtHorizon(Ramp(), 15).predict(windows, history).mean
+    found = LeadTimeView(Ramp(), 15).predict(windows, history).mean
     assert np.isfinite(found).all(axis=1).tolist() == [False, False, True]
 
 
 def test_view_at_an_unknown_horizon_lists_the_possible_ones() -> None:
     with pytest.raises(ModelError, match="does not forecast 3 min ahead; possible are 1, 2, 5, 15, 60"):
-        AtHorizon(Ramp(), 3)
+        LeadTimeView(Ramp(), 3)
 
 
 def test_at_horizon_returns_the_model_itself_if_nothing_changes() -> None:
@@ -95,7 +95,7 @@ def test_at_horizon_returns_the_model_itself_if_nothing_changes() -> None:
 
 
 def test_engine_forecasts_at_any_lead_time_of_a_model() -> None:
-    engine = Engine(AtHorizon(Ramp(), 15))
+    engine = Engine(LeadTimeView(Ramp(), 15))
     forecasts = [engine.forecast(engine.accept([Reading("home", 21_000_000 + i, 1.0)]), 0) for i in range(3)]
     forecast = forecasts[-1][0]
     assert (forecast.horizon_min, forecast.target_minute - forecast.observed_minute) == (15, 15)

@@ -9,7 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 from gapcast.core.readings.reading import Limits
-from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_pubacks, encode_publish
+from gapcast.mqtt.packets.frames import (
+    MAX_PAYLOAD,
+    Acknowledgement,
+    OtherPacket,
+    Publication,
+    encode_pubacks,
+    encode_publish,
+)
 from gapcast.mqtt.packets.properties import (
     MAX_FORWARDED_BYTES,
     content_type,
@@ -22,7 +29,7 @@ from gapcast.mqtt.payloads import decode
 from gapcast.text.json_input import JsonError, decode_json
 from tests.fuzz.target import Target
 
-Packet = Publication | Acknowledgement | Other
+Packet = Publication | Acknowledgement | OtherPacket
 #: JSON values are walked to this depth; the decoder refuses what is nested deeper than 200.
 _DEEPEST = 256
 

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from gapcast.app.application import Application
 from gapcast.app.broker.broker import session_options, wait_for_topic_affinity
 from gapcast.check.broker import check_broker
-from gapcast.check.finding import Mark, Situation
+from gapcast.check.finding import CheckInput, Mark
 from gapcast.config.shards import each_of
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt import topic_affinity
@@ -134,7 +134,7 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
     with pytest.raises(SettingsError, match=r"mqtt\.share_group: .* 6 went to one member and 6 to the other"):
         application.run(Event())
     assert peer.messages == [], "it never took part"
-    (sharing,) = [f for f in check_broker(Situation(settings, {}, 0.0)) if f.what == "sharing"]
+    (sharing,) = [f for f in check_broker(CheckInput(settings, {}, 0.0)) if f.what == "sharing"]
     assert (sharing.mark, sharing.code) == (Mark.FAIL, 2)
     assert "hash_topic" in sharing.fix
 
@@ -142,7 +142,7 @@ def test_group_on_mosquitto_is_rejected_with_the_reason(
 def test_check_takes_no_readings_from_a_group(mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect) -> None:
     worker, meter = connect(mosquitto, mqtt5=True), connect(mosquitto)
     worker.subscribe("$share/workers/gap/+/reading")
-    situation = Situation(gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP), {}, 0.0)
+    situation = CheckInput(gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP), {}, 0.0)
     list(check_broker(situation))
     session = situation.session
     assert session is not None

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from gapcast.core.grid import MINUTE_MS, minute_label
 from gapcast.core.readings.reading import Limits, instant_of
 from gapcast.mqtt.packets.compiled_packets import MAX_PACKETS, CompiledPackets
-from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_publish
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, OtherPacket, Publication, encode_publish
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 from gapcast.mqtt.payloads import decode
 from tests.support.mqtt_packets import CUTS, STREAMS, pieces
 
 pytestmark = pytest.mark.compiled
+
+Packet = Publication | Acknowledgement | OtherPacket
 
 #: Wider than what the library reads without an exponent.
 LIMITS = Limits(-1e15, 1e15)
@@ -63,15 +65,13 @@ def read(payload: bytes) -> tuple[int, float]:
     return packet.minute, packet.gap_kw
 
 
-def without_readings(packet: Publication | Acknowledgement | Other) -> Publication | Acknowledgement | Other:
+def without_readings(packet: Packet) -> Packet:
     return packet._replace(minute=0, gap_kw=0.0) if isinstance(packet, Publication) else packet
 
 
-def split(
-    splitter: Splitter, stream: bytes, cuts: list[int]
-) -> tuple[list[Publication | Acknowledgement | Other], bool]:
+def split(splitter: Splitter, stream: bytes, cuts: list[int]) -> tuple[list[Packet], bool]:
     """Return the packets, and whether they ended in a :class:`ProtocolError`."""
-    found: list[Publication | Acknowledgement | Other] = []
+    found: list[Packet] = []
     for piece in pieces(stream, cuts):
         splitter.feed(piece)
         try:

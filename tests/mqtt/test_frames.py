@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties, VariableByteIntegers
 from gapcast.mqtt.packets.frames import (
     MAX_PAYLOAD,
     Acknowledgement,
-    Other,
+    OtherPacket,
     Publication,
     as_duplicate,
     encode_length,
@@ -37,7 +37,7 @@ from tests.support.mqtt_packets import (
     publish,
 )
 
-Packet = Publication | Acknowledgement | Other
+Packet = Publication | Acknowledgement | OtherPacket
 
 
 def split(stream: bytes, cuts: list[int] | None = None, *, mqtt5: bool = False) -> list[Packet]:
@@ -80,7 +80,7 @@ def read_by_paho(packet: bytes, *, mqtt5: bool) -> Packet:
     if packet[0] & 0xF0 == 0x40:
         acknowledged = paho_packet.decode_puback(packet[0], body, version(mqtt5=mqtt5))
         return Acknowledgement(acknowledged.mid, acknowledged.reason.value)
-    return Other(packet)
+    return OtherPacket(packet)
 
 
 def repacked(packet: Packet, *, mqtt5: bool) -> Packet:
@@ -127,7 +127,7 @@ def test_splitter_topic_not_utf_8_is_no_error() -> None:
 def test_splitter_length_counts_buffered_bytes() -> None:
     splitter = Splitter(mqtt5=False)
     splitter.feed(b"\xd0\x00\xd0")
-    assert list(splitter.packets()) == [Other(b"\xd0\x00")]
+    assert list(splitter.packets()) == [OtherPacket(b"\xd0\x00")]
     assert len(splitter) == 1
 
 
@@ -171,7 +171,7 @@ def test_splitter_malformed_packet_is_an_error(stream: bytes, mqtt5: bool) -> No
     splitter = Splitter(mqtt5=mqtt5)
     splitter.feed(b"\xd0\x00" + stream + b"\0" * 10)
     found = splitter.packets()
-    assert next(found) == Other(b"\xd0\x00")
+    assert next(found) == OtherPacket(b"\xd0\x00")
     with pytest.raises(ProtocolError, match="malformed packet"):
         next(found)
 

@@ -11,7 +11,7 @@ import pytest
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.connection import Connection
 from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
-from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, Other, Publication, encode_length
+from gapcast.mqtt.packets.frames import MAX_PAYLOAD, Acknowledgement, OtherPacket, Publication, encode_length
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 from gapcast.mqtt.session.session import Session
 from tests.support.ports import LOOPBACK
@@ -97,7 +97,7 @@ def test_splitter_endless_properties_are_not_buffered() -> None:
     n_properties, topic = 100_000_000, b"gap/home/reading"
     variable = len(topic).to_bytes(2, "big") + topic + b"\x00\x07" + encode_length(n_properties)
     splitter, largest = Splitter(mqtt5=True), 0
-    found: list[Publication | Acknowledgement | Other] = []
+    found: list[Publication | Acknowledgement | OtherPacket] = []
     splitter.feed(b"\x32" + encode_length(len(variable) + n_properties + 3) + variable)
     piece, n_left = bytes(1 << 18), n_properties + 3
     while n_left:

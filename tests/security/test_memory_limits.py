@@ -20,7 +20,7 @@ from gapcast.app.engines.device_limit import device_cost, limit_devices
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
-from gapcast.check.finding import Mark, Situation
+from gapcast.check.finding import CheckInput, Mark
 from gapcast.check.memory import check_memory
 from gapcast.config.memory_limit import (
     IDLE_BYTES,
@@ -211,7 +211,7 @@ def test_device_cost_of_a_history_is_of_devices_that_have_one() -> None:
 
 
 def test_check_reports_whether_the_devices_fit(models: Models) -> None:
-    situation = Situation(settings(), {}, 0.0)
+    situation = CheckInput(settings(), {}, 0.0)
     assert list(check_memory(situation)) == [], "without models nothing is known"
     situation.models = models
     (found,) = check_memory(situation)

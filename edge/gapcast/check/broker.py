@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gapcast.app.broker.broker import filters_of, measure_distribution, session_options, sources_of
 from gapcast.app.broker.topics import check_topics
-from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok, warn
+from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.connection.client import SessionOptions
@@ -37,11 +37,11 @@ _DISTRIBUTION_FIX = "configure the broker to distribute by topic (EMQX: hash_top
 _FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
 
 
-def check_broker(situation: Situation) -> Iterator[Finding]:
+def check_broker(inputs: CheckInput) -> Iterator[Finding]:
     """Connect and subscribe as the service does, with a separate client id."""
-    settings = situation.settings
+    settings = inputs.settings
     try:
-        options = session_options(settings, situation.environment)
+        options = session_options(settings, inputs.environment)
         check_topics(settings, options.gateway)
     except SettingsError as error:
         key, _, rest = str(error).partition(": ")
@@ -66,12 +66,12 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
         session.close(1.0)
         yield fail("broker", f"{address}: {problem or 'no answer'}", fix_of(problem), BROKER_FAILS)
         return
-    situation.session = session
+    inputs.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{address}, MQTT {session.protocol}, subscribed to {topics}")
     yield from _check_devices(settings)
     yield from _check_order(settings)
-    yield from _check_distribution(situation, options)
+    yield from _check_distribution(inputs, options)
 
 
 def _check_devices(settings: Settings) -> Iterator[Finding]:
@@ -106,12 +106,12 @@ def _covers(one: str, other: str) -> bool:
     return len(levels) == len(covered) and all(level in {"+", own} for level, own in zip(levels, covered, strict=True))
 
 
-def _check_distribution(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
+def _check_distribution(inputs: CheckInput, options: SessionOptions) -> Iterator[Finding]:
     """Check how the broker distributes messages, if workers share a subscription."""
-    found = measure_distribution(situation.settings, replace(options, gateway=f"{options.gateway}-check"))
+    found = measure_distribution(inputs.settings, replace(options, gateway=f"{options.gateway}-check"))
     if found is None:
         return
-    group = situation.settings.mqtt.share_group
+    group = inputs.settings.mqtt.share_group
     if found.problem:
         yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_FIX, BROKER_FAILS)
     elif found.splits_topic:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcast.check.finding import Finding, Situation, ok, warn
+from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.compiled.library import loaded
 
 _FIX = (
@@ -13,7 +13,7 @@ _FIX = (
 )
 
 
-def check_compiled_steps(situation: Situation) -> Iterator[Finding]:
+def check_compiled_steps(inputs: CheckInput) -> Iterator[Finding]:
     """Open the library of compiled steps; without it the forecasts are the same, and cost more."""
     found = loaded()
     if found.library is None:

@@ -58,7 +58,7 @@ def fail(what: str, text: str, fix: str, code: int) -> Finding:
 
 
 @dataclass(slots=True)
-class Situation:
+class CheckInput:
     """The input of the checks, and results of earlier ones."""
 
     settings: Settings

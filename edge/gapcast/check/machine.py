@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 
 from gapcast.app.http_server import listen_fix, listen_problem
-from gapcast.check.finding import SETTINGS_FAIL, Finding, Situation, fail, ok, warn
+from gapcast.check.finding import SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.shards import folder_of
 from gapcast.core.errors import SettingsError
@@ -24,10 +24,10 @@ _LEAST_FREE_BYTES = 100 << 20
 _TIMEOUT_S, _MAX_RESPONSE_BYTES = 10.0, 1 << 16
 
 
-def check_clock(situation: Situation) -> Iterator[Finding]:
+def check_clock(inputs: CheckInput) -> Iterator[Finding]:
     """Check that this machine's clock is not before the creation of its models."""
     now = datetime.now(UTC)
-    created = max((card.created_at for card in situation.models.cards), default=now) if situation.models else now
+    created = max((card.created_at for card in inputs.models.cards), default=now) if inputs.models else now
     if now < created:
         text = (
             f"this machine says {now:%Y-%m-%d %H:%M} UTC, which is before its models were created ({created:%Y-%m-%d})"
@@ -38,25 +38,25 @@ def check_clock(situation: Situation) -> Iterator[Finding]:
         yield warn("clock", text, fix)
     else:
         yield ok(
-            "clock", f"this machine says {now:%Y-%m-%d %H:%M} UTC; site.timezone is {situation.settings.site.timezone}"
+            "clock", f"this machine says {now:%Y-%m-%d %H:%M} UTC; site.timezone is {inputs.settings.site.timezone}"
         )
 
 
-def check_state(situation: Situation) -> Iterator[Finding]:
+def check_state(inputs: CheckInput) -> Iterator[Finding]:
     """Check that the state folder is writable, by a temporary file.
 
     A missing folder is not created: it would belong to root after ``sudo gapcast check``, and not to the service.
     """
-    state = situation.settings.state
+    state = inputs.settings.state
     try:
-        path = state_path(state.path, situation.environment)
+        path = state_path(state.path, inputs.environment)
     except SettingsError as error:
         yield fail("state", str(error), "set state.path to a folder that this account can write to", SETTINGS_FAIL)
         return
     if not state.keep:
         yield ok("state", "the state is not persisted (state.keep = false)")
         return
-    folder = folder_of(situation.settings, path)
+    folder = folder_of(inputs.settings, path)
     try:
         existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
         with tempfile.TemporaryFile(dir=existing) as file:
@@ -73,9 +73,9 @@ def check_state(situation: Situation) -> Iterator[Finding]:
         yield ok("state", f"{folder} is writable")
 
 
-def check_port(situation: Situation) -> Iterator[Finding]:
+def check_port(inputs: CheckInput) -> Iterator[Finding]:
     """Check that the HTTP port is free; if not, find out whether gapcast itself uses it."""
-    http = situation.settings.http
+    http = inputs.settings.http
     address = f"{http.host} port {http.port}"
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:

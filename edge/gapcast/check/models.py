@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcast.app.models.models import admission_of, library_of, load_models
-from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
+from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import ModelChoiceError, ModelError, UnknownModelError
 from gapcast.core.windows.features import DERIVED
 from gapcast.predictors.tflite.runtime import load_interpreter
 
 
-def check_models(situation: Situation) -> Iterator[Finding]:
+def check_models(inputs: CheckInput) -> Iterator[Finding]:
     """Load every model and replay its golden example."""
-    settings = situation.settings
+    settings = inputs.settings
     try:
-        library, admission = library_of(settings, situation.environment), admission_of(settings, situation.environment)
-        situation.models = models = load_models(settings, library, admission)
+        library, admission = library_of(settings, inputs.environment), admission_of(settings, inputs.environment)
+        inputs.models = models = load_models(settings, library, admission)
     except ModelChoiceError as error:
         yield fail(
             "models", str(error), "correct this setting: the models that are there cannot meet it", SETTINGS_FAIL

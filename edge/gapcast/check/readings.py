@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from statistics import median_low
 
 from gapcast.app.broker.broker import mosquitto_command
-from gapcast.check.finding import Finding, Situation, ok, warn
+from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.check.sample_listener import SampleListener
 from gapcast.core.documents.wording import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
@@ -22,24 +22,24 @@ _SHOWN = 5
 _MAX_METERS = 50
 
 
-def check_readings(situation: Situation) -> Iterator[Finding]:
+def check_readings(inputs: CheckInput) -> Iterator[Finding]:
     """Listen for readings for ``wait_s``, as the service does."""
-    session = situation.session
-    if session is None or not situation.wait_s:
+    session = inputs.session
+    if session is None or not inputs.wait_s:
         return
-    listener, wait_s = SampleListener(situation.settings), situation.wait_s
+    listener, wait_s = SampleListener(inputs.settings), inputs.wait_s
     deadline_s = time.monotonic() + wait_s
     while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _MAX_MESSAGES:
         for received in session.receive_messages(256, min(left_s, 0.25)):
             listener.receive(received)
             session.acknowledge_after(received.publication, 0)
         session.flush()
-    yield from _check_arrivals(situation, listener)
+    yield from _check_arrivals(inputs, listener)
     yield from _last_powers(listener)
     for name, topic in listener.submeters.items():
         if name not in listener.devices:
             fix = "check its topic; without it forecasts go on, and cannot use what it measures"
-            yield warn("submeter", f"{name}: no message on {topic} within {situation.wait_s:g} s", fix)
+            yield warn("submeter", f"{name}: no message on {topic} within {inputs.wait_s:g} s", fix)
     for sentence, n in listener.rejected.most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
@@ -56,8 +56,8 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
             )
 
 
-def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[Finding]:
-    settings = situation.settings
+def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Finding]:
+    settings = inputs.settings
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     n_of_meters = listener.n_messages - listener.n_submeter_messages
     names = sorted(listener.devices.keys() - listener.submeters.keys())
@@ -68,10 +68,10 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
             f"most meters send once a minute, so try --wait 70; {listing}a broker may also silently withhold topics "
             "that this account has no permission to read"
         )
-        yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", fix)
+        yield warn("readings", f"no message on {topics} within {inputs.wait_s:g} s", fix)
     elif names:
         n_messages = counted(n_of_meters, "message")
-        yield ok("readings", f"{n_messages} within {situation.wait_s:g} s, of {listed(names, _SHOWN)}")
+        yield ok("readings", f"{n_messages} within {inputs.wait_s:g} s, of {listed(names, _SHOWN)}")
 
 
 def _last_powers(listener: SampleListener) -> Iterator[Finding]:

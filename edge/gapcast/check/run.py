@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from gapcast.check.broker import check_broker
 from gapcast.check.compiled_steps import check_compiled_steps
-from gapcast.check.finding import Finding, Mark, Situation
+from gapcast.check.finding import CheckInput, Finding, Mark
 from gapcast.check.machine import check_clock, check_port, check_state
 from gapcast.check.memory import check_memory
 from gapcast.check.models import check_models
@@ -14,8 +14,8 @@ from gapcast.check.readings import check_readings
 from gapcast.config.settings import Settings
 from gapcast.text.terminal_text import printable
 
-#: Each yields findings; a later one may use results of an earlier one in :class:`Situation`.
-CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
+#: Each yields findings; a later one may use results of an earlier one in :class:`CheckInput`.
+CHECKS: tuple[Callable[[CheckInput], Iterator[Finding]], ...] = (
     check_models,
     check_compiled_steps,
     check_broker,
@@ -34,16 +34,16 @@ def run_checks(
 
     Waits ``wait_s`` for readings (0: does not wait).
     """
-    situation = Situation(settings, environment, wait_s)
+    inputs = CheckInput(settings, environment, wait_s)
     code = 0
     try:
         for check in CHECKS:
-            for finding in check(situation):
+            for finding in check(inputs):
                 for line in finding.lines():
                     show(printable(line))  # it may contain topics and payloads from anyone at the broker
                 if finding.mark is Mark.FAIL:
                     code = code or finding.code
     finally:
-        if situation.session is not None:
-            situation.session.close(1.0)
+        if inputs.session is not None:
+            inputs.session.close(1.0)
     return code

@@ -22,7 +22,7 @@ _64_BIT_ARM = ("aarch64", "armv8l")
 _MAX_32_BIT = 2**31 - 1
 
 
-class Loaded(NamedTuple):
+class LoadedLibrary(NamedTuple):
     """The library, or the reason why there is none."""
 
     library: ctypes.PyDLL | None
@@ -59,7 +59,7 @@ def hash_of_sources(folder: Path = _SOURCES) -> str:
     return digest.hexdigest()
 
 
-def open_library(folder: Path, sources: Path = _SOURCES) -> Loaded:
+def open_library(folder: Path, sources: Path = _SOURCES) -> LoadedLibrary:
     """Open the library for this machine in ``folder``, or return the reason why that is not possible.
 
     In a checkout, which has the C files ``sources``, one of other sources is not used: its structures may have another
@@ -67,30 +67,30 @@ def open_library(folder: Path, sources: Path = _SOURCES) -> Loaded:
     """
     machine = machine_name()
     if sys.platform != "linux":
-        return Loaded(None, machine, f"they are built for Linux, not {sys.platform}")
+        return LoadedLibrary(None, machine, f"they are built for Linux, not {sys.platform}")
     path = library_path(folder, machine)
     if not path.is_file():
-        return Loaded(None, machine, f"this installation has no {path.name}")
+        return LoadedLibrary(None, machine, f"this installation has no {path.name}")
     try:
         library = ctypes.PyDLL(str(path))
         version, built_from = library.gapcast_interface_version, library.gapcast_sources
     except (OSError, AttributeError) as error:  # of another machine or C library, damaged, or not ours
-        return Loaded(None, machine, str(error))
+        return LoadedLibrary(None, machine, str(error))
     version.argtypes, version.restype = (), ctypes.c_int
     if version() != INTERFACE_VERSION:
-        return Loaded(None, machine, f"{path.name} has interface {version()}, not {INTERFACE_VERSION}")
+        return LoadedLibrary(None, machine, f"{path.name} has interface {version()}, not {INTERFACE_VERSION}")
     built_from.argtypes, built_from.restype = (), ctypes.c_char_p
     if (sources / "build.py").is_file() and built_from().decode() != hash_of_sources(sources):
         problem = f"{path.name} was not built from the C files of {sources}: run python {sources / 'build.py'}"
-        return Loaded(None, machine, problem)
-    return Loaded(library, machine)
+        return LoadedLibrary(None, machine, problem)
+    return LoadedLibrary(library, machine)
 
 
 @functools.cache
-def loaded() -> Loaded:
+def loaded() -> LoadedLibrary:
     """Return the library that came with this package, opened once; none if ``GAPCAST_NUMPY_ALONE`` is set."""
     if os.environ.get(NUMPY_ALONE, "") not in {"", "0"}:
-        return Loaded(None, machine_name(), f"{NUMPY_ALONE} is set")
+        return LoadedLibrary(None, machine_name(), f"{NUMPY_ALONE} is set")
     return open_library(_FOLDER)
 
 

@@ -62,7 +62,7 @@ _OUTPUTS = {
 _CHECKED = ("mean", "median")
 
 
-class Rest:
+class Throttle:
     """Sleeps as long as this thread has worked since the last call: it takes at most half of a processor.
 
     A callback of LightGBM, for a process that may not lower its priority.
@@ -85,7 +85,7 @@ def refit(
     ``former`` is the one in use: a new forest that loses clearly to it, on windows that neither has seen, is not used.
     ``rests``: pause after each tree for as long as it took.
     """
-    callbacks = [Rest()] if rests else []
+    callbacks = [Throttle()] if rests else []
     began_s = time.process_time()
     features = ForestFeatures(options.spec.context, options.submeters)
     house = house.newest().with_submeters(options.submeters)
@@ -120,7 +120,7 @@ def refit(
 
 
 def _fit(
-    examples: ForestExamples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Rest]
+    examples: ForestExamples, features: ForestFeatures, outputs: tuple[str, ...], callbacks: Sequence[Throttle]
 ) -> Forest:
     parameters = {**_COMMON, **_regularization(len(examples.change_kw))}
     data = lightgbm.Dataset(examples.fitted_columns, examples.change_kw, params=parameters, free_raw_data=False)

@@ -14,7 +14,7 @@ from gapcast.core.windows.window import WindowSpec
 
 
 @dataclass(frozen=True, slots=True)
-class AtHorizon:
+class LeadTimeView:
     """Implements :class:`gapcast.core.models.predictor.Predictor`: ``model`` with its lead times up to ``horizon_min``.
 
     If the first is one minute, it forecasts every minute up to the horizon, by interpolation between the model's lead
@@ -86,6 +86,6 @@ class AtHorizon:
 
 
 def at_horizon(model: Predictor, horizon_min: int) -> Predictor:
-    """Return ``model`` itself if its lead times are those of its view :class:`AtHorizon`, else the view."""
-    view = AtHorizon(model, horizon_min)
+    """Return ``model`` itself if its lead times are those of its view :class:`LeadTimeView`, else the view."""
+    view = LeadTimeView(model, horizon_min)
     return model if view.lead_times_min == model.lead_times_min else view

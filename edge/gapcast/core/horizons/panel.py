@@ -16,7 +16,7 @@ from gapcast.core.streams.week import WeekHistory
 from gapcast.core.windows.features import DERIVED, assemble, measured_in
 
 
-class Unusable(NamedTuple):
+class UnusablePredictions(NamedTuple):
     """Unusable predictions of a model: ``which`` of N windows, and its means ``[N]`` at the horizon, kW."""
 
     which: Flags
@@ -30,7 +30,7 @@ class PanelPredictions(NamedTuple):
     """
 
     predictions: list[Prediction]
-    unusable: dict[int, Unusable]
+    unusable: dict[int, UnusablePredictions]
     body: Body | None = None
 
 
@@ -79,11 +79,11 @@ class Panel:
             ]
         else:
             predictions += [model.predict(inputs[view]) for model, view in models]
-        unusable: dict[int, Unusable] = {}
+        unusable: dict[int, UnusablePredictions] = {}
         for i, prediction in enumerate(predictions):
             which = self._forecast_range.unusable(prediction)
             if which is not None:
-                unusable[i] = Unusable(which, prediction.mean[:, -1])
+                unusable[i] = UnusablePredictions(which, prediction.mean[:, -1])
                 last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
                 predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
         return PanelPredictions(predictions, unusable, body)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, Flags
 from gapcast.core.forecasts.forecast_range import ForecastRange, Repairs, Replacement
-from gapcast.core.horizons.panel import Unusable
+from gapcast.core.horizons.panel import UnusablePredictions
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import Buffers
@@ -20,7 +20,7 @@ ReplacedValues = Sequence[tuple[int, float]]
 def repairs_of(
     accepted: AcceptedBatch,
     models: Sequence[ModelIdentity],
-    unusable: Mapping[int, Unusable],
+    unusable: Mapping[int, UnusablePredictions],
     replaced: ReplacedValues,
     *,
     combines: bool,
@@ -42,7 +42,7 @@ def repair_windows(
     buffers: Buffers,
     accepted: AcceptedBatch,
     measured: F32,
-    unusable: Mapping[int, Unusable],
+    unusable: Mapping[int, UnusablePredictions],
     replaced: ReplacedValues,
     forecast_range: ForecastRange,
 ) -> None:

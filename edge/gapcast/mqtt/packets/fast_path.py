@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gapcast.mqtt.packets.frames import Acknowledgement, Other, Publication
+from gapcast.mqtt.packets.frames import Acknowledgement, OtherPacket, Publication
 from gapcast.mqtt.packets.splitter import ProtocolError, Splitter
 
 _READ_BYTES = 262_144
@@ -85,7 +85,7 @@ class FastPathSocket:
                 return
         self.has_more = True
 
-    def _dispatch(self, packets: Iterable[Publication | Acknowledgement | Other]) -> None:
+    def _dispatch(self, packets: Iterable[Publication | Acknowledgement | OtherPacket]) -> None:
         publications: list[Publication] = []
         acknowledgements: list[Acknowledgement] = []
         try:

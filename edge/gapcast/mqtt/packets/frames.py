@@ -51,7 +51,7 @@ class Acknowledgement(NamedTuple):
     reason: int
 
 
-class Other(NamedTuple):
+class OtherPacket(NamedTuple):
     """Any other packet, complete and undecoded."""
 
     raw: bytes

@@ -10,7 +10,16 @@ import struct
 from collections.abc import Iterator
 
 from gapcast.mqtt.packets.compiled_packets import CompiledPackets
-from gapcast.mqtt.packets.frames import DUP, MAX_PAYLOAD, PUBACK, PUBLISH, RETAIN, Acknowledgement, Other, Publication
+from gapcast.mqtt.packets.frames import (
+    DUP,
+    MAX_PAYLOAD,
+    PUBACK,
+    PUBLISH,
+    RETAIN,
+    Acknowledgement,
+    OtherPacket,
+    Publication,
+)
 
 _U16 = struct.Struct("!H")
 _MAX_LENGTH_BYTES = 4
@@ -57,7 +66,7 @@ class Splitter:
         else:
             self._received = bytes(received)  # a WebSocket of paho 2.1 returns a bytearray
 
-    def packets(self) -> Iterator[Publication | Acknowledgement | Other]:
+    def packets(self) -> Iterator[Publication | Acknowledgement | OtherPacket]:
         """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT.
 
         Packets that the caller does not take, because one before raises there, come with the next call.
@@ -96,7 +105,7 @@ class Splitter:
                 elif kind == PUBACK:
                     yield self._acknowledgement(body, end)
                 else:
-                    yield Other(bytes(buffer[start:end]))
+                    yield OtherPacket(bytes(buffer[start:end]))
         except (struct.error, IndexError) as error:
             msg = f"malformed packet: {_SHORT}"
             raise ProtocolError(msg) from error

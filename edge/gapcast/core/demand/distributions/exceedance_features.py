@@ -45,7 +45,7 @@ _ANGLE: Final = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
 ON_CIRCLE: Final = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)
 
 
-class Situations(NamedTuple):
+class ReadingFeatures(NamedTuple):
     """N readings: the sine and cosine of the time of day ``[N, 2]``, and powers to compare ``[N, P]``, on the scale."""
 
     time: F64
@@ -69,8 +69,8 @@ def spans_of(context: int) -> Spans:
     return Spans(np.concatenate((starts, ends)), starts - ends)
 
 
-def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
-    """Return the situations after ``windows`` ``[N, context]``, kW, that end at ``minutes`` ``[N]``.
+def reading_features_of(minutes: I64, windows: F32, median_z: F64) -> ReadingFeatures:
+    """Return the features of the readings that end ``windows`` ``[N, context]``, kW, that end at ``minutes`` ``[N]``.
 
     ``median_z`` ``[N]`` is the model's median of the power in question, on the scale of powers.
     """
@@ -88,7 +88,7 @@ def situations_of(minutes: I64, windows: F32, median_z: F64) -> Situations:
     powers[:, -2] = means_kw[:, len(_SPANS) :].max(axis=1)
     powers[:, :-1] = scaled(powers[:, :-1])
     powers[:, -1] = median_z
-    return Situations(ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
+    return ReadingFeatures(ON_CIRCLE.take(minutes % DAY_MIN, axis=0), powers)
 
 
 def lines_of(log_odds: F64) -> F64:
@@ -106,13 +106,13 @@ def lines_of(log_odds: F64) -> F64:
 NODE_LINES: Final = lines_of(np.array(NODES))
 
 
-def features_of(situations: Situations, lines: F64, z: F64) -> F64:
+def features_of(readings: ReadingFeatures, lines: F64, z: F64) -> F64:
     """Return the features ``[N, D, M]`` of exceeding ``z`` ``[N, M]``, by ``lines`` ``[N, N_LINES, M]`` of log-odds."""
     found = np.empty((z.shape[0], WIDTH, z.shape[1]))
     found[:, _LINE] = lines
-    found[:, _TIME] = situations.time[:, :, np.newaxis]
+    found[:, _TIME] = readings.time[:, :, np.newaxis]
     above, hinged, limit = found[:, _POWER], found[:, _HINGED], found[:, _LIMIT]
-    np.subtract(situations.powers[:, :, np.newaxis], z[:, np.newaxis], out=above)
+    np.subtract(readings.powers[:, :, np.newaxis], z[:, np.newaxis], out=above)
     np.maximum(above, _FARTHEST_BELOW, out=above)
     np.minimum(above, _FARTHEST_ABOVE, out=above)
     np.subtract(above, _HINGE, out=hinged)

@@ -24,11 +24,11 @@ from gapcast.core.demand.distributions.distribution import LEVELS, LOG_ODDS, Pow
 from gapcast.core.demand.distributions.exceedance_features import (
     NODE_LINES,
     WIDTH,
-    Situations,
+    ReadingFeatures,
     features_of,
     lines_of,
     log_odds_of,
-    situations_of,
+    reading_features_of,
 )
 from gapcast.core.demand.distributions.mean_shares import MeanShares
 from gapcast.core.demand.distributions.model_quantiles import NODES, ModelQuantiles
@@ -103,8 +103,8 @@ class RemainingPower:
         rows, points_at = inputs.rows[of], points[at]
         if rows.size:
             part = _part(inputs.window_min[of], inputs.ahead_to.reshape(-1)[at])
-            situations = situations_of(inputs.minutes[of], inputs.windows[of], points_at[:, self.median])
-            z[at] = self._calibrated(rows, part, situations, points_at, LOG_ODDS)
+            readings = reading_features_of(inputs.minutes[of], inputs.windows[of], points_at[:, self.median])
+            z[at] = self._calibrated(rows, part, readings, points_at, LOG_ODDS)
         kw = unscaled(z).reshape(*inputs.ahead_from.shape, -1)
         np.maximum(kw, inputs.floor_kw[:, np.newaxis], out=kw)
         kw += (shares[..., np.newaxis, :] @ inputs.added_kw[:, :, np.newaxis])[..., 0]
@@ -115,13 +115,13 @@ class RemainingPower:
         quantiles_kw = (shares[..., np.newaxis, :] @ inputs.quantiles_kw)[..., 0, :]
         return self.model.curves(quantiles_kw.reshape(-1, quantiles_kw.shape[-1]))
 
-    def _calibrated(self, rows: I64, part: I64, situations: Situations, points: F64, log_odds: F64) -> F64:
+    def _calibrated(self, rows: I64, part: I64, readings: ReadingFeatures, points: F64, log_odds: F64) -> F64:
         """Return the calibrated quantiles ``[N, L]``, on the scale of powers, with ``log_odds`` ``[L]``, falling.
 
         They are of the rests of running windows that begin in ``part`` ``[N]`` of them.
         """
         nodes = self.model.nodes(points)
-        features = features_of(situations, NODE_LINES, nodes)
+        features = features_of(readings, NODE_LINES, nodes)
         return _quantiles(log_odds_of(features, self.state.arrays["coefficients"][rows, part]), nodes, log_odds)
 
     def store_newest(self, rows: I64, means: ModelMeans) -> None:
@@ -193,13 +193,13 @@ class RemainingPower:
         arrays, rows = self.state.arrays, inputs.rows
         shares = self.means.shares(inputs.ahead_from, inputs.ahead_to)
         points = self._points(inputs, shares)
-        situations = situations_of(inputs.minutes, inputs.windows, points[:, self.median])
+        readings = reading_features_of(inputs.minutes, inputs.windows, points[:, self.median])
         step_kw = inputs.limit_kw * inputs.window_min / inputs.ahead_to
         limits_kw = inputs.allowed_kw[:, np.newaxis] + (_LIMITS - 1.0) * step_kw[:, np.newaxis]
         limits_kw -= (shares * inputs.added_kw).sum(axis=1, keepdims=True)
-        at_level = self._calibrated(rows, part, situations, points, LOG_ODDS[AT_LEVEL])
+        at_level = self._calibrated(rows, part, readings, points, LOG_ODDS[AT_LEVEL])
         z = np.concatenate((scaled(limits_kw), at_level), axis=1)
-        features = features_of(situations, lines_of(self.model.log_odds(points, z)), z)
+        features = features_of(readings, lines_of(self.model.log_odds(points, z)), z)
         arrays["due_kw"][rows, part], arrays["due_features"][rows, part] = unscaled(z), features.transpose(0, 2, 1)
         arrays["n_minutes"][rows, part] = inputs.ahead_to
 
