@@ -245,6 +245,14 @@ def test_open_minute_of_other_sums_uses_what_the_meter_sends(value: list[str]) -
     assert after.statistics.n_not_readings == 0
 
 
+def test_open_minute_meter_that_sent_the_first_sum_uses_no_other() -> None:
+    feed = SourceFeed(TIMED)
+    feed.send("meter/home", json.dumps({"a": 1, "b": 1, "t": LONG_AGO_MS}))
+    after = resumed(feed, TIMED)
+    after.send("meter/home", json.dumps({"kw": 9, "t": LONG_AGO_MS + SECOND}))
+    assert after.statistics.n_not_readings == 1
+
+
 def test_open_minute_counter_of_other_terms_starts_empty() -> None:
     counter = TIMED | {"value": "kwh", "unit": "kWh"}
     after = resumed(half_a_minute(counter), counter | {"value": "kwh - back"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.samples import SampleCount
 from tests.support.approximate import approx
 from tests.support.sources import LONG_AGO_MS, SourceFeed
 
@@ -68,6 +70,12 @@ def test_source_of_several_values_uses_the_first_present() -> None:
         feed.send("meter/home", json.dumps(payload), LONG_AGO_MS + i * MINUTE)
     assert [reading.gap_kw for reading in feed.readings] == pytest.approx([0.007, 0.030, 0.005])
     assert feed.statistics.n_not_readings == 2
+
+
+def test_source_of_values_with_common_terms_uses_the_first_present() -> None:
+    feed = SourceFeed(MINUTES | {"value": ["a + b + c", "a + b", "a"]})
+    feed.send("meter/home", json.dumps({"a": 1, "b": 2, "c": 4}))
+    assert feed.readings == [Reading("home", FIRST, approx(0.007))]
 
 
 def test_source_adds_the_newest_of_separate_terms() -> None:
@@ -141,9 +149,10 @@ def test_source_rejects_invalid_messages_with_a_reason(payload: str | bytes, rea
 @pytest.mark.parametrize("payload", ["", "{}", "[]", "null", "5", '"x"', '{"power": null}', '{"power": "unavailable"}'])
 def test_source_counts_messages_without_power(payload: str) -> None:
     feed = SourceFeed(WATTS)
-    (message,) = feed.send("meter/home", payload)
+    feed.send("meter/home", document_of(1000))
+    (message,) = feed.send("meter/home", payload, LONG_AGO_MS + SECOND)
     assert (message.reading, message.problem) == (None, None)
-    assert feed.statistics.n_not_readings == 1
+    assert (feed.statistics.n_not_readings, feed.statistics.samples["taken"]) == (1, 1)
 
 
 @given(st.binary(max_size=40), st.sampled_from(["json", "number"]))
@@ -203,10 +212,18 @@ def test_source_null_power_ends_the_value(word: str) -> None:
     assert feed.statistics.n_not_readings == 3
 
 
+def test_source_retained_null_of_any_age_does_not_end_the_value() -> None:
+    feed = SourceFeed({"preset": "home-assistant", "every_s": 60})
+    for second, payload in ((0, "1000"), (5, "unavailable"), (30, "3000"), (60, "0")):
+        at_ms = LONG_AGO_MS + second * SECOND
+        feed.send("homeassistant/sensor/power/state", payload, at_ms, retained=payload == "unavailable")
+    assert feed.readings == [Reading("power", FIRST, approx(2.0))]
+
+
 def test_source_sum_with_a_null_part_is_unknown() -> None:
     feed = SourceFeed({"preset": "p1-esp", "every_s": 60})
     topic = "sensors/power/p1meter/"
-    for second, part, payload in ((0, "actual_consumption", "500"), (0, "actual_returndelivery", "unknown"),
+    for second, part, payload in ((0, "actual_returndelivery", "9000"), (0, "actual_returndelivery", "unknown"),
                                   (1, "actual_consumption", "700"), (2, "actual_returndelivery", "0"),
                                   (62, "actual_returndelivery", "0")):  # fmt: skip
         feed.send(topic + part, payload, LONG_AGO_MS + second * SECOND)
@@ -313,6 +330,22 @@ def test_source_minutes_closed_by_the_clock_have_no_message() -> None:
     assert [message.token.packet_id for message in made] == [0, 0, 2]
     assert json.loads(made[0].token.payload) == {"ts": "2023-01-01T00:00:00Z", "gap_kw": 0.5}
     assert made[0].token.topic == "meter/home"
+
+
+@pytest.mark.parametrize(
+    ("source", "payload", "due_ms"),
+    [
+        (WATTS | {"every_s": 30}, document_of(500), LONG_AGO_MS + MINUTE + 2 * SECOND),
+        (MINUTES, document_of(500), None),
+        ({"topic": "meter/{device}", "format": "gapcast"}, "0.5", None),
+    ],
+    ids=["samples", "minutes", "gapcast"],
+)
+def test_source_counts_the_messages_of_a_meter(source: dict[str, Any], payload: str, due_ms: int | None) -> None:
+    feed = SourceFeed(source)
+    feed.send("meter/home", payload)
+    feed.send("meter/home", payload, LONG_AGO_MS + 30 * SECOND)
+    assert feed.reader.meters.sample_counts() == [SampleCount("home", 2, due_ms)]
 
 
 def test_source_counts_duplicate_and_late_samples() -> None:
