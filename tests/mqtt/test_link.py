@@ -1,9 +1,10 @@
-"""The link on the native path: clock offsets and messages that raise, in batches of any size."""
+"""The link between the service and a session: what it reads, publishes, rejects and acknowledges."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -11,9 +12,11 @@ from structlog.testing import capture_logs
 
 from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
+from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
-from gapcast.core.readings.reading import Limits
+from gapcast.core.readings.reading import Limits, Reading
+from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
 from gapcast.mqtt.message_reader import IntakeOptions
 from gapcast.mqtt.packets.frames import Publication
@@ -21,6 +24,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.session.session import Session
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic, Topics
+from gapcast.service.ports.broker_link import IncomingMessage
 
 NOW_MS = 1_767_268_800_000
 
@@ -30,15 +34,24 @@ class Waiting:
 
     def __init__(self) -> None:
         self.received: list[ReceivedMessage] = []
+        self.published: list[tuple[str, bytes, bool]] = []
+        self.acknowledged: list[tuple[int, int, int]] = []
+        self.timeouts_s: list[float] = []
+        self.is_backlogged = False
 
-    def receive_messages(self, n_at_most: int, _timeout_s: float) -> Sequence[ReceivedMessage]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> Sequence[ReceivedMessage]:
+        self.timeouts_s.append(timeout_s)
         taken, self.received = self.received[:n_at_most], self.received[n_at_most:]
         return taken
 
-    is_backlogged = False
+    newest_unconfirmed = 77
 
-    def publish(self, *_: object, **__: object) -> int:
+    def publish(self, topic: bytes, payload: bytes, *, retain: bool = False, **_: object) -> int:
+        self.published.append((topic.decode(), payload, retain))
         return 0
+
+    def acknowledge_after(self, publication: Publication, message_id: int, batch: int) -> None:
+        self.acknowledged.append((publication.packet_id, message_id, batch))
 
     def put(self, device: str, minute: int, at_s: float) -> None:
         payload = b'{"ts": %d, "gap_kw": 1.0}' % (minute * 60)
@@ -47,7 +60,12 @@ class Waiting:
 
 
 def link_over(
-    waiting: Waiting, limits: Limits | None = None, sources: Sequence[dict[str, str]] = ()
+    waiting: Waiting,
+    limits: Limits | None = None,
+    sources: Sequence[dict[str, str]] = (),
+    *,
+    retain: bool = False,
+    now_ms: Callable[[], int] = lambda: NOW_MS,
 ) -> tuple[MqttLink, Statistics]:
     configured = sources_of(Settings.model_validate({"sources": sources}))
     reading = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
@@ -61,9 +79,9 @@ def link_over(
     )
     topics = Topics(reading, forecast, "rejected", availability, scores, "events", plan, outlook, demands)
     session = cast("Session", waiting)
-    reader = SourceReader(configured, Limits(), (), 100, statistics) if configured else None
+    reader = SourceReader(configured, Limits(), (), 100, statistics, now_ms) if configured else None
     intake = IntakeOptions(reader, statistics=statistics)
-    return MqttLink(session, topics, limits or Limits(), retain_forecasts=False, intake=intake), statistics
+    return MqttLink(session, topics, limits or Limits(), retain_forecasts=retain, intake=intake), statistics
 
 
 @pytest.mark.parametrize("n_devices", [1, 10, 256])
@@ -145,3 +163,105 @@ def test_link_rejects_messages_that_raise() -> None:
     assert reasons == ["internal_error", "internal_error", "not_json"]
     assert statistics.internal_errors == {"message": 2, "request": 1}
     assert [line["what"] for line in logs[:2]] == ["gap/home/reading", "request"]
+
+
+@pytest.mark.parametrize(
+    ("packet_id", "redelivered", "forecast_id", "acknowledged"),
+    [
+        (5, False, 3, [(5, 3, 9)]),
+        (5, False, 0, [(5, 0, 9)]),
+        (5, True, 3, [(5, 3, 9)]),
+        (5, True, 0, [(5, Waiting.newest_unconfirmed, 9)]),  # it may repeat a reading whose forecast is on its way
+        (0, False, 3, []),  # at QoS 0
+    ],
+)
+def test_link_acknowledges_a_message_after_what_it_waits_for(
+    packet_id: int, redelivered: bool, forecast_id: int, acknowledged: list[tuple[int, int, int]]
+) -> None:
+    waiting = Waiting()
+    link, _ = link_over(waiting)
+    publication = Publication("gap/home/reading", b"1", packet_id, redelivered, False, b"", 1)
+    link.acknowledge_after(IncomingMessage(None, None, 0.0, publication), forecast_id, 9)
+    assert waiting.acknowledged == acknowledged
+
+
+@pytest.mark.parametrize(
+    ("retain", "cleared"),
+    [(False, ["availability", "scores"]), (True, ["availability", "scores", "forecast", "outlook", "demand"])],
+)
+def test_link_clears_what_is_retained_about_a_forgotten_device(retain: bool, cleared: list[str]) -> None:
+    waiting = Waiting()
+    link_over(waiting, retain=retain)[0].forget("home")
+    assert waiting.published == [(f"gap/home/{one}", b"", True) for one in cleared]
+
+
+class Announced:
+    """Publishes devices to Home Assistant as a message each."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+
+    def publish_device(self, device: str) -> None:
+        self._waiting.publish(b"discovery", device.encode(), retain=True)
+
+
+def test_link_publishes_availability_after_the_discovery_of_the_device() -> None:
+    waiting = Waiting()
+    link, _ = link_over(waiting)
+    link.publish_availability("home", online=False)
+    link.discovery = cast("Discovery", Announced(waiting))
+    link.publish_availability("home", online=True)
+    link.publish_scores("home", {"n": 1})
+    link.publish_event({"event": "drift"})
+    assert waiting.published == [
+        ("gap/home/availability", b"offline", True),
+        ("discovery", b"home", True),
+        ("gap/home/availability", b"online", True),
+        ("gap/home/scores", b'{"n":1}', True),
+        ("events", b'{"event": "drift"}', False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "topic"), [([], "gap/home/reading"), ([{"topic": "meter/{device}", "value": "kw"}], "meter/home")]
+)
+def test_link_rejects_a_held_reading_with_its_topic(sources: list[dict[str, str]], topic: str) -> None:
+    waiting = Waiting()
+    link, _ = link_over(waiting, sources=sources)
+    waiting.received = [ReceivedMessage(Publication(topic, b'{"kw": 1}', 1, False, False, b"", 9), 0.0, NOW_MS)]
+    link.receive_messages(256, 0)
+    link.reject(Reading("home", NOW_MS // MINUTE_MS, 1.5, measured={"voltage_v": 230.0}), PayloadError("time_jump", ""))
+    ((rejected, payload, retain),) = waiting.published
+    document = json.loads(payload)
+    assert (rejected, document["topic"], document["reason"], retain) == ("rejected", topic, "time_jump", False)
+    assert json.loads(document["payload"]) == {"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.5, "voltage_v": 230.0}
+
+
+class PendingRequests:
+    """A request topic with one more request than are processed with a batch."""
+
+    def receive(self, _publication: Publication) -> None:
+        """Queue nothing."""
+
+    def process_pending(self) -> bool:
+        return True
+
+
+def test_link_waits_for_messages_unless_it_has_work() -> None:
+    """A minute that is due, if the service takes readings, or a waiting request."""
+    waiting, clock_ms = Waiting(), [NOW_MS]
+    source = {"topic": "meter/{device}", "value": "kw", "unit": "kW"}
+    link, _ = link_over(waiting, sources=[source], now_ms=lambda: clock_ms[0])
+    waiting.received = [ReceivedMessage(Publication("meter/a", b'{"kw": 1}', 1, False, False, b"", 9), 0.0, NOW_MS)]
+    link.receive_messages(256, 1.0)
+    clock_ms[0] += 90_000
+    assert link.receive_messages(0, 2.0) == []
+    waiting.is_backlogged = True
+    assert link.receive_messages(256, 3.0) == []
+    waiting.is_backlogged = False
+    (closed,) = link.receive_messages(256, 4.0)
+    assert closed.reading is not None
+    link.listen("request", PendingRequests())
+    link.receive_messages(256, 5.0)
+    link.receive_messages(256, 6.0)
+    assert waiting.timeouts_s == [1.0, 2.0, 3.0, 0.0, 5.0, 0.0]
