@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from gapcast.app.models.loaded_models import Models
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
-from gapcast.http.guards.request_bodies import BodyLimit
+from gapcast.http.guards.request_bodies import BodyLimit, ComputeLimit
 from gapcast.http.options import HttpOptions
 from gapcast.http.server.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.server.connection_pool import ConnectionPool, Precedence
@@ -273,6 +273,68 @@ def _reads_events(port: int) -> bool:
 
 
 # --- bodies, lists and pages --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [((100, 24), 200), ((100, 25), 413), ((0,) * 9 + (124,), 200), ((125,), 413)]
+)
+def test_body_in_chunks_is_bounded_as_a_whole(sizes: tuple[int, ...], expected: int) -> None:
+    messages = [{"type": "http.request", "body": bytes(n), "more_body": True} for n in sizes]
+    messages[-1]["more_body"] = False
+    statuses = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    limit = BodyLimit(Response("well"), 124, 1_000, max_total_bytes=10_000)
+    asyncio.run(limit({"type": "http", "method": "POST", "path": "/predict", "headers": []}, receive, send))
+    assert statuses == [expected]
+
+
+@pytest.mark.parametrize(("path", "n_at_once"), [("/predict", 4), ("/v2/models/lstm/infer", 2)])
+def test_computations_are_bounded_until_their_responses_begin(path: str, n_at_once: int) -> None:
+    """Each response of several messages frees one place; health checks and other routes wait for none."""
+
+    async def attack() -> list[tuple[int, int]]:
+        begun, counts, answers, unread = list[str](), list[tuple[int, int]](), asyncio.Semaphore(0), asyncio.Event()
+
+        async def compute(scope: Scope, _receive: Receive, send: Send) -> None:
+            begun.append(scope["path"])
+            if scope["path"] == path:
+                await answers.acquire()
+            for part in (b"a", b"b", b"c"):
+                await send({"type": "http.response.body", "body": part})
+            await unread.wait()
+
+        async def receive() -> Message:
+            pytest.fail("there is no body")
+
+        async def send(_message: Message) -> None:
+            """Send it to no one."""
+
+        async def count() -> None:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            counts.append((begun.count(path), len(begun)))
+
+        limit = ComputeLimit(compute)
+        paths = [path] * (n_at_once + 3) + ["/livez", "/predict", "/v2/models/lstm/infer"]
+        paths.remove(path)
+        tasks = [asyncio.create_task(limit({"path": one}, receive, send)) for one in paths]
+        await count()
+        answers.release()
+        await count()
+        unread.set()
+        for _ in paths:
+            answers.release()
+        await asyncio.gather(*tasks)
+        return counts
+
+    assert asyncio.run(attack()) == [(n_at_once, n_at_once + 2), (n_at_once + 1, n_at_once + 3)]
 
 
 def test_bodies_in_flight_share_a_budget() -> None:
