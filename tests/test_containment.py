@@ -243,6 +243,27 @@ def test_run_failing_iterations_wait_longer_and_stop_the_watchdog_calls() -> Non
     assert sum(stopping.lengths_s[:MAX_FAILED_ITERATIONS]) < 60, "the watchdog of the unit waits a minute"
 
 
+class RecoveringLink(NotingLink):
+    """A link that raises but for each ``MAX_FAILED_ITERATIONS``-th time, when it receives nothing."""
+
+    n_calls = 0
+
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+        self.n_calls += 1
+        if self.n_calls % MAX_FAILED_ITERATIONS:
+            raise RecursionError
+        return super().receive_messages(n_at_most, timeout_s)
+
+
+def test_run_iteration_that_succeeds_begins_the_count_of_failures_again() -> None:
+    service, calls = Service(RecoveringLink(), Engine(Fragile()), {}), []
+    n_pauses = MAX_FAILED_ITERATIONS - 1
+    stopping = Pauses(3 * n_pauses)
+    service.run(stopping, lambda: calls.append(len(stopping.lengths_s)))
+    assert stopping.lengths_s == stopping.lengths_s[:n_pauses] * 3
+    assert sorted(set(calls)) == list(range(1, 3 * n_pauses + 1))
+
+
 def test_run_end_that_raises_still_persists_the_state() -> None:
     link, state_store, stopping = NotingLink(close=OSError()), RaisingStateStore(), Event()
     stopping.set()
