@@ -18,6 +18,7 @@ from gapcast.config.shards import of_shard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import GapcastError, SettingsError, ShardError, SourceError, StateError
 from gapcast.core.learning.scores.summary import ALL_TIME
+from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.history_import import report
 from gapcast.history_import.past_readings import PastFiles
@@ -203,6 +204,19 @@ def test_replace_forgets_the_device_and_no_other(settings: Settings, tmp_path: P
     run(settings, written(tmp_path / "a.csv", FIRST + 500), device="barn")
     run(settings, written(tmp_path / "b.csv"), replaces=True)
     assert newest_of(settings) == {"home": (119, 114), "barn": (619, 114)}
+    assert len(stored(settings)) == 1, "no older file mentions what was forgotten"
+
+
+def test_import_removes_the_files_with_a_device_forgotten_before(settings: Settings, tmp_path: Path) -> None:
+    """The service was killed after it had journaled that, and before the checkpoint that would have removed them."""
+    with open_stopped(settings, {}) as gateway:
+        store = Store(gateway.folder, of_shard=True)  # the lock is held already
+        store.restore(gateway.engine)
+        store.append_batch([Reading("barn", FIRST, 1.0)], FIRST * 60_000)
+        store.forget("barn")
+        store.close(None)
+    run(settings, written(tmp_path / "a.csv"))
+    assert list(newest_of(settings)) == ["home"]
     assert len(stored(settings)) == 1, "no older file mentions what was forgotten"
 
 
