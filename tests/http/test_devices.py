@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from gapcast.api.devices import Devices
+from gapcast.app.models.loaded_models import Models
+from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.submeters import measured_name
+from gapcast.service.service import Service
 from tests.http.conftest import Rest
 from tests.http.test_predict import assert_problem
+from tests.support.links import MemoryLink
 
 FIRST = 21_476_160
 NAMES = ["a", "b.2", "c", "home"]
@@ -33,6 +39,23 @@ def test_device_status(with_devices: Rest) -> None:
     assert document["forecast"] == with_devices.client.get("/predict", params={"device": "home"}).json()
     assert set(document["scores"]) == {"last_day", "last_week", "ever"}
     assert document["scores"]["ever"]["n"] == 0
+
+
+def test_device_has_the_newest_known_minute_of_each_submeter(models: Models) -> None:
+    link = MemoryLink()
+    engine = Engine(models.primary, submeters={"home": ("car", "oven", "pump")})
+    service = Service(link, engine, models.by_name)
+    car, pump = measured_name("car"), measured_name("pump")
+    for i, measured in enumerate(({car: 2.0}, {car: 0.5, pump: 0.1}, None, {pump: 0.25})):
+        link.put(Reading("home", FIRST + i, 3.0, measured=measured))
+    service.run_once(0)
+    document = Devices(service).one("home")
+    assert document is not None
+    assert document["submeters"] == [
+        {"name": "car", "last_minute": {"ts": minute_label(FIRST + 1), "gap_kw": 0.5}, "age_min": 2},
+        {"name": "oven", "last_minute": None, "age_min": None},
+        {"name": "pump", "last_minute": {"ts": minute_label(FIRST + 3), "gap_kw": 0.25}, "age_min": 0},
+    ]
 
 
 def test_device_before_its_first_forecast(with_devices: Rest) -> None:
