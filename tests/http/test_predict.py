@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.readings.reading import Reading
+from gapcast.core.readings.reading import Limits, Reading
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, Rest
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import LOOPBACK
@@ -256,6 +257,20 @@ def test_post_predict_larger_body_in_chunks_is_a_413(rest: Rest) -> None:
     answer = rest.client.post("/predict", content=iter([b" " * 1_000] * 25), headers=JSON)
     assert "content-length" not in answer.request.headers
     assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
+
+
+@pytest.mark.parametrize(
+    ("n_received", "n_bytes", "status"),
+    [(MAX_BODY_BYTES, MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 1, 413), (1_000, 1_001, 413)],
+    ids=["largest", "larger", "cut"],
+)
+def test_predict_message_that_is_too_large_or_cut_is_a_413(
+    rest: Rest, n_received: int, n_bytes: int, status: int
+) -> None:
+    """A request over MQTT, which no limit of HTTP bounds: the client keeps 64 kB of a larger message."""
+    queries = rest.service.queries
+    handler = PredictHandler(queries, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS)
+    assert handler.answer(body_of(n_received), n_bytes).status == status
 
 
 def test_post_predict_chunks_within_the_limit_are_accepted(rest: Rest) -> None:

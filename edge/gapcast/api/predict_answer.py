@@ -61,11 +61,8 @@ class PredictHandler:
 
         It contains the ``outlook`` if the request asks for one.
 
-        Raises :class:`RequestError`, :class:`TooLargeError` or :class:`ModelError`; see :func:`problem_of`.
+        Raises :class:`RequestError`, :class:`PayloadError` or :class:`ModelError`; see :func:`problem_of`.
         """
-        if len(request.readings) > self._max_readings:
-            msg = f"readings: at most {self._max_readings} are taken, not {len(request.readings)}"
-            raise TooLargeError(msg)
         plan = requested_plan(request, self._limits)
         forecast, outlook = self._queries.predict(
             series_of(request, self._limits), request.model, plan, device=request.device, has_outlook=request.outlook
