@@ -172,6 +172,8 @@ def test_load_missing_file_is_an_error_if_requested() -> None:
         ({}, {"mqtt": {"tls": {"enabled": True, "certificate_path": "c", "key_password": ["12345678"]}}}),
         ({}, {"mqtt": {"tls": {"key_pasword": "12345678"}}}),
         ({}, {"mqtt": {"tls": "12345678"}}),
+        ({}, {"http": {"token": 12345678}}),
+        ({}, {"http": {"token": ["12345678"]}}),
         ({}, {"password": "12345678"}),
         ({"GAPCAST_MQTT__PASWORD": "12345678"}, {}),
         ({"GAPCAST_MQTT_PASSWORD": "12345678"}, {}),
@@ -179,7 +181,7 @@ def test_load_missing_file_is_an_error_if_requested() -> None:
         ({"GAPCAST_MQTT__PASSWORD": "12345678", "GAPCAST_MQTT__PORT": "x"}, {}),
     ],
 )
-def test_load_error_hides_passwords(environment: dict[str, str], overrides: dict[str, Any]) -> None:
+def test_load_error_hides_secrets(environment: dict[str, str], overrides: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as refused:
         load(None, environment, overrides)
     assert "12345678" not in str(refused.value)

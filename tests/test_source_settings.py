@@ -115,6 +115,13 @@ def test_source_error_names_the_key(source: dict[str, Any], words: str) -> None:
         loaded(source)
 
 
+@pytest.mark.parametrize("source", [PARTS, {"topic": "x/{device}", "format": "number"}], ids=["parts", "number"])
+def test_source_without_a_time_takes_that_of_the_arrival(source: dict[str, Any]) -> None:
+    """As the error for any other time says; a preset may have the path of one."""
+    (found,) = loaded(source | {"time": "t", "time_form": "arrival"}).sources
+    assert found.time_form == "arrival"
+
+
 def test_sources_with_overlapping_topics_are_rejected() -> None:
     with pytest.raises(SettingsError, match=r"sources\.1\.topic: .* is read by sources\.0 already"):
         sources_of(loaded(JSON, JSON | {"value": "watts"}))

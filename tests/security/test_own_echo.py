@@ -111,6 +111,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "plans": ({"topics": {"plan": "gap/{device}/forecast"}}, "topics.plan", "topics.forecast"),
     "requests": ({"topics": {"predict": "gap/home/forecast"}}, "topics.predict", "topics.forecast"),
+    "a measured minute": (
+        {"homeassistant": {"enabled": True}, **of("gap/home/measured", device="home")},
+        "sources.0.topic",
+        "topics.measured",
+    ),
     "discovery": (
         {"homeassistant": {"enabled": True}, **of("homeassistant/device/{device}/config")},
         "sources.0.topic",
