@@ -1,0 +1,84 @@
+"""When changed models are loaded, and when refused ones are tried again; tests/integration/test_model_reload.py swaps."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from gapcast.app.engines import model_watcher
+from gapcast.app.engines.model_watcher import ModelWatcher, SwapCallbacks
+from gapcast.config.settings import Settings
+from gapcast.core.errors import ModelError
+from gapcast.core.monitoring.statistics import Statistics
+from gapcast.predictors.models_folder.library import Library, Stamp
+from gapcast.service.service import Service
+
+
+class Watched:
+    """A watcher whose library has the state ``files``, and that refuses each state, as ``error`` says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files, self.statistics = "first", Statistics()
+        self.error: BaseException = ModelError("no model")
+        self.tried: list[str] = []
+        self.files_after_load = ""
+        library = SimpleNamespace(stamp=lambda: self.files)
+        service = SimpleNamespace(statistics=self.statistics)
+        callbacks = SwapCallbacks(dict, lambda _: None, lambda _: None)
+        self.watcher = ModelWatcher(
+            Settings(), cast("Library", library), cast("Service", service), cast("Stamp", "first"), callbacks
+        )
+        monkeypatch.setattr(model_watcher, "load_models", self._load)
+        monkeypatch.setattr(model_watcher, "admission_of", lambda *_: None)
+
+    def _load(self, *_: Any) -> None:
+        self.tried.append(self.files)
+        self.files = self.files_after_load or self.files
+        raise self.error
+
+    def check(self, *files: str) -> int:
+        """Check the library in each of these states, one after the other; return how often models were refused."""
+        with capture_logs():
+            for state in files:
+                self.files = state
+                self.watcher.check_files()
+        return self.statistics.model_reloads["refused"]
+
+
+def test_changed_models_are_tried_once_they_no_longer_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    assert watched.check("first", "first", "writing", "written") == 0
+    assert watched.check("written", "written", "written") == 1
+    assert watched.tried == ["written"]
+    watched.watcher.request_reload()
+    assert watched.check("written", "written") == 2
+    assert watched.check("first", "first") == 3, "they may have been of use for another configuration"
+
+
+def test_models_that_change_while_they_are_tried_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    watched.files_after_load = "complete"
+    assert watched.check("half", "half") == 0
+    assert watched.check("complete", "complete") == 1
+    assert watched.tried == ["half", "complete"]
+
+
+def test_models_that_raise_are_refused_and_the_error_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    watched.error = MemoryError()
+    assert watched.check("large", "large", "large") == 1
+    assert watched.statistics.internal_errors["models"] == 1
+    watched.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        watched.check("other", "other")
+
+
+def test_models_of_a_trial_that_the_stop_cancelled_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    watched.watcher.start()
+    watched.watcher.stop()
+    assert watched.check("changed", "changed") == 0
+    assert watched.tried == ["changed"]
