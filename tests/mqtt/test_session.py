@@ -1,4 +1,4 @@
-"""The time of a session: without a connection, and until the broker answers."""
+"""What a session takes and when it waits; its time without a connection, and until the broker answers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import pytest
 
 from gapcast.mqtt.connection import connection, transport
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
+from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
+from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.session import session as session_module
 from gapcast.mqtt.session.session import Session
 from tests.support.clocks import HandClock
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.recorded_session import RecordingConnection
 from tests.support.wire import WireBroker
 
 
@@ -51,3 +55,49 @@ def test_broker_has_its_time_to_answer_after_a_slow_handshake(
     assert session.problem == "the broker does not answer"
     session.close(0.0)
     broker.close()
+
+
+class ServingConnection(RecordingConnection):
+    """A connection on which ``arriving`` arrives when it is served next; records how long each time may take."""
+
+    def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
+        super().__init__(options, callbacks)
+        self.arriving, self.timeouts_s = list[bytes](), list[float]()
+
+    def serve(self, timeout_s: float) -> None:
+        self.timeouts_s.append(timeout_s)
+        arriving, self.arriving = self.arriving, []
+        self._session.publications([Publication("x", one, 1, False, False, b"", len(one)) for one in arriving])
+
+
+def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While too much is unconfirmed, it takes none, and waits for confirmations."""
+    monkeypatch.setattr(session_module, "_MAX_UNCONFIRMED", 3)
+    made: list[ServingConnection] = []
+
+    def connect(options: SessionOptions, callbacks: ConnectionCallbacks) -> ServingConnection:
+        made.append(ServingConnection(options, callbacks))
+        return made[0]
+
+    session = Session(SessionOptions("gw", "status", (), announce=False), connect)
+    (connection,) = made
+    connection.open()
+
+    def take(n_at_most: int) -> tuple[list[bytes], list[float]]:
+        taken = [one.publication.payload for one in session.receive_messages(n_at_most, 9.0)]
+        timeouts_s, connection.timeouts_s = connection.timeouts_s, []
+        return taken, timeouts_s
+
+    connection.arriving = [b"a", b"b", b"c", b"d"]
+    assert take(2) == ([b"a", b"b"], [9.0])
+    assert take(2) == ([b"c", b"d"], []), "as many are queued"
+    connection.arriving = [b"e", b"f"]
+    assert take(0) == ([], [9.0])
+    connection.arriving = [b"g"]
+    assert take(3) == ([b"e", b"f", b"g"], [0.0]), "some are queued"
+    connection.arriving = [b"h"]
+    ids = [session.publish(b"t", b"") for _ in range(3)]
+    assert take(2) == ([], [9.0])
+    assert take(2) == ([], [9.0])
+    connection.confirm(ids[0])
+    assert take(2) == ([b"h"], [0.0])

@@ -99,5 +99,5 @@ def test_minute_of_samples_is_closed_by_the_clock() -> None:
     for second in (0, 30):
         reader.read(message(f'{{"kw": {second}}}', received_ms=first_ms + second * 1_000))
     reader.close_due()
-    assert car_kw(reader, 0) == 15.0
+    assert car_kw(reader, MAX_AGE_MIN) == 15.0, "no reading before has shown that the minute is over"
     assert (reader.reads("car"), reader.reads("cars")) == (True, False)
