@@ -78,6 +78,27 @@ def test_latency_of_a_forecast_ends_with_its_publication(monkeypatch: pytest.Mon
     assert (latency_s.n, latency_s.total) == (n_devices, approx(0.03 * n_devices))
 
 
+def test_queries_name_the_problem_with_the_broker_while_there_is_one() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(Reading("home", NOON, 1.0))
+    service.run_once(0)
+    link.problem, line = "it refuses", "1 readings of 1 devices, forecasts of persistence"
+    assert (service.queries.status_line(), service.queries.intake().problem) == (line, "")
+    link.connected = False
+    assert service.queries.status_line() == f"no broker (it refuses); {line}"
+    assert service.queries.intake().sentence() == "it refuses"
+
+
+def test_statuses_are_those_of_the_first_devices() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(*(Reading(name, NOON + i, 1.0 + i) for i, name in enumerate("abc")))
+    service.run_once(0)
+    found = [(status.device, status.minute) for status in service.queries.device_statuses(2)]
+    assert found == [("a", NOON), ("b", NOON + 1)]
+
+
 def test_run_once_takes_at_most_a_batch() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
