@@ -1,4 +1,4 @@
-"""When changed models are loaded, and when refused ones are tried again; tests/integration/test_model_reload.py swaps."""
+"""When changed models are loaded and refused ones tried again; tests/integration/test_model_reload.py swaps them."""
 
 from __future__ import annotations
 
