@@ -119,6 +119,9 @@ def test_forwarded_properties_are_sent_with_their_forecast(qos: int) -> None:
     sender.publisher.attach_properties(Reading("home", MINUTE, 1.0), publication)
     sender.publisher.publish(forecasts())
     assert [correlation in one.properties for one in sender.connection.publications] == [True, False, False]
+    sender.publisher.begin_batch()
+    sender.publisher.publish(forecasts())
+    assert [correlation in one.properties for one in sender.connection.publications[3:]] == [False] * 3
 
 
 def test_forecasts_at_qos_0_are_dropped_without_a_connection() -> None:

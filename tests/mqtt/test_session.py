@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from gapcast.mqtt.connection import connection, transport
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
@@ -15,7 +16,7 @@ from gapcast.mqtt.session import session as session_module
 from gapcast.mqtt.session.session import Session
 from tests.support.clocks import HandClock
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.recorded_session import RecordingConnection
+from tests.support.recorded_session import RecordedSession, RecordingConnection
 from tests.support.wire import WireBroker
 
 
@@ -101,3 +102,16 @@ def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.M
     assert take(2) == ([], [9.0])
     connection.confirm(ids[0])
     assert take(2) == ([b"h"], [0.0])
+
+
+def test_messages_that_the_broker_refuses_are_logged_once_for_each_connection() -> None:
+    sender = RecordedSession(1, "5")
+    ids = [sender.session.publish(b"t", b"") for _ in range(5)]
+    with capture_logs() as logs:
+        sender.connection.confirm(ids[0], reason=0x10)  # no subscriber has it
+        assert logs == []
+        sender.connection.confirm(*ids[1:4], reason=0x87)
+        sender.connection.open()
+        sender.connection.confirm(ids[4], reason=0x87)
+    assert [(line["event"], line["reason"]) for line in logs] == [("mqtt.publish_refused", "0x87")] * 2
+    assert sender.session.n_unconfirmed == 0

@@ -36,9 +36,9 @@ class RecordingConnection(Connection):
         """Let the broker accept a new connection with these limits."""
         self._session.opened(max_in_flight, max_packet_bytes)
 
-    def confirm(self, *packet_ids: int) -> None:
-        """Let the broker confirm these messages."""
-        self._session.acknowledgements([Acknowledgement(one, 0) for one in packet_ids])
+    def confirm(self, *packet_ids: int, reason: int = 0) -> None:
+        """Let the broker confirm these messages, with this reason code."""
+        self._session.acknowledgements([Acknowledgement(one, reason) for one in packet_ids])
 
 
 class RecordedSession:
