@@ -25,7 +25,9 @@ from gapcast.http.options import HttpOptions
 from gapcast.predictors.baselines import Persistence
 from gapcast.service import batch_pipeline
 from gapcast.service.ports.broker_link import IncomingMessage
+from gapcast.service.reports import availability
 from gapcast.service.reports.availability import ReportOptions
+from gapcast.service.reports.event_feed import DeviceEvent
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.approximate import approx
 from tests.support.clocks import HandClock
@@ -214,6 +216,27 @@ def test_forget_offline_is_published_on_reconnect() -> None:
     link.put(Reading("home", NOON + 1, 1.0))
     service.run_once(0)
     assert (link.forgotten, link.announced) == (["home"], [("home", True), ("home", True)])
+
+
+def test_device_without_readings_goes_offline_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the broker, and for the listeners of the event feed."""
+    clock, link = HandClock(), MemoryLink()
+    monkeypatch.setattr(availability, "time", SimpleNamespace(monotonic=clock))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
+    service.feed.listen(lambda: None)
+    link.put(Reading("home", NOON, 1.0))
+    announced = []
+    for after_s in (0, 599, 6, 3_600):
+        clock.now_s += after_s
+        service.run_once(0)
+        announced.append([online for _, online in link.announced])
+    assert announced == [[True], [True], [True, False], [True, False]]
+    link.put(Reading("home", NOON + 1, 1.0))
+    service.run_once(0)
+    service.forget("home")
+    service.run_once(0)
+    events = [event.document["state"] for event in service.feed.drain()[0] if isinstance(event, DeviceEvent)]
+    assert events == ["online", "offline", "online", "forgotten"]
 
 
 def test_devices_are_announced_on_connect() -> None:
