@@ -118,8 +118,8 @@ def test_link_forgets_the_clock_of_a_forgotten_device(sources: list[dict[str, st
     waiting = Waiting()
     link, statistics = link_over(waiting, sources=sources)
     for minute in range(2):
-        for device in ("left", "stays"):
-            waiting.put(device, NOW_MS // MINUTE_MS + minute + 120, minute * 60.0)
+        for device, ahead_min in (("left", 120), ("stays", 120), ("right", 0)):
+            waiting.put(device, NOW_MS // MINUTE_MS + minute + ahead_min, minute * 60.0)
         link.receive_messages(256, 0)
     assert statistics.n_clocks_off == 2
     link.forget("left")

@@ -199,6 +199,17 @@ def test_open_minute_replayed_duplicate_has_no_effect() -> None:
     assert meter.open_minute == before.open_minute
 
 
+def test_open_minute_replay_restores_the_meters_clock() -> None:
+    """The newest time tells the two hours of an autumn night apart, and which message is a delayed one."""
+    source = TIMED | {"every_s": 10}
+    feed = half_a_minute(source)
+    after = SourceFeed(source)
+    after.reader.meters.replay_samples(in_batches(feed), [], feed.now_ms)
+    (meter,), (before,) = after.reader.meters.capture_state(), feed.reader.meters.capture_state()
+    assert (meter.last_ms, meter.behind_ms) == (before.last_ms, before.behind_ms)
+    assert (meter.last_ms, meter.behind_ms) == (LONG_AGO_MS + 30 * SECOND, -30 * SECOND)
+
+
 def test_open_minute_rejected_count_continues_the_counter() -> None:
     source = TIMED | {"value": "kwh", "unit": "kWh", "every_s": 10, "hold_s": 120}
     feed = half_a_minute(source)

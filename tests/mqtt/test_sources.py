@@ -392,6 +392,33 @@ def test_source_late_meter_with_a_backlog_loses_no_minute(waited: dict[str, bool
     assert feed.readings == [Reading("home", minute, approx(1.0)) for minute in (FIRST, FIRST + 1)]
 
 
+@pytest.mark.parametrize("waited", [{"again": True}, {"retained": True}])
+def test_source_message_that_waited_says_nothing_about_the_meters_clock(waited: dict[str, bool]) -> None:
+    """It may have waited for any time: a clock that is ahead is not right by it, nor the open minute closed later."""
+    feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
+    for second in range(0, 60, 10):
+        feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
+    for second in (0, 10):
+        payload, at_ms = document_of(1000, t=LONG_AGO_MS + second * SECOND - 60 * MINUTE), LONG_AGO_MS + 59 * SECOND
+        feed.send("meter/home", payload, at_ms, **waited)
+    feed.wait(for_s=3)
+    assert feed.readings == [Reading("home", FIRST, approx(1.0))]
+    for minute in range(10):
+        at_ms = LONG_AGO_MS + minute * MINUTE
+        shown_ms = at_ms + (120 if minute < 3 else 0) * MINUTE
+        feed.send("meter/ahead", document_of(1000, t=shown_ms), at_ms, **(waited if minute >= 3 else {}))
+    assert feed.statistics.n_clocks_off == 1
+
+
+@pytest.mark.parametrize("ahead_min", [0, -1_000_000, 777])
+def test_source_null_power_ends_the_value_in_the_meters_time(ahead_min: int) -> None:
+    feed = SourceFeed(WATTS | {"hold_s": 600, "on_change": True, "time": "t"})
+    feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + ahead_min * MINUTE), LONG_AGO_MS)
+    feed.send("meter/home", "null", LONG_AGO_MS + 90 * SECOND)
+    feed.wait()
+    assert [reading.minute - FIRST - ahead_min for reading in feed.readings] == [0, 1]
+
+
 def test_source_clock_closes_each_minute_once() -> None:
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in (10, 20, 30, 40, 50):  # a replay, ten times as fast as life: the end comes nearer with each
