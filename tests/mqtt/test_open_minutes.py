@@ -208,6 +208,19 @@ def test_open_minute_replay_restores_the_meters_clock() -> None:
     (meter,), (before,) = after.reader.meters.capture_state(), feed.reader.meters.capture_state()
     assert (meter.last_ms, meter.behind_ms) == (before.last_ms, before.behind_ms)
     assert (meter.last_ms, meter.behind_ms) == (LONG_AGO_MS + 30 * SECOND, -30 * SECOND)
+    assert in_batches(after) == [], "they are in the journal already"
+
+
+def test_open_minute_replay_waits_for_the_backlog_before_the_clock() -> None:
+    source = TIMED | {"every_s": 10, "hold_s": 60}
+    feed = half_a_minute(source)
+    after = SourceFeed(source)
+    after.now_ms = LONG_AGO_MS + 10 * MINUTE
+    after.reader.meters.replay_samples(in_batches(feed), [], feed.now_ms)
+    after.wait(9.9)
+    assert after.readings == []
+    after.wait(0.2)
+    assert [reading.minute for reading in after.readings] == [FIRST]
 
 
 def test_open_minute_rejected_count_continues_the_counter() -> None:
