@@ -12,9 +12,11 @@ from structlog.testing import capture_logs
 
 from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
+from gapcast.core.billing.changes import MonthPeak
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.mqtt.discovery.discovery import Discovery
 from gapcast.mqtt.link import MqttLink
@@ -265,3 +267,38 @@ def test_link_waits_for_messages_unless_it_has_work() -> None:
     link.receive_messages(256, 5.0)
     link.receive_messages(256, 6.0)
     assert waiting.timeouts_s == [1.0, 2.0, 3.0, 0.0, 5.0, 0.0]
+
+
+class Changed:
+    """Records the changes of plans, limits and months' peaks."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, str, object]] = []
+
+    def replace_plan(self, device: str, plan: LoadPlan) -> None:
+        self.changes.append(("plan", device, [load.kw for load in plan.loads]))
+
+    def set_demand_limit(self, device: str, limit_kw: float | None) -> None:
+        self.changes.append(("limit", device, limit_kw))
+
+    def correct_month_peak(self, device: str, peak: MonthPeak, *, is_retained: bool) -> None:
+        self.changes.append(("peak", device, (peak.kw, is_retained)))
+
+
+def test_link_makes_the_changes_of_commands_each_on_its_topic() -> None:
+    """A plan that begins with its message needs a message that has just been sent."""
+    waiting, changed = Waiting(), Changed()
+    link, _ = link_over(waiting)
+    link.listen_for_plans(changed.replace_plan)
+    link.listen_for_limits(changed)
+    plan = b'[{"kw": 2.5, "minutes": 60}]'
+    for name, payload, is_retained in (("plan", plan, False), ("plan", plan, True), ("limit", b"3", True),
+                                       ("peak", b"4", False), ("plan", b"", True)):  # fmt: skip
+        publication = Publication(f"gap/home/{name}", payload, 1, False, is_retained, b"", len(payload))
+        waiting.received.append(ReceivedMessage(publication, 0.0, NOW_MS))
+    incoming = link.receive_messages(256, 0)
+    reasons = [None if message.problem is None else message.problem.reason for message in incoming]
+    assert reasons == [None, "unknown_age", None, None, None]
+    assert changed.changes == [
+        ("plan", "home", [2.5]), ("limit", "home", 3.0), ("peak", "home", (4.0, False)), ("plan", "home", [])
+    ]  # fmt: skip

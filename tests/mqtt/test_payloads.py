@@ -15,10 +15,11 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_json import ForecastEncoder
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
+from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
-from gapcast.mqtt.payloads import decode, encode_rejection
+from gapcast.mqtt.payloads import decode, decode_plan, encode_rejection
 from gapcast.predictors.baselines import Persistence
 
 ARRIVED_MS = 1_767_268_859_999
@@ -310,3 +311,19 @@ def test_encode_rejection_accepts_any_payload(payload: bytes) -> None:
         assert len(shown.encode()) >= min(len(payload), 1_024) - 3
     else:
         assert base64.b64decode(shown, validate=True) == payload[:1_024]
+
+
+def test_decode_plan_empty_payload_is_no_load() -> None:
+    """As a broker delivers a retained plan that was removed."""
+    assert decode_plan(b"", 0, None, Limits()) == decode_plan(b"[]", 2, 0, Limits()) == LoadPlan()
+
+
+@pytest.mark.parametrize(
+    ("payload", "n_bytes", "reason"),
+    [(b"[]" + b" " * (MAX_PAYLOAD - 2), MAX_PAYLOAD + 1, "too_large"), (b"[", 1, "not_json"), (b"5", 1, "bad_plan")],
+)
+def test_decode_plan_rejects_other_payloads(payload: bytes, n_bytes: int, reason: str) -> None:
+    with pytest.raises(PayloadError) as refused:
+        decode_plan(payload, n_bytes, 0, Limits())
+    assert refused.value.reason == reason
+    assert decode_plan(b"[]" + b" " * (MAX_PAYLOAD - 2), MAX_PAYLOAD, 0, Limits()) == LoadPlan()
