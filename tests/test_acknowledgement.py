@@ -43,7 +43,7 @@ def accepted_of(results: list[tuple[ReadingStatus, int]], disproved: list[Readin
     return AcceptedBatch(statuses, indices, windows, [], [], [], [], [], disproved, {})
 
 
-def test_message_waits_for_its_own_forecast_and_is_rejected_if_it_cannot_be_used() -> None:
+def test_message_waits_for_its_own_forecast_or_is_rejected() -> None:
     held, reading, problem = Reading("home", 1, 1.0), Reading("home", 2, 1.0), PayloadError("not_json", "")
     messages = {
         "second": (ReadingStatus.READY, 1),

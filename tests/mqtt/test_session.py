@@ -104,7 +104,7 @@ def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.M
     assert take(2) == ([b"h"], [0.0])
 
 
-def test_messages_that_the_broker_refuses_are_logged_once_for_each_connection() -> None:
+def test_refused_messages_are_logged_once_for_each_connection() -> None:
     sender = RecordedSession(1, "5")
     ids = [sender.session.publish(b"t", b"") for _ in range(5)]
     with capture_logs() as logs:
