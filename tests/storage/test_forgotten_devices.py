@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
-from gapcast.storage.generations import files_of
+from gapcast.storage.generations import checkpoint_path, files_of, journal_path, remove_old
 from tests.storage.test_store import ProcessRun, minutes
 from tests.support.disks import no_room_beyond
 
@@ -40,6 +40,27 @@ class ForgetfulRun(ProcessRun):
 
 def mentions(folder: Path, device: str) -> list[str]:
     return [path.name for path in files_of(folder) if device.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "clean_from", "left"),
+    [
+        ((3, 4), 0, [3, 4, 5]),  # if the newest is damaged, the other one is used
+        ((3, 4, 5), 0, [4, 5]),
+        ((3, 4, 5), 5, [5]),
+        ((3, 4), 5, [3, 4, 5]),  # the checkpoint without the device is not complete yet
+        ((), 5, [2, 3, 4, 5]),
+    ],
+)
+def test_files_are_removed_once_a_later_checkpoint_is_there(
+    tmp_path: Path, checkpoints: tuple[int, ...], clean_from: int, left: list[int]
+) -> None:
+    for generation in range(2, 6):
+        journal_path(tmp_path, generation).touch()
+    for generation in checkpoints:
+        checkpoint_path(tmp_path, generation).touch()
+    remove_old(tmp_path, clean_from)
+    assert sorted(set(files_of(tmp_path).values())) == left
 
 
 @pytest.mark.parametrize("end", [ProcessRun.end, ProcessRun.kill])
