@@ -54,7 +54,7 @@ def message(topic: str, payload: bytes, n_bytes: int | None = None) -> ReceivedM
     [
         (b"2.5", 2.5),
         (b"100", 100.0),
-        (b'{"kw": 3.25}', 3.25),
+        (b'{"kw": 0.25}', 0.25),
         (b"", None),
         (b"null", None),
         (b'{"kw": null}', None),

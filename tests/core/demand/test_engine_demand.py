@@ -221,9 +221,9 @@ def test_set_limit_replaces_the_configured_one_until_it_is_cleared() -> None:
     engine.demands.set_limit("home", 3.5)
     second = process(engine, stream_of([1.0] * 3))[1]
     assert (second[0].running.limit_kw, second[0].running.limit_source) == (3.5, LimitSource.SET)
-    engine.demands.set_limit("home", 4.0)
+    engine.demands.set_limit("home", 100.0)  # limits.max_kw
     (third,) = process(engine, stream_of([1.0], MONDAY + 3))
-    assert third[0].running.limit_kw == 4.0
+    assert third[0].running.limit_kw == 100.0
     engine.demands.set_limit("mill", 3.0)
     engine.demands.set_limit("mill", None)
     engine.demands.set_limit("home", None)
@@ -260,9 +260,10 @@ def test_corrected_month_peak_lowers_and_raises_it() -> None:
     engine.demands.correct_month_peak("home", 3.2, MONDAY + 4)
     (demands,) = process(engine, stream_of([1.0], MONDAY + 18))
     assert (demands[0].month_peak_kw, demands[0].running.limit_kw) == (3.2, 3.2)
-    engine.demands.correct_month_peak("home", 6.0, None)
-    (demands,) = process(engine, stream_of([1.0], MONDAY + 19))
-    assert demands[0].month_peak_kw == 6.0
+    for minute, kw in ((19, 100.0), (20, 0.0)):  # from 0 to limits.max_kw
+        engine.demands.correct_month_peak("home", kw, None)
+        (demands,) = process(engine, stream_of([1.0], MONDAY + minute))
+        assert (demands[0].month_peak_kw, demands[0].running.limit_kw) == (kw, max(kw, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -285,8 +286,9 @@ def test_month_peak_that_is_impossible_is_refused(kw: float, minute: int | None,
 def test_month_peak_of_an_unknown_device_is_refused() -> None:
     with pytest.raises(PayloadError, match="unknown_device: home has no window yet: wait for its first reading"):
         demand_engine().demands.correct_month_peak("home", 1.0, None)
-    with pytest.raises(PayloadError, match="no_demand"):
-        demand_engine(None).demands.correct_month_peak("home", 1.0, None)
+    for site in (None, SiteDemandOptions(devices={"mill": DemandOptions(limit_kw=1.0)})):
+        with pytest.raises(PayloadError, match="no_demand: home has no demand"):
+            demand_engine(site).demands.correct_month_peak("home", 1.0, None)
 
 
 def test_windows_continue_in_the_engine_that_replaces_another() -> None:
@@ -310,10 +312,12 @@ def test_windows_continue_in_the_engine_that_replaces_another() -> None:
 def test_windows_begin_again_in_an_engine_with_other_options() -> None:
     before = demand_engine(MONTH_PEAK)
     process(before, stream_of([3.0] * 15 + [1.0] * 4))
+    before.demands.set_limit("home", 2.5)
     after = demand_engine(LIMITED)
     transfer_state(before, after)
     (demands,) = process(after, stream_of([2.0], MONDAY + 19))
-    assert (demands[0].running.n_known, demands[0].month_peak_kw) == (5, None)
+    assert (demands[0].running.n_known, demands[0].running.so_far_kw, demands[0].month_peak_kw) == (5, 1.2, None)
+    assert demands[0].running.limit_kw == 2.5  # which was set while running, and not an option
     without = demand_engine(None)
     transfer_state(after, without)
     assert without.buffers.billing is None

@@ -30,6 +30,27 @@ def test_register_replaces_the_mean_so_far() -> None:
     assert so_far_kw(engine) == 1.0, "it is of an earlier minute"
 
 
+@pytest.mark.parametrize(
+    ("received_min", "observed_minute", "is_usable"),
+    [
+        (330.75, 329, False),  # less than a minute of its window is in it
+        (331, 330, True),
+        (331.25, 330, True),
+        (334.25, 334, False),  # what was drawn in the rest of the newest minute is missing
+        (334.5, 334, True),
+        (336, 334, True),
+        (336.25, 334, False),  # that minute's reading is not the newest any more
+        (344.75, 344, True),
+        (345, 344, False),  # it is of the next window
+    ],
+)
+def test_register_is_of_use_in_its_window_around_a_minute_end(
+    received_min: float, observed_minute: int, is_usable: bool
+) -> None:
+    register = RunningRegister(0.5, round(received_min * MINUTE_MS))
+    assert (register.so_far_kw(330, 345, observed_minute) is not None) is is_usable
+
+
 def test_register_is_of_its_device_and_is_forgotten_with_it() -> None:
     engine = demand_engine()
     process(engine, [*stream_of([1.0] * 20), *stream_of([1.0] * 20, device="other")])

@@ -30,6 +30,12 @@ def test_highest_windows_of_equal_power_are_in_order_of_time() -> None:
     assert [one.start_minute for one in peaks_of(2.0, 2.0).highest(2)] == [600, DAY_MIN + 600]
 
 
+def test_corrected_month_peak_lowers_the_higher_days() -> None:
+    peaks = peaks_of(1.0, 5.0, 4.0)
+    peaks.correct(BillingWindow(2 * DAY_MIN + 615, 2 * DAY_MIN + 630, month=3, day=2, is_active=True), 3.0)
+    assert peaks.highest(3) == [DayPeak(3.0, DAY_MIN + 600), DayPeak(3.0, 2 * DAY_MIN + 615), DayPeak(1.0, 600)]
+
+
 def test_device_document_adds_the_highest_windows() -> None:
     document = device_demand_document(DEMAND, peaks_of(1.23456789).highest(5), None)
     of_device = {"month_peaks": [{"start": minute_label(600), "kw": 1.234568}], "limit_warning": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -75,8 +76,9 @@ def test_window_after_a_longer_gap_has_unknown_minutes() -> None:
 
 
 def test_window_that_a_gap_ends_counts_if_half_of_it_is_known() -> None:
-    for n_known, is_complete in ((7, False), (8, True)):
-        windows, _, closed = accepted([*(at(i, 3.0) for i in range(n_known)), at(40, 1.0)])
+    for window_min, n_known, is_complete in ((15, 7, False), (15, 8, True), (30, 14, False), (30, 15, True)):
+        site = replace(SITE, default=replace(SITE.default, window_min=window_min))
+        windows, _, closed = accepted([*(at(i, 3.0) for i in range(n_known)), at(40, 1.0)], site)
         assert [(one.start_minute, one.n_known, one.mean_kw, one.is_complete) for one in closed] == [
             (MONDAY, n_known, 3.0, is_complete)
         ]
@@ -116,6 +118,14 @@ def test_month_peak_of_a_clock_set_back_is_not_from_the_future() -> None:
     assert state is not None
     assert math.isnan(state.month_peak_kw)
     assert state.limit_kw == 0.5
+
+
+@pytest.mark.parametrize("end", [15, -DAY_MIN], ids=["of this month", "of the month before"])
+def test_month_peak_of_a_window_measured_again_is_discarded(end: int) -> None:
+    day_before, last = range(end - 15 - DAY_MIN, end - DAY_MIN), range(end - 15, end)
+    readings = [at(i, 2.0) for i in day_before] + [at(i, 9.0) for i in last] + [at(end, 1.0)]
+    state = state_of([*readings, *(at(i, 1.0) for i in last[3:6])])
+    assert (state.start_minute, state.month_peak_kw) == (MONDAY + end - 15, 2.0)
 
 
 def test_month_peak_is_that_of_before_a_clock_was_a_month_ahead() -> None:
