@@ -28,7 +28,9 @@ def test_counter_subtracts_exported_energy() -> None:
 
 def test_counter_that_falls_has_been_reset() -> None:
     counter = Counter([1, -1], hold_ms=2 * MINUTE)
+    counter.add(-MINUTE, (9.9, 5.0))
     counter.add(0, (10.0, 5.0))
+    assert counter.mean_kw == pytest.approx(6.0)
     assert counter.add(MINUTE, (10.1, 0.0)) is SampleResult.TAKEN
     assert (counter.mean_kw, counter.n_resets) == (None, 1)
     counter.add(2 * MINUTE, (10.11, 0.0))
@@ -37,9 +39,12 @@ def test_counter_that_falls_has_been_reset() -> None:
 
 def test_counter_after_a_long_gap_gives_no_minutes() -> None:
     counter = Counter([1], hold_ms=2 * MINUTE)
+    counter.add(-2 * MINUTE, (9.0,))
     counter.add(0, (10.0,))
+    assert counter.mean_kw == pytest.approx(30.0), "the longest time for which a value is held"
     counter.add(2 * MINUTE + 1, (11.0,))
     assert counter.mean_kw is None
+    assert counter.add(1, (11.0,)) is SampleResult.LATE
     counter.add(0, (11.0,))  # a clock set back by more than a count may be old
     assert counter.mean_kw is None
     assert counter.n_resets == 0

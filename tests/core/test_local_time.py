@@ -45,6 +45,7 @@ def test_local_time_repeated_hour_in_a_replay_is_in_order() -> None:
     for text in shown:
         last_ms = local_instant_of(text, PARIS, long_after, last_ms)
         found.append(last_ms)
+        assert local_instant_of(text, PARIS, long_after, last_ms) == last_ms, "sent again"
     began_ms = epoch_ms("2023-10-28T23:00:00Z")
     assert found == [began_ms + i * 300_000 for i in range(len(shown))]
 
