@@ -240,7 +240,7 @@ def test_minute_half_measured_is_not_filled(silent_from_s: float, is_filled: boo
 def test_minute_partly_covered_is_filled_by_its_covered_time() -> None:
     means = means_of(TEN_SECONDS, (25, 1.0), (60, 1.0))
     assert filled(means) == [(0, True)], "25 of 35 covered seconds"
-    means = means_of(TEN_SECONDS, (25, None), (30, 1.0), (40, 1.0), (50, 1.0), (60, 1.0))
+    means = means_of(TEN_SECONDS, (0, None), (29, 1.0), (39, 1.0), (49, 1.0), (60, 1.0))
     assert filled(means) == [(0, False)], "an unknown value covers nothing"
 
 

@@ -133,6 +133,17 @@ def test_earliest_start_is_within_the_hour() -> None:
     assert ask(demand(0), 1.5, 15, powers(2.6, 0.1)).earliest_start_minute is None
 
 
+@pytest.mark.parametrize(("elapsed_min", "free_from"), [(0, NOON + 60), (14, None)])
+def test_earliest_start_is_an_hour_away_at_most(elapsed_min: int, free_from: int | None) -> None:
+    """From a minute on there is no limit: it is 60 minutes away, or 61."""
+
+    def window_from(start: int) -> tuple[int, float | None]:
+        return start + 15, None if start >= NOON + 60 + elapsed_min else 2.5
+
+    found = LoadRisks(demand(elapsed_min), HeadroomRequest(50.0, 1), powers(), above, window_from).answer(HIGHEST_KW)
+    assert found.earliest_start_minute == free_from
+
+
 def test_windows_after_the_outlook_have_the_power_of_its_end() -> None:
     found = ask(demand(0), 1.0, 120, powers(1.0, later_kw=0.5, from_min=45))
     assert [one.is_approximate for one in found.windows] == [False] * 4 + [True] * 4
@@ -184,6 +195,13 @@ def test_fuse_counts_each_minute_while_the_load_runs() -> None:
     assert None not in (found.p_fuse, longer.p_fuse)
     assert (longer.p_fuse or 0) > (found.p_fuse or 1)
     assert 1.0 < found.max_kw < 2.0
+
+
+def test_fuse_after_the_outlook_has_the_risk_of_its_last_minute() -> None:
+    p_above = np.array([0.0] * (HORIZON_MIN - 2) + [0.1, 0.2])
+    request, windows = HeadroomRequest(1.0, HORIZON_MIN + 9), windows_of(demand(), None)
+    found = LoadRisks(demand(fuse_kw=3.0), request, powers(), lambda _: p_above, windows).answer(HIGHEST_KW)
+    assert found.p_fuse == pytest.approx(float(any_minute(np.array([0.1] + [0.2] * 10))))
 
 
 def test_fuse_that_blows_refuses_a_load_that_the_window_takes() -> None:
