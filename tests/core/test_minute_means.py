@@ -158,6 +158,13 @@ def test_late_samples_out_of_order_stay_late() -> None:
     assert means.newest_ms == START + 3_600 * SECOND
 
 
+def test_late_samples_with_one_in_order_between_stay_late() -> None:
+    means = means_of(TEN_SECONDS, (600, 1.0))
+    for second, kw in ((0, 2.0), (30, 2.0), (610, 1.0), (60, 2.0)):
+        means.add(START + second * SECOND, (kw,))
+    assert means.newest_ms == START + 610 * SECOND
+
+
 def test_gap_within_the_lateness_can_still_be_filled() -> None:
     holding = HeldValue(every_ms=10_000, hold_ms=59_000, lateness_ms=10_000)
     means = means_of(holding, (0, 1.0), (60, 3.0))  # further than it may hold, but for the one that comes between
