@@ -72,6 +72,17 @@ def test_cancelled_plan_ends_at_once() -> None:
     assert made.uncontrolled_kw() == {0.5}
 
 
+def test_cancelled_load_may_run_on_for_two_minutes() -> None:
+    made = run(flat(START, 52), {10: charger(), 50: LoadPlan()})
+    assert made.uncontrolled_kw() == {0.5}
+
+
+def test_load_that_never_started_counts_again_the_next_time() -> None:
+    twice = LoadPlan.of([*charger(start=20, end=30).loads, *charger(start=60, end=90).loads])
+    made = run(flat(60, 90), {10: twice})
+    assert set(made.gap_kw(*range(60, 90))) == {7.9}
+
+
 def test_load_that_runs_on_after_its_plan_was_cancelled_is_uncontrolled() -> None:
     made = run(flat(START, END), {10: charger(), 50: LoadPlan()})
     assert made.gap_kw(60, END - 1) == [7.9, 7.9]
@@ -100,6 +111,35 @@ def test_load_on_in_the_whole_window_is_subtracted_from_it() -> None:
     until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
     made = run(flat(0, END), {END - 3: until})
     assert made.forecasts[END + 2].gap_kw == pytest.approx(0.5, abs=0.5)
+
+
+def test_load_on_in_the_whole_window_is_subtracted_below_others() -> None:
+    until = LoadPlan((PlannedLoad(CHARGER_KW, ON_ALREADY_MS, (NOON + END) * MINUTE_MS),))
+    house = [kw + 0.25 * (minute % 3) for minute, kw in enumerate(flat(0, END))]  # 0.5 kW more in the last minute
+    made = run(house[: END - 4], {END - 5: until})
+    assert made.forecasts[END].uncontrolled_kw == pytest.approx(house[END - 5] - CHARGER_KW)
+
+
+def test_load_announced_after_its_start_is_subtracted_from_then_on() -> None:
+    house = flat(START, END)
+    for minute in range(START - 5, START):
+        house[minute] += 5.0  # another load, which ended when it began
+    made = run(house[: START + 11], {START + 10: charger()})
+    found = made.engine.plans.trackers["home"].attributed_kw
+    assert found == pytest.approx({NOON + minute: CHARGER_KW for minute in range(START, START + 11)})
+
+
+@pytest.mark.parametrize("announced", [50, END + 5])
+def test_load_announced_late_leaves_the_past_of_another(announced: int) -> None:
+    first, until = announced - 8, announced + 30
+    house = [kw + (2.0 if first <= minute < until else 0.0) for minute, kw in enumerate(flat(START, END))]
+    washer = PlannedLoad(2.0, (NOON + first) * MINUTE_MS, (NOON + until) * MINUTE_MS, "washer")
+    both = LoadPlan.of([*charger().loads, washer])
+    engine = run(house[:announced], {10: charger()}).engine
+    engine.replace_plan("home", both)
+    found = engine.plans.trackers["home"].attributed_kw
+    both_on = range(first, min(announced, END))
+    assert [found[NOON + minute] for minute in both_on] == pytest.approx([CHARGER_KW] * len(both_on))
 
 
 def test_load_that_is_not_on_as_announced_is_not_subtracted() -> None:
