@@ -19,6 +19,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.storage.checkpoints import checkpoint
 from tests.core.demand.runs import MONDAY, demand_engine, process
 
@@ -73,6 +74,22 @@ def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
     home = after.demands.newest("home")
     assert home is not None
     assert home.running.limit_source is LimitSource.SET
+
+
+def test_demands_that_are_not_learned_yet_are_in_the_state() -> None:
+    alone, captured, replaced, forgotten = (run(60) for _ in range(4))
+    for engine in (alone, captured, replaced, forgotten):
+        accepted = engine.accept(READINGS[60:62])
+        engine.demand(accepted, engine.outlook(accepted, engine.forecast(accepted, 7)))
+    alone.learn()
+    assert same(alone, captured)
+    after = demand_engine(SITE)
+    transfer_state(replaced, after)
+    assert same(alone, after)
+    forgotten.forget("home")
+    forgotten.learn()
+    assert forgotten.demands.forecaster is not None
+    assert forgotten.demands.forecaster.power.state.arrays["newest_minute"][1:3].tolist() == [-1, READINGS[61].minute]
 
 
 @pytest.mark.parametrize("at_a_time", [2, 5, 200])

@@ -9,6 +9,7 @@ import pytest
 
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
+from gapcast.core.demand.scores.scores import HELD
 from gapcast.core.errors import PayloadError
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -340,6 +341,26 @@ def test_demand_is_scored_when_its_window_is_over() -> None:
     scores = engine.demands.scores_of("home")
     assert scores is not None
     assert scores.n_windows == 0
+
+
+def test_demand_waits_with_its_newest_reading_held() -> None:
+    engine = demand_engine()
+    process(engine, stream_of([1.0] * 5 + [4.0]))
+    assert engine.demands.forecaster is not None
+    waiting = engine.demands.forecaster.live.state.arrays["waiting"]
+    assert waiting[1, 6, HELD] == (5 * 1.0 + 10 * 4.0) / 15
+
+
+def test_demand_in_a_batch_after_a_device_without_outlook_is_its_own() -> None:
+    made = []
+    for devices in (("home", "mill"), ("home", "mill", "shop")):  # the last one has no outlook
+        engine = demand_engine(options=OutlookOptions(max_devices=2))
+        batches = [[Reading(one, MONDAY + k, 0.5 + i) for i, one in enumerate(devices)] for k in range(20)]
+        for batch in batches[:-1]:
+            process(engine, batch, len(batch))
+        (demands,) = process(engine, batches[-1][::-1], len(devices))
+        made.append({one.device: one for one in demands})
+    assert made[0] == made[1]
 
 
 def test_demand_scores_hold_the_total_of_announced_loads() -> None:
