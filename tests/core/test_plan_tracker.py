@@ -75,6 +75,7 @@ def test_cancelled_plan_ends_at_once() -> None:
 def test_cancelled_load_may_run_on_for_two_minutes() -> None:
     made = run(flat(START, 52), {10: charger(), 50: LoadPlan()})
     assert made.uncontrolled_kw() == {0.5}
+    assert made.planned_kw(54, 55, 56) == [7.4, None, None], "no plan is published"
 
 
 def test_load_that_never_started_counts_again_the_next_time() -> None:

@@ -41,6 +41,14 @@ def test_fuse_between_lead_times_lies_on_a_line() -> None:
     assert found[0] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_fuse_of_the_last_minute_of_the_outlook_counts() -> None:
+    kw = outlook(1.0, 0.5)
+    kw[:, -1] += 10.0
+    found = [FuseRisk(LEADS_MIN).p_above(kw, np.array([left]), np.array([11.0]))[0] for left in (59, 60)]
+    assert found[0] < 0.3
+    assert found[1] == pytest.approx(0.5, abs=1e-6)
+
+
 def test_fuse_beyond_the_upper_bound_decays_slowly() -> None:
     one, two = p_above(2.0, 1.0, 1, 4.0), p_above(2.0, 1.0, 1, 5.0)
     assert 1 - NormalDist(2.0, 1.0 / NormalDist().inv_cdf(0.95)).cdf(4.0) < one < 0.05

@@ -52,6 +52,15 @@ def test_windows_are_scored_with_the_next_demand(at_once: int) -> None:
     assert found.thirds[0].brier == pytest.approx(0.3**2)
 
 
+def test_window_of_a_forgotten_device_is_not_that_of_the_next() -> None:
+    live = LiveScores()
+    record(live, [99, 100])
+    live.close([closed(100)])
+    live.forget(1)
+    record(live, [101, 105])  # of the device that has the row now: its window began at the same time
+    assert live.of(1, WINDOW_MIN).n_windows == 0
+
+
 def test_incomplete_window_does_not_count() -> None:
     live = LiveScores()
     record(live, [99, 100])
