@@ -53,9 +53,9 @@ def test_source_rejects_power_in_a_wrong_unit_with_a_hint(unit: str, format_: st
 
 def test_source_power_over_the_limits_names_them() -> None:
     feed = SourceFeed(MINUTES)
-    feed.send("meter/home", document_of(1e9))
+    feed.send("meter/home", document_of(150_000))
     assert feed.reasons == ["out_of_range"]
-    assert "1e+09 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in feed.details[0]
+    assert "150000 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in feed.details[0]
 
 
 def test_source_sign_inverts_power() -> None:
@@ -120,11 +120,11 @@ def test_source_of_several_meters_ignores_a_message_without_power() -> None:
 
 
 def test_source_does_not_read_unneeded_features() -> None:
-    source = MINUTES | {"voltage_v": "volts", "current_ma": "amps"}
-    feed = SourceFeed(source, extras=("current_a",))
-    feed.send("meter/home", document_of(1000, volts=[1, 2], amps=500))
+    source = MINUTES | {"voltage_v": "volts", "current_ma": "amps", "reactive_var": "var"}
+    feed = SourceFeed(source, extras=("current_a", "reactive_kvar"))
+    feed.send("meter/home", document_of(1000, volts=[1, 2], amps=500, var=250))
     feed.send("meter/home", document_of(1000, volts="high"), LONG_AGO_MS + MINUTE)
-    assert [reading.measured for reading in feed.readings] == [{"current_a": 0.5}, None]
+    assert [reading.measured for reading in feed.readings] == [{"current_a": 0.5, "reactive_kvar": 0.25}, None]
     feed.send("meter/home", document_of(1000, amps="high"), LONG_AGO_MS + 2 * MINUTE)
     assert feed.reasons == ["not_a_number"]
 
