@@ -86,6 +86,13 @@ def test_presence_reports_many_departures_in_parts() -> None:
     assert {row for part in parts for row, online in part if not online} == set(range(1_000))
 
 
+def test_presence_reports_devices_that_were_never_seen() -> None:
+    presence = Presence(STALE_S)
+    for now_s in (0.0, STALE_S + 1):  # the first time counts as seen
+        presence.mark_offline(40, now_s)
+    assert presence.take_changes(99) == [(row, False) for row in range(40)]
+
+
 def test_presence_does_not_report_a_device_that_returned() -> None:
     presence = Presence(STALE_S)
     presence.record_seen([0], 0.0)

@@ -173,6 +173,7 @@ def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> N
     snapshot = capture_snapshot(run(74))
     snapshot.demand["month"][0] += 1
     snapshot.demand["start"][1] -= 15
+    snapshot.demand["sum_kw"][1] = 90.0
     after = demand_engine(SITE)
     assert restore_snapshot(after, snapshot) == ("", [])
     run(2, after, 74)
@@ -181,7 +182,9 @@ def test_snapshot_of_another_month_or_minute_leaves_peaks_and_windows_out() -> N
     assert mill is not None
     assert home.month_peak_kw is None
     assert mill.month_peak_kw is not None
-    assert mill.running.n_known == 8
+    alone = run(76).demands.newest("mill")
+    assert alone is not None
+    assert (mill.running.n_known, mill.running.so_far_kw) == (8, alone.running.so_far_kw)
 
 
 def test_snapshot_with_fewer_devices_restores_the_first() -> None:

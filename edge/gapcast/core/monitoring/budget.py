@@ -9,9 +9,9 @@ _BURST_S = 10.0
 class Budget:
     """Allows ``per_s`` events a second, and a burst of ``at_once`` after a quiet time (None: ten seconds' worth).
 
-    >>> budget = Budget(per_s=1, now_s=0.0)
-    >>> [budget.spend(0.0) for _ in range(12)].count(True), budget.spend(1.0), budget.spend(1.5)
-    (10, True, False)
+    >>> budget = Budget(per_s=2, now_s=0.0)
+    >>> [budget.spend(0.0) for _ in range(22)].count(True), budget.spend(0.5), budget.spend(0.75)
+    (20, True, False)
     >>> budget.take_omitted(), budget.take_omitted()
     (3, 0)
     """
