@@ -70,9 +70,11 @@ def test_forecast_of_a_partial_minute_contains_its_mean() -> None:
 
 def test_forecast_with_a_plan_stays_in_the_range_of_forecasts() -> None:
     limits = Limits(0.0, 10.0)
-    made = run([5.0] * 40, {10: charger(10.0)}, new_engine(limits=limits)).forecasts[START]
+    after = run([5.0] * 40, {10: charger(10.0)}, new_engine(limits=limits))
+    made = after.forecasts[START]
     assert (made.gap_kw, made.median_kw, made.upper_kw) == (11.0, 11.0, 11.0)
     assert (made.uncontrolled_kw, made.planned_kw) == (5.0, 10.0)
+    assert after.outcomes[START].published_kw.tolist() == [[11.0] * 4], "scored as it was published"
 
 
 power_kw = st.floats(-20, 20)
@@ -146,7 +148,8 @@ def test_scores_are_those_of_the_total() -> None:
     assert on_time.last_kw[0] == pytest.approx(0.5), "persistence is the last reading held"
     assert on_time.members_kw[0, 0, -1] == on_time.last_kw[0]
     assert (after.actual_kw[0], after.last_kw[0]) == (pytest.approx(0.5), pytest.approx(7.9))
-    assert after.members_kw[0, 0, 0] == pytest.approx(0.5), "the models forecast with the plan"
+    members_kw = [one.members_kw[0, 0, 0] for one in (late, on_time, after)]
+    assert members_kw == pytest.approx([7.9, 7.9, 0.5]), "the models forecast with the plan"
 
 
 def test_plan_whose_forecasts_have_no_outcome_stays_bounded() -> None:
