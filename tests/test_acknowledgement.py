@@ -23,7 +23,7 @@ BATCH = 7
 
 
 class Recorder(MemoryLink):
-    """A link that records what it is told to reject, and to acknowledge after which forecast and batch."""
+    """Records each rejected message, and each acknowledged one with the forecast and batch it waits for."""
 
     def __init__(self) -> None:
         super().__init__()

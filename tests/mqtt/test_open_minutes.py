@@ -200,7 +200,7 @@ def test_open_minute_replayed_duplicate_has_no_effect() -> None:
 
 
 def test_open_minute_replay_restores_the_meters_clock() -> None:
-    """The newest time tells the two hours of an autumn night apart, and which message is a delayed one."""
+    """By the newest time of its meter, a message is in one of the two equal hours of an autumn night, or delayed."""
     source = TIMED | {"every_s": 10}
     feed = half_a_minute(source)
     after = SourceFeed(source)
