@@ -16,6 +16,8 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecasts.forecast import join_forecasts
 from gapcast.core.forecasts.forecast_range import Repairs, Replacement
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.series import forecast_series
@@ -39,6 +41,14 @@ WITH_QUANTILES = Quantiles(quantile_levels=(0.05, 0.5, 0.95))
 
 def minutes(n: int, device: str = "home") -> list[Reading]:
     return [Reading(device, NOON + minute, 1.0 + minute) for minute in range(n)]
+
+
+def test_engine_with_other_limits_than_its_ensemble_is_rejected() -> None:
+    ensemble = Ensemble((Trend(),), EnsembleOptions(min_kw=-5.0, max_kw=20.0))
+    for limits in (None, Limits(-5.0, 20.0)):
+        assert Engine(Trend(), limits=limits, ensemble=ensemble).limits == Limits(-5.0, 20.0)
+    with pytest.raises(ValueError, match=r"limits: .*max_kw=10.* but the ensemble has .*max_kw=20.0"):
+        Engine(Trend(), limits=Limits(-5.0, 10.0), ensemble=ensemble)
 
 
 def test_engine_batch_may_hold_many_readings_of_one_device() -> None:

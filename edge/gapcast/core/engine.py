@@ -46,7 +46,7 @@ class Engine:
         includes_path: bool = True,
         ensemble: Ensemble | None = None,
         history: History | None = None,
-        limits: Limits = WIDEST,
+        limits: Limits | None = None,
         submeters: Submeters | None = None,
         outlook: OutlookConfig | None = None,
         demand: SiteDemandOptions | None = None,
@@ -57,14 +57,18 @@ class Engine:
         ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
         whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
         ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
-        determine the range of forecasts. With an ``ensemble`` its options hold the limits. ``outlook`` holds the model
+        determine the range of forecasts (None: those of the ``ensemble``, or the widest). ``outlook`` holds the model
         of the outlooks and their options (None: there are none). ``demand`` has the limits of billing windows (None:
         there are none), which need outlooks. ``horizons`` are those that single devices have of their own, with their
         models (None: all devices have that of ``model``).
+
+        Raises :class:`ValueError` if the options of the ``ensemble`` have other limits.
         """
+        if ensemble is not None and limits not in (None, ensemble.limits):
+            raise ValueError(f"limits: {limits}, but the ensemble has {ensemble.limits}: set them in its options only")
         self.zone = zone
         #: Limits of readings, and the range of forecasts.
-        self.limits = limits = limits if ensemble is None else ensemble.limits
+        self.limits = limits = ensemble.limits if ensemble is not None else limits or WIDEST
         self.includes_path = includes_path
         forecaster = partial(HorizonForecaster, zone=zone, limits=limits, outlook=outlook, includes_path=includes_path)
         #: The forecasters of all horizons.
