@@ -129,3 +129,12 @@ def test_command_output_is_replaced_where_the_locale_lacks_a_character() -> None
     command, environment = [sys.executable, "-c", _SHOWS], os.environ | {"PYTHONIOENCODING": "iso-8859-1"}
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "AGE ?, zähler/5 ?\n".encode("iso-8859-1"), b"")
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["--help"]])
+def test_full_disk_of_the_output_is_an_error_message(arguments: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gapcast", *arguments]
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "gapcast: cannot write the output (No space left on device): free disk space\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from io import TextIOWrapper
 
@@ -21,4 +22,10 @@ def main() -> None:
             run_command(prog_name="gapcast")
     except KeyboardInterrupt:  # while modules are loaded, or before the service handles signals; as click does
         print("\nAborted!", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # what commands write to files, they report by name
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "the output"
+        print(f"gapcast: cannot write {place} ({error.strerror}): free disk space", file=sys.stderr)
         sys.exit(1)
