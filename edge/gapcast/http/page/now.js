@@ -17,12 +17,13 @@ export function showNow(store) {
   write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${filled}` : "");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
-  showHorizon(forecast, store.series.outlook);
+  const offline = device.online === false;
+  showHorizon(forecast, store.series.outlook, offline);
   showInterval(forecast);
   showPlanned(forecast);
   showPath(forecast);
   showMeans(store.series.outlook);
-  byId("path-part").hidden = !forecast?.path?.length && !store.series.outlook;
+  byId("path-part").hidden = offline || (!forecast?.path?.length && !store.series.outlook);
   showSubmeters(device.submeters ?? []);
   const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
   const [sentence, rating] = store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
@@ -43,10 +44,11 @@ function coverage(scores) {
   return `${percent(scores.coverage)} of the measured values were inside the 90 % interval.`;
 }
 
-function showHorizon(forecast, outlook) {
+function showHorizon(forecast, outlook, offline) {
   const minutes = forecast ? forecast.horizon_min : 5;
   const target = forecast ? ` (${time(forecast.target_at)})` : "";
-  write(byId("ahead-label"), `In ${minutes} minutes${target}`);
+  const isPast = offline && forecast; // the last forecast of a silent meter
+  write(byId("ahead-label"), isPast ? `Forecast for ${moment(forecast.target_at)}` : `In ${minutes} minutes${target}`);
   write(byId("path-label"), `Next ${minutes} minutes, kW`);
   write(byId("key-forecast"), `forecast ${minutes} min earlier`);
   write(byId("key-path"), `next ${outlook ? outlook.document.lead_min.at(-1) : minutes} minutes`);
