@@ -236,9 +236,13 @@ def test_forecast_of_a_silent_meter_is_not_shown_as_the_future(
         window = look(f"{gateway.url}/", timezone_id="UTC")
         window.see("#state", "Offline")
         window.see("#ahead-label", "Forecast for 12:06, 1 January 2026")
+        window.see("#now-label", "Last measured")
+        assert "in 5 min" not in window.text(".device")
         assert window.page.locator("#path-part").is_hidden()
         peer.publish("gap/home/reading", READING.format(2, 1.25))
         window.see("#ahead-label", "In 5 minutes (12:07)")
+        window.see("#now-label", "Now")
+        window.see(".device", "in 5 min")
         window.page.locator("#path-part").wait_for()
 
 

@@ -93,7 +93,8 @@ export class DeviceList {
     write(stateText, word);
     stateText.dataset.is = rating;
     write(now, device.last_reading ? `${kw(device.last_reading.gap_kw)} kW` : NOTHING);
-    write(ahead, device.forecast ? `${kw(device.forecast.gap_kw)} kW in ${device.forecast.horizon_min} min` : NOTHING);
+    const forecast = device.online === false ? null : device.forecast;
+    write(ahead, forecast ? `${kw(forecast.gap_kw)} kW in ${forecast.horizon_min} min` : NOTHING);
   }
 
   _key(event) {

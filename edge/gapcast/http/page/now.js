@@ -11,13 +11,14 @@ const MAX_PATH_TILES = 10;
 export function showNow(store) {
   const device = store.device ?? { forecast: null, last_reading: null };
   const { last_reading: reading, forecast } = device;
+  const offline = device.online === false;
   write(byId("device"), store.selected ?? "");
   showState(store.device);
   const filled = device.last_reading_filled ? " (filled: the meter sends nothing, its last value is held)" : "";
   write(byId("when"), reading ? `Last reading ${moment(reading.ts)}${filled}` : "");
+  write(byId("now-label"), offline ? "Last measured" : "Now");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
-  const offline = device.online === false;
   showHorizon(forecast, store.series.outlook, offline);
   showInterval(forecast);
   showPlanned(forecast);
