@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Longest that is waited for something on the page, milliseconds.
 WAIT_MS = GUARD_S * 1_000
+#: How often a wait looks whether the page's scripts have failed, milliseconds.
+_LOOK_MS = 5_000
 #: Chromium gives up all that is under way when an interface of the machine comes or goes, be it a container's.
 _OF_THE_MACHINE = "ERR_NETWORK_CHANGED"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -47,13 +49,15 @@ class Window:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        #: Exceptions that the page's scripts did not catch; they are among the errors too.
+        self.exceptions: list[str] = []
         #: Whether an error is part of the test.
         self.is_expected: Callable[[str], bool] = lambda _: False
         self.urls: list[str] = []
         self.is_disturbed = False
         page.set_default_timeout(WAIT_MS)
         page.on("console", self._record)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self._record_exception(str(error)))
         page.on("response", self._answered)
 
     def _record(self, message: ConsoleMessage) -> None:
@@ -61,6 +65,10 @@ class Window:
             self.is_disturbed = True
         elif message.type in {"error", "warning"}:
             self.errors.append(f"{message.text} ({message.location['url']})")
+
+    def _record_exception(self, text: str) -> None:
+        self.exceptions.append(text)
+        self.errors.append(text)
 
     def _answered(self, response: Response) -> None:
         self.urls.append(response.url)
@@ -101,9 +109,22 @@ class Window:
     def wait(self, function: str, argument: Any = None, timeout_ms: float = WAIT_MS) -> None:
         """Wait until a function (of ``argument``) returns true in the page.
 
-        Not an expression: from its second evaluation on, the page's Content Security Policy would block it.
+        Not an expression: from its second evaluation on, the page's Content Security Policy would block it. Fails soon
+        if a script of the page raises an exception: it would hardly come true then.
         """
-        self.page.wait_for_function(function, arg=argument, timeout=timeout_ms)
+        from playwright.sync_api import TimeoutError as NotYetError
+
+        left_ms = timeout_ms
+        while True:
+            try:
+                self.page.wait_for_function(function, arg=argument, timeout=min(left_ms, _LOOK_MS))
+            except NotYetError:
+                left_ms -= _LOOK_MS
+                assert not self.exceptions, f"the page raised: {self.exceptions}"
+                if left_ms <= 0:
+                    raise
+            else:
+                return
 
     def see(self, selector: str, text: str, timeout_ms: float = WAIT_MS) -> None:
         """Wait until the element is shown and ``text`` is in it (what is hidden has an ``innerText`` too)."""
