@@ -53,13 +53,13 @@ def test_broker_delivers_messages(broker: Broker) -> None:
     with client_of(broker) as listener, client_of(broker) as meter:
         received = subscribe(listener, qos=1)
         for number in range(20):
-            meter.publish(TOPIC, str(number), qos=1).wait_for_publish(5)
+            meter.publish(TOPIC, str(number), qos=1).wait_for_publish(GUARD_S)
         assert [received.get(timeout=GUARD_S) for _ in range(20)] == [(TOPIC, b"%d" % n, False) for n in range(20)]
 
 
 def test_broker_delivers_retained_messages(broker: Broker) -> None:
     with client_of(broker) as meter, client_of(broker) as listener:
-        meter.publish(TOPIC, "1.5", qos=1, retain=True).wait_for_publish(5)
+        meter.publish(TOPIC, "1.5", qos=1, retain=True).wait_for_publish(GUARD_S)
         assert subscribe(listener, qos=1).get(timeout=GUARD_S) == (TOPIC, b"1.5", True)
 
 
@@ -82,7 +82,7 @@ def test_mosquitto_keeps_a_session_across_a_restart(mosquitto: MosquittoBroker) 
     with client_of(mosquitto, "gateway", clean_session=False) as listener:
         subscribe(listener, qos=1)
     with client_of(mosquitto) as meter:
-        meter.publish(TOPIC, "1.5", qos=1).wait_for_publish(5)
+        meter.publish(TOPIC, "1.5", qos=1).wait_for_publish(GUARD_S)
     mosquitto.stop()
     mosquitto.start()
     received: Queue[bytes] = Queue()

@@ -56,6 +56,7 @@ def test_shell_switches_a_load_by_the_headroom(
     gateway: Gateway, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
 ) -> None:
     states = tmp_path / "states"
+    states.touch()  # it is read before the script first appends to it
     process = subprocess.Popen(
         [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{states}", f"echo off >>{states}",
          "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", "gap/home/headroom_w"],
