@@ -171,6 +171,26 @@ def test_events_of_a_forgotten_device(rest: Rest) -> None:
         assert reader.next().data == {"device": "gone", "state": "forgotten"}
 
 
+def test_events_report_the_status_after_an_error_of_the_check(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a free file descriptor, for instance, the version in the document cannot be read for a moment."""
+    errors, n_before = rest.service.statistics.internal_errors, rest.service.statistics.internal_errors.get("http", 0)
+
+    def fail(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(event_readers, "_CHECK_S", 0.01)
+    with reading(rest) as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr(event_readers, "health_of", fail)
+            wait_until(lambda: errors.get("http", 0) > n_before, "the error of a check")
+        rest.link.connected = False
+        try:
+            while reader.next("status").data["status"] != "fail":
+                pass
+        finally:
+            rest.link.connected = True
+
+
 def test_events_heartbeat(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     with reading(rest) as reader:

@@ -13,6 +13,7 @@ from functools import partial
 
 from gapcast.http.routes.event_history import Ring
 from gapcast.http.routes.health import health_of
+from gapcast.service.containment.internal_errors import record_internal_error
 from gapcast.service.service import Service
 
 #: Shortest time between two deliveries: a hundred readers cost the same for ten readings as for one.
@@ -101,13 +102,18 @@ class EventReaders:
         self._notify()
 
     async def _watch(self) -> None:
-        status = self.status()
+        status: bytes | None = None  # each reader begins with the current one
         while not self.closed:
-            await asyncio.sleep(_CHECK_S)
-            before, status = status, self.status()
-            if status != before:
+            before = status
+            try:
+                status = self.status()
+            except Exception as error:  # such as no free file descriptor: the task goes on to the next check
+                record_internal_error(self._service.statistics, "http", error, "status of the event readers")
+                status = b""
+            if status and before not in {None, status}:
                 self.ring.put("status", None, status)
                 self._notify()
+            await asyncio.sleep(_CHECK_S)
 
     def _notify(self) -> None:
         self._changed.set()
