@@ -237,6 +237,17 @@ def test_topic_affinity_is_retried_until_the_stop(tmp_path: Path, monkeypatch: p
     assert "unreachable" in announced["problem"]
 
 
+def test_worker_stopped_while_it_measures_persists_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.1)
+    settings = gateway_settings(free_port(), tmp_path, mqtt=IN_GROUP)
+    kw = [{"kw": 7.4, "from": "2098-01-01T14:00:00Z", "minutes": 60}]
+    with running(settings, connected=False) as worker:
+        answer = httpx.put(f"{worker.url}/devices/home/plan", json=kw)
+        assert answer.status_code == 200, answer.text
+    with running(settings, connected=False) as worker:
+        assert httpx.get(f"{worker.url}/devices/home/plan").status_code == 200, "the plan is there after the restart"
+
+
 def test_worker_joins_a_group_after_the_measurement(tmp_path: Path, stack: ExitStack) -> None:
     broker = HashingBroker()
     sections = {"devices": {"stale_after_min": 0}, "learning": {"report_every_min": 0}}

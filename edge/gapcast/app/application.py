@@ -193,9 +193,9 @@ class Application:
             self._notifier.ready(self.service.queries.status_line())
             stack.callback(self._notifier.stopping)
             on_iteration = partial(self._on_iteration, stopping)
-            if wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration):
-                # Before the last state is persisted: a change that REST answers must survive.
-                self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
+            wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration)
+            # Also if stopped before, and REST ends before the last state is persisted: what it changed must survive.
+            self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
     def _restore_state(self) -> None:
         """Restore the engine, which only the service may hold afterwards: its memory is freed once it is replaced."""
