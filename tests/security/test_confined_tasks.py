@@ -54,6 +54,14 @@ def test_task_that_hangs_is_killed() -> None:
         run("wait", limits=ChildLimits(256 << 20, wall_s=1.0))
 
 
+def test_task_ends_without_the_process_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a SIGKILL of the service, before the child could ask the kernel to end with it."""
+    gone = os.getpid() + 1
+    monkeypatch.setattr(confinement.os, "getpid", lambda: gone)
+    with pytest.raises(ModelError, match=r"^the task ended with exit code 1 and no result$"):
+        run("echo", b"")
+
+
 def test_task_that_is_cancelled_is_killed() -> None:
     asked: list[int] = []
 

@@ -40,7 +40,7 @@ _POLL_S = 0.25
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[3]
 _BOOT = (
-    "import sys; sys.path[:] = sys.argv[6:]; from gapcast.predictors.trials.confinement import run_child; run_child()"
+    "import sys; sys.path[:] = sys.argv[7:]; from gapcast.predictors.trials.confinement import run_child; run_child()"
 )
 #: The whole environment that libraries need. It contains no password.
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
@@ -70,7 +70,7 @@ def run_confined(
     exceeds a limit, is killed or cannot be started, or ``is_cancelled`` returns true while it runs.
     """
     given.seek(0)
-    numbers = (limits.memory_bytes, limits.cpu_s, int(limits.wall_s) + 1, limits.answer_bytes)
+    numbers = (limits.memory_bytes, limits.cpu_s, int(limits.wall_s) + 1, limits.answer_bytes, os.getpid())
     command = [sys.executable, "-I", "-c", _BOOT, task, *map(str, numbers), *_import_path()]
     environment = _ENVIRONMENT | {name: os.environ[name] for name in _INHERITED if name in os.environ}
     try:
@@ -147,9 +147,9 @@ def _read_answer(code: int, answer: bytes, limits: ChildLimits, what: str) -> by
 
 def run_child() -> None:  # pragma: no cover - in a process that os._exit ends, before its coverage is written
     """Run the task named on the command line, and end this process."""
-    name, memory_bytes, cpu_s, wall_s, answer_bytes = sys.argv[1:6]
+    name, memory_bytes, cpu_s, wall_s, answer_bytes, parent = sys.argv[1:7]
     signal.alarm(int(wall_s))
-    _end_with_parent()
+    _end_with_parent(int(parent))
     with suppress(OSError):  # if memory runs out, the kernel kills this process first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     answers = os.dup(1)
@@ -217,7 +217,10 @@ def _used_address_bytes() -> int:
         return 0
 
 
-def _end_with_parent() -> None:  # pragma: no cover - in the child
+def _end_with_parent(parent: int) -> None:  # pragma: no cover - in the child
+    """End this process when its parent process ``parent`` ends in any way, also if it has already."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
