@@ -200,10 +200,14 @@ class Application:
     def _restore_state(self) -> None:
         """Restore the engine, which only the service may hold afterwards: its memory is freed once it is replaced."""
         engine = self.service.queries.read(lambda engine, _: engine)
-        if self._nights is not None:
-            self._nights.restore(engine)
-        if self._store is not None:
+        if self._store is None:
+            return
+        nights = self._nights
+        if nights is None:
             self._store.restore(engine, self._link.meters)
+        else:
+            nights.archive.is_enabled = False  # until the folder is known to be that of no other process
+            self._store.restore(engine, self._link.meters, lambda: nights.restore(engine))
 
     def _stop_http(self, timeout_s: float | None = None) -> None:
         """End the REST API within ``timeout_s`` (None: whenever its requests end). Idempotent."""

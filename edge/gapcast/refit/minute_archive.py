@@ -53,6 +53,8 @@ class MinuteArchive:
         self._n_stored: dict[str, int] = {}
         self._versions: dict[str, int] = {}  # of the files
         self._problem = False
+        #: Whether anything is collected, and files are changed.
+        self.is_enabled = True
 
     @property
     def devices(self) -> list[str]:
@@ -61,7 +63,8 @@ class MinuteArchive:
             return list(self._pending)
 
     def open(self) -> None:
-        """Find the files of an earlier run, and repair their ends."""
+        """Find the files of an earlier run, and repair their ends. No other process may use the folder."""
+        self.is_enabled = True
         if not self._folder.is_dir():
             return
         for path in sorted(self._folder.glob(f"*{_MINUTES}")):
@@ -72,6 +75,8 @@ class MinuteArchive:
 
     def record(self, readings: Sequence[Reading]) -> None:
         """Collect ``readings``, in the order they were accepted."""
+        if not self.is_enabled:
+            return
         with self._lock:
             pending = self._pending
             for reading in readings:
@@ -119,6 +124,8 @@ class MinuteArchive:
 
     def forget(self, device: str) -> None:
         """Remove the readings and the forest of ``device``."""
+        if not self.is_enabled:
+            return
         with self._files_lock:
             with self._lock:
                 self._pending.pop(device, None)

@@ -69,10 +69,13 @@ class Store:
 
     # --- start and end --------------------------------------------------------------------------
 
-    def restore(self, engine: Engine, meters: Meters | None = None) -> None:
+    def restore(
+        self, engine: Engine, meters: Meters | None = None, on_locked: Callable[[], object] = lambda: None
+    ) -> None:
         """Restore ``engine`` and ``meters``, which must be new, and start to persist.
 
-        Raises :class:`ShardError` for a shard whose files cannot be read or are of a newer version.
+        ``on_locked`` is called before files are read, once the folder is locked. Raises :class:`ShardError` for a shard
+        whose files cannot be read or are of a newer version.
         """
         meters = meters or NoMeters()
         try:
@@ -80,6 +83,7 @@ class Store:
             tighten_modes(self._folder)
             if not self._of_shard:
                 self._folder_lock = lock_folder(self._folder)
+            on_locked()
             found = recover(self._folder, engine, meters)
         except StateError as error:
             self._disable(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
@@ -96,11 +100,8 @@ class Store:
             return
         self._rule.set_checkpoint(found.checkpoint_bytes)
         self._rule.set_devices(len(engine.buffers))
-        self._has_forgotten, self.damage, self._damaged_journals = (
-            found.has_forgotten,
-            found.damage,
-            found.damaged_journals,
-        )
+        self._has_forgotten, self.damage = found.has_forgotten, found.damage
+        self._damaged_journals = found.damaged_journals
         try:
             if found.can_continue:
                 self._journal = JournalFile.resume(self._folder, found)
