@@ -196,6 +196,9 @@ class RefitNights:
         try:
             if self.archive.store_forest(device, encode_result(result)) and service.use_forest(device, result.forest):
                 self._results[device] = result
+                if device in self._forgotten:  # meanwhile; if later, `forget` finds the result
+                    self._results.pop(device, None)
+                    return None
                 log.info("refit.used", device=device, **figures, **skills)
         except (OSError, StateError) as error:
             log.warning("refit.failed", device=device, problem=str(error))
