@@ -57,7 +57,7 @@ def test_task_that_hangs_is_killed() -> None:
 def test_task_ends_without_the_process_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a SIGKILL of the service, before the child could ask the kernel to end with it."""
     gone = os.getpid() + 1
-    monkeypatch.setattr(confinement.os, "getpid", lambda: gone)
+    monkeypatch.setattr(os, "getpid", lambda: gone)
     with pytest.raises(ModelError, match=r"^the task ended with exit code 1 and no result$"):
         run("echo", b"")
 

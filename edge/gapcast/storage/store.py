@@ -74,8 +74,7 @@ class Store:
     ) -> None:
         """Restore ``engine`` and ``meters``, which must be new, and start to persist.
 
-        ``on_locked`` is called before files are read, once the folder is locked. Raises :class:`ShardError` for a shard
-        whose files cannot be read or are of a newer version.
+        ``on_locked`` is called once the folder is locked. Raises :class:`ShardError` for unusable files of a shard.
         """
         meters = meters or NoMeters()
         try:
