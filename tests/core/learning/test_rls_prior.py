@@ -86,3 +86,25 @@ def test_prior_lowers_the_error_of_the_first_day() -> None:
         return float(np.mean((learned_kw - run.outcome("actual_kw")) ** 2))
 
     assert first_day_mse(bundled_prior()) < 0.95 * first_day_mse(None), "measured: 0.90"
+
+
+def test_prior_of_a_new_column_does_not_mix_with_what_was_learned() -> None:
+    """A version with more columns restores older state: an indefinite covariance would let the forecasts diverge."""
+    run = Run(Engine(Smooth(WindowSpec(CONTEXT)), ensemble=ensemble(bundled_prior()))).process(stream(house_kw(60)))
+    saved = ensemble_of(run.engine).columns([0])
+    names = ensemble_of(run.engine)._inputs.rls_features.names
+    is_new = np.arange(len(names)) % 4 == 3
+    learned = packed_covariance.to_matrices(saved["covariance"])[:, ~is_new][:, :, ~is_new]
+    saved |= {
+        "columns": np.array(names)[~is_new],
+        "coefficients": saved["coefficients"][..., : len(names)][..., ~is_new],
+        "covariance": packed_covariance.from_matrices(learned),
+    }
+    new = ensemble(bundled_prior())
+    new.restore_columns(1, saved)
+    (covariance,) = packed_covariance.to_matrices(new.state.arrays["covariance"][1:2])
+    (initial,) = packed_covariance.to_matrices(new.state.initial("covariance")[np.newaxis])
+    assert np.array_equal(covariance[~is_new][:, ~is_new], learned[0])
+    assert np.array_equal(covariance[is_new][:, is_new], initial[is_new][:, is_new])
+    assert (covariance[is_new][:, ~is_new] == 0).all()
+    assert np.linalg.eigvalsh(covariance.astype(np.float64))[0] > 0
