@@ -281,6 +281,15 @@ def test_restart_with_a_submeter_more_keeps_the_values_of_the_others(tmp_path: P
     assert len(Run(after).process(readings_of(220)[200:]).forecasts) == 20
 
 
+def test_restart_with_another_primary_model_starts_the_member_again() -> None:
+    """As many columns, but the learned coefficients are those of another model's forecasts."""
+    before, same, other = (engine_with(models=(Smooth(name=name), Trend())) for name in ("smooth", "smooth", "other"))
+    saved = model_of(Run(before).process(readings_of(60)).engine).columns(range(1))
+    for engine, n_restored in ((same, 1), (other, 0)):
+        model_of(engine).restore_columns(saved, 1)
+        assert model_of(engine).columns(range(1))["submetered followed"].size == n_restored
+
+
 def test_state_without_submeters_loads_and_the_member_starts(tmp_path: Path) -> None:
     before = Run(engine_with({})).process(readings_of(100, names=())).engine
     after = restarted(before, tmp_path, SUBMETERS)
