@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -195,3 +196,20 @@ def test_nothing_is_predicted_without_a_forest() -> None:
     assert predicted_kw is not None
     assert np.isnan(predicted_kw[0]).all()
     assert predicted_kw[1].tolist() == [1.5, 1.25, 0.5, 2.0]
+
+
+def test_forest_sees_the_local_time_of_the_target() -> None:
+    """Up by 1 kW if the target is at 12 o'clock or later in Brussels, the time that the forest was fitted with."""
+    forests = HouseForests(30, 15, ZoneInfo("Europe/Brussels"))
+    builder = ForestBuilder(forests.features.names)
+    for _ in OUTPUTS:
+        builder.begin_output()
+        before, after = builder.split(builder.begin_tree(), forests.features.names.index("hour"), 11.999, nan_left=True)
+        builder.leaf(before, 0.0)
+        builder.leaf(after, 1.0)
+    forests.use("home", builder.build())
+    noon = int(datetime(2026, 7, 1, 10, tzinfo=UTC).timestamp()) // 60  # 12:00 in Brussels
+    minutes = noon + np.array([-16, -15, 0, 15])
+    predicted_kw = forests.predict(["home"] * 4, minutes, np.ones((4, 30), dtype=np.float32))
+    assert predicted_kw is not None
+    assert predicted_kw[:, 0].tolist() == [1.0, 2.0, 2.0, 2.0]
