@@ -91,3 +91,16 @@ def test_random_features_are_those_of_stored_coefficients() -> None:
     assert weights[[1, 9, 12, 15], -1] == pytest.approx([-1.1788, 1.0523, -0.3264, -1.1958], abs=1e-4)
     assert (np.count_nonzero(weights, axis=0) == 4).all()
     assert offsets[[0, -1]] == pytest.approx([0.8652, -1.1279], abs=1e-4)
+
+
+def test_load_cells_begin_at_the_minutes_and_powers_of_stored_tables() -> None:
+    n = 125
+    kw = np.ones((n, 130, 2), dtype=np.float32)
+    for minutes in range(n):
+        kw[minutes, : -1 - minutes, 1] = 0.0  # on for so many complete minutes
+    up = load_features(kw, 5).cells[:, 0, 0] // 17 % 17
+    assert (np.flatnonzero(np.diff(up)) + 1).tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 19, 25, 35, 60, 120]
+    watts = np.arange(0, 2_500, 10)
+    kw = np.full((len(watts), 130, 2), watts[:, np.newaxis, np.newaxis] / 1_000, dtype=np.float32)
+    power = load_features(kw, 5).cells[:, 0, 0] // 17 // 17
+    assert watts[np.flatnonzero(np.diff(power)) + 1].tolist() == [30, 100, 250, 500, 900, 1_400, 2_200]
