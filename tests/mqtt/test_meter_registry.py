@@ -1,0 +1,42 @@
+"""What is known of meters by their topics: bounded, and reset where it may be damaged."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from gapcast.mqtt.sources import meter_registry
+from gapcast.mqtt.sources.meter import Meter
+from tests.support.sources import LONG_AGO_MS, SourceFeed
+
+MINUTE_MS = 60_000
+
+
+def test_routes_of_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may publish can invent topics of one device."""
+    monkeypatch.setattr(meter_registry, "_MAX_ROUTES", 2)
+    source = {"topic": "tele/{channel}/power", "device": "home", "unit": "kW", "format": "number", "every_s": 30}
+    meters = SourceFeed(source).reader.meters
+    found = {topic: meters.route(topic) for topic in ("tele/a/power", "tele/b/power", "tele/c/power")}
+    again = {topic: meters.route(topic) for topic in reversed(found)}
+    assert again == found, "the meter of one device"
+    assert [again[topic] is found[topic] for topic in found] == [False, False, True], "only the last was cached"
+
+
+def meter_of(feed: SourceFeed, topic: str) -> Meter:
+    route = feed.reader.meters.route(topic)
+    assert route is not None
+    return route.meter
+
+
+def test_meter_whose_message_raises_begins_again() -> None:
+    """Without this, one damaged state would reject all further messages of the meter."""
+    feed = SourceFeed({"topic": "{device}/power", "unit": "kW", "format": "number", "every_s": 30})
+    feed.send("home/power", "9", LONG_AGO_MS)
+    meter_of(feed, "home/power").means = cast("Any", None)
+    with pytest.raises(AttributeError):
+        feed.send("home/power", "9", LONG_AGO_MS + 30_000)
+    for at_ms in range(LONG_AGO_MS + MINUTE_MS, LONG_AGO_MS + 4 * MINUTE_MS, 30_000):
+        feed.send("home/power", "1.5", at_ms)
+    assert [reading.gap_kw for reading in feed.readings] == [1.5, 1.5], "nothing of before the error"
