@@ -11,6 +11,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.billing.registers import Register
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
+from gapcast.mqtt import message_reader
 from gapcast.mqtt.message_reader import IntakeOptions, MessageReader
 from gapcast.mqtt.packets.frames import Publication
 from gapcast.mqtt.requests.demand_registers import RegisterReader, RegisterSource
@@ -154,3 +155,20 @@ def test_native_reading_sent_again_or_retained_needs_a_time(
     is_resent = "redelivered" in how
     assert timed == Reading("home", FIRST, 1.5, redelivered=is_resent)
     assert untimed == ("unknown_age" if how else Reading("home", FIRST, 1.5))
+
+
+def test_devices_of_native_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may publish can invent devices, also those that ``devices.max`` rejects later."""
+    monkeypatch.setattr(message_reader, "_MAX_CACHED", 2)
+    parsed: list[str] = []
+    device_in = DeviceTopic.device_in
+
+    def record_device(topic: DeviceTopic, name: str) -> str:
+        parsed.append(device_in(topic, name))
+        return parsed[-1]
+
+    monkeypatch.setattr(DeviceTopic, "device_in", record_device)
+    reader = Reader([])
+    for device in "abccba":
+        reader.read([reader.message(f"gap/{device}/reading", b"1.5")])
+    assert "".join(parsed) == "abcba", "the third device clears the cache"
