@@ -172,3 +172,19 @@ def test_devices_of_native_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     for device in "abccba":
         reader.read([reader.message(f"gap/{device}/reading", b"1.5")])
     assert "".join(parsed) == "abcba", "the third device clears the cache"
+
+
+def test_requests_are_pending_until_they_are_processed() -> None:
+    """The link polls without waiting while requests are pending: it would keep a processor busy for ever."""
+    reader, rests = Reader([]), iter([True, False])
+
+    class Backlog(Handlers):
+        def process_pending(self) -> bool:
+            return next(rests)
+
+    reader.request_topics["backlog"] = cast("Any", Backlog())
+    pending = []
+    for _ in range(2):
+        reader.read([])
+        pending.append(reader.has_pending_requests)
+    assert pending == [True, False]
