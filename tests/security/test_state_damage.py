@@ -232,6 +232,18 @@ def test_state_of_version_1_gives_the_same_forecasts(tmp_path: Path, name: str) 
     assert (store.problem, store.damage) == ("", "")
 
 
+def test_journal_of_version_1_is_not_continued(tmp_path: Path) -> None:
+    """Its first line promises records that an earlier version can read: a new generation has the new ones."""
+    folder = tmp_path / "state"
+    shutil.copytree(FIXTURES / "plain", folder)
+    engine, store = Engine(Trend(WindowSpec(8))), Store(folder)
+    store.restore(engine)
+    store.append_batch([reading(1)], 9)
+    store.close(None)
+    assert not journal_path(folder, 2).exists(), "the new checkpoint has its records"
+    assert len(entries_of(folder / "read.jsonl", journal_path(folder, 3).read_bytes())[0]) == 1
+
+
 def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
     path = FIXTURES / "plain" / "checkpoint-00000002.npz"
     content = path.read_bytes()
