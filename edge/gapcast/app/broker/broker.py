@@ -140,8 +140,8 @@ def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDi
 
 def wait_for_topic_affinity(
     settings: Settings, options: SessionOptions, stopping: Event, on_iteration: Callable[[], None] = lambda: None
-) -> bool:
-    """Wait until the broker is known to deliver each topic to one worker; return False if stopped before.
+) -> None:
+    """Wait until the broker is known to deliver each topic to one worker, or until stopped.
 
     ``on_iteration`` is called after each inconclusive measurement. Raises :class:`SettingsError` if the broker splits
     the readings of a meter.
@@ -150,7 +150,7 @@ def wait_for_topic_affinity(
     while not stopping.is_set():
         found = measure_distribution(settings, options)
         if found is None:
-            return True
+            return
         if found.splits_topic:
             one, other = found.n_each
             msg = (
@@ -161,7 +161,7 @@ def wait_for_topic_affinity(
             raise SettingsError(msg)
         if not found.problem:
             log.info("mqtt.topic_affinity_confirmed", group=group)
-            return True
+            return
         log.warning(
             "mqtt.topic_affinity_unknown",
             problem=found.problem,
@@ -169,7 +169,6 @@ def wait_for_topic_affinity(
         )
         on_iteration()
         stopping.wait(_RETRY_S)
-    return False
 
 
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
