@@ -183,12 +183,10 @@ def test_events_report_the_status_after_an_error_of_the_check(rest: Rest, monkey
         with monkeypatch.context() as patch:
             patch.setattr(event_readers, "health_of", fail)
             wait_until(lambda: errors.get("http", 0) > n_before, "the error of a check")
-        rest.link.connected = False
-        try:
-            while reader.next("status").data["status"] != "fail":
+        for connected, status in ((False, "fail"), (True, "pass")):
+            rest.link.connected = connected
+            while reader.next("status").data["status"] != status:
                 pass
-        finally:
-            rest.link.connected = True
 
 
 def test_events_heartbeat(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
