@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import ON_ALREADY_MS, LoadPlan, PlannedLoad
+from gapcast.core.plans.plan_tracker import PlanTracker
 from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series, forecast_series_with_outlook
+from gapcast.core.windows.window import MAX_FILL_MIN
 from tests.support.planned_houses import (
     CHARGER_KW,
     END,
@@ -193,3 +197,47 @@ def test_forecast_of_a_series_contains_its_plan() -> None:
     before, _ = forecast_series_with_outlook(MODEL, None, readings[:32], 0, plan=charger())
     assert before.gap_kw == pytest.approx(7.9)
     assert before.planned_kw == 7.4
+
+
+# --- one tracker ---------------------------------------------------------------------------------------
+
+
+def window(*newest_kw: float) -> F32:
+    """A window of 0.5 kW that ends with ``newest_kw``."""
+    return np.array([0.5] * (10 - len(newest_kw)) + [*newest_kw], dtype=np.float32)
+
+
+def load(name: str, kw: float, start: int, end: int) -> PlannedLoad:
+    return PlannedLoad(kw, (NOON + start) * MINUTE_MS, (NOON + end) * MINUTE_MS, name)
+
+
+def test_tracker_of_a_new_plan_continues_the_history_of_its_device() -> None:
+    """What was subtracted from the past when the plan came stays subtracted once the load is off."""
+    tracker = PlanTracker()
+    assert tracker.replace_plan(LoadPlan.of([load("car", 7.0, -2, 30)]), NOON, window(7.5, 7.5, 7.5))
+    assert tracker.observe(NOON + 1, window(7.5, 7.5, 7.5, 0.5)) == 0.0
+    assert tracker.attributed_kw == {NOON - 2: 7.0, NOON - 1: 7.0, NOON: 7.0}
+
+
+def test_tracker_load_announced_beside_another_one_is_not_seen_yet() -> None:
+    tracker = PlanTracker()
+    car, oven = load("car", 7.0, -2, 30), load("oven", 2.0, -2, 30)
+    tracker.replace_plan(LoadPlan.of([car]), NOON, window(7.5, 7.5, 7.5))
+    assert not tracker.replace_plan(LoadPlan.of([car, oven]), NOON, window(7.5, 7.5, 7.5))
+    assert [seen.name for seen in tracker.state("home").seen] == ["car"]
+
+
+@pytest.mark.parametrize(("gap_min", "is_interpolated"), [(MAX_FILL_MIN + 1, True), (MAX_FILL_MIN + 2, False)])
+def test_tracker_interpolates_over_gaps_that_windows_are_filled_over(gap_min: int, is_interpolated: bool) -> None:
+    tracker = PlanTracker()
+    tracker.replace_plan(LoadPlan.of([load("car", 7.0, 0, 60)]), NOON, window(7.5))
+    tracker.observe(NOON + gap_min, window(7.5))
+    assert (NOON + 1 in tracker.attributed_kw) == is_interpolated
+
+
+def test_tracker_remembers_a_bounded_number_of_stopped_loads() -> None:
+    """Whoever may announce loads and cancel them cannot make the state grow."""
+    tracker = PlanTracker()
+    tracker.replace_plan(LoadPlan.of([load(f"load {n}", 0.25, -1, 30) for n in range(20)]), NOON, window(5.5, 5.5))
+    tracker.replace_plan(LoadPlan(), NOON, window(5.5, 5.5))
+    assert len(tracker.state("home").stopped) == 16

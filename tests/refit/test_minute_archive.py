@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.readings.reading import Reading
+from gapcast.refit import minute_archive
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.minutes import MAX_MINUTES, RecordedMinutes
 from tests.support.disks import no_room_beyond
@@ -126,6 +127,20 @@ def test_flush_one_file_that_fails_does_not_stop_the_others(tmp_path: Path) -> N
     (tmp_path / "home.minutes").rmdir()
     archive.flush()
     assert minutes_of(opened(tmp_path)) == [FIRST, FIRST + 1]
+
+
+def test_readings_wait_for_a_disk_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest ones, as many as a file has; the disk is complained about once."""
+    monkeypatch.setattr(minute_archive, "MAX_MINUTES", 5)
+    archive, obstacle = opened(tmp_path), tmp_path / "home.minutes"
+    obstacle.mkdir()
+    with capture_logs() as logs:
+        for minute in range(FIRST, FIRST + 8, 2):
+            archive.record(readings([minute, minute + 1]))
+            archive.flush()
+    assert [one["event"] for one in logs] == ["refit.archive_failed"]
+    obstacle.rmdir()
+    assert minutes_of(archive) == [*range(FIRST + 3, FIRST + 8)]
 
 
 def test_forest_on_a_full_disk_leaves_no_part(tmp_path: Path) -> None:
