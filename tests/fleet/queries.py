@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Event
 
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast_fleet.scoring.query_run import run_query
+from tests.support.waiting import wait_until
 
 
 def run_to_end(start: Callable[[], StreamingQuery]) -> list[str]:
@@ -15,3 +18,24 @@ def run_to_end(start: Callable[[], StreamingQuery]) -> list[str]:
     lines: list[str] = []
     run_query(start, lines.append, Event())
     return lines
+
+
+@contextmanager
+def running_query(start: Callable[[], StreamingQuery]) -> Iterator[Callable[[Callable[[], object], str], None]]:
+    """Run a query as the commands do, in a thread, and stop it at the end of the block.
+
+    The function that is yielded waits until a condition is true; it fails at once if the query has ended.
+    """
+    stopping = Event()
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(run_query, start, lambda _line: None, stopping)
+
+        def wait_for(condition: Callable[[], object], what: str) -> None:
+            wait_until(lambda: ended.done() or condition(), what)
+            assert not ended.done(), f"the query ended before {what}: {ended.exception()}"
+
+        try:
+            yield wait_for
+        finally:
+            stopping.set()
+        ended.result()

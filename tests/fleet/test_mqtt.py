@@ -18,6 +18,7 @@ from gapcast_fleet.connectors.mqtt_sink import TaskPublisher, to_mqtt
 from gapcast_fleet.connectors.mqtt_source import MqttReader, from_mqtt
 from gapcast_fleet.scoring.score import Plan, start
 from tests.fleet.houses import ForecastKw, Forecasts, fleet, furthest, of_the_edge, settings, shuffled
+from tests.fleet.queries import running_query
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import shipped_models
 from tests.support.ports import free_port
@@ -75,20 +76,18 @@ def test_fleet_mqtt_forecasts_equal_the_edges_across_a_restart(
     mixed = shuffled(houses)
     half = len(mixed) // 2
 
-    query = stream(spark, mosquitto, tmp_path)
     spool = tmp_path / "checkpoint" / "spool"
-    wait_until(spool.is_dir, "the source")
-    client.send([("no meter", 0, 0.0), *mixed[: half // 2]])
-    wait_until(lambda: bool(client.found), "the first forecast")
-    client.send(mixed[half // 2 : half])
-    first = spool / "segment-000000000.arrow"
-    wait_until(lambda: not first.exists(), "the first segment acknowledged, and gone")
-    query.stop()
+    with running_query(lambda: stream(spark, mosquitto, tmp_path)) as wait_for:
+        wait_for(spool.is_dir, "the source")
+        client.send([("no meter", 0, 0.0), *mixed[: half // 2]])
+        wait_for(lambda: client.found, "the first forecast")
+        client.send(mixed[half // 2 : half])
+        first = spool / "segment-000000000.arrow"
+        wait_for(lambda: not first.exists(), "the first segment acknowledged, and gone")
 
     client.send(mixed[half:])  # while no one listens
-    query = stream(spark, mosquitto, tmp_path)
-    wait_until(lambda: len(client.found) == len(expected), lambda: f"{len(client.found)} of {len(expected)}")
-    query.stop()
+    with running_query(lambda: stream(spark, mosquitto, tmp_path)) as wait_for:
+        wait_for(lambda: len(client.found) == len(expected), f"{len(expected)} forecasts")
     assert furthest(client.found, expected) <= 1e-5
     assert {one["reason"] for one in client.rejected} == {"bad_device"}
 

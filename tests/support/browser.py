@@ -19,6 +19,12 @@ WAIT_MS = GUARD_S * 1_000
 _LOOK_MS = 5_000
 #: Chromium gives up all that is under way when an interface of the machine comes or goes, be it a container's.
 _OF_THE_MACHINE = "ERR_NETWORK_CHANGED"
+#: Loads of a page in a row that may be disturbed.
+_MOST_LOADS = 20
+#: Resolves to whether all modules of the page ran.
+_HAS_SCRIPTS = """() => Promise.all(
+    [...document.querySelectorAll("script[type=module][src]")].map((one) => import(one.src))
+).then(() => true, () => false)"""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -74,12 +80,18 @@ class Window:
         self.urls.append(response.url)
 
     def open(self, url: str) -> None:
-        """Load a page, again if the machine's network disturbed it."""
-        for _ in range(5):
-            self.is_disturbed = False
-            self.page.goto(url)
-            if not self.is_disturbed:
+        """Load a page, again if the machine's network disturbed it: without one of its scripts it would stand still.
+
+        Chromium may report a disturbance after the page has loaded, so that the scripts are asked for too.
+        """
+        self.is_disturbed = False
+        self.page.goto(url)
+        for _ in range(_MOST_LOADS):
+            if self.page.evaluate(_HAS_SCRIPTS) and not self.is_disturbed:
                 return
+            self.is_disturbed = False
+            self.page.reload()  # another goto would stay in the document if the address has a fragment
+        raise AssertionError(f"the page was disturbed {_MOST_LOADS} times: {url}")
 
     def count_bytes(self) -> dict[str, int]:
         """Count what comes over the network from now on, heads too, by request; those without an end as they go."""
