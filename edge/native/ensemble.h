@@ -91,7 +91,7 @@ void levels_of(const struct step *step, const float *window, double change_kw, d
 void memberships_of(const double *levels, double *memberships);
 void weights_of(const float *specialists, const double *memberships, int64_t n_members, double *shares);
 void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
-                   double scale_kw, const double *memberships, int64_t n_members, float *rates);
+                   double scale_kw, const double *memberships, int64_t n_members, int64_t horizon_min, float *rates);
 void specialists_of(const float *regrets, const float *rates, const double *log_prior, int64_t n_members,
                     float *specialists);
 

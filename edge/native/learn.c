@@ -97,7 +97,7 @@ static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, d
     for (int64_t i = 0; i < N_QUANTITIES; i++)
         levels[i] = (double)step->due_levels[slot * N_QUANTITIES + i];
     memberships_of(levels, memberships);
-    update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members, rates);
+    update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members, step->horizon_min, rates);
     specialists_of(memory, rates, step->log_prior, n_members, step->specialists + row * n_weights);
     update_interval_and_scale(seen, published_kw, actual_kw, change_kw);
     report_outcome(step, entry, due, actual_kw);

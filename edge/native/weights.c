@@ -12,6 +12,7 @@
 #define EVEN_SHARE 0.001
 #define FIRST_RATE 0.3f
 #define TINY 1e-12f
+#define NEAR_MIN 5
 #define MAX_LOG 60.0
 #define HALF_LIFE_MIN 20160.0
 
@@ -76,9 +77,9 @@ void weights_of(const float *specialists, const double *memberships, int64_t n_m
     }
 }
 
-static float log_of_members(int64_t n_members)
+static float log_of_members(int64_t n_members, int64_t horizon_min)
 {
-    return (float)log(n_members < 2 ? 2.0 : (double)n_members);
+    return (float)(log(n_members < 2 ? 2.0 : (double)n_members) * min_of((double)NEAR_MIN / (double)horizon_min, 1.0));
 }
 
 /* Adds new regrets [n] to the regrets, their variances and their largest sizes [n], and writes the rates [n] after it. */
@@ -108,10 +109,10 @@ WIDE static void add_regrets(const float *restrict added, float log_n, int64_t n
 }
 
 void update_memory(float *memory, const double *members_kw, const double *published_kw, double actual_kw,
-                   double scale_kw, const double *memberships, int64_t n_members, float *rates)
+                   double scale_kw, const double *memberships, int64_t n_members, int64_t horizon_min, float *rates)
 {
     int64_t n_of_side = N_SITUATIONS * n_members, n = 2 * n_of_side;
-    float log_n = log_of_members(n_members);
+    float log_n = log_of_members(n_members, horizon_min);
     double error = (published_kw[0] - actual_kw) / scale_kw, error_of_median = (published_kw[1] - actual_kw) / scale_kw;
     double half_sign = error_of_median > 0.0 ? 0.5 : error_of_median < 0.0 ? -0.5 : error_of_median * 0.0;
     double gradients[2] = {within(error, ERROR_LIMIT) * 2.0, half_sign};

@@ -97,7 +97,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     assert mae <= 1.02 * usual_mae
     assert coverage == pytest.approx(0.9, abs=0.05)
     memory = ensemble_of(run.engine).state.arrays["memory"][[run.engine.buffers.row(device) + 1]]
-    specialists = boa_weights.specialists_of(memory, np.log(boa_weights.prior_weights(4)))
+    specialists = ensemble_of(run.engine)._state.boa_weights.specialists_of(memory)
     shares = boa_weights.weights_of(
         np.repeat(specialists, len(EVERY_LEVEL), axis=0), situations.memberships(EVERY_LEVEL)
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import boa_weights, situations
+from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 
 SCALE_KW = 0.2
 QUIET, BUSY = np.array([[0.0, 0.0, 0.0]]), np.array([[2.5, 3.0, 2.5]])
@@ -20,9 +21,9 @@ QUIET, BUSY = np.array([[0.0, 0.0, 0.0]]), np.array([[2.5, 3.0, 2.5]])
 class WeightedDevice:
     """The weights of one device in one situation, over members with random errors."""
 
-    def __init__(self, n_members: int, seed: int = 0, *, heavy: bool = False) -> None:
+    def __init__(self, n_members: int, seed: int = 0, *, heavy: bool = False, horizon_min: int = 5) -> None:
         self.memory = boa_weights.initial_state(n_members)[np.newaxis].copy()
-        self.log_prior = np.log(boa_weights.prior_weights(n_members))
+        self._rule = BoaWeights(n_members, horizon_min)
         self.levels = QUIET
         self.loss, self.losses = np.zeros(2), np.zeros((2, n_members))
         self.shares: list[F64] = []
@@ -38,7 +39,7 @@ class WeightedDevice:
     def learn(self, members_kw: F64, actual_kw: float) -> None:
         shares = self.weights()
         published_kw = (shares * members_kw).sum(-1)
-        boa_weights.update(
+        self._rule.update(
             self.memory,
             members_kw[np.newaxis],
             published_kw[np.newaxis],
@@ -52,16 +53,42 @@ class WeightedDevice:
             loss[1] += np.abs(kw[1] - actual_kw)
 
     def weights(self) -> F64:
-        specialists = boa_weights.specialists_of(self.memory, self.log_prior)
+        specialists = self._rule.specialists_of(self.memory)
         (weights,) = boa_weights.weights_of(specialists, situations.memberships(self.levels))
         return np.asarray(weights)
 
 
 def test_weights_without_outcomes_are_the_priors() -> None:
-    expected = 0.999 * boa_weights.prior_weights(5) + 0.001 / 5
+    expected = 0.999 * boa_weights.prior_weights(5, horizon_min=5) + 0.001 / 5
     assert WeightedDevice(5).weights() == pytest.approx(np.stack([expected] * 2))
-    assert boa_weights.prior_weights(1).tolist() == [1.0]
-    assert boa_weights.prior_weights(2).tolist() == [0.5, 0.5]
+
+
+def test_prior_weights_of_one_and_two_members_leave_out_the_others() -> None:
+    assert boa_weights.prior_weights(1, horizon_min=60).tolist() == [1.0]
+    assert boa_weights.prior_weights(2, horizon_min=5).tolist() == [0.5, 0.5]
+    assert boa_weights.prior_weights(2, horizon_min=10).tolist() == [0.75, 0.25]
+
+
+@given(n_members=st.integers(2, 8), horizon_min=st.integers(1, 60))
+def test_prior_weight_of_persistence_falls_with_the_horizon(n_members: int, horizon_min: int) -> None:
+    """It is half of the weight up to five minutes ahead; what it loses beyond, the primary model gains."""
+    weights = boa_weights.prior_weights(n_members, horizon_min)
+    nearest = boa_weights.prior_weights(n_members, horizon_min=5)
+    assert weights[-1] == 0.5 * min(5 / horizon_min, 1.0)
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[0] - nearest[0] == pytest.approx(nearest[-1] - weights[-1])
+    assert weights[1:-1].tolist() == nearest[1:-1].tolist()
+
+
+def test_weights_far_ahead_change_more_slowly() -> None:
+    """Regrets that overlap are one mistake, counted again and again."""
+    near, far = WeightedDevice(3, horizon_min=5), WeightedDevice(3, horizon_min=30)
+    for device in (near, far):
+        before = device.weights()
+        device.learn_random(40, [0.5, 1.0, 2.0])
+        device.shares = [before, device.weights()]
+    moved = [np.abs(np.log(last / first)[:, 0]) for first, last in (near.shares, far.shares)]
+    assert (moved[1] < moved[0]).all()
 
 
 LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
@@ -202,7 +229,7 @@ def test_weights_ignore_the_unit_of_power() -> None:
     for _ in range(200):
         actual_kw, members_kw = draw.normal(size=1), draw.normal(size=(1, 2, 3))
         for memory, size in zip(memories, (0.1, 10.0), strict=True):
-            boa_weights.update(
+            BoaWeights(3, horizon_min=5).update(
                 memory,
                 size * members_kw,
                 size * members_kw.mean(-1),
@@ -224,7 +251,7 @@ def test_memory_saved_without_situations_gives_every_situation_its_weights() -> 
     assert memory[0, :, 0, :, 0] == pytest.approx(
         np.repeat([[0.4 / SCALE_KW**2], [0.01 / SCALE_KW**4], [0.1 / SCALE_KW**2]], situations.N_SITUATIONS, axis=1)
     )
-    specialists = boa_weights.specialists_of(memory, np.log(boa_weights.prior_weights(3)))
+    specialists = BoaWeights(3, horizon_min=5).specialists_of(memory)
     quiet, busy = (boa_weights.weights_of(specialists, situations.memberships(levels)) for levels in (QUIET, BUSY))
     assert quiet == pytest.approx(busy)
     assert (np.diff(quiet[0], axis=-1) < 0).all(), "in the order of their regrets"

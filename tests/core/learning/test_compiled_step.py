@@ -99,6 +99,14 @@ def test_compiled_step_outcomes_are_those_of_numpy() -> None:
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 
+def test_compiled_step_half_an_hour_ahead_is_that_of_numpy() -> None:
+    """The prior weights and the learning rates depend on the horizon."""
+    houses = {name: house_kw(600, seed) for seed, name in enumerate(DEVICES)}
+    compiled, numpy = (run.process_houses(houses) for run in pair(Smooth(lead_times_min=(5, 30))))
+    assert compiled.forecasts == numpy.forecasts
+    assert states_differ_by(compiled, numpy) < ROUNDING
+
+
 def test_compiled_step_of_a_plug_is_that_of_numpy() -> None:
     """Its error scale falls below that from which changes are clipped to a multiple of it."""
     compiled, numpy = (run.process(stream(plug_kw(3_600)), at_a_time=400) for run in pair())

@@ -115,6 +115,7 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("weights.c", "EVEN_SHARE"): boa_weights.SHARE,
     ("weights.c", "FIRST_RATE"): boa_weights._FIRST_RATE,
     ("weights.c", "TINY"): boa_weights._TINY,
+    ("weights.c", "NEAR_MIN"): boa_weights.NEAR_MIN,
     ("weights.c", "MAX_LOG"): boa_weights._MAX_LOG,
     ("weights.c", "HALF_LIFE_MIN"): boa_weights.HALF_LIFE_MIN,
     ("weights.c", "LOWEST_LEVELS"): situations._LOWEST.tolist(),

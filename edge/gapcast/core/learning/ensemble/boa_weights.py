@@ -28,8 +28,12 @@ from gapcast.core.learning.ensemble.situations import N_SITUATIONS
 HALF_LIFE_MIN = 14 * 1_440
 #: Part of the total weight that is distributed evenly.
 SHARE = 0.001
-#: Initial weights of the primary model and of persistence, which is the safe choice in an unknown house.
+#: Initial weights of the primary model and of persistence, which is the safe choice in an unknown house, at horizons of
+#: up to :data:`NEAR_MIN`. Further ahead the share of persistence is smaller, and that of the primary model larger.
 CHAMPION_SHARE, PERSISTENCE_SHARE = 0.25, 0.5
+#: Horizon, minutes, up to which regrets of successive outcomes count as independent. Further ahead they overlap: the
+#: variance of their sum counts as the sum of their squares times the ratio of the horizon to this one.
+NEAR_MIN = 5
 #: Errors are clipped to this many scales of the device. A tighter limit hides what the members differ in: half of the
 #: squared error of a house can be in errors beyond fifteen scales.
 LIMIT = 50.0
@@ -74,27 +78,75 @@ def state_before_situations(memory: F64, scale_kw: F64) -> F32:
     return np.repeat(scaled[..., np.newaxis, :], N_SITUATIONS, axis=-2).astype(np.float32)
 
 
-def prior_weights(n_members: int) -> F64:
+def prior_weights(n_members: int, horizon_min: int) -> F64:
     """Return the weights before the first outcome, ``[E]``: mostly the primary model, the first, and persistence.
 
-    >>> prior_weights(4).round(3).tolist()
+    The further ahead, the worse is the forecast that assumes no change, and the less of the weight has it.
+
+    >>> prior_weights(4, horizon_min=5).round(3).tolist()
     [0.25, 0.125, 0.125, 0.5]
+    >>> prior_weights(4, horizon_min=30).round(3).tolist()
+    [0.667, 0.125, 0.125, 0.083]
     """
+    persistence = PERSISTENCE_SHARE * min(NEAR_MIN / horizon_min, 1.0)
     if n_members <= 2:  # noqa: PLR2004 - no member but the two, or one that is both
-        return np.full(n_members, 1 / n_members)
+        return np.array([1 - persistence, persistence] if n_members > 1 else [1.0])
     weights = np.full(n_members, (1 - CHAMPION_SHARE - PERSISTENCE_SHARE) / (n_members - 2))
-    weights[0], weights[-1] = CHAMPION_SHARE, PERSISTENCE_SHARE
+    weights[0], weights[-1] = CHAMPION_SHARE + PERSISTENCE_SHARE - persistence, persistence
     return weights
 
 
-def specialists_of(memory: F32, log_prior: F64) -> F32:
-    """Return the weights of the specialists for ``memory`` ``[N, 3, 2, S, E]``: ``[N, 2, S, E]``, in no unit."""
-    rate = _rate(memory).astype(np.float64)
-    score = rate * memory[:, _REGRET] + log_prior
-    score -= score[..., -1:, :].max(-1, keepdims=True)
-    score -= np.maximum(score.max(-1, keepdims=True) - _MAX_LOG, 0.0)
-    weights: F32 = (rate * np.exp(score)).astype(np.float32)
-    return weights
+class BoaWeights:
+    """The rule by which the weights of members follow from the outcomes of their forecasts."""
+
+    def __init__(self, n_members: int, horizon_min: int) -> None:
+        """The forecasts of ``n_members`` are for ``horizon_min`` ahead."""
+        #: The logarithms of the :func:`prior_weights` ``[E]``.
+        self.log_prior: F64 = np.log(prior_weights(n_members, horizon_min))
+        self._log_n = np.float32(math.log(max(n_members, 2)) * min(NEAR_MIN / horizon_min, 1.0))
+
+    def specialists_of(self, memory: F32) -> F32:
+        """Return the weights of the specialists for ``memory`` ``[N, 3, 2, S, E]``: ``[N, 2, S, E]``, in no unit."""
+        rate = self._rate(memory).astype(np.float64)
+        score = rate * memory[:, _REGRET] + self.log_prior
+        score -= score[..., -1:, :].max(-1, keepdims=True)
+        score -= np.maximum(score.max(-1, keepdims=True) - _MAX_LOG, 0.0)
+        weights: F32 = (rate * np.exp(score)).astype(np.float32)
+        return weights
+
+    def update(
+        self, memory: F32, members_kw: F64, published_kw: F64, actual_kw: F64, scale_kw: F64, memberships: F64
+    ) -> None:
+        """Update ``memory`` in place with the outcomes ``actual_kw`` ``[N]``.
+
+        ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast, ``memberships`` ``[N, S]``
+        those it was made with. Errors are clipped to :data:`LIMIT` times ``scale_kw`` ``[N]``, and absurd ones ignored.
+        """
+        scale = scale_kw[:, np.newaxis]
+        apart = _clip((published_kw[..., np.newaxis] - members_kw) / scale[..., np.newaxis])
+        error = (published_kw - actual_kw[:, np.newaxis]) / scale
+        absurd = np.abs(error[:, 0]) > LIMIT * _ABSURD
+        gradient = _clip(error) * 2
+        gradient[:, 1] = np.sign(error[:, 1]) * 0.5
+        gradient[absurd] = 0.0
+        regret = (
+            memberships.astype(np.float32)[:, np.newaxis, :, np.newaxis]
+            * (gradient[..., np.newaxis] * apart).astype(np.float32)[:, :, np.newaxis]
+        )
+        memory *= _DECAY
+        np.maximum(memory[:, _LARGEST], np.abs(regret), out=memory[:, _LARGEST])
+        squared = regret * regret
+        memory[:, _VARIANCE] += squared
+        squared *= self._rate(memory)
+        memory[:, _REGRET] += regret
+        memory[:, _REGRET] -= squared
+
+    def _rate(self, memory: F32) -> F32:
+        """Return the learning rates ``[N, 2, S, E]``."""
+        by_range = np.float32(0.5) / np.maximum(memory[:, _LARGEST], np.float32(_TINY))
+        rate = np.sqrt(self._log_n / np.maximum(memory[:, _VARIANCE], np.float32(_TINY)))
+        np.minimum(rate, by_range, out=rate)
+        return np.minimum(rate, np.float32(_FIRST_RATE), out=rate)
 
 
 def weights_of(specialists: F32, memberships: F64) -> F64:
@@ -103,41 +155,6 @@ def weights_of(specialists: F32, memberships: F64) -> F64:
     weights *= (1 - SHARE) / weights.sum(-1, keepdims=True)
     weights += SHARE / weights.shape[-1]
     return weights
-
-
-def update(memory: F32, members_kw: F64, published_kw: F64, actual_kw: F64, scale_kw: F64, memberships: F64) -> None:
-    """Update ``memory`` in place with the outcomes ``actual_kw`` ``[N]``.
-
-    ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast, ``memberships`` ``[N, S]`` those
-    it was made with. Errors are clipped to :data:`LIMIT` times ``scale_kw`` ``[N]``, and absurd ones ignored.
-    """
-    scale = scale_kw[:, np.newaxis]
-    apart = _clip((published_kw[..., np.newaxis] - members_kw) / scale[..., np.newaxis])
-    error = (published_kw - actual_kw[:, np.newaxis]) / scale
-    absurd = np.abs(error[:, 0]) > LIMIT * _ABSURD
-    gradient = _clip(error) * 2
-    gradient[:, 1] = np.sign(error[:, 1]) * 0.5
-    gradient[absurd] = 0.0
-    regret = (
-        memberships.astype(np.float32)[:, np.newaxis, :, np.newaxis]
-        * (gradient[..., np.newaxis] * apart).astype(np.float32)[:, :, np.newaxis]
-    )
-    memory *= _DECAY
-    np.maximum(memory[:, _LARGEST], np.abs(regret), out=memory[:, _LARGEST])
-    squared = regret * regret
-    memory[:, _VARIANCE] += squared
-    squared *= _rate(memory)
-    memory[:, _REGRET] += regret
-    memory[:, _REGRET] -= squared
-
-
-def _rate(memory: F32) -> F32:
-    """Return the learning rates ``[N, 2, S, E]``."""
-    n_members = max(memory.shape[-1], 2)
-    by_range = np.float32(0.5) / np.maximum(memory[:, _LARGEST], np.float32(_TINY))
-    rate = np.sqrt(np.float32(math.log(n_members)) / np.maximum(memory[:, _VARIANCE], np.float32(_TINY)))
-    np.minimum(rate, by_range, out=rate)
-    return np.minimum(rate, np.float32(_FIRST_RATE), out=rate)
 
 
 def _clip(values: F64) -> F64:

@@ -188,7 +188,7 @@ class CompiledStep:
             hidden.spreads,
             rls_features.ON_CIRCLE,
             situations.RECENT,
-            self._state.log_prior,
+            self._state.boa_weights.log_prior,
         )
         return dict(zip(TABLES, map(_own, tables), strict=True))
 

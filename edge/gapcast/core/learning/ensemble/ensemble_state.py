@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import ALL, DeviceRows
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble import boa_weights, error_scale, learning_state
+from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.pending_forecasts import PendingForecasts
@@ -33,14 +33,15 @@ class EnsembleState:
         self.options = options
         self._inputs = inputs
         n_members = len(inputs.members)
-        self.log_prior: F64 = np.log(boa_weights.prior_weights(n_members))
+        #: The rule of the members' weights.
+        self.boa_weights = BoaWeights(n_members, inputs.horizon_min)
         #: The forecasts that wait for their outcomes.
         self.pending = PendingForecasts(inputs.rls_features, n_members, inputs.horizon_min)
         memory = boa_weights.initial_state(n_members)
         initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": memory,
-            SPECIALISTS: boa_weights.specialists_of(memory[np.newaxis], self.log_prior)[0],
+            SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
             **self.pending.initial_state(),
         }
         names = inputs.rls_features.names
@@ -102,7 +103,7 @@ class EnsembleState:
         names = self._inputs.rls_features.names
         known = learning_state.restore_for_members(columns, self.rows, self._inputs.members, names)
         if known:
-            known[SPECIALISTS] = boa_weights.specialists_of(known["memory"], self.log_prior)
+            known[SPECIALISTS] = self.boa_weights.specialists_of(known["memory"])
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
             at = ALL if which.all() else which  # without a copy, if possible: these are tens of megabytes

@@ -7,7 +7,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.damaged_state import DAMAGED
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.learning.ensemble import boa_weights, conformal_interval, error_scale, situations
+from gapcast.core.learning.ensemble import conformal_interval, error_scale, situations
 from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
@@ -74,9 +74,10 @@ class EnsembleUpdate:
         if self._options.combines:
             memory = arrays["memory"][at]
             memberships = situations.memberships(levels)
-            boa_weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
+            weights = self._state.boa_weights
+            weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
             state.write_back("memory", at, memory)
-            arrays[SPECIALISTS][at] = boa_weights.specialists_of(memory, self._state.log_prior)
+            arrays[SPECIALISTS][at] = weights.specialists_of(memory)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, LOG_WIDTH], n_outcomes, missed)
         seen[:, SCALE] = error_scale.updated_scale(seen[:, SCALE], change_kw, n_outcomes)
