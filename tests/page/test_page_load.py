@@ -31,6 +31,20 @@ def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
     assert twice == []
 
 
+def test_page_without_one_of_its_scripts_offers_to_reload(house: House, look: Look) -> None:
+    """As on a network that changes while the page loads; without the offer it would be connecting for ever."""
+    window = look(f"{house.url}#device=home")
+    window.is_expected = lambda error: "ERR_FAILED" in error
+    window.page.route("**/page/store.js", lambda route: route.abort())
+    window.page.reload()
+    window.see("#incomplete", "A part of this page did not load.")
+    window.page.unroute_all()
+    window.page.get_by_role("button", name="Reload").click()
+    window.see("#live-pill", "Live")
+    assert window.page.locator("#incomplete").is_hidden()
+    assert window.text("#device") == "home"
+
+
 def test_page_behind_a_prefix(house: House, look: Look) -> None:
     with proxy(urlsplit(house.url).port or 0) as url:
         window = look(f"{url}{PREFIX}#device=home")

@@ -1,0 +1,12 @@
+// Reports that a script of the page did not arrive, as on a network that has just changed: without one of its modules
+// nothing works, and none of them could report it.
+addEventListener(
+  "error",
+  ({ target }) => {
+    if (!(target instanceof HTMLScriptElement)) return;
+    const banner = document.getElementById("incomplete");
+    banner.hidden = false;
+    banner.querySelector("button").addEventListener("click", () => location.reload());
+  },
+  true, // such errors do not bubble
+);
