@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import MeterState, OpenMinute, Sample
 from gapcast.core.snapshots.snapshot import Snapshot
@@ -18,6 +21,7 @@ from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.ports.broker_link import IncomingMessage, NoMeters
 from gapcast.service.service import MAX_BATCH, Service
+from gapcast.storage.store import Store
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160
@@ -253,12 +257,12 @@ def test_forget_keeps_its_order_among_batches(
     assert service.forget("home")
     assert not service.forget("home")
     service.run_once(0)
-    assert state_store.forgotten == [], "the batch before it is not confirmed"
+    assert state_store.forgotten == [("home", 0)], "at once, though the batch before it is not confirmed"
     send(service, link, 2, 3)
     send(service, link, 4)
     link.unconfirmed = link.unconfirmed[1:]
     service.run_once(0)
-    assert (state_store.minutes, state_store.forgotten) == ([0, 1], [("home", 2)])
+    assert (state_store.minutes, state_store.forgotten) == ([0, 1], [("home", 0), ("home", 2)])
     link.unconfirmed = []
     service.run_once(0)
     assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
@@ -273,5 +277,28 @@ def test_close_stores_forgotten_devices_despite_unconfirmed(
     stopping = threading.Event()
     stopping.set()
     service.run(stopping)
-    assert (state_store.minutes, state_store.forgotten, state_store.snapshots) == ([], [("home", 0)], [])
+    assert (state_store.minutes, {*state_store.forgotten}, state_store.snapshots) == ([], {("home", 0)}, [])
     assert link.forgotten == ["home"]
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_changes_survive_a_kill_right_after_their_iteration(
+    link: ConfirmingLink, tmp_path: Path, *, is_confirmed: bool
+) -> None:
+    first = Store(tmp_path)
+    first.restore(engine := Engine(Persistence()))
+    service = Service(link, engine, {}, state_store=first)
+    send(service, link, 0, 1)
+    link.unconfirmed = []
+    service.run_once(0)
+    if not is_confirmed:
+        send(service, link, 2)  # what the broker confirms later, or never
+    assert service.forget("home")
+    service.replace_plan("barn", LoadPlan((PlannedLoad(7.4, NOON * MINUTE_MS, (NOON + 60) * MINUTE_MS, "car"),)))
+    service.run_once(0)
+    first.close(None)  # as a kill: nothing more is written
+    second = Store(tmp_path)
+    second.restore(engine := Engine(Persistence()))
+    assert list(engine.buffers) == []
+    assert [load.name for load in engine.plan_of("barn").loads] == ["car"]
+    second.close(None)

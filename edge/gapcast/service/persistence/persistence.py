@@ -163,9 +163,16 @@ class StatePersistence:
         return self._n_batches
 
     def add_change(self, change: StateChange) -> None:
-        """Record that ``change`` was made after the batches so far and before the next."""
+        """Persist that ``change`` was made after the batches so far and before the next.
+
+        It is persisted at once, because it may have been answered, and a killed process must not lose it while the
+        broker does not confirm. If batches wait, it is persisted again after them: replayed in order, it then has the
+        effect that it had.
+        """
         self._n_batches += 1
-        self._pending.append(PendingBatch(self._n_batches, (), 0, (), change=change))
+        self._persist_change(change)
+        if self._pending:
+            self._pending.append(PendingBatch(self._n_batches, (), 0, (), change=change))
 
     def persist_confirmed(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
         """Persist the batches that are ``confirmed``; return the number of the last persisted batch.
@@ -202,7 +209,7 @@ class StatePersistence:
 
     def close(self) -> None:
         """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
-        for batch in self._pending:  # changes do not depend on the batches before them, which are delivered again
+        for batch in self._pending:  # once more, after the batches that were confirmed since
             if batch.change is not None:
                 self._persist_change(batch.change)
         with nullcontext() if self._pending else self._snapshot() as snapshot:
