@@ -16,8 +16,10 @@ from gapcast.status import service_search
 from gapcast.status.rest_client import RestClient
 from gapcast.status.service_search import find_service
 from tests.http.conftest import Rest, serving
+from tests.support.gateways import gateway_settings, running
 from tests.support.models import shipped_models
-from tests.support.waiting import GUARD_S
+from tests.support.ports import free_port
+from tests.support.waiting import GUARD_S, wait_until
 
 ENVIRONMENT: dict[str, str] = {}
 
@@ -128,3 +130,13 @@ def test_address_file_with_something_else_is_refused(tmp_path: Path, content: by
     (tmp_path / ADDRESS_FILE).write_bytes(content)
     with pytest.raises(ValueError, match=r"not an address|ascii"):
         read_address(tmp_path / ADDRESS_FILE)
+
+
+def test_second_service_of_a_state_folder_leaves_the_address_file(tmp_path: Path) -> None:
+    broker_port = free_port()
+    with running(gateway_settings(broker_port, tmp_path), connected=False) as first:
+        wait_until((tmp_path / ADDRESS_FILE).exists, "the address file")
+        with running(gateway_settings(broker_port, tmp_path), connected=False) as second:
+            wait_until(second.application._model_watcher._thread.is_alive, "what follows the address files")
+            assert read_address(tmp_path / ADDRESS_FILE) == first.url
+        assert read_address(tmp_path / ADDRESS_FILE) == first.url

@@ -172,12 +172,12 @@ class Application:
         """
         if self._shard_lock is not None:
             self._shard_lock.acquire(self.models.stamps)
-        self._restore_state()
+        owns_state = self._restore_state()
         with ExitStack() as stack:  # what was started ends, also if something after it does not start
             stack.callback(self.close)
             self._http_server.start()
             stack.callback(self._stop_http)
-            self._address_files.write()
+            self._address_files.write(owns_state=owns_state)
             stack.callback(self._address_files.remove)
             self._model_watcher.start()
             stack.callback(self._model_watcher.stop)
@@ -197,17 +197,23 @@ class Application:
             # Also if stopped before, and REST ends before the last state is persisted: what it changed must survive.
             self.service.run(stopping, on_iteration, partial(self._stop_http, _HTTP_STOP_S))
 
-    def _restore_state(self) -> None:
-        """Restore the engine, which only the service may hold afterwards: its memory is freed once it is replaced."""
+    def _restore_state(self) -> bool:
+        """Restore the state; return whether the folder is that of no other process, as far as is known."""
+        # Only the service may hold the engine afterwards: its memory is freed once it is replaced.
         engine = self.service.queries.read(lambda engine, _: engine)
         if self._store is None:
-            return
-        nights = self._nights
-        if nights is None:
-            self._store.restore(engine, self._link.meters)
-        else:
+            return True
+        nights, locked = self._nights, Event()
+        if nights is not None:
             nights.archive.is_enabled = False  # until the folder is known to be that of no other process
-            self._store.restore(engine, self._link.meters, lambda: nights.restore(engine))
+
+        def on_locked() -> None:
+            locked.set()
+            if nights is not None:
+                nights.restore(engine)
+
+        self._store.restore(engine, self._link.meters, on_locked)
+        return locked.is_set()
 
     def _stop_http(self, timeout_s: float | None = None) -> None:
         """End the REST API within ``timeout_s`` (None: whenever its requests end). Idempotent."""

@@ -47,13 +47,15 @@ class AddressFiles:
 
     def __init__(self, state: Path, runtime: Path | None, url: str) -> None:
         """Write ``url`` to the folder ``state``, and readable by all accounts to the folder ``runtime``."""
-        self._runtime = runtime
+        self._state, self._runtime = state, runtime
         self._paths = [folder / ADDRESS_FILE for folder in (state, runtime) if folder is not None]
         self._content = f"{url}\n".encode()
 
-    def write(self) -> None:
-        """Write the files."""
+    def write(self, *, owns_state: bool = True) -> None:
+        """Write the files; unless this service ``owns_state``, the file of the state folder is another service's."""
         for path in self._paths:
+            if path.parent == self._state and not owns_state:
+                continue
             part = path.with_suffix(".part")
             try:
                 with create_private(part) as file:
