@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from threading import Event
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -315,3 +316,34 @@ def test_record_internal_error_survives_an_error_that_cannot_be_shown() -> None:
     statistics = Statistics()
     record_internal_error(statistics, "stream", NamelessError())
     assert statistics.internal_errors == {"stream": 1}
+
+
+class SlowCounts(dict[str, int]):
+    """Counts whose reading lets other threads run before the new count is written."""
+
+    def get(self, part: str, default: Any = None) -> Any:
+        n = super().get(part, default)
+        for _ in range(1_000):  # the interpreter switches threads at the end of a loop
+            pass
+        return n
+
+
+def test_record_internal_error_counts_all_of_several_threads() -> None:
+    statistics, n = Statistics(internal_errors=SlowCounts()), 1_000
+    before_s, ready = sys.getswitchinterval(), Barrier(3)
+
+    def record() -> None:
+        ready.wait()
+        for _ in range(n):
+            record_internal_error(statistics, "http", ValueError("it is not"))
+
+    threads = [Thread(target=record) for _ in range(3)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before_s)
+    assert statistics.internal_errors == {"http": 3 * n}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from threading import Lock
 from typing import Literal
 
 import structlog
@@ -30,6 +31,8 @@ Part = Literal[
     "refit",
 ]
 
+_counting = Lock()  # the threads of the stream, REST, models and refits count
+
 
 def record_internal_error(statistics: Statistics, part: Part, error: BaseException, what: str = "") -> None:
     """Count an ``error`` that was contained in ``part``, and log it with its traceback.
@@ -37,7 +40,8 @@ def record_internal_error(statistics: Statistics, part: Part, error: BaseExcepti
     The log's rate limit is per part and type of error, so that one kind cannot hide another. ``what`` names what was
     being handled, such as a topic or a device; never a payload, which may be large or private.
     """
-    statistics.internal_errors[part] = statistics.internal_errors.get(part, 0) + 1
+    with _counting:
+        statistics.internal_errors[part] = statistics.internal_errors.get(part, 0) + 1
     kind = type(error).__name__
     with suppress(Exception):  # a log that cannot be written must not end what it reports on; the count stands
         log.error("internal.error", part=part, kind=kind, problem=str(error)[:240], what=what, exc_info=error)
