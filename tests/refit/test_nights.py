@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +15,15 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
 from gapcast.refit import nights
-from gapcast.refit.forest_file import RefitResult, Skills
+from gapcast.refit.forest_file import RefitResult, Skills, encode_result
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.nights import NightOptions, RefitNights
 from gapcast.refit.schedule import LEAST_READINGS, night_minute
+from gapcast.service.service import Service
 from tests.core.learning.test_house_forests import constant_forest
 from tests.support.clocks import HandClock
 from tests.support.houses import FIRST, ensemble_engine
+from tests.support.links import MemoryLink
 
 GATEWAY = "gateway-1"
 #: When a night begins.
@@ -74,15 +78,95 @@ def test_nights_forget_during_the_last_step_of_a_refit_discards_it(
 
     def use_forest(device: str, _: object) -> bool:
         if len(formers) == 1:
-            found.forget(device)  # a DELETE by another thread, once the forest is in use
+            deletion.start()
         return True
 
     monkeypatch.setattr(nights, "refit_confined", fit)
     found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    deletion = Thread(target=found.forget, args=("home",))  # once the forest is in use
     service = service_of(engine)
     service.use_forest = use_forest
-    for n_used in (0, 1):
-        found.record([Reading("home", minute, 1.0) for minute in range(NIGHT - LEAST_READINGS, NIGHT)])
-        found.refit_due(service)
-        assert (found.status.n_forests, found.status.n_used) == (n_used, n_used)
+    archived(found)
+    found.refit_due(service)
+    deletion.join()
+    assert (found.status.n_forests, found.archive.devices) == (0, [])
+    archived(found)
+    found.refit_due(service)
+    assert found.status.n_forests == 1
     assert formers == [None, None], "the trees of the deleted household are not compared with those of the next"
+
+
+class DelayedNights(RefitNights):
+    """Between the service's forgetting of a device and its own, ``meanwhile`` is called, as of other threads."""
+
+    meanwhile: Callable[[], object]
+
+    def forget(self, device: str) -> None:
+        self.meanwhile()
+        super().forget(device)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return ensemble_engine(refits=True)
+
+
+@pytest.fixture
+def constant_refits(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refits without LightGBM, and of any number of readings."""
+    forest = constant_forest(engine.horizons.main.forests.features.names)
+
+    def fit(house: RecordedMinutes, *_: object) -> RefitResult:
+        return RefitResult(forest, "", 5, len(house), 720, Skills(0.5, 0.5), None, 1.0, int(house.minutes[-1]))
+
+    monkeypatch.setattr(nights, "refit_confined", fit)
+
+
+def send(service: Service, link: MemoryLink, *minutes: int) -> None:
+    link.put(*(Reading("home", minute, 1.0) for minute in minutes))
+    service.run_once(0)
+
+
+def archived(found: RefitNights) -> None:
+    """Record as many minutes of ``home`` as a first refit needs."""
+    found.record([Reading("home", minute, 1.0) for minute in range(NIGHT - LEAST_READINGS, NIGHT)])
+
+
+@pytest.mark.usefixtures("constant_refits")
+def test_nights_forget_and_new_reading_before_the_last_step_discard_the_refit(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    service = Service(link := MemoryLink(), engine, {}, recorder=found)
+    archived(found)
+    send(service, link, NIGHT)
+
+    def encode(result: RefitResult) -> bytes:
+        assert service.forget("home")  # a DELETE by another thread, once the trees are fitted
+        send(service, link, NIGHT + 1)  # and the first reading of the next household
+        return encode_result(result)
+
+    monkeypatch.setattr(nights, "encode_result", encode)
+    found.refit_due(service)
+    assert "home" not in engine.horizons.main.forests
+    assert found.archive.stored_forests() == {}
+    assert (found.status.n_forests, found.status.n_used) == (0, 0)
+
+
+@pytest.mark.usefixtures("constant_refits")
+def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine, tmp_path: Path) -> None:
+    found = DelayedNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    service = Service(link := MemoryLink(), engine, {}, recorder=found)
+    archived(found)
+    send(service, link, NIGHT)
+
+    def meanwhile() -> None:
+        send(service, link, NIGHT + 1)
+        found.refit_due(service)
+        assert "home" in engine.horizons.main.forests, "the recorder does not know yet that the device was forgotten"
+
+    found.meanwhile = meanwhile
+    assert service.forget("home")
+    assert "home" not in engine.horizons.main.forests
+    assert found.archive.stored_forests() == {}
+    assert found.status.n_forests == 0

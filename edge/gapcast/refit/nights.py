@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 import structlog
 
@@ -64,6 +64,7 @@ class RefitNights:
         self._results: dict[str, RefitResult] = {}  # of the forests in use
         self._last: dict[str, LastRefit] = {}
         self._forgotten: set[str] = set()  # since the refit in progress began
+        self._lock = Lock()  # held to forget a device, and to store and use trees; taken before the engine's
         self._status = RefitStatus()
         self._checked_night: int | None = None
         self._stopping = Event()
@@ -76,11 +77,13 @@ class RefitNights:
         self.archive.record(readings)
 
     def forget(self, device: str) -> None:
-        """Remove what is stored of ``device``."""
-        self._forgotten.add(device)
-        self._results.pop(device, None)
-        self._last.pop(device, None)
-        self.archive.forget(device)
+        """Remove what is stored of ``device``; the caller does not hold the engine's lock."""
+        with self._lock:
+            self._forgotten.add(device)
+            self._last.pop(device, None)
+            if self._results.pop(device, None) is not None:
+                self._status = self._summary(self._status)
+            self.archive.forget(device)
 
     @property
     def status(self) -> RefitStatus:
@@ -138,6 +141,7 @@ class RefitNights:
         night, began_s = self._night(self._clock_s()), time.monotonic()
         n_done = n_refused = 0
         for device in self.archive.devices:
+            self._forgotten.discard(device)
             n_readings = self.archive.n_readings(device)
             if self._stopping.is_set() or not is_due(
                 night, n_readings, self._last.get(device), self._options.every_days
@@ -151,16 +155,17 @@ class RefitNights:
                 n_done += 1
         if n_done or n_refused:
             took_s = time.monotonic() - began_s
-            before = self._status
-            self._status = self._summary(
-                replace(
-                    before,
-                    last_ran_s=self._clock_s(),
-                    took_s=took_s,
-                    n_used=before.n_used + n_done,
-                    n_refused=before.n_refused + n_refused,
+            with self._lock:
+                before = self._status
+                self._status = self._summary(
+                    replace(
+                        before,
+                        last_ran_s=self._clock_s(),
+                        took_s=took_s,
+                        n_used=before.n_used + n_done,
+                        n_refused=before.n_refused + n_refused,
+                    )
                 )
-            )
 
     def _refit(self, service: Service, device: str, n_readings: int) -> RefitResult | None:
         horizon_min, spec, submeters = service.queries.read(
@@ -171,7 +176,6 @@ class RefitNights:
             )
         )
         former = self._results.get(device)
-        self._forgotten.discard(device)
         try:
             result = refit_confined(
                 self.archive.load(device),
@@ -183,8 +187,6 @@ class RefitNights:
             if not self._stopping.is_set():
                 log.warning("refit.failed", device=device, problem=str(error))
             return None
-        if device in self._forgotten:
-            return None
         result = replace(result, n_readings=n_readings, ran_at_min=int(self._clock_s() // 60))
         skills = {} if result.skills is None else {
             "mse_skill": round(result.skills.mse_skill, 4), "mae_skill": round(result.skills.mae_skill, 4),
@@ -193,13 +195,15 @@ class RefitNights:
         if result.forest is None:
             log.info("refit.not_used", device=device, problem=result.problem, **figures, **skills)
             return result
+        content = encode_result(result)
         try:
-            if self.archive.store_forest(device, encode_result(result)) and service.use_forest(device, result.forest):
-                self._results[device] = result
-                if device in self._forgotten:  # meanwhile; if later, `forget` finds the result
-                    self._results.pop(device, None)
+            with self._lock:  # a device that is forgotten from here on is forgotten with the new trees
+                if device in self._forgotten:
+                    self._last.pop(device, None)
                     return None
-                log.info("refit.used", device=device, **figures, **skills)
+                if self.archive.store_forest(device, content) and service.use_forest(device, result.forest):
+                    self._results[device] = result
+                    log.info("refit.used", device=device, **figures, **skills)
         except (OSError, StateError) as error:
             log.warning("refit.failed", device=device, problem=str(error))
             return None

@@ -126,6 +126,8 @@ class Service:
                 return False
             self._changes.append(ForgottenDevice(device))
         self._attempt("refit", self._running.recorder.forget, device)
+        with self._running.lock:  # the recorder may have put trees of before to use, for a reading that came meanwhile
+            self._running.engine.forecaster_of(device).forests.forget(device)
         return True
 
     def replace_plan(self, device: str, plan: LoadPlan) -> None:

@@ -39,7 +39,7 @@ class MinuteRecorder(Protocol):
         ...
 
     def forget(self, device: str) -> None:
-        """Remove what was recorded of ``device``."""
+        """Remove what was recorded of ``device``; the caller does not hold the engine's lock."""
         ...
 
 
