@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -17,8 +18,10 @@ from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
 from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.grid import MINUTE_MS
 from gapcast.core.models.predictor import Prediction
 from gapcast.core.monitoring.presence import Presence
+from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.http.app import create_app
 from gapcast.http.options import HttpOptions
@@ -293,3 +296,23 @@ def test_request_with_a_model_without_a_number_gets_persistence() -> None:
     answer = asyncio.run(ask())
     assert answer.status_code == 200
     assert answer.json()["gap_kw"] == 60.0
+
+
+def test_latest_forecast_of_a_device_forgotten_while_it_is_read_is_none() -> None:
+    engine, link = Engine(Persistence()), MemoryLink()
+    service = Service(link, engine, {})
+    service.replace_plan("home", LoadPlan((PlannedLoad(0.5, NOON * MINUTE_MS, (NOON + 60) * MINUTE_MS),)))
+    link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(2)))
+    service.run_once(0)
+    read = service.queries.latest_of("home")
+    assert read is not None
+    assert read.planned_kw == 0.5
+
+    class Planned(dict[int, tuple[float, float]]):
+        def get(self, row: int, default: Any = None) -> Any:
+            service.forget("home")  # by another thread, after the powers are read, and before the planned one
+            return super().get(row, default)
+
+    newest = engine.horizons.main.newest
+    newest.planned = Planned(newest.planned)
+    assert service.queries.latest_of("home") is None

@@ -101,9 +101,11 @@ class Latest:
 
     def forget(self, row: int) -> None:
         """Discard the forecast of ``row``."""
+        self.n_steps |= 1
         self.planned.pop(row, None)
         if row < len(self._when):
             self._when[row, 0] = _NO_FORECAST
+        self.n_steps += 1
 
     def read(self, row: int, device: str, model: ModelIdentity) -> Forecast | None:
         """Return the latest forecast for ``row``, which is the row of ``device``, by ``model``.
