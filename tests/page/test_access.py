@@ -183,6 +183,6 @@ def test_device_name_is_shown_as_text(odd: Rest, look: Look, name: str) -> None:
     window.see("#now-kw", "1.50")
     assert window.page.title() == "gapcast"
     assert window.page.locator("main img, main script, main b").count() == 0
-    window.page.reload()
+    window.reload()
     window.wait("(name) => document.querySelector('#device').textContent === name", name)
     window.see("#now-kw", "1.50")

@@ -60,7 +60,7 @@ def test_page_shows_no_forecast_from_before_a_gap(
             assert "Forecast for" not in window.text("#chart-note")
             assert "Mean of the next hour" not in window.text("#chart-note")
             window.see("#list", "Waiting for second reading")
-            window.page.reload()
+            window.reload()
         publish(house, "home", range(201, 202))
         window.see("#chart-note", "Forecast for ")
         window.see("#means", "60 min")

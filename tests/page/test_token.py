@@ -37,17 +37,17 @@ def test_token_login_and_logout(broker: MosquittoBroker, start: Callable[..., Ga
     give(window, TOKEN)
     window.see("#now-kw", "1.75")
     assert not form.is_visible()
-    window.page.reload()
+    window.reload()
     window.see("#now-kw", "1.75")  # kept while the tab is there
 
     again = window.page.context.new_page()  # another tab has its own session
-    again.goto(f"{gateway.url}/")
     other = Window(again)
+    other.open(f"{gateway.url}/")
     again.locator("#token-form").wait_for()
     give(other, TOKEN, keep=True)
     other.see("#now-kw", "1.75")
     third = Window(window.page.context.new_page())
-    third.page.goto(f"{gateway.url}/")
+    third.open(f"{gateway.url}/")
     third.see("#now-kw", "1.75")  # kept in the browser
     third.page.get_by_role("button", name="Forget token").click()
     third.page.locator("#token-form").wait_for()

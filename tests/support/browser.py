@@ -86,12 +86,21 @@ class Window:
         """
         self.is_disturbed = False
         self.page.goto(url)
+        if not self._is_whole():
+            self.reload()  # another goto would stay in the document if the address has a fragment
+
+    def reload(self) -> None:
+        """Load the page once more, as :meth:`open` does."""
         for _ in range(_MOST_LOADS):
-            if self.page.evaluate(_HAS_SCRIPTS) and not self.is_disturbed:
-                return
             self.is_disturbed = False
-            self.page.reload()  # another goto would stay in the document if the address has a fragment
-        raise AssertionError(f"the page was disturbed {_MOST_LOADS} times: {url}")
+            self.page.reload()
+            if self._is_whole():
+                return
+        msg = f"the page was disturbed {_MOST_LOADS} times: {self.page.url}"
+        raise AssertionError(msg)
+
+    def _is_whole(self) -> bool:
+        return bool(self.page.evaluate(_HAS_SCRIPTS)) and not self.is_disturbed
 
     def count_bytes(self) -> dict[str, int]:
         """Count what comes over the network from now on, heads too, by request; those without an end as they go."""
