@@ -38,6 +38,16 @@ def test_local_time_repeated_hour_is_resolved_by_arrival() -> None:
     assert local_instant_of("2023-10-29 02:30:00.000", PARIS, second - 90_000, None) == second  # a clock that is ahead
 
 
+@pytest.mark.parametrize("hours", [-5.9, 5.9])
+def test_local_time_repeated_hour_of_a_live_meter_is_the_nearer_one(hours: float) -> None:
+    """A meter is live with a clock that is up to six hours off: the order of its readings does not matter."""
+    first, second = epoch_ms("2023-10-29T00:30:00Z"), epoch_ms("2023-10-29T01:30:00Z")
+    nearer, other = (first, second) if hours < 0 else (second, first)
+    arrived_ms = nearer + round(hours * 3_600_000)
+    for before_ms in (None, other - 60_000):
+        assert local_instant_of("2023-10-29T02:30:00", PARIS, arrived_ms, before_ms) == nearer
+
+
 def test_local_time_repeated_hour_in_a_replay_is_in_order() -> None:
     shown = [f"2023-10-29T{hour:02}:{minute:02}:00" for hour in (1, 2, 2, 3) for minute in range(0, 60, 5)]
     long_after, last_ms = epoch_ms("2026-01-01T00:00:00Z"), None

@@ -92,6 +92,18 @@ def test_slow_meter_fills_each_minute_with_its_value() -> None:
     assert closed(means) == [(minute, 3.0) for minute in range(5, 10)]
 
 
+def test_close_reports_minutes_without_a_mean() -> None:
+    means = means_of(TEN_SECONDS, (0, 1.0), (50, 7.0))
+    found = [means.close(START + second * SECOND + GRACE_MS) for second in (59, 60, 61, 120)]
+    assert found == [False, False, False, True], "none is due, one with a mean, none, one in a gap"
+
+
+@pytest.mark.parametrize(("second", "due_min"), [(30, 1), (31, 2)])
+def test_next_mean_is_of_the_open_minute_if_half_can_be_covered(second: int, due_min: int) -> None:
+    means = means_of(TEN_SECONDS, (second, 1.0))
+    assert means.next_mean_due_ms == START + due_min * MINUTE + GRACE_MS
+
+
 def test_clock_before_the_first_sample_closes_nothing() -> None:
     means = MinuteMeans(TEN_SECONDS, n_channels=1)
     assert means.due_ms == float("inf")
@@ -144,6 +156,14 @@ def test_three_late_samples_in_order_restart_the_stream() -> None:
     assert closed(means) == [(0, 2.0), (1, 2.0)]
 
 
+def test_restarted_stream_has_no_sample_of_before() -> None:
+    """Not even one that waited for a late sample, when its time comes again."""
+    means = means_of(HeldValue(30_000, 60_000, lateness_ms=60_000), (300, 9.0), (330, 9.0))
+    for second in range(0, 421, 30):
+        means.add(START + second * SECOND, (1.0,))
+    assert closed(means) == [(minute, 1.0) for minute in range(6)]
+
+
 def test_redelivered_samples_do_not_restart_the_stream() -> None:
     means = means_of(TEN_SECONDS, *((second, 1.0) for second in range(0, 60, 10)))
     again = [means.add(START + second * SECOND, (9.0,), redelivered=True) for second in range(0, 60, 10)]
@@ -156,6 +176,11 @@ def test_late_samples_out_of_order_stay_late() -> None:
     means = means_of(TEN_SECONDS, (3_600, 1.0))
     assert {means.add(START + second * SECOND, (2.0,)) for second in (100, 10, 200, 20, 300)} == {SampleResult.LATE}
     assert means.newest_ms == START + 3_600 * SECOND
+
+
+def test_late_samples_further_apart_than_one_holds_stay_late() -> None:
+    means = means_of(TEN_SECONDS, (3_600, 1.0))
+    assert {means.add(START + second * SECOND, (2.0,)) for second in (0, 61, 122, 183)} == {SampleResult.LATE}
 
 
 def test_late_samples_with_one_in_order_between_stay_late() -> None:

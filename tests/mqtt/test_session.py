@@ -115,3 +115,27 @@ def test_refused_messages_are_logged_once_for_each_connection() -> None:
         sender.connection.confirm(ids[4], reason=0x87)
     assert [(line["event"], line["reason"]) for line in logs] == [("mqtt.publish_refused", "0x87")] * 2
     assert sender.session.n_unconfirmed == 0
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_close_disconnects_only_if_all_is_confirmed(is_confirmed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the connection is cut: with a DISCONNECT, the broker would not publish the last will."""
+    sender, graceful = RecordedSession(1, "5"), list[bool]()
+    monkeypatch.setattr(sender.connection, "close", lambda **how: graceful.append(how["graceful"]))
+    message_id = sender.session.publish(b"t", b"")
+    if is_confirmed:
+        sender.connection.confirm(message_id)
+    assert sender.session.close(0.0) is is_confirmed
+    assert graceful == [is_confirmed]
+
+
+def test_close_before_the_broker_has_answered_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(options: SessionOptions, callbacks: ConnectionCallbacks) -> RecordingConnection:
+        connection = RecordingConnection(options, callbacks)
+        connection.is_open = False
+        return connection
+
+    monkeypatch.setattr(RecordingConnection, "has_socket", True)
+    session = Session(SessionOptions("gw", "status", ()), connect)
+    assert session.close(0.0)
+    assert session.n_unconfirmed == 0

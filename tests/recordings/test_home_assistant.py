@@ -59,6 +59,13 @@ def test_history_hold_option_limits_a_state(tmp_path: Path) -> None:
     assert set(powers(path)) == {*range(21)}
 
 
+def test_history_state_holds_for_a_day_at_most(tmp_path: Path) -> None:
+    """Longer is the time of a gateway that was off: the state before it holds for the usual interval, a minute."""
+    hour_s = 3_600
+    path = written(tmp_path, *(state(60 * k, 100) for k in range(5)), state(20 * hour_s, 200), state(45 * hour_s, 50))
+    assert powers(path) == {**dict.fromkeys(range(1_200), 100), 1_200: 200, 2_700: 50}
+
+
 def test_history_with_several_entities_lists_them(tmp_path: Path) -> None:
     """Rows of climate entities have more fields than others, and other entities have texts."""
     lines = [
