@@ -25,6 +25,7 @@ from tests.fleet.houses import AUTUMN_S, SPRING_S
 BERLIN = ZoneInfo("Europe/Berlin")
 RULES = HouseRules("W", Limits(), BERLIN)
 EPOCH = replace(RULES, time_kind="an epoch number")
+YEAR_S = 31_557_600
 
 
 def local(second: int) -> str:
@@ -92,6 +93,13 @@ def test_house_reader_sorts_rows_by_time_then_file_and_row() -> None:
     assert (survey.n_rows, survey.n_duplicates, survey.n_refused) == (5, 1, 0)
 
 
+def test_house_reader_takes_the_first_row_of_a_time() -> None:
+    rows = epoch_rows([SPRING_S + 60 * its for its in (2, 1, 0, 3) * 30], range(120))  # as of thirty files
+    survey, (_, gap_kw, _) = read_house("house", rows, EPOCH)
+    assert gap_kw.tolist() == [0.002, 0.001, 0.0, 0.003]
+    assert survey.n_duplicates == 116
+
+
 def test_house_reader_repeated_hour_out_of_order_is_refused() -> None:
     seconds = list(range(AUTUMN_S - 7_200, AUTUMN_S + 10_800, 60))
     in_hours = [AUTUMN_S <= its < AUTUMN_S + 7_200 for its in seconds]
@@ -137,6 +145,8 @@ def test_house_reader_row_of_a_wrong_clock_is_refused() -> None:
     assert minute.tolist() == [its // 60 for its in seconds]
     assert survey.n_refused == 1
     assert survey.problem == "2000-01-01T00:01:40.000Z is years from the other rows: was the clock wrong?"
+    far = [SPRING_S - 18 * YEAR_S, SPRING_S + 17 * YEAR_S]  # from each other, too
+    assert read_house("house", epoch_rows([*seconds, *far], range(11)), EPOCH)[0].n_refused == 2
 
 
 @pytest.mark.parametrize(
@@ -158,8 +168,18 @@ def test_house_reader_returns_the_requested_minutes() -> None:
     rows = epoch_rows([SPRING_S + 60 * i for i in range(9)], range(9))
     survey, (minute, _, _) = read_house("house", rows, replace(EPOCH, first_minute=first + 2, limit=3))
     assert (minute.tolist(), survey.n_readings, survey.n_minutes) == ([first + 2, first + 3, first + 4], 3, 9)
+    _, (minute, _, _) = read_house("house", rows, replace(EPOCH, first_minute=first - 5))
+    assert minute.tolist() == [first + i for i in range(9)]
     none, (minute, _, _) = read_house("house", rows, replace(EPOCH, first_minute=first + 90))
     assert (minute.size, none.n_readings, none.digest) == (0, 0, survey.digest)
+
+
+@pytest.mark.parametrize(("share", "day"), [(0.24, 3), (0.25, 3), (0.26, 2), (1.0, 0)])
+def test_house_reader_finds_the_last_days_for_validation(share: float, day: int) -> None:
+    midnight_s, day_s = SPRING_S // 86_400 * 86_400, 86_400
+    seconds = [midnight_s + its * day_s + 60 * i for its in range(4) for i in range(10)]
+    survey, _ = read_house("house", epoch_rows(seconds, range(40)), replace(EPOCH, validate_share=share))
+    assert survey.validate_minute == (midnight_s + day * day_s) // 60
 
 
 def test_survey_of_a_fleet_is_summarised() -> None:

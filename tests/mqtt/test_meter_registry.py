@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -34,9 +35,11 @@ def test_meter_whose_message_raises_begins_again() -> None:
     """Without this, one damaged state would reject all further messages of the meter."""
     feed = SourceFeed({"topic": "{device}/power", "unit": "kW", "format": "number", "every_s": 30})
     feed.send("home/power", "9", LONG_AGO_MS)
-    meter_of(feed, "home/power").means = cast("Any", None)
+    meter = meter_of(feed, "home/power")
+    meter.means, meter.behind_ms = cast("Any", None), 9
     with pytest.raises(AttributeError):
         feed.send("home/power", "9", LONG_AGO_MS + 30_000)
+    assert (meter.last_ms, meter.behind_ms, meter.awaited_ms) == (None, 0, inf)
     for at_ms in range(LONG_AGO_MS + MINUTE_MS, LONG_AGO_MS + 4 * MINUTE_MS, 30_000):
         feed.send("home/power", "1.5", at_ms)
     assert [reading.gap_kw for reading in feed.readings] == [1.5, 1.5], "nothing of before the error"

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 from gapcast.mqtt.connection import connection, transport
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
 from gapcast.mqtt.connection.connection_callbacks import ConnectionCallbacks
-from gapcast.mqtt.packets.frames import Publication
+from gapcast.mqtt.packets.frames import Acknowledgement, Publication
 from gapcast.mqtt.session import session as session_module
 from gapcast.mqtt.session.session import Session
+from gapcast.mqtt.session.session_warnings import SessionWarnings
 from tests.support.clocks import HandClock
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.recorded_session import RecordedSession, RecordingConnection
@@ -115,6 +116,12 @@ def test_refused_messages_are_logged_once_for_each_connection() -> None:
         sender.connection.confirm(ids[4], reason=0x87)
     assert [(line["event"], line["reason"]) for line in logs] == [("mqtt.publish_refused", "0x87")] * 2
     assert sender.session.n_unconfirmed == 0
+
+
+def test_refusal_among_confirmations_is_logged() -> None:
+    with capture_logs() as logs:
+        SessionWarnings().check_reasons([Acknowledgement(1, 0), Acknowledgement(2, 0x80), Acknowledgement(3, 0)])
+    assert [(line["event"], line["reason"]) for line in logs] == [("mqtt.publish_refused", "0x80")]
 
 
 @pytest.mark.parametrize("is_confirmed", [True, False])

@@ -202,6 +202,14 @@ def test_source_read_once_is_not_logged_as_unreadable() -> None:
     assert logs == []
 
 
+def test_source_that_begins_to_be_read_is_not_logged_again() -> None:
+    feed = SourceFeed(WATTS)
+    with capture_logs() as logs:
+        for payload in (*["{}"] * 50, document_of(1), *["{}"] * 5):
+            feed.send("meter/home", payload)
+    assert [line["event"] for line in logs] == ["source.no_readings"]
+
+
 @pytest.mark.parametrize("word", ["unavailable", "nan", ""])
 def test_source_null_power_ends_the_value(word: str) -> None:
     feed = SourceFeed({"preset": "home-assistant"})
@@ -459,6 +467,15 @@ def test_source_counters_give_mean_power() -> None:
     assert "check the unit, Wh or kWh" in feed.details[0]
     feed.send("meter/home", json.dumps({"in": 900.0, "out": 5.02}), LONG_AGO_MS + 100 * SECOND)
     assert feed.statistics.samples["duplicate"] == 1
+    assert feed.statistics.n_counter_resets == 1, "each once"
+
+
+def test_source_counter_out_of_range_leaves_its_time_out() -> None:
+    feed = SourceFeed(WATTS | {"unit": "kWh", "every_s": 20})
+    for i, kwh in enumerate((10.0, 10.01, 900.0, 900.02)):  # 1.8 kW, too much, 3.6 kW
+        feed.send("meter/home", json.dumps({"power": kwh}), LONG_AGO_MS + i * 20 * SECOND)
+    assert feed.reasons == ["out_of_range"]
+    assert feed.readings == [Reading("home", FIRST, approx((1.8 + 3.6) / 2))]
 
 
 def test_source_counters_in_separate_messages_give_no_power() -> None:
@@ -520,6 +537,23 @@ def test_source_slow_meter_gets_no_interval_that_cannot_be_set() -> None:
     assert [line["cure"] for line in logs] == [
         "configure it to send at least once a minute: until then there are gaps between samples"
     ]
+
+
+def test_source_slow_meter_that_sends_twice_is_slow() -> None:
+    feed = SourceFeed(WATTS)
+    for i in range(5):
+        for _ in range(2):
+            feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 300 * SECOND)
+    assert feed.statistics.n_slow_meters == 1
+
+
+def test_source_forgotten_meter_gives_no_minute_by_the_clock() -> None:
+    feed = SourceFeed(WATTS | {"every_s": 30})
+    for i in range(2):
+        feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 30 * SECOND)
+    feed.reader.meters.forget("home")
+    feed.wait()
+    assert feed.readings == []
 
 
 def test_source_forgotten_slow_meter_is_not_counted() -> None:

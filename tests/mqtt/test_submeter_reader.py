@@ -43,6 +43,13 @@ def test_reading_gets_the_newest_minute_up_to_its_own() -> None:
     assert [car_kw(reader, 5 + MAX_AGE_MIN), car_kw(reader, 6 + MAX_AGE_MIN)] == [5, None]
 
 
+def test_reading_that_is_ten_minutes_late_gets_its_minute() -> None:
+    reader = reader_of(MINUTES)
+    for i in range(12):
+        reader.read(minute(i, float(i)))
+    assert car_kw(reader, 1) == 1.0
+
+
 def test_reading_of_another_device_is_left_as_it_is() -> None:
     reader = reader_of(MINUTES)
     reader.read(minute(0, 1.0))
@@ -70,7 +77,8 @@ def test_bad_message_has_its_problem(payload: str, reason: str) -> None:
     ("after_ms", "keys", "expected"),
     [
         (60_100, {}, 15.0),  # a reading of the minute shows that it is over
-        (40_000, {}, None),
+        (59_000, {}, 15.0),  # by a clock that is a little ahead
+        (58_900, {}, None),
         (60_100, {"lateness_s": 5}, None),  # a sample of it may still come
         (60_100, {"unit": "kWh"}, None),  # the next count covers it
     ],
@@ -82,6 +90,25 @@ def test_minute_of_samples_is_closed_by_the_reading_of_it(
     reader = reader_of({**CAR, "every_s": 30, **keys}, now_ms=first_ms + after_ms)
     for second in (0, 30):
         reader.read(message(f'{{"kw": {second}}}', received_ms=first_ms + second * 1_000))
+    assert car_kw(reader, 0) == expected
+
+
+def test_minute_of_a_counter_is_left_to_its_next_count() -> None:
+    first_ms = FIRST * 60_000
+    reader = reader_of({**CAR, "unit": "kWh"}, now_ms=first_ms + 60_100)
+    reader.read(message('{"kw": 100.0}', received_ms=first_ms))
+    assert car_kw(reader, 0) is None
+    reader.read(message('{"kw": 100.25}', received_ms=first_ms + 60_000))
+    assert car_kw(reader, 0) == 15.0
+
+
+@pytest.mark.parametrize(("after_ms", "expected"), [(63_900, None), (64_000, 15.0)])
+def test_minute_of_samples_is_over_by_the_clock_of_its_meter(after_ms: int, expected: float | None) -> None:
+    first_s = FIRST * 60
+    reader = reader_of({**CAR, "time": "t", "every_s": 30}, now_ms=first_s * 1_000 + after_ms)
+    for second in (0, 30):  # five seconds behind
+        payload = f'{{"kw": {second}, "t": {first_s + second}}}'
+        reader.read(message(payload, received_ms=(first_s + second + 5) * 1_000))
     assert car_kw(reader, 0) == expected
 
 

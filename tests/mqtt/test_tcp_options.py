@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from gapcast.mqtt.connection.tcp_options import set_tcp_options
+from gapcast.mqtt.connection.transport import Transport, TransportClient
 from tests.support.ports import LOOPBACK
 
 
@@ -17,3 +19,11 @@ def test_tcp_options_set_no_delay_and_keepalive(monkeypatch: pytest.MonkeyPatch)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+
+
+def test_connection_to_the_broker_has_the_tcp_options() -> None:
+    client = TransportClient(Transport(), CallbackAPIVersion.VERSION2)
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        client.connect(*listening.getsockname())
+        assert client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        client.disconnect()

@@ -64,6 +64,7 @@ def test_history_state_holds_for_a_day_at_most(tmp_path: Path) -> None:
     hour_s = 3_600
     path = written(tmp_path, *(state(60 * k, 100) for k in range(5)), state(20 * hour_s, 200), state(45 * hour_s, 50))
     assert powers(path) == {**dict.fromkeys(range(1_200), 100), 1_200: 200, 2_700: 50}
+    assert not any(one.is_filled for one in read_recording(path, WATTS).minutes())
 
 
 def test_history_with_several_entities_lists_them(tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ def powers(folder: Path, text: str, form: FileFormat | None = None) -> list[floa
     return [round(one.gap_kw, 6) for one in found]
 
 
-def test_annotated_csv_of_one_series(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["string", "boolean", "duration", "base64Binary"])
+def test_annotated_csv_of_one_series(tmp_path: Path, kind: str) -> None:
     """Home Assistant's integration names the measurement by the unit; a field of texts is no series of values."""
-    text = table("house_power", ["on", "on"], field="icon_str", kind="string") + table("house_power", [250, 260.5, 270])
+    text = table("house_power", ["on", "on"], field="icon_str", kind=kind) + table("house_power", [250, 260.5, 270])
     assert powers(tmp_path, text) == [0.25, 0.2605, 0.27]
     source = read_recording(tmp_path / "influx.csv").report.source
     assert source == "influx.csv, W value domain=sensor entity_id=house_power (W), InfluxDB's annotated CSV"
@@ -107,6 +108,11 @@ def test_influxql_tags_select_a_series(tmp_path: Path) -> None:
     assert powers(tmp_path, every_column, FileFormat(entity="house")) == [0.25]
     with pytest.raises(SourceError, match="holds 2 series"):
         powers(tmp_path, every_column)
+
+
+def test_influxql_row_of_another_field_leaves_the_value(tmp_path: Path) -> None:
+    rows = f"W,{START_S},100,\nW,{START_S + 10},,230\nW,{START_S + 60},110,\nW,{START_S + 120},,231\n"
+    assert powers(tmp_path, "name,time,power_w,voltage\n" + rows, FileFormat(entity="power_w")) == [0.1, 0.11]
 
 
 def test_influxql_without_time_is_an_error(tmp_path: Path) -> None:

@@ -63,14 +63,34 @@ def test_recording_states_what_was_understood(tmp_path: Path) -> None:
         assert part in text
 
 
-@pytest.mark.parametrize(("every_s", "hold_min", "is_said"), [(60, None, False), (900, None, True), (900, 60, False)])
-def test_recording_of_quarter_hours_states_that_minutes_are_unknown(
-    tmp_path: Path, every_s: int, hold_min: float | None, is_said: bool
+@pytest.mark.parametrize(
+    ("every_s", "hold_min", "said"),
+    [
+        (60, None, ""),
+        (110, None, ""),
+        (120, None, "a value every 2 min: in between the power is constant, so that scores say little"),
+        (900, None, "a value every 15 min: in between the power is constant, so that scores say little"),
+        (900, 60, ""),
+    ],
+)
+def test_recording_of_few_values_states_that_minutes_are_unknown(
+    tmp_path: Path, every_s: int, hold_min: float | None, said: str
 ) -> None:
     path = local_samples(tmp_path / "portal.csv", AUTUMN_S, n=20, every_s=every_s)
     form = FileFormat(LOCAL.layout, hold_min=hold_min)
     text = "\n".join(read_recording(path, form).lines(BERLIN))
-    assert ("a value every 15 min: in between the power is constant, so that scores say little" in text) == is_said
+    assert ("in between the power is constant" in text) == bool(said)
+    assert said in text
+
+
+@pytest.mark.parametrize("hold_min", [None, 60])
+def test_recording_held_for_a_stated_time_has_no_filled_minute(tmp_path: Path, hold_min: float | None) -> None:
+    """Without it, a minute in which nothing was measured is filled: it is no outcome."""
+    path = tmp_path / "plug.csv"
+    lines = [f"{AUTUMN_S + second},{second}" for second in (*range(0, 600, 20), 640)]
+    path.write_text("\n".join(["time,power_w", *lines, ""]), encoding="utf-8")
+    minutes = list(read_recording(path, FileFormat(LOCAL.layout, hold_min=hold_min)).minutes())
+    assert [one.is_filled for one in minutes] == [False] * 10 + [hold_min is None]
 
 
 def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> None:
@@ -96,7 +116,7 @@ def test_recording_begins_at_the_requested_minute(tmp_path: Path) -> None:
     recording = read_recording(write_text(tmp_path / "a.txt", rows([1.0, float("nan"), 3.0, 4.0])))
     first = recording.series.first_minute
     assert list(recording.minutes(first + 1)) == [Minute(first + 2, 3.0), Minute(first + 3, 4.0)]
-    assert len(list(recording.minutes(first - 9))) == 3
+    assert list(recording.minutes(first - 1)) == list(recording.minutes(first - 9)) == list(recording.minutes())
     assert list(recording.minutes(first + 4)) == []
 
 
