@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn
 import pytest
 import structlog
 
-from gapcast.observability.log_rate_limit import BURST, PER_S, LogBudget
+from gapcast.observability.log_rate_limit import BURST, PER_S, LibraryFilter, LogBudget, as_library_event
 from gapcast.observability.logs import FORMER_NAMES, configure_logs
 from tests.support.optional_tools import ROOT
 
@@ -111,6 +111,28 @@ def test_log_rate_limit_allows_a_burst_then_a_rate() -> None:
     assert passed(budget, "clock.off", 500) == [{"event": "clock.off", "omitted": 500 - int(BURST)}]
 
 
+def test_log_rate_limit_is_of_each_kind_of_internal_error() -> None:
+    budget = LogBudget(lambda: 0.0)
+    kinds = [("message", "ValueError"), ("message", "KeyError"), ("http", "ValueError")]
+    for _ in range(int(BURST)):
+        for part, kind in kinds:
+            assert budget(None, "", {"event": "internal.error", "part": part, "kind": kind})
+    for part, kind in kinds:
+        with pytest.raises(structlog.DropEvent):
+            budget(None, "", {"event": "internal.error", "part": part, "kind": kind})
+
+
+def test_log_rate_limit_counts_omitted_lines_of_libraries() -> None:
+    now_s = 0.0
+    library = LibraryFilter(LogBudget(lambda: now_s))
+    record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, "invalid", (), None)
+    assert sum(library.filter(record) for _ in range(100)) == BURST
+    now_s = 1 / PER_S
+    assert library.filter(record)
+    entry = as_library_event(None, "", {"event": "invalid", "_record": record})
+    assert (entry["event"], entry["text"], entry["omitted"]) == ("library.message", "invalid", 100 - BURST)
+
+
 def test_log_rate_limit_is_bounded_for_many_texts() -> None:
     budget = LogBudget(lambda: 0.0)
     assert len([1 for i in range(5_000) if budget.spend(f"text {i}") is not None]) == 256 + int(BURST)
@@ -126,8 +148,9 @@ def log_lines(capsys: pytest.CaptureFixture[str], restored_logs: None) -> Any:
     return read
 
 
-def test_log_lines_are_json_and_rate_limited(log_lines: Any) -> None:
-    configure_logs("json", "info")
+@pytest.mark.parametrize("log_format", ["json", "auto"])  # not on a terminal
+def test_log_lines_are_json_and_rate_limited(log_lines: Any, log_format: Literal["json", "auto"]) -> None:
+    configure_logs(log_format, "info")
     log = structlog.get_logger("test")
     for i in range(100):
         log.warning("clock.off", device=f"meter-{i}")
@@ -138,6 +161,14 @@ def test_log_lines_are_json_and_rate_limited(log_lines: Any) -> None:
         "event": "clock.off", "device": "meter-0", "level": "warning", "timestamp": entries[0]["timestamp"],
     }  # fmt: skip
     assert entries[-1]["event"] == "service.stopped"
+    assert entries[-1]["timestamp"].endswith("Z")
+
+
+def test_log_lines_of_a_worker_have_its_shard(log_lines: Any) -> None:
+    configure_logs("json", "info", shard=0)
+    structlog.get_logger("test").info("service.stopped")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert [entry["shard"] for entry in log_lines()] == [0, 0]
 
 
 def test_log_events_renamed_have_their_former_name(log_lines: Any) -> None:
@@ -154,6 +185,7 @@ def test_log_lines_of_libraries_are_rate_limited_events(log_lines: Any) -> None:
     configure_logs("json", "info")
     for _ in range(100):
         logging.getLogger("uvicorn.error").warning("Invalid %s request received.", "HTTP")
+    logging.getLogger("uvicorn.error").info("Started server process")
     entries = log_lines()
     assert len(entries) == BURST
     assert {key: entries[0][key] for key in ("event", "level", "logger", "text")} == {
@@ -196,6 +228,15 @@ class FullDisk(io.StringIO):
 
     def flush(self) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_log_lines_after_the_end_of_their_stream_are_lost(
+    monkeypatch: pytest.MonkeyPatch, restored_logs: None
+) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    configure_logs("json", "info")
+    sys.stderr.close()
+    structlog.get_logger("test").info("mqtt.connected", host="broker")
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])

@@ -124,8 +124,10 @@ def test_options_of_exports_and_of_named_columns_do_not_mix() -> None:
     assert file_format({**OPTIONS, "unit": "W", "entity": "plug"}) == FileFormat(None, None, "W", UTC, "plug")
     with pytest.raises(SettingsError, match="--entity plug: is for exports, which need no --time-column"):
         file_format({**OPTIONS, "time_column": "t", "value_column": "v", "entity": "plug"})
-    with pytest.raises(SettingsError, match="for another file name its columns by --time-column and --value-column"):
-        file_format({**OPTIONS, "separator": ";"})
+    for option in ("separator", "time_format"):
+        with pytest.raises(SettingsError, match="for another file name its columns by --time-column and --value-column"):
+            file_format({**OPTIONS, option: ";"})  # type: ignore[misc]  # a key that is not literal
+    assert file_format({**OPTIONS, "time_column": "t", "value_column": "v", "hold_min": 5.0}).hold_min == 5
 
 
 def test_entity_for_a_file_without_series_is_an_error(tmp_path: Path) -> None:

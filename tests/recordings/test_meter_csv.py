@@ -306,3 +306,14 @@ def test_csv_line_numbers_in_a_long_file(tmp_path: Path) -> None:
     table = meter_csv.read(written(tmp_path, lines), LAYOUT)
     assert table.gap_kw.size == 20_000
     assert table.line[-1] == 20_001
+
+
+@pytest.mark.parametrize("n_bytes", [60, 70, 80, 90])
+def test_csv_quoted_field_of_two_lines_may_span_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    monkeypatch.setattr(text_file, "BLOCK_BYTES", n_bytes)
+    lines = [f'2020-01-01T00:0{k}:00Z,{k},"a note\nof two lines"' for k in range(6)]
+    table = meter_csv.read(written(tmp_path, lines, "time,power_w,note"), LAYOUT)
+    assert table.gap_kw.tolist() == [k / 1_000 for k in range(6)]
+    assert table.line.tolist() == [3 + 2 * k for k in range(6)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from gapcast.recordings.options import HoldTime
+from gapcast.recordings.options import HoldTime, Separator
 
 
 def test_hold_time_is_a_number_of_minutes() -> None:
@@ -16,3 +16,13 @@ def test_hold_time_is_a_number_of_minutes() -> None:
 def test_hold_time_out_of_range_is_rejected(value: str) -> None:
     with pytest.raises(click.BadParameter, match=rf"'{value}' is not a number of minutes above 0 and up to 527,040"):
         HoldTime().convert(value, None, None)
+
+
+def test_separator_is_a_character_or_the_word_tab() -> None:
+    assert [Separator().convert(value, None, None) for value in (";", "tab", "\\t", "\t")] == [";", "\t", "\t", "\t"]
+
+
+@pytest.mark.parametrize("value", ["", ";;", '"', "\n", "\r"])
+def test_separator_that_no_file_can_have_is_rejected(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="is neither one character nor the word tab"):
+        Separator().convert(value, None, None)

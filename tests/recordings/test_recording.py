@@ -81,6 +81,12 @@ def test_recording_of_few_values_states_that_minutes_are_unknown(
     text = "\n".join(read_recording(path, form).lines(BERLIN))
     assert ("in between the power is constant" in text) == bool(said)
     assert said in text
+    assert "ignored" not in text, "no row has the time of the one before"
+
+
+def test_recording_begins_with_the_first_minute_that_has_a_mean(tmp_path: Path) -> None:
+    recording = read_recording(local_samples(tmp_path / "plug.csv", AUTUMN_S + 40, n=8), LOCAL)
+    assert list(recording.minutes()) == [Minute(AUTUMN_S // 60 + 1, pytest.approx(0.0045))]
 
 
 @pytest.mark.parametrize("hold_min", [None, 60])
