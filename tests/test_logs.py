@@ -230,9 +230,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_log_lines_after_the_end_of_their_stream_are_lost(
-    monkeypatch: pytest.MonkeyPatch, restored_logs: None
-) -> None:
+def test_log_lines_after_the_end_of_their_stream_are_lost(monkeypatch: pytest.MonkeyPatch, restored_logs: None) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     configure_logs("json", "info")
     sys.stderr.close()

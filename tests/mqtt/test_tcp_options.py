@@ -25,5 +25,7 @@ def test_connection_to_the_broker_has_the_tcp_options() -> None:
     client = TransportClient(Transport(), CallbackAPIVersion.VERSION2)
     with socket.create_server((LOOPBACK, 0)) as listening:
         client.connect(*listening.getsockname())
-        assert client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        sock = client.socket()
+        assert isinstance(sock, socket.socket)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
         client.disconnect()

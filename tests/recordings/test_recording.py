@@ -18,6 +18,7 @@ from gapcast.core.readings.reading import Limits
 from gapcast.recordings.recording import Minute, RecordingMinutes, minute_at, read_recording
 from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.sample import sample_path
+from tests.support.approximate import approx
 from tests.support.uci_files import HEADER, rows, write_text
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -86,7 +87,7 @@ def test_recording_of_few_values_states_that_minutes_are_unknown(
 
 def test_recording_begins_with_the_first_minute_that_has_a_mean(tmp_path: Path) -> None:
     recording = read_recording(local_samples(tmp_path / "plug.csv", AUTUMN_S + 40, n=8), LOCAL)
-    assert list(recording.minutes()) == [Minute(AUTUMN_S // 60 + 1, pytest.approx(0.0045))]
+    assert list(recording.minutes()) == [Minute(AUTUMN_S // 60 + 1, approx(0.0045))]
 
 
 @pytest.mark.parametrize("hold_min", [None, 60])

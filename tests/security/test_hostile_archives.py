@@ -104,6 +104,7 @@ def understated() -> bytes:
 ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a pax header of 1.6 GB": (lambda: bomb(tarfile.XHDTYPE), "headers that no model needs"),
     "a global pax header of 1.6 GB": (lambda: bomb(tarfile.XGLTYPE), "headers that no model needs"),
+    "a pax header of Solaris of 1.6 GB": (lambda: bomb(tarfile.SOLARIS_XHDTYPE), "headers that no model needs"),
     "a long name of 1.6 GB": (lambda: bomb(tarfile.GNUTYPE_LONGNAME), "headers that no model needs"),
     "a long link of 1.6 GB": (lambda: bomb(tarfile.GNUTYPE_LONGLINK), "headers that no model needs"),
     "a file of 1.6 GB": (lambda: bomb(tarfile.REGTYPE), "holds more than"),
