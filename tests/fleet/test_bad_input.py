@@ -120,6 +120,13 @@ def test_worker_takes_messages_of_a_device_in_order(task: WorkerTask) -> None:
     assert rows["n_accepted"].dropna().tolist() == [30]
 
 
+def test_worker_message_without_a_time_has_that_of_its_arrival(task: WorkerTask) -> None:
+    came = messages([("a", '{"gap_kw": 1}')] * 2)
+    came["received_ms"] = [FIRST * 60_000.0, (FIRST + 1) * 60_000.0]
+    rows = pd.concat(list(forecast(task, new_engine(task), came, [])))
+    assert rows["n_accepted"].dropna().tolist() == [2]
+
+
 def test_worker_devices_over_the_limit_are_rejected(task: WorkerTask) -> None:
     small = fleet_settings(settings(devices={"max": 2}))
     its = replace(task, settings=small.model_dump_json(), identity=identity_of(small, load_models(small)).text())
@@ -132,6 +139,19 @@ def test_worker_with_other_models_is_rejected(task: WorkerTask) -> None:
     there["models"]["linear"] = "9 another hash"
     with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*9 another hash"):
         models_of(task.settings, json.dumps(there))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"forecast": {"blend": False}}, {"forecast": {"learn": False}}, {"forecast": {"calibrate": False}},
+        {"learning": {"forgetting": 0.9999}}, {"limits": {"min_kw": -5.0}},
+        {"site": {"timezone": "Europe/Berlin"}},
+    ],
+)  # fmt: skip
+def test_checkpoint_of_other_settings_of_learning_is_another(task: WorkerTask, changed: dict[str, Any]) -> None:
+    other = fleet_settings(settings(**changed))
+    assert identity_of(other, load_models(other)).unlike(read_identity(task.identity))
 
 
 def test_worker_of_another_horizon_is_rejected(task: WorkerTask) -> None:
@@ -164,11 +184,13 @@ def test_worker_state_continues_and_damage_is_rejected(task: WorkerTask) -> None
 
 
 def test_engine_cache_is_by_stamp_and_drops_the_oldest(task: WorkerTask) -> None:
-    cache = EngineCache()
+    cache, full = EngineCache(), EngineCache()
     engines = [new_engine(task) for _ in range(3)]
     for bucket, engine in enumerate(engines):
         forecast_messages(task, engine, [(f"{bucket}-{i}", reading(FIRST)) for i in range(2)])
         cache.put("query", bucket, f"stamp {bucket}", engine, 4)
+        full.put("query", bucket, "stamp", engine, 6)
+    assert full.pop("query", 0, "stamp") is engines[0]
     assert cache.pop("query", 0, "stamp 0") is None  # six devices are more than four
     assert cache.pop("query", 1, "another") is None
     assert cache.pop("query", 1, "stamp 1") is None  # it was outdated

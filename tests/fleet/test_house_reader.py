@@ -131,6 +131,13 @@ def test_house_reader_unusable_time_is_counted(text: str | None, problem: str) -
     assert problem in survey.problem
 
 
+def test_house_reader_names_the_first_unusable_time() -> None:
+    texts = [" 2026-03-29 01:58", "2026-03-29 01:59 ", "soon", "later"]
+    survey, (minute, _, _) = read_house("house", rows_of(texts), RULES)
+    assert (survey.n_refused, minute.size) == (2, 2)
+    assert survey.problem.startswith("'soon' is neither a time")
+
+
 def test_house_reader_power_out_of_range_is_counted() -> None:
     seconds = [SPRING_S + its for its in (0, 60, 120, float("nan"), 180)]
     survey, (minute, _, _) = read_house("house", epoch_rows(seconds, [1, 2e9, np.inf, 1, np.nan]), EPOCH)

@@ -144,7 +144,7 @@ def test_allowlist_accepts_a_network(host: str, allowed: bool) -> None:
 def test_cors_origins(guarded: Rest, rest: Rest) -> None:
     asked = {
         "origin": ORIGIN,
-        "access-control-request-method": "GET",
+        "access-control-request-method": "DELETE",
         "access-control-request-headers": "authorization",
     }
     allowed = guarded.client.options("/predict", headers=asked)

@@ -18,7 +18,8 @@ from gapcast.mqtt.session.session_warnings import SessionWarnings
 from tests.support.clocks import HandClock
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.recorded_session import RecordedSession, RecordingConnection
-from tests.support.wire import WireBroker
+from tests.support.waiting import wait_until
+from tests.support.wire import Wire, WireBroker
 
 
 @pytest.fixture
@@ -55,6 +56,39 @@ def test_broker_has_its_time_to_answer_after_a_slow_handshake(
         clock.now_s += CONNECT_TIMEOUT_S - 1
     assert waiting == [True, True, False]
     assert session.problem == "the broker does not answer"
+    session.close(0.0)
+    broker.close()
+
+
+def test_protocol_that_has_worked_is_used_after_an_outage(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that does not answer for a while, as when it restarts, is not one of MQTT 3.1.1 alone."""
+    monkeypatch.setattr("gapcast.mqtt.connection.backoff.time", clock)
+    broker = WireBroker()
+    session = Session(SessionOptions("gw", "status", ("reading",), host=LOOPBACK, port=broker.port))
+
+    def version_of(wire: Wire) -> int:
+        return wire.read().body[6]
+
+    def connect() -> Wire:
+        clock.now_s += 10  # the next attempt is due
+        session.receive_messages(0, 0.0)
+        return broker.accept()
+
+    wire = connect()
+    assert version_of(wire) == 5
+    wire.connack()
+    wait_until(lambda: session.receive_messages(0, 0.01) or session.is_open, "the broker to be connected")
+    wire.close()
+    wait_until(lambda: session.receive_messages(0, 0.01) or not session.is_open, "the connection to end")
+    silent = connect()
+    assert version_of(silent) == 5
+    clock.now_s += CONNECT_TIMEOUT_S + 1
+    session.receive_messages(0, 0.0)
+    assert session.problem == "the broker does not answer"
+    silent.close()
+    wire = connect()
+    assert version_of(wire) == 5
+    wire.close()
     session.close(0.0)
     broker.close()
 

@@ -152,7 +152,8 @@ def test_body_that_a_form_can_send_is_415(served: Rest, path: str, content_type:
 
 def test_body_without_a_type_from_a_page_is_415(served: Rest) -> None:
     assert served.client.post("/predict", content=READINGS).status_code == 415
-    assert served.client.post(INFER, content=b"{}", headers={"origin": "https://attacker.example"}).status_code == 415
+    for name, value in (("origin", "https://attacker.example"), ("sec-fetch-site", "same-origin")):
+        assert served.client.post(INFER, content=b"{}", headers={name: value}).status_code == 415
     assert served.client.post(INFER, content=b"{}").status_code == 400  # as stock clients of the protocol send it
 
 

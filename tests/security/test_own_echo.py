@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gapcast.config.checks.topic_overlap import overlaps
 from gapcast.config.loader import load
+from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import PayloadError, SettingsError
 from gapcast.core.readings.reading import Limits
@@ -130,6 +131,15 @@ def test_settings_that_read_an_own_topic_are_rejected(given: dict[str, Any], key
         Settings.model_validate(given)
     assert f"{key} reads " in str(refused.value)
     assert topic_key in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["availability", "scores", "rejected", "events", "dealing", "demand", "headroom_w", "max_power_w"]
+)
+def test_source_of_any_published_topic_is_rejected(name: str) -> None:
+    topic = getattr(TopicSettings(), name).replace("{gateway}", "{device}")
+    with pytest.raises(ValidationError, match=rf"includes the topic topics\.{name} "):
+        Settings.model_validate({**of(topic), "demand": {"limit_kw": 2.5}})
 
 
 def test_configuration_that_reads_an_own_topic_names_a_fix(tmp_path: Path) -> None:

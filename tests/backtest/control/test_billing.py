@@ -53,6 +53,8 @@ def test_windows_with_less_than_half_of_their_minutes_are_left_out() -> None:
     windows = billed_windows(kw, np.arange(45), QUARTER)
     assert windows.starts.tolist() == [15, 30]
     assert windows.kw.tolist() == [3.0, 3.0]
+    half_known = np.concatenate((np.full(15, math.nan), np.full(15, 3.0)))
+    assert billed_windows(half_known, np.arange(30), DemandOptions(window_min=30)).kw.tolist() == [3.0]
 
 
 def test_month_peak_is_of_active_windows_alone() -> None:
