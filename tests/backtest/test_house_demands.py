@@ -15,6 +15,7 @@ from gapcast.backtest.demands.house_demands import HouseDemands
 from gapcast.core.billing.low_limit import LowLimit
 from gapcast.core.demand.scores import scores
 from gapcast.core.errors import SettingsError
+from gapcast.core.windows.window import MAX_FILL_MIN
 
 WINDOW_MIN = 6
 START = 600
@@ -38,6 +39,22 @@ def run(
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize(("n_missing", "mean_of_gap_kw"), [(MAX_FILL_MIN, 5.0), (MAX_FILL_MIN + 1, None)])
+def test_short_gap_in_a_window_is_interpolated(tmp_path: Path, n_missing: int, mean_of_gap_kw: float | None) -> None:
+    powers_kw = [1.0] * 12 + [9.0] * (18 - n_missing)
+    expected_kw = sum(powers_kw) / len(powers_kw)
+    if mean_of_gap_kw is not None:
+        expected_kw = (sum(powers_kw) + n_missing * mean_of_gap_kw) / 30
+    with DemandFile(tmp_path / "demand.csv") as file:
+        house = HouseDemands("a", file)
+        for i, kw in zip((*range(12), *range(12 + n_missing, 30)), powers_kw, strict=True):
+            house.add_reading(START + i, kw, is_measured=True)
+            if not i:
+                house.add_demand(START, 30, (START, 1, [2.0, 1.0, 1.5, 1.0, 3.0, 0.7, 0.25], kw))
+        house.finish()
+    assert [float(row["actual_kw"]) for row in read(tmp_path / "demand.csv")] == [pytest.approx(expected_kw, abs=1e-6)]
 
 
 def test_window_is_scored_and_written_once_it_is_over(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def test_lead_sums_equal_the_plain_recomputation() -> None:
             there = [(o, a, r[i]) for o, a, r in each if not math.isnan(r[i])]
             one = score.references[name]
             assert one.n == len(there)
-            assert one.mse_kw2 == pytest.approx(np.mean([(r - a) ** 2 for _, a, r in there]))
+            mse = np.mean([(r - a) ** 2 for _, a, r in there])
+            assert one.mse_kw2 == pytest.approx(mse)
+            assert one.skill == pytest.approx(1 - np.mean([(o[0] - a) ** 2 for o, a, _ in there]) / mse)
             mae = np.mean([abs(r - a) for _, a, r in there])
             assert one.mae_kw == pytest.approx(mae)
             assert one.mae_skill == pytest.approx(1 - np.mean([abs(o[1] - a) for o, a, _ in there]) / mae)

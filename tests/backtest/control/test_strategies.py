@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.backtest.control.billing import billed_windows, month_peaks
 from gapcast.backtest.control.controlled_house import HISTORY_DAYS, NONE, ControlledHouse
-from gapcast.backtest.control.house_run import Observed, reactive, run_rule, unlimited
+from gapcast.backtest.control.house_run import HouseRun, Observed, reactive, run_rule, unlimited
 from gapcast.backtest.control.oracle import run_oracle
 from gapcast.core.billing.options import DemandOptions
 from gapcast.recordings.recording import Minute
@@ -55,6 +55,14 @@ def test_loads_begin_after_a_week_by_default() -> None:
 def test_house_without_evening_has_none() -> None:
     one = ControlledHouse.of("a", [Minute(FIRST, 1.0), Minute(FIRST + 9, 1.0)], UTC)
     assert (one.n_evenings, one.first_with_loads) == (0, 10)
+
+
+@pytest.mark.parametrize(("allowed_kw", "car_kw"), [(5.0, 2.99), (1.9, 1.84), (2.0, 0.0)])
+def test_waiting_dishwasher_comes_before_the_car(allowed_kw: float, car_kw: float) -> None:
+    run = HouseRun(house(), OPTIONS)
+    run.loads.is_waiting = True
+    run.allow(allowed_kw)
+    assert run.loads.setpoint_kw == car_kw
 
 
 def test_without_control_all_runs_from_six_on() -> None:
