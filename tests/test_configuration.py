@@ -257,6 +257,20 @@ def test_load_unknown_key_names_a_similar_or_the_possible_ones(text: str, proble
     assert re.fullmatch(f"configuration key {problem.replace('?', '[?]')}", str(raised.value))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("token", "1234567"), ("max_connections", 3), ("cors_origins", "https://panel.lan/page"), ("host", "[::1]")],
+)
+def test_load_http_value_without_sense_is_rejected(key: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=rf"configuration key http\.{key}"):
+        load(None, {}, {"http": {key: value}})
+
+
+def test_load_networks_may_be_separated_by_commas() -> None:
+    http = load(None, {"GAPCAST_HTTP__ALLOW_CHANGES_FROM": "10.0.0.0/8, 192.168.1.7"}, {}).http
+    assert list(map(str, http.allow_changes_from)) == ["10.0.0.0/8", "192.168.1.7/32"]
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]  # which pydantic must refuse at run time

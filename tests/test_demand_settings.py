@@ -74,6 +74,7 @@ def test_demand_keys_from_the_environment_work_like_others() -> None:
     assert (options.limit_kw, options.window_min, options.risk) == (2.5, 60, 0.1)
     assert load(None, {"GAPCAST_DEMAND__LIMIT_KW": "month_peak"}, {}).demand.options.by_month_peak
     assert load(None, {}, nested("demand.limit_kw", "3")).demand.options.limit_kw == 3.0
+    assert load(None, {}, nested("demand.limit_kw", "100")).demand.options.limit_kw == 100.0, "that of readings"
 
 
 def test_demand_of_a_device_replaces_single_keys() -> None:
@@ -99,6 +100,8 @@ def test_demand_of_a_device_replaces_single_keys() -> None:
         ({"limit_kw": True}, '"none" (it is True)'),
         ({"limit_kw": [1]}, '"none" (it is [1])'),
         ({"limit_kw": float("nan")}, '"none" (it is nan)'),
+        ({"limit_kw": float("inf")}, '"none" (it is inf)'),
+        ({"limit_kw": 100.5}, "demand.limit_kw: 100.5 kW is above limits.max_kw (100): lower it"),
         ({"limit_kw": 2500}, "demand.limit_kw: 2500 kW is above limits.max_kw (100): give it in kW"),
         ({"floor_kw": 101.0}, "demand.floor_kw: 101 kW is above limits.max_kw (100): lower it, or raise limits.max_kw"),
         ({"floor_kw": -1}, "demand.floor_kw: must be at least 0"),

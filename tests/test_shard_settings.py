@@ -103,6 +103,8 @@ def test_shards_invalid_are_rejected_by_name(given: dict[str, Any], words: str) 
 
 
 def test_shards_over_the_last_port_are_rejected() -> None:
+    up_to_the_last = each_of(load(None, {}, {"shards": [0, 1], "http": {"port": 65_534}}))
+    assert [one.http.port for one in up_to_the_last] == [65_534, 65_535]
     with pytest.raises(SettingsError, match=r"http\.port: 3 shards need as many ports, starting at 65534"):
         each_of(Settings.model_validate({"shards": [0, 1, 2], "http": {"port": 65_534}}))
 

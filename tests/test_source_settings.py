@@ -60,6 +60,8 @@ def test_source_hold_defaults_to_twice_the_interval() -> None:
     for every_s, hold_s in ((1, 60), (10, 60), (30, 60), (31, 120), (60, 120), (300, 600)):
         ((_, source),) = sources_of(loaded(JSON | {"every_s": every_s}))
         assert source.holding.hold_ms == hold_s * 1_000
+    ((_, source),) = sources_of(loaded(JSON | {"every_s": 30, "hold_s": 30}))
+    assert source.holding.hold_ms == 30_000
     ((_, source),) = sources_of(loaded(JSON | {"every_s": 10, "hold_s": 25, "lateness_s": 2.5}))
     assert source.holding == HeldValue(10_000, 25_000, 2_500)
 
@@ -99,6 +101,11 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         (JSON | {"format": "number"}, r"takes no value, except for a topic with \{part\}"),
         ({"topic": "x/{device}", "format": "number", "time": "t"}, "a bare number has no time"),
         ({"topic": "x/{device}", "format": "gapcast", "value": "p"}, "has its own value, unit and time"),
+        ({"topic": "x/{device}", "format": "gapcast", "unit": "W"}, "has its own value, unit and time"),
+        (
+            {"topic": "x/{device}/{part}", "format": "number", "value": ["a", "b"]},
+            "one value that names the parts",
+        ),
         (JSON | {"topic": "{device}/{part}"}, r'a topic with \{part\} needs format = "number"'),
         (JSON | {"part_value": "p"}, "part_value is for topics with {part}"),
         (PARTS | {"time": "t"}, "the messages of several meters are combined as they arrive"),

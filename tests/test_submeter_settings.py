@@ -54,6 +54,7 @@ def test_submeter_may_have_any_preset(preset: str) -> None:
         ([{**CAR, "name": "a/b"}], {}, "submeters.0.name"),
         ([{**CAR, "device": "car"}], {}, "remove device, and name the device that it belongs to as of"),
         ([{**CAR, "topic": "tele/{device}/SENSOR"}], {}, "has {device}: write the topic of this submeter"),
+        ([{**CAR, "topic": "tele/{shard}/SENSOR"}], {}, "has {shard}: write the topic of this submeter"),
         ([{"of": "home", "name": "car", "preset": "tasmota"}], {}, "has {device}: write the topic of this submeter"),
         ([{**CAR, "topic": "tele/+/SENSOR"}], {}, "is not a topic pattern"),
         ([CAR, {**CAR, "topic": "x"}], {}, "submeters.1.name: home has a submeter 'car' already"),

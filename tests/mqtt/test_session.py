@@ -139,6 +139,15 @@ def test_session_takes_messages_and_waits_only_without_any(monkeypatch: pytest.M
     assert take(2) == ([b"h"], [0.0])
 
 
+def test_message_of_a_lost_connection_has_no_identifier() -> None:
+    """On the next one, its identifier is that of another message, which must not be acknowledged for it."""
+    sender = RecordedSession(1, "5")
+    sender.connection.receive(Publication("x", b"1", 7, False, False, b"", 1))
+    sender.connection.lose()
+    (message,) = sender.session.receive_messages(1, 0.0)
+    assert (message.publication.payload, message.publication.packet_id) == (b"1", 0)
+
+
 def test_refused_messages_are_logged_once_for_each_connection() -> None:
     sender = RecordedSession(1, "5")
     ids = [sender.session.publish(b"t", b"") for _ in range(5)]

@@ -36,6 +36,14 @@ class RecordingConnection(Connection):
         """Let the broker accept a new connection with these limits."""
         self._session.opened(max_in_flight, max_packet_bytes)
 
+    def receive(self, *publications: Publication) -> None:
+        """Let these arrive."""
+        self._session.publications(list(publications))
+
+    def lose(self) -> None:
+        """Let the connection end."""
+        self._session.lost()
+
     def confirm(self, *packet_ids: int, reason: int = 0) -> None:
         """Let the broker confirm these messages, with this reason code."""
         self._session.acknowledgements([Acknowledgement(one, reason) for one in packet_ids])
