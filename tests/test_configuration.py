@@ -258,6 +258,23 @@ def test_load_unknown_key_names_a_similar_or_the_possible_ones(text: str, proble
 
 
 @pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"limits": {"min_kw": 5, "max_kw": 5}}, r"limits: min_kw \(5\) must be below max_kw"),
+        (
+            {"homeassistant": {"enabled": True}, "devices": {"stale_after_min": 0}},
+            "needs devices.stale_after_min above 0",
+        ),
+        ({"site": {"timezone": "Europe/Pariss"}}, r"site\.timezone"),
+        ({"metrics": {"per_device": 1_001}}, r"metrics\.per_device"),
+    ],
+)
+def test_load_sections_without_sense_are_rejected(sections: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(None, {}, sections)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [("token", "1234567"), ("max_connections", 3), ("cors_origins", "https://panel.lan/page"), ("host", "[::1]")],
 )

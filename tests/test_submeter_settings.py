@@ -76,6 +76,7 @@ def test_submeter_may_have_any_preset(preset: str) -> None:
             {"mqtt": {"share_group": "workers", "shared_by": "topic-hash"}},
             "remove the submeters, or shards and mqtt.share_group",
         ),
+        ([CAR], {"shards": [0]}, "remove the submeters, or shards and mqtt.share_group"),
         ([{**CAR, "name": f"n{i}", "topic": f"t{i}"} for i in range(9)], {}, "home has 9, at most 8 are read"),
         ([{"name": "car", "preset": "tasmota", "topic": "x"}], {}, "submeters.0.of"),
     ],

@@ -17,6 +17,7 @@ from gapcast.app.models.loaded_models import Models
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.models.predictor import history_steps_of, run_model
 from gapcast.http.options import HttpOptions
+from gapcast.http.routes.tensors import parse_request
 from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving
 from tests.support.models import default_name, history_model
@@ -309,3 +310,17 @@ def test_inference_bytes_of_all_inputs_are_counted(history_rest: Rest) -> None:
     assert answer.status_code == 400
     problem = "inputs: window: binary_data_size is 4, 8 in all, but 12 bytes follow the JSON"
     assert answer.json()["detail"] == problem
+
+
+@pytest.mark.parametrize(
+    ("of_request", "of_output", "is_binary"), [(True, None, True), (True, False, False), (False, True, True)]
+)
+def test_outputs_are_bytes_by_the_request_unless_they_say_otherwise(
+    of_request: bool, of_output: bool | None, is_binary: bool
+) -> None:
+    output = {"name": "mean"} if of_output is None else {"name": "mean", "parameters": {"binary_data": of_output}}
+    body = {
+        "inputs": [{"name": "window", "datatype": "FP32", "shape": [1], "data": [1.0]}], "outputs": [output],
+        "parameters": {"binary_data_output": of_request},
+    }  # fmt: skip
+    assert parse_request(json.dumps(body).encode(), None, ("window",), ("mean",)).outputs == {"mean": is_binary}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -251,8 +252,14 @@ def test_rejected_client_is_disconnected(bounded: Rest) -> None:
         wait_reset(sock)
 
 
-def test_number_of_connections_follows_the_file_limit() -> None:
-    assert 16 <= default_max_connections() <= 512
+@pytest.mark.parametrize(
+    ("n_files", "n_connections"), [(20, 16), (100, 50), (65_536, 512), (resource.RLIM_INFINITY, 512)]
+)
+def test_number_of_connections_follows_the_file_limit(
+    monkeypatch: pytest.MonkeyPatch, n_files: int, n_connections: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (n_files, n_files))
+    assert default_max_connections() == n_connections
 
 
 def test_readers_of_one_address_are_bounded(models: Models, implementation: Implementation) -> None:

@@ -142,6 +142,12 @@ def test_source_of_any_published_topic_is_rejected(name: str) -> None:
         Settings.model_validate({**of(topic), "demand": {"limit_kw": 2.5}})
 
 
+@pytest.mark.parametrize("topic", ["gap/home/demand", "gap/home/measured", "homeassistant/device/{device}/config"])
+def test_source_of_a_topic_that_is_not_published_is_accepted(topic: str) -> None:
+    """Without a limit, or without Home Assistant."""
+    Settings.model_validate(of(topic, **({} if "{device}" in topic else {"device": "home"})))
+
+
 def test_configuration_that_reads_an_own_topic_names_a_fix(tmp_path: Path) -> None:
     config = tmp_path / "gapcast.toml"
     config.write_text('[[sources]]\ntopic = "gap/{device}/{channel}"\nformat = "number"\nunit = "kW"\n')
