@@ -32,7 +32,7 @@ def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
 
 
 def test_page_without_one_of_its_scripts_offers_to_reload(house: House, look: Look) -> None:
-    """As on a network that changes while the page loads; without the offer it would be connecting for ever."""
+    """As on a network that changes while the page loads: without the offer, it would stay at *Connecting*."""
     window = look(f"{house.url}#device=home")
     window.is_expected = lambda error: "ERR_FAILED" in error
     window.page.route("**/page/store.js", lambda route: route.abort())

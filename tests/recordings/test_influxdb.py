@@ -124,9 +124,10 @@ def test_options_of_exports_and_of_named_columns_do_not_mix() -> None:
     assert file_format({**OPTIONS, "unit": "W", "entity": "plug"}) == FileFormat(None, None, "W", UTC, "plug")
     with pytest.raises(SettingsError, match="--entity plug: is for exports, which need no --time-column"):
         file_format({**OPTIONS, "time_column": "t", "value_column": "v", "entity": "plug"})
-    for option in ("separator", "time_format"):
+    of_columns: list[FileOptions] = [{**OPTIONS, "separator": ";"}, {**OPTIONS, "time_format": ";"}]
+    for options in of_columns:
         with pytest.raises(SettingsError, match="for another file name its columns by --time-column"):
-            file_format({**OPTIONS, option: ";"})  # type: ignore[misc]  # a key that is not literal
+            file_format(options)
     assert file_format({**OPTIONS, "time_column": "t", "value_column": "v", "hold_min": 5.0}).hold_min == 5
 
 

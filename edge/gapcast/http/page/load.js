@@ -6,7 +6,7 @@ addEventListener(
     if (!(target instanceof HTMLScriptElement)) return;
     const banner = document.getElementById("incomplete");
     banner.hidden = false;
-    banner.querySelector("button").addEventListener("click", () => location.reload());
+    banner.querySelector("button").onclick = () => location.reload(); // once, also if several scripts are missing
   },
   true, // such errors do not bubble
 );
