@@ -1,4 +1,4 @@
-/* The distribution of the mean power over the rest of a window: power_scale.py, mean_shares.py, model_quantiles.py and
+/* The distribution of the mean power over the rest of a window: distribution.py, mean_shares.py, model_quantiles.py and
    remaining_power.py. */
 
 #include <math.h>

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from gapcast.compiled.functions import load_function
 from gapcast.core.forecasts.forecast import DECIMALS, Forecasts, Shares
 from gapcast.core.forecasts.forecast_json import _N_FORMS, ForecastEncoder
-from gapcast.core.forecasts.json_documents import JsonDocuments
-from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonForm, JsonRows, Packets, SlotKind
+from gapcast.core.forecasts.json_rows import MAX_TEXTS, JsonDocuments, JsonForm, JsonRows, Packets, SlotKind
 from gapcast.core.models.predictor import PublishedModel
 from gapcast.core.windows.window import WindowSpec
 from gapcast.mqtt.packets.frames import encode_properties, encode_publish

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gapcast.core.outlook.documents.document import outlook_document
+from gapcast.core.outlook.documents import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.mqtt.publishers.outlook_json import OutlookEncoder
 from tests.support.outlook_model import OutlookModel

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from gapcast.api.device_body import decode_body
-from gapcast.core.demand.documents.device_document import N_MONTH_PEAKS, device_demand_document
+from gapcast.core.demand.documents.document import N_MONTH_PEAKS, device_demand_document
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import LAST_DAY
-from gapcast.core.outlook.documents.document import outlook_document
-from gapcast.core.outlook.documents.scores_document import outlook_scores_document
+from gapcast.core.outlook.documents import outlook_document, outlook_scores_document
 from gapcast.core.plans.plan import LoadPlan, plan_of
 from gapcast.core.streams.buffer import Buffers
 from gapcast.core.streams.history import HistoryColumns

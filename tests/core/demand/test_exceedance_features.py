@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gapcast.core.demand.distributions.distribution import scaled, unscaled
 from gapcast.core.demand.distributions.exceedance_features import (
     N_LINES,
     NODE_LINES,
@@ -15,7 +16,6 @@ from gapcast.core.demand.distributions.exceedance_features import (
     reading_features_of,
 )
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.demand.distributions.power_scale import scaled, unscaled
 
 
 @pytest.mark.parametrize("context", [1, 5, 60, 180])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gapcast.core.billing.billing_windows import BillingWindow
 from gapcast.core.billing.month_peaks import DayPeak, MonthPeaks
-from gapcast.core.demand.documents.device_document import device_demand_document
-from gapcast.core.demand.documents.document import demand_document
+from gapcast.core.demand.documents.document import demand_document, device_demand_document
 from gapcast.core.grid import DAY_MIN, minute_label
 from tests.support.demands import DEMAND
 

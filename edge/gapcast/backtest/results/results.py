@@ -8,7 +8,7 @@ from gapcast.backtest.demands.demand_tally import DemandTallies
 from gapcast.backtest.forecasts.refits import SimulatedRefits
 from gapcast.backtest.forecasts.weeks import Week
 from gapcast.backtest.outlooks.lead_scores import LeadScores
-from gapcast.core.arrays.columns import Columns
+from gapcast.core.arrays.device_rows import Columns
 from gapcast.core.learning.scores.summary import Period, Summary
 
 

@@ -1,17 +1,22 @@
-"""State of many devices in columns: one row per device, read and written many rows at a time."""
+"""State of many devices in columns: one row per device, read and written many rows at a time.
+
+State is saved as :data:`Columns`, which are checked before any of them is restored. It may be damaged nevertheless.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_distinct, is_any
 from gapcast.core.arrays.array_types import I64
-from gapcast.core.arrays.distinct_values import are_distinct
 
+#: State as saved: arrays by name, with one row per device.
+Columns = Mapping[str, NDArray[np.generic]]
 #: Row 0 holds the initial state. It is read for untracked devices, which are beyond the limit, and never written.
 UNTRACKED = 0
 #: Rows at first: of the initial state, and of a household's few meters.
@@ -29,6 +34,38 @@ ALL = slice(None)
 
 #: Index of one device, or of several distinct ones.
 RowIndex = slice | I64
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+class ErrstateOptions(TypedDict):
+    """Options of :func:`numpy.errstate`."""
+
+    over: Literal["ignore"]
+    divide: Literal["ignore"]
+    invalid: Literal["ignore"]
+
+
+#: For arithmetic with state that may be damaged and overflow: the results are detected and replaced.
+DAMAGED: ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
+
+
+def check_columns(columns: Columns, own: Columns, needed: tuple[str, ...]) -> int:
+    """Return the number of rows of ``columns``, which are to be restored into ``own``.
+
+    Raises :class:`ValueError` if one of ``needed`` is missing, or a column does not have the shape of its own.
+    """
+    for name in needed:
+        if name not in columns:
+            msg = f"column {name!r} is missing"
+            raise ValueError(msg)
+    n_rows = len(columns[needed[0]])
+    for name in own.keys() & columns.keys():
+        wanted = (n_rows, *own[name].shape[1:])
+        if columns[name].shape != wanted:
+            msg = f"column {name!r} is of shape {columns[name].shape}, not {wanted}"
+            raise ValueError(msg)
+    return n_rows
 
 
 def grown_size(n_rows: int, n_wanted: int, *, in_place: bool = False) -> int:
@@ -155,3 +192,32 @@ class DeviceRows:
         finally:
             self.arrays = grown | before
         self._n_rows = n_rows
+
+
+def doubled(rows: NDArray[Number]) -> NDArray[Number]:
+    """Return a copy of ``rows`` ``[N, *]`` with as many zeros after them, which take no memory until written to.
+
+    An array that doubles as devices arrive copies each row about once.
+
+    >>> doubled(np.array([1, 2])).tolist()
+    [1, 2, 0, 0]
+    """
+    twice = np.zeros((2 * len(rows), *rows.shape[1:]), dtype=rows.dtype)
+    twice[: len(rows)] = rows
+    return twice
+
+
+def row_index(rows: I64) -> RowIndex:
+    """Return the index of ``rows`` ``[N]``: a slice if they follow each other, as those of a batch mostly do.
+
+    A slice reads a view instead of a copy. Without rows it is an empty one.
+
+    >>> import numpy as np
+    >>> row_index(np.array([3, 4, 5])), row_index(np.array([4, 3])).tolist()
+    (slice(3, 6, None), [4, 3])
+    """
+    n = len(rows)
+    first = int(rows[0]) if n else 0
+    if n > 1 and (int(rows[-1]) - first != n - 1 or is_any(rows[1:] - rows[:-1] != 1)):
+        return rows
+    return slice(first, first + n)

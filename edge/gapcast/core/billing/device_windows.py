@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gapcast.core.billing.billing_windows import BillingCalendar, BillingWindow
 from gapcast.core.billing.low_limit import LowestWindow
 from gapcast.core.billing.month_peaks import MonthPeaks
-from gapcast.core.billing.options import DemandOptions
-from gapcast.core.billing.window_limits import WindowLimit, limit_of
+from gapcast.core.billing.options import DemandOptions, LimitSource
+from gapcast.core.billing.window_demands import SOURCES
 
+#: A limit, kW (NaN: none), and the index of its source in :data:`.window_demands.SOURCES`.
+WindowLimit = tuple[float, float]
+_NO_LIMIT: Final[WindowLimit] = (math.nan, float(SOURCES.index(LimitSource.NONE)))
 #: Memory of the objects of a device, with a month's peaks: windows are shared. Measured.
 BYTES_PER_DEVICE = 1_630
 _new_tuple = tuple.__new__
+
+
+def limit_of(
+    window: BillingWindow, options: DemandOptions, peaks: MonthPeaks, set_limit_kw: float | None
+) -> WindowLimit:
+    """Return the limit of ``window``: ``set_limit_kw`` unless it is None, else the month's peak or a fixed limit."""
+    if not window.is_active:
+        return _NO_LIMIT
+    if set_limit_kw is not None:
+        return set_limit_kw, SOURCES.index(LimitSource.SET)
+    if options.by_month_peak:
+        peak_kw = peaks.peak_kw(options.n_peak_days) if window.month == peaks.month else None
+        return max(options.floor_kw, peak_kw or 0.0), SOURCES.index(LimitSource.MONTH_PEAK)
+    if options.limit_kw is not None:
+        return options.limit_kw, SOURCES.index(LimitSource.FIXED)
+    return _NO_LIMIT
 
 
 class ClosedWindow(NamedTuple):
@@ -58,7 +77,7 @@ class WindowState(NamedTuple):
 
 
 class DeviceWindows:
-    """The running window of one device, its month's peaks, and the limit that was set while running (None: none)."""
+    """The running window of one device, its month's peaks, and the limit that was set while running (None: not)."""
 
     __slots__ = (
         "_unchanging", "calendar", "following", "lowest", "n_known", "options", "peaks", "set_limit_kw", "sum_kw",

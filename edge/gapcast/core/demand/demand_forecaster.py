@@ -22,8 +22,7 @@ from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
 from gapcast.core.demand.headroom.outlook_risks import load_risks
 from gapcast.core.demand.scores.live_scores import LiveScores
 from gapcast.core.demand.scores.scores import DemandScores
-from gapcast.core.demand.state.demand_state import DemandState
-from gapcast.core.demand.state.newest_demands import read_newest, stamp_newest
+from gapcast.core.demand.state.demand_state import DemandState, read_newest, stamp_newest
 from gapcast.core.demand.state.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
 from gapcast.core.demand.step.demand_batch import DemandBatch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.billing.device_windows import DeviceWindows
 from gapcast.core.billing.limit_changes import correct_month_peak, no_demand, set_limit
 from gapcast.core.billing.low_limit import LowLimit, low_limit_of

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.doubled_rows import doubled
+from gapcast.core.arrays.device_rows import doubled
 from gapcast.core.forecasts.forecast import DECIMALS, Forecast, Forecasts, Shares
 from gapcast.core.forecasts.forecast_range import WIDEST, ForecastRange
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS

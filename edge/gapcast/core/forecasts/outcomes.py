@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.distinct_values import are_distinct
 
 #: The last member of every ensemble; before it the RLS model, if the ensemble learns, the forest of the nightly refit,
 #: if there is one, and the model of devices with submeters, if any are configured.

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.arrays.device_rows import ALL, RowIndex
-from gapcast.core.arrays.row_index import row_index
+from gapcast.core.arrays.device_rows import ALL, RowIndex, row_index
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.learning.scores.summary import Period

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
-from gapcast.core.arrays.distinct_values import are_distinct
 from gapcast.core.errors import StateError
 from gapcast.core.grid import LATEST_MS
 from gapcast.core.readings.state_limits import LAST_MINUTE, MOST

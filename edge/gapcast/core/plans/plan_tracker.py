@@ -7,6 +7,7 @@ for :data:`~gapcast.core.plans.load_attribution.GRACE_MIN` minutes counts with t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.load_attribution import EDGE_MIN, SeenLoad, SeenLoads, active_loads
-from gapcast.core.plans.plan import LoadPlan, PlannedLoad
+from gapcast.core.plans.plan import MAX_LOADS, LoadPlan, PlannedLoad
+from gapcast.core.readings.reading import is_device_id
+from gapcast.core.readings.state_limits import MOST
 from gapcast.core.windows.window import MAX_FILL_MIN
 
 #: A load is seen in a past minute if at least this part of its power shows.
@@ -186,3 +189,21 @@ class PlanTracker:
         self._stopped = tuple(load for load in self._stopped if load.end_ms > ended_ms)
         for of_minute in [one for one in self.attributed_kw if one <= minute - context]:
             del self.attributed_kw[of_minute]
+
+
+def is_plausible_load(load: PlannedLoad) -> bool:
+    """Return whether a stored load could have been announced; one that could not is from a damaged file."""
+    return math.isfinite(load.kw) and abs(load.kw) <= MOST and 0 <= load.start_ms < load.end_ms
+
+
+def is_plausible_tracker(state: TrackerState) -> bool:
+    """Return whether a stored state could have been reached."""
+    powers = [kw for _, kw in state.attributed] + [kw for _, *both in state.issued for kw in both]
+    shares = [share for one in state.seen for share in (one.last, *one.inner)]
+    return (
+        is_device_id(state.device)
+        and len(state.loads) <= MAX_LOADS
+        and all(map(is_plausible_load, (*state.loads, *state.stopped)))
+        and all(math.isfinite(kw) and abs(kw) <= MOST * MAX_LOADS for kw in powers)
+        and all(0.0 <= share <= 1.0 for share in shares)
+    )

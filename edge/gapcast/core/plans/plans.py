@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecasts.forecast import DECIMALS, Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.plans.plan import LoadPlan
-from gapcast.core.plans.plan_checks import is_plausible_tracker
-from gapcast.core.plans.plan_tracker import PlanTracker, TrackerState
+from gapcast.core.plans.plan_tracker import PlanTracker, TrackerState, is_plausible_tracker
 
 #: Largest number of loads in the plans of all devices: about 20 MB.
 MAX_TOTAL_LOADS = 100_000

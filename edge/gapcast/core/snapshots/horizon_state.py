@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.distinct_values import are_distinct
+from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.horizons.horizon_forecaster import HorizonForecaster

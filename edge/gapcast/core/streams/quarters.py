@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import is_any
 from gapcast.core.arrays.array_types import F32, I64
-from gapcast.core.arrays.flags import is_any
 from gapcast.core.windows.window import fill_short_gaps
 
 #: Minutes of a step of the history.

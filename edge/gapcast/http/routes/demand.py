@@ -13,8 +13,7 @@ from gapcast.api.demand_changes import DemandChangeHandler
 from gapcast.api.headroom_answer import HeadroomHandler, no_demand
 from gapcast.api.predict_answer import Problem
 from gapcast.core.billing.low_limit import LIMIT_WARNINGS
-from gapcast.core.demand.documents.device_document import device_demand_document
-from gapcast.core.demand.documents.document import demand_document
+from gapcast.core.demand.documents.document import demand_document, device_demand_document
 from gapcast.core.errors import NoDemandError
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import N_PER_PAGE, After, PageSize, body_of, json_body

@@ -1,4 +1,4 @@
-"""Outlooks as JSON, a batch at a time: the values of :func:`gapcast.core.outlook.documents.document.outlook_document`.
+"""Outlooks as JSON, a batch at a time: the values of :func:`gapcast.core.outlook.documents.outlook_document`.
 
 Outlooks of one model have one form, and those of a minute the same labels.
 """
@@ -15,11 +15,10 @@ from gapcast.compiled.functions import load_function
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.documents.document_field import FieldType
 from gapcast.core.forecasts.forecast import DECIMALS
-from gapcast.core.forecasts.json_documents import JsonDocuments
-from gapcast.core.forecasts.json_rows import JsonForm, JsonRows, Packets, SlotKind, WrittenRows
+from gapcast.core.forecasts.json_rows import JsonDocuments, JsonForm, JsonRows, Packets, SlotKind, WrittenRows
 from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.models.predictor import ModelIdentity
-from gapcast.core.outlook.documents.document import OUTLOOK_FIELDS
+from gapcast.core.outlook.documents import OUTLOOK_FIELDS
 from gapcast.core.outlook.outlook import N_COLUMNS, Outlook, Outlooks
 
 #: Fields that differ between the outlooks of a model, in order; they need no escapes.

@@ -7,7 +7,7 @@ import time
 from gapcast.core.billing.low_limit import LowLimit
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.demand.demand import VALID_MIN, Demand, is_late
-from gapcast.core.demand.documents.device_document import N_MONTH_PEAKS
+from gapcast.core.demand.documents.document import N_MONTH_PEAKS
 from gapcast.core.demand.headroom.headroom import Headroom
 from gapcast.core.demand.headroom.headroom_request import headroom_request
 from gapcast.core.demand.scores.scores import DemandScores, join_sums, scores_of

@@ -24,7 +24,7 @@ from pydantic_core import to_json
 from gapcast.core.billing.changes import CorrectedMonthPeak, DemandChange, LimitChange, MonthPeak
 from gapcast.core.errors import StateError
 from gapcast.core.plans.plan import MAX_LOADS, LoadPlan, PlannedLoad
-from gapcast.core.plans.plan_checks import is_plausible_load
+from gapcast.core.plans.plan_tracker import is_plausible_load
 from gapcast.core.readings.reading import Reading, is_device_id
 from gapcast.core.readings.samples import Sample
 from gapcast.core.readings.state_limits import (

@@ -2,17 +2,26 @@
 
 Between two levels of the table, and beyond its outermost ones with the slope of the last two, the log-odds of being
 above a power run straight. So every power has a probability above zero and below one, and tails fall exponentially.
+
+Powers are compared on a scale that is almost logarithmic above 0.1 kW, linear around zero, and odd: :func:`scaled`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
 
+#: Twice the power at which the scale turns from linear to logarithmic, kW.
+_BEND_KW: Final = 0.2
+#: The largest power on the scale, kW.
+_MOST_KW: Final = 1e4
+#: :data:`_MOST_KW` on the scale.
+MOST: Final = float(np.arcsinh(_MOST_KW / _BEND_KW))
 #: The levels of a table, rising.
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.35, 0.5, 0.65, 0.75, 0.85, 0.9, 0.95, 0.975, 0.99, 0.995, 0.998, 0.999)
 #: The log-odds of being above the quantile of each level, falling, and how much they fall from one to the next.
@@ -23,6 +32,26 @@ _MOST_LOG_ODDS = 30.0
 #: Smallest distance of neighbouring quantiles, kW: a table of equal ones is a step of this width.
 _MIN_STEP_KW = 1e-6
 _STEPS_KW = np.arange(len(LEVELS)) * _MIN_STEP_KW
+
+
+def scaled(kw: F64) -> F64:
+    """Return ``kw`` on the scale: the inverse hyperbolic sine. Finite for any input; what is no number is the largest.
+
+    >>> bool(abs(scaled(np.array([2.0])) - scaled(np.array([1.0])) - np.log(2)) < 0.01)
+    True
+    """
+    found: F64 = np.arcsinh(np.fmax(np.fmin(kw, _MOST_KW), -_MOST_KW) / _BEND_KW)
+    return found
+
+
+def unscaled(z: F64) -> F64:
+    """Return the power, kW, of ``z`` on the scale, at most :data:`MOST`.
+
+    >>> float(unscaled(scaled(np.array([1.5])))[0])
+    1.5
+    """
+    found: F64 = _BEND_KW * np.sinh(np.minimum(np.maximum(z, -MOST), MOST))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

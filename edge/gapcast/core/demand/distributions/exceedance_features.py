@@ -3,7 +3,7 @@
 Features are a function of the power that may be exceeded. The first four make a monotone line of three parts of the
 model's log-odds. The fifth is a triangle around even odds: by it a device learns that the model is too sure of itself
 on both sides, or not sure enough. Each of the powers that a window shows is compared with the limit by two features:
-their distance on :mod:`the scale of powers <.power_scale>`, and how far it is above :data:`_HINGE`.
+their distance on :mod:`the scale of powers <.distribution>`, and how far it is above :data:`_HINGE`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.demand.distributions.distribution import scaled
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.demand.distributions.power_scale import scaled
 from gapcast.core.grid import DAY_MIN
 
 #: Log-odds at which the line's outer parts begin.

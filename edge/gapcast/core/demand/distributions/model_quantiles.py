@@ -1,6 +1,6 @@
 """The outlook model's own quantiles of a mean power as a curve: log-odds of exceeding a power, over that power.
 
-Between the quantiles the log-odds run straight on :mod:`the scale of powers <.power_scale>`, beyond the outermost they
+Between the quantiles the log-odds run straight on :mod:`the scale of powers <.distribution>`, beyond the outermost they
 go on with the slope of the last two.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.demand.distributions.power_scale import MOST, scaled
+from gapcast.core.demand.distributions.distribution import MOST, scaled
 
 #: The curve ends here, log-odds.
 FARTHEST: Final = 12.0

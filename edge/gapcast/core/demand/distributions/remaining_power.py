@@ -15,12 +15,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import is_any
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.device_rows import DeviceRows, RowIndex
-from gapcast.core.arrays.flags import is_any
-from gapcast.core.arrays.row_index import row_index
+from gapcast.core.arrays.device_rows import DeviceRows, RowIndex, row_index
 from gapcast.core.demand.distributions import exceedance_model
-from gapcast.core.demand.distributions.distribution import LEVELS, LOG_ODDS, PowerDistributions
+from gapcast.core.demand.distributions.distribution import LEVELS, LOG_ODDS, PowerDistributions, scaled, unscaled
 from gapcast.core.demand.distributions.exceedance_features import (
     NODE_LINES,
     WIDTH,
@@ -32,7 +31,6 @@ from gapcast.core.demand.distributions.exceedance_features import (
 )
 from gapcast.core.demand.distributions.mean_shares import MeanShares
 from gapcast.core.demand.distributions.model_quantiles import NODES, ModelQuantiles
-from gapcast.core.demand.distributions.power_scale import scaled, unscaled
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.windows.window import MAX_FILL_MIN

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from gapcast.core.arrays.array_predicates import is_any, is_every
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.flags import is_any, is_every
 from gapcast.core.billing.device_windows import WindowState
 from gapcast.core.billing.window_demands import WindowDemands
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions

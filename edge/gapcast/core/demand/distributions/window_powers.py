@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import ALL, rounds_of
-from gapcast.core.arrays.flags import is_every
 from gapcast.core.demand.distributions.distribution import LEVELS, PowerDistributions
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 from gapcast.core.demand.distributions.remaining_power import RemainingPower

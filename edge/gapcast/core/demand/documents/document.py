@@ -8,9 +8,12 @@ docs/mqtt-and-http.md. The field ``next`` is an object with :data:`WINDOW_FIELDS
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gapcast.core.billing.low_limit import LIMIT_WARNING, LowLimit, text_of
+from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.window_demands import WindowDemand
 from gapcast.core.demand.demand import Demand
 from gapcast.core.documents.document_field import DocumentField, FieldType
@@ -23,6 +26,8 @@ DEMAND_SCHEMA = 1
 NEXT = "next"
 W_PER_KW = 1_000
 _SCALE = 10.0**DECIMALS
+#: The field with the month's highest windows, and of how many days it has one.
+MONTH_PEAKS, N_MONTH_PEAKS = "month_peaks", 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +192,12 @@ _AFTER: tuple[DemandField, ...] = (
 
 #: The fields of the document in their order, but for the last one, the object :data:`NEXT`.
 DEMAND_FIELDS: tuple[DemandField | WindowField, ...] = (*_BEFORE, *RUNNING_FIELDS, *_AFTER)
+
+
+def device_demand_document(demand: Demand, peaks: Sequence[DayPeak], low_limit: LowLimit | None) -> dict[str, Any]:
+    """Return the JSON object of ``demand`` in REST: with ``peaks``, those of its device's running month, highest first.
+
+    ``low_limit`` is the device's limit if it is too low.
+    """
+    highest = [{"start": minute_label(one.start_minute), "kw": round(one.kw, DECIMALS)} for one in peaks]
+    return {**demand_document(demand), MONTH_PEAKS: highest, LIMIT_WARNING: text_of(low_limit)}

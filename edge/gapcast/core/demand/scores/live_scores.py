@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from gapcast.core.arrays.array_predicates import is_any
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.device_rows import DeviceRows, rounds_of
-from gapcast.core.arrays.flags import is_any
-from gapcast.core.arrays.row_index import row_index
+from gapcast.core.arrays.device_rows import DeviceRows, rounds_of, row_index
 from gapcast.core.billing.device_windows import ClosedWindow
 from gapcast.core.billing.window_demands import WindowDemands
 from gapcast.core.demand.demand import RUNNING

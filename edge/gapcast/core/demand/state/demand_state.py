@@ -2,10 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.arrays.device_rows import DeviceRows
+from gapcast.core.billing.window_demands import INTEGERS, SOURCES
+from gapcast.core.demand.demand import FIRST, ISSUED, N_COLUMNS, NAMES, OBSERVED, Demand, Demands
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.demand.scores.live_scores import LiveScores
-from gapcast.core.demand.state.newest_demands import NEWEST, initial_newest
+from gapcast.core.grid import LATEST_MS
+from gapcast.core.models.predictor import ModelIdentity
+from gapcast.core.readings.state_limits import LAST_MINUTE
+
+NEWEST = "newest"
+#: Those that may be NaN, of windows and beside them.
+_NULLABLE = ("so_far_kw", "limit_kw", "month_peak_kw", "fuse_kw", "p_fuse")
+_SOURCE_COLUMNS = [i for i, name in enumerate(NAMES) if name == "sources"]
+_INTEGER_COLUMNS = [OBSERVED, ISSUED, *(i for i, name in enumerate(NAMES) if name in INTEGERS)]
+_REQUIRED_COLUMNS = [i for i, name in enumerate(NAMES) if name not in _NULLABLE]
+#: The value of the minute of a device without a demand.
+_NO_MINUTE = -1.0
+
+
+def initial_newest() -> F64:
+    """Return the row ``[N_COLUMNS]`` of a device without a demand."""
+    row = np.full(N_COLUMNS, np.nan)
+    row[OBSERVED] = _NO_MINUTE
+    return row
+
+
+def stamp_newest(state: DeviceRows, row: int, issued_at_ms: int) -> None:
+    """Set the time of issue of the newest demand of ``row``."""
+    state.index(np.array([row]))
+    state.arrays[NEWEST][row, ISSUED] = issued_at_ms
+
+
+def read_newest(state: DeviceRows, row: int, device: str, model: ModelIdentity) -> Demand | None:
+    """Return the newest demand of ``device``, which has ``row``; None without one."""
+    if row >= len(state) or state.arrays[NEWEST][row, OBSERVED] < 0:
+        return None
+    columns = state.arrays[NEWEST][row : row + 1].copy()
+    return Demands(model, int(columns[0, ISSUED]), [device], columns)[0]
+
+
+def is_sound_newest(rows: NDArray[Any] | None, n_rows: int) -> NDArray[np.bool_]:
+    """Return which of the stored ``rows``, which should be ``[n_rows, N_COLUMNS]``, can be read.
+
+    Rows of another shape are not checked here: restoring them raises an error.
+    """
+    if rows is None or rows.shape != (n_rows, N_COLUMNS) or rows.dtype.kind != "f":
+        return np.ones(n_rows, dtype=np.bool_)
+    integers, numbers = rows[:, _INTEGER_COLUMNS], rows[:, FIRST:]
+    conditions = (
+        (integers >= 0) & (integers <= LATEST_MS),
+        rows[:, _SOURCE_COLUMNS] < len(SOURCES),
+        rows[:, [OBSERVED]] <= LAST_MINUTE,
+        (np.abs(numbers) <= LATEST_MS) | np.isnan(numbers),
+        np.isfinite(rows[:, _REQUIRED_COLUMNS]),
+    )
+    sound = np.concatenate(conditions, axis=1).all(axis=1)
+    return np.asarray(sound | (rows[:, OBSERVED] == _NO_MINUTE), dtype=np.bool_)
 
 
 class DemandState:

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.arrays.device_rows import DeviceRows
-from gapcast.core.arrays.distinct_values import are_distinct
 from gapcast.core.billing.device_windows import DeviceWindows
 from gapcast.core.billing.low_limit import LowestWindow
 from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import WINDOW_MINUTES
 from gapcast.core.billing.running_windows import RunningWindows
-from gapcast.core.demand.state.newest_demands import NEWEST, is_sound_newest
+from gapcast.core.demand.state.demand_state import NEWEST, is_sound_newest
 from gapcast.core.errors import StateError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import is_device_id

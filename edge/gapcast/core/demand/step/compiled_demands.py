@@ -20,11 +20,10 @@ from gapcast.compiled.functions import Function, allocate_batch, load_function, 
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
-from gapcast.core.demand.distributions.distribution import LOG_ODDS
+from gapcast.core.demand.distributions.distribution import LOG_ODDS, MOST
 from gapcast.core.demand.distributions.exceedance_features import ON_CIRCLE, ONE_KW, spans_of
 from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.model_quantiles import NODES
-from gapcast.core.demand.distributions.power_scale import MOST
 from gapcast.core.demand.distributions.remaining_power import AT_LEVEL
 from gapcast.core.demand.headroom.fuse import Z_BOUND, FuseRisk, z_of
 from gapcast.core.demand.scores import scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.demand.demand import FUSE as FUSE_COLUMN
 from gapcast.core.demand.demand import (
     HEADROOM,
@@ -22,8 +22,7 @@ from gapcast.core.demand.demand import ISSUED as ISSUED_COLUMN
 from gapcast.core.demand.distributions.window_forecasts import FUSE, PEAK, columns_of, forecast_windows
 from gapcast.core.demand.distributions.window_powers import WindowPowers, remaining_of
 from gapcast.core.demand.headroom.fuse import FuseRisk
-from gapcast.core.demand.state.demand_state import DemandState
-from gapcast.core.demand.state.newest_demands import NEWEST
+from gapcast.core.demand.state.demand_state import NEWEST, DemandState
 from gapcast.core.demand.step.demand_batch import DemandBatch
 
 

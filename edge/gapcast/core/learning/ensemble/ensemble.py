@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.damaged_state import DAMAGED
-from gapcast.core.arrays.device_rows import UNTRACKED, DeviceRows
+from gapcast.core.arrays.device_rows import DAMAGED, UNTRACKED, DeviceRows
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.ensemble.compiled_step import CompiledStep

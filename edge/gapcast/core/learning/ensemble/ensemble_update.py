@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.forecasts.outcomes import Outcomes
 from gapcast.core.learning.ensemble import conformal_interval, error_scale, situations
 from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions

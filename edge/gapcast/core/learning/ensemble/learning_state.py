@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import are_distinct
 from gapcast.core.arrays.device_rows import DeviceRows
-from gapcast.core.arrays.distinct_values import are_distinct
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble import boa_weights
 from gapcast.core.learning.ensemble.pending_forecasts import PENDING, in_slots_of

@@ -8,7 +8,7 @@ from datetime import tzinfo
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.errors import StateError
 from gapcast.core.learning.forests.forest import OUTPUTS, Forest
 from gapcast.core.learning.forests.forest_features import ForestFeatures

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.arrays.columns import Columns, check_columns
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED, Columns, check_columns
 from gapcast.core.forecasts.outcomes import Outcomes, groups_in_order
 from gapcast.core.learning.scores.compiled_scores import new_drift_state
 from gapcast.core.learning.scores.drift_state import DOWN, MEAN, N_DAYS, UP, VARIANCE, EndedDays, initial_cusum

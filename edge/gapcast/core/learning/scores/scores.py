@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.columns import Columns, check_columns
+from gapcast.core.arrays.device_rows import Columns, check_columns
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores.compiled_scores import new_score_sums
 from gapcast.core.learning.scores.score_sums import DAY, N_BUCKETS, NEVER, PUBLISHED, PUBLISHED_SUMS, SOURCE_SUMS, WEEK

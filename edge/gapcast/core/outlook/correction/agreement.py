@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gapcast.core.arrays.array_predicates import is_any, is_every
 from gapcast.core.arrays.array_types import F64, I64
-from gapcast.core.arrays.device_rows import RowIndex
-from gapcast.core.arrays.flags import is_any, is_every
-from gapcast.core.arrays.row_index import row_index
+from gapcast.core.arrays.device_rows import RowIndex, row_index
 from gapcast.core.forecasts.forecast import Forecasts
 from gapcast.core.forecasts.forecast_range import ForecastRange
 from gapcast.core.outlook.correction.consistency import Consistency, means_of_leads, times

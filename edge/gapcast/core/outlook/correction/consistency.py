@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.arrays.row_index import row_index
+from gapcast.core.arrays.device_rows import row_index
 
 #: Weight of an estimated mean up to a lead time, that of an estimated minute being 1: it varies less.
 _WEIGHT_TO = 3.0

@@ -1,10 +1,49 @@
-"""Outlooks that are corrected by what their devices have learned."""
+"""Outlooks before and after the learned correction."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.device_rows import RowIndex
+
+
+class OutlookInputs(NamedTuple):
+    """The windows of N outlooks, each device once.
+
+    ``rows`` and ``minutes`` are ``[N]``; ``windows`` ``[N, context]``, kW; ``is_measured`` ``[N]``: the newest minute
+    is a reading. ``model_kw`` ``[N, K, 2, 4]`` is the model's outlook, ``quantiles_kw`` ``[N, K, Q]`` all its quantiles
+    of the means, ``base_kw`` ``[N, K, 2, 2]`` its mean and median as the published forecast shifts them,
+    ``published_kw`` ``[N, 2]`` how far that is from the model, and ``history`` ``[N, 672]`` the week's quarter-hours
+    (None: not known).
+    """
+
+    rows: I64
+    minutes: I64
+    windows: F32
+    is_measured: NDArray[np.bool_]
+    model_kw: F64
+    quantiles_kw: F64
+    base_kw: F64
+    published_kw: F64
+    history: F32 | None
+
+    def select(self, which: RowIndex) -> OutlookInputs:
+        """Return the inputs of the windows ``which``."""
+        return OutlookInputs(
+            self.rows[which],
+            self.minutes[which],
+            self.windows[which],
+            self.is_measured[which],
+            self.model_kw[which],
+            self.quantiles_kw[which],
+            self.base_kw[which],
+            self.published_kw[which],
+            None if self.history is None else self.history[which],
+        )
 
 
 class CorrectedOutlooks(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.outlook.correction.outlook_inputs import OutlookInputs
+from gapcast.core.outlook.correction.corrected_outlooks import OutlookInputs
 from gapcast.core.outlook.outlook import MEAN, MEDIAN, N_COLUMNS
 
 #: Largest value of a column.

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import is_any
 from gapcast.core.arrays.array_types import F32, F64
-from gapcast.core.arrays.flags import is_any
 from gapcast.core.outlook.correction.correction_features import LIMIT
 from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks
 

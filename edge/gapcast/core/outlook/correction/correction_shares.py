@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.flags import is_every
 
 SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 #: Half-life of gains, in outcomes: two weeks of minutes.

@@ -10,19 +10,17 @@ from datetime import tzinfo
 
 import numpy as np
 
+from gapcast.core.arrays.array_predicates import is_any, is_every
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import DeviceRows, RowIndex
-from gapcast.core.arrays.flags import is_any, is_every
-from gapcast.core.arrays.row_index import row_index
+from gapcast.core.arrays.device_rows import DeviceRows, RowIndex, row_index
 from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import conformal_interval, error_scale
 from gapcast.core.learning.online_model import daily_profile
 from gapcast.core.learning.online_model.rls_features import BIN_MIN
 from gapcast.core.outlook.correction import correction_model, correction_shares
-from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks
+from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks, OutlookInputs
 from gapcast.core.outlook.correction.correction_features import RECENT_MIN, USUAL_MIN, CorrectionFeatures, nearest
-from gapcast.core.outlook.correction.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.correction.pending_outlooks import DueOutlooks, IssuedOutlooks, PendingOutlooks
 from gapcast.core.outlook.options import OutlookOptions
 from gapcast.core.outlook.outlook import BOUNDS, CENTRES, LOWER, MEDIAN, UPPER

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.arrays.array_predicates import is_every
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.arrays.flags import is_every
 from gapcast.core.forecasts.forecast import LOWER as LOWER_LEVEL
 from gapcast.core.forecasts.forecast import UPPER as UPPER_LEVEL
 from gapcast.core.grid import DAY_MIN

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F64
-from gapcast.core.arrays.damaged_state import DAMAGED
-from gapcast.core.arrays.device_rows import ALL, rounds_of
+from gapcast.core.arrays.device_rows import ALL, DAMAGED, rounds_of
 from gapcast.core.outlook.correction.agreement import Agreement, PublishedValues
-from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks
+from gapcast.core.outlook.correction.corrected_outlooks import CorrectedOutlooks, OutlookInputs
 from gapcast.core.outlook.correction.online_outlook import OnlineOutlook
-from gapcast.core.outlook.correction.outlook_inputs import OutlookInputs
 from gapcast.core.outlook.outlook import CENTRES, LOWER, N_COLUMNS
 from gapcast.core.outlook.step.model_outlooks import ModelOutlooks
 from gapcast.core.outlook.step.outlook_batch import MadeOutlooks, OutlookBatch

@@ -1,9 +1,25 @@
-"""Tests whether any or all of a few flags are set, in a tenth of the time of numpy's reductions."""
+"""Tests of small arrays that cost less than those of numpy: are values distinct, are any or all flags set.
+
+``np.unique`` imports ``numpy.ma``, 1.1 MB of code and objects that nothing else needs. The tests of flags take a tenth
+of the time of numpy's reductions.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gapcast.core.arrays.array_types import I64
+
+
+def are_distinct(values: I64) -> bool:
+    """Return whether no value of ``values`` ``[N]`` occurs twice.
+
+    >>> are_distinct(np.array([3, 1, 2])), are_distinct(np.array([3, 1, 3])), are_distinct(np.array([], np.int64))
+    (True, False, True)
+    """
+    ordered = np.sort(values)
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 def is_any(flags: NDArray[np.bool_]) -> bool:

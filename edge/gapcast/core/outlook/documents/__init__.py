@@ -1,1 +1,0 @@
-"""JSON documents of outlooks and of their scores."""
