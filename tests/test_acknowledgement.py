@@ -14,7 +14,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 from gapcast.service.batches.acknowledgement import BatchAcknowledgement
-from gapcast.service.containment.containment import Containment
+from gapcast.service.containment import Containment
 from gapcast.service.ports.broker_link import IncomingMessage
 from tests.support.links import MemoryLink
 

@@ -19,8 +19,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.service.batches import forecast_step
-from gapcast.service.containment.containment import Containment
-from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.containment import Containment, record_internal_error
 from gapcast.service.persistence.persistence import NoStateStore
 from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.service.service import MAX_FAILED_ITERATIONS, Service

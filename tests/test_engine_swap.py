@@ -12,8 +12,8 @@ from gapcast.core.monitoring.presence import Presence
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.predictors.baselines import Persistence, Trend
-from gapcast.service.engine.engine_swap import EngineSwap
 from gapcast.service.reports.availability import ReportOptions
+from gapcast.service.running_engine import EngineSwap
 from gapcast.service.service import Service
 from tests.core.test_snapshot import Electric
 from tests.support.links import MemoryLink

@@ -19,10 +19,10 @@ from gapcast.core.learning.scores.drift import MIN_OUTCOMES_PER_DAY
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, MIN_OUTCOMES
 from gapcast.core.readings.reading import Reading
 from gapcast.observability.metrics import ServiceInfo, build_registry
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.reports.score_reports import ScoreReports
+from gapcast.service.running_engine import RunningEngine
 from gapcast.service.service import Service
 from tests.support.houses import FIRST, ensemble_engine, house_kw, stream
 from tests.support.links import MemoryLink

@@ -23,7 +23,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History
 from gapcast.predictors.baselines import Persistence
-from gapcast.service.containment.forecast_repairs import record_repairs
+from gapcast.service.batches.forecast_step import record_repairs
 
 FIRST = 21_476_160
 LIMITS = Limits(-5.0, 20.0)

@@ -11,9 +11,9 @@ import pytest
 
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence import batch_persistence
 from gapcast.service.persistence.batch_persistence import BatchPersistence
+from gapcast.service.running_engine import RunningEngine
 from gapcast.storage.checkpoints import checkpoint
 from gapcast.storage.generations import checkpoint_path
 from gapcast.storage.store import Store

@@ -13,7 +13,7 @@ from gapcast.core.documents.field_problem import problem_and_value
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from gapcast.core.outlook.documents import outlook_document
 from gapcast.core.readings.reading import Limits
-from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.text.json_input import JsonError, decode_json
 

@@ -35,7 +35,7 @@ from gapcast.http.server.server import HttpServerThread, build_server
 from gapcast.mqtt.session.session import Session
 from gapcast.predictors.tflite.runtime import load_interpreter
 from gapcast.private_files import tighten_state
-from gapcast.service.containment.containment import Containment
+from gapcast.service.containment import Containment
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
 from gapcast.storage.files.shard_lock import ShardLock

@@ -19,7 +19,7 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.sources.meter_registry import ActiveSource
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, internal_problem
+from gapcast.service.containment import EXIT_EXCEPTIONS, internal_problem
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.outer_layers import outer_layers
 from gapcast.http.routes.latest import LatestOfOne
 from gapcast.http.routes.probes import ENDLESS, LIVENESS, METRICS, READINESS, Probes
-from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.containment import record_internal_error
 from gapcast.service.service import Service
 
 if TYPE_CHECKING:

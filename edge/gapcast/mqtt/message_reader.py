@@ -18,8 +18,7 @@ from gapcast.mqtt.sources.clock_check import ClockCheck
 from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.mqtt.sources.submeters import SubmeterReader
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.containment.containment import PROPAGATED_ERRORS, Containment
-from gapcast.service.containment.internal_errors import internal_problem, record_internal_error
+from gapcast.service.containment import PROPAGATED_ERRORS, Containment, internal_problem, record_internal_error
 from gapcast.service.ports.broker_link import IncomingMessage
 from gapcast.service.ports.intake import Subscriptions
 

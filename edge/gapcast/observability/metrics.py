@@ -15,7 +15,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.observability.device_metrics import DeviceCollector
 from gapcast.observability.families import counter_by, histogram_of
 from gapcast.observability.score_metrics import score_families
-from gapcast.service.containment.internal_errors import Part
+from gapcast.service.containment import Part
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.service import Service
 

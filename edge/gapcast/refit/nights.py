@@ -19,7 +19,7 @@ from gapcast.refit.forest_file import RefitResult, decode_result, encode_result
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.schedule import LastRefit, is_due, night_minute, night_of
 from gapcast.refit.worker import FitOptions, FormerForest, refit_confined
-from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.containment import record_internal_error
 from gapcast.service.ports.minute_recorder import RefitStatus
 from gapcast.service.service import Service
 

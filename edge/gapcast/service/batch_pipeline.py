@@ -12,18 +12,14 @@ from collections.abc import Callable
 from gapcast.core.isolation import ForecastFailed
 from gapcast.core.streams.accepted_batch import none_accepted
 from gapcast.service.batches.acknowledgement import BatchAcknowledgement
-from gapcast.service.batches.batch_metrics import BatchMetrics
-from gapcast.service.batches.forecast_step import ForecastStep
-from gapcast.service.batches.served_batch import ServedBatch
-from gapcast.service.containment.containment import Containment, Step
-from gapcast.service.containment.forecast_repairs import record_repairs
-from gapcast.service.containment.internal_errors import record_internal_error
-from gapcast.service.engine.running_engine import RunningEngine
+from gapcast.service.batches.forecast_step import ForecastStep, record_repairs
+from gapcast.service.batches.served_batch import BatchMetrics, ServedBatch
+from gapcast.service.containment import Containment, Step, record_internal_error
 from gapcast.service.persistence.batch_persistence import BatchPersistence
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import NoMinuteRecorder
-from gapcast.service.reports.low_limits import log_low_limits
-from gapcast.service.reports.reports import Reports
+from gapcast.service.reports.reports import Reports, log_low_limits
+from gapcast.service.running_engine import RunningEngine
 
 _Steps = tuple[Step[ServedBatch], ...]
 

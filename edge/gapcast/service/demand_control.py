@@ -9,9 +9,9 @@ from gapcast.core.billing.changes import CorrectedMonthPeak, LimitChange, MonthP
 from gapcast.core.billing.registers import RunningRegister
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
-from gapcast.service.engine.running_engine import RunningEngine
-from gapcast.service.persistence.state_changes import StateChange
-from gapcast.service.reports.low_limits import log_low_limits
+from gapcast.service.persistence.persistence import StateChange
+from gapcast.service.reports.reports import log_low_limits
+from gapcast.service.running_engine import RunningEngine
 
 #: Registers are in whole W: the same peak differs by less.
 _REGISTER_STEP_KW = 0.001

@@ -23,19 +23,17 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.service.batch_pipeline import BatchPipeline
 from gapcast.service.batches.served_batch import ServedBatch
-from gapcast.service.containment.containment import Containment, Step
+from gapcast.service.containment import Containment, Step
 from gapcast.service.demand_control import DemandControl
-from gapcast.service.engine.engine_swap import EngineSwap
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence.batch_persistence import BatchPersistence
-from gapcast.service.persistence.persistence import NoStateStore, StateStore
-from gapcast.service.persistence.state_changes import ForgottenDevice, PlanChange, StateChange
+from gapcast.service.persistence.persistence import ForgottenDevice, NoStateStore, PlanChange, StateChange, StateStore
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecorder
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.reports.reports import Reports
+from gapcast.service.running_engine import EngineSwap, RunningEngine
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from gapcast.core.errors import GapcastError
 from gapcast.core.snapshots.state_transfer import reserve_rows
 from gapcast.predictors.models_folder.library import Library, Stamp
 from gapcast.predictors.tflite.tflite import TflitePredictor
-from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.service import Service
 from gapcast.storage.freed_memory import release_freed_memory
 

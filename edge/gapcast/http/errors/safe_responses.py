@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.errors import problems
-from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.containment import record_internal_error
 
 _DETAIL = "internal error while handling this request: see internal.error in the log of gapcast"
 _NO_STORE = (b"cache-control", b"no-store")

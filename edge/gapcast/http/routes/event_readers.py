@@ -13,7 +13,7 @@ from functools import partial
 
 from gapcast.http.routes.event_history import Ring
 from gapcast.http.routes.health import health_of
-from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.containment import record_internal_error
 from gapcast.service.service import Service
 
 #: Shortest time between two deliveries: a hundred readers cost the same for ten readings as for one.

@@ -16,7 +16,7 @@ from gapcast.core.monitoring.statistics import Statistics
 from gapcast.http.server.bounded_protocol import BoundedProtocol
 from gapcast.http.server.connection_limits import ConnectionLimits
 from gapcast.http.server.connection_pool import ConnectionPool
-from gapcast.service.containment.internal_errors import record_internal_error
+from gapcast.service.containment import record_internal_error
 
 Implementation = Literal["auto", "httptools", "h11"]
 #: Peers whose X-Forwarded-For names the client: a proxy on this machine.

@@ -28,7 +28,7 @@ from gapcast.mqtt.connection.transport import (
 )
 from gapcast.mqtt.packets.fast_path import FastPathSocket
 from gapcast.mqtt.packets.frames import LONGEST_PACKET
-from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS
+from gapcast.service.containment import EXIT_EXCEPTIONS
 
 _UNSUPPORTED_PROTOCOL = 0x84
 #: How often paho's own work is done, such as keep-alive, unless it has packets to read.

@@ -17,7 +17,7 @@ from gapcast.core.readings.samples import MeterState, Sample
 from gapcast.mqtt.sources.filled_minutes import log_filling
 from gapcast.mqtt.sources.meter import Meter
 from gapcast.mqtt.sources.slow_meters import SlowMeters
-from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS, record_internal_error
+from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 
 #: Jitter of a clock that does not reschedule the end of its minute.
 _JITTER_MS = 1_000

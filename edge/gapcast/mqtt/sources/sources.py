@@ -23,7 +23,7 @@ from gapcast.mqtt.sources.meter_messages import MeterMessage, as_publication, pa
 from gapcast.mqtt.sources.meter_registry import ActiveSource, MeterRegistry, Route
 from gapcast.mqtt.sources.sample_aggregator import SampleAggregator
 from gapcast.mqtt.sources.source_topics import SourceTopic
-from gapcast.service.containment.internal_errors import EXIT_EXCEPTIONS
+from gapcast.service.containment import EXIT_EXCEPTIONS
 from gapcast.service.ports.broker_link import IncomingMessage
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
-from gapcast.service.containment.containment import PROPAGATED_ERRORS, Containment
-from gapcast.service.containment.internal_errors import internal_problem
+from gapcast.service.containment import PROPAGATED_ERRORS, Containment, internal_problem
 from gapcast.service.ports.broker_link import IncomingMessage, Link
 
 

@@ -1,4 +1,4 @@
-"""Forecasts and outlooks of a batch, whatever a model does."""
+"""Forecasts and outlooks of a batch, whatever a model does, and the record of replaced forecasts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import structlog
 
 from gapcast.core.errors import ModelError
 from gapcast.core.forecasts.forecast import Forecasts
+from gapcast.core.forecasts.forecast_range import Repairs
 from gapcast.core.isolation import forecast_apart
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.outlook.outlook import Outlooks
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.service.containment.containment import PROPAGATED_ERRORS
-from gapcast.service.containment.internal_errors import record_internal_error
-from gapcast.service.engine.running_engine import RunningEngine
+from gapcast.service.containment import PROPAGATED_ERRORS, record_internal_error
+from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 
@@ -67,3 +67,21 @@ class ForecastStep:
     def _count_failure(self, error: ModelError) -> None:
         self._statistics.n_model_failures += 1
         log.exception("model.failed", problem=str(error))
+
+
+def record_repairs(statistics: Statistics, repairs: Repairs) -> None:
+    """Count and log the forecasts of one batch that were replaced because their values were impossible.
+
+    The log is rate-limited by event.
+    """
+    if repairs.models:
+        statistics.n_model_failures += 1
+        problem = "the model returned a non-finite or out-of-range value; persistence was published instead"
+        log.error("model.failed", models=", ".join(repairs.models), problem=problem)
+    for replacement in repairs.replaced:
+        cause = replacement.cause
+        statistics.forecasts_replaced[cause] += 1
+        log.warning(
+            "forecast.replaced", device=replacement.device, cause=cause, value_kw=str(replacement.value_kw),
+            published="persistence",
+        )  # fmt: skip

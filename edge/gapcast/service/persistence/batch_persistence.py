@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from gapcast.core.snapshots.snapshot import Snapshot, capture_snapshot
 from gapcast.core.streams.accepted_batch import none_accepted
 from gapcast.service.batches.served_batch import ServedBatch
-from gapcast.service.engine.running_engine import RunningEngine
-from gapcast.service.persistence.persistence import StatePersistence, StateStore
-from gapcast.service.persistence.state_changes import ForgottenDevice, StateChange
+from gapcast.service.persistence.persistence import ForgottenDevice, StateChange, StatePersistence, StateStore
 from gapcast.service.ports.broker_link import Link
+from gapcast.service.running_engine import RunningEngine
 
 #: The state of more tracked devices is copied before it is written: that takes less time than the kernel may need to
 #: accept the data, if it waits for a slow disk. Up to so many, memory is more likely to be short.

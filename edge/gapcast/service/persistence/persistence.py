@@ -13,16 +13,32 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
-from gapcast.core.billing.changes import DemandChange
+from gapcast.core.billing.changes import CorrectedMonthPeak, DemandChange, LimitChange
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Reading
 from gapcast.core.readings.samples import Sample
 from gapcast.core.snapshots.snapshot import Snapshot
 from gapcast.core.streams.accepted_batch import AcceptedBatch
-from gapcast.service.persistence.state_changes import ForgottenDevice, PlanChange, StateChange
 
 #: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
 _PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0
+
+
+class ForgottenDevice(NamedTuple):
+    """A device that was forgotten."""
+
+    device: str
+
+
+class PlanChange(NamedTuple):
+    """A device with its new plan."""
+
+    device: str
+    plan: LoadPlan
+
+
+#: A change of the state that is not a reading: made by any thread, persisted at its position between two batches.
+StateChange = ForgottenDevice | PlanChange | LimitChange | CorrectedMonthPeak
 
 
 class StateStore(Protocol):

@@ -13,8 +13,8 @@ from gapcast.core.demand.headroom.headroom_request import headroom_request
 from gapcast.core.demand.scores.scores import DemandScores, join_sums, scores_of
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.queries.name_page import name_page
+from gapcast.service.running_engine import RunningEngine
 
 _QUARTER_MIN = 15
 #: How long after the end of a demand's validity the next reading may come, minutes: at the end of each window it does.

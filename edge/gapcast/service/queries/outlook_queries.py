@@ -7,8 +7,8 @@ from gapcast.core.learning.scores.summary import Period
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.scores.scores import OutlookScores
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.queries.name_page import name_page
+from gapcast.service.running_engine import RunningEngine
 
 #: Why no device of this gateway has an outlook.
 NO_OUTLOOKS = (

@@ -19,7 +19,6 @@ from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.plans.plan import NO_LOADS, LoadPlan
 from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series_with_outlook
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.persistence.persistence import StatePersistence, StateStore
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.ports.intake import IntakeStatus, intake_status
@@ -29,6 +28,7 @@ from gapcast.service.queries.name_page import name_page
 from gapcast.service.queries.outlook_queries import NO_OUTLOOKS, OutlookQueries
 from gapcast.service.reports.availability import AvailabilityPublisher
 from gapcast.service.reports.score_reports import ScoreReports
+from gapcast.service.running_engine import RunningEngine
 
 Answer = TypeVar("Answer")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gapcast.core.monitoring.presence import Presence
-from gapcast.service.engine.running_engine import RunningEngine
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.event_feed import EventFeed
+from gapcast.service.running_engine import RunningEngine
 
 #: How often devices are checked for staleness, and how many changes are published at a time.
 _CHECK_S = 5.0

@@ -1,13 +1,29 @@
-"""Publishes availability and scores of devices: calls the publishers of both."""
+"""Reports of devices: calls the publishers of availability and scores, and logs limits that are too low."""
 
 from __future__ import annotations
 
-from gapcast.service.containment.containment import Containment, Step
-from gapcast.service.engine.running_engine import RunningEngine
+from collections.abc import Iterable
+
+import structlog
+
+from gapcast.core.demand.device_demands import DeviceDemands
+from gapcast.service.containment import Containment, Step
 from gapcast.service.ports.broker_link import Link
 from gapcast.service.reports.availability import AvailabilityPublisher, ReportOptions
 from gapcast.service.reports.event_feed import EventFeed
 from gapcast.service.reports.score_reports import ScoreReports
+from gapcast.service.running_engine import RunningEngine
+
+log = structlog.get_logger(__name__)
+
+
+def log_low_limits(demands: DeviceDemands, devices: Iterable[str]) -> None:
+    """Log which limits of ``devices`` are below what a device always draws, once for each device and limit."""
+    for device in devices:
+        found = demands.new_low_limit(device)
+        if found is not None:
+            limit_kw, lowest_kw = round(found.limit_kw, 3), round(found.lowest_kw, 3)
+            log.warning("demand.limit_too_low", device=device, limit_kw=limit_kw, lowest_kw=lowest_kw, cure=found.fix)
 
 
 class Reports:

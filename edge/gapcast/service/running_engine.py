@@ -1,16 +1,37 @@
-"""Replaces the running engine: any thread offers another, the stream's thread accepts it between two batches."""
+"""The engine in use, its models, the lock on its state, and its replacement.
+
+Any thread offers another engine, the stream's thread accepts it between two batches.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import NamedTuple
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.snapshots.state_transfer import transfer_state
+from gapcast.service.ports.minute_recorder import MinuteRecorder, NoMinuteRecorder
+
+
+@dataclass(slots=True)
+class RunningEngine:
+    """What the stream's thread and those of REST share.
+
+    The stream's thread changes the engine's state while it holds ``lock``; other threads hold it to read more than one
+    value, and to forget a device. ``engine`` and ``models`` are replaced together, by the stream's thread.
+    """
+
+    engine: Engine
+    models: Mapping[str, Predictor]
+    lock: Lock = field(default_factory=Lock)
+    #: Records readings for the nightly refit.
+    recorder: MinuteRecorder = field(default_factory=NoMinuteRecorder)
 
 
 class EngineOffer(NamedTuple):

@@ -1,1 +1,0 @@
-"""The engine in use with the lock on its state, and its replacement while the service runs."""
