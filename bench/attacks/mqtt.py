@@ -17,7 +17,7 @@ from bench.attacks.attack import Attack, Report, Victim
 from bench.attacks.json_bodies import hostile_documents
 from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 
 #: A broker that has not acknowledged a few messages within this time has closed the connection.
 _BROKER_REFUSES_S = 3.0

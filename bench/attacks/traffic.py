@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 
 N_DEVICES = 20
 READINGS_PER_S = 20.0

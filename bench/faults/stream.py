@@ -23,7 +23,7 @@ from bench.subject import MODELS
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 from gapcast.predictors.models_folder.store import load_model
 
 FIRST_MINUTE = 21_476_160  # 2010-11-01T00:00Z

@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 from tests.support.ports import is_open
 from tests.support.waiting import GUARD_S, wait_until

@@ -10,8 +10,7 @@ from gapcast.core.billing.changes import MonthPeak
 from gapcast.core.errors import PayloadError
 from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.packets.frames import Publication
-from gapcast.mqtt.requests.commands import Commands
-from gapcast.mqtt.requests.demand_commands import limit_command, month_peak_command
+from gapcast.mqtt.requests.commands import Commands, limit_command, month_peak_command
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 

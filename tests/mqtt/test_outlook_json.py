@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from gapcast.core.outlook.documents import outlook_document
 from gapcast.core.outlook.outlook import Outlooks
-from gapcast.mqtt.publishers.outlook_json import OutlookEncoder
+from gapcast.mqtt.publishers.outlook_publisher import OutlookEncoder
 from tests.support.outlook_model import OutlookModel
 
 MODEL = OutlookModel(lead_times_min=(1, 60), name="100 % ä")

@@ -7,8 +7,7 @@ import socket
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gapcast.mqtt.connection.tcp_options import set_tcp_options
-from gapcast.mqtt.connection.transport import Transport, TransportClient
+from gapcast.mqtt.connection.transport import Transport, TransportClient, set_tcp_options
 from tests.support.ports import LOOPBACK
 
 

@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 from tests.support.waiting import GUARD_S, wait_until
 
 

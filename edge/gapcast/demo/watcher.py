@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from gapcast.core.errors import BrokerError
 from gapcast.core.forecasts.score import ScoreAccumulator
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 from gapcast.text.json_input import JsonError, decode_json
 
 _SUBSCRIBE_S = 60.0

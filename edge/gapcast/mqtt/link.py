@@ -20,8 +20,7 @@ from gapcast.mqtt.publishers.demand_publisher import DemandPublisher
 from gapcast.mqtt.publishers.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.publishers.outlook_publisher import OutlookPublisher
 from gapcast.mqtt.rejections import Rejections
-from gapcast.mqtt.requests.commands import plan_command
-from gapcast.mqtt.requests.demand_commands import DemandChanges, limit_command, month_peak_command
+from gapcast.mqtt.requests.commands import DemandChanges, limit_command, month_peak_command, plan_command
 from gapcast.mqtt.requests.demand_registers import RegisterReader
 from gapcast.mqtt.requests.request_topics import RequestTopic
 from gapcast.mqtt.session.session import Session

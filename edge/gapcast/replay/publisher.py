@@ -13,7 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.core.errors import BrokerError
 from gapcast.core.grid import minute_label
-from gapcast.mqtt.connection.network_thread import disconnect
+from gapcast.mqtt.connection.client import disconnect
 from gapcast.mqtt.connection.transport import Transport, TransportClient, connection_error
 from gapcast.recordings.recording import Minute
 from gapcast.replay.forecast_pace import MOST_AHEAD, ForecastPace

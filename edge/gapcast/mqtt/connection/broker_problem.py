@@ -1,9 +1,17 @@
-"""Connection problems as sentences for people: what is wrong with which broker."""
+"""Why there is no connection, in plain words: the reasons of the system and of the broker, and whole sentences.
+
+Logs, the page, ``gapcast check``, ``setup`` and ``replay`` show these.
+"""
 
 from __future__ import annotations
 
-from gapcast.mqtt.connection.plain_reasons import uncapitalized
+import socket
 
+from paho.mqtt.reasoncodes import ReasonCode
+
+_NOT_GIVEN = "no reason given"
+#: "Unspecified error" of MQTT: the other side does not say why, or the connection was cut without a word.
+_UNSPECIFIED = 0x80
 _NO_CONNECTION_YET, _NO_ANSWER = "not connected yet", "the broker does not answer"
 #: How a connection's problem begins -> the sentence, with the broker's address and the reason.
 _SENTENCES = {
@@ -13,6 +21,52 @@ _SENTENCES = {
     _NO_CONNECTION_YET: "Not connected to the broker at {address} yet",
     _NO_ANSWER: "Broker at {address} does not answer",
 }
+
+
+def network_reason(error: BaseException, host: str) -> str:
+    """Return why ``host`` cannot be reached, from the ``error`` that an attempt raised.
+
+    >>> network_reason(ConnectionRefusedError(111, "Connection refused"), "broker")
+    'connection refused'
+    >>> network_reason(socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "broker")
+    'host not found: broker'
+    >>> network_reason(TimeoutError("timed out"), "broker"), network_reason(OSError(113, "No route to host"), "broker")
+    ('no response', 'no route to host')
+    """
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return f"host not found: {host} (name resolution fails)"
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: a part of the name is empty, or too long
+        return f"host not found: {host}"
+    if isinstance(error, TimeoutError):
+        return "no response"
+    return uncapitalized(getattr(error, "strerror", None) or str(error))
+
+
+def broker_reason(code: ReasonCode) -> str:
+    """Return the reason that the broker gave by ``code``; if it gave none, that."""
+    return _NOT_GIVEN if code.value == _UNSPECIFIED else str(code)
+
+
+def disconnection_reason(code: ReasonCode, failure: OSError | None, host: str) -> str:
+    """Return why the connection to ``host`` ended: the broker's reason, else the ``failure`` of the network, if any.
+
+    >>> from paho.mqtt.packettypes import PacketTypes
+    >>> unspecified = ReasonCode(PacketTypes.DISCONNECT, "Unspecified error")
+    >>> disconnection_reason(unspecified, ConnectionResetError(104, "Connection reset by peer"), "broker")
+    'connection reset by peer'
+    """
+    if failure is not None and code.value == _UNSPECIFIED:
+        return network_reason(failure, host)
+    return broker_reason(code)
+
+
+def uncapitalized(text: str) -> str:
+    """Return ``text`` as the rest of a sentence; an abbreviation such as TLS stays.
+
+    >>> uncapitalized("Connection refused"), uncapitalized("TLS failed")
+    ('connection refused', 'TLS failed')
+    """
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def broker_address(host: str, port: int) -> str:

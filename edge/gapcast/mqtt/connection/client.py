@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -84,3 +86,14 @@ def build_client(options: SessionOptions, wrap_socket: Callable[[Any], Any], *, 
         options.host, options.port, options.keepalive_s, clean_start=clean_start, properties=properties
     )
     return client
+
+
+def disconnect(client: paho.Client) -> None:
+    """Disconnect ``client``, which has called ``loop_start``, and wait for the end of its network thread.
+
+    The DISCONNECT ends the thread, which then removes itself from the client: if it does so between a check in paho's
+    ``loop_stop`` and the wait that follows, ``loop_stop`` raises AttributeError (paho 2.1, ``None.join()``).
+    """
+    client.disconnect()
+    with suppress(AttributeError):  # it has just ended
+        client.loop_stop()

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gapcast.mqtt.connection.broker_problem import broker_reason, disconnection_reason
 from gapcast.mqtt.connection.client import CONNECT_TIMEOUT_S, SessionOptions
-from gapcast.mqtt.connection.plain_reasons import broker_reason, disconnection_reason
 
 log = structlog.get_logger(__name__)
 

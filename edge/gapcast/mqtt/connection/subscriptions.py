@@ -10,8 +10,8 @@ from typing import Any
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gapcast.mqtt.connection.broker_problem import broker_reason
 from gapcast.mqtt.connection.client import Client, SessionOptions
-from gapcast.mqtt.connection.plain_reasons import broker_reason
 
 #: How long after a refusal the topics are requested again: the account may have got the permission meanwhile.
 _RETRY_S = 30.0

@@ -11,11 +11,25 @@ from typing import Any, Literal
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gapcast.mqtt.connection.plain_reasons import network_reason
-from gapcast.mqtt.connection.tcp_options import set_tcp_options
+from gapcast.mqtt.connection.broker_problem import network_reason
 from gapcast.mqtt.connection.tls import Tls
 from gapcast.mqtt.connection.websocket import Websocket
 
+#: A pulled cable sends no FIN. TCP retransmits at growing intervals: after an outage of a minute, up to half a minute
+#: passes before the next attempt, and MQTT's keep-alive takes as long. So a connection is closed when sent data stays
+#: unacknowledged for so long or, if nothing was sent, when a few probes do; then a new one is tried every few seconds.
+_DEAD_AFTER_S = 10
+_IDLE_S, _PROBE_EVERY_S = 5, 2
+_N_PROBES = 3
+#: Names differ between Linux and other systems; options that a system lacks are skipped.
+_OPTIONS = (
+    ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
+    ("TCP_NODELAY", socket.IPPROTO_TCP, 1),
+    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, _DEAD_AFTER_S * 1_000),
+    ("TCP_KEEPIDLE", socket.IPPROTO_TCP, _IDLE_S),
+    ("TCP_KEEPINTVL", socket.IPPROTO_TCP, _PROBE_EVERY_S),
+    ("TCP_KEEPCNT", socket.IPPROTO_TCP, _N_PROBES),
+)
 #: OpenSSL's codes for a rejected certificate (openssl-verification-options, "Diagnostics").
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}
@@ -48,6 +62,14 @@ _CLIENT_CERTIFICATE_ALERTS = (
     "CERTIFICATE_EXPIRED",
     "HANDSHAKE_FAILURE",
 )
+
+
+def set_tcp_options(connection: socket.socket) -> None:
+    """Disable Nagle's algorithm, and detect a dead connection within about ten seconds."""
+    for name, level, value in _OPTIONS:
+        option = getattr(socket, name, None)
+        if option is not None:
+            connection.setsockopt(level, option, value)
 
 
 @dataclass(frozen=True, slots=True)

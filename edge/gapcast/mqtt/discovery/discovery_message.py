@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +12,6 @@ from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning.scores.summary import LAST_DAY
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_components
-from gapcast.mqtt.discovery.discovery_outlook import outlook_components
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
 
 #: A forecast expires at its target time; a minute later, so that the next one arrives in time.
@@ -31,6 +30,10 @@ _SCORES_EXPIRE_S = 86_400
 #: Expiry of a measured minute at the broker, and in Home Assistant: a meter sends at least every five minutes.
 MEASURED_EXPIRE_S = 360
 _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", "model", "n_observed", "context")
+#: Lead times of the outlook that have a sensor, of the mean until then; the last one has the outlook as an attribute.
+LEAD_TIMES_MIN = (15, 30, 60)
+#: The next outlook follows in a minute.
+_OUTLOOK_GRACE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +174,32 @@ def _score(identity: str, name: str, device: str, topics: HomeAssistantTopics) -
         "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.enough and {day}.{key} is not none else None }}}}",
         "exp_aft": max(_SCORES_EXPIRE_S, int(2 * topics.scores_every_s)),
     }
+
+
+def outlook_components(identity: str, topic: str | None, model: ModelIdentity | None) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the discovery component of each sensor of an outlook on ``topic``.
+
+    Without a ``topic`` or a ``model``, or for a lead time that ``model`` lacks, it removes the sensor. ``identity`` is
+    the device's object id.
+    """
+    for lead_min in LEAD_TIMES_MIN:
+        name = f"next_{lead_min}"
+        is_there = topic is not None and model is not None and lead_min in model.lead_times_min
+        yield name, _outlook_component(identity, name, lead_min, topic) if is_there else {"p": "sensor"}
+
+
+def _outlook_component(identity: str, name: str, lead_min: int, topic: str | None) -> Mapping[str, Any]:
+    # No state_class: a forecast is not a measurement and does not belong in long-term statistics.
+    component = {
+        "p": "sensor",
+        "unique_id": f"{identity}_{name}",
+        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
+        "name": f"Mean power next {lead_min} min",
+        "dev_cla": "power",
+        "unit_of_meas": "kW",
+        "sug_dsp_prc": 2,
+        "stat_t": topic,
+        "val_tpl": f"{{{{ value_json.mean_to_kw[value_json.lead_min.index({lead_min})] }}}}",
+        "exp_aft": lead_min * 60 + _OUTLOOK_GRACE_S,
+    }
+    return component | ({"json_attr_t": topic} if lead_min == LEAD_TIMES_MIN[-1] else {})

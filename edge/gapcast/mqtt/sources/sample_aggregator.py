@@ -14,9 +14,8 @@ from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.readings.samples import MeterState, Sample
-from gapcast.mqtt.sources.filled_minutes import log_filling
 from gapcast.mqtt.sources.meter import Meter
-from gapcast.mqtt.sources.slow_meters import SlowMeters
+from gapcast.mqtt.sources.slow_meters import SlowMeters, log_filling
 from gapcast.service.containment import EXIT_EXCEPTIONS, record_internal_error
 
 #: Jitter of a clock that does not reschedule the end of its minute.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt.connection.plain_reasons import network_reason
+from gapcast.mqtt.connection.broker_problem import network_reason
 
 _TLS_PORT, _PLAIN_PORT, _MAX_PORT = 8_883, 1_883, 65_535
 _SCHEMES = {"mqtt://": None, "mqtts://": True}

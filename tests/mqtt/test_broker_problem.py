@@ -13,9 +13,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
 
 from gapcast.check.broker import fix_of
+from gapcast.mqtt.connection.broker_problem import broker_reason, network_reason
 from gapcast.mqtt.connection.client import SessionOptions
 from gapcast.mqtt.connection.connection_log import ConnectionLog
-from gapcast.mqtt.connection.plain_reasons import broker_reason, network_reason
 from gapcast.mqtt.connection.transport import Transport, connection_error
 
 UNSPECIFIED = ReasonCode(PacketTypes.DISCONNECT, "Unspecified error")
