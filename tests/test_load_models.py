@@ -24,7 +24,7 @@ from gapcast.predictors.models_folder.registry import read_registry
 from gapcast.predictors.models_folder.store import read_card
 from gapcast.predictors.trials.admission import Admission
 from gapcast.predictors.trials.proven_models import ProvenModels
-from gapcast.storage.files.shard_lock import ShardLock
+from gapcast.storage.files.locks import ShardLock
 from tests.support.models import (
     ModelCopy,
     default_name,

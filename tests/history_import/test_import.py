@@ -28,7 +28,7 @@ from gapcast.recordings.text.layout import FileFormat, Layout
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
-from gapcast.storage.files.shard_lock import ShardLock
+from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.generations import files_of
 from gapcast.storage.store import Store
 from tests.support.models import ModelCopy, every_feature_model, models_with_outlook, shipped_models

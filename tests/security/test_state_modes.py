@@ -17,7 +17,7 @@ from gapcast.predictors.baselines import Trend
 from gapcast.predictors.trials.proven_models import ProvenModels
 from gapcast.private_files import tighten_modes, tighten_state
 from gapcast.setup.config_file import write
-from gapcast.storage.files.shard_lock import ShardLock
+from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.store import Store
 
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError
 from gapcast.predictors.baselines import Trend
-from gapcast.storage.files.shard_lock import ShardLock
+from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.generations import journal_path
 from gapcast.storage.store import Store
 from tests.support.disks import unprivileged
@@ -24,7 +24,7 @@ from tests.support.optional_tools import ROOT
 from tests.support.waiting import wait_until
 
 MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}
-HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.files.shard_lock import ShardLock; "
+HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.files.locks import ShardLock; "
 HOLDS += "hold = ShardLock(Path(sys.argv[1])); hold.acquire({}); print('held', flush=True); time.sleep(60)"
 
 

@@ -38,7 +38,7 @@ from gapcast.private_files import tighten_state
 from gapcast.service.containment import Containment
 from gapcast.service.reports.availability import ReportOptions
 from gapcast.service.service import Service
-from gapcast.storage.files.shard_lock import ShardLock
+from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.freed_memory import release_freed_memory
 from gapcast.storage.store import Store
 from gapcast.systemd.notify import Notifier

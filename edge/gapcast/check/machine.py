@@ -16,7 +16,7 @@ from gapcast.check.finding import SETTINGS_FAIL, CheckInput, Finding, fail, ok, 
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.shards import folder_of
 from gapcast.core.errors import SettingsError
-from gapcast.storage.files.disk_errors import disk_error_fix
+from gapcast.storage.files.disk_problems import disk_error_fix
 from gapcast.text.json_input import decode_json
 
 #: Largest disk usage of a gateway, with the readings of 100,000 devices.

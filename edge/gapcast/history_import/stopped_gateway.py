@@ -27,9 +27,8 @@ from gapcast.mqtt.sources.sources import SourceReader
 from gapcast.private_files import chown_to_owner_of, make_private_folder
 from gapcast.refit.nights import REFIT_FOLDER, RefitNights
 from gapcast.service.ports.broker_link import Meters, NoMeters
-from gapcast.storage.files.disk_errors import disk_error_fix
-from gapcast.storage.files.folder_lock import lock_folder
-from gapcast.storage.files.shard_lock import ShardLock
+from gapcast.storage.files.disk_problems import disk_error_fix
+from gapcast.storage.files.locks import ShardLock, lock_folder
 from gapcast.storage.generations import write_checkpoint
 from gapcast.storage.recovery import Recovered, recover
 

@@ -30,8 +30,7 @@ from gapcast.refit.minutes_file import (
     read_file,
     version_for,
 )
-from gapcast.storage.files.damaged_files import set_aside
-from gapcast.storage.files.disk_errors import disk_error_fix
+from gapcast.storage.files.disk_problems import disk_error_fix, set_aside
 
 log = structlog.get_logger(__name__)
 

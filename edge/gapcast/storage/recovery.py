@@ -17,7 +17,7 @@ from gapcast.core.snapshots.journal_replay import JournalReplay
 from gapcast.core.snapshots.snapshot_restoration import changed_horizons, restore_snapshot
 from gapcast.service.ports.broker_link import Meters
 from gapcast.storage.checkpoints import checkpoint
-from gapcast.storage.files.damaged_files import DamagedJournals, set_aside
+from gapcast.storage.files.disk_problems import DamagedJournals, set_aside
 from gapcast.storage.generations import checkpoint_path, files_of, journal_path
 from gapcast.storage.journals import journal, journal_reader
 from gapcast.storage.journals.record_lines import salt_of

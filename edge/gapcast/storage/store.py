@@ -22,10 +22,8 @@ from gapcast.private_files import make_private_folder, tighten_modes
 from gapcast.service.ports.broker_link import Meters, NoMeters
 from gapcast.storage.checkpoints.checkpoint_rule import CheckpointRule
 from gapcast.storage.disk_writer import DiskWriter
-from gapcast.storage.files.damaged_files import DamagedJournals
-from gapcast.storage.files.disk_errors import disk_error_fix
-from gapcast.storage.files.folder_lock import lock_folder
-from gapcast.storage.files.persistence_problem import PersistenceProblem
+from gapcast.storage.files.disk_problems import DamagedJournals, PersistenceProblem, disk_error_fix
+from gapcast.storage.files.locks import lock_folder
 from gapcast.storage.generations import files_of, write_checkpoint
 from gapcast.storage.journal_file import JournalFile
 from gapcast.storage.journals.journal import Entry, Forgotten, PersistedBatch, ReplacedPlan, encode_header
@@ -41,7 +39,7 @@ class Store:
     def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, of_shard: bool = False) -> None:
         """Persist readings in ``folder`` after :meth:`restore` was called; ``clock_s`` times syncs and retries.
 
-        ``of_shard``: the caller holds a :class:`~gapcast.storage.files.shard_lock.ShardLock`; errors raise instead of
+        ``of_shard``: the caller holds a :class:`~gapcast.storage.files.locks.ShardLock`; errors raise instead of
         disabling the persistence.
         """
         self._folder = folder

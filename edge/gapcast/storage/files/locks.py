@@ -1,7 +1,7 @@
-"""Locks a shard's folder for one process, and records the models that its state was written with.
+"""Locks a folder for one process: a state folder, or that of a shard with the models that its state was written with.
 
-The lock is a kernel lock (``flock``) on a file in the folder: it is released however the process or the machine ends,
-so that there is never a stale lock file. The content of the file only informs people about the holder.
+They are kernel locks (``flock``), released however the process or the machine ends, so that there is never a stale one.
+The content of a shard's lock file only informs people about the holder.
 """
 
 from __future__ import annotations
@@ -26,6 +26,20 @@ log = structlog.get_logger(__name__)
 WAIT_S = 3.0
 _POLL_S = 0.05
 _LOCK, _MODELS = "lock", "models.json"
+
+
+def lock_folder(folder: Path) -> int:
+    """Lock ``folder``, which exists; return the descriptor, whose closing releases it.
+
+    Raises :class:`BlockingIOError` if another process holds the lock, and OSError if the folder cannot be locked.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
 
 
 class ShardLock:

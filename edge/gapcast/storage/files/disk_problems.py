@@ -1,0 +1,93 @@
+"""Problems of the disk: how to fix an error, damaged files, and the reason why readings are not persisted."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_FIXES = {
+    errno.ENOSPC: "free disk space",
+    errno.EDQUOT: "free disk space",
+    errno.EROFS: "mount the file system read-write, or set state.path",
+    errno.EACCES: "grant this account write permission, or set state.path",
+    errno.EPERM: "grant this account write permission, or set state.path",
+}
+_DAMAGED_SUFFIX = ".damaged"
+
+
+def disk_error_fix(error: BaseException) -> str:
+    """Return how to fix ``error``.
+
+    >>> disk_error_fix(OSError(errno.ENOSPC, "No space left on device"))
+    'free disk space'
+    """
+    return _FIXES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")
+
+
+def set_aside(path: Path, problem: str) -> str:
+    """Rename a damaged file of the state, which is never removed, log the problem, and return a description."""
+    n = 1
+    while (new_path := path.with_name(f"{path.name}{_DAMAGED_SUFFIX}-{n}")).exists():
+        n += 1
+    logged = problem
+    try:
+        path.rename(new_path)
+    except OSError as error:
+        new_path, logged = path, f"{problem}; it cannot be renamed ({error})"
+    log.warning("state.damaged", path=str(path), problem=logged, kept_as=str(new_path), cure="check the disk")
+    return f"{path.name}: {problem}"
+
+
+class DamagedJournals:
+    """Journals that a recovery found damaged, to be renamed once a checkpoint has what could be read of them."""
+
+    def __init__(self) -> None:
+        self._problems: dict[Path, str] = {}
+
+    def add(self, path: Path, problem: str) -> str:
+        """Add the journal at ``path``; return a description."""
+        self._problems[path] = problem
+        return f"{path.name}: {problem}"
+
+    def set_aside(self) -> None:
+        """Rename the journals, once; one that a forgotten device was in may have been removed."""
+        problems, self._problems = self._problems, {}
+        for path, problem in problems.items():
+            if path.exists():
+                set_aside(path, problem)
+
+
+class PersistenceProblem:
+    """Why readings are not persisted, in a sentence, ``text``; empty while they are.
+
+    It is logged when it begins and ends, not at each retry.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Log ``folder`` with each problem."""
+        self._folder = folder
+        self.text = ""
+        #: Whether nothing is persisted until the end of the process.
+        self.is_final = False
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether the problem lasts until the whole state is in a checkpoint."""
+        return bool(self.text) and not self.is_final
+
+    def begin(self, problem: str, fix: str, *, is_final: bool = False) -> None:
+        """Set the problem, and log it with its fix if there was none before."""
+        self.is_final = self.is_final or is_final
+        if not self.text:
+            log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
+        self.text = f"readings are not persisted across a restart: {problem}"
+
+    def end(self) -> None:
+        """Log that readings are persisted again, if there was a problem."""
+        if self.text:
+            self.text = ""
+            log.info("state.persisted_again", path=str(self._folder))
