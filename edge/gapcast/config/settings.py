@@ -11,16 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gapcast.config.checks.topic_sharing import SHARD, sharing_problems
-from gapcast.config.checks.topic_use import meter_filters, published_topics, topic_problems
+from gapcast.config.checks.topic_use import SHARD, meter_filters, published_topics, sharing_problems, topic_problems
 from gapcast.config.sections.demand import DemandSettings, demand_problems
 from gapcast.config.sections.forecast import ForecastSettings, LearningSettings, OutlookSettings
 from gapcast.config.sections.http import HttpSettings
 from gapcast.config.sections.mqtt import MqttSettings, TopicSettings
-from gapcast.config.sections.section import SettingsSection, split_list
+from gapcast.config.sections.section import SettingsSection, matching, split_list
 from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.sections.submeters import SubmeterSettings, submeter_problems
-from gapcast.config.sections.value_rules import matching
 from gapcast.core.readings.reading import Limits
 from gapcast.text.time_zone_names import zone_of
 

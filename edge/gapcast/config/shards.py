@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gapcast.config.checks.topic_sharing import SHARD
+from gapcast.config.checks.topic_use import SHARD
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 

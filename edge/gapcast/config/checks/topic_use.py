@@ -1,20 +1,53 @@
-"""The topics that a gateway reads and publishes: each is read or published once, and none of its own is read."""
+"""The topics that a gateway reads and publishes: each is read or published once, and none of its own is read.
+
+They also distribute meters among workers: by a level ``{shard}``, or by the broker.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from gapcast.config.checks.topic_overlap import echo_problems, overlaps
-from gapcast.config.checks.topic_sharing import SHARD
 from gapcast.config.sections.demand import DemandSettings
 from gapcast.config.sections.mqtt import TopicSettings
 from gapcast.config.sections.sources import SourceSettings
 from gapcast.config.sections.submeters import SubmeterSettings
 
+#: The placeholder for a shard's number in a topic.
+SHARD = "{shard}"
+_BY_THE_BROKER = ("$share/", "$queue/")
 #: Placeholders that stand for a whole level of a topic.
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
 _ALWAYS_PUBLISHED = ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
 _OF_DEMANDS = ("demand", "headroom_w", "max_power_w")
+
+
+def sharing_problems(
+    shards: Sequence[int] | None, topics: Mapping[str, str], of_sources: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield each problem with the distribution of meters in a sentence that names the key.
+
+    ``topics`` are those of ``[topics]`` and ``of_sources`` those of ``[[sources]]``, by key.
+    """
+    readings = of_sources or {"topics.reading": topics["topics.reading"]}
+    for key, topic in readings.items():
+        if topic.startswith(_BY_THE_BROKER):
+            yield f"{key} ({topic}): remove the group, and set mqtt.share_group instead"
+    if shards is None:
+        for key, topic in {**topics, **of_sources}.items():
+            if SHARD in topic:
+                yield f"{key} ({topic}) has {SHARD}, but shards is not set: list the shards of this worker, such as [0]"
+        return
+    if not shards:
+        yield "shards is empty, and a worker without shards does nothing: list at least one, or remove the key"
+    if twice := sorted({shard for shard in shards if shards.count(shard) > 1}):
+        yield f"shards lists {twice[0]} twice: a shard has one client and one store"
+    for key, topic in readings.items():
+        if SHARD not in topic.split("/"):
+            yield (
+                f"{key} ({topic}) has no level {SHARD}, and all shards would read the same meters: "
+                f"add the level, as in gap/{SHARD}/{{device}}/reading"
+            )
 
 
 def published_topics(

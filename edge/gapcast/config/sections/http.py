@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, field_validator
 
-from gapcast.config.sections.section import Port, SettingsSection, split_list
-from gapcast.config.sections.value_rules import host_rule, matching
+from gapcast.config.sections.section import Port, SettingsSection, host_rule, matching, split_list
 
 Origin = Annotated[str, matching(r"\*|https?://[^/\s]+", "must be an origin such as https://panel.lan, without a path")]
 HostName = Annotated[

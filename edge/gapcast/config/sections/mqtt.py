@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from gapcast.config.sections.section import Port, SettingsSection, split_list
-from gapcast.config.sections.value_rules import host_rule, matching
+from gapcast.config.sections.section import Port, SettingsSection, host_rule, matching, split_list
 
 
 class TlsSettings(SettingsSection):

@@ -1,14 +1,93 @@
-"""The base class of all sections of the configuration."""
+"""What all sections of the configuration share: their base class, and rules that name what is wrong with a value."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from gapcast.config.sections.value_rules import plain_value_problem
-
+_NUMBERS = frozenset({int, float})
+#: What separates the parts of a URL, an account or a path, none of which a host has.
+_NO_HOST = re.compile(r"[/@?#\s\x00]")
+#: Characters between two dots of a host name, at most (RFC 1035, section 2.3.4).
+_LABEL_CHARS = 63
 Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def plain_value_problem(value: object, annotation: Any) -> str | None:
+    """Return what is wrong with ``value`` for a key of type ``annotation`` that pydantic would accept; None if nothing.
+
+    >>> plain_value_problem(True, int), plain_value_problem("", Path | None), plain_value_problem(True, bool)
+    ('must be a number', 'is empty: write a path, or remove the key', None)
+    """
+    kinds = _kinds_in(annotation)
+    if isinstance(value, bool) and bool not in kinds and kinds & _NUMBERS:
+        return "must be a number"
+    if value == "" and Path in kinds:  # Path("") is the current folder
+        return "is empty: write a path, or remove the key"
+    return None
+
+
+def matching(pattern: str, problem: str) -> AfterValidator:
+    """Return the rule that a text matches ``pattern`` completely; ``problem`` says what it must be."""
+    expression = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if expression.fullmatch(text) is None:
+            raise ValueError(problem)
+        return text
+
+    return AfterValidator(check)
+
+
+def host_rule(port_key: str) -> Callable[[str], str]:
+    """Return the rule that a text can be a host name or an address; ``port_key`` is the key of its port."""
+
+    def check(host: str) -> str:
+        if problem := host_problem(host, port_key):
+            raise ValueError(problem)
+        return host
+
+    return check
+
+
+def host_problem(host: str, port_key: str) -> str | None:
+    """Return why ``host`` cannot be a host name or an address, None if it can; ``port_key`` is the key of its port.
+
+    >>> host_problem("broker:1883", "mqtt.port"), host_problem("::1", "mqtt.port")
+    ('must be the host alone: set the port by mqtt.port', None)
+    """
+    if "://" in host:
+        return f"must be a host name or an address, without {host.partition('://')[0]}://; the port is {port_key}"
+    if _NO_HOST.search(host):
+        return "must be a host name or an address, without spaces, user name and path"
+    if host.startswith("["):
+        return "must be an address without brackets"
+    if host.count(":") == 1:
+        return f"must be the host alone: set the port by {port_key}"
+    return None if _has_possible_labels(host) else "cannot be a host name: between two dots are 1 to 63 characters"
+
+
+def _has_possible_labels(host: str) -> bool:
+    """Return whether ``host`` can be encoded for DNS. A name in ASCII needs no IDNA codec, which takes 0.4 MB."""
+    if host.isascii():
+        *others, last = map(len, host.split("."))
+        return last <= _LABEL_CHARS and all(0 < n <= _LABEL_CHARS for n in others)
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _kinds_in(annotation: Any) -> set[Any]:
+    """Return the types that ``annotation`` consists of, without those in lists."""
+    if not get_args(annotation) or getattr(annotation, "__origin__", None) in {tuple, dict}:
+        return {annotation}
+    return {kind for one in get_args(annotation) for kind in _kinds_in(one)}
 
 
 class SettingsSection(BaseModel):

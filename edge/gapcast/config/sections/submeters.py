@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import field_validator, model_validator
 
+from gapcast.config.sections.section import matching
 from gapcast.config.sections.sources import SourceSettings
-from gapcast.config.sections.value_rules import matching
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.readings.submeters import Submeters
 
