@@ -16,7 +16,7 @@ import pytest
 from gapcast.backtest.forecasts.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.forecasts.weeks import Weeks
 from gapcast.backtest.inputs.houses import FilePart, minutes_of, name_houses, side_by_side
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.results.results import Backtest

@@ -10,11 +10,10 @@ import pytest
 
 from gapcast.app.engines.engine import engine_of
 from gapcast.backtest import run as run_module
-from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.forecasts.tally import Tally
+from gapcast.backtest.batch_tally import BatchTally, Tally
 from gapcast.backtest.inputs.houses import FilePart, runs_side_by_side, side_by_side
 from gapcast.backtest.outlooks.outlook_tally import OutlookTally
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document
 from gapcast.backtest.run import run_houses

@@ -12,7 +12,7 @@ import pytest
 
 from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from tests.backtest.test_backtest import COLUMNS, FIRST, house
 from tests.support.models import every_feature_model, history_model, shipped_models, shipped_names

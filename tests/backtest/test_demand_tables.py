@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import demand_numbers, demand_scores
-from gapcast.backtest.demands.demand_file import DemandFile
+from gapcast.backtest.demands.house_demands import DemandFile
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.demand.scores.scores import initial_sums, scores_of
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gapcast.backtest.demands.demand_tally import DemandRequest
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.results.results import Backtest

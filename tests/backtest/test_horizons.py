@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gapcast.backtest.outlooks.horizons import parse_horizons
-from gapcast.backtest.outlooks.outlook_file import HEADER, OutlookFile
+from gapcast.backtest.outlooks.outlook_tally import HEADER, OutlookFile, parse_horizons
 from gapcast.commands.backtest import backtest
 from gapcast.core.errors import SettingsError
 from gapcast.sample import sample_path

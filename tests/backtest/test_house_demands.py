@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.backtest.demands.demand_file import HEADER, DemandFile
-from gapcast.backtest.demands.demand_report import demand_table
 from gapcast.backtest.demands.demand_tally import DemandTallies
-from gapcast.backtest.demands.house_demands import HouseDemands
+from gapcast.backtest.demands.house_demands import HEADER, DemandFile, HouseDemands
+from gapcast.backtest.results.report import demand_table
 from gapcast.core.billing.low_limit import LowLimit
 from gapcast.core.demand.scores import scores
 from gapcast.core.errors import SettingsError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gapcast.backtest.forecasts.weeks import Weeks
 from gapcast.backtest.inputs.houses import FilePart, minutes_of, name_houses, side_by_side
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.results.report import document, lines
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError

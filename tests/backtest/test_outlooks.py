@@ -16,9 +16,8 @@ import pytest
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.outlooks.lead_scores import LeadComparison
-from gapcast.backtest.outlooks.outlook_file import HEADER
-from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.outlooks.outlook_tally import HEADER, OutlookRequest
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document, lines
 from gapcast.backtest.results.results import Backtest

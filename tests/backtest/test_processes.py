@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from gapcast.backtest import processes
 from gapcast.backtest import run as run_module
 from gapcast.backtest.demands.demand_tally import DemandRequest
 from gapcast.backtest.inputs.houses import FilePart, shares_of, side_by_side
 from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
-from gapcast.backtest.processes import processes
-from gapcast.backtest.processes.process_pool import SharedProgress
-from gapcast.backtest.processes.processes import HouseGroup, n_processes_for, run_files, split_houses
+from gapcast.backtest.processes import HouseGroup, SharedProgress, n_processes_for, run_files, split_houses
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document
 from gapcast.backtest.results.results import Backtest

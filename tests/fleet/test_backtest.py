@@ -20,9 +20,8 @@ from pyspark.sql import SparkSession
 from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.backtest.outlooks.outlook_file import HEADER
-from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
-from gapcast.backtest.processes.processes import run_files as run_of_the_edge
+from gapcast.backtest.outlooks.outlook_tally import HEADER, OutlookRequest
+from gapcast.backtest.processes import run_files as run_of_the_edge
 from gapcast.backtest.request import BacktestRequest
 from gapcast.backtest.results.report import document
 from gapcast.config.settings import Settings

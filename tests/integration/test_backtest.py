@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.backtest.request import BacktestRequest
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import ALL_TIME, LAST_DAY, Summary

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.backtest.processes.processes import run_files
+from gapcast.backtest.processes import run_files
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SourceError
 from gapcast.recordings.recording import read_recording

@@ -53,7 +53,7 @@ def run_comparison(
     Models that have the main forecast's horizon are scored at it. Others are skipped where ``forecast.horizon_min`` is
     set, and scored at their own horizon where it is not.
     ``show`` is called with what was understood of each file. Raises the errors of
-    :func:`~gapcast.backtest.processes.processes.run_files`.
+    :func:`~gapcast.backtest.processes.run_files`.
     """
     scored_from = part.first_scored_minute
     recordings = read_houses(settings, files, form, part, show)

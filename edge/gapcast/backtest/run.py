@@ -12,10 +12,9 @@ from tqdm import tqdm
 
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.models import load_models
-from gapcast.backtest.batch_tally import BatchTally
+from gapcast.backtest.batch_tally import BatchTally, Tally
 from gapcast.backtest.forecasts.outcomes_file import OutcomesFile
 from gapcast.backtest.forecasts.refits import CHECK_EVERY_MIN, SimulatedRefits
-from gapcast.backtest.forecasts.tally import Tally
 from gapcast.backtest.inputs.engine_settings import with_outlooks, without_queries
 from gapcast.backtest.inputs.houses import (
     FilePart,

@@ -112,13 +112,12 @@ def backtest(
     from gapcast.backtest.control.report import control_lines
     from gapcast.backtest.control.run import run_control
     from gapcast.backtest.control.tariffs import tariffs_of
-    from gapcast.backtest.demands.demand_limit import has_limit, require_limit
     from gapcast.backtest.demands.demand_tally import DemandRequest
     from gapcast.backtest.forecasts.whole_file import write_whole
+    from gapcast.backtest.inputs.engine_settings import has_limit, require_limit
     from gapcast.backtest.inputs.houses import FilePart
-    from gapcast.backtest.outlooks.horizons import parse_horizons
-    from gapcast.backtest.outlooks.outlook_tally import OutlookRequest
-    from gapcast.backtest.processes.processes import run_files
+    from gapcast.backtest.outlooks.outlook_tally import OutlookRequest, parse_horizons
+    from gapcast.backtest.processes import run_files
     from gapcast.backtest.request import BacktestRequest
     from gapcast.backtest.results.report import check_writable, document, lines
     from gapcast.observability.logs import configure_logs

@@ -20,8 +20,7 @@ from gapcast.app.models.models import load_models
 from gapcast.backtest.inputs.engine_settings import with_outlooks
 from gapcast.backtest.inputs.houses import FilePart
 from gapcast.backtest.outlooks.lead_scores import LeadScores, LeadSums
-from gapcast.backtest.outlooks.outlook_report import outlook_table
-from gapcast.backtest.results.report import document, table
+from gapcast.backtest.results.report import document, outlook_table, table
 from gapcast.backtest.results.results import Backtest
 from gapcast.backtest.results.results import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings

@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gapcast.backtest.batch_tally import BatchTally
-from gapcast.backtest.forecasts.tally import Tally
+from gapcast.backtest.batch_tally import BatchTally, Tally
 from gapcast.backtest.forecasts.weeks import Week
 from gapcast.backtest.outlooks.lead_scores import LeadScores
-from gapcast.backtest.outlooks.outlook_file import OutlookFile
-from gapcast.backtest.outlooks.outlook_tally import OutlookTally
+from gapcast.backtest.outlooks.outlook_tally import OutlookFile, OutlookTally
 from gapcast.backtest.run import BATCH_READINGS
 from gapcast.core.engine import Engine
 from gapcast.core.readings.reading import Reading

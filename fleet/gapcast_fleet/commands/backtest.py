@@ -60,7 +60,7 @@ def backtest(
     `gapcast-trainer prepare`. Samples are averaged over each minute.
     """
     from gapcast.backtest.inputs.houses import FilePart
-    from gapcast.backtest.outlooks.horizons import parse_horizons
+    from gapcast.backtest.outlooks.outlook_tally import parse_horizons
     from gapcast_fleet.backtest.backtest import BacktestOptions, lines, run_backtest
     from gapcast_fleet.backtest.groups import GroupOutlook
     from gapcast_fleet.spark import session

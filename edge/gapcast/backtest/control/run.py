@@ -18,8 +18,7 @@ from gapcast.backtest.control.house_run import reactive, run_rule, unlimited
 from gapcast.backtest.control.loads import LoadResult
 from gapcast.backtest.control.oracle import run_oracle
 from gapcast.backtest.control.tariffs import Tariff
-from gapcast.backtest.demands.demand_limit import require_limit
-from gapcast.backtest.inputs.engine_settings import with_outlooks
+from gapcast.backtest.inputs.engine_settings import require_limit, with_outlooks
 from gapcast.backtest.inputs.houses import FilePart, minutes_of
 from gapcast.backtest.run import read_houses
 from gapcast.config.settings import Settings
@@ -96,7 +95,7 @@ def run_control(
 ) -> LoadControl:
     """Add a car and a dishwasher to each of ``files``, and drive them by each strategy from ``part.score_from`` on.
 
-    Raises the errors of :func:`~gapcast.backtest.processes.processes.run_files`, and :class:`SettingsError` without a
+    Raises the errors of :func:`~gapcast.backtest.processes.run_files`, and :class:`SettingsError` without a
     limit.
     """
     require_limit(settings.demand, "--control")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gapcast.backtest.demands.demand_file import DemandFile
-from gapcast.backtest.demands.house_demands import DemandLine, HouseDemands
+from gapcast.backtest.demands.house_demands import DemandFile, DemandLine, HouseDemands
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.low_limit import LowLimit
 from gapcast.core.demand.demand import Demands

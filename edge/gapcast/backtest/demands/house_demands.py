@@ -1,22 +1,55 @@
-"""The demands of one house's running window, which wait for the window's mean."""
+"""The demands of one house, which wait for the mean of their window, and the CSV file of demands: all, or none."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from math import isnan
+from pathlib import Path
 
 import numpy as np
 
-from gapcast.backtest.demands.demand_file import DemandFile
+from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.demand.scores import score_sums, scores
+from gapcast.core.forecasts.forecast import DECIMALS
+from gapcast.core.grid import minute_label
 from gapcast.core.windows.window import MAX_FILL_MIN
 
+#: The columns of the file of demands.
+HEADER = (
+    "device", "observed_at", "window_start", "elapsed_min", "limit_kw", "so_far_kw", "expected_kw", "lower_kw",
+    "upper_kw", "p_exceed", "headroom_kw", "actual_kw", "exceeded",
+)  # fmt: skip
 #: A demand: observed minute, minutes elapsed, the values of the file's columns, and the last reading, kW.
 DemandLine = tuple[int, int, list[float], float]
 #: Columns of a demand's values.
 _LIMIT, _SO_FAR, _P_EXCEED = 0, 1, 5
 #: Readings after which those before the longest window are dropped.
 _N_KNOWN = 4 * scores.LONGEST_MIN
+
+
+class DemandFile(WholeFile):
+    """Writes a line for each demand of a window, once the window's mean is known."""
+
+    def __init__(self, path: Path) -> None:
+        """Raise :class:`SettingsError` if ``path`` cannot be written."""
+        super().__init__("--demand-out", path, HEADER)
+
+    def add(
+        self, device: str, window_start: int, lines: Iterable[tuple[int, int, list[float]]], actual_kw: float
+    ) -> None:
+        """Write the demands of the window from ``window_start`` on, whose mean is ``actual_kw``.
+
+        Each of ``lines`` has the observed minute, the minutes elapsed, and the powers and the probability from
+        ``limit_kw`` to ``headroom_kw``, in the order of the columns; NaN is blank.
+        """
+        start_at, actual = minute_label(window_start), round(actual_kw, DECIMALS)
+        for minute, elapsed_min, values in lines:
+            limit_kw = values[0]
+            exceeded = "" if isnan(limit_kw) else int(actual_kw > limit_kw)
+            shown = ("" if isnan(value) else round(value, DECIMALS) for value in values)
+            self.write((device, minute_label(minute), start_at, elapsed_min, *shown, actual, exceeded))
 
 
 class HouseDemands:

@@ -1,9 +1,13 @@
-"""The configuration of a back-test's engine: that of the service, with what is scored and without what is not."""
+"""The configuration of a back-test's engine: that of the service, with what is scored and without what is not.
+
+Demands are only scored if there is a limit to compare them with.
+"""
 
 from __future__ import annotations
 
-from gapcast.config.sections.demand import DemandSettings
+from gapcast.config.sections.demand import MONTH_PEAK, NO_LIMIT, DemandSettings
 from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError
 
 
 def with_outlooks(settings: Settings, n_houses: int) -> Settings:
@@ -25,3 +29,16 @@ def without_queries(settings: Settings, *, has_path: bool = False) -> Settings:
     history = settings.history.model_copy(update={"max_devices": 0})
     forecast = settings.forecast.model_copy(update={"path": has_path})
     return settings.model_copy(update={"history": history, "forecast": forecast})
+
+
+def has_limit(demand: DemandSettings) -> bool:
+    """Return whether the windows of any device have a limit."""
+    return any(keys.limit_kw not in (None, NO_LIMIT) for _, keys in demand.sections())
+
+
+def require_limit(demand: DemandSettings, option: str) -> None:
+    """Raise :class:`SettingsError` if no window has a limit, which ``option`` needs."""
+    if not has_limit(demand):
+        fix = f"set demand.limit_kw, as in --set demand.limit_kw=2.5 or --set demand.limit_kw={MONTH_PEAK}"
+        msg = f"{option}: there is no limit to compare with: {fix}"
+        raise SettingsError(msg)

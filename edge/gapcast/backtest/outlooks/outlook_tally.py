@@ -1,26 +1,78 @@
-"""The outlooks of a back-test: scored by house, lead time and kind, and written to a file."""
+"""The outlooks of a back-test: scored by house, lead time and kind, and written to a CSV file: all of them, or none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 import numpy as np
 
+from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.backtest.outlooks.house_outlooks import HouseOutlooks
 from gapcast.backtest.outlooks.lead_scores import LeadScores
-from gapcast.backtest.outlooks.outlook_file import OutlookFile
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.errors import SettingsError
+from gapcast.core.forecasts.forecast import DECIMALS
+from gapcast.core.grid import minute_label
 from gapcast.core.outlook.interpolation import interpolate_outlook
 from gapcast.core.outlook.outlook import Outlooks
+from gapcast.core.outlook.scores.reference_forecasts import KINDS
 from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 
+#: The longest lead time of ``--horizons``, minutes.
+LONGEST_MIN = 60
+_FIX = f"use whole minutes from 1 to {LONGEST_MIN}, each once, such as --horizons 5,15,30,60"
+#: The columns of the file of outlooks.
+HEADER = ("device", "observed_at", "kind", "lead_min", "mean_kw", "lower_kw", "median_kw", "upper_kw")
 #: Device, minute and values after the last outlook: those of no reading.
 _NOTHING: tuple[str, int, F64] = ("", -1, np.empty(0))
+
+
+def parse_horizons(text: str) -> tuple[int, ...]:
+    """Return the lead times in ``text``, as of ``--horizons``, rising; raise :class:`SettingsError` if one is invalid.
+
+    >>> parse_horizons("15, 5,60")
+    (5, 15, 60)
+    """
+    horizons: list[int] = []
+    for word in text.split(","):
+        name = word.strip()
+        if not (name.isascii() and name.isdigit()):
+            msg = f"--horizons: {name!r} is not a number of minutes: {_FIX}"
+            raise SettingsError(msg)
+        lead_min = int(name)
+        if not 1 <= lead_min <= LONGEST_MIN:
+            msg = f"--horizons: {lead_min} min is not between 1 and {LONGEST_MIN}: {_FIX}"
+            raise SettingsError(msg)
+        if lead_min in horizons:
+            msg = f"--horizons: {lead_min} is listed twice: {_FIX}"
+            raise SettingsError(msg)
+        horizons.append(lead_min)
+    return tuple(sorted(horizons))
+
+
+class OutlookFile(WholeFile):
+    """Writes a line for each outlook, kind and lead time, as they are made."""
+
+    def __init__(self, path: Path, lead_times_min: tuple[int, ...]) -> None:
+        """Write outlooks at ``lead_times_min``; raise :class:`SettingsError` if ``path`` cannot be written."""
+        self._keys = [(kind, lead_min) for kind in KINDS for lead_min in lead_times_min]
+        super().__init__("--outlook-out", path, HEADER)
+
+    def add(self, devices: list[str], observed_minutes: list[int], outlooks_kw: F64) -> None:
+        """Write N outlooks, ``[N, H, 2, 4]`` by lead time and kind; NaN, a bound that there is none of, is blank."""
+        by_kind = np.moveaxis(outlooks_kw, 2, 1).reshape(len(devices), len(self._keys), -1)
+        for device, minute, values in zip(devices, observed_minutes, by_kind.round(DECIMALS).tolist(), strict=True):
+            observed_at = minute_label(minute)
+            self.write_all(
+                (device, observed_at, kind, lead_min, *("" if isnan(value) else value for value in of_lead))
+                for (kind, lead_min), of_lead in zip(self._keys, values, strict=True)
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gapcast.backtest.demands.demand_report import demand_table
 from gapcast.backtest.demands.demand_tally import DemandTallies
-from gapcast.backtest.outlooks.outlook_report import outlook_table
+from gapcast.backtest.outlooks.lead_scores import LeadComparison
 from gapcast.backtest.results.results import Backtest
-from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
+from gapcast.core.billing.low_limit import LIMIT_WARNING, LowLimit, text_of
 from gapcast.core.demand.documents.scores_document import demand_scores_document
-from gapcast.core.demand.scores.scores import DemandScores
+from gapcast.core.demand.scores.scores import ANNOUNCED_MIN, MONTH_DAYS, AlarmScore, DemandScores, ThirdScore
 from gapcast.core.documents.wording import counted
 from gapcast.core.errors import SettingsError
 from gapcast.core.forecasts.outcomes import PERSISTENCE
 from gapcast.core.learning.scores.summary import Summary
+from gapcast.core.outlook.scores.reference_forecasts import KINDS, REFERENCES
 
 #: Above the lines of :func:`row`.
 HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
+_TITLES = dict(zip(KINDS, ("the minute at the lead time", "the mean of all minutes until then"), strict=True))
+#: References against which the skill is shown.
+_SKILLS = REFERENCES[:2]
+_LEAD_WIDTH = 15
+_RULES = {"gapcast": "gapcast", "held": "last value held", "so_far": "mean so far"}
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -127,3 +132,68 @@ def _number(value: float | None) -> str:
 def _relative(value: float | None, base: float | None) -> str:
     """Return the relative reduction of ``value`` against ``base``, as text."""
     return f"{'-':>8}" if value is None or not base else f"{1 - value / base:+8.1%}"
+
+
+def outlook_table(name: str, scores: Sequence[LeadComparison]) -> Iterator[str]:
+    """Yield the table of one house, or of all houses: the outlooks, and the reference forecasts."""
+    yield f"{name}: outlook, MSE kW2 / MAE kW; skill: MSE against {' and '.join(map(_words, _SKILLS))}"
+    for kind in KINDS:
+        of_kind = [score for score in scores if score.kind == kind]
+        heads = "".join(f"{_words(head):>{_LEAD_WIDTH}}" for head in ("gapcast", *REFERENCES))
+        yield f"  {_TITLES[kind]}"
+        yield f"  {'min':>3} {'n':>9}{heads}{'skill':>9}{'skill':>8}{'coverage':>10}"
+        yield from map(_lead_line, of_kind)
+
+
+def _lead_line(score: LeadComparison) -> str:
+    pairs = [(score.mse_kw2, score.mae_kw), *((one.mse_kw2, one.mae_kw) for one in score.references.values())]
+    skills = [score.references[name].skill for name in _SKILLS]
+    figures = "".join(f"{_pair(*pair):>{_LEAD_WIDTH}}" for pair in pairs)
+    first, second = (("-" if skill is None else f"{skill:+.1%}") for skill in skills)
+    coverage = "-" if score.coverage is None else f"{score.coverage:.1%}"
+    return f"  {score.lead_min:>3} {score.n:>9,}{figures}{first:>9}{second:>8}{coverage:>10}"
+
+
+def _pair(mse_kw2: float | None, mae_kw: float | None) -> str:
+    return "-" if mse_kw2 is None or mae_kw is None else f"{mse_kw2:.4f}/{mae_kw:.4f}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def demand_table(name: str, scores: DemandScores, low_limit: LowLimit | None = None) -> Iterator[str]:
+    """Yield the tables of one house, or of all houses: probabilities by minutes elapsed, and alarms.
+
+    ``low_limit`` is the limit of the house if it is too low.
+    """
+    yield f"{name}: demand, {scores.n_windows:,} windows with a limit, {scores.n_events:,} of them above it"
+    if low_limit is not None:
+        yield f"  warning: {low_limit.text}"
+    if not scores.n_windows:
+        return
+    heads = "".join(f"{head:>17}" for head in ("last value held", "mean so far"))
+    yield f"  {'elapsed':>7} {'n':>9} {'events':>7} {'Brier':>9}{heads} {'log score':>10}"
+    yield from map(_third, scores.thirds)
+    announced = "".join(f"{f'{least} min before':>14}" for least in ANNOUNCED_MIN)
+    yield f"  {'alarms':<16} {'n':>7} {f'in {MONTH_DAYS} days':>10} {'false':>7}{announced}"
+    for source, one in scores.alarms.items():
+        yield _alarms(_RULES[source], one)
+
+
+def _third(one: ThirdScore) -> str:
+    held, so_far = (f"{_figure(brier):>17}" for brier in (one.held_brier, one.so_far_brier))
+    return (
+        f"  {one.elapsed_min:>7} {one.n:>9,} {one.n_events:>7,} {_figure(one.brier):>9}{held}{so_far} "
+        f"{_figure(one.log_score):>10}"
+    )
+
+
+def _alarms(name: str, one: AlarmScore) -> str:
+    shares = "".join(f"{'-' if share is None else f'{share:.0%}':>14}" for share in one.announced)
+    per_month = "-" if one.per_month is None else f"{one.per_month:.1f}"
+    return f"  {name:<16} {one.n:>7,} {per_month:>10} {one.n_false:>7,}{shares}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,34 +1,94 @@
-"""Runs a back-test in several processes, each with an engine over some of the houses; they share their progress alone.
+"""Runs a back-test in several processes, each with an engine over some of the houses.
 
-The results are those of one process to the last bit: each house is in batches of the same minutes as there.
+They share only their progress and the request to stop. The results are those of one process to the last bit: each
+house is in batches of the same minutes as there.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from gapcast.backtest.inputs.houses import FilePart, minutes_of, shares_of
-from gapcast.backtest.processes.process_pool import process_pool, shared_progress
 from gapcast.backtest.request import BacktestRequest
-from gapcast.backtest.results.joined_results import join_backtests
-from gapcast.backtest.results.results import Backtest
+from gapcast.backtest.results.results import Backtest, join_backtests
 from gapcast.backtest.run import BATCH_READINGS, read_houses, run_recordings
 from gapcast.config.refit_choice import refits_in_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, SettingsError
+from gapcast.observability.logs import configure_logs
 from gapcast.recordings.recording import Recording
 from gapcast.recordings.text.layout import FileFormat
 
 #: Readings for which a process is started by default: it takes a second to start and to load the models, in which this
 #: one runs some 50,000.
 READINGS_EACH = 100_000
+
+
+class SharedProgress:
+    """How many readings each process has processed, and whether all are to stop.
+
+    Each number has one writer, so that no process waits for one that was killed with a lock.
+    """
+
+    def __init__(self, numbers: Any) -> None:
+        """Share ``numbers``, a raw array: one for each process, and one more, which is 1 if they are to stop."""
+        self.numbers = numbers
+
+    def add(self, index: int, n: int) -> int:
+        """Add ``n`` readings of the process ``index``; return the number of those of all processes."""
+        self.numbers[index] += n
+        return sum(self.numbers[:-1])
+
+    def stop(self) -> None:
+        """Request that the processes stop."""
+        self.numbers[-1] = 1
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the processes are to stop."""
+        return bool(self.numbers[-1])
+
+
+@contextmanager
+def process_pool(n: int) -> Iterator[tuple[ProcessPoolExecutor, SharedProgress]]:
+    """Yield ``n`` new processes and the progress that they share with this one.
+
+    After an error they stop at their next batch.
+    """
+    context = get_context("spawn")  # a fork would copy the threads' locks, but not the threads, of the runtimes
+    shared = SharedProgress(context.RawArray("q", n + 2))
+    with ProcessPoolExecutor(n, context, _begin, (shared.numbers,)) as pool:
+        try:
+            yield pool, shared
+        except BaseException:
+            shared.stop()
+            raise
+
+
+_shared_here: list[SharedProgress] = []  # of a process that a pool has started
+
+
+def _begin(numbers: Any) -> None:  # pragma: no cover - runs in a process of its own
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that which started this one gets it too, and stops it
+    configure_logs("auto", "warning")
+    _shared_here.append(SharedProgress(numbers))
+
+
+def shared_progress() -> SharedProgress:  # pragma: no cover - runs in a process of its own
+    """Return the progress that this process, which a pool has started, shares."""
+    return _shared_here[0]
 
 
 @dataclass(frozen=True, slots=True)

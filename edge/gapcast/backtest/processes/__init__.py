@@ -1,1 +1,0 @@
-"""Distributes the houses of a back-test over several processes."""
