@@ -19,8 +19,8 @@ from gapcast.core.forecasts.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
+from gapcast.predictors.models_folder.files import read_registry
 from gapcast.predictors.models_folder.library import Library
-from gapcast.predictors.models_folder.registry import read_registry
 from gapcast.predictors.models_folder.store import read_card
 from gapcast.predictors.trials.admission import Admission
 from gapcast.predictors.trials.proven_models import ProvenModels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.app.engines.warm_up import warm_up_like
+from gapcast.app.engines.engine import warm_up_like
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.config.settings import Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.check import compiled_steps
-from gapcast.check.compiled_steps import check_compiled_steps
+from gapcast.check import machine
 from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.machine import check_compiled_steps
 from gapcast.compiled.library import LoadedLibrary, machine_name
 from gapcast.config.settings import Settings
 
@@ -20,7 +20,7 @@ def test_check_names_the_machine_of_the_compiled_steps() -> None:
 
 
 def test_check_says_why_there_are_no_compiled_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled_steps, "loaded", lambda: LoadedLibrary(None, "riscv64", "this installation has none"))
+    monkeypatch.setattr(machine, "loaded", lambda: LoadedLibrary(None, "riscv64", "this installation has none"))
     (finding,) = check_compiled_steps(SITUATION)
     assert finding.mark is Mark.WARN
     assert "none (this installation has none): numpy computes the same forecasts" in finding.text

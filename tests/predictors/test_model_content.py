@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gapcast.predictors.models_folder.store import load_model
-from gapcast.predictors.tflite.model_content import ModelContent
+from gapcast.predictors.tflite.model_file import ModelContent
 from tests.support.models import shipped_models
 
 OUTLOOK = (shipped_models() / "outlook" / "model.tflite").read_bytes()

@@ -18,8 +18,7 @@ from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.models_folder.files import read_model_files
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.continuation import Continuation
-from gapcast.predictors.tflite.model_content import ModelContent
-from gapcast.predictors.tflite.model_file import HISTORY, INPUT
+from gapcast.predictors.tflite.model_file import HISTORY, INPUT, ModelContent
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.predictors.trials.trial import check_batch, try_model
 from tests.support.models import ModelCopy, history_model, shipped_models

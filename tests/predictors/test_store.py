@@ -15,7 +15,7 @@ import pytest
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
 from gapcast.core.models.predictor import run_model
-from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.files import read_registry
 from gapcast.predictors.models_folder.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import batch_interpreter, runtime
 from gapcast.predictors.tflite.runtime import load_interpreter

@@ -9,7 +9,7 @@ import pytest
 from gapcast.commands.replay import unread_submeters
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
-from gapcast.replay.submeter_topics import submeter_topics
+from gapcast.replay.publisher import submeter_topics
 
 CAR = {"of": "home", "name": "car", "preset": "gapcast", "topic": "plugs/car"}
 

@@ -21,7 +21,7 @@ from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.check.finding import CheckInput, Mark
-from gapcast.check.memory import check_memory
+from gapcast.check.machine import check_memory
 from gapcast.config.memory_limit import (
     IDLE_BYTES,
     LEAST_DEVICES,

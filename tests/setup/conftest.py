@@ -18,7 +18,7 @@ import pytest
 from gapcast.check import readings
 from gapcast.cli import main
 from gapcast.config.loader import load
-from gapcast.setup.messages import message_listener
+from gapcast.setup.messages import message_recording
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.commands import run_command
 from tests.support.peers import peer_of
@@ -75,7 +75,7 @@ def script(folder: Path, environment: dict[str, str], monkeypatch: pytest.Monkey
 
     def run(*arguments: object, enough: int = 0) -> subprocess.CompletedProcess[str]:
         with monkeypatch.context() as patched:
-            for module in (readings, message_listener) if enough else ():
+            for module in (readings, message_recording) if enough else ():
                 patched.setattr(module, "_MAX_MESSAGES", enough)
             done = run_command(("gapcast", main), arguments, folder, environment)
         return subprocess.CompletedProcess([*map(str, arguments)], done.exit_code, done.stdout, done.stderr)

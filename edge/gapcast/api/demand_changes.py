@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gapcast.api.device_body import decode_body
+from gapcast.api.devices import decode_body
 from gapcast.core.billing.changes import limit_kw_of, month_peak_of
 from gapcast.core.billing.low_limit import LIMIT_WARNING, text_of
 from gapcast.core.grid import minute_label

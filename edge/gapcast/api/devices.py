@@ -1,4 +1,4 @@
-"""The state of devices: last reading, newest forecast, live scores and history."""
+"""The state of devices: last reading, newest forecast, live scores and history; and bodies of requests about one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.api.device_body import decode_body
 from gapcast.core.demand.documents.document import N_MONTH_PEAKS, device_demand_document
 from gapcast.core.demand.documents.scores_document import demand_scores_document
 from gapcast.core.engine import Engine
+from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import LAST_DAY
 from gapcast.core.outlook.documents import outlook_document, outlook_scores_document
 from gapcast.core.plans.plan import LoadPlan, plan_of
+from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.streams.buffer import Buffers
 from gapcast.core.streams.history import HistoryColumns
 from gapcast.service.queries.name_page import name_page
 from gapcast.service.reports.availability import AvailabilityPublisher
 from gapcast.service.service import Service
+from gapcast.text.json_input import JsonError, decode_json
 
 #: Decimals of a reading's power, kW.
 _DECIMALS = 6
+
+
+def decode_body(device: str, body: bytes) -> object:
+    """Return the JSON value in ``body``.
+
+    Raises :class:`PayloadError` if it is not JSON, or if ``device`` is not a valid name.
+    """
+    if not is_device_id(device):
+        raise PayloadError("bad_device", device_id_problem(device))
+    try:
+        return decode_json(body)
+    except JsonError as error:
+        raise PayloadError("not_json", f"the body is not JSON: {error}") from error
 
 
 class Devices:

@@ -1,4 +1,4 @@
-"""Checks the machine: a correct clock, a writable state folder, a free port."""
+"""Checks the machine: compiled steps, memory, a correct clock, a writable state folder, a free port."""
 
 from __future__ import annotations
 
@@ -11,17 +11,50 @@ from contextlib import closing
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 
+from gapcast.app.engines.device_limit import FIX, device_cost
+from gapcast.app.engines.engine import engine_of
 from gapcast.app.http_server import listen_fix, listen_problem
 from gapcast.check.finding import SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
+from gapcast.compiled.library import loaded
 from gapcast.config.files.state_dir import state_path
+from gapcast.config.memory_limit import fitting_devices, read_memory_limit
 from gapcast.config.shards import folder_of
 from gapcast.core.errors import SettingsError
 from gapcast.storage.files.disk_problems import disk_error_fix
 from gapcast.text.json_input import decode_json
 
+_COMPILED_FIX = (
+    "install the released wheel (Linux with glibc on x86-64, 64-bit ARM or 32-bit ARMv7), or install a C compiler "
+    "(apt install gcc libc6-dev) and then gapcast from its source; ignore this where processor time does not matter"
+)
 #: Largest disk usage of a gateway, with the readings of 100,000 devices.
 _LEAST_FREE_BYTES = 100 << 20
 _TIMEOUT_S, _MAX_RESPONSE_BYTES = 10.0, 1 << 16
+
+
+def check_compiled_steps(inputs: CheckInput) -> Iterator[Finding]:
+    """Open the library of compiled steps; without it the forecasts are the same, and cost more."""
+    found = loaded()
+    if found.library is None:
+        text = f"none ({found.problem}): numpy computes the same forecasts, in several times the processor time"
+        yield warn("compiled steps", text, _COMPILED_FIX)
+    else:
+        yield ok("compiled steps", f"in use, built for {found.machine}")
+
+
+def check_memory(inputs: CheckInput) -> Iterator[Finding]:
+    """Compare ``devices.max`` with the memory limit of this process; the service's own limit may differ."""
+    limit = read_memory_limit()
+    if inputs.models is None or limit is None:
+        return
+    configured = inputs.settings.devices.max
+    cost = device_cost(engine_of(inputs.settings, inputs.models))
+    effective = fitting_devices(cost, limit.n_bytes, configured).n_devices
+    if effective < configured:
+        text = f"devices.max is {configured}, but only {effective} devices fit into {limit}"
+        yield warn("memory", text, FIX)
+    else:
+        yield ok("memory", f"{configured} devices fit into {limit}")
 
 
 def check_clock(inputs: CheckInput) -> Iterator[Finding]:

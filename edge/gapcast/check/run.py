@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from gapcast.check.broker import check_broker
-from gapcast.check.compiled_steps import check_compiled_steps
 from gapcast.check.finding import CheckInput, Finding, Mark
-from gapcast.check.machine import check_clock, check_port, check_state
-from gapcast.check.memory import check_memory
+from gapcast.check.machine import check_clock, check_compiled_steps, check_memory, check_port, check_state
 from gapcast.check.models import check_models
 from gapcast.check.readings import check_readings
 from gapcast.config.settings import Settings

@@ -25,9 +25,8 @@ from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.recordings.recording import Minute, read_recording
 from gapcast.recordings.text.layout import FileFormat
-from gapcast.replay.publisher import MeterPublisher, payload_of
+from gapcast.replay.publisher import MeterPublisher, payload_of, submeter_topics
 from gapcast.replay.publisher import replay as publish_paced
-from gapcast.replay.submeter_topics import submeter_topics
 
 
 @dataclass(frozen=True, slots=True)

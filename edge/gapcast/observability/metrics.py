@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from gapcast.compiled.library import load_library
-from gapcast.core.monitoring.statistics import Statistics
+from gapcast.core.monitoring.statistics import Histogram, Statistics
 from gapcast.observability.device_metrics import DeviceCollector
-from gapcast.observability.families import counter_by, histogram_of
 from gapcast.observability.score_metrics import score_families
 from gapcast.service.containment import Part
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.service import Service
+
+
+def counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:
+    """Return a counter with a time series for each value of ``label``."""
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, n in values.items():
+        family.add_metric([value], n)
+    return family
+
+
+def histogram_of(name: str, documentation: str, histogram: Histogram) -> HistogramMetricFamily:
+    """Return a histogram with cumulative buckets, as Prometheus requires."""
+    buckets: list[tuple[str, float]] = []
+    n = 0
+    for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
+        n += count
+        buckets.append((bound, n))
+    return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=histogram.total)
 
 
 class ServiceInfo(NamedTuple):

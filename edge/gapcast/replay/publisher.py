@@ -1,27 +1,46 @@
-"""Publishes readings like a live meter, at any speed."""
+"""Publishes readings like a live meter, at any speed: on the topics of readings, and of submeters."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event, Semaphore
 
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gapcast.core.errors import BrokerError
+from gapcast.config.settings import Settings
+from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.mqtt.connection.client import disconnect
 from gapcast.mqtt.connection.transport import Transport, TransportClient, connection_error
+from gapcast.mqtt.topics import DeviceTopic
 from gapcast.recordings.recording import Minute
 from gapcast.replay.forecast_pace import MOST_AHEAD, ForecastPace
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,48}")
 #: Maximum number of unconfirmed readings at full speed.
 _WINDOW = 512
 _CONNECT_S = 10.0
 _POLL_S = 0.25
+
+
+def submeter_topics(settings: Settings, device: str, names: Sequence[str]) -> dict[str, str]:
+    """Return the topic of each of the submeters ``names`` of ``device``: as configured, else below the reading's.
+
+    The default is the topic of the device's readings and the name, ``gap/home/reading/kettle``. Raises
+    :class:`SettingsError` for a name that no configured submeter can have.
+    """
+    configured = {one.name: one.topic for one in settings.submeters if one.of == device}
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            msg = f"--submeter-column {name!r} cannot name a submeter: use 1 to 48 of A-Z a-z 0-9 _ - . in the column"
+            raise SettingsError(msg)
+    return {name: configured.get(name, f"{topic}/{name}") for name in names}
 
 
 class MeterPublisher:

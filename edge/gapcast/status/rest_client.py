@@ -1,10 +1,11 @@
-"""A REST client of a running service, which may be on another machine."""
+"""A REST client of a running service, which may be on another machine, and the instants in its documents."""
 
 from __future__ import annotations
 
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -21,6 +22,19 @@ _MAX_DETAIL_BYTES = 65_536
 _TEXT = "text/plain; version=0.0.4"
 #: Media type of a refusal, for instance if all connections are in use.
 _PROBLEM = "application/problem+json"
+
+
+def instant_of(text: Any) -> datetime:
+    """Return the instant of an RFC 3339 text, in UTC; raise TypeError or ValueError if it is not one.
+
+    >>> instant_of("2026-01-01T12:00:00+01:00").isoformat()
+    '2026-01-01T11:00:00+00:00'
+    """
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        msg = f"{text} has no offset"
+        raise ValueError(msg)
+    return at.astimezone(UTC)
 
 
 def read_token(path: Path) -> str:

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from gapcast.core.errors import StatusError
-from gapcast.status.demand_line import DemandLine
-from gapcast.status.instants import instant_of
+from gapcast.status.device_lines import DemandLine, OutlookLine
 from gapcast.status.metric_series import Series, buckets_of, quantile_of, read_series, total_of, value_of
-from gapcast.status.outlook_line import OutlookLine
-from gapcast.status.rest_client import RestClient
+from gapcast.status.rest_client import RestClient, instant_of
 from gapcast.text.terminal_text import printable
 
 #: One page of the maximum size.

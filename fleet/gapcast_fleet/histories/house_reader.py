@@ -20,8 +20,7 @@ from gapcast.recordings.formats.clean_file import content_sha256
 from gapcast.recordings.minutes.series import Series, minute_series
 from gapcast.recordings.text.fields import PER_KW
 from gapcast.recordings.text.layout import Unit
-from gapcast.recordings.text.table import Table
-from gapcast.recordings.text.table_checks import MAX_SPAN_MS
+from gapcast.recordings.text.table import MAX_SPAN_MS, Table
 from gapcast_fleet.histories.row_times import NO_TIME, RowTimes, row_times
 from gapcast_fleet.histories.survey import HouseSurvey
 

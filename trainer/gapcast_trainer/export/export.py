@@ -14,8 +14,7 @@ from gapcast.core.models.card import ModelCard
 from gapcast.core.models.card_provenance import ModelScores
 from gapcast.core.models.golden_example import Golden
 from gapcast.predictors.baselines import Persistence
-from gapcast.predictors.models_folder.files import REGISTRY_FILE
-from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.files import REGISTRY_FILE, read_registry
 from gapcast.predictors.models_folder.store import default_model, model_names
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from gapcast.recordings.formats.clean_file import Clean

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
-from gapcast.app.engines.engine import engine_of
-from gapcast.app.engines.warm_up import warm_up_like
+from gapcast.app.engines.engine import engine_of, warm_up_like
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import admission_of, load_models
 from gapcast.config.settings import Settings

@@ -13,10 +13,15 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from gapcast.api.predict_answer import PROBLEM_TYPE, Problem
-from gapcast.http.server.connection_pool import ConnectionPool, Precedence
-from gapcast.http.server.health_only import answer_health_only
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gapcast.api.predict_answer import PROBLEM_TYPE, Problem
+from gapcast.http.errors import problems
+from gapcast.http.guards.token_guard import OPEN_PATHS
+from gapcast.http.server.connection_pool import ConnectionPool, Precedence
+
+#: Why only health checks are served.
+_DETAIL = "all connections of this gateway are in use: try again in a while"
 #: Bytes read from a connection at a time, which it may buffer in addition to ``max_head_bytes``.
 _READ_BYTES = 65_536
 #: ``struct linger``: on, for 0 s.
@@ -24,6 +29,25 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 #: Bytes per header besides name and value: the colon, the space and the end of the line.
 HEADER_OVERHEAD = 4
 _TOO_LARGE = "the request line and the headers have more than {} bytes, or are more than {} headers"
+
+
+def answer_health_only(app: ASGIApp) -> ASGIApp:
+    """Return an application that passes health checks to ``app``, answers 503 otherwise, and closes the connection.
+
+    It serves when all connections are in use, so that a supervisor sees a working process.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        refused: Any = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, _DETAIL, path=scope["path"])
+        refused.headers["retry-after"] = "5"
+        await (app if scope["path"] in OPEN_PATHS else refused)(scope, receive, send_and_close)
+
+    return answer
 
 
 class Parsing(Enum):

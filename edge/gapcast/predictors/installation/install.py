@@ -12,9 +12,8 @@ from tempfile import TemporaryDirectory
 from gapcast.core.errors import ModelError
 from gapcast.core.models.card import ModelCard
 from gapcast.predictors.installation.packed_model import read_packed
-from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles, read_registry
 from gapcast.predictors.models_folder.library import Library
-from gapcast.predictors.models_folder.registry import read_registry
 from gapcast.predictors.models_folder.store import check_files, parse_card
 from gapcast.predictors.trials.admission import Admission
 from gapcast.private_files import FOLDER_MODE, chown_to_owner_of, make_private_folder, sync_folder, write_private

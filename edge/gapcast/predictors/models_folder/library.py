@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
-from gapcast.predictors.models_folder.registry import read_registry
+from gapcast.predictors.models_folder.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, read_registry
 from gapcast.predictors.models_folder.store import default_model, model_names
 
 #: The state of a library's files: path, inode, size and modification time of each.

@@ -18,8 +18,8 @@ from gapcast.predictors.models_folder.files import (
     ModelFiles,
     read_bytes,
     read_model_files,
+    read_registry,
 )
-from gapcast.predictors.models_folder.registry import read_registry
 from gapcast.predictors.tflite.tflite import TflitePredictor
 
 

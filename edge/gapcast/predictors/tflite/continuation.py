@@ -12,8 +12,7 @@ from typing import Any
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.predictors.tflite.input_batch import InputBatch, Setter, Shapes
-from gapcast.predictors.tflite.model_content import ModelContent
-from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION
+from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION, ModelContent
 from gapcast.predictors.tflite.runtime import load_interpreter
 
 

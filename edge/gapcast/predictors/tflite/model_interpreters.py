@@ -10,8 +10,7 @@ from gapcast.core.arrays.array_types import F32
 from gapcast.core.errors import ModelError
 from gapcast.predictors.tflite.batch_interpreter import BatchInterpreter
 from gapcast.predictors.tflite.input_batch import Shapes
-from gapcast.predictors.tflite.model_content import ModelContent
-from gapcast.predictors.tflite.model_file import INPUT
+from gapcast.predictors.tflite.model_file import INPUT, ModelContent
 
 #: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
 #: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and

@@ -13,8 +13,7 @@ from gapcast.core.models.card import ModelCard
 from gapcast.core.models.predictor import Body, Prediction
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.tflite.continuation import Continuation
-from gapcast.predictors.tflite.model_content import ModelContent
-from gapcast.predictors.tflite.model_file import HISTORY, INPUT
+from gapcast.predictors.tflite.model_file import HISTORY, INPUT, ModelContent
 from gapcast.predictors.tflite.model_interpreters import BATCH_SIZES, ModelInterpreters, memory_error, runtime_error
 
 

@@ -19,8 +19,7 @@ from gapcast.core.windows.features import GAP
 from gapcast.core.windows.window import MAX_FILL_MIN
 from gapcast.recordings.minutes.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
 from gapcast.recordings.minutes.report import Report
-from gapcast.recordings.text.table import Table
-from gapcast.recordings.text.table_checks import check_powers, check_times
+from gapcast.recordings.text.table import Table, check_powers, check_times
 
 #: A usual interval of samples that is too long, and that of times without the time of day.
 _TOO_FAR_APART_S = 86_400

@@ -1,4 +1,4 @@
-"""The result of a data set's reader: the rows of the file, parsed but not validated."""
+"""The result of a data set's reader: the rows of the file, parsed, and the checks of their times and powers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F64, I64
+from gapcast.core.errors import SourceError
+from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label
+from gapcast.core.readings.reading import Limits
+from gapcast.core.readings.submeters import is_submeter
+from gapcast.recordings.text.timestamps import LOCAL
+
+#: The longest recording: each minute of it takes memory.
+_MAX_YEARS = 20
+MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +52,53 @@ class Table:
         return replace(
             self, instant_ms=self.instant_ms[chosen], gap_kw=self.gap_kw[chosen], line=self.line[chosen], extra=extra
         )
+
+
+def check_times(table: Table) -> None:
+    """Raise :class:`SourceError`, with the line, if a time is off the grid, out of order or impossible."""
+    instant_ms = table.instant_ms
+    if table.each_minute:
+        _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
+    problem = "{time} is not a possible time (2000 to 2099): is the column of the times, or --time-format, wrong?"
+    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), problem)
+    is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
+    is_local = table.time_kind.startswith(LOCAL)
+    fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
+    problem = f"{{time}} is earlier than the row before it: rows must be in order of time, the oldest first{fix}"
+    _reject_rows(table, is_earlier, problem)
+    if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:
+        first, last = instant_label(int(instant_ms[0])), instant_label(int(instant_ms[-1]))
+        raise SourceError(table.path, f"spans {first} to {last}, more than {_MAX_YEARS} years: is a time wrong?")
+
+
+def check_powers(table: Table, limits: Limits) -> None:
+    """Raise :class:`SourceError`, with the line, if a power is outside ``limits``, or if there is none."""
+    for name in filter(is_submeter, table.extra):
+        values_kw = table.extra[name]
+        outside = (values_kw < limits.min_kw) | (values_kw > limits.max_kw)
+        problem = f"{name} is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in the unit of the power?"
+        _reject_rows(table, outside, f"{{time}}: {problem}")
+    present = ~np.isnan(table.gap_kw)
+    out_of_range = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
+    problem = f"{{gap_kw:g}} kW is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
+    _reject_rows(table, out_of_range, problem)
+    if not present.any():
+        raise SourceError(table.path, "holds no reading: every value is missing")
+
+
+def _shown(instant_ms: int) -> str:
+    """Return a time for an error message, also one that no calendar has."""
+    try:
+        return instant_label(instant_ms).replace(".000Z", "Z")
+    except (ValueError, OverflowError, OSError):
+        return f"{instant_ms // 1_000} s after 1970"
+
+
+def _reject_rows(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
+    if not wrong.any():
+        return
+    row = int(np.argmax(wrong))
+    time = _shown(int(table.instant_ms[row]))
+    more = int(wrong.sum()) - 1
+    also = f" ({more:,} more such rows)" if more else ""
+    raise SourceError(table.path, problem.format(time=time, gap_kw=table.gap_kw[row]) + also, int(table.line[row]))

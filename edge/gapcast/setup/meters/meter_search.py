@@ -9,8 +9,7 @@ from gapcast.core.errors import BrokerError
 from gapcast.mqtt.session.session import Session
 from gapcast.setup.broker.broker_access import BrokerAccess
 from gapcast.setup.broker.broker_connection import BrokerConnection
-from gapcast.setup.messages.message_listener import listen
-from gapcast.setup.messages.message_recording import MessageRecording
+from gapcast.setup.messages.message_recording import MessageRecording, listen
 from gapcast.setup.meters.meter_candidates import candidates
 from gapcast.setup.meters.meter_choice import MeterChoice
 from gapcast.setup.meters.preset_answers import MeterAnswer, PresetAnswers

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.compiled.functions import Function, load_function, set_pointers
-from gapcast.compiled.resizable_arrays import ResizableArrays
+from gapcast.compiled.functions import Function, ResizableArrays, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import I64
 from gapcast.core.outlook.correction.agreement import Agreement

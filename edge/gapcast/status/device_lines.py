@@ -1,4 +1,4 @@
-"""The demand of one device as a line: its running billing window against the limit, and the headroom."""
+"""Lines about devices: the running billing window against the limit with the headroom, and the outlook."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gapcast.status.instants import instant_of
+from gapcast.status.rest_client import instant_of
 from gapcast.text.terminal_text import printable
+
+#: Lead times whose means are shown, minutes, if the model has them.
+_MEANS_MIN = (15, 30, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,28 @@ def _percent(p: float) -> str:
     if p < low:
         return f"<{low:.0%}"
     return f">{high:.0%}" if p > high else f"{p:.0%}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutlookLine:
+    """The means of the next minutes of ``device``: pairs of minutes and kW."""
+
+    device: str
+    means_kw: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> OutlookLine:
+        """Return the line of an outlook document; raise KeyError, TypeError or ValueError if it is not one."""
+        means_kw = dict(zip(document["lead_min"], document["mean_to_kw"], strict=True))
+        shown = tuple((minutes, float(means_kw[minutes])) for minutes in _MEANS_MIN if minutes in means_kw)
+        return cls(printable(str(document["device"])), shown)
+
+    @property
+    def text(self) -> str:
+        """The line, without its label.
+
+        >>> OutlookLine("home", ((15, 1.2), (60, 0.9))).text
+        'home: mean of the next 15 min 1.20 kW, 60 min 0.90 kW'
+        """
+        means = ", ".join(f"{minutes} min {kw:.2f} kW" for minutes, kw in self.means_kw)
+        return f"{self.device}: mean of the next {means}"
