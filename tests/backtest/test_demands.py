@@ -23,7 +23,7 @@ from gapcast.config.sections.demand import DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.engine import Engine
-from gapcast.core.grid import minute_label
+from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.outlook.options import OutlookConfig
@@ -109,6 +109,32 @@ def test_backtest_demand_scores_equal_a_plain_recomputation(tmp_path: Path) -> N
         assert third.brier == pytest.approx(sum(squared) / len(own), abs=1e-5)
 
 
+def test_mean_of_a_window_has_the_reading_that_was_held_before_it(tmp_path: Path) -> None:
+    """A reading more than a day after the last one is held until the next; as in the engine, both are known then."""
+    after = FIRST + 2 * DAY_MIN
+    minutes = [Minute(minute, 1.0, False) for minute in (*range(FIRST, FIRST + 45), *range(after, after + 30))]
+    minutes[45] = Minute(after, 16.0, False)
+    run({"a": minutes}, tmp_path / "demand.csv")
+    rows = [row for row in read(tmp_path / "demand.csv") if row["window_start"] == minute_label(after)]
+    assert {(row["actual_kw"], row["exceeded"]) for row in rows} == {("2.0", "1")}
+
+
+@pytest.mark.parametrize(("n_filled", "is_scored"), [(7, True), (8, False)])
+def test_window_of_which_most_minutes_are_filled_is_left_out(tmp_path: Path, n_filled: int, is_scored: bool) -> None:
+    minutes = [Minute(FIRST + i, 1.0, 15 <= i < 15 + n_filled) for i in range(60)]
+    run({"a": minutes}, tmp_path / "demand.csv")
+    assert (minute_label(FIRST + 15) in {row["window_start"] for row in read(tmp_path / "demand.csv")}) == is_scored
+
+
+@pytest.mark.parametrize(("n_before", "is_scored"), [(9, True), (8, False)])
+def test_reading_that_begins_a_window_is_no_measured_minute_of_it(
+    tmp_path: Path, n_before: int, is_scored: bool
+) -> None:
+    minutes = [Minute(minute, 1.0, False) for minute in range(FIRST + 15 - n_before, FIRST + 60)]
+    run({"a": minutes}, tmp_path / "demand.csv")
+    assert (minute_label(FIRST) in {row["window_start"] for row in read(tmp_path / "demand.csv")}) == is_scored
+
+
 def test_demands_scored_from_a_date_are_written_from_then_on(tmp_path: Path) -> None:
     run({"a": house(400, 1)}, tmp_path / "demand.csv", scored_from=FIRST + 100)
     assert min(row["observed_at"] for row in read(tmp_path / "demand.csv")) == minute_label(FIRST + 100)
@@ -138,9 +164,11 @@ def test_backtest_without_limit_has_no_demands() -> None:
 
 
 def test_house_without_window_has_no_scores() -> None:
-    found = run({"a": house(3, 1), "b": house(200, 2)})
+    found = run({"a": house(1, 1), "b": house(200, 2), "c": house(200, 3)})
     whole = document(found)
+    assert whole["houses"]["a"]["demand"] is None
     assert whole["houses"]["b"]["demand"]["n_windows"] > 0
+    assert whole["demand"]["n_windows"] == sum(whole["houses"][name]["demand"]["n_windows"] for name in "bc")
 
 
 def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
@@ -157,6 +185,7 @@ def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
     ("arguments", "problem"),
     [
         (["--demand-out", "out.csv"], "--demand-out: there is no limit to compare with: set demand.limit_kw"),
+        (["--set", "demand.limit_kw=none", "--demand-out", "out.csv"], "--demand-out: there is no limit to compare"),
         (["--control"], "--control: there is no limit to compare with: set demand.limit_kw"),
         (["--control", "--out", "o.csv"], "--control drives loads and scores no forecasts: leave out --out"),
         (

@@ -126,6 +126,27 @@ def test_time_that_goes_back_ends_the_window() -> None:
     assert (found.n_windows, found.n_events) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("n_again", "expected"), [(2, []), (3, [("0", "1.0"), ("1", "1.0"), ("2", "1.0"), ("3", "1.0")])]
+)
+def test_window_measured_again_has_nothing_of_before(
+    tmp_path: Path, n_again: int, expected: list[tuple[str, str]]
+) -> None:
+    with DemandFile(tmp_path / "demand.csv") as file:
+        house = HouseDemands("a", file)
+        run(house, [9.0] * WINDOW_MIN)
+        run(house, [*[1.0] * (n_again + 1), *[math.nan] * (MAX_FILL_MIN + 1), 1.0])
+        house.finish()
+    assert [(row["elapsed_min"], row["actual_kw"]) for row in read(tmp_path / "demand.csv")] == expected
+
+
+def test_each_window_of_a_long_history_is_scored() -> None:
+    house, n_windows = HouseDemands("a"), 100
+    run(house, [1.0, *[3.0] * (n_windows * WINDOW_MIN)])
+    house.finish()
+    assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == n_windows
+
+
 def test_limit_that_does_not_apply_is_blank_and_unscored(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
         house = HouseDemands("a", file)
@@ -133,6 +154,15 @@ def test_limit_that_does_not_apply_is_blank_and_unscored(tmp_path: Path) -> None
         house.finish()
     assert {(row["limit_kw"], row["exceeded"]) for row in read(tmp_path / "demand.csv")} == {("", "")}
     assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == 0
+
+
+def test_window_at_its_limit_is_not_above_it(tmp_path: Path) -> None:
+    with DemandFile(tmp_path / "demand.csv") as file:
+        house = HouseDemands("a", file)
+        run(house, [1.0, *[2.0] * WINDOW_MIN], limit_kw=2.0)
+        house.finish()
+    assert {row["exceeded"] for row in read(tmp_path / "demand.csv")} == {"0"}
+    assert scores.scores_of(house.sums, WINDOW_MIN).n_events == 0
 
 
 def test_many_readings_without_demand_are_dropped() -> None:

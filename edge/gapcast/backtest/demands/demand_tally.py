@@ -19,6 +19,8 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.streams.accepted_batch import AcceptedBatch
 from gapcast.core.streams.buffer import ReadingStatus
 
+#: Readings that enter their window: those that are held, with the next one.
+_KNOWN = (ReadingStatus.READY, ReadingStatus.FIRST, ReadingStatus.HELD)
 #: Device, minute, start of the window, its length, and values after the last demand: those of no reading.
 _NOTHING: tuple[str, int, int, int, int, list[float]] = ("", -1, 0, 0, 0, [])
 
@@ -70,12 +72,12 @@ class DemandTally:
     def add(self, accepted: AcceptedBatch, readings: Sequence[Reading], demands: Demands | None) -> None:
         """Add a batch of ``readings``, and the ``demands`` made at them (None: at none).
 
-        Minutes are measured as those of outcomes are: neither filled, nor of readings that start a window again.
+        Minutes are measured as those of outcomes are: neither filled, nor of readings that are held or start a window.
         """
         waiting = iter(()) if demands is None else _lines(demands)
         device, minute, start_minute, window_min, elapsed_min, values = next(waiting, _NOTHING)
         for reading, status in zip(readings, accepted.statuses, strict=True):
-            if status is not ReadingStatus.READY and status is not ReadingStatus.FIRST:
+            if status not in _KNOWN:
                 continue
             house = self._houses.get(reading.device)
             if house is None:
