@@ -132,6 +132,14 @@ def test_changes_with_a_token_may_come_from_anywhere(models: Models) -> None:
         assert forget(rest, **foreign).status_code == 403
 
 
+def test_page_behind_a_proxy_that_changes_host_may_change(models: Models) -> None:
+    token = "a-secret-of-some-length"
+    with serving(models, replace(OPTIONS, token=token)) as rest:
+        sent = {"authorization": f"Bearer {token}", "x_forwarded_host": "Home.example"}
+        assert forget(rest, origin="https://home.example", **sent).status_code == 204
+        assert forget(rest, origin="https://attacker.example", **sent).status_code == 403
+
+
 # --- bodies -------------------------------------------------------------------------------------------
 
 FORM_TYPES = [

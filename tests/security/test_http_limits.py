@@ -8,7 +8,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from threading import Event
 from types import ModuleType
@@ -21,12 +21,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
+from uvicorn.server import ServerState
 
 from gapcast.app.models.loaded_models import Models
 from gapcast.core.monitoring.statistics import Statistics
 from gapcast.core.readings.reading import Reading
 from gapcast.http.guards.request_bodies import BodyLimit, ComputeLimit
 from gapcast.http.options import HttpOptions
+from gapcast.http.server.bounded_protocol import Parsing
 from gapcast.http.server.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.server.connection_pool import ConnectionPool, Precedence
 from gapcast.http.server.server import HttpServerThread, Implementation, build_server
@@ -94,6 +96,27 @@ def test_head_within_its_limit_is_accepted(bounded: Rest) -> None:
     assert bounded.client.get("/livez", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(("n_headers", "status"), [(100, 200), (101, 431)])
+def test_head_of_more_than_a_hundred_headers_is_431(bounded: Rest, n_headers: int, status: int) -> None:
+    others = b"x: 1\r\n" * (n_headers - 2)
+    head = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n" + others + b"\r\n"
+    assert status_of(exchange(bounded.port, head)) == status
+
+
+def test_target_and_headers_share_a_limit(bounded: Rest) -> None:
+    head = b"GET /livez?" + b"a" * 20_000 + b" HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 20_000 + b"\r\n\r\n"
+    assert_refused(exchange(bounded.port, head), 431)
+
+
+def test_heads_of_a_connection_are_limited_one_by_one(bounded: Rest) -> None:
+    head = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 20_000 + b"\r\n%s\r\n"
+    with connections(bounded.port) as (sock,):
+        sock.sendall(head % b"")
+        assert status_of(sock.recv(65_536)) == 200
+        sock.sendall(head % b"connection: close\r\n")
+        assert status_of(read_to_end(sock)) == 200
+
+
 def test_large_head_after_a_request_is_not_read(bounded: Rest) -> None:
     answer = exchange(bounded.port, GET_LIVE + b"GET / HTTP/1.1\r\nx: " + b"a" * 100_000)
     assert status_of(answer) in {200, 431}
@@ -114,9 +137,11 @@ def test_body_framing_is_bounded(bounded: Rest, frame: bytes) -> None:
 
 
 def test_trailer_is_no_header(bounded: Rest) -> None:
-    body = b'{"readings": [1.0, 1.1]}'
-    chunked = b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\norigin: null\r\n\r\n"
-    assert status_of(exchange(bounded.port, TO_PREDICT + chunked % (len(body), body))) == 200
+    """As a header, this one would be that of a page of another origin, which may not change anything."""
+    head = b"PUT /devices/home/plan HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+    chunked = b"transfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\norigin: null\r\n\r\n"
+    assert status_of(exchange(bounded.port, head + b"origin: null\r\ncontent-length: 2\r\n\r\n[]")) == 403
+    assert status_of(exchange(bounded.port, head + chunked)) == 200
 
 
 def test_pipelined_requests_are_bounded(bounded: Rest) -> None:
@@ -219,21 +244,180 @@ def test_health_is_answered_with_all_connections_busy(models: Models, implementa
             assert status_of(exchange(rest.port, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")) == 200
 
 
+class Pooled:
+    """A connection of a pool: whether it was closed, and an event at each check of its timeouts."""
+
+    def __init__(self, precedence: Precedence = Precedence.IDLE, since_s: float = 0.0, n_unsent_bytes: int = 0) -> None:
+        self.precedence, self.since_s, self.n_unsent_bytes = precedence, since_s, n_unsent_bytes
+        self.is_closed = False
+        self.checked = asyncio.Event()
+
+    def check_timeouts(self, now_s: float) -> None:
+        self.checked.set()
+
+    def abort(self) -> None:
+        self.is_closed = True
+
+
 def test_connections_over_the_reserve_are_rejected() -> None:
-    class Busy:
-        since_s, precedence, n_unsent_bytes = 0.0, Precedence.BUSY, 0
-
-        def check_timeouts(self, now_s: float) -> None:
-            """Have no timeout."""
-
-        def abort(self) -> None:
-            pytest.fail("a busy connection is closed")
-
     async def fill() -> list[bool]:
         pool = ConnectionPool(ConnectionLimits(max_connections=3, n_reserved=2))
-        return [pool.add(Busy()) for _ in range(6)]
+        connections = [Pooled(Precedence.BUSY) for _ in range(6)]
+        are_added = [pool.add(connection) for connection in connections]
+        assert not any(connection.is_closed for connection in connections)
+        return are_added
 
     assert asyncio.run(fill()) == [True] * 5 + [False]
+
+
+def test_full_pool_evicts_idle_connections_first_and_the_longest_idle() -> None:
+    async def fill() -> list[int]:
+        pool = ConnectionPool(ConnectionLimits(max_connections=4))
+        full = [
+            Pooled(Precedence.BUSY, 1.0), Pooled(Precedence.SLOW, 2.0),
+            Pooled(Precedence.IDLE, 5.0), Pooled(Precedence.IDLE, 3.0),
+        ]  # fmt: skip
+        for connection in full:
+            assert pool.add(connection)
+        assert not any(connection.is_closed for connection in full)
+        evicted = list[int]()
+        for _ in range(4):
+            assert pool.add(Pooled(Precedence.BUSY))
+            evicted += [i for i, connection in enumerate(full) if connection.is_closed and i not in evicted]
+        return evicted
+
+    assert asyncio.run(fill()) == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("unsent", "closed"), [((20, 40, 40), []), ((20, 41, 40), [1]), ((10, 60, 90), [2]), ((80, 90, 90), [1, 2])]
+)
+def test_pool_closes_the_connections_with_the_most_unsent_bytes(unsent: tuple[int, ...], closed: list[int]) -> None:
+    """Also of a response that has grown since its client was found to be slow: at the next check of timeouts."""
+
+    async def limited() -> list[Pooled]:
+        pool = ConnectionPool(ConnectionLimits(max_unsent_bytes=100, head_timeout_s=0.01))
+        connections = [Pooled(Precedence.BUSY) for _ in unsent]
+        for connection, n_bytes in zip(connections, unsent, strict=True):
+            assert pool.add(connection)
+            connection.n_unsent_bytes = n_bytes
+        await connections[-1].checked.wait()
+        return connections
+
+    assert [i for i, connection in enumerate(asyncio.run(limited())) if connection.is_closed] == closed
+
+
+def test_pool_that_was_empty_checks_timeouts_again() -> None:
+    class Watched(ConnectionPool):
+        """Signals each check."""
+
+        n_checks = asyncio.Semaphore(0)
+
+        def limit_unsent(self) -> None:
+            self.n_checks.release()
+
+    async def reuse() -> None:
+        pool, left, new = Watched(ConnectionLimits(head_timeout_s=0.01)), Pooled(), Pooled()
+        pool.add(left)
+        pool.remove(left)
+        await pool.n_checks.acquire()  # of none: the last one
+        pool.add(new)
+        async with asyncio.timeout(GUARD_S):
+            await new.checked.wait()
+
+    asyncio.run(reuse())
+
+
+class Peer(asyncio.Transport):
+    """A connection to a client: how many bytes it has not read, and whether it was closed."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__({"socket": sock})
+        self.n_unsent_bytes, self.is_aborted, self.written = 0, False, b""
+
+    def get_write_buffer_size(self) -> int:
+        return self.n_unsent_bytes
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def write_eof(self) -> None:
+        """End the response."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+
+@contextmanager
+def connected(implementation: Implementation) -> Iterator[tuple[Any, Peer]]:
+    """A connection of the server, with timeouts of 10 s, and its client; neither reads or writes by itself."""
+    limits = ConnectionLimits(head_timeout_s=10, body_timeout_s=10, stall_timeout_s=10)
+    config = build_server(Response("well"), limits, implementation).config
+    config.load()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        build: Any = config.http_protocol_class
+        made = build(config=config, server_state=ServerState(), app_state={})
+        peer = Peer(ours)
+        made.connection_made(peer)
+        yield made, peer
+
+
+def test_client_that_reads_slowly_is_not_stalled(implementation: Implementation) -> None:
+    async def read_slowly() -> list[bool]:
+        with connected(implementation) as (connection, peer):
+            connection.enter(Parsing.NOTHING)
+            found = []
+            for now_s, n_unsent in ((0, 300), (9, 200), (18, 100), (27, 100), (28, 100)):
+                peer.n_unsent_bytes = n_unsent
+                connection.check_timeouts(1_000.0 + now_s)
+                found.append(peer.is_aborted)
+            return found
+
+    assert asyncio.run(read_slowly()) == [False, False, False, False, True]
+
+
+def test_body_has_no_timeout_while_the_server_reads_none_of_it(implementation: Implementation) -> None:
+    async def receive_late() -> list[bytes]:
+        with connected(implementation) as (connection, peer):
+            connection.enter(Parsing.BODY)
+            connection.flow.pause_reading()
+            connection.check_timeouts(connection.since_s + 11)
+            found = [peer.written]
+            connection.flow.resume_reading()
+            connection.enter(Parsing.HEAD)
+            connection.data_received(b"GET / HTTP/1.1\r\n")
+            connection.check_timeouts(connection.since_s + 11)
+            return [*found, peer.written[:12]]
+
+    assert asyncio.run(receive_late()) == [b"", b"HTTP/1.1 408"]
+
+
+def test_clients_that_do_not_read_give_way_to_new_ones(models: Models, implementation: Implementation) -> None:
+    limits = replace(LIMITS, stall_timeout_s=3_600)
+    request = b"GET /docs/files/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n" * 8
+    with (
+        serving(models, OPTIONS, limits, implementation) as rest,
+        connections(rest.port, limits.max_connections, receive_buffer=4_096) as slow,
+    ):
+        for sock in slow:
+            sock.sendall(request)
+            assert sock.recv(1)
+
+        def is_served() -> bool:
+            closing = b"GET /models HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            return status_of(exchange(rest.port, closing)) == 200
+
+        wait_until(is_served, "an answer to a new client")
 
 
 def test_rejected_client_does_not_delay_shutdown(models: Models, implementation: Implementation) -> None:
