@@ -82,6 +82,22 @@ def test_half_written_block_is_cut_off(tmp_path: Path, n_lost: int) -> None:
     assert minutes_of(opened(tmp_path)) == [*range(FIRST, FIRST + 20), FIRST + 50]
 
 
+def test_block_that_the_disk_has_changed_ends_the_file(tmp_path: Path) -> None:
+    """Its CRC-32 does not match: without it, another power would be learned, or one of another minute."""
+    archive = opened(tmp_path)
+    for first in (FIRST, FIRST + 20, FIRST + 40):
+        archive.record(readings(list(range(first, first + 20))))
+        archive.flush()
+    path = tmp_path / "home.minutes"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with capture_logs() as logs:
+        archive = opened(tmp_path)
+    assert [(log["event"], log["kept"]) for log in logs] == [("refit.archive_damaged", 20)]
+    assert minutes_of(archive) == [*range(FIRST, FIRST + 20)]
+
+
 @pytest.mark.parametrize(
     ("content", "events"),
     [
@@ -143,6 +159,19 @@ def test_readings_wait_for_a_disk_in_bounded_memory(tmp_path: Path, monkeypatch:
     assert minutes_of(archive) == [*range(FIRST + 3, FIRST + 8)]
 
 
+def test_block_cut_short_by_a_full_disk_is_written_again(tmp_path: Path) -> None:
+    archive = opened(tmp_path)
+    archive.record(readings(list(range(FIRST, FIRST + 20))))
+    archive.flush()
+    archive.record(readings(list(range(FIRST + 20, FIRST + 40))))
+    n_bytes = (tmp_path / "home.minutes").stat().st_size
+    with capture_logs() as logs, no_room_beyond(n_bytes + 30):
+        archive.flush()
+    assert [(log["event"], log["problem"]) for log in logs] == [("refit.archive_failed", "no space left on device")]
+    archive.flush()
+    assert minutes_of(opened(tmp_path)) == [*range(FIRST, FIRST + 40)]
+
+
 def test_forest_on_a_full_disk_leaves_no_part(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     archive.record(readings([FIRST]))
@@ -171,6 +200,8 @@ def test_forgotten_device_leaves_no_file(tmp_path: Path) -> None:
     assert archive.stored_forests() == {"home": b"trees"}
     assert {path.name for path in tmp_path.iterdir()} == {"home.minutes", "home.forest"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir()), "private"
+    for name in ("home.minutes.part", "home.forest.part"):  # of a process that was killed
+        (tmp_path / name).write_bytes(b"part")
     archive.forget("home")
     assert not list(tmp_path.iterdir())
     assert not archive.store_forest("home", b"trees"), "fitted while it was forgotten"
