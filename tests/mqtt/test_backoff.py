@@ -57,6 +57,18 @@ def test_backoff_short_connections_count_as_failures(clock: HandClock) -> None:
         assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
+def test_backoff_contended_waits_far_longer_than_any_failure(clock: HandClock) -> None:
+    """So that two gateways with one client id do not take the session from each other every few seconds."""
+    backoff = Backoff()
+    backoff.succeeded()
+    backoff.failed()
+    backoff.contended()
+    assert 15 <= backoff.wait_s() <= 30
+    clock.now_s += 30
+    backoff.failed()  # not reached either
+    assert 0.75 * 4 <= backoff.wait_s() <= 4
+
+
 def test_backoff_is_random(clock: HandClock) -> None:
     fleet = [Backoff() for _ in range(20)]
     for backoff in fleet:

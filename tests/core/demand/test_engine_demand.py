@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gapcast.core.billing.month_peaks import DayPeak
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, LimitSource, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.scores.scores import HELD
@@ -265,6 +266,7 @@ def test_corrected_month_peak_lowers_and_raises_it() -> None:
         engine.demands.correct_month_peak("home", kw, None)
         (demands,) = process(engine, stream_of([1.0], MONDAY + minute))
         assert (demands[0].month_peak_kw, demands[0].running.limit_kw) == (kw, max(kw, 1.0))
+        assert engine.demands.month_peaks("home", 2) == [DayPeak(kw, MONDAY)]  # the last window that is over
 
 
 @pytest.mark.parametrize(
