@@ -16,6 +16,7 @@ import pytest
 from gapcast.core.errors import ModelError
 from gapcast.predictors.installation.archive import MAX_MEMBERS, read_archive
 from gapcast.predictors.installation.packed_model import read_packed
+from gapcast.predictors.models_folder.files import ModelFiles
 from gapcast.predictors.trials.confinement import ChildLimits, run_confined
 from tests.support.models import shipped_models
 
@@ -171,6 +172,25 @@ def test_archive_that_takes_much_memory_ends_only_its_child(tmp_path: Path) -> N
 def test_device_is_no_archive(name: str) -> None:
     with pytest.raises(ModelError, match="is not a regular file"):
         read_packed(Path(name))
+
+
+@pytest.mark.parametrize("n_others", [MAX_MEMBERS - 2, MAX_MEMBERS - 1])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_archive_of_a_thousand_files_is_the_largest(tmp_path: Path, kind: str, n_others: int) -> None:
+    file = tmp_path / "model"
+    names = [MODEL, CARD, *(f"notes/{i}" for i in range(n_others))]
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in names:
+                archive.writestr(name, b"")
+    else:
+        file.write_bytes(b"".join(tar_header(name, tarfile.REGTYPE, 0) for name in names) + bytes(1_024))
+    with file.open("rb") as content:
+        if len(names) <= MAX_MEMBERS:
+            assert read_archive(content, "model") == ModelFiles(b"", b"")
+        else:
+            with pytest.raises(ModelError, match="holds more than 1000 files"):
+                read_archive(content, "model")
 
 
 def test_archive_of_a_model_is_read_whole(tmp_path: Path) -> None:

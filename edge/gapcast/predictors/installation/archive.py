@@ -132,7 +132,7 @@ def _members_of_tar(file: Any, name: str) -> Iterator[Member]:
     counted: Any = _CountedReader(file, name)
     with tarfile.open(fileobj=counted, mode="r|", tarinfo=CheckedHeader) as archive:
         for info in archive:
-            count.add(info.size)
+            count.add(info.size, n_members=0)  # its header is counted
             if any(key.startswith("GNU.sparse") for key in info.pax_headers):
                 raise _too_large(name)
             path = PurePosixPath(info.name)
@@ -148,9 +148,9 @@ class _Count:
         self._name = name
         self._n_members = self._n_bytes = 0
 
-    def add(self, n_bytes: int) -> None:
+    def add(self, n_bytes: int, n_members: int = 1) -> None:
         """Count a member of ``n_bytes``; raise :class:`ModelError` if the total is too much."""
-        self._n_members += 1
+        self._n_members += n_members
         self._n_bytes += n_bytes
         if self._n_members > MAX_MEMBERS or not 0 <= self._n_bytes <= MAX_ARCHIVE_BYTES:
             raise _too_large(self._name)
