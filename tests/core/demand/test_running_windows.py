@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.billing.device_windows import ClosedWindow, WindowState
-from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
+from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
 from gapcast.core.billing.running_windows import RunningWindows
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.readings.reading import Reading
@@ -178,6 +178,16 @@ def test_limit_of_a_fuse_alone_is_none_until_it_is_set() -> None:
     state = windows.state(0)
     assert state is not None
     assert state.limit_kw == 2.0
+
+
+def test_set_limit_applies_in_the_active_times_only() -> None:
+    site = SiteDemandOptions(DemandOptions(limit_kw=1.0, active=ActiveTimes(hours=((15, 30),))))
+    windows = accepted([at(0, 1.0)], site)[0]
+    windows.set_limit(0, "home", 2.0)
+    state = windows.state(0)
+    assert state is not None
+    assert math.isnan(state.limit_kw)
+    assert state.next_limit_kw == 2.0
 
 
 @st.composite
