@@ -7,6 +7,7 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import pytest
@@ -42,8 +43,8 @@ def tls_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
     return wrapped, encrypted
 
 
-def upgrade(peer: socket.socket) -> None:
-    """Answer the client's request to speak WebSocket."""
+def upgrade(peer: socket.socket) -> bytes:
+    """Answer the client's request to speak WebSocket, and return it."""
     request = b""
     while b"\r\n\r\n" not in request:
         request += peer.recv(4_096)
@@ -53,6 +54,7 @@ def upgrade(peer: socket.socket) -> None:
         b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
         % accept
     )
+    return request
 
 
 class Connection:
@@ -93,6 +95,19 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
 
 
 READING = encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "header"),
+    [("broker", 9_001, "broker:9001"), ("broker", 80, "broker"), ("::1", 9_001, "[::1]:9001"), ("::1", 80, "[::1]")],
+)
+def test_upgrade_names_the_broker_as_in_a_url(host: str, port: int, header: str) -> None:
+    ours, peer = socket.socketpair()
+    with ours, peer, ThreadPoolExecutor(1) as pool:
+        upgrading = pool.submit(upgrade, peer)
+        Websocket(ours, host, port, "/mqtt", tls=False)
+        request = upgrading.result(GUARD_S).decode().split("\r\n")
+    assert {f"Host: {header}", f"Origin: http://{header}"} <= set(request)
 
 
 def test_websocket_reads_a_message_behind_a_ping(connection: Connection) -> None:

@@ -17,7 +17,8 @@ class Websocket(paho._WebsocketWrapper):
     def __init__(self, sock: Any, host: str, port: int, path: str, *, tls: bool) -> None:
         """Request an upgrade from ``host`` over ``sock``; raise paho's ``WebsocketConnectionError`` if refused."""
         self._ahead = _ReadAhead(sock, tls=tls)
-        super().__init__(self._ahead, host, port, tls, path, None)  # type: ignore[arg-type]  # stands in for a socket
+        name = f"[{host}]" if ":" in host else host  # an IPv6 address is in brackets in the headers (RFC 9110, 7.2)
+        super().__init__(self._ahead, name, port, tls, path, None)  # type: ignore[arg-type]  # stands in for a socket
 
     def pending(self) -> int:
         """Return the number of received bytes that polling the socket does not report."""
