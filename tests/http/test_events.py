@@ -15,6 +15,7 @@ import pytest
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
 from gapcast.http.routes import event_readers, events
+from gapcast.http.routes.event_history import Ring, encoded
 from gapcast.mqtt.connection import backoff
 from gapcast.service.reports.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest
@@ -78,6 +79,29 @@ def push(rest: Rest, device: str = "home", n: int = 1) -> list[int]:
     pushed = [next(minutes) for _ in range(n)]
     rest.push(*(Reading(device, minute, 1.5) for minute in pushed))
     return pushed
+
+
+def test_ring_that_was_restarted_resumes_no_reader_of_before() -> None:
+    """Also not the one that had read all of it: what came until the restart was not stored."""
+    ring = Ring(3)
+    for _ in range(5):
+        ring.put("reading", "home", b"{}")
+    newest = ring.next_id - 1
+    assert ring.position_after(str(newest)) == (ring.next_id, True)
+    assert ring.position_after(str(newest - 3)) == (newest - 2, True), "three are stored"
+    assert ring.position_after(str(newest - 4)) == (ring.next_id, False)
+    ring.restart()
+    assert ring.position_after(str(newest)) == (ring.next_id, False)
+
+
+def test_ring_reader_of_a_device_gets_its_events_and_those_of_the_gateway() -> None:
+    ring = Ring()
+    first = ring.next_id
+    for kind, device in (("reading", "home"), ("reading", "mill"), ("status", None)):
+        ring.put(kind, device, b"{}")
+    of_home, of_gateway = encoded("reading", b"{}", first), encoded("status", b"{}", first + 2)
+    assert ring.read(first, "home", 1_000) == (of_home + of_gateway, first + 3)
+    assert ring.read(first, None, 1) == (of_home, first + 1), "about as many bytes as may be sent"
 
 
 def test_events_of_a_reading_and_its_forecast(rest: Rest) -> None:

@@ -73,6 +73,14 @@ def test_health_is_answered_under_any_name(served: Rest) -> None:
         assert served.client.get(path, headers={"host": "probe.attacker.example"}).status_code == 200
 
 
+def test_own_name_is_known_in_any_case_and_as_a_local_name() -> None:
+    names = HostNames(["*.Example.org"], own_names=["RaspberryPi.example.net.", ""])
+    for host in ("raspberrypi.example.net", "RASPBERRYPI", "raspberrypi.local", "raspberrypi.lan", "a.example.org"):
+        assert names.is_allowed(host), host
+    for host in ("example.net", "other.example.net", "raspberrypi.example.com", "example.org"):
+        assert not names.is_allowed(host), host
+
+
 def test_star_allows_any_host() -> None:
     assert HostNames(["*"]).is_allowed("attacker.example")
     assert not HostNames([]).is_allowed("attacker.example")
