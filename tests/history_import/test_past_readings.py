@@ -76,6 +76,16 @@ def test_submeters_hold_for_three_minutes_as_live(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_submeter_before_its_first_value_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"{60 * (FIRST + k)},1.0,{car_kw}" for k, car_kw in enumerate(["", "", "0.5", "0.6", "0.7"])]
+    path.write_text("\n".join(["time,kw,car", *rows, ""]), encoding="utf-8")
+    past = read(path, form=FileFormat(Layout("time", "kw", submeters=("car",)), hold_min=1))
+    car = measured_name("car")
+    found = [reading.measured for batch in past.batches("home", 7) for reading in batch]
+    assert found == [None, None, {car: 0.5}, {car: 0.6}, {car: 0.7}]
+
+
 def test_filled_minute_of_a_file_stays_one(tmp_path: Path) -> None:
     path = tmp_path / "plug.csv"
     rows = [f"{60 * FIRST + second},1.0" for second in range(0, 600, 10) if not 300 < second < 350]

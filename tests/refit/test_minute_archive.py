@@ -206,6 +206,8 @@ def test_forgotten_device_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     assert not archive.store_forest("home", b"trees"), "fitted while it was forgotten"
     assert archive.devices == []
+    archive.record(readings([FIRST]))
+    assert archive.n_readings("home") == 1, "none of before"
 
 
 def test_unreadable_forest_is_left_out(tmp_path: Path) -> None:
