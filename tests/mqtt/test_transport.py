@@ -142,6 +142,20 @@ def test_connection_error_describes_each_reason() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        *((code, "its issuer is not trusted here: set mqtt.tls.ca_path") for code in (2, 18, 19, 20, 21)),
+        *((code, "it is not for 'mqtt.example': set mqtt.host to a name in it") for code in (62, 64)),  # name, address
+    ],
+)
+def test_connection_error_of_each_distrust_names_the_key(code: int, problem: str) -> None:
+    """OpenSSL has several codes for an unknown authority, and one each for names and addresses."""
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    distrust.verify_code = code
+    assert problem in connection_error(distrust, "10.0.0.7", Transport(server_name="mqtt.example"))
+
+
 def test_page_quotes_the_messages_of_connection_errors() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     table = page.partition("| message | remedy |\n| --- | --- |\n")[2].partition("\n\n")[0]
