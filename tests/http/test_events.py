@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -12,13 +13,16 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from gapcast.app.models.loaded_models import Models
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Reading
+from gapcast.http.options import HttpOptions
 from gapcast.http.routes import event_readers, events
 from gapcast.http.routes.event_history import Ring, encoded
 from gapcast.mqtt.connection import backoff
 from gapcast.service.reports.event_feed import MAX_WAITING
-from tests.http.conftest import MAX_EVENT_READERS, Rest
+from gapcast.service.service import Service
+from tests.http.conftest import MAX_BODY_BYTES, MAX_EVENT_READERS, MAX_TENSOR_BYTES, Rest, serving
 from tests.http.test_predict import assert_problem
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
@@ -258,6 +262,25 @@ def test_events_without_clients_has_no_listener(rest: Rest, monkeypatch: pytest.
     with reading(rest) as reader:
         (minute,) = push(rest)
         assert reader.next("reading").data["ts"] == minute_label(minute)
+
+
+def test_events_reader_that_returned_is_served_beyond_the_linger(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_readers, "_LINGER_S", 0.01)
+
+    async def return_soon(service: Service) -> bool:
+        readers, later = event_readers.EventReaders(service, 3, 3), asyncio.Event()
+        readers.enter("a")
+        readers.leave("a")
+        readers.enter("a")
+        asyncio.get_running_loop().call_later(0.02, later.set)  # due after what the first visit has left behind
+        await later.wait()
+        return service.feed.has_listener
+
+    with serving(models, HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES)) as rest:
+        is_served = asyncio.run(return_soon(rest.service))
+    assert is_served
 
 
 def test_events_shutdown_ends_all_streams(rest: Rest) -> None:
