@@ -82,6 +82,8 @@ static int forecast_entry(const struct step *step, int64_t entry)
             parts_kw[member] = shares[side * n_members + member] * members_kw[side * n_members + member];
         kw[side] = max_of(pairwise_sum(parts_kw, n_members), floor_kw);
     }
+    double offset = median_offset(step->median_calibration + row * 2 * N_KNOTS, (kw[MEAN] - last_kw) / scale_kw);
+    kw[MEDIAN] = max_of(kw[MEDIAN] + offset * scale_kw, floor_kw);
     write_bounds(step, entry, scale_kw, floor_kw);
     return is_possible(step, entry);
 }

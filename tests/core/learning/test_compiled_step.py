@@ -18,6 +18,7 @@ from gapcast.core.learning.ensemble import compiled_step
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.step_outcomes import KINDS
+from gapcast.core.learning.ensemble.step_struct import STATE
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
@@ -31,7 +32,8 @@ STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1))
 FILLED_KW = 0.35
 POWERS_KW = st.sampled_from((0.0, 0.1, FILLED_KW, 2.4, -0.5, 99.0)) | st.floats(-3, 12).map(lambda kw: round(kw, 3))
 ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=90)
-#: Values that damaged state may hold.
+#: The arrays of the state with numbers, and values that damaged state may hold.
+NUMBERS = tuple(name for name, kind in STATE.items() if kind != "i8")
 DAMAGED = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0)
 #: The same sums in the same order: what differs is the last digit of a logarithm or of an exponential function.
 ROUNDING = 1e-12
@@ -145,7 +147,7 @@ def test_compiled_step_forests_are_those_of_numpy() -> None:
 @pytest.mark.long
 @settings(max_examples=40)
 @given(
-    st.sampled_from(("seen", "memory", "specialists", "coefficients", "covariance", "inside", "usual", "due")),
+    st.sampled_from(NUMBERS),
     st.sampled_from(DAMAGED),
     st.integers(0, 2),
 )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gapcast.compiled.functions import Function, ResizableArrays, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.arrays.damaged_state import DAMAGED
 from gapcast.core.learning.ensemble import situations
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble.ensemble_state import EnsembleState
@@ -225,6 +226,7 @@ class CompiledStep:
                 quantiles = prediction.quantiles
                 outputs[:, quantiles_at] = prediction.mean[:, -1:] if quantiles is None else quantiles[:, -1]
 
+    @np.errstate(**DAMAGED)
     def _replace_impossible(self, entry: int) -> list[tuple[int, float]]:
         """Replace the forecast of ``entry`` by persistence; see :meth:`.MemberCombination.replace_impossible`."""
         part = slice(entry, entry + 1)

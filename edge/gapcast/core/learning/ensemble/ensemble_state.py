@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.device_rows import ALL, DeviceRows
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import boa_weights, error_scale, learning_state
+from gapcast.core.learning.ensemble import boa_weights, error_scale, learning_state, median_calibration
 from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble.options import EnsembleOptions
@@ -21,6 +21,8 @@ from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 
 #: The weights by situation, derived from the memory and kept with it: computed after an outcome.
 SPECIALISTS = "specialists"
+#: The offsets of the median, and their numbers of outcomes.
+MEDIAN_CALIBRATION = "median_calibration"
 #: Indices into ``seen``.
 SCALE, N_OUTCOMES, LOG_WIDTH, LOWEST = range(4)
 
@@ -42,6 +44,7 @@ class EnsembleState:
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": memory,
             SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
+            MEDIAN_CALIBRATION: median_calibration.initial_state(),
             **self.pending.initial_state(),
         }
         names = inputs.rls_features.names

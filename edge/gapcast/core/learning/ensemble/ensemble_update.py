@@ -7,11 +7,12 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.learning.ensemble import conformal_interval, error_scale, situations
+from gapcast.core.learning.ensemble import conformal_interval, error_scale, median_calibration, situations
 from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
     LOWEST,
+    MEDIAN_CALIBRATION,
     N_OUTCOMES,
     SCALE,
     SPECIALISTS,
@@ -78,6 +79,10 @@ class EnsembleUpdate:
             weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
             state.write_back("memory", at, memory)
             arrays[SPECIALISTS][at] = weights.specialists_of(memory)
+            calibration = arrays[MEDIAN_CALIBRATION][at]
+            mean_change, error_kw = (published_kw[:, 0] - last_kw) / scale_kw, actual_kw - published_kw[:, 1]
+            median_calibration.update(calibration, mean_change, error_kw)
+            state.write_back(MEDIAN_CALIBRATION, at, calibration)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, LOG_WIDTH], n_outcomes, missed)
         seen[:, SCALE] = error_scale.updated_scale(seen[:, SCALE], change_kw, n_outcomes)

@@ -11,9 +11,22 @@ from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.arrays.device_rows import UNTRACKED
 from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW, ForecastRange
 from gapcast.core.forecasts.outcomes import SUBMETERED
-from gapcast.core.learning.ensemble import boa_weights, conformal_interval, error_scale, situations
+from gapcast.core.learning.ensemble import (
+    boa_weights,
+    conformal_interval,
+    error_scale,
+    median_calibration,
+    situations,
+)
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, MemberPredictions
-from gapcast.core.learning.ensemble.ensemble_state import LOG_WIDTH, LOWEST, SCALE, SPECIALISTS, EnsembleState
+from gapcast.core.learning.ensemble.ensemble_state import (
+    LOG_WIDTH,
+    LOWEST,
+    MEDIAN_CALIBRATION,
+    SCALE,
+    SPECIALISTS,
+    EnsembleState,
+)
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.online_model import daily_profile, rls_model
@@ -95,6 +108,9 @@ class MemberCombination:
         published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
         if self._options.combines:
             np.maximum(published_kw, floor, out=published_kw)
+            mean_change = (kw[:, 0] - one.last_kw) / scale_kw
+            offset_kw = median_calibration.offsets(arrays[MEDIAN_CALIBRATION][at], mean_change) * scale_kw
+            kw[:, 1] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
         if self._options.calibrates:
             roots = one.spread_roots
             if roots is None:

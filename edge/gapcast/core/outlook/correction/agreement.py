@@ -63,12 +63,13 @@ class Agreement:
         self.horizon = list(leads_min).index(published_min[-1]) if published_min[-1] in leads_min else None
         self.has_one = leads_min[0] == 1
         horizon_min, leads, k = published_min[-1], np.asarray(leads_min), len(leads_min)
-        # Like the path, a correction grows with the lead time to the horizon; after it, it decays.
-        shape = np.minimum(leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN))
+        # Like the path, a correction grows with the lead time to the horizon; after it, it decays. That of the median
+        # grows with its square: a switch that is likely at the horizon is unlikely in the first minutes.
+        growth, decay = leads / horizon_min, np.exp(np.minimum(horizon_min - leads, 0) / _DECAY_MIN)
         #: The shift of means and medians of minutes ``[K, 2]``, by what is published: at the fixed lead times, and the
         #: mean and the median at the horizon. That of the means of minutes follows from it.
         shift = np.zeros((self._n_fixed + 2, k, 2))
-        shift[-2, :, 0], shift[-1, :, 1] = shape, shape
+        shift[-2, :, 0], shift[-1, :, 1] = np.minimum(growth, decay), np.minimum(growth**2, decay)
         shift[:, fixed, 0] = np.eye(self._n_fixed + 2, self._n_fixed)
         of_means = np.einsum("jk,pkc->pjc", means_of_leads(leads_min), shift)
         #: Both, ``[4 K, fixed + 2]``: by lead time, kind, and mean or median.

@@ -1,0 +1,72 @@
+"""Calibration of the median: an offset that depends on the predicted change, learned from the signs of its errors.
+
+While an appliance cycles, the outcome has two modes: it stays on, or it is switched off. The mean moves gradually with
+the probability of a switch, but the median jumps from one mode to the other where that exceeds one half, which no
+weighted sum of medians that change gradually can follow. So each device has offsets of the median at fixed values of
+the predicted change of the mean (*knots*), with linear interpolation between them.
+
+Each offset is a quantile tracker for the quantile 0.5, as :mod:`.conformal_interval` is for the interval: an outcome
+above the published median raises the offsets of the two knots beside its prediction, an outcome below it lowers them,
+in proportion to the knot's share and to the size of the predicted change. This is gradient descent on the absolute
+error (R. Koenker and G. Bassett, *Regression quantiles*, Econometrica 1978), with steps that shrink with the number of
+outcomes at the knot, to a floor, because houses change. Changes and offsets are in units of the device's error scale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gapcast.core.arrays.array_types import F32, F64, I64
+
+#: Size of the change at the first knot beside the middle one, in scales; the factor to the next one is the root of 2.
+_FIRST, _PER_OCTAVE = 0.25, 2.0
+#: Knots on each side of the middle one: the last is at 64 scales.
+_N_SIDE = 16
+_LARGEST = _FIRST * 2.0 ** (_N_SIDE / _PER_OCTAVE)
+#: Number of knots.
+N_KNOTS = 2 * _N_SIDE + 1
+#: A knot's step after n outcomes is (n + _SOFT)^-0.75 of the size of the predicted change, at least _STEP of it.
+_SOFT, _STEP = 100.0, 0.003
+
+
+def initial_state() -> F32:
+    """Return the state of a new device ``[2, N_KNOTS]``: the offset of each knot, and its number of outcomes."""
+    return np.zeros((2, N_KNOTS), dtype=np.float32)
+
+
+def offsets(state: F32, change: F64) -> F64:
+    """Return what to add to the medians ``[N]``, in scales, with the ``state`` ``[N, 2, N_KNOTS]`` of their devices.
+
+    ``change`` ``[N]`` is the mean forecast minus the last reading, in scales; NaN counts as no change.
+    """
+    entries, (lower, share) = np.arange(len(state)), _places(change)
+    at_lower, at_upper = (state[entries, 0, knot].astype(np.float64) for knot in (lower, lower + 1))
+    return (1.0 - share) * at_lower + share * at_upper
+
+
+def update(state: F32, change: F64, error: F64) -> None:
+    """Learn from outcomes: update ``state`` ``[N, 2, N_KNOTS]`` in place.
+
+    ``change`` ``[N]`` is that of :func:`offsets`, ``error`` ``[N]`` the outcome minus the published median.
+    """
+    entries, (lower, share) = np.arange(len(state)), _places(change)
+    direction = np.sign(np.nan_to_num(error, nan=0.0)) * _sizes(change)
+    for knot, part in ((lower, 1.0 - share), (lower + 1, share)):
+        n_outcomes = state[entries, 1, knot].astype(np.float64) + part
+        root = np.sqrt(n_outcomes + _SOFT)
+        step = np.maximum(1.0 / (root * np.sqrt(root)), _STEP)
+        state[entries, 0, knot] = state[entries, 0, knot].astype(np.float64) + part * step * direction
+        state[entries, 1, knot] = n_outcomes
+
+
+def _sizes(change: F64) -> F64:
+    """Return the sizes of ``change`` ``[N]`` within the range of the knots; NaN is no change."""
+    return np.minimum(np.maximum(np.nan_to_num(np.abs(change), nan=0.0), _FIRST), _LARGEST)
+
+
+def _places(change: F64) -> tuple[I64, F64]:
+    """Return the knot below each of ``change`` ``[N]``, and the share of the knot above it, 0 to 1."""
+    position = _PER_OCTAVE * np.log(_sizes(change) / _FIRST) / np.log(2.0)
+    position = np.where(change < 0, -position, position) + _N_SIDE
+    lower = np.maximum(np.minimum(np.floor(position), N_KNOTS - 2.0), 0.0)
+    return lower.astype(np.int64), position - lower
