@@ -15,6 +15,8 @@
 #define N_LEVELS 4
 #define N_SITUATIONS (N_QUANTITIES * N_LEVELS + 1)
 #define N_KNOTS 33
+/* Minutes ahead to which the outcomes of successive forecasts count fully. */
+#define NEAR_MIN 5
 #define N_BLOCKS 5
 #define N_STORED 3
 #define N_STEP_KW 6
@@ -98,7 +100,7 @@ void specialists_of(const float *regrets, const float *rates, const double *log_
 
 /* What to add to the median, in scales, for a predicted `change` of the mean, by the knots [2, K] of a device. */
 double median_offset(const float *knots, double change);
-void update_median_offsets(float *knots, double change, double error);
+void update_median_offsets(float *knots, double change, double error, int64_t horizon_min);
 
 void learn_from_entry(struct step *step, int64_t entry);
 

@@ -12,7 +12,6 @@
 #define EVEN_SHARE 0.001
 #define FIRST_RATE 0.3f
 #define TINY 1e-12f
-#define NEAR_MIN 5
 #define MAX_LOG 60.0
 #define HALF_LIFE_MIN 20160.0
 

@@ -156,15 +156,15 @@ def test_ensemble_path_ends_at_the_published_forecast() -> None:
         assert blended.path_kw == pytest.approx(expected, abs=1e-5)
 
 
-def test_ensemble_published_weights_reproduce_the_mean() -> None:
+def test_ensemble_published_weights_reproduce_mean_and_median() -> None:
+    """The median as long as its calibration has learned nothing."""
     run = Run(ensemble_engine()).process(stream(house_kw(400)))
-    outcomes = run.outcome("members_kw")[100]
-    minute = int(run.outcome("minutes")[100])
-    (forecast,) = [each for each in run.forecasts if each.target_minute == minute]
-    assert forecast.experts is not None
-    assert forecast.median_experts is not None
-    assert forecast.gap_kw == pytest.approx(outcomes[0] @ np.array(list(forecast.experts.values())), abs=0.01)
-    assert forecast.median_kw == pytest.approx(outcomes[1] @ np.array(list(forecast.median_experts.values())), abs=0.01)
+    minutes, members_kw = run.outcome("minutes"), run.outcome("members_kw")
+    early, late = ({each.target_minute: each for each in run.forecasts}[int(minutes[i])] for i in (0, 100))
+    assert late.experts is not None
+    assert early.median_experts is not None
+    assert late.gap_kw == pytest.approx(members_kw[100, 0] @ np.array(list(late.experts.values())), abs=0.01)
+    assert early.median_kw == pytest.approx(members_kw[0, 1] @ np.array(list(early.median_experts.values())), abs=0.01)
 
 
 def test_ensemble_leaves_out_a_member_with_nan() -> None:

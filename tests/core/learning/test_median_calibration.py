@@ -33,7 +33,7 @@ def test_offsets_of_a_new_device_are_zero(change: F64) -> None:
 @given(CHANGES, CHANGES)
 def test_offsets_after_any_outcome_are_finite_and_at_most_a_step(change: F64, error: F64) -> None:
     states = new_states(7)
-    median_calibration.update(states, change, error)
+    median_calibration.update(states, change, error, 5)
     largest = np.clip(np.nan_to_num(np.abs(change), nan=0.0), 0.25, 64.0) / 100**0.75
     assert (np.abs(median_calibration.offsets(states, change)) <= largest * (1 + 1e-6)).all()
     assert states[:, 1].sum(-1) == pytest.approx(np.ones(7)), "an outcome counts once"
@@ -50,15 +50,22 @@ def test_offsets_between_knots_are_interpolated_in_the_logarithm() -> None:
 
 def test_outcome_moves_only_the_offsets_beside_its_prediction() -> None:
     states = new_states(1)
-    median_calibration.update(states, one(1.5), one(-0.2))
+    median_calibration.update(states, one(1.5), one(-0.2), 5)
     assert median_calibration.offsets(states, one(1.5))[0] < 0
     for other in (-1.5, 0.0, 0.9, 3.0):
         assert median_calibration.offsets(states, one(other))[0] == 0
 
 
+def test_outcome_half_an_hour_ahead_moves_a_sixth() -> None:
+    near, far = new_states(1), new_states(1)
+    median_calibration.update(near, one(1.5), one(1.0), 5)
+    median_calibration.update(far, one(1.5), one(1.0), 30)
+    assert median_calibration.offsets(far, one(1.5)) == pytest.approx(median_calibration.offsets(near, one(1.5)) / 6)
+
+
 def test_outcome_at_the_median_moves_nothing() -> None:
     states = new_states(1)
-    median_calibration.update(states, one(-3.0), one(0.0))
+    median_calibration.update(states, one(-3.0), one(0.0), 5)
     assert not states[:, 0].any()
 
 
@@ -69,7 +76,7 @@ def test_median_of_two_modes_is_the_more_likely_one(probability: float, expected
     for _ in range(4_000):
         outcome = -8.0 if draw.random() < probability else 0.0
         median = mean + median_calibration.offsets(states, mean)
-        median_calibration.update(states, mean, outcome - median)
+        median_calibration.update(states, mean, outcome - median, 5)
     assert mean + median_calibration.offsets(states, mean) == pytest.approx(one(expected), abs=0.4)
 
 

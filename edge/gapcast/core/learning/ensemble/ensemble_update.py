@@ -81,7 +81,7 @@ class EnsembleUpdate:
             arrays[SPECIALISTS][at] = weights.specialists_of(memory)
             calibration = arrays[MEDIAN_CALIBRATION][at]
             mean_change, error_kw = (published_kw[:, 0] - last_kw) / scale_kw, actual_kw - published_kw[:, 1]
-            median_calibration.update(calibration, mean_change, error_kw)
+            median_calibration.update(calibration, mean_change, error_kw, self._state.pending.horizon_min)
             state.write_back(MEDIAN_CALIBRATION, at, calibration)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, LOG_WIDTH], n_outcomes, missed)

@@ -9,7 +9,8 @@ Each offset is a quantile tracker for the quantile 0.5, as :mod:`.conformal_inte
 above the published median raises the offsets of the two knots beside its prediction, an outcome below it lowers them,
 in proportion to the knot's share and to the size of the predicted change. This is gradient descent on the absolute
 error (R. Koenker and G. Bassett, *Regression quantiles*, Econometrica 1978), with steps that shrink with the number of
-outcomes at the knot, to a floor, because houses change. Changes and offsets are in units of the device's error scale.
+outcomes at the knot, to a floor, because houses change; they are smaller further ahead, where successive outcomes
+overlap (:data:`.boa_weights.NEAR_MIN`). Changes and offsets are in units of the device's error scale.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
+from gapcast.core.learning.ensemble.boa_weights import NEAR_MIN
 
 #: Size of the change at the first knot beside the middle one, in scales; the factor to the next one is the root of 2.
 _FIRST, _PER_OCTAVE = 0.25, 2.0
@@ -41,27 +43,30 @@ def offsets(state: F32, change: F64) -> F64:
     """
     entries, (lower, share) = np.arange(len(state)), _places(change)
     at_lower, at_upper = (state[entries, 0, knot].astype(np.float64) for knot in (lower, lower + 1))
-    return (1.0 - share) * at_lower + share * at_upper
+    found: F64 = (1.0 - share) * at_lower + share * at_upper
+    return found
 
 
-def update(state: F32, change: F64, error: F64) -> None:
-    """Learn from outcomes: update ``state`` ``[N, 2, N_KNOTS]`` in place.
+def update(state: F32, change: F64, error: F64, horizon_min: int) -> None:
+    """Learn from outcomes ``horizon_min`` ahead: update ``state`` ``[N, 2, N_KNOTS]`` in place.
 
     ``change`` ``[N]`` is that of :func:`offsets`, ``error`` ``[N]`` the outcome minus the published median.
     """
     entries, (lower, share) = np.arange(len(state)), _places(change)
     direction = np.sign(np.nan_to_num(error, nan=0.0)) * _sizes(change)
+    alone = min(NEAR_MIN / horizon_min, 1.0)
     for knot, part in ((lower, 1.0 - share), (lower + 1, share)):
         n_outcomes = state[entries, 1, knot].astype(np.float64) + part
         root = np.sqrt(n_outcomes + _SOFT)
-        step = np.maximum(1.0 / (root * np.sqrt(root)), _STEP)
+        step = np.maximum(1.0 / (root * np.sqrt(root)), _STEP) * alone
         state[entries, 0, knot] = state[entries, 0, knot].astype(np.float64) + part * step * direction
         state[entries, 1, knot] = n_outcomes
 
 
 def _sizes(change: F64) -> F64:
     """Return the sizes of ``change`` ``[N]`` within the range of the knots; NaN is no change."""
-    return np.minimum(np.maximum(np.nan_to_num(np.abs(change), nan=0.0), _FIRST), _LARGEST)
+    size: F64 = np.minimum(np.maximum(np.nan_to_num(np.abs(change), nan=0.0), _FIRST), _LARGEST)
+    return size
 
 
 def _places(change: F64) -> tuple[I64, F64]:

@@ -46,7 +46,8 @@ class PendingForecasts:
 
     def __init__(self, features: RlsFeatures, n_members: int, horizon_min: int) -> None:
         """Store forecasts of ``n_members`` members; the RLS model has ``features``."""
-        self._horizon_min = horizon_min
+        #: Minutes ahead.
+        self.horizon_min = horizon_min
         #: Slots of a device.
         self.n_slots = horizon_min  # the forecast that is due is read before the next one is stored
         self._features = features
@@ -65,7 +66,7 @@ class PendingForecasts:
 
     def store(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
         """Store ``published`` forecasts in ``rows`` of ``state`` until their target minutes."""
-        target = inputs.minutes + self._horizon_min
+        target = inputs.minutes + self.horizon_min
         slot = target % self.n_slots
         state.arrays[_MINUTE][rows, slot] = target
         state.arrays[_COLUMNS][rows, slot] = published.columns[:, : self._features.first_hidden]
