@@ -165,7 +165,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `median_kw`, around which the prediction interval is placed",
+        "ensemble weights of `median_kw`, to which the calibration of the median adds an offset",
         lambda one: None if one.median_experts is None else dict(one.median_experts),
         lambda batch: _weights(batch, of_median=True),
         is_optional=True,

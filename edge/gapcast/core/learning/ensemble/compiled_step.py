@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gapcast.compiled.functions import Function, ResizableArrays, load_function, set_pointers
 from gapcast.compiled.state_pointers import StatePointers
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.damaged_state import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED
 from gapcast.core.learning.ensemble import situations
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble.ensemble_state import EnsembleState
