@@ -20,7 +20,7 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.learning.ensemble.boa_weights import NEAR_MIN
 
-#: Size of the change at the first knot beside the middle one, in scales; the factor to the next one is the root of 2.
+#: The middle knot is for changes up to this size, in scales; the next ones are a factor of the root of 2 apart.
 _FIRST, _PER_OCTAVE = 0.25, 2.0
 #: Knots on each side of the middle one: the last is at 64 scales.
 _N_SIDE = 16
