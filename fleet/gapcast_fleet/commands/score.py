@@ -58,7 +58,7 @@ from gapcast_fleet.commands.options import spark_options
     default=100_000,
     show_default=True,
     metavar="N",
-    help="Devices cached in memory per Python worker between micro-batches, about 15 kB each.",
+    help="Devices cached in memory per Python worker between micro-batches, about 19 kB each.",
 )
 @click.option(
     "--client-id",

@@ -24,7 +24,7 @@ _NEW, _OLD = "new", "old"
 def install(
     file: Path, library: Library, admission: Admission, *, default: bool = False, taken: tuple[str, ...] = ()
 ) -> ModelCard:
-    """Install the model in ``file`` (see :mod:`.packed`) into ``library``; return its card.
+    """Install the model in ``file`` (see :mod:`.packed_model`) into ``library``; return its card.
 
     It is self-tested in a child process (:mod:`gapcast.predictors.trials.trial`), written to a staging folder, and
     renamed into place; it replaces a model of the same name. With ``default``, or if the library has no default yet, it
