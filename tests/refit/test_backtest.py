@@ -120,8 +120,8 @@ def test_fit_is_given_the_submeters_of_its_house() -> None:
 
 @pytest.mark.lightgbm
 def test_refits_make_the_published_forecast_better() -> None:
-    """With the real fit, in its child process, on a load that cycles."""
-    n = 3 * DAY_MIN
+    """With the real fit, in its child process, on a load that cycles: no other member comes near its trees."""
+    n = 5 * DAY_MIN
     scores = {}
     for refits in (False, True):
         engine = ensemble_engine(refits=refits)
@@ -134,5 +134,7 @@ def test_refits_make_the_published_forecast_better() -> None:
     assert with_refit.mse_kw2 < without.mse_kw2
     assert with_refit.mae_kw is not None
     assert without.mae_kw is not None
-    assert with_refit.mae_kw < 0.85 * without.mae_kw
+    assert with_refit.mae_kw < 0.95 * without.mae_kw, "whose median is calibrated"
+    others_kw = [scored.mae_kw for name, scored in with_refit.members.items() if name != "refit"]
+    assert with_refit.mae_kw < 0.65 * min(mae_kw for mae_kw in others_kw if mae_kw is not None)
     assert with_refit.members["refit"].mse_kw2 is not None
