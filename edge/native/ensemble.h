@@ -44,7 +44,8 @@ struct step {
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
     /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], median_calibration [R, 2, K],
-       coefficients [R, 2, D], covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute, due_columns [first_hidden],
+       coefficients [R, 2, D], covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute,
+       due_columns [first_hidden],
        due [2 E + 6], due_levels [3] */
     double *seen;
     float *memory, *specialists, *median_calibration, *coefficients, *covariance, *inside, *usual;

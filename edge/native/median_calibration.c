@@ -35,12 +35,12 @@ double median_offset(const float *knots, double change)
 
 void update_median_offsets(float *knots, double change, double error, int64_t horizon_min)
 {
-    double share, size = size_of(change), alone = min_of((double)NEAR_MIN / (double)horizon_min, 1.0);
+    double share, size = size_of(change), by_horizon = min_of((double)NEAR_MIN / (double)horizon_min, 1.0);
     float *lower = knots + place_of(change, &share);
     double direction = error > 0.0 ? size : error < 0.0 ? -size : 0.0, parts[2] = {1.0 - share, share};
     for (int64_t i = 0; i < 2; i++) {
         double n_outcomes = (double)lower[N_KNOTS + i] + parts[i], root = sqrt(n_outcomes + KNOT_SOFT);
-        double step = max_of(1.0 / (root * sqrt(root)), KNOT_STEP) * alone;
+        double step = max_of(1.0 / (root * sqrt(root)), KNOT_STEP) * by_horizon;
         lower[i] = (float)((double)lower[i] + parts[i] * step * direction);
         lower[N_KNOTS + i] = (float)n_outcomes;
     }

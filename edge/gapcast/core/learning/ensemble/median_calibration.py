@@ -54,11 +54,11 @@ def update(state: F32, change: F64, error: F64, horizon_min: int) -> None:
     """
     entries, (lower, share) = np.arange(len(state)), _places(change)
     direction = np.sign(np.nan_to_num(error, nan=0.0)) * _sizes(change)
-    alone = min(NEAR_MIN / horizon_min, 1.0)
+    by_horizon = min(NEAR_MIN / horizon_min, 1.0)
     for knot, part in ((lower, 1.0 - share), (lower + 1, share)):
         n_outcomes = state[entries, 1, knot].astype(np.float64) + part
         root = np.sqrt(n_outcomes + _SOFT)
-        step = np.maximum(1.0 / (root * np.sqrt(root)), _STEP) * alone
+        step = np.maximum(1.0 / (root * np.sqrt(root)), _STEP) * by_horizon
         state[entries, 0, knot] = state[entries, 0, knot].astype(np.float64) + part * step * direction
         state[entries, 1, knot] = n_outcomes
 
