@@ -19,6 +19,7 @@ from gapcast.core.windows.features import (
     assemble,
     measured_in,
     minute_of_day,
+    minute_of_day_at,
     offset_min,
     problem_with,
 )
@@ -110,6 +111,7 @@ def test_offset_min_is_that_of_its_minute(minutes: list[int], zone: tzinfo) -> N
     local = [datetime.fromtimestamp(minute * 60, zone) for minute in minutes]
     of_day = minute_of_day(np.array(minutes, dtype=np.int64), zone)
     assert of_day.tolist() == [60 * one.hour + one.minute for one in local]
+    assert of_day.tolist() == [minute_of_day_at(minute, zone) for minute in minutes]
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -164,6 +164,15 @@ def minute_of_day(minutes: I64, zone: tzinfo) -> I64:
     return found
 
 
+def minute_of_day_at(minute: int, zone: tzinfo) -> int:
+    """Return the minute of the day in ``zone`` at ``minute`` (since the epoch): :func:`minute_of_day` of one.
+
+    >>> minute_of_day_at(21_474_749, UTC)
+    29
+    """
+    return (minute if zone is UTC else minute + _offset_at(minute, zone)) % DAY_MIN
+
+
 def _offset_at(minute: int, zone: tzinfo) -> int:
     ahead = datetime.fromtimestamp(minute * 60, zone).utcoffset()
     return 0 if ahead is None else round(ahead.total_seconds() / 60)

@@ -36,6 +36,7 @@ from gapcast.core.learning.ensemble.step_struct import (
 )
 from gapcast.core.learning.online_model import rls_features
 from gapcast.core.models.predictor import Prediction
+from gapcast.core.windows.features import minute_of_day_at
 
 
 class CompiledStep:
@@ -210,7 +211,8 @@ class CompiledStep:
         if len(minutes) == 1:
             minute = int(minutes[0])
             if self._local[0] != minute:
-                now, target = inputs.local_minutes(minutes)[:, 0].tolist()
+                zone, target_minute = inputs.rls_features.zone, minute + inputs.horizon_min
+                now, target = minute_of_day_at(minute, zone), minute_of_day_at(target_minute, zone)
                 self._local = minute, (now // rls_features.BIN_MIN, target // rls_features.BIN_MIN, target)
             batch["bins"][0, 0], batch["bins"][0, 1], batch["target_of_day"][0] = self._local[1]
             return

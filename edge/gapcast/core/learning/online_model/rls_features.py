@@ -51,7 +51,8 @@ class RlsFeatures:
 
     def __init__(self, context: int, member_columns: Sequence[str], zone: tzinfo) -> None:
         """Use windows of ``context`` minutes, ``member_columns`` of the models, and the local time in ``zone``."""
-        self._zone = zone
+        #: The zone of the local time.
+        self.zone = zone
         #: Recent minutes with a column each, and older stretches ``(first, end)``, minutes back, newest first.
         self.lags = range(1, min(_N_LAGS, context - 1) + 1)
         self.stretches = [(begin, min(end, context)) for begin, end in _STRETCHES if begin < context]
@@ -135,4 +136,4 @@ class RlsFeatures:
 
     def local_minute(self, minutes: I64) -> I64:
         """Return the minute of the local day of each of ``minutes`` (since the epoch)."""
-        return minute_of_day(minutes, self._zone)
+        return minute_of_day(minutes, self.zone)
