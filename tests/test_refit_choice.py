@@ -52,7 +52,7 @@ def test_machine_refits(
 @pytest.mark.parametrize(
     ("has_lightgbm", "sections", "problem"),
     [
-        (False, {}, r"LightGBM is not installed: run pip install 'gapcast\[refit\]'; or set learning.refit"),
+        (False, {}, r"LightGBM is not installed: install gapcast with its extra 'refit', .*; or set learning.refit"),
         (True, {"forecast": {"blend": False}}, "it needs forecast.blend = true"),
         (True, {"forecast": {"learn": False}}, "forecast.learn = true"),
         (True, {"state": {"keep": False}}, "it needs state.keep = true"),

@@ -88,7 +88,7 @@ def test_installation_without_lightgbm_is_told_what_to_install(monkeypatch: pyte
     """As in the child: the module that needs LightGBM cannot be imported, which loading the libraries leaves open."""
     monkeypatch.setitem(sys.modules, "gapcast.refit.fit", None)
     load_libraries()
-    with pytest.raises(ModelError, match=r"LightGBM cannot be loaded .*pip install 'gapcast\[refit\]'.*libgomp1"):
+    with pytest.raises(ModelError, match=r"LightGBM cannot be loaded .*extra 'refit'.*libgomp1"):
         run_refit(BytesIO())
 
 

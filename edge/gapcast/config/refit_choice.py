@@ -48,7 +48,7 @@ def _problem(settings: Settings) -> str:
     if not (settings.forecast.blend and settings.forecast.learn):
         return "it needs forecast.blend = true and forecast.learn = true"
     if not is_lightgbm_installed():
-        return "LightGBM is not installed: run pip install 'gapcast[refit]'"
+        return "LightGBM is not installed: install gapcast with its extra 'refit', as described in docs/refit.md"
     return ""
 
 

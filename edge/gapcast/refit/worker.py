@@ -33,8 +33,8 @@ LIMITS = ChildLimits(memory_bytes=512 << 20, cpu_s=600, wall_s=3_600.0, answer_b
 LOWEST_PRIORITY = 19
 _FORMER = "former "
 _NO_LIGHTGBM = (
-    "LightGBM cannot be loaded ({}): install it with pip install 'gapcast[refit]', and the library libgomp1 with the "
-    "system's packages"
+    "LightGBM cannot be loaded ({}): install gapcast with its extra 'refit', and the library libgomp1 with the "
+    "system's packages, as described in docs/refit.md"
 )
 
 
