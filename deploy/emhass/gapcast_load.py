@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -31,6 +31,7 @@ DAY_MIN = 1_440
 UTC = timezone.utc  # noqa: UP017 - Python 3.9 and 3.10 have no datetime.UTC
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMEOUT_S = 10.0
+_SHOWN_BYTES = 1_000
 
 
 class NoForecastError(Exception):
@@ -108,6 +109,9 @@ class Gateway:
         try:
             with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http or https, checked above
                 return json.load(answer)
+        except HTTPError as problem:  # its body says why, such as that the device is unknown
+            msg = f"{self._url}{path}: {problem}: {problem.read(_SHOWN_BYTES).decode('utf-8', 'replace')}"
+            raise NoForecastError(msg) from problem
         except (URLError, OSError, ValueError) as problem:
             msg = f"{self._url}{path}: {problem}"
             raise NoForecastError(msg) from problem
@@ -145,7 +149,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--step", type=int, default=30, choices=(5, 10, 15, 20, 30, 60),
         help="EMHASS's optimization_time_step, minutes (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--hours", type=int, default=24, help="horizon (%(default)s)")
+    parser.add_argument("--hours", type=_hours, default=24, help="horizon, 1 or more (%(default)s)")
     parser.add_argument("--max-age", type=int, default=5, help="oldest newest reading, minutes (%(default)s)")
     parser.add_argument(
         "--peak", nargs="?", const="", metavar="DEVICE",
@@ -154,6 +158,13 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--merge", type=_json_object, default={}, help="JSON object of further runtime parameters")
     return parser.parse_args(arguments)
+
+
+def _hours(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r} is not a whole number of hours, 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from gapcast.core.grid import minute_label
 from tests.support.deployed import EMHASS_LOAD, script_module
+from tests.support.http_servers import QuietHandler, serving
 
 LOAD = script_module(EMHASS_LOAD)
 #: 2026-01-02T18:07Z, the newest reading: seven minutes of its quarter are over, eight are ahead.
@@ -148,6 +149,17 @@ def test_main_without_a_gateway_prints_nothing(address: str, capsys: pytest.Capt
     assert address in err
 
 
+def test_main_prints_the_problem_of_the_gateway(capsys: pytest.CaptureFixture[str]) -> None:
+    class UnknownDevice(QuietHandler):
+        def answer_get(self) -> None:
+            self.respond(b'{"status":404,"detail":"device \'base\' is unknown"}', 404)
+
+    with serving(UnknownDevice) as url:
+        assert LOAD.main(["--gapcast", url, "--device", "base"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, "device 'base' is unknown" in err) == ("", True), err
+
+
 def test_main_without_its_token_file_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert LOAD.main(["--token-file", "/does/not/exist"]) == 1
     assert capsys.readouterr().out == ""
@@ -159,3 +171,11 @@ def test_merge_takes_a_json_object_alone(text: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         LOAD.options_of(["--merge", text])
     assert f"--merge: {text!r} is not a JSON object, such as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "day"])
+def test_hours_are_one_or_more(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert LOAD.options_of(["--hours", "1"]).hours == 1
+    with pytest.raises(SystemExit):
+        LOAD.options_of(["--hours", text])
+    assert f"--hours: {text!r} is not a whole number of hours, 1 or more" in capsys.readouterr().err

@@ -197,6 +197,15 @@ class TestMayDraw:
     def test_exit_code_without_an_answer_is_2(self, body: str, status: int) -> None:
         assert exit_code(StoredAnswer(body, status), "home", "2", "45") == 2
 
+    def test_problem_of_the_gateway_is_shown(self) -> None:
+        server = StoredAnswer('{"status":404,"detail":"device \'nobody\' is unknown"}', 404)
+        with serving(server.handler) as url:
+            done = subprocess.run(
+                [SHELL / "may-draw", "nobody", "2", "45"], env=os.environ | {"GAPCAST_URL": url},
+                capture_output=True, timeout=GUARD_S, check=False,
+            )  # fmt: skip
+        assert (done.returncode, b"device 'nobody' is unknown" in done.stderr) == (2, True), done.stderr
+
     def test_token_and_unusual_names_are_sent_as_they_are(self) -> None:
         server = StoredAnswer(answer("true"))
         assert exit_code(server, "a&b", "2", "45", GAPCAST_TOKEN="secret") == 0
