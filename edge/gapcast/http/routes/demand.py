@@ -27,8 +27,11 @@ from gapcast.http.schemas.demand_schemas import (
 from gapcast.service.service import Service
 
 _UNUSABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-_CHANGE = problems.answers(*_UNUSABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE)
+_CHANGE = problems.answers(
+    HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE
+)
 _KW = {"type": "number", "description": "kW"}
+_AT = "A minute of the window, RFC 3339 with offset, or epoch s or ms"
 
 
 _LIMIT_BODY = json_body(
@@ -56,7 +59,7 @@ _PEAK_BODY = json_body(
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["kw"],
-                "properties": {"kw": _KW, "at": {"type": "string", "description": "RFC 3339"}},
+                "properties": {"kw": _KW, "at": {"type": ["string", "number"], "description": _AT}},
             },
         ],
     },
@@ -102,8 +105,8 @@ def demand_router(service: Service) -> APIRouter:
     )
     def headroom(
         device: str,
-        kw: Annotated[float, Query(description="Power of the load, kW")],
-        minutes: Annotated[int, Query(description="Duration of the load from now on, minutes")],
+        kw: Annotated[float, Query(description="Power of the load, kW: above 0, at most limits.max_kw")],
+        minutes: Annotated[int, Query(description="Duration of the load from now on, minutes: 1 to 1,440")],
     ) -> Any:
         """Return whether a load may be drawn from now on, how much may be, and when it may start within the hour."""
         answer = handler.answer(device, kw, minutes)

@@ -124,7 +124,7 @@ class DemandScoresDocument(BaseModel):
 
     n_windows: int
     n_events: int = Field(description="Windows that exceeded their limit")
-    n_days: int = Field(description="Days with windows that exceeded their limit")
+    n_days: int = Field(description="Days with scored windows")
     elapsed: list[DemandElapsedScores] = Field(
         description="Scores at the start, and after one and two thirds of the window"
     )
