@@ -26,6 +26,7 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.routes.event_history import Ring
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
+from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
@@ -179,7 +180,7 @@ def test_outlook_of_a_device_is_the_published_one(service: Service, link: Memory
     [
         ("third", "device 'third' has no outlook: only the first 2 devices have one (outlook.max_devices)"),
         ("new", "device 'new' has no outlook yet: it comes with the next forecast"),
-        ("nobody", "device 'nobody' is unknown"),
+        ("nobody", unknown_device("nobody")),
     ],
 )
 def test_outlook_that_is_absent_is_not_found(service: Service, link: MemoryLink, device: str, detail: str) -> None:
@@ -194,7 +195,7 @@ def test_outlook_that_is_absent_is_not_found(service: Service, link: MemoryLink,
 def test_outlook_of_a_forgotten_device_is_gone(service: Service, link: MemoryLink) -> None:
     run(service, link, "home")
     service.forget("home")
-    assert ask(service, "GET", "/outlook?device=home").json()["detail"] == "device 'home' is unknown"
+    assert ask(service, "GET", "/outlook?device=home").json()["detail"] == unknown_device("home")
 
 
 def test_outlook_without_a_model_names_the_keys(link: MemoryLink) -> None:

@@ -81,9 +81,9 @@ def test_instant_that_is_invalid_is_rejected_with_a_reason(ts: object, reason: s
         pytest.param(10**5000, "out_of_range", "many digits", id="5001 digits"),
         (float("nan"), "not_finite", "nan"),
         (float("-inf"), "not_finite", "inf"),
-        (True, "not_a_number", "True"),
+        (True, "not_a_number", "true"),
         ("1.2", "not_a_number", "'1.2'"),
-        (None, "not_a_number", "None"),
+        (None, "not_a_number", "null"),
         ({"kW": 1}, "not_a_number", "kW"),
     ],
 )
@@ -118,8 +118,8 @@ def test_device_name_invalid(name: str) -> None:
     ("value", "reason", "words"),
     [
         ("239", "not_a_number", "voltage_v must be a number in V, not '239'"),
-        (True, "not_a_number", "voltage_v must be a number in V, not True"),
-        (None, "not_a_number", "not None"),
+        (True, "not_a_number", "voltage_v must be a number in V, not true"),
+        (None, "not_a_number", "not null"),
         (float("nan"), "not_finite", "voltage_v must be finite, not nan"),
         (float("-inf"), "not_finite", "voltage_v must be finite, not -inf"),
         (1e7, "out_of_range", r"voltage_v of 10000000.0 V is outside -1e\+06 to 1e\+06: check the meter's unit"),

@@ -73,7 +73,7 @@ def test_number_may_be_text_or_unknown(value: object, number: float | None) -> N
 @pytest.mark.parametrize(
     ("value", "reason", "words"),
     [
-        (True, "not_a_number", "not True"),
+        (True, "not_a_number", "not true"),
         ("on", "not_a_number", "power must be a number, not 'on'"),
         ("1,5", "not_a_number", "not '1,5'"),
         ("1_000", "not_a_number", "not '1_000'"),

@@ -24,6 +24,7 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.routes.event_history import Ring
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.baselines import Persistence
+from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.outlook_model import OutlookModel
@@ -130,7 +131,7 @@ def test_demands_are_paged_by_device(service: Service, link: MemoryLink) -> None
 @pytest.mark.parametrize(
     ("device", "words"),
     [
-        ("nobody", "device 'nobody' is unknown"),
+        ("nobody", unknown_device("nobody")),
         (
             "free",
             "device 'free' has no limit, and so no demand: set demand.limit_kw, or that of its [[demand.devices]]",
@@ -206,8 +207,8 @@ def test_house_above_its_limit_has_no_headroom(service: Service, link: MemoryLin
         ("kw=-1&minutes=45", "kw: -1 kW must be above 0"),
         ("kw=1000&minutes=45", "kw: 1000 kW must be above 0 and at most 100 (limits.max_kw): is it in watts?"),
         ("kw=nan&minutes=45", "kw: nan kW must be above 0"),
-        ("kw=2&minutes=0", "minutes: 0 minutes must be 1 to 1440"),
-        ("kw=2&minutes=10000", "minutes: 10000 minutes must be 1 to 1440, which is a day"),
+        ("kw=2&minutes=0", "minutes: must be 1 to 1440, which is a day, not 0"),
+        ("kw=2&minutes=10000", "minutes: must be 1 to 1440, which is a day, not 10000"),
         ("kw=2&minutes=4.5", "minutes: "),
         ("kw=two&minutes=45", "kw: "),
         ("kw=2", "minutes: "),
@@ -303,11 +304,25 @@ def test_month_peak_is_corrected(service: Service, link: MemoryLink) -> None:
         ("limit?device=home", '"2.5"', "not_a_number", "the limit: power must be a number in kW, not '2.5'"),
         ("limit?device=home", "{", "not_json", "the body is not JSON"),
         ("limit?device=home", "", "not_json", "the body is not JSON"),
+        (
+            "limit?device=home",
+            "month_peak",
+            "not_json",
+            "the body is not JSON: expected value at line 1 column 1; send 2.5, or null",
+        ),
+        ("limit?device=home", "NaN", "not_finite", "NaN and Infinity are not JSON"),
         ("limit?device=no%20device", "2", "bad_device", "'no device' cannot name a device"),
         ("limit?device=free", "2", "no_demand", "free has no demand: set demand.limit_kw"),
         ("month_peak?device=home", "-1", "out_of_range", "the month's peak is -1 kW"),
+        ("month_peak?device=home", "NaN", "not_finite", "NaN and Infinity are not JSON"),
+        ("month_peak?device=home", '{"kw": 1, "at": 5}', "bad_time", "at: 5 is before 2000"),
         ("month_peak?device=nobody", "1", "unknown_device", "nobody has no window yet"),
-        ("month_peak?device=home", '{"kw": 1, "at": "soon"}', "bad_time", "ts 'soon' is not RFC 3339"),
+        (
+            "month_peak?device=home",
+            '{"kw": 1, "at": "soon"}',
+            "bad_time",
+            "at: 'soon' is not RFC 3339: give",
+        ),
         (
             "month_peak?device=home",
             f'{{"kw": 3.2, "at": "{minute_label(MONDAY + 600)}"}}',
@@ -354,7 +369,7 @@ def test_change_from_another_machine_needs_a_right(service: Service, link: Memor
     [
         (b'{"device": "home", "kw": 0.5, "minutes": 45}', None, ""),
         (b'{"device": "home", "kw": 0, "minutes": 45}', 422, "kw: 0 kW must be above 0"),
-        (b'{"device": "nobody", "kw": 1, "minutes": 45}', 404, "device 'nobody' is unknown"),
+        (b'{"device": "nobody", "kw": 1, "minutes": 45}', 404, unknown_device("nobody")),
         (b'{"device": "home", "kw": 1}', 422, 'the request has no "minutes": send {"device"'),
         (b'{"device": 5, "kw": 1, "minutes": 45}', 422, "device: must be text"),
         (b'{"device": "home", "kw": 1, "minutes": 45, "w": 1}', 422, "the request has the unknown key 'w'"),

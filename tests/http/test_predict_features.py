@@ -67,7 +67,7 @@ LACKING: dict[str, tuple[list[Any], str]] = {
     ),
     "one that is null": (
         [measured(1.0, 1.1)[0], measured(1.0, 1.1)[1] | {"voltage_v": None}],
-        "readings[1]: voltage_v must be a number in V, not None",
+        "readings[1]: voltage_v must be a number in V, not null",
     ),
     "one that is text": ([measured(1.0)[0] | {"current_a": "5"}, 1], "readings[0]: current_a must be a number in A"),
 }

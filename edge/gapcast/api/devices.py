@@ -15,7 +15,7 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.scores.summary import LAST_DAY
 from gapcast.core.outlook.documents import outlook_document, outlook_scores_document
-from gapcast.core.plans.plan import LoadPlan, plan_of
+from gapcast.core.plans.plan import LOAD_EXAMPLE, LoadPlan, plan_of
 from gapcast.core.readings.reading import device_id_problem, is_device_id
 from gapcast.core.streams.buffer import Buffers
 from gapcast.core.streams.history import HistoryColumns
@@ -28,17 +28,18 @@ from gapcast.text.json_input import JsonError, decode_json
 _DECIMALS = 6
 
 
-def decode_body(device: str, body: bytes) -> object:
+def decode_body(device: str, body: bytes, example: str) -> object:
     """Return the JSON value in ``body``.
 
-    Raises :class:`PayloadError` if it is not JSON, or if ``device`` is not a valid name.
+    Raises :class:`PayloadError` if it is not JSON, or if ``device`` is not a valid name. ``example`` is what may be
+    sent.
     """
     if not is_device_id(device):
         raise PayloadError("bad_device", device_id_problem(device))
     try:
         return decode_json(body)
     except JsonError as error:
-        raise PayloadError("not_json", f"the body is not JSON: {error}") from error
+        raise PayloadError(error.reason, f"{error.problem_of('the body')}; send {example}") from error
 
 
 class Devices:
@@ -84,7 +85,7 @@ class Devices:
 
         Return the plan as :meth:`plan` does. Raises :class:`PayloadError`.
         """
-        document = decode_body(device, body)
+        document = decode_body(device, body, f"{LOAD_EXAMPLE}, or []")
         limits = self._service.queries.read(lambda engine, _availability: engine.limits)
         self._service.replace_plan(device, plan_of(document, limits, time.time_ns() // 1_000_000))
         return self.plan(device) or {"device": device, "plan": []}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
-from gapcast.core.plans.plan import LoadPlan, plan_of
+from gapcast.core.plans.plan import LOAD_EXAMPLE, LoadPlan, plan_of
 from gapcast.core.readings.reading import Limits, Reading, instant_of, measured_of, power_of
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
 from gapcast.text.json_input import JsonError, NonFiniteLiteralError, decode_json
@@ -84,7 +84,7 @@ def decode_plan(payload: bytes, n_bytes: int, received_ms: int | None, limits: L
         return LoadPlan()
     if n_bytes > MAX_PAYLOAD:
         raise PayloadError("too_large", f"the plan has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
-    return plan_of(decode_document(payload), limits, received_ms)
+    return plan_of(decode_change(payload, f"{LOAD_EXAMPLE}, or []"), limits, received_ms)
 
 
 def check_own_echo(document: Mapping[str, object]) -> None:
@@ -116,6 +116,17 @@ def decode_document(payload: bytes) -> object:
         return decode_json(payload)
     except JsonError as error:
         raise _problem_of(error, payload) from error
+
+
+def decode_change(payload: bytes, example: str) -> object:
+    """Return the value of a JSON payload that changes something about a device; ``example`` is what may be sent.
+
+    Raises :class:`PayloadError` (``not_json`` or ``not_finite``).
+    """
+    try:
+        return decode_json(payload)
+    except JsonError as error:
+        raise PayloadError(error.reason, f"{error.problem_of('the payload')}; send {example}") from error
 
 
 def _problem_of(error: JsonError, payload: bytes) -> PayloadError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast.bundled import models_path
-from gapcast.core.documents.wording import shown_value
+from gapcast.core.documents.wording import shown_argument
 from gapcast.core.grid import minute_of
 from gapcast.core.readings.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.predictors.models_folder.files import REGISTRY_FILE
@@ -49,7 +49,7 @@ def checked_power_kw(power_kw: Any, low_kw: float, high_kw: float) -> float:
     try:
         number = float(power_kw)
     except (TypeError, ValueError, OverflowError) as error:
-        msg = f"power_kw={shown_value(power_kw)}: must be a number, kW"
+        msg = f"power_kw={shown_argument(power_kw)}: must be a number, kW"
         raise ValueError(msg) from error
     if not low_kw <= number <= high_kw:
         fix = "leave out minutes without a value" if math.isnan(number) else "convert watts to kW"

@@ -24,11 +24,26 @@ _LITERALS = ("NaN", "Infinity")
 
 
 class JsonError(ValueError):
-    """Input that is not JSON or exceeds the limits of this decoder; the message says what and where."""
+    """Input that is not JSON or exceeds the limits of this decoder; the message says what and where.
+
+    ``reason`` is that of a rejected message.
+    """
+
+    reason = "not_json"
+
+    def problem_of(self, what: str) -> str:
+        """Return what is wrong with the input, which is ``what``, in a sentence."""
+        return f"{what} is not JSON: {self}"
 
 
 class NonFiniteLiteralError(JsonError):
     """A document that is JSON except for ``NaN``, ``Infinity`` or ``-Infinity``."""
+
+    reason = "not_finite"
+
+    def problem_of(self, what: str) -> str:
+        """Return that the literal is not JSON, and where it is."""
+        return f"NaN and Infinity are not JSON ({self})"
 
 
 def decode_json(document: bytes | bytearray | str) -> Any:

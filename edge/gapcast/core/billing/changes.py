@@ -9,8 +9,9 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
 from gapcast.core.readings.reading import Limits, instant_of, power_of
 
-_LIMIT_EXAMPLE = "2.5, or null for the configured one"
-_PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
+#: What may be sent as a limit, and as a month's peak, in errors.
+LIMIT_EXAMPLE = "2.5, or null for the configured one"
+PEAK_EXAMPLE = '3.2 for the running month, or {"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}'
 
 
 class MonthPeak(NamedTuple):
@@ -49,7 +50,7 @@ def limit_kw_of(document: object, limits: Limits) -> float | None:
     >>> limit_kw_of({"kw": 2.5}, Limits()), limit_kw_of(None, Limits())
     (2.5, None)
     """
-    value = _kw_in(document, "limit", ("kw",), _LIMIT_EXAMPLE)
+    value = _kw_in(document, "limit", ("kw",), LIMIT_EXAMPLE)
     if value is None:
         return None
     limit_kw = _power("the limit", value, limits)
@@ -67,13 +68,17 @@ def month_peak_of(document: object, limits: Limits) -> MonthPeak:
     >>> month_peak_of({"kw": 3.2, "at": "2026-11-03T18:15:00+01:00"}, Limits())
     MonthPeak(kw=3.2, minute=29895435)
     """
-    value = _kw_in(document, "month's peak", ("kw", "at"), _PEAK_EXAMPLE)
+    value = _kw_in(document, "month's peak", ("kw", "at"), PEAK_EXAMPLE)
     kw = _power("the month's peak", value, limits)
     if kw < 0:
         raise PayloadError("out_of_range", f"the month's peak is {kw:g} kW: a peak is what was drawn, 0 or more")
     if not isinstance(document, dict) or "at" not in document:
         return MonthPeak(kw, None)
-    return MonthPeak(kw, minute_of(instant_of(document["at"])))
+    try:
+        return MonthPeak(kw, minute_of(instant_of(document["at"])))
+    except PayloadError as error:
+        detail = error.detail.removeprefix("ts ").partition(": the meter")[0]
+        raise PayloadError("bad_time", f"at: {detail}") from error
 
 
 def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> object:

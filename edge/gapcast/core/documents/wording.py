@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 #: Characters of a value of a message that an error shows, at most.
@@ -28,10 +29,19 @@ def listed(names: Sequence[str], n_most: int) -> str:
 
 
 def shown_value(value: object) -> str:
-    """Return a value of a message as an error shows it: its beginning, if it is long.
+    """Return a value of a message as an error shows it: its beginning, if it is long; literals as in JSON.
 
-    >>> shown_value("on"), shown_value("x" * 50) == "'" + "x" * 39 + "…", shown_value(10**60)
-    ("'on'", True, 'a number of many digits')
+    >>> shown_value("on"), shown_value(None), shown_value(True), shown_value(False)
+    ("'on'", 'null', 'true', 'false')
+    """
+    return json.dumps(value) if value is None or isinstance(value, bool) else shown_argument(value)
+
+
+def shown_argument(value: object) -> str:
+    """Return a value of a Python program as an error shows it: its beginning, if it is long.
+
+    >>> shown_argument("x" * 50) == "'" + "x" * 39 + "…", shown_argument(10**60), shown_argument(None)
+    (True, 'a number of many digits', 'None')
     """
     if isinstance(value, int) and value.bit_length() >= 4 * SHOWN_CHARS:
         return "a number of many digits"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gapcast.core.documents.wording import SHOWN_CHARS
+from gapcast.core.documents.wording import SHOWN_CHARS, shown_value
 from gapcast.core.errors import PayloadError
 
 _OPERATOR = re.compile(r"\s([+-])\s")
@@ -102,7 +102,7 @@ def number_of(value: object, what: str) -> float | None:
     if type(value) is int and value.bit_length() < 64:  # noqa: PLR2004 - a float holds its size
         return float(value)
     if type(value) is not float:
-        raise PayloadError("not_a_number", f"{what} must be a number, not {_shown(value)}{_fix(value, what)}")
+        raise PayloadError("not_a_number", f"{what} must be a number, not {shown_value(value)}{_fix(value, what)}")
     if math.isnan(value):
         return None
     if math.isinf(value):
@@ -116,10 +116,3 @@ def _fix(value: object, what: str) -> str:
     if isinstance(value, Mapping):
         return ": it is an object; name one of its keys"
     return ""
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004 - repr rejects very long ones
-        return "a number of many digits"
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

@@ -25,7 +25,8 @@ MAX_NAME_CHARS = 64
 #: Start of a load that is on already: before any reading.
 ON_ALREADY_MS = 0
 _KEYS = ("kw", "from", "until", "minutes", "name")
-_EXAMPLE = '[{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}]'
+#: A plan with one load, in errors.
+LOAD_EXAMPLE = '[{"kw": 7.4, "from": "2026-01-01T14:05:00Z", "minutes": 60, "name": "car"}]'
 
 
 class PlannedLoad(NamedTuple):
@@ -119,7 +120,7 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
     (PlannedLoad(kw=7.4, start_ms=0, end_ms=240000, name=''),)
     """
     if not isinstance(document, list):
-        detail = f"a plan is a list of loads, not {shown_value(document)}: send {_EXAMPLE}, or []"
+        detail = f"a plan is a list of loads, not {shown_value(document)}: send {LOAD_EXAMPLE}, or []"
         raise PayloadError("bad_plan", detail)
     if len(document) > MAX_LOADS:
         detail = f"the plan has {len(document)} loads, and at most {MAX_LOADS} are taken: send the next ones later"
@@ -129,11 +130,11 @@ def plan_of(document: object, limits: Limits, now_ms: int | None) -> LoadPlan:
 
 def _load_of(path: str, load: object, limits: Limits, now_ms: int | None) -> PlannedLoad:
     if not isinstance(load, dict):
-        raise PayloadError("bad_plan", f"{path} must be an object, not {shown_value(load)}: send {_EXAMPLE}")
+        raise PayloadError("bad_plan", f"{path} must be an object, not {shown_value(load)}: send {LOAD_EXAMPLE}")
     if unknown := next((key for key in load if key not in _KEYS), None):
         raise PayloadError("bad_plan", f"{path} has the unknown key {shown_value(unknown)}: use {', '.join(_KEYS)}")
     if "kw" not in load:
-        raise PayloadError("bad_plan", f'{path} has no "kw": give its power in kW, as in {_EXAMPLE}')
+        raise PayloadError("bad_plan", f'{path} has no "kw": give its power in kW, as in {LOAD_EXAMPLE}')
     try:
         power_kw = power_of(load["kw"], limits)
     except PayloadError as error:

@@ -16,6 +16,7 @@ from gapcast.api.predict_request import PLAN_SCHEMA
 from gapcast.http.errors import problems
 from gapcast.http.routes.route_inputs import N_PER_PAGE, After, PageSize, body_of, json_body
 from gapcast.http.schemas.device_schemas import DeviceDocument, DevicePage, HistoryDocument, PlanDocument
+from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.service import Service
 
 #: Longest history that may be requested, which is also the longest that can be configured.
@@ -133,4 +134,4 @@ def _removed(device: str, was_known: bool) -> Response:
 
 
 def _unknown(device: str) -> JSONResponse:
-    return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown")
+    return problems.problem(HTTPStatus.NOT_FOUND, unknown_device(device))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from gapcast.core.billing.changes import MonthPeak, limit_kw_of, month_peak_of
+from gapcast.core.billing.changes import LIMIT_EXAMPLE, PEAK_EXAMPLE, MonthPeak, limit_kw_of, month_peak_of
 from gapcast.core.errors import PayloadError
 from gapcast.core.plans.plan import LoadPlan
 from gapcast.core.readings.reading import Limits
 from gapcast.mqtt.packets.frames import MAX_PAYLOAD
-from gapcast.mqtt.payloads import decode_document, decode_plan
+from gapcast.mqtt.payloads import decode_change, decode_plan
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.ports.broker_link import IncomingMessage
@@ -76,7 +76,7 @@ def limit_command(limits: Limits, changes: DemandChanges) -> Command:
     """Return the command that sets a device's limit; an empty message is that of a removed retained one."""
 
     def command(device: str, received: ReceivedMessage) -> None:
-        document = _document_of(received, "limit") if received.publication.n_bytes else None
+        document = _document_of(received, "limit", LIMIT_EXAMPLE) if received.publication.n_bytes else None
         changes.set_demand_limit(device, limit_kw_of(document, limits))
 
     return command
@@ -88,7 +88,7 @@ def month_peak_command(limits: Limits, changes: DemandChanges) -> Command:
     def command(device: str, received: ReceivedMessage) -> None:
         if not received.publication.n_bytes:
             return  # a retained correction was removed; the month's peak stays
-        peak = month_peak_of(_document_of(received, "month's peak"), limits)
+        peak = month_peak_of(_document_of(received, "month's peak", PEAK_EXAMPLE), limits)
         if peak.minute is None and arrival_ms_of(received) is None:
             detail = 'a month\'s peak that was retained, or is sent again, may be of any month: send it with "at"'
             raise PayloadError("unknown_age", detail)
@@ -97,9 +97,9 @@ def month_peak_command(limits: Limits, changes: DemandChanges) -> Command:
     return command
 
 
-def _document_of(received: ReceivedMessage, what: str) -> object:
+def _document_of(received: ReceivedMessage, what: str, example: str) -> object:
     publication = received.publication
     if publication.n_bytes > MAX_PAYLOAD:
         detail = f"the {what} has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
         raise PayloadError("too_large", detail)
-    return decode_document(publication.payload)
+    return decode_change(publication.payload, example)

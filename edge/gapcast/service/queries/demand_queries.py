@@ -14,6 +14,7 @@ from gapcast.core.demand.scores.scores import DemandScores, join_sums, scores_of
 from gapcast.core.errors import NoDemandError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
 from gapcast.service.queries.name_page import name_page
+from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.running_engine import RunningEngine
 
 _QUARTER_MIN = 15
@@ -97,7 +98,7 @@ class DemandQueries:
         if demands is None:
             return NO_DEMANDS
         if not is_known:
-            return f"device {device!r} is unknown"
+            return unknown_device(device)
         if not demands.windows.site_options.of(device).is_limited:
             fix = "set demand.limit_kw, or that of its [[demand.devices]]"
             return f"device {device!r} has no limit, and so no demand: {fix} (docs/demand.md)"

@@ -8,6 +8,7 @@ from gapcast.core.models.predictor import Predictor
 from gapcast.core.outlook.outlook import Outlook
 from gapcast.core.outlook.scores.scores import OutlookScores
 from gapcast.service.queries.name_page import name_page
+from gapcast.service.queries.unknown_device import unknown_device
 from gapcast.service.running_engine import RunningEngine
 
 #: Why no device of this gateway has an outlook.
@@ -62,7 +63,7 @@ class OutlookQueries:
         if not n_devices:
             return NO_OUTLOOKS
         if not is_known:
-            return f"device {device!r} is unknown"
+            return unknown_device(device)
         if not is_tracked:
             return (
                 f"device {device!r} has no outlook: only the first {n_devices} devices have one (outlook.max_devices)"

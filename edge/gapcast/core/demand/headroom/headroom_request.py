@@ -40,7 +40,6 @@ def headroom_request(kw: object, minutes: object, highest_kw: float) -> Headroom
         msg = f"minutes: must be a whole number, not {shown_value(minutes)}"
         raise RequestError(msg)
     if not 1 <= minutes <= MAX_MINUTES:
-        shown = minutes if abs(minutes) < 10**9 else "that many"
-        msg = f"minutes: {shown} minutes must be 1 to {MAX_MINUTES}, which is a day"
+        msg = f"minutes: must be 1 to {MAX_MINUTES}, which is a day, not {shown_value(minutes)}"
         raise RequestError(msg)
     return HeadroomRequest(float(kw), minutes)

@@ -1,0 +1,12 @@
+"""The error about a device of which no reading has arrived."""
+
+from __future__ import annotations
+
+
+def unknown_device(device: str) -> str:
+    """Return the error that no reading of ``device`` has arrived.
+
+    >>> unknown_device("hmoe")
+    "device 'hmoe' is unknown: no reading of it has arrived; GET /devices lists the known ones"
+    """
+    return f"device {device!r} is unknown: no reading of it has arrived; GET /devices lists the known ones"
