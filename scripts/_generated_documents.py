@@ -93,7 +93,9 @@ def field_tables(text: str) -> str:
     text = _replaced(text, "<!-- ", _table(FIELDS), " -->", _FORECAST)
     text = _replaced(text, "<!-- ", _table(OUTLOOK_FIELDS), " -->", _OUTLOOK)
     following = _row(
-        NEXT, "object", "the window after the running one, with the same fields except `elapsed_min` and `so_far_kw`"
+        NEXT,
+        "object",
+        "the window after the running one: its own " + ", ".join(f"`{field.name}`" for field in WINDOW_FIELDS),
     )
     text = _replaced(text, "<!-- ", [*_table(DEMAND_FIELDS)[:-1], following, ""], " -->", _DEMAND)
     windows = _row(WINDOWS, "list of objects", "the windows that the load touches if it starts now")
