@@ -1,4 +1,7 @@
-"""The steps of a batch, in order: accept, forecast, publish, outlooks and demands, learn, persist, acknowledge, report.
+"""The steps of a batch, in order.
+
+Accept, forecast, publish forecasts; make outlooks and demands, learn, publish outlooks and demands; persist what is
+confirmed, acknowledge, report.
 
 A step that raises does not prevent the next ones: the error is recorded, and the message or device that caused it is
 rejected as ``internal_error``.
