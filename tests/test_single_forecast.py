@@ -112,7 +112,7 @@ def test_forecast_of_unusable_readings_is_a_value_error(readings: list[float | N
 @pytest.mark.parametrize("minutes", [0, 7, 61])
 def test_forecast_of_another_horizon_lists_what_is_possible(minutes: int) -> None:
     possible = r"possible are 1-5 \(linear, lstm\).*; 5 \(lstm-16-8, lstm-5-3\)"
-    with pytest.raises(ValueError, match=rf"minutes={minutes}: no model forecasts that far ahead; {possible}"):
+    with pytest.raises(ValueError, match=rf"minutes={minutes}: no model has this lead time; {possible}"):
         gapcast.forecast(READINGS, minutes, at=NOON)
 
 
@@ -154,7 +154,7 @@ def test_forecast_with_a_history_takes_a_week_of_readings(with_history: Path) ->
 @pytest.mark.parametrize(
     ("readings", "arguments", "problem"),
     [
-        (READINGS, {"minutes": "5"}, "minutes='5': no model forecasts that far ahead; possible are 1-5"),
+        (READINGS, {"minutes": "5"}, "minutes='5': no model has this lead time; possible are 1-5"),
         (0.3, {}, "readings_kw=0.3: must be a list, an array or a Series of the powers of minutes, kW"),
         (READINGS, {"at": "2026-01-15"}, "at='2026-01-15': must be a datetime with a time zone, such as datetime."),
         (

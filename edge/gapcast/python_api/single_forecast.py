@@ -175,5 +175,5 @@ def _model_for(minutes: int, loaded: Models) -> Predictor:
         if minutes in model.lead_times_min:
             return at_horizon(model, minutes)
     possible = possible_horizons(loaded.by_name.values())
-    msg = f"minutes={minutes!r}: no model forecasts that far ahead; possible are {possible}"
+    msg = f"minutes={minutes!r}: no model has this lead time; possible are {possible}"
     raise ValueError(msg)
