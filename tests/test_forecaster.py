@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -143,6 +144,14 @@ def test_library_loads_neither_mqtt_nor_http_nor_storage() -> None:
     code += "print(sorted({*sys.modules} & unwanted))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_library_with_own_models_prints_nothing(tmp_path: Path) -> None:
+    shutil.copytree(models_path() / "linear", tmp_path / "linear")
+    (tmp_path / "registry.json").write_text('{"default": "linear"}')
+    code = "import sys, gapcast as g; g.Forecaster(models=sys.argv[1]); g.forecast([0.3, 0.3], models=sys.argv[1])"
+    found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("", "")
 
 
 def documents(house: Forecaster, readings: list[tuple[float, datetime]]) -> list[dict[str, object] | None]:

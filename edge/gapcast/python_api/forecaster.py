@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.models.models import load_models
+from gapcast.config.sections.forecast import OutlookSettings
 from gapcast.config.settings import ModelSettings, Settings, SiteSettings
 from gapcast.core.errors import StateError
 from gapcast.core.forecasts.forecast import Forecast
@@ -47,7 +48,7 @@ class Forecaster:
     def __init__(self, *, time_zone: str = "UTC", models: Path | str | None = None) -> None:
         own, folder = folder_of_models(models)
         site = SiteSettings(timezone=checked_time_zone(time_zone))
-        settings = Settings(site=site, models=ModelSettings(path=own))
+        settings = Settings(site=site, models=ModelSettings(path=own), outlook=OutlookSettings(enabled=False))
         loaded = load_models(settings, Library((folder,)))
         self._limits = settings.limits
         self._engine = engine_of(settings, loaded)

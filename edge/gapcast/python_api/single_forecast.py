@@ -14,7 +14,7 @@ import numpy as np
 from gapcast.app.models.loaded_models import Models
 from gapcast.app.models.models import load_models
 from gapcast.app.models.primary_model import possible_horizons
-from gapcast.config.sections.forecast import ForecastSettings
+from gapcast.config.sections.forecast import ForecastSettings, OutlookSettings
 from gapcast.config.settings import ModelSettings, Settings
 from gapcast.core.arrays.array_types import F64, I64
 from gapcast.core.errors import RequestError
@@ -165,8 +165,8 @@ def _newest(minute: I64, power_kw: F64, context: int, history_min: int) -> tuple
 @lru_cache(maxsize=4)
 def _load(library: Library, _stamp: Stamp) -> Models:
     """Return the models of ``library``, loaded once while its files do not change."""
-    alone = ForecastSettings(blend=False)
-    return load_models(Settings(forecast=alone, models=ModelSettings(path=library.own)), library)
+    alone, no_outlook = ForecastSettings(blend=False), OutlookSettings(enabled=False)
+    return load_models(Settings(forecast=alone, outlook=no_outlook, models=ModelSettings(path=library.own)), library)
 
 
 def _model_for(minutes: int, loaded: Models) -> Predictor:
