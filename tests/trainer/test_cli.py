@@ -240,6 +240,15 @@ def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
     assert files(prepared) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 
+def test_export_unknown_default_is_rejected_before_it_writes(scored: tuple[Path, list[Result]], at_home: Path) -> None:
+    shutil.copytree(scored[0], at_home, dirs_exist_ok=True)
+    written_ns = (at_home / "models/linear/model.tflite").stat().st_mtime_ns
+    found = run("export", "runs/linear", "--default", "gone")
+    assert (found.exit_code, "converting" in found.output) == (2, False)
+    assert "--default gone: models will have no such model; it will have linear" in found.output
+    assert (at_home / "models/linear/model.tflite").stat().st_mtime_ns == written_ns
+
+
 def test_evaluate_failed_check_has_its_own_exit_code(scored: tuple[Path, list[Result]], at_home: Path) -> None:
     shutil.copytree(scored[0], at_home, dirs_exist_ok=True)
     model = at_home / "models/linear/model.tflite"

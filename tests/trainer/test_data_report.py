@@ -186,5 +186,5 @@ def test_report_lists_findings(tmp_path: Path) -> None:
     assert f"in 2 gaps. {filled} The window restarts after 1 longer gap." in gaps
     assert "gains most from predicting a few large switches" in found_in(tmp_path, usual)
     noise = np.random.default_rng(1).uniform(0.1, 3.0, 2_000).round(3)
-    assert "No few switches dominate" in found_in(tmp_path, noise.tolist())
+    assert "not dominated by a few large switches" in found_in(tmp_path, noise.tolist())
     assert "a model cannot learn from this file" in found_in(tmp_path, [1.0, 2.0])

@@ -51,7 +51,7 @@ epochs = 7
 short_law = "log"
 """
 
-LEAD_TIMES = "lead_times_min must be whole minutes in ascending order from 1, not "
+LEAD_TIMES = "outputs.lead_times_min must be whole minutes in ascending order from 1, not "
 A_TIME = "must be a date or a time, as 2009-07-01 or 2009-07-01T12:00:00Z, not "
 
 
@@ -133,7 +133,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
         ),
         (
             'family = "linear"\n[data]\nembargo_min = 4',
-            r"embargo_min must be at least the longest lead time \(5 min\), not 4$",
+            r"data\.embargo_min must be at least the longest lead time \(5 min\), not 4$",
         ),
         ('family = "linear"\n[data]\nembargo_min = -1', r"data\.embargo_min: must be at least 0 \(it is -1\)"),
         ('family = "linear"\n[data]\ntrain_until = "soon"', rf"data\.train_until: {A_TIME}soon$"),

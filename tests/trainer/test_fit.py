@@ -340,6 +340,15 @@ def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> 
         fit(experiment, small, tmp_path)
 
 
+def test_fit_less_than_a_day_of_readings_is_rejected(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.training.fit import fit
+
+    hour = replace(small, series=replace(small.series, gap_kw=small.series.gap_kw[:33], extra={}, filled=None))
+    experiment = Experiment(name="short", family="linear").with_dates(hour)
+    with pytest.raises(RunError, match=r"^no window to validate on: the readings span 33 min: use at least a day of"):
+        fit(experiment, hour, tmp_path)
+
+
 def test_git_commit_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: dict[str, str | None] = {"ls-files": "git_commit.py", "rev-parse": "a" * 40, "status": ""}
     monkeypatch.setattr("gapcast_trainer.git_commit._git", lambda *command: answers[command[0]])

@@ -54,18 +54,27 @@ def test_evaluate_command_reproduces_the_cards_scores(at_home: Path, clean_path:
 def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "linear", "--from", "2020-01-06", "--until", "2020-01-06T03:00:00Z", "--brief")
     assert found.exit_code == 0
-    assert "from 2020-01-06 00:00 until 2020-01-06 03:00 UTC (as asked for)" in found.output
+    assert "from 2020-01-06 00:00 until 2020-01-06 03:00 UTC (selected by --from or --until)" in found.output
     assert "Not a fair test" not in found.output
+    assert (
+        run(
+            clean_path, models, "linear", "--from", "2020-01-06T01:00+01:00", "--until", "2020-01-06T03:00", "--brief"
+        ).output
+        == found.output
+    )
     found = run(clean_path, models, "--from", "2020-01-02", "--brief")
-    assert "Not a fair test of linear" in found.output
+    assert "Not a fair test of linear: fitted to, or chosen on, some of these minutes" in found.output
 
 
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         (("--from", "2020-01-08"), "there are no 30 readings in a row with an outcome"),
-        (("--from", "2020-01-07", "--until", "2020-01-06"), "no minutes to score: they would begin at"),
-        (("--from", "soon"), "'soon' does not match the formats"),
+        (
+            ("--from", "2020-01-07", "--until", "2020-01-06"),
+            "no minutes to score: they would begin at 2020-01-07T00:00Z and end before 2020-01-06T00:00Z; the file",
+        ),
+        (("--from", "soon"), "'soon' is not a time like 2010-11-01 or 2010-11-01T12:00Z"),
         (("--from", "2020-01-01", "--peers"), "too few windows (0 to fit to"),
         (("--peers-rows", "3"), "3 is not in the range x>=100"),
         (("gone",), "no model is called gone, in "),

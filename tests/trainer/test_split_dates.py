@@ -71,6 +71,9 @@ def test_with_dates_shipped_dates_are_for_their_data_alone(small: Clean) -> None
     partly = experiment.changed({"data.train_until": "2025-10-10"}).with_dates(days_of_readings(small, 14))
     assert partly.data.train_until == datetime(2025, 10, 10, tzinfo=UTC)
     assert partly.data.validate_until == mine.data.validate_until
+    error = r"before data\.validate_until \(2025-10-13, default: 85 % of the file\)$"
+    with pytest.raises(RunError, match=error):
+        experiment.changed({"data.test_until": "2025-10-05"}).with_dates(days_of_readings(small, 14))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,23 @@ from gapcast.recordings.formats import clean_file
 from gapcast.recordings.formats.clean_file import Clean
 from gapcast_trainer.training_data.training_set import TrainingSet, open_set
 
+
+class IsoTime(click.ParamType[datetime]):
+    """A date or a time in ISO 8601; in UTC if it has no offset."""
+
+    name = "iso"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time in UTC; fail for anything else."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            when = datetime.fromisoformat(value)
+            return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a time like 2010-11-01 or 2010-11-01T12:00Z", param, ctx)
+
+
 RAW = Path("household_power_consumption.zip")
 CLEAN = Path("runs/household.parquet")
 MODELS = Path("models")
@@ -19,7 +38,6 @@ MODELS = Path("models")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OUT = click.Path(path_type=Path, dir_okay=False)
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
 clean_option = click.option(
     "--clean", "path", type=OUT, default=CLEAN, show_default=True, help="File that `prepare` wrote."
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,7 @@ from gapcast.recordings.written_files import check_apart
 from gapcast_trainer.commands.options import (
     FILE,
     OUT,
-    TIME,
+    IsoTime,
     models_option,
     own_models,
     run_clean_option,
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "first",
-    type=TIME,
+    type=IsoTime(),
     metavar="ISO",
-    help="First minute to score, UTC.  [default: the test part, or the whole file]",
+    help="First minute to score, UTC without an offset.  [default: the test part, or the whole file]",
 )
 @click.option(
     "--until",
-    type=TIME,
+    type=IsoTime(),
     metavar="ISO",
-    help="Last minute to score, exclusive, UTC.  [default: the end of the same part]",
+    help="End of the minutes to score, itself excluded, UTC without an offset.  [default: the end of the same part]",
 )
 @click.option("--json", "json_path", type=OUT, help="Write all scores to this file as well.")
 @click.option("--report", "report_path", type=OUT, help="Write a page with pictures (HTML) to this file as well.")
@@ -123,9 +123,7 @@ def evaluate(
             msg = "options of a file's format are for --houses; other files are read by `gapcast-trainer prepare`"
             raise click.UsageError(msg)
         lead_times_min = None if horizons is None else _lead_times(horizons)
-        options = EvaluationOptions(
-            _utc(first), _utc(until), PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief
-        )
+        options = EvaluationOptions(first, until, PeerOptions(peers_rows, n_sampled) if peers else None, brief=brief)
         found = score_file(names, own_models(models), path, lead_times_min, options, written)
     else:
         if path or first or until or brief:
@@ -168,7 +166,3 @@ def _write(found: AnyEvaluation, json_path: Path | None, report_path: Path | Non
 
         write_atomically(report_path, page_of(found))
         click.echo(f"\nwrote {report_path}")
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.replace(tzinfo=UTC)

@@ -25,6 +25,7 @@ from gapcast_trainer.commands.options import (
     shows_progress,
 )  # fmt: skip
 from gapcast_trainer.commands.tensorflow_import import import_tensorflow
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment_files import find_experiment
 from gapcast_trainer.training_data.training_set import TrainingSet
 
@@ -101,11 +102,17 @@ def export(
 
     It is scored on the test part of the file that it was trained on, or on the houses that its training set leaves out.
     """
+    from gapcast.predictors.models_folder.store import model_names
+    from gapcast_trainer.training.run import read_run
     from gapcast_trainer.training.run_readings import readings_of
 
     given = chosen_readings(path, training_set)
     found = [(run, given or readings_of(run)) for run in runs]
     models = own_models(models)
+    names = sorted({*model_names(models), *(read_run(run).name for run in runs)})
+    if default is not None and default not in names:
+        msg = f"--default {default}: {models} will have no such model; it will have {', '.join(names)}"
+        raise RunError(msg)
     import_tensorflow()
     from gapcast_trainer.export.export import choose_default
     from gapcast_trainer.export.export import export as export_run

@@ -51,7 +51,7 @@ def _on_change(measured: DataMeasures) -> list[str]:
             "The mean gains most from predicting a few large switches, the median from leaving other minutes alone."
         )
     else:
-        meaning = "No few switches dominate the error: most minutes change, and each leaves something to predict."
+        meaning = "The error is not dominated by a few large switches: smaller changes contribute much of it."
     return [
         f"Half of all changes in {changes.horizon_min} minutes are below {changes.median_kw:.3f} kW. The largest 5 %, "
         f"from {changes.largest_from_kw:.2f} kW, make up {share} of persistence's squared error. {meaning}",

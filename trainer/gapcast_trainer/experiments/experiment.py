@@ -77,20 +77,22 @@ class Experiment(ExperimentSection):
             raise ValueError(problem)
         leads, levels, weights = self.outputs.lead_times_min, self.outputs.quantile_levels, self.loss.lead_weights
         if list(leads) != sorted(set(leads)) or leads[0] < 1:
-            msg = f"lead_times_min must be whole minutes in ascending order from 1, not {leads}"
+            msg = f"outputs.lead_times_min must be whole minutes in ascending order from 1, not {leads}"
             raise ValueError(msg)
         if leads[-1] > MAX_HORIZON_MIN:
-            msg = f"lead_times_min must end with {MAX_HORIZON_MIN} or less, as in a model's card, not {leads[-1]}"
+            msg = (
+                f"outputs.lead_times_min must end with {MAX_HORIZON_MIN} or less, as in a model's card, not {leads[-1]}"
+            )
             raise ValueError(msg)
         embargo_min = self.data.embargo_min
         if embargo_min is not None and leads[-1] > embargo_min:
-            msg = f"embargo_min must be at least the longest lead time ({leads[-1]} min), not {embargo_min}"
+            msg = f"data.embargo_min must be at least the longest lead time ({leads[-1]} min), not {embargo_min}"
             raise ValueError(msg)
         if levels is not None and (list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
-            msg = f"quantile_levels must rise between 0 and 1, not {levels}"
+            msg = f"outputs.quantile_levels must rise between 0 and 1, not {levels}"
             raise ValueError(msg)
         if weights is not None and (len(weights) != len(leads) or not sum(weights)):
-            msg = f"lead_weights must be one for each of the {len(leads)} lead times and not all 0, not {weights}"
+            msg = f"loss.lead_weights must be one for each of the {len(leads)} lead times and not all 0, not {weights}"
             raise ValueError(msg)
         return self
 
@@ -135,7 +137,8 @@ class Experiment(ExperimentSection):
         series, first = clean.series, self.data.first
         first_minute = series.first_minute if first is None else max(series.first_minute, minute_at(first))
         ends = default_ends(first_minute, series.last_minute + 1) | stated
-        problem = order_problem(ends, {**DEFAULTS, **dict.fromkeys(stated, "stated"), **self._origins})
+        origins = {key: self._origins.get(key, "stated") for key in stated}
+        problem = order_problem(ends, {**DEFAULTS, **origins})
         if problem:
             msg = f"experiment {self.name}: {problem}"
             raise RunError(msg)

@@ -57,7 +57,7 @@ class Span:
         found = [f"{windows}, from {self.first:%Y-%m-%d %H:%M} until {self.until:%Y-%m-%d %H:%M} UTC ({self.why})"]
         if self.fitted_to:
             names = ", ".join(self.fitted_to)
-            found.append(f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on")
+            found.append(f"Not a fair test of {names}: fitted to, or chosen on, some of these minutes")
         return found
 
 
@@ -103,16 +103,20 @@ def choose_span(
     ends = {card.name: trained_until(card, clean) for card in cards}
     further = {name: trained for name, trained in ends.items() if trained is not None}
     known = _time(clean.series.first_minute)
-    begin, end, why = known, _time(clean.series.last_minute + 1), "the whole file: no model was trained on it"
+    after = _time(clean.series.last_minute + 1)
+    begin, end, why = known, after, "the whole file: no model was trained on it"
     if own:
         begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
         why = "the test part on the models' cards"
     if further:
         begin, why = max(begin, *further.values()), "after the minutes that the models were trained on"
     if first is not None or until is not None:
-        begin, end, why = first or begin, until or end, "as asked for"
+        begin, end, why = first or begin, until or end, "selected by --from or --until"
     if not begin < end:
-        msg = f"no minutes to score: they would begin at {_label(begin)} and end before {_label(end)}"
+        msg = (
+            f"no minutes to score: they would begin at {_label(begin)} and end before {_label(end)}; the file has "
+            f"{_label(known)} to before {_label(after)} (--from, --until)"
+        )
         raise RunError(msg)
     stated = [card.split.train_until for card in own if card.split.train_until < begin]
     train_until = min(stated) if stated else known + max(begin - known, timedelta(0)) * _FITTED_SHARE

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gapcast.core.grid import minute_label
+from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.core.windows.training_set import Manifest
 from gapcast.recordings.formats.clean_file import Clean
@@ -165,6 +165,10 @@ def _part(series: Series, experiment: Experiment, part: SplitPart) -> Examples:
     split = experiment.split()
     found = cut_examples(series, experiment.task(), split, part)
     if not len(found):
+        n_minutes = series.last_minute - series.first_minute + 1
+        if n_minutes < DAY_MIN:
+            msg = f"no window to {part.value} on: the readings span {n_minutes:,} min: use at least a day of readings"
+            raise RunError(msg)
         first, until = split.bounds(part)
         since = "the beginning" if first is None else minute_label(first)
         msg = (

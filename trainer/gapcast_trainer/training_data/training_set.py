@@ -100,7 +100,7 @@ def open_set(folder: Path) -> TrainingSet:
         content = path.read_bytes()
     except OSError as error:
         problem = f"has no {MANIFEST_FILE}: it is not a training set, or an incomplete one: {_FIX}"
-        raise SourceError(folder, problem + ", which goes on where it was ended") from error
+        raise SourceError(folder, problem + ", which resumes an interrupted run") from error
     try:
         found = json.loads(content)["format"]
         if found == FORMAT:
