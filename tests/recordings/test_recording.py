@@ -110,6 +110,14 @@ def test_local_times_read_by_another_clock_name_its_option(tmp_path: Path) -> No
     )
 
 
+def test_rows_newest_first_are_rejected_with_the_fix(tmp_path: Path) -> None:
+    path = local_samples(tmp_path / "plug.csv", AUTUMN_S - 86_400, n=60)
+    header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text(header + "".join(reversed(lines)), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"plug\.csv, line 3: the newest row is first: reverse the rows"):
+        read_recording(path, LOCAL)
+
+
 def test_unit_that_nothing_states_is_named_as_assumed(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text("t,power\n2025-01-01T00:00Z,1\n2025-01-01T00:01Z,2\n", encoding="utf-8")

@@ -62,6 +62,9 @@ def check_times(table: Table) -> None:
     problem = "{time} is not a possible time (2000 to 2099): is the column of the times, or --time-format, wrong?"
     _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), problem)
     is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
+    if is_earlier.sum() > instant_ms.size / 2:
+        fix = "the newest row is first: reverse the rows, so that the oldest is first"
+        raise SourceError(table.path, fix, int(table.line[int(np.argmax(is_earlier))]))
     is_local = table.time_kind.startswith(LOCAL)
     fix = f"; each timestamp is {table.time_kind}: is that the meter's clock? (--timezone)" if is_local else ""
     problem = f"{{time}} is earlier than the row before it: rows must be in order of time, the oldest first{fix}"
