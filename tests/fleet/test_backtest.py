@@ -113,7 +113,8 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
     assert any("skill by house" in line for line in lines(again))
     other = replace(question, form=replace(FORM, zone=UTC))
-    with pytest.raises(SettingsError, match=r"belongs to another back-test \(identity, columns, groups differ\)"):
+    what = "models or learning options, columns, unit, time zone or --hold, readings or --houses-at-once"
+    with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
         run_backtest(spark, settings(forecast={"learn": False}), other, results, quiet=True)
 
 

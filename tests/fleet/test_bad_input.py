@@ -18,7 +18,7 @@ from gapcast.core.errors import GapcastError, ModelError, SettingsError, StateEr
 from gapcast_fleet.buckets.bucket import COUNTS, forecast
 from gapcast_fleet.buckets.checkpoints import open_checkpoint
 from gapcast_fleet.buckets.handover import Handover
-from gapcast_fleet.engine.identity import Identity, identity_of, read_identity
+from gapcast_fleet.engine.identity import VERSION, Identity, identity_of, read_identity
 from gapcast_fleet.engine.worker import EngineCache, WorkerTask, decode, encode, models_of, new_engine
 from gapcast_fleet.failures import raised_in
 from gapcast_fleet.scoring.progress import line
@@ -243,3 +243,8 @@ def test_worker_error_is_found_in_sparks_trace() -> None:
 
 def test_progress_batch_without_duration_has_no_rate() -> None:
     assert line(0, 1, dict.fromkeys(("forecasts", *COUNTS), 0), 0.0).endswith("0 a second")
+
+
+def test_identity_unlike_names_the_primary_model() -> None:
+    one = Identity(VERSION, "lstm", {}, {}, "UTC")
+    assert one.unlike(replace(one, speaking="linear")) == "primary model: lstm here, linear there"

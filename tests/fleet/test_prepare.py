@@ -222,7 +222,8 @@ def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: Prepare
     assert prepare(spark, Limits(), everything, tmp_path / "set", quiet=True) == manifest
     assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == before
     assert (tmp_path / "set" / kept).stat().st_mtime_ns == written_ns
-    with pytest.raises(SettingsError, match=r"belongs to another preparation \(draw differ\): use another folder"):
+    what = "--windows-a-house, --validate-share, --validate-from or --seed"
+    with pytest.raises(SettingsError, match=f"was created with other {what}: use another folder$"):
         prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
 
 
@@ -361,4 +362,4 @@ def test_prepare_house_without_windows_is_named() -> None:
 def test_prepare_reports_the_house_with_fewest_windows() -> None:
     output = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
     assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in output
-    assert "test: 7 windows of 1 houses, 7 each" in output
+    assert "test: 7 windows of 1 house, 7 each" in output

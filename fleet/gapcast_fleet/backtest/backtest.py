@@ -112,7 +112,7 @@ def _begin(
         # Not without outlooks, so that results of earlier versions can be continued.
         **({} if outlook is None else {"outlook": [list(outlook.lead_times_min), outlook.is_written]}),
     }
-    begin_or_resume(results / _ABOUT, about, "--results", "back-test")
+    begin_or_resume(results / _ABOUT, about, "--results")
 
 
 def _run_groups(

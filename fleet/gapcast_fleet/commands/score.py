@@ -42,7 +42,7 @@ from gapcast_fleet.commands.options import spark_options
     "n_buckets",
     type=click.IntRange(1, 65_536),
     metavar="N",
-    help="Number of state buckets; fixed for a checkpoint.",
+    help="Number of state buckets; fixed for a checkpoint.  [default: 64, or that of the checkpoint]",
 )
 @click.option(
     "--files-at-once",

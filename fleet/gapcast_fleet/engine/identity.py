@@ -14,6 +14,10 @@ from gapcast.core.errors import ModelError, StateError
 VERSION = 2
 
 
+#: Names for messages, where that in state files is another.
+_SHOWN = {"speaking": "primary model"}
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The models, by version and file hash, and the settings of online learning.
@@ -36,7 +40,9 @@ class Identity:
         """Return a description of the differences to ``other``, "" if there are none; own values come first."""
         mine, others = asdict(self), asdict(other)
         return "; ".join(
-            f"{name}: {mine[name]} here, {others[name]} there" for name in mine if mine[name] != others[name]
+            f"{_SHOWN.get(name, name)}: {mine[name]} here, {others[name]} there"
+            for name in mine
+            if mine[name] != others[name]
         )
 
 

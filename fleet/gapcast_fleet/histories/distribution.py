@@ -19,6 +19,19 @@ from gapcast_fleet.failures import worker_error
 from gapcast_fleet.files import write_atomically
 
 _POLL_S = 0.5
+#: Parts of a folder's record, for error messages.
+_DESCRIBED = {
+    "identity": "models or learning options",
+    "columns": "columns, unit, time zone or --hold",
+    "part": "--start, --limit or --score-from",
+    "groups": "readings or --houses-at-once",
+    "outlook": "--horizons or --outlook",
+    "format": "format",
+    "source_sha256": "readings",
+    "contract": "--context, --padding or --lead-times",
+    "draw": "--windows-a-house, --validate-share, --validate-from or --seed",
+    "leave_out": "--leave-out",
+}
 
 
 class GroupSize(Protocol):
@@ -63,19 +76,19 @@ def group_readings(
     return readings.join(sf.broadcast(of_house), "device").repartitionById(len(to_do), "at")
 
 
-def begin_or_resume(path: Path, about: Mapping[str, Any], option: str, what: str) -> None:
+def begin_or_resume(path: Path, about: Mapping[str, Any], option: str) -> None:
     """Record ``about`` at ``path``; raise :class:`SettingsError` if the folder was made from something else.
 
-    ``option`` and ``what`` name the folder and the command's work in the error message.
+    ``option`` names the folder in the error message.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(about).encode())
         return
     stored, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(about))
-    unlike = [name for name in now if stored.get(name) != now[name]]
+    unlike = [_DESCRIBED.get(name, name) for name in now if stored.get(name) != now[name]]
     if unlike:
-        msg = f"{option} {path.parent}: belongs to another {what} ({', '.join(unlike)} differ): use another folder"
+        msg = f"{option} {path.parent}: was created with other {', '.join(unlike)}: use another folder"
         raise SettingsError(msg)
 
 

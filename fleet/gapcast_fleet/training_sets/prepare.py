@@ -15,6 +15,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from gapcast.core.documents import wording
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.readings.reading import Limits
@@ -108,7 +109,7 @@ def _draw(
     begins = _validation_begins(houses, options)
     about = {"format": FORMAT, "source_sha256": sha256, "columns": columns}
     about |= {"contract": asdict(options.contract), "draw": asdict(draw), "leave_out": sorted(options.leave_out)}
-    begin_or_resume(out / _ABOUT, about, "--to", "preparation")
+    begin_or_resume(out / _ABOUT, about, "--to")
     fleet = _Fleet(spark, history.minutes, houses, out.resolve(), quiet, show)
     job = DrawJob(str(fleet.folder), options.contract, draw.seed, begins)
     counted = fleet.count(job)
@@ -142,7 +143,7 @@ def lines(manifest: Manifest) -> Iterator[str]:
             each = f"{most.n_taken[part]:,} each"
             if fewest.n_taken[part] < most.n_taken[part]:
                 each = f"{fewest.n_taken[part]:,} ({fewest.name}) to {most.n_taken[part]:,} each"
-            yield f"{part}: {manifest.n_rows(part):,} windows of {len(houses):,} houses, {each}"
+            yield f"{part}: {manifest.n_rows(part):,} windows of {wording.counted(len(houses), 'house')}, {each}"
     if not manifest.names(left_out=True):
         yield "no house is left out: `gapcast-trainer export` will have no house to score the model on (--leave-out)"
 
