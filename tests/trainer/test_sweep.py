@@ -130,7 +130,14 @@ def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
     [
         ('family = "lstm"', r"has no \[search\] table"),
         ("family = ", "is not TOML"),
-        ('family = "lstm"\n[search]\n"seed" = {low = 3}', r"search\.seed: give low and high \(and log\), or choices"),
+        (
+            'family = "lstm"\n[search]\n"seed" = {low = 3}',
+            r"search\.seed: high is missing: give low and high \(and log\), or choices$",
+        ),
+        (
+            'family = "lstm"\n[search]\n"descent.learning_rat" = {low = 0.001, high = 0.1}',
+            r"space\.toml: in \[search\]: .*learning_rat: there is no such key; did you mean descent\.learning_rate\?",
+        ),
         ('family = "lstm"\n[search]\n"seed" = {low = 3, high = 2}', "low must be below high"),
         ('family = "lstm"\n[search]\n"seed" = {choices = []}', r"search\.seed"),
         ('base = "gpt"\n[search]\n"seed" = {low = 1, high = 2}', "no experiment is called gpt"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
 _SEARCH, _BASE = "search", "base"
+_MISSING = "missing"
 
 
 class Between(BaseModel):
@@ -35,6 +36,11 @@ class Between(BaseModel):
             raise ValueError(msg)
         return self
 
+    @property
+    def first(self) -> int | float:
+        """The lowest value."""
+        return self.low
+
     def suggest(self, trial: optuna.Trial, key: str) -> int | float:
         """Return the trial's value for ``key``."""
         if isinstance(self.low, int) and isinstance(self.high, int):
@@ -48,6 +54,11 @@ class OneOf(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choices: list[Any] = Field(min_length=1)
+
+    @property
+    def first(self) -> Any:
+        """The first choice."""
+        return self.choices[0]
 
     def suggest(self, trial: optuna.Trial, key: str) -> Any:
         """Return the trial's value for ``key``."""
@@ -104,7 +115,14 @@ def read_space(path: Path) -> Space:
         ranges = _SPACE.validate_python(search)
     except ValidationError as error:
         first = error.errors()[0]
-        msg = f"{path}: {_SEARCH}.{first['loc'][0]}: give low and high (and log), or choices: {value_problem(first)}"
+        key, *_, last = first["loc"]
+        problem = f"{last} {value_problem(first)}" if first["type"] == _MISSING else value_problem(first)
+        msg = f"{path}: {_SEARCH}.{key}: {problem}: give low and high (and log), or choices"
+        raise RunError(msg) from error
+    try:
+        experiment.changed({key: what.first for key, what in ranges.items()})
+    except RunError as error:
+        msg = f"{path}: in [{_SEARCH}]: {error}"
         raise RunError(msg) from error
     return Space(experiment, ranges)
 
