@@ -198,12 +198,15 @@ class RefitNights:
         content = encode_result(result)
         try:
             with self._lock:  # a device that is forgotten from here on is forgotten with the new trees
-                if device in self._forgotten:
+                if (
+                    device in self._forgotten
+                    or not self.archive.store_forest(device, content)
+                    or not service.use_forest(device, result.forest)
+                ):
                     self._last.pop(device, None)
                     return None
-                if self.archive.store_forest(device, content) and service.use_forest(device, result.forest):
-                    self._results[device] = result
-                    log.info("refit.used", device=device, **figures, **skills)
+                self._results[device] = result
+                log.info("refit.used", device=device, **figures, **skills)
         except (OSError, StateError) as error:
             log.warning("refit.failed", device=device, problem=str(error))
             return None
