@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable
 
@@ -88,9 +89,20 @@ def test_task_error_is_reported_and_truncated() -> None:
 
 def test_child_sees_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAPCAST_MQTT__PASSWORD", "secret")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/nonexistent/lib")
     seen = json.loads(run("show_environment"))
     assert "secret" not in seen.values()
     assert seen.get("PATH") == os.environ["PATH"]
+    assert seen.get("LD_LIBRARY_PATH") == "/nonexistent/lib"
+
+
+def test_child_ends_with_its_parent_in_time_and_first_without_memory() -> None:
+    """Also where the parent cannot end it: after a SIGKILL, or while it is frozen or starved itself."""
+    assert json.loads(run("show_ends")) == [signal.SIGKILL, True, 1_000]
+
+
+def test_child_output_of_libraries_is_not_part_of_the_answer() -> None:
+    assert run("echo_after_output", b"answer") == b"answer"
 
 
 def test_child_dumps_no_core() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from gapcast.predictors.tflite.runtime import load_interpreter
 from tests.support.models import shipped_models
 
 MB = 1 << 20
+_PR_GET_PDEATHSIG = 2
 
 
 def load_libraries() -> None:
@@ -72,6 +74,20 @@ def fill_a_disk(_: IO[bytes]) -> bytes:
     with tempfile.TemporaryFile() as file:
         file.write(bytes(MB))
     return b""
+
+
+def show_ends(_: IO[bytes]) -> bytes:
+    """Show what ends this process from outside: with its parent, in time, and first when memory is short."""
+    of_parent = ctypes.c_int()
+    ctypes.CDLL(None).prctl(_PR_GET_PDEATHSIG, ctypes.byref(of_parent))
+    oom_score = int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    return json.dumps([of_parent.value, signal.alarm(0) > 0, oom_score]).encode()
+
+
+def echo_after_output(given: IO[bytes]) -> bytes:
+    """Write to standard output, as native libraries do, and echo."""
+    os.write(1, b"+INFO: a library was loaded")
+    return given.read()
 
 
 def dump_core(_: IO[bytes]) -> bytes:
