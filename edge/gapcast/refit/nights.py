@@ -104,8 +104,7 @@ class RefitNights:
                 log.warning("refit.forest_unusable", device=device, problem=str(error), cure="the next night refits it")
                 continue
             self._results[device] = result
-            ran_at_min = result.ran_at_min or result.fitted_at_min  # the newest reading is of before that night
-            self._last[device] = LastRefit(self._night(ran_at_min * 60), result.n_readings)
+            self._last[device] = LastRefit(self._night(result.ran_at_min * 60), result.n_readings)
         self._status = self._summary(RefitStatus())
 
     # --- a thread of its own ----------------------------------------------------------------------
