@@ -8,21 +8,28 @@ from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.horizons.horizon_forecaster import DeviceHorizons, HorizonModels
+from gapcast.core.learning.ensemble.ensemble import Ensemble
+from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.readings.reading import Reading
+from gapcast.core.windows.window import WindowSpec
 from gapcast.refit import nights
 from gapcast.refit.forest_file import RefitResult, Skills, encode_result
 from gapcast.refit.minutes import RecordedMinutes
 from gapcast.refit.nights import NightOptions, RefitNights
 from gapcast.refit.schedule import LEAST_READINGS, night_minute
+from gapcast.refit.worker import FitOptions, FormerForest
 from gapcast.service.service import Service
 from tests.core.learning.test_house_forests import constant_forest
 from tests.support.clocks import HandClock
-from tests.support.houses import FIRST, ensemble_engine
+from tests.support.houses import FIRST, Smooth, ensemble_engine
 from tests.support.links import MemoryLink
 
 GATEWAY = "gateway-1"
@@ -127,9 +134,9 @@ def send(service: Service, link: MemoryLink, *minutes: int) -> None:
     service.run_once(0)
 
 
-def archived(found: RefitNights) -> None:
-    """Record as many minutes of ``home`` as a first refit needs."""
-    found.record([Reading("home", minute, 1.0) for minute in range(NIGHT - LEAST_READINGS, NIGHT)])
+def archived(found: RefitNights, device: str = "home") -> None:
+    """Record as many minutes of ``device`` as a first refit needs."""
+    found.record([Reading(device, minute, 1.0) for minute in range(NIGHT - LEAST_READINGS, NIGHT)])
 
 
 @pytest.mark.usefixtures("constant_refits")
@@ -179,3 +186,75 @@ def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(engine: Eng
     archived(found)
     found.refit_due(Service(MemoryLink(), engine, {}, recorder=found))
     assert (found.status.n_forests, found.status.n_used, found.status.n_refused) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("problem", "restarts"), [(None, False), (None, True), ("too few", False), ("no memory", False)]
+)
+def test_nights_refit_is_repeated_after_its_days_whatever_its_result(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None, restarts: bool
+) -> None:
+    forest = None if problem else constant_forest(engine.horizons.main.forests.features.names)
+    formers: list[FormerForest | None] = []
+
+    def fit(house: RecordedMinutes, _: object, former: FormerForest | None, *__: object) -> RefitResult:
+        formers.append(former)
+        if problem == "no memory":
+            raise ModelError(problem)
+        return RefitResult(forest, problem or "", 5, len(house), 720, None, None, 1.0, int(house.minutes[-1]))
+
+    monkeypatch.setattr(nights, "refit_confined", fit)
+    clock = HandClock(NIGHT * 60.0)
+    found = RefitNights(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
+    archived(found)
+    for n_days, n_fitted in ((0, 1), (1, 1), (13, 1), (14, 2)):
+        clock.now_s = (NIGHT + n_days * DAY_MIN) * 60.0
+        if restarts and n_days:
+            found.stop()
+            found = RefitNights(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
+            found.restore(engine)
+        found.refit_due(service_of(engine))
+        assert len(formers) == n_fitted, n_days
+    of_first, of_second = formers
+    assert of_first is None
+    assert (of_second and of_second.fitted_at_min) == (None if problem else NIGHT - 1)
+    n = 1 if restarts else 2
+    assert (found.status.n_used, found.status.n_refused) == ((0, n) if problem else (n, 0))
+    assert found.status.last_ran_s == clock.now_s
+
+
+def test_nights_refit_is_for_the_windows_and_the_horizon_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[FitOptions] = []
+
+    def fit(house: RecordedMinutes, options: FitOptions, *_: object) -> RefitResult:
+        given.append(options)
+        return RefitResult(None, "too few", options.horizon_min, len(house), 0, None, None, 0.0)
+
+    spec, zone = WindowSpec(20, "zero"), ZoneInfo("Europe/Berlin")
+    main, own = (
+        HorizonModels(one, Ensemble((one,), EnsembleOptions(refits=True)))
+        for one in (Smooth(spec), Smooth(spec, lead_times_min=(9,)))
+    )
+    engine = Engine(main.model, ensemble=main.ensemble, horizons=DeviceHorizons({"home": 9}, [own]))
+    monkeypatch.setattr(nights, "refit_confined", fit)
+    found = RefitNights(tmp_path, 10, NightOptions(1, zone, GATEWAY), HandClock(NIGHT * 60.0))
+    for device in ("home", "flat"):
+        archived(found, device)
+    found.refit_due(service_of(engine))
+    assert given == [FitOptions(9, spec, zone), FitOptions(5, spec, zone)]
+
+
+def test_nights_restore_uses_no_forest_of_another_horizon(tmp_path: Path, engine: Engine) -> None:
+    forest = constant_forest(engine.horizons.main.forests.features.names)
+    before = RefitNights(tmp_path, 10)
+    archived(before)
+    before.stop()
+    for horizon_min, n_forests in ((5, 1), (9, 0)):
+        result = RefitResult(forest, "", horizon_min, 4_000, 720, Skills(0.5, 0.5), None, 1.0, NIGHT - 1)
+        before.archive.store_forest("home", encode_result(result))
+        engine.horizons.main.forests.forget("home")
+        after = RefitNights(tmp_path, 10)
+        after.restore(engine)
+        assert (after.status.n_forests, len(engine.horizons.main.forests)) == (n_forests, n_forests)
