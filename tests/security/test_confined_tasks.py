@@ -30,6 +30,8 @@ def run(task: str, given: bytes = b"", limits: ChildLimits = LIMITS, **options: 
 
 def test_task_returns_its_answer() -> None:
     assert run("echo", b"any bytes \xff\x00") == b"any bytes \xff\x00"
+    longest = bytes(LIMITS.answer_bytes)
+    assert run("echo", longest) == longest
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,8 @@ def test_task_returns_its_answer() -> None:
     [
         ("allocate", "the task used more than 256 MB"),
         ("loop", "the task took longer than 1 s"),
-        ("crash", "the task ended by SIGSEGV"),
+        ("crash", "the task ended by SIGSEGV$"),
+        ("be_killed", "the task ended by SIGKILL, as when memory is short$"),
         ("leave", "the task ended with exit code 7 and no result"),
         ("open_many_files", "OSError: .*Too many open files"),
         ("fill_a_disk", "OSError: .*File too large"),
@@ -80,6 +83,21 @@ def test_answer_over_its_limit_is_rejected() -> None:
         run("echo", b"fives", SMALL)
 
 
+@pytest.mark.parametrize(
+    ("code", "answer", "problem"),
+    [
+        (0, b"+fives", "exit code 0 and no result"),
+        (0, b"", "exit code 0 and no result"),
+        (1, b"+four", "exit code 1 and no result"),
+        (-signal.SIGSEGV, b"-bad input", "SIGSEGV"),
+    ],
+)
+def test_answer_too_long_or_of_a_child_that_crashed_is_not_used(code: int, answer: bytes, problem: str) -> None:
+    """As of a child whose native code was taken over, which need not write what :func:`answer_of` makes."""
+    with pytest.raises(ModelError, match=problem):
+        confinement._read_answer(code, answer, SMALL, "the task")
+
+
 def test_task_error_is_reported_and_truncated() -> None:
     with pytest.raises(ModelError, match=r"^no good$"):
         run("refuse", b"no good")
@@ -103,6 +121,10 @@ def test_child_ends_with_its_parent_in_time_and_first_without_memory() -> None:
 
 def test_child_output_of_libraries_is_not_part_of_the_answer() -> None:
     assert run("echo_after_output", b"answer") == b"answer"
+
+
+def test_child_loads_libraries_before_its_limits() -> None:
+    assert json.loads(run("show_max_files_at_load")) == [list(resource.getrlimit(resource.RLIMIT_NOFILE))]
 
 
 def test_child_dumps_no_core() -> None:

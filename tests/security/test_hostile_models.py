@@ -7,7 +7,10 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable
+from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +94,16 @@ def test_model_cancelled_in_its_trial_is_not_loaded(copy: ModelCopy) -> None:
         try_model(read_model_files(copy.folder), copy.folder, is_cancelled=lambda: True)
 
 
-def test_trial_of_a_valid_model_returns_nothing(copy: ModelCopy, tmp_path: Path) -> None:
-    """The child's part, in this process."""
-    given = tmp_path / "given"
+def given_of(copy: ModelCopy) -> BytesIO:
+    """What the child reads."""
     files, place = read_model_files(copy.folder), str(copy.folder).encode()
     lengths = len(place).to_bytes(4, "big") + len(files.card).to_bytes(4, "big")
-    given.write_bytes(lengths + place + files.card + files.model)
-    with given.open("rb") as file:
-        assert run_trial(file) == b""
+    return BytesIO(lengths + place + files.card + files.model)
+
+
+def test_trial_of_a_valid_model_returns_nothing(copy: ModelCopy) -> None:
+    """The child's part, in this process."""
+    assert run_trial(given_of(copy)) == b""
 
 
 def test_model_that_is_slow_is_rejected(copy: ModelCopy) -> None:
@@ -107,6 +112,15 @@ def test_model_that_is_slow_is_rejected(copy: ModelCopy) -> None:
     times_s = iter((0.0, MAX_BATCH_S + 0.5))
     with pytest.raises(ModelError, match=r"every-feature: a batch of 1 windows takes 2\.5 s, more than 2 s"):
         check_batch(model, windows, lambda: next(times_s))
+
+
+def test_model_that_takes_seconds_of_processor_time_fails_its_trial(
+    copy: ModelCopy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child's part, in this process, with a clock that goes ahead at each look."""
+    monkeypatch.setattr(time, "process_time", count(0, MAX_BATCH_S + 1).__next__)
+    with pytest.raises(ModelError, match=r"a batch of 1 windows takes 3\.0 s, more than 2 s"):
+        run_trial(given_of(copy))
 
 
 def test_model_with_other_outputs_than_its_card_is_rejected(copy: ModelCopy) -> None:

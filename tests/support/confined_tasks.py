@@ -20,9 +20,11 @@ from tests.support.models import shipped_models
 
 MB = 1 << 20
 _PR_GET_PDEATHSIG = 2
+_max_files_at_load: list[tuple[int, int]] = []
 
 
 def load_libraries() -> None:
+    _max_files_at_load.append(resource.getrlimit(resource.RLIMIT_NOFILE))
     load_interpreter()
 
 
@@ -32,6 +34,10 @@ def echo(given: IO[bytes]) -> bytes:
 
 def show_environment(_: IO[bytes]) -> bytes:
     return json.dumps(dict(os.environ)).encode()
+
+
+def show_max_files_at_load(_: IO[bytes]) -> bytes:
+    return json.dumps(_max_files_at_load).encode()
 
 
 def refuse(given: IO[bytes]) -> bytes:
@@ -58,6 +64,11 @@ def wait(_: IO[bytes]) -> bytes:
 
 def crash(_: IO[bytes]) -> bytes:
     os.kill(os.getpid(), signal.SIGSEGV)
+    return b""
+
+
+def be_killed(_: IO[bytes]) -> bytes:
+    os.kill(os.getpid(), signal.SIGKILL)
     return b""
 
 
