@@ -373,6 +373,21 @@ def test_forgotten_device_starts_again_and_its_row_is_reused() -> None:
     assert len(model_of(engine).state) == 1
 
 
+def test_forgotten_device_leaves_its_row_empty_to_the_next_device() -> None:
+    engine = engine_with(dict.fromkeys(("home", "shop", "barn"), SUBMETERS["home"]))
+    readings = [one for pair in zip(readings_of(60), readings_of(60, "shop"), strict=True) for one in pair]
+    run = Run(engine).process(readings)
+    of_shop = model_of(engine).columns([1])
+    engine.forget("home")
+    run.process(readings_of(2, "barn"))
+    found = model_of(engine).columns(range(2))
+    assert found["submetered followed"].tolist() == [0, 1]
+    assert not found["submetered tables"][0].any()
+    assert not found["submetered n_outcomes"][0]
+    for name in ("tables", "coefficients", "due", "n_outcomes"):
+        assert np.array_equal(found[f"submetered {name}"][1], of_shop[f"submetered {name}"][0]), name
+
+
 @pytest.mark.parametrize("options", [{}, {"max_devices": 10}])
 def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
     readings = readings_of(300)
