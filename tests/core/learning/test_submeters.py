@@ -24,7 +24,7 @@ from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.learning.online_model import rls_model
 from gapcast.core.learning.online_model.packed_covariance import columns_of, from_matrices, to_matrices
 from gapcast.core.learning.scores.summary import ALL_TIME
-from gapcast.core.learning.submeters.submeter_features import EDGE_KW, load_features
+from gapcast.core.learning.submeters.submeter_features import EDGE_KW, N_CELLS, load_features
 from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 from gapcast.core.models.predictor import Prediction, Predictor
 from gapcast.core.plans.plan import LoadPlan, PlannedLoad
@@ -306,6 +306,8 @@ def test_damaged_stored_state_of_a_device_starts_again(name: str, tmp_path: Path
     cases = [np.full_like(column, -9 if column.dtype.kind == "i" else 1e30), column[..., :-1], column.astype("U8")]
     if name == "due_minute":
         cases = cases[1:]
+    elif name == "due_cells":
+        cases.append(np.broadcast_to(N_CELLS, column.shape).astype(column.dtype))  # each is one too many
     for damaged in cases:
         snapshot.learnt[f"submetered {name}"] = damaged
         after = engine_with()
@@ -313,6 +315,15 @@ def test_damaged_stored_state_of_a_device_starts_again(name: str, tmp_path: Path
         assert not model_of(after).columns(range(1))["submetered followed"].size
     del snapshot.learnt[f"submetered {name}"]
     assert restore_snapshot(engine_with(), snapshot) == ("", [])
+
+
+@pytest.mark.parametrize("place", [-1, 1])
+def test_damaged_place_of_stored_state_is_no_device(place: int) -> None:
+    snapshot = capture_snapshot(Run(engine_with()).process(readings_of(40)).engine)
+    snapshot.learnt["submetered followed"] = np.array([place])
+    after = engine_with()
+    assert restore_snapshot(after, snapshot) == ("", [])
+    assert not model_of(after).columns(range(-1, 2))["submetered followed"].size
 
 
 def test_damaged_learned_rows_leave_the_submeters_of_others(tmp_path: Path) -> None:
@@ -341,9 +352,13 @@ def test_damaged_state_in_memory_starts_again(name: str) -> None:
 def test_unsound_update_resets_the_coefficients() -> None:
     engine = engine_with()
     run = Run(engine).process(readings_of(100))
-    model_of(engine).state.arrays["covariance"][0] *= -1e6
-    run.process(readings_of(110)[100:])
-    assert np.isfinite(model_of(engine).state.arrays["coefficients"]).all()
+    state = model_of(engine).state
+    state.arrays["covariance"][0] *= -1e6
+    run.process(readings_of(101)[100:])
+    for name in rls_model.STATE:
+        assert np.array_equal(state.arrays[name][0], state.initial(name)), name
+    run.process(readings_of(110)[101:])
+    assert np.isfinite(state.arrays["coefficients"]).all()
 
 
 def test_indefinite_covariance_is_repaired_within_three_days() -> None:
