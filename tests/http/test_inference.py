@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,17 @@ import pytest
 import tritonclient.http as triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
 from tritonclient.utils import InferenceServerException
 
 from gapcast.app.models.loaded_models import Models
 from gapcast.core.arrays.array_types import F32
-from gapcast.core.models.predictor import history_steps_of, run_model
+from gapcast.core.models.predictor import Prediction, history_steps_of, run_model
 from gapcast.http.options import HttpOptions
-from gapcast.http.routes.tensors import parse_request
+from gapcast.http.routes.tensors import MAX_JSON_BYTES, parse_request
 from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving
+from tests.support.houses import Smooth
 from tests.support.models import default_name, history_model
 from tests.support.ports import LOOPBACK
 
@@ -203,12 +206,41 @@ def test_inference_body_that_is_no_request(rest: Rest, body: bytes, length: str 
     assert words in answer.json()["detail"]
 
 
-def test_inference_unknown_outputs_are_rejected(rest: Rest) -> None:
+@pytest.mark.parametrize("parameters", [{"classification": 3}, {"shared_memory_region": "x"}])
+def test_inference_unknown_outputs_are_rejected(rest: Rest, parameters: dict[str, Any]) -> None:
     body = request(windows_of(rest, NAME, 1))
-    body["outputs"] = [{"name": "mean", "parameters": {"classification": 3}}]
+    body["outputs"] = [{"name": "mean", "parameters": parameters}]
     answer = rest.client.post(f"/v2/models/{NAME}/infer", json=body)
     assert answer.status_code == 400
     assert "classification and shared memory are not supported" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("json_length", [None, str(MAX_JSON_BYTES + 1)])
+def test_inference_long_json_is_rejected_before_it_is_decoded(json_length: str | None) -> None:
+    with pytest.raises(HTTPException, match=r"more than 1048576 bytes: send values as bytes") as raised:
+        parse_request(b"[" * (MAX_JSON_BYTES + 1), json_length, ("window",), ("mean",))
+    assert raised.value.status_code == 413
+
+
+@dataclass(frozen=True, slots=True)
+class Calling(Smooth):
+    """Calls ``meanwhile`` while it predicts, and returns no number."""
+
+    meanwhile: Callable[[], object] = bool
+
+    def predict(self, windows: F32) -> Prediction:
+        self.meanwhile()
+        return Prediction(np.full((len(windows), 1), np.nan, dtype=np.float32))
+
+
+def test_inference_without_a_number_is_an_error_and_holds_up_no_other() -> None:
+    served: list[int] = []
+    model = Calling(quantile_levels=None, meanwhile=lambda: served.append(rest.client.get("/livez").status_code))
+    with serving(Models({model.name: model}, model), HttpOptions(100_000, MAX_TENSOR_BYTES, 3)) as rest:  # type: ignore[dict-item, arg-type]  # a model double
+        windows = np.ones((1, model.spec.context, 1), dtype=np.float32)
+        answer = rest.client.post(f"/v2/models/{model.name}/infer", json=request(windows))
+    assert (answer.status_code, answer.json()["detail"]) == (503, "model smooth returned a non-finite value")
+    assert served == [200]
 
 
 anything = st.recursive(
