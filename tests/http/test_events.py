@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import structlog
 
 from gapcast.app.models.loaded_models import Models
 from gapcast.core.grid import minute_label
@@ -250,6 +251,26 @@ def test_events_slow_client_is_disconnected(rest: Rest, monkeypatch: pytest.Monk
             pushed = push(rest, n=250)
             received = [reader.next("reading", "reset") for _ in pushed]
             assert [event.data["ts"] for event in received] == [minute_label(minute) for minute in pushed]
+
+
+def test_events_overtaken_client_is_disconnected(rest: Rest) -> None:
+    async def read() -> None:
+        readers, never = event_readers.EventReaders(rest.service, 3, 3), asyncio.Event()
+        readers.ring = Ring(3)
+
+        async def receive() -> dict[str, Any]:
+            await never.wait()
+            return {}
+
+        async def send(_: MutableMapping[str, Any]) -> None:
+            for _event in range(4):  # meanwhile
+                readers.ring.put("reading", "home", b"{}")
+
+        await events.EventStream(readers, "a", None, None)({}, receive, send)
+
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(read())
+    assert [line["event"] for line in lines] == ["events.slow_reader"]
 
 
 def test_events_without_clients_has_no_listener(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
