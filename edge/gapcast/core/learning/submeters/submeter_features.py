@@ -76,7 +76,6 @@ def load_features(windows: F32, horizon_min: int) -> LoadFeatures:
     change_kw = newest.astype(np.float64) - loads[..., max(-1 - horizon_min, -context)]
     before = submeters[:, max(-1 - horizon_min, -context)]
     change_kw[:, :-1][np.isnan(before) | ~known] = np.nan
-    columns_kw[is_unknown] = 0.0
     unitless[is_unknown, :2] = 0.0
     return LoadFeatures(columns_kw, unitless, _cells(loads, newest, up, down), change_kw)
 
