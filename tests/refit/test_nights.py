@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError
@@ -258,3 +259,42 @@ def test_nights_restore_uses_no_forest_of_another_horizon(tmp_path: Path, engine
         after = RefitNights(tmp_path, 10)
         after.restore(engine)
         assert (after.status.n_forests, len(engine.horizons.main.forests)) == (n_forests, n_forests)
+
+
+def test_nights_restore_uses_the_other_forests_beside_a_damaged_one(tmp_path: Path, engine: Engine) -> None:
+    forest = constant_forest(engine.horizons.main.forests.features.names)
+    content = encode_result(RefitResult(forest, "", 5, 4_000, 720, Skills(0.5, 0.5), None, 1.0, NIGHT - 1))
+    before = RefitNights(tmp_path, 10)
+    for device, stored in (("flat", content[:-100]), ("home", content)):
+        archived(before, device)
+        before.archive.store_forest(device, stored)
+    before.stop()
+    after = RefitNights(tmp_path, 10)
+    with structlog.testing.capture_logs() as lines:
+        after.restore(engine)
+    assert [(line["event"], line["device"]) for line in lines] == [("refit.forest_unusable", "flat")]
+    forests = engine.horizons.main.forests
+    assert ("flat" in forests, "home" in forests) == (False, True)
+
+
+@pytest.mark.usefixtures("constant_refits")
+def test_nights_refit_that_cannot_be_stored_leaves_the_others(tmp_path: Path, engine: Engine) -> None:
+    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    (tmp_path / "home.forest").mkdir()  # as root, who may write anything, would replace a file
+    for device in ("home", "flat"):
+        archived(found, device)
+    with structlog.testing.capture_logs() as lines:
+        found.refit_due(service_of(engine))
+    assert [(line["event"], line["device"]) for line in lines] == [("refit.failed", "home"), ("refit.used", "flat")]
+    assert (found.status.n_forests, found.status.n_used, found.status.n_refused) == (1, 1, 1)
+
+
+@pytest.mark.usefixtures("constant_refits")
+def test_nights_begin_at_the_minute_of_the_gateway(tmp_path: Path, engine: Engine) -> None:
+    clock = HandClock()
+    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), clock)
+    archived(found)
+    for minute, n_used in ((NIGHT - 2, 1), (NIGHT - 1, 1), (NIGHT, 2)):
+        clock.now_s = minute * 60.0
+        found.refit_due(service_of(engine))
+        assert found.status.n_used == n_used
