@@ -77,7 +77,7 @@ class EventStream(Response):
             if chunk:
                 await _send_chunk(send, chunk)
                 sent_s = loop.time()
-            elif position == ring.next_id:
+            else:
                 await readers.wait_for_events(sent_s + HEARTBEAT_S - loop.time())
         await _send_chunk(send, b"", more=False)
 
