@@ -25,12 +25,14 @@ from gapcast.history_import.past_readings import PastFiles
 from gapcast.history_import.run import ImportResult, Target, import_past
 from gapcast.history_import.stopped_gateway import open_stopped
 from gapcast.recordings.text.layout import FileFormat, Layout
+from gapcast.refit.forest_file import RefitResult, Skills, encode_result
 from gapcast.refit.minute_archive import MinuteArchive
 from gapcast.refit.nights import REFIT_FOLDER
 from gapcast.storage.checkpoints import checkpoint, checkpoint_columns
 from gapcast.storage.files.locks import ShardLock
 from gapcast.storage.generations import files_of
 from gapcast.storage.store import Store
+from tests.core.learning.test_house_forests import constant_forest
 from tests.support.models import ModelCopy, every_feature_model, models_with_outlook, shipped_models
 from tests.support.uci_files import household
 
@@ -284,6 +286,40 @@ def test_import_into_a_shard_holds_its_lock(tmp_path: Path) -> None:
         lock.release()
 
 
+def test_import_into_a_shard_of_other_models_is_refused_unless_accepted(tmp_path: Path) -> None:
+    lock = ShardLock(tmp_path / "state" / "shard-1", accepts_other_models=True)
+    lock.acquire({"another": "1"})
+    lock.release()
+    for accepts in (False, True):
+        state = {"path": tmp_path / "state", "accept_other_models": accepts}
+        settings = of_shard(settings_with(tmp_path, shards=(0, 1), state=state), 1)
+        if accepts:
+            run(settings, written(tmp_path / "a.csv"))
+        else:
+            with pytest.raises(ShardError, match="other models"):
+                run(settings, written(tmp_path / "a.csv"))
+
+
+def meters_of(state: Path) -> list[str]:
+    """The topics of the meters with an open minute in the newest checkpoint."""
+    newest = max(path for path in files_of(state / "stream") if path.suffix == ".npz")
+    return [meter.topic for meter in checkpoint.read(newest).meters]
+
+
+@pytest.mark.usefixtures("_refits")
+def test_stopped_gateway_uses_the_trees_of_its_nights(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, learning={"refit": True})
+    run(settings, written(tmp_path / "a.csv"))
+    with open_stopped(settings, {}) as gateway:
+        names = gateway.engine.horizons.main.forests.features.names
+        archive = MinuteArchive(gateway.folder / REFIT_FOLDER, 1)
+    archive.open()
+    result = RefitResult(constant_forest(names), "", 5, 4_000, 720, Skills(0.5, 0.5), None, 1.0, FIRST + 119)
+    assert archive.store_forest("home", encode_result(result))
+    with open_stopped(settings, {}) as gateway:
+        assert "home" in gateway.engine.horizons.main.forests
+
+
 def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
     """Samples of another meter that came before the service was stopped are still there when it starts."""
     source = {"topic": "meters/{device}", "format": "number", "unit": "W", "every_s": 10}
@@ -294,8 +330,10 @@ def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
         store.append_batch([], 0, [Sample("meters/barn", FIRST * 60_000 + 5_000, {"": 250.0}, {})])
         store.close(None)
     run(settings, written(tmp_path / "a.csv"))
-    newest = max(path for path in files_of(tmp_path / "state" / "stream") if path.suffix == ".npz")
-    assert [meter.topic for meter in checkpoint.read(newest).meters] == ["meters/barn"]
+    assert meters_of(tmp_path / "state") == ["meters/barn"]
+    run(settings, written(tmp_path / "a.csv"), device="barn")
+    run(settings, written(tmp_path / "a.csv"), device="barn", replaces=True)
+    assert meters_of(tmp_path / "state") == [], "they are forgotten with their device"
 
 
 @pytest.mark.parametrize(
