@@ -183,10 +183,14 @@ def test_service_forget_removes_trees_that_a_refit_uses_meanwhile(engine: Engine
 @pytest.mark.usefixtures("constant_refits")
 def test_nights_refit_of_a_device_unknown_to_the_service_is_not_used(engine: Engine, tmp_path: Path) -> None:
     """As of one that the service has just forgotten, and the recorder is about to."""
-    found = RefitNights(tmp_path, 10, NightOptions(1, UTC, GATEWAY), HandClock(NIGHT * 60.0))
+    clock = HandClock(NIGHT * 60.0)
+    found = RefitNights(tmp_path, 10, NightOptions(14, UTC, GATEWAY), clock)
+    service = Service(MemoryLink(), engine, {}, recorder=found)
     archived(found)
-    found.refit_due(Service(MemoryLink(), engine, {}, recorder=found))
-    assert (found.status.n_forests, found.status.n_used, found.status.n_refused) == (0, 0, 1)
+    for n_refused in (1, 2):  # again in the next night, and not only after two weeks
+        found.refit_due(service)
+        assert (found.status.n_forests, found.status.n_used, found.status.n_refused) == (0, 0, n_refused)
+        clock.now_s += DAY_MIN * 60.0
 
 
 @pytest.mark.parametrize(

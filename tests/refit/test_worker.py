@@ -47,6 +47,40 @@ def test_child_sees_the_submeters() -> None:
     assert result.forest.features == ForestFeatures(OPTIONS.spec.context, names).names
 
 
+def confined_here(_task: str, scratch: BinaryIO, *_: object) -> bytes:
+    """Run the child's part in this process."""
+    scratch.seek(0)
+    return run_refit(scratch)
+
+
+@pytest.mark.lightgbm
+def test_child_fits_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[RecordedMinutes, FitOptions, FormerForest]] = []
+
+    def refit(house: RecordedMinutes, options: FitOptions, former: FormerForest, *, rests: bool) -> RefitResult:
+        given.append((house, options, former))
+        return RefitResult(None, "too few", 9, len(house), 0, None, None, float(rests))
+
+    monkeypatch.setattr("gapcast.refit.fit.refit", refit)
+    monkeypatch.setattr("gapcast.refit.worker.run_confined", confined_here)
+    house = submetered_house(100)
+    filled = np.arange(100) % 3 == 0
+    repeated = np.concatenate((np.arange(100), [50]))  # the last one of a minute counts
+    kw = {name: values[repeated] for name, values in house.submeters_kw.items()}
+    asked = RecordedMinutes(house.minutes[repeated], house.gap_kw[repeated], filled[repeated], kw)
+    options = FitOptions(9, WindowSpec(20, "zero"), ZoneInfo("Europe/Paris"), ("thermostat", "idle"))
+    refit_confined(asked, options, FormerForest(constant_forest(("level", "hour")), 77), niceness=0)
+    ((found, found_options, former),) = given
+    newest = asked.newest()
+    assert found_options == options
+    assert (found.minutes.tolist(), found.is_filled.tolist()) == (newest.minutes.tolist(), newest.is_filled.tolist())
+    np.testing.assert_array_equal(found.gap_kw, newest.gap_kw)
+    assert list(found.submeters_kw) == ["thermostat", "idle"]
+    for name, values in newest.with_submeters(options.submeters).submeters_kw.items():
+        np.testing.assert_array_equal(found.submeters_kw[name], values)
+    assert (former.fitted_at_min, former.forest.features) == (77, ("level", "hour"))
+
+
 @pytest.mark.lightgbm
 @pytest.mark.parametrize(("niceness", "rests"), [(19, True), (0, False)])
 def test_child_that_may_not_lower_its_priority_rests(
@@ -62,13 +96,9 @@ def test_child_that_may_not_lower_its_priority_rests(
         asked.append(rests)
         return RefitResult(None, "too few", 5, len(house), 0, None, None, 0.0)
 
-    def confined(_task: str, scratch: BinaryIO, *_: object) -> bytes:
-        scratch.seek(0)
-        return run_refit(scratch)
-
     monkeypatch.setattr("gapcast.refit.worker.os.nice", nice)
     monkeypatch.setattr("gapcast.refit.fit.refit", refit)
-    monkeypatch.setattr("gapcast.refit.worker.run_confined", confined)
+    monkeypatch.setattr("gapcast.refit.worker.run_confined", confined_here)
     assert refit_confined(cycling_house(100), OPTIONS, niceness=niceness).problem == "too few"
     assert asked == [rests]
 
