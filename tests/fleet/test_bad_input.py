@@ -248,3 +248,10 @@ def test_progress_batch_without_duration_has_no_rate() -> None:
 def test_identity_unlike_names_the_primary_model() -> None:
     one = Identity(VERSION, "lstm", {}, {}, "UTC")
     assert one.unlike(replace(one, speaking="linear")) == "primary model: lstm here, linear there"
+
+
+@pytest.mark.parametrize(("max_devices", "learned"), [(5, 1_000), (0, 0)])
+def test_fleet_settings_learn_for_all_devices_or_for_none(max_devices: int, learned: int) -> None:
+    its = fleet_settings(settings(learning={"max_devices": max_devices}, devices={"max": 1_000}))
+    assert its.learning.max_devices == learned
+    assert not its.outlook.enabled
