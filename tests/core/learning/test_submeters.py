@@ -176,14 +176,17 @@ def test_submeter_that_dies_leaves_the_forecast_no_worse_than_without_it() -> No
 
 
 def test_load_features_of_a_kettle_by_hand() -> None:
-    kettle = np.array([0, 0, 0, 2, 2, 2, 2, 0, 0, 2], dtype=np.float32)
-    found = load_features(np.stack((kettle + 0.5, kettle), axis=1)[np.newaxis], 5)
+    kettle = np.array([0.125, 0, 0, 2, 2, 2, 2, 0, 0, 2], dtype=np.float32)
+    window = np.stack((kettle + 0.5, kettle), axis=1)[np.newaxis]
+    found = load_features(window, 5)
     assert found.columns_kw.shape == (1, 2, 5)
-    assert found.columns_kw[0, 0].tolist() == [2, 2, 2, 0, 2]  # now; less 1, 2, 5 and (cut to the window) 9 minutes ago
+    # Now; less 1, 2, 5 and (cut to the window) 9 minutes ago.
+    assert found.columns_kw[0, 0].tolist() == [2, 2, 2, 0, 1.875]
     assert found.columns_kw[0, 1].tolist() == [0.5, 0, 0, 0, 0]
     up, down = np.expm1(found.unitless[0, 0, :2] * np.log1p(len(kettle)))
     assert (round(up), round(down)) == (0, 2)
     assert found.change_kw[0].tolist() == [0, 0]
+    assert load_features(window, 12).change_kw[0].tolist() == [1.875, 0]  # over the window, which is shorter
 
 
 def test_load_features_of_an_unknown_submeter_are_zero_and_marked() -> None:
@@ -198,9 +201,10 @@ def test_load_features_of_an_unknown_submeter_are_zero_and_marked() -> None:
 
 def test_load_features_across_missing_minutes_use_the_next_value() -> None:
     submeter = np.array([0, NAN, NAN, 1, 1, NAN, 1], dtype=np.float32)
-    found = load_features(np.stack((np.full(7, 2.0, dtype=np.float32), submeter), axis=1)[np.newaxis], 5)
-    assert found.columns_kw[0, 0, :3].tolist() == [1, 0, 0]
-    assert np.isnan(found.change_kw[0, 0])  # its value five minutes ago is not known
+    window = np.stack((np.full(7, 2.0, dtype=np.float32), submeter), axis=1)[np.newaxis]
+    assert load_features(window, 5).columns_kw[0, 0, :3].tolist() == [1, 0, 0]
+    changes_kw = [load_features(window, horizon_min).change_kw[0, 0] for horizon_min in (3, 4, 5, 6)]
+    assert np.array_equal(changes_kw, [0, NAN, NAN, 1], equal_nan=True)  # four and five minutes ago it is not known
     assert EDGE_KW < 1
 
 
