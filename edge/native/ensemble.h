@@ -15,6 +15,8 @@
 #define N_LEVELS 4
 #define N_SITUATIONS (N_QUANTITIES * N_LEVELS + 1)
 #define N_KNOTS 33
+#define N_MEAN_KNOTS 17
+#define N_MEAN_ENTRIES (N_MEAN_KNOTS * N_LEVELS * N_LEVELS)
 /* Minutes ahead to which the outcomes of successive forecasts count fully. */
 #define NEAR_MIN 5
 #define N_BLOCKS 5
@@ -43,12 +45,13 @@ struct step {
     const int64_t *means_at, *medians_at, *outer_at, *medians, *edges, *places;
     const float *weights, *offsets, *means, *spreads, *on_circle;
     const double *recent, *log_prior;
-    /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], median_calibration [R, 2, K],
+    /* state: seen [R, 4], memory [R, 3, 2, S, E], specialists [R, 2, S, E], mean_correction [R, 2, M, L, L],
+       median_calibration [R, 2, K],
        coefficients [R, 2, D], covariance [R, P], inside [R], usual [R, 2, 48], and per slot due_minute,
        due_columns [first_hidden],
        due [2 E + 6], due_levels [3] */
     double *seen;
-    float *memory, *specialists, *median_calibration, *coefficients, *covariance, *inside, *usual;
+    float *memory, *specialists, *mean_correction, *median_calibration, *coefficients, *covariance, *inside, *usual;
     int64_t *due_minute;
     float *due_columns;
     double *due;
@@ -98,6 +101,11 @@ void update_memory(float *memory, const double *members_kw, const double *publis
                    double scale_kw, const double *memberships, int64_t n_members, int64_t horizon_min, float *rates);
 void specialists_of(const float *regrets, const float *rates, const double *log_prior, int64_t n_members,
                     float *specialists);
+
+/* What to add to the mean, in scales, for what the last member before persistence predicts, by the table
+   [2, M, L, L] of a device. */
+double mean_offset(const float *table, double change, const double *levels);
+void update_mean_offsets(float *table, double change, const double *levels, double error, int64_t horizon_min);
 
 /* What to add to the median, in scales, for a predicted `change` of the mean, by the knots [2, K] of a device. */
 double median_offset(const float *knots, double change);

@@ -73,7 +73,8 @@ static int forecast_entry(const struct step *step, int64_t entry)
         own_kw[n_members - 1] = last_kw;
     }
     double memberships[N_SITUATIONS];
-    levels_of(step, window, members_kw[n_members - 2] - last_kw, scale_kw, levels);
+    double predicted_kw = members_kw[n_members - 2] - last_kw;
+    levels_of(step, window, predicted_kw, scale_kw, levels);
     memberships_of(levels, memberships);
     weights_of(step->specialists + row * 2 * N_SITUATIONS * n_members, memberships, n_members, shares);
     for (int64_t side = 0; side < 2; side++) {
@@ -82,6 +83,8 @@ static int forecast_entry(const struct step *step, int64_t entry)
             parts_kw[member] = shares[side * n_members + member] * members_kw[side * n_members + member];
         kw[side] = max_of(pairwise_sum(parts_kw, n_members), floor_kw);
     }
+    double correction = mean_offset(step->mean_correction + row * 2 * N_MEAN_ENTRIES, predicted_kw / scale_kw, levels);
+    kw[MEAN] = max_of(kw[MEAN] + correction * scale_kw, floor_kw);
     double offset = median_offset(step->median_calibration + row * 2 * N_KNOTS, (kw[MEAN] - last_kw) / scale_kw);
     kw[MEDIAN] = max_of(kw[MEDIAN] + offset * scale_kw, floor_kw);
     write_bounds(step, entry, scale_kw, floor_kw);

@@ -99,6 +99,9 @@ static void learn_from_outcome(struct step *step, int64_t entry, int64_t slot, d
     memberships_of(levels, memberships);
     update_memory(memory, due, published_kw, actual_kw, scale_kw, memberships, n_members, step->horizon_min, rates);
     specialists_of(memory, rates, step->log_prior, n_members, step->specialists + row * n_weights);
+    double predicted = (due[n_members - 2] - due[2 * n_members + N_PUBLISHED]) / scale_kw;
+    update_mean_offsets(step->mean_correction + row * 2 * N_MEAN_ENTRIES, predicted, levels,
+                        (actual_kw - published_kw[MEAN]) / scale_kw, step->horizon_min);
     double mean_change = (published_kw[MEAN] - due[2 * n_members + N_PUBLISHED]) / scale_kw;
     update_median_offsets(step->median_calibration + row * 2 * N_KNOTS, mean_change, actual_kw - published_kw[MEDIAN],
                           step->horizon_min);

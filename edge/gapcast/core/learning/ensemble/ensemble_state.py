@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from gapcast.core.arrays.device_rows import ALL, DeviceRows
 from gapcast.core.errors import StateError
-from gapcast.core.learning.ensemble import boa_weights, error_scale, learning_state, median_calibration
+from gapcast.core.learning.ensemble import (
+    boa_weights,
+    error_scale,
+    learning_state,
+    mean_correction,
+    median_calibration,
+)
 from gapcast.core.learning.ensemble.boa_weights import BoaWeights
 from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs
 from gapcast.core.learning.ensemble.options import EnsembleOptions
@@ -21,6 +27,8 @@ from gapcast.core.learning.submeters.submetered_model import SubmeteredModel
 
 #: The weights by situation, derived from the memory and kept with it: computed after an outcome.
 SPECIALISTS = "specialists"
+#: The offsets of the mean, and their numbers of outcomes.
+MEAN_CORRECTION = "mean_correction"
 #: The offsets of the median, and their numbers of outcomes.
 MEDIAN_CALIBRATION = "median_calibration"
 #: Indices into ``seen``.
@@ -44,6 +52,7 @@ class EnsembleState:
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": memory,
             SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
+            MEAN_CORRECTION: mean_correction.initial_state(),
             MEDIAN_CALIBRATION: median_calibration.initial_state(),
             **self.pending.initial_state(),
         }

@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import DAMAGED
+from gapcast.core.arrays.device_rows import DAMAGED, RowIndex
 from gapcast.core.forecasts.outcomes import Outcomes
-from gapcast.core.learning.ensemble import conformal_interval, error_scale, median_calibration, situations
+from gapcast.core.learning.ensemble import (
+    conformal_interval,
+    error_scale,
+    mean_correction,
+    median_calibration,
+    situations,
+)
 from gapcast.core.learning.ensemble.ensemble_inputs import MemberPredictions
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
     LOWEST,
+    MEAN_CORRECTION,
     MEDIAN_CALIBRATION,
     N_OUTCOMES,
     SCALE,
@@ -19,6 +26,7 @@ from gapcast.core.learning.ensemble.ensemble_state import (
     EnsembleState,
 )
 from gapcast.core.learning.ensemble.member_combination import UnlearnedForecasts
+from gapcast.core.learning.ensemble.pending_forecasts import IssuedForecasts
 from gapcast.core.learning.online_model import daily_profile, rls_model
 
 #: Devices whose RLS models are updated at a time, so that their covariances stay in the processor's cache.
@@ -79,16 +87,26 @@ class EnsembleUpdate:
             weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw, memberships)
             state.write_back("memory", at, memory)
             arrays[SPECIALISTS][at] = weights.specialists_of(memory)
-            calibration = arrays[MEDIAN_CALIBRATION][at]
-            mean_change, error_kw = (published_kw[:, 0] - last_kw) / scale_kw, actual_kw - published_kw[:, 1]
-            median_calibration.update(calibration, mean_change, error_kw, self._state.pending.horizon_min)
-            state.write_back(MEDIAN_CALIBRATION, at, calibration)
+            self._update_offsets(at, due, actual_kw)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, LOG_WIDTH], n_outcomes, missed)
         seen[:, SCALE] = error_scale.updated_scale(seen[:, SCALE], change_kw, n_outcomes)
         seen[:, N_OUTCOMES] = n_outcomes + 1
         state.write_back("seen", at, seen)
         return Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw)
+
+    def _update_offsets(self, at: RowIndex, due: IssuedForecasts, actual_kw: F64) -> None:
+        """Update the offsets of mean and median in the rows ``at`` of the state."""
+        state, horizon_min = self._state.rows, self._state.pending.horizon_min
+        error_kw = actual_kw[:, np.newaxis] - due.kw[:, :2]
+        correction = state.arrays[MEAN_CORRECTION][at]
+        predicted, error = due.predicted_kw / due.scale_kw, error_kw[:, 0] / due.scale_kw
+        mean_correction.update(correction, predicted, due.levels, error, horizon_min)
+        state.write_back(MEAN_CORRECTION, at, correction)
+        calibration = state.arrays[MEDIAN_CALIBRATION][at]
+        mean_change = (due.kw[:, 0] - due.last_kw) / due.scale_kw
+        median_calibration.update(calibration, mean_change, error_kw[:, 1], horizon_min)
+        state.write_back(MEDIAN_CALIBRATION, at, calibration)
 
     def update_rls(self, rows: I64, columns: F32, changes: F64, n_outcomes: F64) -> None:
         """Update the RLS model in ``rows`` ``[N]`` of the state; reset those whose recursion has broken down."""

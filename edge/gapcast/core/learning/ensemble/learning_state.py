@@ -31,7 +31,7 @@ OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 #: State without a horizon was saved when all models had this one.
 _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
-_FINITE = ("memory", "median_calibration", *rls_model.STATE, "usual")
+_FINITE = ("memory", "mean_correction", "median_calibration", *rls_model.STATE, "usual")
 #: Dimensions of the memory of the weights of earlier versions, which had no situations.
 _NDIM_BEFORE_SITUATIONS = 4
 #: Dimensions of the covariance of earlier versions: upper triangles, one for the mean and one for the median; blocks.

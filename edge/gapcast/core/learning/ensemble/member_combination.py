@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import UNTRACKED
+from gapcast.core.arrays.device_rows import UNTRACKED, RowIndex
 from gapcast.core.forecasts.forecast_range import FEEDS_IN_KW, ForecastRange
 from gapcast.core.forecasts.outcomes import SUBMETERED
 from gapcast.core.learning.ensemble import (
     boa_weights,
     conformal_interval,
     error_scale,
+    mean_correction,
     median_calibration,
     situations,
 )
@@ -22,6 +23,7 @@ from gapcast.core.learning.ensemble.ensemble_inputs import EnsembleInputs, Membe
 from gapcast.core.learning.ensemble.ensemble_state import (
     LOG_WIDTH,
     LOWEST,
+    MEAN_CORRECTION,
     MEDIAN_CALIBRATION,
     SCALE,
     SPECIALISTS,
@@ -101,16 +103,17 @@ class MemberCombination:
         loads = None
         if self._state.submetered is not None:
             loads = self._forecast_submetered(one, members_kw, scale_kw, floor, is_tracked=rows[0] != UNTRACKED)
-        predicted_kw = members_kw[:, 0, max(len(self._inputs.members) - 2, 0)] - one.last_kw
-        levels = situations.levels(situations.of_windows(one.windows), predicted_kw, scale_kw)
-        shares = self._weights_of(arrays[SPECIALISTS][at], levels)
         kw = np.empty((len(rows), 4))
+        made = IssuedForecasts(
+            columns, members_kw, kw, one.last_kw, scale_kw, np.empty((len(rows), situations.N_QUANTITIES))
+        )
+        levels = made.levels
+        levels[...] = situations.levels(situations.of_windows(one.windows), made.predicted_kw, scale_kw)
+        shares = self._weights_of(arrays[SPECIALISTS][at], levels)
         published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
         if self._options.combines:
             np.maximum(published_kw, floor, out=published_kw)
-            mean_change = (kw[:, 0] - one.last_kw) / scale_kw
-            offset_kw = median_calibration.offsets(arrays[MEDIAN_CALIBRATION][at], mean_change) * scale_kw
-            kw[:, 1] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
+            self._add_offsets(made, at, floor_kw)
         if self._options.calibrates:
             roots = one.spread_roots
             if roots is None:
@@ -125,12 +128,20 @@ class MemberCombination:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - members_kw[:, 1, 0])[:, np.newaxis]
             if self._options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
-        made = IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw, levels)
         if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
             of_batch = np.arange(len(published.kw))[places]
             published.replaced.extend(self.replace_impossible(rows, made, shares, log_width, of_batch))
         published.kw[places], published.shares[places] = kw, shares
         return UnlearnedForecasts(one, made, log_width, loads)
+
+    def _add_offsets(self, made: IssuedForecasts, at: RowIndex, floor_kw: F64) -> None:
+        """Add the learned offsets in rows ``at`` of the state to mean and median of ``made``, at least ``floor_kw``."""
+        arrays, kw, scale_kw = self._state.rows.arrays, made.kw, made.scale_kw
+        correction = mean_correction.offsets(arrays[MEAN_CORRECTION][at], made.predicted_kw / scale_kw, made.levels)
+        kw[:, 0] = np.maximum(kw[:, 0] + correction * scale_kw, floor_kw)
+        mean_change = (kw[:, 0] - made.last_kw) / scale_kw
+        offset_kw = median_calibration.offsets(arrays[MEDIAN_CALIBRATION][at], mean_change) * scale_kw
+        kw[:, 1] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
 
     def _forecast_submetered(
         self, one: MemberPredictions, members_kw: F64, scale_kw: F64, floor_kw: F64, *, is_tracked: bool

@@ -37,6 +37,12 @@ class IssuedForecasts(NamedTuple):
     scale_kw: F64
     levels: F64
 
+    @property
+    def predicted_kw(self) -> F64:
+        """The change ``[N]`` that the last member before persistence predicts, kW; the only member, if it is alone."""
+        change_kw: F64 = self.members_kw[:, 0, max(self.members_kw.shape[-1] - 2, 0)] - self.last_kw
+        return change_kw
+
 
 class PendingForecasts:
     """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon.

@@ -18,9 +18,11 @@ import numpy as np
 from gapcast.core.arrays.array_types import F32, F64
 
 #: Number of quantities, and of levels of each.
-N_QUANTITIES, _N_LEVELS = 3, 4
+N_QUANTITIES, N_LEVELS = 3, 4
+#: Indices of two of the quantities.
+ACTIVITY, RISE = range(2)
 #: Number of situations: each level of each quantity, then *any*.
-N_SITUATIONS = N_QUANTITIES * _N_LEVELS + 1
+N_SITUATIONS = N_QUANTITIES * N_LEVELS + 1
 #: The lowest level of each quantity, in units of the device's scale; each further level is this many times the last.
 _LOWEST = np.array([0.05, 0.3, 0.1])
 _STEP = 4.0
@@ -28,7 +30,7 @@ _STEP = 4.0
 _N_ACTIVE_MIN, _HALF_LIFE_MIN = 60, 7.0
 _N_RISE_MIN = 180
 _TINY = 1e-9
-_LEVELS = np.arange(_N_LEVELS)
+_LEVELS = np.arange(N_LEVELS)
 _LOG_LOWEST, _LOG_STEP = np.log(_LOWEST), np.log(_STEP)
 #: Weights of the changes of the last hour in the activity ``[60]``, oldest first.
 RECENT = 0.5 ** (np.arange(_N_ACTIVE_MIN)[::-1] / _HALF_LIFE_MIN)
@@ -56,7 +58,7 @@ def levels(window_kw: F64, predicted_change_kw: F64, scale_kw: F64) -> F64:
     found[:, 2] = np.abs(predicted_change_kw)
     found /= scale_kw[:, np.newaxis]
     level: F64 = (np.log(np.maximum(found, _TINY)) - _LOG_LOWEST) / _LOG_STEP
-    return np.maximum(np.minimum(level, _N_LEVELS - 1), 0.0)
+    return np.maximum(np.minimum(level, N_LEVELS - 1), 0.0)
 
 
 def memberships(level: F64) -> F64:

@@ -22,9 +22,9 @@ TABLES = {
     "on_circle": "f4", "recent": "f8", "log_prior": "f8",
 }  # fmt: skip
 STATE = {
-    "seen": "f8", "memory": "f4", "specialists": "f4", "median_calibration": "f4", "coefficients": "f4",
-    "covariance": "f4", "inside": "f4", "usual": "f4", "due_minute": "i8", "due_columns": "f4", "due": "f8",
-    "due_levels": "f4",
+    "seen": "f8", "memory": "f4", "specialists": "f4", "mean_correction": "f4", "median_calibration": "f4",
+    "coefficients": "f4", "covariance": "f4", "inside": "f4", "usual": "f4", "due_minute": "i8", "due_columns": "f4",
+    "due": "f8", "due_levels": "f4",
 }  # fmt: skip
 #: The batch's arrays with the types of their values, and the shape of an entry: numbers, or names of sizes.
 BATCH: dict[str, tuple[str, tuple[int | str, ...]]] = {
