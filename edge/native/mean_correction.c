@@ -8,7 +8,7 @@
 #define FACTOR 2.0
 #define N_SIDE 8
 #define LARGEST_CHANGE 64.0
-#define ENTRY_SOFT 100.0
+#define ENTRY_SOFT 200.0
 #define ENTRY_STEP 0.002
 #define ERROR_LIMIT 25.0
 #define N_CORNERS 8

@@ -40,7 +40,7 @@ def test_offsets_of_a_new_device_are_zero(change: F64, levels: F64) -> None:
 def test_offsets_after_any_outcome_are_finite_and_at_most_a_step(change: F64, levels: F64, error: F64) -> None:
     states = new_states(5)
     mean_correction.update(states, change, levels, error, 5)
-    largest = np.clip(np.nan_to_num(np.abs(error), nan=0.0), 0.0, 25.0) / 100
+    largest = np.clip(np.nan_to_num(np.abs(error), nan=0.0), 0.0, 25.0) / 200
     assert (np.abs(mean_correction.offsets(states, change, levels)) <= largest * (1 + 1e-6) + 1e-40).all(), (
         "but for denormal numbers"
     )
@@ -89,7 +89,7 @@ def test_steps_are_those_of_a_mean_down_to_a_floor() -> None:
         before = mean_correction.offsets(states, *at)[0]
         mean_correction.update(states, *at, one(1.0), 5)
         errors.append(mean_correction.offsets(states, *at)[0] - before)
-    assert errors[:3] == pytest.approx([1 / 101, 1 / 102, 1 / 103], rel=1e-4)
+    assert errors[:3] == pytest.approx([1 / 201, 1 / 202, 1 / 203], rel=1e-4)
     assert errors[-1] == pytest.approx(0.002, rel=1e-3)
 
 

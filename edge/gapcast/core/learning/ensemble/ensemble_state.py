@@ -52,7 +52,6 @@ class EnsembleState:
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": memory,
             SPECIALISTS: self.boa_weights.specialists_of(memory[np.newaxis])[0],
-            MEAN_CORRECTION: mean_correction.initial_state(),
             MEDIAN_CALIBRATION: median_calibration.initial_state(),
             **self.pending.initial_state(),
         }
@@ -61,6 +60,7 @@ class EnsembleState:
             rls = rls_model.initial_state(len(names), inputs.mean_column, inputs.median_column)
             initial |= rls if prior is None else prior.apply(rls, names, inputs.horizon_min)
             initial["usual"] = daily_profile.initial_state()
+            initial[MEAN_CORRECTION] = mean_correction.initial_state()
         self.rows = DeviceRows(initial)
         #: The model of devices with submeters; None without them.
         self.submetered: SubmeteredModel | None = None

@@ -99,10 +99,11 @@ class EnsembleUpdate:
         """Update the offsets of mean and median in the rows ``at`` of the state."""
         state, horizon_min = self._state.rows, self._state.pending.horizon_min
         error_kw = actual_kw[:, np.newaxis] - due.kw[:, :2]
-        correction = state.arrays[MEAN_CORRECTION][at]
-        predicted, error = due.predicted_kw / due.scale_kw, error_kw[:, 0] / due.scale_kw
-        mean_correction.update(correction, predicted, due.levels, error, horizon_min)
-        state.write_back(MEAN_CORRECTION, at, correction)
+        if self._options.learns:
+            correction = state.arrays[MEAN_CORRECTION][at]
+            predicted, error = due.predicted_kw / due.scale_kw, error_kw[:, 0] / due.scale_kw
+            mean_correction.update(correction, predicted, due.levels, error, horizon_min)
+            state.write_back(MEAN_CORRECTION, at, correction)
         calibration = state.arrays[MEDIAN_CALIBRATION][at]
         mean_change = (due.kw[:, 0] - due.last_kw) / due.scale_kw
         median_calibration.update(calibration, mean_change, error_kw[:, 1], horizon_min)

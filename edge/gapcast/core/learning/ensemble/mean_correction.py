@@ -32,7 +32,7 @@ _LARGEST = _FIRST * _FACTOR**_N_SIDE
 #: Number of knots.
 N_KNOTS = 2 * _N_SIDE + 1
 #: The step of an entry after n outcomes is 1 / (n + _SOFT), at least _STEP.
-_SOFT, _STEP = 100.0, 0.002
+_SOFT, _STEP = 200.0, 0.002
 #: Errors are clipped to this many scales.
 _LIMIT = 25.0
 

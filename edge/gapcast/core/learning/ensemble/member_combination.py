@@ -137,8 +137,10 @@ class MemberCombination:
     def _add_offsets(self, made: IssuedForecasts, at: RowIndex, floor_kw: F64) -> None:
         """Add the learned offsets in rows ``at`` of the state to mean and median of ``made``, at least ``floor_kw``."""
         arrays, kw, scale_kw = self._state.rows.arrays, made.kw, made.scale_kw
-        correction = mean_correction.offsets(arrays[MEAN_CORRECTION][at], made.predicted_kw / scale_kw, made.levels)
-        kw[:, 0] = np.maximum(kw[:, 0] + correction * scale_kw, floor_kw)
+        if self._options.learns:
+            predicted = made.predicted_kw / scale_kw
+            correction_kw = mean_correction.offsets(arrays[MEAN_CORRECTION][at], predicted, made.levels) * scale_kw
+            kw[:, 0] = np.maximum(kw[:, 0] + correction_kw, floor_kw)
         mean_change = (kw[:, 0] - made.last_kw) / scale_kw
         offset_kw = median_calibration.offsets(arrays[MEDIAN_CALIBRATION][at], mean_change) * scale_kw
         kw[:, 1] = np.maximum(kw[:, 1] + offset_kw, floor_kw)
