@@ -45,7 +45,7 @@ def library_path(folder: Path, machine: str) -> Path:
     Its name does not end with ``.so``, with which Python would regard it as a module.
 
     >>> library_path(Path("compiled"), "aarch64").as_posix()
-    'compiled/libgapcast-aarch64.so.4'
+    'compiled/libgapcast-aarch64.so.5'
     """
     return folder / f"libgapcast-{machine}.so.{INTERFACE_VERSION}"
 
