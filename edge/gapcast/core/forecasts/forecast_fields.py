@@ -157,7 +157,8 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `gap_kw`; they sum to 1, except for rounding. Absent if a single model is published",
+        "ensemble weights of `gap_kw`, to which a learned offset is added; they sum to 1, except for rounding. "
+        "Absent if a single model is published",
         lambda one: None if one.experts is None else dict(one.experts),
         lambda batch: _weights(batch, of_median=False),
         is_optional=True,
@@ -165,7 +166,7 @@ FIELDS: tuple[ForecastField, ...] = (
     ForecastField(
         "median_experts",
         FieldType.WEIGHTS,
-        "ensemble weights of `median_kw`, to which the calibration of the median adds an offset",
+        "ensemble weights of `median_kw`, to which a learned offset is added",
         lambda one: None if one.median_experts is None else dict(one.median_experts),
         lambda batch: _weights(batch, of_median=True),
         is_optional=True,

@@ -2,9 +2,9 @@
 
 The members are the models, an RLS model that learns online, the trees of the nightly refit where they are used, an RLS
 model that also learns from submeters if there are any, and persistence. Their weighted mean and median form the
-forecast, the median with a calibrated offset, and a calibrated interval around it. When the reading of the target
-minute arrives, the RLS models, weights, offset and interval learn from it, separately for each device. The devices of a
-batch are computed together, in C where it is compiled (:mod:`.compiled_step`), else in numpy; several readings of one
+forecast, each with a learned offset, and a calibrated interval around the median. When the reading of the target minute
+arrives, the RLS models, weights, offsets and interval learn from it, separately for each device. The devices of a batch
+are computed together, in C where it is compiled (:mod:`.compiled_step`), else in numpy; several readings of one
 device are processed in order, so that a batch gives the same result as its readings one by one.
 """
 
