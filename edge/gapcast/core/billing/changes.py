@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gapcast.core.documents.wording import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import minute_of
-from gapcast.core.readings.reading import Limits, instant_of, power_of
+from gapcast.core.readings.reading import Limits, named_instant_of, power_of
 
 #: What may be sent as a limit, and as a month's peak, in errors.
 LIMIT_EXAMPLE = "2.5, or null for the configured one"
@@ -74,11 +74,7 @@ def month_peak_of(document: object, limits: Limits) -> MonthPeak:
         raise PayloadError("out_of_range", f"the month's peak is {kw:g} kW: a peak is what was drawn, 0 or more")
     if not isinstance(document, dict) or "at" not in document:
         return MonthPeak(kw, None)
-    try:
-        return MonthPeak(kw, minute_of(instant_of(document["at"])))
-    except PayloadError as error:
-        detail = error.detail.removeprefix("ts ").partition(": the meter")[0]
-        raise PayloadError("bad_time", f"at: {detail}") from error
+    return MonthPeak(kw, minute_of(named_instant_of("at", document["at"])))
 
 
 def _kw_in(document: object, what: str, keys: tuple[str, ...], example: str) -> object:

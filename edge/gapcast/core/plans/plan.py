@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from gapcast.core.documents.wording import shown_value
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import MINUTE_MS, instant_label, minute_label
-from gapcast.core.readings.reading import Limits, instant_of, power_of
+from gapcast.core.readings.reading import Limits, named_instant_of, power_of
 
 #: Largest number of loads in a plan: two days of quarter-hours.
 MAX_LOADS = 192
@@ -139,7 +139,7 @@ def _load_of(path: str, load: object, limits: Limits, now_ms: int | None) -> Pla
         power_kw = power_of(load["kw"], limits)
     except PayloadError as error:
         raise PayloadError(error.reason, f"{path}.kw: {error.detail}") from error
-    start_ms = _instant_of(path, "from", load) if "from" in load else ON_ALREADY_MS
+    start_ms = named_instant_of(f"{path}.from", load["from"]) if "from" in load else ON_ALREADY_MS
     end_ms = _end_of(path, load, start_ms, now_ms)
     if start_ms != ON_ALREADY_MS and not start_ms < end_ms <= start_ms + MAX_DURATION_MIN * MINUTE_MS:
         wrong = f"ends at {_label(end_ms)} and begins at {_label(start_ms)}"
@@ -151,7 +151,7 @@ def _end_of(path: str, load: Mapping[str, object], start_ms: int, now_ms: int | 
     if ("until" in load) == ("minutes" in load):
         raise PayloadError("bad_plan", f'{path} must end: give either "until" or "minutes"')
     if "until" in load:
-        return _instant_of(path, "until", load)
+        return named_instant_of(f"{path}.until", load["until"])
     minutes = load["minutes"]
     if type(minutes) is not int and type(minutes) is not float:
         raise PayloadError("bad_plan", f"{path}.minutes must be a number, not {shown_value(minutes)}")
@@ -163,14 +163,6 @@ def _end_of(path: str, load: Mapping[str, object], start_ms: int, now_ms: int | 
         detail = f'{path}: "minutes" without "from" in a message that was retained, or is sent again: use "until"'
         raise PayloadError("unknown_age", detail)
     return begin_ms + max(1, round(minutes * MINUTE_MS))
-
-
-def _instant_of(path: str, key: str, load: Mapping[str, object]) -> int:
-    try:
-        return instant_of(load[key])
-    except PayloadError as error:
-        detail = error.detail.removeprefix("ts ").partition(": the meter")[0]
-        raise PayloadError("bad_time", f"{path}.{key}: {detail}") from error
 
 
 def _name_of(path: str, load: Mapping[str, object]) -> str:

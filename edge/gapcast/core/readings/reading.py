@@ -143,6 +143,22 @@ def instant_of(ts: object) -> int:
     return in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
 
 
+def named_instant_of(name: str, value: object) -> int:
+    """Return what :func:`instant_of` does, of a field ``name`` that is not the time of a meter's reading.
+
+    Raises :class:`PayloadError` (``bad_time``) that names it.
+
+    >>> named_instant_of("at", "1999-12-31T00:00:00Z")
+    Traceback (most recent call last):
+    gapcast.core.errors.PayloadError: bad_time: at: '1999-12-31T00:00:00Z' is before 2000
+    """
+    try:
+        return instant_of(value)
+    except PayloadError as error:
+        detail = error.detail.removeprefix("ts ").partition(": the meter")[0]
+        raise PayloadError("bad_time", f"{name}: {detail}") from error
+
+
 @lru_cache(maxsize=1_024)
 def _parsed(ts: str) -> int:
     if _RFC3339.fullmatch(ts) is None:
