@@ -15,7 +15,6 @@ errors are in units of the device's error scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -35,6 +34,9 @@ N_KNOTS = 2 * _N_SIDE + 1
 _SOFT, _STEP = 200.0, 0.002
 #: Errors are clipped to this many scales.
 _LIMIT = 25.0
+#: The last index of each of the three quantities, and which side of each the eight entries around a place are on.
+_LAST = np.array([N_KNOTS - 1.0, N_LEVELS - 1.0, N_LEVELS - 1.0])
+_UPPER = np.array(list(product((False, True), repeat=3)))
 
 
 def initial_state() -> F32:
@@ -51,9 +53,9 @@ def offsets(state: F32, change: F64, levels: F64) -> F64:
     ``change`` ``[N]`` is what the last member before persistence predicts, in scales, ``levels`` ``[N, 3]`` the
     result of :func:`.situations.levels`. NaN counts as no change, and as the lowest level.
     """
-    entries, found = np.arange(len(state)), np.zeros(len(state))
-    for (knot, rise, activity), share in _corners(change, levels):
-        found += share * state[entries, 0, knot, rise, activity]
+    rows, ((knot, rise, activity), shares) = np.arange(len(state))[:, np.newaxis], _corners(change, levels)
+    # One after another, as in the compiled step: `sum` adds in another order.
+    found: F64 = np.add.accumulate(shares * state[rows, 0, knot, rise, activity], axis=1)[:, -1]
     return found
 
 
@@ -62,36 +64,23 @@ def update(state: F32, change: F64, levels: F64, error: F64, horizon_min: int) -
 
     ``change`` and ``levels`` are those of :func:`offsets`, ``error`` ``[N]`` is the outcome minus the published mean.
     """
-    entries = np.arange(len(state))
-    remaining = np.maximum(np.minimum(np.nan_to_num(error, nan=0.0), _LIMIT), -_LIMIT)
-    by_horizon = min(NEAR_MIN / horizon_min, 1.0)
-    for (knot, rise, activity), share in _corners(change, levels):
-        n_outcomes = state[entries, 1, knot, rise, activity].astype(np.float64) + share
-        step = np.maximum(1.0 / (n_outcomes + _SOFT), _STEP) * by_horizon
-        moved = state[entries, 0, knot, rise, activity].astype(np.float64) + share * step * remaining
-        state[entries, 0, knot, rise, activity] = moved
-        state[entries, 1, knot, rise, activity] = n_outcomes
+    rows, ((knot, rise, activity), shares) = np.arange(len(state))[:, np.newaxis], _corners(change, levels)
+    remaining = np.where(np.isnan(error), 0.0, np.maximum(np.minimum(error, _LIMIT), -_LIMIT))
+    n_outcomes = state[rows, 1, knot, rise, activity].astype(np.float64) + shares
+    step = np.maximum(1.0 / (n_outcomes + _SOFT), _STEP) * min(NEAR_MIN / horizon_min, 1.0)
+    moved = state[rows, 0, knot, rise, activity].astype(np.float64) + shares * step * remaining[:, np.newaxis]
+    state[rows, 0, knot, rise, activity] = moved
+    state[rows, 1, knot, rise, activity] = n_outcomes
 
 
-def _corners(change: F64, levels: F64) -> Iterator[tuple[tuple[I64, I64, I64], F64]]:
-    """Yield the eight entries around each forecast, by their indices ``[N]``, and their shares ``[N]``."""
-    size = np.minimum(np.maximum(np.nan_to_num(np.abs(change), nan=0.0), _FIRST), _LARGEST)
-    position = np.log(size / _FIRST) / np.log(_FACTOR)
-    position = np.where(change < 0, -position, position) + _N_SIDE
-    sides = [
-        _between(position, N_KNOTS),
-        *(_between(levels[:, quantity], N_LEVELS) for quantity in (RISE, ACTIVITY)),
-    ]
-    for upper in product((0, 1), repeat=len(sides)):
-        (knot, rise, activity), (by_knot, by_rise, by_activity) = zip(
-            *((lower + up, share if up else 1.0 - share) for (lower, share), up in zip(sides, upper, strict=True)),
-            strict=True,
-        )
-        yield (knot, rise, activity), by_knot * by_rise * by_activity
-
-
-def _between(position: F64, n: int) -> tuple[I64, F64]:
-    """Return the place of ``n`` below each of ``position`` ``[N]``, and the share of the place above it, 0 to 1."""
-    within = np.maximum(np.minimum(np.nan_to_num(position, nan=0.0), n - 1.0), 0.0)
-    lower = np.minimum(np.floor(within), n - 2.0)
-    return lower.astype(np.int64), within - lower
+def _corners(change: F64, levels: F64) -> tuple[I64, F64]:
+    """Return the eight entries around each forecast, by their indices ``[3, N, 8]``, and their shares ``[N, 8]``."""
+    size = np.fmin(np.fmax(np.abs(change), _FIRST), _LARGEST)
+    knots = np.log(size / _FIRST) / np.log(_FACTOR)
+    position = np.stack((np.where(change < 0, -knots, knots) + _N_SIDE, levels[:, RISE], levels[:, ACTIVITY]), axis=1)
+    within = np.minimum(np.fmax(position, 0.0), _LAST)
+    lower = np.minimum(np.floor(within), _LAST - 1.0)
+    above = (within - lower)[:, np.newaxis]
+    by_knot, by_rise, by_activity = np.moveaxis(np.where(_UPPER, above, 1.0 - above), -1, 0)
+    indices: I64 = np.moveaxis(lower.astype(np.int64)[:, np.newaxis] + _UPPER, -1, 0)
+    return indices, by_knot * by_rise * by_activity

@@ -53,7 +53,7 @@ def update(state: F32, change: F64, error: F64, horizon_min: int) -> None:
     ``change`` ``[N]`` is that of :func:`offsets`, ``error`` ``[N]`` the outcome minus the published median.
     """
     entries, (lower, share) = np.arange(len(state)), _places(change)
-    direction = np.sign(np.nan_to_num(error, nan=0.0)) * _sizes(change)
+    direction = np.where(np.isnan(error), 0.0, np.sign(error)) * _sizes(change)
     by_horizon = min(NEAR_MIN / horizon_min, 1.0)
     for knot, part in ((lower, 1.0 - share), (lower + 1, share)):
         n_outcomes = state[entries, 1, knot].astype(np.float64) + part
@@ -65,7 +65,7 @@ def update(state: F32, change: F64, error: F64, horizon_min: int) -> None:
 
 def _sizes(change: F64) -> F64:
     """Return the sizes of ``change`` ``[N]`` within the range of the knots; NaN is no change."""
-    size: F64 = np.minimum(np.maximum(np.nan_to_num(np.abs(change), nan=0.0), _FIRST), _LARGEST)
+    size: F64 = np.fmin(np.fmax(np.abs(change), _FIRST), _LARGEST)
     return size
 
 
