@@ -76,6 +76,7 @@ def test_service_publishes_and_counts_demands(link: MemoryLink) -> None:
     assert [list(one) for one in events if isinstance(one, Demands)] == [link.demands]
 
 
+@pytest.mark.long
 def test_service_warns_once_of_a_limit_that_is_always_exceeded(link: MemoryLink) -> None:
     service = service_of(link, SiteDemandOptions(DemandOptions(limit_kw=0.25)))
     with capture_logs() as logs:
@@ -179,6 +180,7 @@ def test_service_uses_the_registers_of_the_meter(link: MemoryLink) -> None:
     assert store.changes == [(16, CorrectedMonthPeak("home", MonthPeak(4.0, None)))]
 
 
+@pytest.mark.long
 def test_service_register_below_the_months_peak_lowers_that_window_alone(link: MemoryLink) -> None:
     """A register that is first read days later: the last window, of another day, was none of the highest."""
     service = service_of(link)

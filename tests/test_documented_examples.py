@@ -66,6 +66,7 @@ def assert_scores_are_those_of(documented: dict[str, list[float]], printed: dict
         assert row[1::2] == pytest.approx([mse_skill, mae_skill], abs=PERCENT_TOLERANCE), name
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("restored_logs")
 def test_back_test_of_the_sample_prints_the_documented_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -75,6 +76,7 @@ def test_back_test_of_the_sample_prints_the_documented_scores(tmp_path: Path, mo
     assert_scores_are_those_of(rows_of(block[1]), rows_of(done.output))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("restored_logs")
 def test_import_of_the_sample_prints_the_documented_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -168,6 +168,7 @@ def changing(day: int, factor: float) -> list[Reading]:
     return readings
 
 
+@pytest.mark.long
 def test_drift_report_is_sent_once_and_counted() -> None:
     service, link = serving(ensemble_engine(learns=False))
     feed(service, link, changing(day=9, factor=4.0))

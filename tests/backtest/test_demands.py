@@ -80,6 +80,7 @@ def step_by_step(houses: dict[str, list[Minute]]) -> dict[tuple[str, str], Deman
     return found
 
 
+@pytest.mark.long
 def test_backtest_demands_are_those_of_the_engine(tmp_path: Path) -> None:
     houses = {"a": house(400, 1), "b": house(330, 2)}
     run(houses, tmp_path / "demand.csv")
@@ -135,11 +136,13 @@ def test_reading_that_begins_a_window_is_no_measured_minute_of_it(
     assert (minute_label(FIRST) in {row["window_start"] for row in read(tmp_path / "demand.csv")}) == is_scored
 
 
+@pytest.mark.long
 def test_demands_scored_from_a_date_are_written_from_then_on(tmp_path: Path) -> None:
     run({"a": house(400, 1)}, tmp_path / "demand.csv", scored_from=FIRST + 100)
     assert min(row["observed_at"] for row in read(tmp_path / "demand.csv")) == minute_label(FIRST + 100)
 
 
+@pytest.mark.long
 def test_backtest_report_has_a_table_of_demands() -> None:
     found = run({"a": house(400, 1), "b": house(330, 2)})
     text = list(lines(found))
@@ -149,6 +152,7 @@ def test_backtest_report_has_a_table_of_demands() -> None:
     assert len(whole["demand"]["elapsed"][0]["reliability"]) == 10
 
 
+@pytest.mark.long
 def test_backtest_report_warns_of_a_limit_that_is_always_exceeded() -> None:
     found = run({"a": [Minute(FIRST + i, 0.75, False) for i in range(1_500)], "b": house(330, 2)})
     words = "a: the limit of 0.60 kW is below the lowest window of the last day (0.75 kW): set a limit above 0.75 kW"

@@ -84,6 +84,7 @@ def test_batches_keep_order_and_size(lengths: list[int], n_at_once: int) -> None
         assert [r.minute - FIRST for batch in batches for r in batch if r.device == f"h{i}"] == list(range(n))
 
 
+@pytest.mark.long
 @given(streams(huge=1e3))
 def test_weeks_match_the_slow_reference(stream: list[Outcomes]) -> None:
     weeks, reference = Weeks(), dict[tuple[int, int], list[list[float]]]()
@@ -136,6 +137,7 @@ def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
             run_files(settings(**section), files, COLUMNS, FilePart())
 
 
+@pytest.mark.long
 def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
     both = run_files(settings(), files, COLUMNS, FilePart())

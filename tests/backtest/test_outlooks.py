@@ -81,6 +81,7 @@ def step_by_step(houses: dict[str, list[Minute]]) -> list[Outlook]:
     return outlooks
 
 
+@pytest.mark.long
 def test_backtest_outlooks_are_those_of_the_engine(tmp_path: Path) -> None:
     houses = {"a": house(400, 1), "b": house(300, 2)}
     found = read_outlooks(houses, tmp_path)
@@ -141,6 +142,7 @@ def assert_scores(found: Sequence[LeadComparison], plain: dict[tuple[str, int], 
         assert score.coverage == pytest.approx(expected["coverage"], abs=0.005)
 
 
+@pytest.mark.long
 def test_backtest_outlook_scores_equal_a_plain_recomputation(tmp_path: Path) -> None:
     houses, out = {"a": house(MINUTES, 1), "b": house(900, 2)}, tmp_path / "outlook.csv"
     found = run(houses, out)
@@ -152,6 +154,7 @@ def test_backtest_outlook_scores_equal_a_plain_recomputation(tmp_path: Path) -> 
     assert sum(score.n for score in found.outlooks.overall()) == sum(both)
 
 
+@pytest.mark.long
 def test_backtest_outlook_scores_equal_the_live_scores() -> None:
     """Those of the service at the end of the run, of a house without holes."""
     minutes = [Minute(FIRST + i, float(kw)) for i, kw in enumerate(house_kw(600, 4))]
@@ -181,6 +184,7 @@ def test_backtest_outlooks_survive_time_going_back(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.long
 def test_backtest_outlooks_scored_from_a_date_are_all_written(tmp_path: Path) -> None:
     houses, since, out = {"a": house(MINUTES, 1)}, FIRST + 800, tmp_path / "outlook.csv"
     found = run(houses, out, since)
@@ -190,6 +194,7 @@ def test_backtest_outlooks_scored_from_a_date_are_all_written(tmp_path: Path) ->
     assert_scores(found.outlooks.of("a"), plain_scores("a", houses["a"], written, since))
 
 
+@pytest.mark.long
 def test_backtest_without_horizons_has_the_same_forecasts() -> None:
     houses = {"a": house(400, 1)}
     alone = run_houses(engine(), {name: iter(minutes) for name, minutes in houses.items()})

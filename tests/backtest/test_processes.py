@@ -46,6 +46,7 @@ def test_processes_have_the_results_of_one(tmp_path: Path, monkeypatch: pytest.M
     assert together.n_readings == 260
 
 
+@pytest.mark.long
 def test_processes_join_outlooks_and_demands(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 90) for name in "ba"]
     configured = settings(demand={"limit_kw": 1.0})
@@ -57,6 +58,7 @@ def test_processes_join_outlooks_and_demands(tmp_path: Path) -> None:
     assert results(together) == results(alone)
 
 
+@pytest.mark.long
 def test_processes_join_houses_with_their_own_horizons(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 90) for name in "abc"]
     configured = settings(forecast={"model": "lstm", "experts": None, "devices": {"b": {"horizon_min": 15}}})

@@ -33,6 +33,7 @@ def restored(before: Engine, engine: Engine, folder: Path) -> Engine:
     return engine
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("has_ensemble", [True, False])
 def test_restart_changes_nothing_at_either_horizon(tmp_path: Path, *, has_ensemble: bool) -> None:
     undisturbed = Run(engine_of(5, HORIZONS, has_ensemble=has_ensemble)).process(readings_of(90))

@@ -28,6 +28,7 @@ from tests.support.houses import FIRST, Smooth
 COLUMNS = ("rows", "minutes", "actual_kw", "last_kw", "published_kw")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_a_time", [1, 4, 20])
 @pytest.mark.parametrize("has_ensemble", [True, False])
 def test_device_with_its_own_horizon_is_forecast_as_alone(at_a_time: int, *, has_ensemble: bool) -> None:
@@ -111,6 +112,7 @@ def test_outcomes_of_another_horizon_stay_as_they_are() -> None:
     assert [getattr(outcomes, name).tolist() for name in COLUMNS] == found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("main_min", "own"), [(5, HORIZONS), (15, {"home": 5, "barn": 5})])
 def test_member_of_one_horizon_has_the_skill_of_its_devices(main_min: int, own: dict[str, int]) -> None:
     engine = Run(engine_of(main_min, own)).process(readings_of(60)).engine

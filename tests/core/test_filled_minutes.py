@@ -48,6 +48,7 @@ def learned(engine: Engine) -> dict[str, bytes]:
     return {name: columns[name].tobytes() for name in LEARNED}
 
 
+@pytest.mark.long
 @given(FILLED, st.integers(1, 20))
 def test_filled_minute_is_no_outcome(filled: set[int], at_a_time: int) -> None:
     engine = ensemble_engine()

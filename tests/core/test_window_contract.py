@@ -108,6 +108,7 @@ def test_zero_padding_applies_to_every_channel() -> None:
     assert cut(values, WindowSpec(3, "zero"))[:].tolist() == [expected]
 
 
+@pytest.mark.long
 @given(st.lists(series(), min_size=1, max_size=4), SPECS, st.integers(1, 40))
 def test_devices_in_one_batch_are_independent(houses: list[np.ndarray], spec: WindowSpec, batch_size: int) -> None:
     engine = Engine(Persistence(spec))

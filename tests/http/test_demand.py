@@ -102,6 +102,7 @@ def test_month_peaks_are_the_highest_window_of_each_day(service: Service, link: 
     assert days == [(pytest.approx(1.3), 3), (pytest.approx(1.2), 2), (pytest.approx(1.2), 6), (1.1, 1), (1.1, 5)]
 
 
+@pytest.mark.long
 def test_limit_below_what_is_always_drawn_is_accepted_and_warned(service: Service, link: MemoryLink) -> None:
     run(service, link, "home", n=1_440, kw=0.5)
     assert ask(service, "GET", "/demand").json()["limit_warnings"] == {}

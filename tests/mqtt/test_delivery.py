@@ -221,7 +221,7 @@ class Broker(RuleBasedStateMachine):
         assert self.delivery.has_confirmed([*self.unconfirmed]) == (not self.unconfirmed)
 
 
-TestDelivery = Broker.TestCase
+TestDelivery = pytest.mark.long(Broker.TestCase)
 TestDelivery.settings = settings(max_examples=200, stateful_step_count=80)
 
 

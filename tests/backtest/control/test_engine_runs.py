@@ -53,6 +53,7 @@ def night(*, without: range = range(0)) -> ControlledHouse:
     return ControlledHouse.of("a", readings, UTC, FIRST)
 
 
+@pytest.mark.long
 def test_engine_drives_the_loads_below_the_limit() -> None:
     house = night(without=range(1_300, 1_310))
     run = run_engine(engine(), [house], SITE)["a"]
@@ -97,6 +98,7 @@ def csv_of(path: Path, minutes: range) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_control_reports_every_strategy(tmp_path: Path) -> None:
     file = csv_of(tmp_path / "a.csv", NIGHT)
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw="month_peak"))

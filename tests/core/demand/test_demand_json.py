@@ -94,6 +94,7 @@ def test_payloads_equal_the_documents() -> None:
     assert n == 3 * 49
 
 
+@pytest.mark.long
 @COMPILED
 @settings(max_examples=100)
 @given(values=st.lists(rows(), max_size=5), issued_at_ms=st.integers(0, LATEST_MS))

@@ -59,6 +59,7 @@ def change(engine: Engine) -> None:
     engine.demands.correct_month_peak("mill", 1.75, MONDAY + 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [60, 61, 74, 150])
 def test_restored_engine_continues_exactly(n: int, tmp_path: Path) -> None:
     alone, before, after = run(n), run(n), demand_engine(SITE)
@@ -92,6 +93,7 @@ def test_demands_that_are_not_learned_yet_are_in_the_state() -> None:
     assert forgotten.demands.forecaster.power.state.arrays["newest_minute"][1:3].tolist() == [-1, READINGS[61].minute]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_a_time", [2, 5, 200])
 def test_replayed_journal_gives_the_same_windows(at_a_time: int) -> None:
     alone, after = run(0), demand_engine(SITE)

@@ -83,6 +83,7 @@ def test_restart_continues_bit_for_bit() -> None:
             power.learn(inputs)
 
 
+@pytest.mark.long
 def test_learning_raises_the_risk_of_a_house_that_exceeds() -> None:
     power, calm = new_power(), new_power()
     for minute in range(MONDAY, MONDAY + 15 * 200):

@@ -81,6 +81,7 @@ def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float,
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("event", EVENTS)
 def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     """MAE within 2 % of the run without it, MSE within 10 %, nine in ten within the bounds.
@@ -115,6 +116,7 @@ def test_interval_narrows_on_constant_power_then_widens() -> None:
     assert np.isfinite(widths).all()
 
 
+@pytest.mark.long
 def test_ensemble_after_an_early_jump_matches_the_best_member() -> None:
     run = Run(ensemble_engine(*models())).process(stream(with_value(100, 105, 100.0)[: 3 * DAY_MIN]), at_a_time=60)
     assert_sound(run.forecasts, 4)
@@ -145,6 +147,7 @@ def test_ensemble_learns_through_weeks_with_gaps() -> None:
     assert coverage == pytest.approx(0.9, abs=0.05)
 
 
+@pytest.mark.long
 def test_ensemble_survives_a_clock_set_back_by_a_day() -> None:
     """A clock set back by a day: the stream starts again there, and what was learnt is not lost."""
     kw = house_kw(N)
@@ -161,6 +164,7 @@ def test_ensemble_survives_a_clock_set_back_by_a_day() -> None:
 CLOCK_CHANGES = {"forward": 21_162_240, "back": FIRST - DAY_MIN}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CLOCK_CHANGES)
 def test_ensemble_daylight_saving_change_loses_no_reading(change: str) -> None:
     """No reading is lost, none is learnt twice, and the half hour of the day is the house's own before and after."""
@@ -182,6 +186,7 @@ POWER_KW = st.one_of(st.floats(-100, 100), st.sampled_from((0.0, 0.3, 0.3, 100.0
 STRETCHES = st.lists(st.tuples(POWER_KW, st.integers(1, 60), st.integers(1, 400)), min_size=1, max_size=8)
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(STRETCHES)
 def test_ensemble_forecasts_are_finite_for_any_stream(stretches: list[tuple[float, int, int]]) -> None:

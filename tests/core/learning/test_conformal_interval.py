@@ -126,6 +126,7 @@ def test_interval_bounds_are_in_order_for_any_stream(
         assert 0 < forecast.upper_kw - forecast.lower_kw < np.inf
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("calibrates", [True, False])
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""
@@ -145,6 +146,7 @@ def test_forecast_range_ignores_noise_around_zero() -> None:
     assert min(forecast.lower_kw or 0 for forecast in run.forecasts) >= -0.02
 
 
+@pytest.mark.long
 def test_interval_of_persistence_alone_exists() -> None:
     run = Run(ensemble_engine(Persistence(name="same"), learns=False)).process(stream(house_kw(3_000)), at_a_time=50)
     published_kw, actual_kw = run.outcome("published_kw")[300:], run.outcome("actual_kw")[300:]

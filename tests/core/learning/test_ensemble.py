@@ -241,6 +241,7 @@ def test_device_rows_grow_and_forget() -> None:
 # --- over a restart -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(st.integers(0, 120), st.integers(1, 20))
 def test_ensemble_restored_from_a_checkpoint_continues_exactly(

@@ -61,6 +61,7 @@ def test_ensemble_any_batching_gives_the_same_result(
     assert in_some.state() == one_by_one.state()
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.integers(0, 3))
 def test_ensemble_untracked_devices_in_a_batch_change_nothing(
@@ -90,6 +91,7 @@ def test_ensemble_batch_may_mix_tracked_and_untracked_devices(compiled: bool) ->
     assert {int(row) for outcomes in mixed.outcomes for row in outcomes.rows} == {0}
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int, float]], chance: Random) -> None:

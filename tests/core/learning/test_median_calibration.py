@@ -80,6 +80,7 @@ def test_median_of_two_modes_is_the_more_likely_one(probability: float, expected
     assert mean + median_calibration.offsets(states, mean) == pytest.approx(one(expected), abs=0.4)
 
 
+@pytest.mark.long
 def test_ensemble_median_of_a_compressor_is_better_than_each_member(compiled: bool) -> None:
     """On for 14 to 16 minutes, off for 20 to 24: no member's median jumps when a switch becomes likely."""
     draw = np.random.default_rng(4)

@@ -24,6 +24,7 @@ def week() -> Run:
     return Run(engine).process([Reading("home", minute, kw) for minute, kw, _ in minutes], at_a_time=256)
 
 
+@pytest.mark.long
 def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
     """A champion that was trained on this very house, and a week to find out: at most half a percent is lost."""
     actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))

@@ -177,6 +177,7 @@ def test_rls_forecasts_stay_within_limits(outcomes: list[tuple[list[float], floa
         assert np.linalg.eigvalsh(model.covariance).min() > -1e-9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_a_time", [1, 2])
 @pytest.mark.parametrize("broken", [np.nan, -1e9])
 def test_rls_resets_only_the_device_that_overflows(broken: float, at_a_time: int) -> None:

@@ -75,6 +75,7 @@ def test_prior_with_unfit_arrays_is_rejected(coefficients: Any, covariance: Any)
         RlsPrior(("lag 1", "bias"), 5, coefficients, covariance)
 
 
+@pytest.mark.long
 def test_prior_lowers_the_error_of_the_first_day() -> None:
     """In a house that it was not fitted to, with a model that is of no use: the first day of the online model alone."""
     kw = house_kw(1_440, seed=5)

@@ -147,6 +147,7 @@ def test_batch_gives_the_same_forecasts_as_its_readings_one_by_one() -> None:
     assert_same(Run(engine_with(submeters)).process(readings, at_a_time=64).forecasts, one_by_one.forecasts)
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=40, max_size=120))
 def test_any_missing_submeters_leave_each_reading_a_finite_forecast(present: list[tuple[bool, bool]]) -> None:
@@ -267,6 +268,7 @@ def restarted(engine: Engine, folder: Path, submeters: Submeters) -> Engine:
     return after
 
 
+@pytest.mark.long
 def test_restart_continues_exactly(tmp_path: Path) -> None:
     readings = readings_of(300)
     through = Run(engine_with()).process(readings)
@@ -407,6 +409,7 @@ def test_forgotten_device_leaves_its_row_empty_to_the_next_device() -> None:
         assert np.array_equal(found[f"submetered {name}"][1], of_shop[f"submetered {name}"][0]), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{}, {"max_devices": 10}])
 def test_engine_swap_continues_exactly(options: dict[str, Any]) -> None:
     readings = readings_of(300)

@@ -67,6 +67,7 @@ def test_outlook_does_not_change_forecasts() -> None:
     assert alone.outlook_scores_of("home") == {}
 
 
+@pytest.mark.long
 def test_outlook_of_a_batch_is_that_of_single_readings() -> None:
     devices = {device: stream(house_kw(160, seed), FIRST, device) for seed, device in enumerate("abc")}
     readings = [one for minute in zip(*devices.values(), strict=True) for one in minute]
@@ -156,6 +157,7 @@ def test_impossible_prediction_is_replaced_by_persistence() -> None:
         assert tuple(outlook.point_kw[:5, MEAN].tolist()) == forecast.path_kw
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["coefficients", "log_width", "covariance", "share_gains", "recent", "usual", "seen"])
 @pytest.mark.parametrize("value", [np.nan, 1e30])
 def test_damaged_state_never_leaves_the_range(name: str, value: float) -> None:

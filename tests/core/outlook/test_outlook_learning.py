@@ -39,6 +39,7 @@ def test_learning_improves_a_house_that_the_model_does_not_know() -> None:
                 assert one.n == other.n
 
 
+@pytest.mark.long
 def test_scores_are_those_of_the_published_outlooks() -> None:
     engine, kw = outlook_engine(), house_kw(400)
     made = process(engine, stream(kw))

@@ -163,6 +163,7 @@ def test_signature_of_another_form_is_left_out() -> None:
     assert after.outlook_of("a") is None
 
 
+@pytest.mark.long
 def test_engine_swap_keeps_what_was_learned() -> None:
     alone, before, after = run(300), run(160), outlook_engine()
     transfer_state(before, after)
