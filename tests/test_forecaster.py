@@ -199,6 +199,11 @@ def test_save_replaces_an_older_file_as_a_whole(house: Forecaster, tmp_path: Pat
     assert path.read_bytes() == before
 
 
+def test_save_names_a_folder_that_does_not_exist(house: Forecaster, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no such folder: .*/houses"):
+        house.save(tmp_path / "houses" / "house.gapcast")
+
+
 def test_load_names_the_file_and_the_problem(house: Forecaster, tmp_path: Path) -> None:
     path = tmp_path / "house.gapcast"
     with pytest.raises(FileNotFoundError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -84,6 +85,8 @@ class Forecaster:
         from gapcast.storage.checkpoints.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
 
         path = Path(path).absolute()
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
         replace_file(path, path.with_name(f"{path.name}.part"), capture_snapshot(self._engine, copies=False))
 
     @classmethod
