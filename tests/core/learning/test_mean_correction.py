@@ -102,6 +102,7 @@ def test_mean_of_a_situation_converges_to_that_of_its_outcomes() -> None:
     assert mean_correction.offsets(states, *at) == pytest.approx(one(-3.2), abs=0.4)
 
 
+@pytest.mark.long
 def test_ensemble_mean_of_a_compressor_is_better_than_each_member(compiled: bool) -> None:
     """On for 14 to 16 minutes, off for 20 to 24."""
     draw = np.random.default_rng(4)

@@ -37,6 +37,7 @@ def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
     assert mae < np.abs(members_kw[:, 1, -1] - actual_kw).mean()
 
 
+@pytest.mark.long
 def test_interval_covers_90_percent_of_outcomes(week: Run) -> None:
     published_kw, actual_kw = week.outcome("published_kw"), week.outcome("actual_kw")
     inside = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
