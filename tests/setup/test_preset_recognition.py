@@ -112,6 +112,27 @@ def test_recognition_of_tasmota_without_a_clock_uses_arrival() -> None:
     assert only.source == {"preset": "tasmota", "time_form": "arrival"}
 
 
+def test_recognition_of_a_relay_with_several_meters() -> None:
+    payload = '{"Time":"2026-01-01T13:00:00","ENERGY":{"Total":5.631,"Power":[230,12]}}'
+    both, first, second = found(recording_of(("tele/relay/SENSOR", payload)))
+    source = {"preset": "tasmota", "topic": "tele/relay/SENSOR", "device": "relay"}
+    assert both.source == source | {"value": "ENERGY.Power.0 + ENERGY.Power.1"}
+    assert [one.source["value"] for one in (first, second)] == ["ENERGY.Power.0", "ENERGY.Power.1"]
+    assert [one.devices["relay"] for one in (both, first, second)] == [approx(kw) for kw in (0.242, 0.23, 0.012)]
+
+
+@pytest.mark.parametrize("n_meters", [0, 5])
+def test_recognition_of_a_relay_with_too_many_meters(n_meters: int) -> None:
+    payload = f'{{"Time":"2026-01-01T13:00:00","ENERGY":{{"Power":{[1] * n_meters}}}}}'
+    assert found(recording_of(("tele/relay/SENSOR", payload))) == []
+
+
+def test_guess_names_the_device_of_another_component() -> None:
+    payload = '{"params":{"ts":1767268800.1,"cover:0":{"id":0,"apower":22.1}}}'
+    (only,) = found(recording_of(("shellyplus2pm-1/events/rpc", payload)))
+    assert (only.source["device"], only.source["value"]) == ("shellyplus2pm-1", "params.cover:0.apower")
+
+
 def test_recognition_uses_retained_messages() -> None:
     (only,) = found(recording_of(("garage/sensor/power/state", "412.0"), retained=True))
     assert (only.source, only.devices) == ({"preset": "esphome"}, {"garage": approx(0.412)})
@@ -148,6 +169,7 @@ def test_guess_takes_the_unit_from_the_name() -> None:
         ("attic/sensor/temperature/state", "21.5"),
         ("homeassistant/sensor/attic_temperature/state", "21.5"),
         ("homeassistant/sensor/plug_power/config", '{"power": 1}'),
+        ("homeassistant/sensor/gapcast_home_power/state", "0.412"),
         ("gap/home/forecast", '{"gap_kw": 1.0, "power": 1.0}'),
         ("gapcast/gw/power", "3"),
         ("cam/power", "\x00not a number"),

@@ -21,7 +21,7 @@ _EXPLICIT_WORDS = _POWER_WORDS - {"load", "consumption", "grid", "demand"}
 #: Topic levels that do not name a device.
 _NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
-    "energy", "status", "data", "active",
+    "energy", "status", "data", "active", "events", "rpc",
 })  # fmt: skip
 _INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 #: A household's power is rarely above this number in kW, and rarely below it in W.

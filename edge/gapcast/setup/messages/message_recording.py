@@ -33,6 +33,8 @@ _PAUSE_FACTOR = 4
 def _may_hold_readings(topic: str) -> bool:
     levels = topic.split("/")
     is_own = levels[0] == "gapcast" or (levels[0] == "gap" and topic.endswith(_OWN_SUFFIXES))
+    # Home Assistant's statestream of all sensors includes the entities of forecasts: homeassistant/sensor/ENTITY/state.
+    is_own = is_own or (levels[-3:-2] == ["sensor"] and levels[-2].startswith("gapcast_"))
     return not (is_own or levels[-1] == "config" or topic.startswith("$"))
 
 

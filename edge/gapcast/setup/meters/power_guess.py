@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.meters.values import number_of, parse_sum
+from gapcast.core.meters.values import look_up, number_of, parse_path, parse_sum
 from gapcast.mqtt.session.received_messages import ReceivedMessage
 from gapcast.presets import presets
 from gapcast.setup.messages.field_names import device_in, looks_like_power, may_be_power, unit_in
@@ -49,7 +49,8 @@ def _sources(topic: str, received: ReceivedMessage, *, any_name: bool) -> Iterat
         return
     known = list(_presets_by_value(document))
     if known:
-        yield from ({"preset": name} | own for name in known)
+        for name in known:
+            yield from ({"preset": name} | own | value for value in _values_of(presets()[name]["value"], document))
         return
     numbers = {path: path.split(".")[-1] for path in _paths(document)}
     paths = [path for path, name in numbers.items() if any_name or looks_like_power(name)]
@@ -72,6 +73,16 @@ def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
             wanted = {term.path for term in parse_sum(value)} | ({preset["time"]} if "time" in preset else set())
             if wanted <= set(_paths(document, numbers=False)):
                 yield name
+
+
+def _values_of(path: str, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the keys beside a preset whose value is at ``path``: none, or if that is a list, its sum and its items."""
+    items = look_up(document, parse_path(path)) if " " not in path else None
+    if not isinstance(items, list) or len(items) > _MAX_PER_TOPIC:
+        yield {}
+        return
+    paths = [f"{path}.{i}" for i in range(len(items))]
+    yield from ({"value": value} for value in dict.fromkeys((" + ".join(paths), *paths)))
 
 
 def _paths(document: dict[str, Any], before: str = "", depth: int = 1, *, numbers: bool = True) -> Iterator[str]:
