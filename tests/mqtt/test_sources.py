@@ -278,6 +278,22 @@ def test_source_rejects_invalid_time(form: str, ts: object, reason: str) -> None
     assert feed.reasons == [reason]
 
 
+@pytest.mark.parametrize(
+    ("form", "ts", "fix"),
+    [
+        ("auto", None, 'the message has no t, the path of its time: correct time, or set time_form = "arrival"'),
+        ("auto", "2023-01-01 00:05:00", 'has no offset: if it is local time, set time_form = "local"'),
+        ("local", 1_672_531_500, 'if it has an offset or is a number, set time_form = "auto"'),
+        ("local", "1970-06-11T05:35:26", 'the meter\'s clock was never set: set it, or time_form = "arrival"'),
+    ],
+)
+def test_source_names_the_fix_for_an_invalid_time(form: str, ts: object, fix: str) -> None:
+    feed = SourceFeed(MINUTES | {"time": "t", "time_form": form})
+    feed.send("meter/home", document_of(1000, t=ts))
+    (detail,) = feed.details
+    assert fix in detail
+
+
 def test_source_time_form_arrival_ignores_the_meters_time() -> None:
     feed = SourceFeed(MINUTES | {"time": "t", "time_form": "arrival"})
     feed.send("meter/home", document_of(1000, t="never"))

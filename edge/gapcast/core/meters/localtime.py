@@ -15,6 +15,15 @@ _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=
 _LIVE_MS = 6 * 3_600_000
 
 
+def is_local_time(value: object) -> bool:
+    """Return whether ``value`` is a time without an offset.
+
+    >>> is_local_time("2023-05-19 20:52:56"), is_local_time("2023-05-19T20:52:56Z")
+    (True, False)
+    """
+    return type(value) is str and _LOCAL.fullmatch(value) is not None
+
+
 def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int | None) -> int:
     """Return the instant (epoch ms) of a local time such as ``2023-10-29T02:30:00`` in ``zone``.
 
@@ -31,7 +40,7 @@ def local_instant_of(text: object, zone: tzinfo, arrived_ms: int, before_ms: int
     if type(text) is not str or _LOCAL.fullmatch(text) is None:
         shown = repr(text)
         shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}…"
-        fix = 'such as 2023-10-29T02:30:00; if it has an offset, set time_form = "auto"'
+        fix = 'such as 2023-10-29T02:30:00; if it has an offset or is a number, set time_form = "auto"'
         raise PayloadError("bad_time", f"{shown} is not a local time {fix}")
     first_ms, second_ms = _candidates(text, zone)
     if first_ms == second_ms:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from gapcast.core.documents.wording import SHOWN_CHARS
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import LATEST_MS
-from gapcast.core.meters.localtime import local_instant_of
+from gapcast.core.meters.localtime import is_local_time, local_instant_of
 from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
 from gapcast.core.readings.reading import Limits, in_range, instant_of, measured_of
@@ -78,7 +78,17 @@ class Source:
             return arrived_ms
         ts = look_up(document, self.time)
         if ts is None:
-            raise PayloadError("bad_time", f"the message has no {'.'.join(self.time)}, the path of its time")
+            fix = 'correct time, or set time_form = "arrival"'
+            raise PayloadError("bad_time", f"the message has no {'.'.join(self.time)}, the path of its time: {fix}")
+        try:
+            return self._instant_of(ts, arrived_ms, before_ms)
+        except PayloadError as error:
+            if error.reason != "clock_not_set":
+                raise
+            raise PayloadError(error.reason, f'{error.detail}: set it, or time_form = "arrival"') from error
+
+    def _instant_of(self, ts: object, arrived_ms: int, before_ms: int | None) -> int:
+        """Return the instant that ``ts``, the time in a message, is in the format ``time_form``."""
         if self.time_form == "local":
             return in_range(local_instant_of(ts, self.zone, arrived_ms, before_ms), ts)
         if self.time_form in {"epoch_s", "epoch_ms"}:
@@ -92,6 +102,9 @@ class Source:
                 detail = f"the time {number:g} is after 2099 as {self.time_form}: {fix}"
                 raise PayloadError("bad_time", detail)
             return instant_of(seconds)
+        if is_local_time(ts):
+            fix = 'if it is local time, set time_form = "local"'
+            raise PayloadError("bad_time", f"the time {ts!r} has no offset: {fix}")
         if self.time_form == "rfc3339" and type(ts) is not str:
             raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:SHOWN_CHARS]}")
         return instant_of(ts)
