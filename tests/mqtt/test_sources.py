@@ -184,6 +184,15 @@ def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     assert (feed.reader.topic_of("home"), feed.reader.topic_of("other")) == ("meter/home", "")
 
 
+def test_source_reads_a_topic_whose_name_suits_no_device() -> None:
+    feed = SourceFeed(MINUTES, MINUTES | {"topic": "meter/my meter", "device": "mine"})
+    feed.send("meter/my meter", document_of(1000))
+    feed.send("meter/your meter", document_of(1000))
+    assert feed.readings == [Reading("mine", FIRST, 1.0)]
+    assert feed.reasons == ["bad_device"]
+    assert feed.details[0].endswith("give this topic a source of its own with device")
+
+
 def test_source_without_readable_values_is_logged_once() -> None:
     feed = SourceFeed(WATTS | {"value": "ENERGY.Powr"})
     with capture_logs() as logs:

@@ -68,8 +68,13 @@ class MeterRegistry:
         known = self._routes.get(topic)
         if known is not None:
             return known
+        bad_device: PayloadError | None = None
         for i, active_source in enumerate(self._active_sources):
-            match = active_source.topic.match(topic)
+            try:
+                match = active_source.topic.match(topic)
+            except PayloadError as problem:  # a later source may name the device of this topic
+                bad_device = bad_device or problem
+                continue
             if match is None:
                 continue
             meter = self._meters.get((i, match.device)) or self._open(i, match.device, topic)
@@ -77,6 +82,9 @@ class MeterRegistry:
                 self._routes.clear()
             self._routes[topic] = route = Route(active_source, meter, match.part)
             return route
+        if bad_device is not None:
+            fix = "rename it, or give this topic a source of its own with device"
+            raise PayloadError(bad_device.reason, f"{bad_device.detail}; {fix}")
         return None
 
     def _open(self, source_index: int, name: str, topic: str) -> Meter:
