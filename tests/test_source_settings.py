@@ -112,7 +112,11 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         (PARTS | {"voltage_v": "v"}, "other measured features than power cannot be combined over several meters"),
         (PARTS | {"format": "number"}, r'a topic with \{part\} needs format = "number" or part_value'),
         ({"preset": "p1-esp", "kind": "minute"}, 'several messages are samples: set kind = "samples"'),
-        (PARTS | {"value": "plug-l1+plug-l2"}, "the parts in value are levels of the topic, .*: write a space on both"),
+        (
+            PARTS | {"value": "plug-l1 +plug-l2"},
+            "the parts in value are levels of the topic, .*: write a space on both",
+        ),
+        (PARTS | {"value": "plug-l1+plug-l2"}, r"'plug-l1\+plug-l2' is not a path: to add up values, write a space on"),
         (PARTS | {"value": "plug/l1 + plug/l2"}, "the parts in value are levels of the topic, without /"),
         ({"preset": "p1-esp", "unit": "Wh"}, "energy counters on several topics count until different times"),
     ],

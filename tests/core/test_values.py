@@ -37,6 +37,12 @@ def test_path_that_is_invalid_is_rejected(text: str) -> None:
         parse_path(text)
 
 
+def test_path_with_a_plus_without_spaces_names_the_fix() -> None:
+    with pytest.raises(ValueError, match=r"'P\.0\+P\.1' is not a path: .* a space on both sides of \+ and -"):
+        parse_path("P.0+P.1")
+    assert parse_path("+A.-R") == ("+A", "-R")
+
+
 @pytest.mark.parametrize(
     ("text", "terms"),
     [

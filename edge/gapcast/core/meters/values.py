@@ -16,6 +16,8 @@ from gapcast.core.documents.wording import SHOWN_CHARS, shown_value
 from gapcast.core.errors import PayloadError
 
 _OPERATOR = re.compile(r"\s([+-])\s")
+#: A sum whose terms are not separated. A key may begin with a sign, as in OBIS names (``+A``).
+_WITHOUT_SPACES = re.compile(r"\w\+\w")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 #: Texts that meters and home automation systems publish for an unknown value.
 _UNKNOWN = frozenset({"", "nan", "none", "null", "unknown", "unavailable", "undefined"})
@@ -44,6 +46,9 @@ def parse_path(text: str) -> tuple[str, ...]:
         raise ValueError(msg)
     if " * " in text or " / " in text:
         msg = f"{text!r} is not a path: values are added up by + and -, and unit converts them"
+        raise ValueError(msg)
+    if _WITHOUT_SPACES.search(text):
+        msg = f"{text!r} is not a path: to add up values, write a space on both sides of + and -"
         raise ValueError(msg)
     return keys
 
