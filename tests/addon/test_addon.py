@@ -143,6 +143,7 @@ def test_addon_every_preset_can_be_chosen(preset: str) -> None:
     [
         ({"topic": "energy/{device}/power", "unit": "W"}, {"format": "number", "unit": "W"}),
         ({"topic": "energy/{device}", "value": "ac.p", "unit": "kW", "every_s": 10}, {"format": "json", "every_s": 10}),
+        ({"topic": "p1/{part}", "value": "in - out", "unit": "W", "device": "home"}, {"format": "number"}),
     ],
 )
 def test_addon_custom_meter(meter: dict[str, Any], has: dict[str, Any]) -> None:

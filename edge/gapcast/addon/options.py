@@ -11,6 +11,7 @@ from gapcast.app.broker.broker import sources_of
 from gapcast.config.settings import Settings
 from gapcast.core.documents.field_problem import shown_value, value_problem
 from gapcast.core.errors import SettingsError
+from gapcast.mqtt.sources.source_topics import PART
 
 #: Source address of the Supervisor's ingress; other clients on its network are rejected.
 SUPERVISOR = "172.30.32.2"
@@ -131,7 +132,8 @@ def _source(index: int, meter: Mapping[str, Any]) -> dict[str, Any]:
         if "topic" not in values:
             msg = f"option meters.{index}.topic: a custom meter needs its topic, such as energy/{{device}}/power"
             raise SettingsError(msg)
-        values.setdefault("format", "json" if "value" in values else "number")
+        is_json = "value" in values and PART not in str(values["topic"])  # the parts of a topic are bare numbers
+        values.setdefault("format", "json" if is_json else "number")
     return values
 
 
