@@ -83,7 +83,10 @@ def test_source_time_zone_defaults_to_the_site() -> None:
         ({"preset": "sonoff"}, r"sources\.0: there is no preset 'sonoff'; there are .*tasmota"),
         ({"preset": 5}, r"there is no preset 5"),
         (JSON | {"colour": 1}, r"sources\.0\.colour: there is no such key"),
-        ({"topic": "x/{device}"}, r"sources\.0: format = \"json\" needs value"),
+        (
+            {"topic": "x/{device}"},
+            r"sources\.0: format = \"json\" needs value, .*; bare numbers need format = \"number\"",
+        ),
         (JSON | {"value": "a + a"}, r"sources\.0\.value: .* names a path twice"),
         (JSON | {"value": []}, "needs value"),
         (JSON | {"time": ""}, r"sources\.0\.time: '' is not a path"),

@@ -101,7 +101,7 @@ class SourceSettings(SettingsSection):
         has_parts = "{part}" in self.topic.split("/")
         meter_time = self.time is not None and self.time_form != "arrival"
         rules = {
-            'format = "json" needs value: the path to the power, such as ENERGY.Power': (
+            'format = "json" needs value, the path to the power (ENERGY.Power); bare numbers need format = "number"': (
                 self.format == "json" and not self.value
             ),
             'format = "gapcast" has its own value, unit and time: remove them, or set format = "json"': (

@@ -41,7 +41,8 @@ class SourceTopic:
                 raise SettingsError(msg)
         plain = re.sub(r"\{(device|channel|part)\}", "x", pattern)
         if not plain or any(character in plain for character in "+#\0{}") or len(plain.encode()) > _MAX_TOPIC_BYTES:
-            msg = f"{key}.topic: {pattern!r} is not a topic pattern: leave out +, #, NUL, other braces"
+            fix = f"write {DEVICE} instead of +; leave out #, NUL, other braces"
+            msg = f"{key}.topic: {pattern!r} is not a topic pattern: {fix}"
             raise SettingsError(msg)
         name = device or (f"{DEVICE}-{CHANNEL}" if CHANNEL in levels else DEVICE)
         for used in (DEVICE, CHANNEL):
