@@ -200,8 +200,9 @@ figures_table() { # as docs/docker.md has it
         "memory of the edge's container under the demo, linux/amd64" "${figures[memory]} MB" "110 MB" \
         "the same with the libraries' pages, which the kernel may drop (RSS)" "$((figures[resident] * 1024 / 1000000)) MB" "" \
         "SIGTERM to the end, linux/amd64" "${figures[stop]} s" "10 s" \
-        "forecasts on an emulated Cortex-A53, beside x86-64's" "${figures[cortex-a53]}" "0.00001 kW" \
-        "the same on a Cortex-A72" "${figures[cortex-a72]}" "0.00001 kW" \
+        "forecasts on an emulated Cortex-A53, beside x86-64's" "${figures[cortex-a53]}" "0.00001 kW"
+    ((quick)) || printf '| %s | %s | %s |\n' "the same on a Cortex-A72" "${figures[cortex-a72]}" "0.00001 kW"
+    printf '| %s | %s | %s |\n' \
         "the same on a 32-bit Cortex-A7, with the older TFLite and numpy there" "${figures[cortex-a7]}" "0.0001 kW"
 }
 
