@@ -19,7 +19,12 @@ from typing import Any
 import pytest
 
 from gapcast.check import readings
+from gapcast.check.finding import CheckInput, Mark
+from gapcast.check.machine import check_state
 from gapcast.check.run import run_checks
+from gapcast.commands.exit_codes import EXIT_SHARD_LOCKED
+from gapcast.config.settings import Settings
+from gapcast.config.shards import of_shard
 from gapcast.core.grid import MINUTE_MS, minute_label
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import reading
@@ -323,6 +328,16 @@ def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: Mos
     assert code == 0
     assert "is not writable (Not a directory)" in line
     assert "set state.path" in cure
+
+
+def test_check_shard_without_its_state_fails(tmp_path: Path) -> None:
+    """As ``gapcast run`` does, with the same exit code: it would lose the readings that the next worker needs."""
+    file = tmp_path / "file"
+    file.touch()
+    shard = of_shard(Settings.model_validate({"shards": [1], "state": {"path": file / "state"}}), 1)
+    (finding,) = check_state(CheckInput(shard, {}, 0.0))
+    assert (finding.mark, finding.code) == (Mark.FAIL, EXIT_SHARD_LOCKED)
+    assert f"{file / 'state' / 'shard-1' / 'stream'} is not writable (Not a directory)" in finding.text
 
 
 def test_check_leaves_no_folder_of_the_state(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:

@@ -223,6 +223,20 @@ def test_check_reports_whether_the_devices_fit(models: Models) -> None:
     assert "lower devices.max" in found.fix
 
 
+def test_check_reports_devices_that_cannot_all_learn(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service lowers these numbers too, also where each device itself fits."""
+    limit = MemoryLimit(GB, "/sys/fs/cgroup/memory.max")
+    monkeypatch.setattr("gapcast.check.machine.read_memory_limit", lambda: limit)
+    chosen = settings(devices={"max": 20_000}, learning={"max_devices": 20_000})
+    limited = limit_devices(chosen, models, limit)
+    assert limited.devices.max == 20_000
+    (found,) = check_memory(CheckInput(chosen, {}, 0.0, models))
+    assert found.mark is Mark.WARN
+    n_tracked = limited.learning.max_devices
+    lowered = f"learning.max_devices is 20000, but only {n_tracked} tracked devices fit into 1024 MB"
+    assert found.text.startswith(lowered)
+
+
 def test_outlooks_that_do_not_fit_are_fewer(tmp_path: Path) -> None:
     chosen = settings(**models_with_outlook(tmp_path / "models"), devices={"max": 1_000_000})
     models = load_models(chosen)

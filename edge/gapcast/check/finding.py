@@ -20,7 +20,7 @@ class Mark(Enum):
 
 
 #: Exit codes by type of failure, the same as those of ``gapcast run``.
-BROKER_FAILS, SETTINGS_FAIL, MODEL_FAILS = 1, 2, 3
+BROKER_FAILS, SETTINGS_FAIL, MODEL_FAILS, SHARD_FAILS = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from gapcast.app.engines.device_limit import FIX, device_cost
 from gapcast.app.engines.engine import engine_of
 from gapcast.app.http_server import listen_fix, listen_problem
-from gapcast.check.finding import SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
+from gapcast.check.finding import SETTINGS_FAIL, SHARD_FAILS, CheckInput, Finding, fail, ok, warn
 from gapcast.compiled.library import loaded
 from gapcast.config.files.state_dir import state_path
 from gapcast.config.memory_limit import fitting_devices, read_memory_limit
@@ -43,16 +43,24 @@ def check_compiled_steps(inputs: CheckInput) -> Iterator[Finding]:
 
 
 def check_memory(inputs: CheckInput) -> Iterator[Finding]:
-    """Compare ``devices.max`` with the memory limit of this process; the service's own limit may differ."""
+    """Compare the numbers of devices with the memory limit of this process; the service's own limit may differ."""
     limit = read_memory_limit()
     if inputs.models is None or limit is None:
         return
     configured = inputs.settings.devices.max
     cost = device_cost(engine_of(inputs.settings, inputs.models))
-    effective = fitting_devices(cost, limit.n_bytes, configured).n_devices
-    if effective < configured:
-        text = f"devices.max is {configured}, but only {effective} devices fit into {limit}"
-        yield warn("memory", text, FIX)
+    fitting = fitting_devices(cost, limit.n_bytes, configured)
+    lowered = [
+        f"{key} is {n_wanted}, but only {n_fitting} {what} fit"
+        for key, n_wanted, n_fitting, what in (
+            ("devices.max", configured, fitting.n_devices, "devices"),
+            ("learning.max_devices", cost.n_tracked, fitting.n_tracked, "tracked devices"),
+            ("outlook.max_devices", cost.n_outlook, fitting.n_outlook, "outlooks"),
+        )
+        if n_fitting < n_wanted
+    ]
+    if lowered:
+        yield warn("memory", f"{'; '.join(lowered)} into {limit}", FIX)
     else:
         yield ok("memory", f"{configured} devices fit into {limit}")
 
@@ -80,7 +88,7 @@ def check_state(inputs: CheckInput) -> Iterator[Finding]:
 
     A missing folder is not created: it would belong to root after ``sudo gapcast check``, and not to the service.
     """
-    state = inputs.settings.state
+    settings, state = inputs.settings, inputs.settings.state
     try:
         path = state_path(state.path, inputs.environment)
     except SettingsError as error:
@@ -89,7 +97,7 @@ def check_state(inputs: CheckInput) -> Iterator[Finding]:
     if not state.keep:
         yield ok("state", "the state is not persisted (state.keep = false)")
         return
-    folder = folder_of(inputs.settings, path)
+    folder = folder_of(settings, path)
     try:
         existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
         with tempfile.TemporaryFile(dir=existing) as file:
@@ -97,8 +105,11 @@ def check_state(inputs: CheckInput) -> Iterator[Finding]:
             os.fsync(file.fileno())
         free_bytes = shutil.disk_usage(existing).free
     except OSError as error:
-        text = f"{folder} is not writable ({error.strerror}): a restart would lose all readings"
-        yield warn("state", text, disk_error_fix(error))
+        text = f"{folder} is not writable ({error.strerror}): "
+        if settings.shards is not None:
+            yield fail("state", f"{text}a shard does not start without it", disk_error_fix(error), SHARD_FAILS)
+        else:
+            yield warn("state", f"{text}a restart would lose all readings", disk_error_fix(error))
         return
     if free_bytes < _LEAST_FREE_BYTES:
         yield warn("state", f"{folder}: only {free_bytes >> 20} MB free", "free disk space, or set state.path")
