@@ -41,7 +41,7 @@ def sharing_problems(
     if not shards:
         yield "shards is empty, and a worker without shards does nothing: list at least one, or remove the key"
     if twice := sorted({shard for shard in shards if shards.count(shard) > 1}):
-        yield f"shards lists {twice[0]} twice: a shard has one client and one store"
+        yield f"shards lists {twice[0]} twice: a shard has one client and one store; list it once"
     for key, topic in readings.items():
         if SHARD not in topic.split("/"):
             yield (
