@@ -72,7 +72,12 @@ class ServiceCollector(Collector):
 
 
 def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:
-    yield counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
+    yield counter_by(
+        "result",
+        "gapcast_readings",
+        "Readings (minutes of samples) by result; messages if rejected.",
+        statistics.readings,
+    )
     by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
     yield CounterMetricFamily("gapcast_outlooks", "Outlooks of the next hour made.", statistics.n_outlooks)
