@@ -320,6 +320,15 @@ def test_check_failing_model(check: Check, tmp_path: Path) -> None:
     assert "restore the model" in cure
 
 
+def test_check_failing_installed_model_is_named(check: Check, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "state" / "models")
+    copy.alter_file(copy.file.read_bytes()[:-1])
+    code, lines = check(free_port(), models={"path": None})
+    _, cure = found(lines, "FAIL models: ")
+    assert code == 3
+    assert f"remove {copy.folder}; gapcast starts without it" in cure
+
+
 def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
     file = tmp_path / "file"
     file.touch()

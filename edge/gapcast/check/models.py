@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gapcast.app.models.installed_models import InstalledModelError
 from gapcast.app.models.models import admission_of, library_of, load_models
 from gapcast.check.finding import MODEL_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok
 from gapcast.core.documents.wording import counted
@@ -27,9 +28,13 @@ def check_models(inputs: CheckInput) -> Iterator[Finding]:
         fix = "correct the name in the settings (forecast.model, forecast.experts, outlook.model), or install the model"
         yield fail("models", str(error), fix, MODEL_FAILS)
         return
+    except InstalledModelError as error:
+        fix = f"install it again, or remove {error.path}; gapcast starts without it, unless the settings name it"
+        yield fail("models", str(error), fix, MODEL_FAILS)
+        return
     except ModelError as error:
-        folder = settings.models.path or "the bundled models: reinstall gapcast"
-        fix = f"restore the model (model.tflite and card.json belong together), or select another; see {folder}"
+        place = "reinstall gapcast" if settings.models.path is None else f"see {settings.models.path}"
+        fix = f"restore the model (model.tflite and card.json belong together), or select another; {place}"
         yield fail("models", str(error), fix, MODEL_FAILS)
         return
     names, primary = ", ".join(sorted(models.by_name)), models.primary
