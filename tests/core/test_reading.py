@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, instant_label, minute_label, minute_of
-from gapcast.core.readings.reading import Limits, instant_of, is_device_id, measured_of, power_of
+from gapcast.core.readings.reading import Limits, device_id_problem, instant_of, is_device_id, measured_of, power_of
 
 INSTANTS_MS = st.integers(EARLIEST_MS, LATEST_MS - 1)
 
@@ -112,6 +112,14 @@ def test_device_name_valid(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "my meter", "$SYS", "x" * 65, "x" * 300, "a/b", "a+", "ä", "home\n"])
 def test_device_name_invalid(name: str) -> None:
     assert not is_device_id(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 100, "\0" * 80, "'" * 100, "€" * 65_535])
+def test_device_id_problem_is_short_for_any_name(name: str) -> None:
+    problem = device_id_problem(name)
+    assert len(problem) <= 150
+    assert problem.isprintable()
+    assert problem[0] == problem.partition(" cannot name a device")[0][-1], "the quotes of the name"
 
 
 @pytest.mark.parametrize(

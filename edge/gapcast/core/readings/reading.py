@@ -45,8 +45,10 @@ def device_id_problem(name: str) -> str:
     >>> device_id_problem("my meter")
     "'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
     """
-    shown = name if len(name) <= _SHOWN_NAME_CHARS else f"{name[:_SHOWN_NAME_CHARS]}…"
-    return f"{shown!r} cannot name a device: {DEVICE_ID_RULE}"
+    shown = repr(name)  # which writes a character such as NUL with several
+    if len(shown) > _SHOWN_NAME_CHARS + 2:
+        shown = f"{shown[: _SHOWN_NAME_CHARS + 1]}…{shown[0]}"
+    return f"{shown} cannot name a device: {DEVICE_ID_RULE}"
 
 
 class Reading(NamedTuple):
