@@ -149,8 +149,12 @@ def control_table(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
     for document in documents:
         for house, found in document["houses"].items():
             for strategy, one in found["strategies"].items():
-                prices = " | ".join(f"{one['year_prices'][tariff['name']]:,.0f}" for tariff in tariffs)
+                prices = " | ".join(_price(one["year_prices"][tariff["name"]]) for tariff in tariffs)
                 yield f"| {house} | {strategy} | {one['peak_kw']:.2f} kW | {prices} | {_loads(one['loads'])} |"
+
+
+def _price(price: float | None) -> str:
+    return "-" if price is None else f"{price:,.0f}"
 
 
 def _loads(loads: dict[str, Any] | None) -> str:

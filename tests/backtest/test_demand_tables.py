@@ -71,7 +71,7 @@ def test_command_prints_every_table(
     scores, control = tmp_path / "house.json", tmp_path / "control.json"
     scores.write_text(json.dumps({"demand": document()}))
     strategies = {
-        "house alone": {"peak_kw": 2.0, "year_prices": {"t": 100.0}, "loads": None},
+        "house alone": {"peak_kw": 2.0, "year_prices": {"t": None}, "loads": None},
         "gapcast": {"peak_kw": 3.0, "year_prices": {"t": 150.0}, "loads": {
             "n_evenings": 2, "missing_kwh": 1.0, "n_short": 1, "delay_min": 30}},
     }  # fmt: skip
@@ -87,6 +87,7 @@ def test_command_prints_every_table(
     assert "| house | all | 1 of 2 | 0.1 | 0.500, 0.700, 100 |" in lines
     assert "| house | gapcast | 2.0 | 25% | 75% | - |" in lines
     assert "| a | 0 | 2 | 50.0% |" in lines
+    assert lines[-2] == "| a | house alone | 2.00 kW | - | - | - | - |"
     assert lines[-1] == "| a | gapcast | 3.00 kW | 150 | 0.50 | 1 of 2 | 15 min |"
 
 

@@ -14,9 +14,9 @@ from gapcast.backtest.control.engine_runs import run_engine
 from gapcast.backtest.control.house_run import reactive, run_rule
 from gapcast.backtest.control.report import control_lines
 from gapcast.backtest.control.run import STRATEGIES, billed_months, run_control
-from gapcast.backtest.control.tariffs import bundled_tariffs
+from gapcast.backtest.control.tariffs import Tariff, bundled_tariffs
 from gapcast.backtest.inputs.houses import FilePart
-from gapcast.config.sections.demand import DemandSettings
+from gapcast.config.sections.demand import DemandKeys, DemandSettings
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SourceError
@@ -34,6 +34,11 @@ from tests.support.outlook_model import OutlookModel
 DAY = 1_440
 #: From a quarter to six in the evening to six in the morning: nine in ten minutes of a night.
 NIGHT = range(1_065, DAY + 360)
+#: A tariff of months that are not in the recording, which begins in November.
+SUMMER = Tariff(
+    name="summer", currency="EUR", source="https://example.org", checked="2026-01-01", per_kw_month=(2.0,),
+    demand=DemandKeys(months="6-9"),
+)  # fmt: skip
 SITE = SiteDemandOptions(DemandOptions(by_month_peak=True), {}, UTC)
 
 
@@ -103,13 +108,17 @@ def test_control_reports_every_strategy(tmp_path: Path) -> None:
     file = csv_of(tmp_path / "a.csv", NIGHT)
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw="month_peak"))
     form, part = FileFormat(Layout("time", "kw", unit="kW")), FilePart(score_from=minute_label(FIRST))
-    found = run_control(settings, [file], form, part, bundled_tariffs())
+    found = run_control(settings, [file], form, part, [SUMMER, *bundled_tariffs()])
     of_house = found.houses[0].strategies
     assert tuple(of_house) == STRATEGIES
     assert of_house["no control"].peak_kw > of_house["last reading"].peak_kw >= of_house["hindsight"].peak_kw
     assert of_house["hindsight"].peak_kw == pytest.approx(of_house["house alone"].peak_kw)
+    prices = of_house["house alone"].year_prices  # of a year, not of twelve Novembers
+    assert prices["Missouri (Ameren, Ultimate Savers)"] == pytest.approx(1.7 * (8 * 3.37 + 4 * 8.16))
+    assert prices["summer"] is None
     text = list(control_lines(found))
     assert text[0] == "a: 1 nights with a car and a dishwasher, 1 months billed"
+    assert text[2].split()[:6] == ["house", "alone", "3.00", "kW", "-", "155"]
     assert text[-1].startswith("Norway 2026 (Elvia): https://")
     json.dumps(found.document(), allow_nan=False)
 

@@ -37,6 +37,13 @@ def test_peak_is_at_least_the_floor(tmp_path: Path) -> None:
     assert tariff.peaks_kw(np.full(60, 3.0), local) == {0: 3.0}
 
 
+def test_year_price_has_the_price_of_each_month(tmp_path: Path) -> None:
+    missouri = bundled_tariffs()[1]
+    assert missouri.year_price(5.0) == pytest.approx(8 * 16.85 + 4 * 40.8)
+    summer = read_tariff(written(tmp_path, 'per_kw_month = 2.0\n[demand]\nmonths = "6-9"'))
+    assert summer.year_price(5.0) == pytest.approx(4 * 10.0)
+
+
 def test_given_tariffs_replace_the_bundled_ones(tmp_path: Path) -> None:
     path = written(tmp_path, "per_kw_month = 2.0")
     assert [one.name for one in tariffs_of([path])] == ["t"]

@@ -33,19 +33,19 @@ GAPCAST, ORACLE = "gapcast", "hindsight"
 STRATEGIES = (ALONE, UNLIMITED, REACTIVE, LATE, GAPCAST, ORACLE)
 #: Evenings with loads that a month needs to be billed.
 _LEAST_EVENINGS = 14
-_MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyResult:
     """The result of one strategy for one house: means over the billed months.
 
-    ``peak_kw`` is the mean of the months' peaks by the demand's windows, ``year_prices`` twelve times the mean price of
-    a month, by the names of the tariffs; ``loads`` is None for the house alone.
+    ``peak_kw`` is the mean of the months' peaks by the demand's windows. ``year_prices`` are those of a year with the
+    peak of each of them in all its months, by the names of the tariffs: its own prices in summer and winter, whichever
+    months were recorded; None if the tariff bills none of them. ``loads`` is None for the house alone.
     """
 
     peak_kw: float
-    year_prices: dict[str, float]
+    year_prices: dict[str, float | None]
     loads: LoadResult | None
 
 
@@ -138,9 +138,9 @@ def _billed(
         prices = {}
         for tariff in tariffs:
             billed = tariff.peaks_kw(kw, house.local)
-            of_months = [tariff.month_price(month, billed[month]) for month in months if month in billed]
-            prices[tariff.name] = _MONTHS * _mean(of_months)
-        strategies[name] = StrategyResult(_mean([peaks[month] for month in months if month in peaks]), prices, loads)
+            prices[tariff.name] = _mean([tariff.year_price(billed[month]) for month in months if month in billed])
+        peak_kw = _mean([peaks[month] for month in months if month in peaks]) or 0.0
+        strategies[name] = StrategyResult(peak_kw, prices, loads)
     return HouseControl(house.name, len(months), house.n_evenings, strategies)
 
 
@@ -153,5 +153,5 @@ def billed_months(house: ControlledHouse) -> list[int]:
     return months
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

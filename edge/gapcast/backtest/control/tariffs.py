@@ -70,6 +70,10 @@ class Tariff(SettingsSection):
             return self.steps[at][1]
         return self.per_kw_month[month % _MONTHS % len(self.per_kw_month)] * peak_kw
 
+    def year_price(self, peak_kw: float) -> float:
+        """Return the price of a year with the power ``peak_kw`` in each month that the tariff bills."""
+        return sum(self.month_price(month - 1, peak_kw) for month in sorted(self.demand.options.active.months))
+
 
 def read_tariff(path: Path) -> Tariff:
     """Return the tariff in ``path``; raise :class:`SettingsError` if it is none."""
