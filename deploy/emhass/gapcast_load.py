@@ -133,10 +133,20 @@ def parameters(gateway: Gateway, options: argparse.Namespace, now: datetime) -> 
     }
     if options.peak is not None:
         metered = quote(options.peak, safe="") or device
-        peak_kw = gateway.get(f"/demand?device={metered}")["month_peak_kw"]
+        peak_kw = billed_peak_kw(gateway.get(f"/demand?device={metered}"))
         if peak_kw is not None:
             found["current_period_peak"] = round(1_000 * peak_kw, 1)
     return {**found, **options.merge}
+
+
+def billed_peak_kw(demand: Mapping[str, Any]) -> float | None:
+    """Return the power that the month costs anyway, kW: its peak, at least ``demand.floor_kw``; None if unknown.
+
+    A limit by the month's peak is the higher one of the two.
+    """
+    of_limit = demand["limit_kw"] if demand["limit_source"] == "month_peak" else None
+    known_kw = [kw for kw in (demand["month_peak_kw"], of_limit) if kw is not None]
+    return max(0.0, *known_kw) if known_kw else None
 
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -153,8 +163,8 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-age", type=int, default=5, help="oldest newest reading, minutes (%(default)s)")
     parser.add_argument(
         "--peak", nargs="?", const="", metavar="DEVICE",
-        help="add current_period_peak: the month's peak of GET /demand, of the device that the tariff's meter is "
-        "(without a name: --device)",
+        help="add current_period_peak: the month's peak of GET /demand, at least demand.floor_kw, of the device that "
+        "the tariff's meter is (without a name: --device)",
     )  # fmt: skip
     parser.add_argument("--merge", type=_json_object, default={}, help="JSON object of further runtime parameters")
     return parser.parse_args(arguments)

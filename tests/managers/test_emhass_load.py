@@ -113,9 +113,28 @@ def test_parameters_have_the_horizon_and_what_is_merged() -> None:
     assert "current_period_peak" not in found
 
 
-def test_parameters_have_the_months_peak_on_request() -> None:
-    assert parameters(OBSERVED, "--peak", demand={"month_peak_kw": 2.61})["current_period_peak"] == 2_610
-    assert "current_period_peak" not in parameters(OBSERVED, "--peak", demand={"month_peak_kw": None})
+def demand_of(month_peak_kw: float | None, limit_kw: float | None, limit_source: str) -> dict[str, Any]:
+    return {"month_peak_kw": month_peak_kw, "limit_kw": limit_kw, "limit_source": limit_source}
+
+
+@pytest.mark.parametrize(
+    ("demand", "peak_w"),
+    [
+        (demand_of(2.61, 2.61, "month_peak"), 2_610),
+        (demand_of(0.8, 2.5, "month_peak"), 2_500),  # floor_kw: less is not billed
+        (demand_of(None, 2.5, "month_peak"), 2_500),
+        (demand_of(2.61, 2.0, "set"), 2_610),
+        (demand_of(2.61, 4.0, "fixed"), 2_610),
+        (demand_of(2.61, None, "none"), 2_610),
+        (demand_of(-0.4, 4.0, "fixed"), 0),  # the house exports
+    ],
+)
+def test_parameters_have_the_billed_peak_on_request(demand: dict[str, Any], peak_w: float) -> None:
+    assert parameters(OBSERVED, "--peak", demand=demand)["current_period_peak"] == peak_w
+
+
+def test_parameters_without_a_peak_have_none() -> None:
+    assert "current_period_peak" not in parameters(OBSERVED, "--peak", demand=demand_of(None, 4.0, "fixed"))
 
 
 def test_parameters_have_the_peak_of_the_billed_meter() -> None:
@@ -127,7 +146,7 @@ def test_parameters_have_the_peak_of_the_billed_meter() -> None:
             asked.append(path)
             return super().get(path)
 
-    gateway = AskedGateway(outlook=OUTLOOK, devices={"readings": []}, demand={"month_peak_kw": 4.2})
+    gateway = AskedGateway(outlook=OUTLOOK, devices={"readings": []}, demand=demand_of(4.2, 4.2, "month_peak"))
     options = LOAD.options_of(["--device", "base", "--peak", "meter 1"])
     found = LOAD.parameters(gateway, options, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=OBSERVED))
     assert asked[0] == "/outlook?device=base"
