@@ -129,3 +129,14 @@ def test_control_of_a_house_without_night_names_the_file(tmp_path: Path) -> None
     form = FileFormat(Layout("time", "kw", unit="kW"))
     with pytest.raises(SourceError, match="has no night with readings to add loads to"):
         run_control(settings, [file], form, FilePart(), bundled_tariffs())
+
+
+def test_control_has_the_nights_of_the_site_not_of_the_file(tmp_path: Path) -> None:
+    """Its evening by UTC, the zone of the file's times, is the small hours in Tokyo."""
+    file = csv_of(tmp_path / "a.csv", NIGHT)
+    settings = settings_with(
+        tmp_path / "models", demand=DemandSettings(limit_kw=2.5), site={"timezone": "Asia/Tokyo"}
+    )  # fmt: skip
+    form, part = FileFormat(Layout("time", "kw", unit="kW")), FilePart(score_from=minute_label(FIRST), zone=UTC)
+    with pytest.raises(SourceError, match="has no night with readings to add loads to"):
+        run_control(settings, [file], form, part, bundled_tariffs())

@@ -95,21 +95,22 @@ def run_control(
 ) -> LoadControl:
     """Add a car and a dishwasher to each of ``files``, and drive them by each strategy from ``part.score_from`` on.
 
+    Evenings, windows and months are those of ``site.timezone``, as the engine's.
     Raises the errors of :func:`~gapcast.backtest.processes.run_files`, and :class:`SettingsError` without a
     limit.
     """
     require_limit(settings.demand, "--control")
-    loads_from = part.first_scored_minute
+    loads_from, zone = part.first_scored_minute, settings.site.zone
     recordings = read_houses(settings, files, form, part, show)
     houses = [
-        ControlledHouse.of(name, list(minutes_of(recording, part)), part.zone, loads_from)
+        ControlledHouse.of(name, list(minutes_of(recording, part)), zone, loads_from)
         for name, recording in recordings.items()
     ]
     for house in houses:
         if not house.n_evenings:
             msg = "has no night with readings to add loads to: they need most minutes from 18:00 to 07:00"
             raise SourceError(recordings[house.name].path, msg)
-    site = settings.demand.site_options(part.zone)
+    site = settings.demand.site_options(zone)
     engine = engine_of(with_outlooks(settings, len(houses)), load_models(settings))
     driven = run_engine(engine, houses, site, quiet=show is None)
     found = []
