@@ -37,6 +37,12 @@ def test_peak_is_at_least_the_floor(tmp_path: Path) -> None:
     assert tariff.peaks_kw(np.full(60, 3.0), local) == {0: 3.0}
 
 
+def test_exported_power_does_not_lower_the_billed_peak() -> None:
+    flanders = bundled_tariffs()[0]
+    assert flanders.peaks_kw(np.tile([8.0, -8.0, 2.0], 5), np.arange(15)) == {0: pytest.approx(10 / 3)}
+    assert flanders.peaks_kw(np.tile([8.0, np.nan, np.nan], 5), np.arange(15)) == {}
+
+
 def test_year_price_has_the_price_of_each_month(tmp_path: Path) -> None:
     missouri = bundled_tariffs()[1]
     assert missouri.year_price(5.0) == pytest.approx(8 * 16.85 + 4 * 40.8)

@@ -57,9 +57,12 @@ class Tariff(SettingsSection):
         return self
 
     def peaks_kw(self, kw: F64, local: I64) -> dict[int, float]:
-        """Return the power billed for each month since January 1970, of the power ``kw`` ``[T]``."""
+        """Return the power billed for each month since January 1970, of the power ``kw`` ``[T]``.
+
+        What is billed is what the meter imports: a minute that exports counts as 0.
+        """
         options = self.demand.options
-        peaks = month_peaks(billed_windows(kw, local, options), options.n_peak_days)
+        peaks = month_peaks(billed_windows(np.maximum(kw, 0.0), local, options), options.n_peak_days)
         return {month: max(peak_kw, options.floor_kw) for month, peak_kw in peaks.items()}
 
     def month_price(self, month: int, peak_kw: float) -> float:
