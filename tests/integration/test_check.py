@@ -447,3 +447,31 @@ def test_check_doubts_no_unit_of_an_idle_submeter(mosquitto: MosquittoBroker, ch
     with publishing(mosquitto, ("car/power", "2"), ("gap/home/reading", "0.002")):
         _, lines = check(mosquitto.port, GUARD_S, submeters=submeters)
     assert found(lines, "warn unit: ")[0].startswith("warn unit: home: 0.002 kW is very low")
+
+
+def test_check_shows_registers_and_names_a_silent_one(mosquitto: MosquittoBroker, check: Check) -> None:
+    home = {"device": "home", "running_topic": "p1/demand", "month_peak_topic": "p1/paek"}
+    demand = {"limit_kw": "month_peak", "devices": [home]}
+    with publishing(mosquitto, ("p1/demand", "1.2"), ("gap/home/reading", "0.8")):
+        _, lines = check(mosquitto.port, GUARD_S, demand=demand)
+    assert "ok   register: home: demand of the running window 1.200 kW" in lines
+    assert any("home: no highest window of the month on p1/paek within" in line for line in lines)
+    assert not any("not usable" in line for line in lines)
+
+
+def test_check_reads_registers_in_the_messages_of_the_power(mosquitto: MosquittoBroker, check: Check) -> None:
+    source = {"topic": "p1/{device}", "value": "power", "unit": "W", "every_s": 10}
+    registers = {"running_topic": "p1/{device}", "running_path": "average", "register_unit": "W"}
+    messages = [json.dumps({"power": 800, "average": average}) for average in (1_200, 1_200_000)]
+    with publishing(mosquitto, *(("p1/home", message) for message in messages)):
+        _, lines = check(mosquitto.port, GUARD_S, sources=[source], demand={"limit_kw": 2.5, **registers})
+    assert "ok   register: home: demand of the running window 1.200 kW" in lines
+    assert any("home: 0.800 kW" in line for line in lines)
+    assert any("p1/home: out_of_range: a register of 1.2e+06 (1200 kW)" in line for line in lines)
+
+
+def test_check_names_an_unusable_register(mosquitto: MosquittoBroker, check: Check) -> None:
+    home = {"device": "home", "running_topic": "p1/demand"}
+    with publishing(mosquitto, ("p1/demand", "1200"), ("gap/home/reading", "0.8")):
+        _, lines = check(mosquitto.port, GUARD_S, demand={"limit_kw": 2.5, "devices": [home]})
+    assert any("p1/demand: out_of_range: a register of 1200 (1200 kW)" in line for line in lines)

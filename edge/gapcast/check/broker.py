@@ -6,7 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.app.broker.broker import filters_of, measure_distribution, session_options, sources_of
+from gapcast.app.broker.broker import (
+    filters_of,
+    measure_distribution,
+    register_sources_of,
+    session_options,
+    sources_of,
+)
 from gapcast.app.broker.topics import check_topics
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, CheckInput, Finding, fail, ok, warn
 from gapcast.config.settings import Settings
@@ -49,10 +55,11 @@ def check_broker(inputs: CheckInput) -> Iterator[Finding]:
         return
     # The service's own id would take over its session, and a member of its group would take readings from it. Requests
     # are not subscribed to, so as not to answer them.
+    registers = (source.filter for source in register_sources_of(settings))
     alone = replace(
         options,
         gateway=f"{options.gateway}-check",
-        subscriptions=filters_of(settings),
+        subscriptions=tuple(dict.fromkeys((*filters_of(settings), *registers))),
         stale_subscriptions=(),
         session_expiry_s=0,
         announce=False,

@@ -9,6 +9,7 @@ from statistics import median_low
 
 from gapcast.app.broker.broker import mosquitto_command
 from gapcast.check.finding import CheckInput, Finding, ok, warn
+from gapcast.check.registers import RegisterListener
 from gapcast.check.sample_listener import SampleListener
 from gapcast.core.documents.wording import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
@@ -27,11 +28,12 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
     session = inputs.session
     if session is None or not inputs.wait_s:
         return
-    listener, wait_s = SampleListener(inputs.settings), inputs.wait_s
+    listener, registers, wait_s = SampleListener(inputs.settings), RegisterListener(inputs.settings), inputs.wait_s
     deadline_s = time.monotonic() + wait_s
     while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _MAX_MESSAGES:
         for received in session.receive_messages(256, min(left_s, 0.25)):
-            listener.receive(received)
+            if not registers.receive(received):
+                listener.receive(received)
             session.acknowledge_after(received.publication, 0)
         session.flush()
     yield from _check_arrivals(inputs, listener)
@@ -40,7 +42,8 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
         if name not in listener.devices:
             fix = "check its topic; without it forecasts go on, and cannot use what it measures"
             yield warn("submeter", f"{name}: no message on {topic} within {inputs.wait_s:g} s", fix)
-    for sentence, n in listener.rejected.most_common(_SHOWN):
+    yield from registers.findings(wait_s)
+    for sentence, n in (listener.rejected + registers.rejected).most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, samples in sorted(listener.devices.items()):
