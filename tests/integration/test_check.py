@@ -475,3 +475,21 @@ def test_check_names_an_unusable_register(mosquitto: MosquittoBroker, check: Che
     with publishing(mosquitto, ("p1/demand", "1200"), ("gap/home/reading", "0.8")):
         _, lines = check(mosquitto.port, GUARD_S, demand={"limit_kw": 2.5, "devices": [home]})
     assert any("p1/demand: out_of_range: a register of 1200 (1200 kW)" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("demand", "is_warned"),
+    [
+        ({"limit_kw": "month_peak"}, True),
+        ({"limit_kw": "month_peak", "running_topic": "p1/{device}/demand"}, False),
+        ({"fuse_kw": 9.2}, False),
+        ({"devices": [{"device": "other", "limit_kw": 2.5}]}, False),
+    ],
+)
+def test_check_warns_of_export_with_a_limit(
+    mosquitto: MosquittoBroker, check: Check, demand: dict[str, Any], is_warned: bool
+) -> None:
+    with publishing(mosquitto, ("gap/home/reading", "-1.5")):
+        _, lines = check(mosquitto.port, GUARD_S, demand=demand)
+    warned = [line for line in lines if line.startswith("warn demand: home: exports power (-1.500 kW)")]
+    assert len(warned) == is_warned

@@ -11,6 +11,8 @@ from gapcast.app.broker.broker import mosquitto_command
 from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.check.registers import RegisterListener
 from gapcast.check.sample_listener import SampleListener
+from gapcast.config.settings import Settings
+from gapcast.core.billing.registers import Register
 from gapcast.core.documents.wording import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
@@ -43,6 +45,7 @@ def check_readings(inputs: CheckInput) -> Iterator[Finding]:
             fix = "check its topic; without it forecasts go on, and cannot use what it measures"
             yield warn("submeter", f"{name}: no message on {topic} within {inputs.wait_s:g} s", fix)
     yield from registers.findings(wait_s)
+    yield from _check_export(inputs.settings, listener)
     for sentence, n in (listener.rejected + registers.rejected).most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
@@ -75,6 +78,22 @@ def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Fi
     elif names:
         n_messages = counted(n_of_meters, "message")
         yield ok("readings", f"{n_messages} within {inputs.wait_s:g} s, of {listed(names, _SHOWN)}")
+
+
+def _check_export(settings: Settings, listener: SampleListener) -> Iterator[Finding]:
+    """Check that no device with a limit exports power, unless the meter's register has what was imported."""
+    site = settings.demand.site_options(settings.site.zone)
+    with_register = {one.device for one in settings.demand.registers if one.register is Register.RUNNING}
+    for device, samples in sorted(listener.devices.items()):
+        options, lowest_kw = site.of(device), min(samples.powers_kw, default=0.0)
+        is_limited = options.by_month_peak or options.limit_kw is not None
+        if lowest_kw < 0 and is_limited and device not in listener.submeters and not with_register & {"", device}:
+            text = f"{device}: exports power ({lowest_kw:.3f} kW), which makes room in its billing windows"
+            fix = (
+                'if the tariff bills imported energy alone, read the imported power ("With photovoltaics" in '
+                "docs/demand.md); otherwise nothing is to be done"
+            )
+            yield warn("demand", text, fix)
 
 
 def _last_powers(listener: SampleListener) -> Iterator[Finding]:
