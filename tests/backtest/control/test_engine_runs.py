@@ -117,7 +117,7 @@ def test_control_reports_every_strategy(tmp_path: Path) -> None:
     assert prices["Missouri (Ameren, Ultimate Savers)"] == pytest.approx(1.7 * (8 * 3.37 + 4 * 8.16))
     assert prices["summer"] is None
     text = list(control_lines(found))
-    assert text[0] == "a: 1 nights with a car and a dishwasher, 1 months billed"
+    assert text[0] == "a: 1 night with a car and a dishwasher, 1 month billed"
     assert text[2].split()[:6] == ["house", "alone", "3.00", "kW", "-", "155"]
     assert text[-1].startswith("Norway 2026 (Elvia): https://")
     json.dumps(found.document(), allow_nan=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gapcast.backtest.control.run import HouseControl, LoadControl, StrategyResult
 from gapcast.backtest.control.tariffs import Tariff
+from gapcast.core.documents.wording import counted
 
 
 def control_lines(control: LoadControl) -> Iterator[str]:
@@ -17,7 +18,8 @@ def control_lines(control: LoadControl) -> Iterator[str]:
 
 
 def _table(house: HouseControl, tariffs: list[Tariff]) -> Iterator[str]:
-    yield f"{house.name}: {house.n_evenings} nights with a car and a dishwasher, {house.n_months} months billed"
+    nights, months = counted(house.n_evenings, "night"), counted(house.n_months, "month")
+    yield f"{house.name}: {nights} with a car and a dishwasher, {months} billed"
     heads = "".join(f"{f'{tariff.currency} a year':>13}" for tariff in tariffs)
     others = f"{'kWh missing':>12} {'short nights':>13} {'dishwasher':>11} {'starts':>7}"
     yield f"  {'':<18} {'month peak':>11}{heads} {others}"
