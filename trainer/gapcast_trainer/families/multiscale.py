@@ -10,12 +10,14 @@ from keras import ops
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.families.parts.analogs import LEAST_MIN, analog_features
 from gapcast_trainer.families.parts.base import Design, Family, Hyper
 from gapcast_trainer.families.parts.graph import (
     beside,
     by_minute,
     by_window,
     clock,
+    exact_mean,
     fine_power,
     folded,
     interleaved,
@@ -26,7 +28,7 @@ from gapcast_trainer.families.parts.graph import (
     step_means,
     window_input,
 )
-from gapcast_trainer.families.parts.outputs import RelativeExpert, close
+from gapcast_trainer.families.parts.outputs import AnalogExpert, RelativeExpert, close
 from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
 #: The spread of a window: its mean absolute deviation, a share of its mean power, and a least one, kW.
@@ -49,6 +51,8 @@ class MultiscaleHyper(Hyper):
     ``relative`` units (0: none) are a second expert, over the last ``lags`` minutes and the whole window in steps, all
     divided by the window's own spread: it forecasts in units of that, for houses of any size, and gates between 0 and 1
     multiply what the other layers expect, so that they can be closed where those know nothing.
+    ``analogs`` units (0: none; they need ``relative`` ones) correct the forecast of all these by what followed earlier
+    moments of the window that resemble the newest (:mod:`gapcast_trainer.families.parts.analogs`).
     ``dropout`` precedes the heads; ``l2`` is the penalty on squared weights of dense layers.
     """
 
@@ -66,6 +70,7 @@ class MultiscaleHyper(Hyper):
     dense: PositiveInt = 64
     head: PositiveInt = 32
     relative: Annotated[int, Field(ge=0)] = 0
+    analogs: Annotated[int, Field(ge=0)] = 0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     l2: NonNegativeFloat = 0.0
 
@@ -73,6 +78,9 @@ class MultiscaleHyper(Hyper):
     def _fits(self) -> MultiscaleHyper:
         if self.far_units and self.far_units != self.near_units[0]:
             msg = f"far_units must be 0 or near_units[0] ({self.near_units[0]}), whose state it starts"
+            raise ValueError(msg)
+        if self.analogs and not self.relative:
+            msg = f"analogs ({self.analogs}) correct the relative expert's forecast: set relative too, or analogs = 0"
             raise ValueError(msg)
         if self.near_min % self.near_fold:
             msg = f"near_min ({self.near_min}) must be whole folds of near_fold ({self.near_fold}) minutes"
@@ -86,6 +94,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
         msg = f"a multi-scale model is built from MultiscaleHyper, not {type(hyper).__name__}"
         raise TypeError(msg)
     n_far = _far_minutes(design, hyper)
+    _check_analogs(design, hyper)
     penalty = keras.regularizers.L2(hyper.l2) if hyper.l2 else None
     window = window_input(design)
     scales = _scale_inputs(window, design, hyper)
@@ -102,7 +111,8 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     n_leads = len(design.task.lead_times_min)
     mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
     expert = _relative_expert(scales, hyper, joined) if hyper.relative else None
-    return close("multiscale", window, design, mean, around, relative=expert)
+    analogs = _analog_expert(scales, hyper, expert, joined) if hyper.analogs and expert is not None else None
+    return close("multiscale", window, design, mean, around, relative=expert, analogs=analogs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,17 @@ def _far_minutes(design: Design, hyper: MultiscaleHyper) -> int:
         msg = f"context less near_min must be whole blocks of step_min x far_fold = {block_min} min, not {n_far} min"
         raise RunError(msg)
     return n_far
+
+
+def _check_analogs(design: Design, hyper: MultiscaleHyper) -> None:
+    """Raise :class:`RunError` if the model cannot have analogs."""
+    context = design.task.window.context
+    if hyper.analogs and context < LEAST_MIN:
+        msg = f"analogs need a context of at least {LEAST_MIN} min, not {context} min: enlarge it, or set analogs = 0"
+        raise RunError(msg)
+    if hyper.analogs and design.quantile_levels is None:
+        msg = "analogs need outputs.quantile_levels, which the experiment does not state: add them, or set analogs = 0"
+        raise RunError(msg)
 
 
 def _scale_inputs(window: keras.KerasTensor, design: Design, hyper: MultiscaleHyper) -> _Scales:
@@ -199,7 +220,7 @@ def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.Kera
     kw = scales.kw
     mean_kw = mean_of_minutes(kw, "mean_kw")
     deviation_kw = mean_of_minutes(ops.absolute(kw - mean_kw), "deviation_kw")
-    spread_kw = deviation_kw + _LEVEL_SHARE * ops.absolute(mean_kw) + _LEAST_KW
+    spread_kw = _spread_kw(deviation_kw, mean_kw)
     distance = ops.clip((kw - kw[-1:, :]) / spread_kw, -_LIMIT, _LIMIT)
     known = by_window(
         [
@@ -214,6 +235,20 @@ def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.Kera
     first = _dense(hyper.relative, None, "relative_wide")(known)
     second = _dense(hyper.relative, None, "relative_dense")(beside([first, joined], "relative_joined"))
     return RelativeExpert(second, ops.transpose(spread_kw))
+
+
+def _analog_expert(
+    scales: _Scales, hyper: MultiscaleHyper, relative: RelativeExpert, joined: keras.KerasTensor
+) -> AnalogExpert:
+    """Return what corrects the other experts: analogs of the newest moment, beside the features of those."""
+    mean_kw = exact_mean(scales.kw)
+    spread_kw = _spread_kw(exact_mean(ops.absolute(scales.kw - mean_kw)), mean_kw)
+    features = beside([analog_features(scales.kw, spread_kw), joined, relative.features], "analog_features")
+    return AnalogExpert(features, ops.transpose(spread_kw), hyper.analogs)
+
+
+def _spread_kw(deviation_kw: keras.KerasTensor, mean_kw: keras.KerasTensor) -> keras.KerasTensor:
+    return deviation_kw + _LEVEL_SHARE * ops.absolute(mean_kw) + _LEAST_KW
 
 
 def _dense(units: int, penalty: keras.Regularizer | None, name: str) -> keras.layers.Dense:

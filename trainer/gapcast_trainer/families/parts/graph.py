@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import keras
@@ -46,6 +47,17 @@ def mean_of_minutes(minutes: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return keras.layers.GlobalAveragePooling1D(name=name)(series)
 
 
+def exact_mean(minutes: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the mean of all ``minutes`` ``[T, N]``, ``[1, N]``, as the sum of sums.
+
+    A running sum of all minutes in single precision, as in :func:`mean_of_minutes`, has ten times the rounding error.
+    """
+    n_minutes = minutes.shape[0]
+    n = max(n for n in range(1, math.isqrt(n_minutes) + 1) if n_minutes % n == 0)
+    sums = keras.ops.sum(keras.ops.reshape(minutes, (n, n_minutes // n, -1)), axis=1)
+    return keras.ops.sum(sums, axis=0, keepdims=True) * (1 / n_minutes)
+
+
 def step_means(minutes: keras.KerasTensor, step_min: int) -> keras.KerasTensor:
     """Return the means of ``step_min`` minutes each of ``minutes`` ``[T, N]``, ``[T / step_min, N]``."""
     return _pooled(keras.ops.average_pool, minutes, step_min)
@@ -61,6 +73,15 @@ def _pooled(pool: Callable[..., keras.KerasTensor], minutes: keras.KerasTensor, 
     image = keras.ops.reshape(minutes, (1, 1, n_minutes, -1))  # a pixel for each minute, a channel for each window
     found = pool(image, (1, step_min), (1, step_min), data_format="channels_last")
     return keras.ops.reshape(found, (n_minutes // step_min, -1))
+
+
+def moving_mean(minutes: keras.KerasTensor, n_min: int) -> keras.KerasTensor:
+    """Return the means of each ``n_min`` successive minutes of ``minutes`` ``[T, N]``, ``[T - n_min + 1, N]``."""
+    if n_min == 1:
+        return minutes
+    image = keras.ops.reshape(minutes, (1, 1, minutes.shape[0], -1))
+    found = keras.ops.average_pool(image, (1, n_min), (1, 1), data_format="channels_last")
+    return keras.ops.reshape(found, (minutes.shape[0] - n_min + 1, -1))
 
 
 def interleaved(channels: Sequence[keras.KerasTensor]) -> keras.KerasTensor:

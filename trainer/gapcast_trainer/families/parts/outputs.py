@@ -14,8 +14,10 @@ from gapcast_trainer.families.parts.base import Design
 from gapcast_trainer.families.parts.graph import MEAN, QUANTILES, beside
 
 _MIDDLE = 0.5
-#: Biases of new layers: the width of a step between quantiles, a very small one, and an open gate.
-_WIDTH, _SMALL_WIDTH, _OPEN = -2.0, -5.0, 3.0
+#: Biases of new layers: the width of a step between quantiles, a very small one, and two open gates.
+_WIDTH, _SMALL_WIDTH, _OPEN, _WIDE_OPEN = -2.0, -5.0, 3.0, 4.0
+#: Limit of the forecasts that analogs correct, in units of the spread.
+_LIMIT = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,15 @@ class RelativeExpert:
 
     features: keras.KerasTensor
     spread_kw: keras.KerasTensor
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogExpert:
+    """A third prediction: a correction of the others from ``features`` ``[N, A]``, by two layers of ``units``."""
+
+    features: keras.KerasTensor
+    spread_kw: keras.KerasTensor
+    units: int
 
 
 def close(  # noqa: PLR0913 - the last ones by keyword
@@ -35,13 +46,15 @@ def close(  # noqa: PLR0913 - the last ones by keyword
     *,
     from_last: bool = True,
     relative: RelativeExpert | None = None,
+    analogs: AnalogExpert | None = None,
 ) -> keras.Model:
     """Add the outputs to a graph.
 
     ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
     ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
     ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert both are multiplied by gates between 0 and 1, and
-    what it expects, in units of its spread, is added.
+    what it expects, in units of its spread, is added. Experts of ``analogs``, which need quantiles, receive the result,
+    and in the same way multiply it by gates and add to it.
     """
     last_kw = window[:, -1, :1]
     base_kw = last_kw if from_last else 0 * last_kw + design.scale.mean_kw
@@ -54,7 +67,7 @@ def close(  # noqa: PLR0913 - the last ones by keyword
         gates = open_gates(beside([around, relative.features], "seen_by_gates"), n_leads, n_centres, "gates")
         own = columns(relative.features, n_leads, n_centres, levels or (), _SMALL_WIDTH, "relative_columns")
         change_kw = gates[0] * change_kw + own.centres[0] * relative.spread_kw
-    outputs = {MEAN: keras.layers.Add(name=MEAN)([change_kw, base_kw])}
+    distances_kw = None
     if levels is not None:
         distances = as_rows(quantiles(columns(around, n_leads, 1, levels, _WIDTH, "columns"), levels), "distances")
         distances_kw = keras.layers.Rescaling(design.scale.scale_kw, name="distances_kw")(distances)
@@ -63,10 +76,32 @@ def close(  # noqa: PLR0913 - the last ones by keyword
             gate = keras.layers.Reshape((1, n_leads), name="gate_row")(gates[1])
             own_distances = as_rows(quantiles(own, levels), "relative_distances")
             distances_kw = gate * distances_kw + own_distances * unit_kw
+        if analogs is not None:
+            change_kw, distances_kw = _corrected(change_kw, distances_kw, analogs, levels)
+    outputs = {MEAN: keras.layers.Add(name=MEAN)([change_kw, base_kw])}
+    if distances_kw is not None:
         base = keras.layers.Reshape((1, 1), name="base_kw")(base_kw)
         total = keras.layers.Add(name="quantile_rows")([distances_kw, base])
         outputs[QUANTILES] = keras.layers.Permute((2, 1), name=QUANTILES)(total)
     return keras.Model(window, outputs, name=name.replace("-", "_"))
+
+
+def _corrected(
+    change_kw: keras.KerasTensor, distances_kw: keras.KerasTensor, analogs: AnalogExpert, levels: tuple[float, ...]
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the change ``[N, K]`` and the distances ``[N, R, K]`` of the quantiles, corrected by analogs."""
+    n_quantiles, n_leads = distances_kw.shape[1:]
+    rows_kw = keras.layers.Reshape((n_quantiles * n_leads,), name="corrected_rows")(distances_kw)
+    known = ops.clip(beside([change_kw, rows_kw], "corrected") / analogs.spread_kw, -_LIMIT, _LIMIT)
+    hidden = beside([analogs.features, known], "analog_inputs")
+    for name in ("analog_wide", "analog_dense"):
+        hidden = keras.layers.Dense(analogs.units, activation="relu", name=name)(hidden)
+    gates = open_gates(hidden, n_leads, 2, "analog_gates", _WIDE_OPEN)
+    own = columns(hidden, n_leads, 2, levels, _SMALL_WIDTH, "analog_columns")
+    gate = keras.layers.Reshape((1, n_leads), name="analog_gate_row")(gates[1])
+    unit_kw = keras.layers.Reshape((1, 1), name="analog_spread_kw")(analogs.spread_kw)
+    added = as_rows(quantiles(own, levels), "analog_distances")
+    return gates[0] * change_kw + own.centres[0] * analogs.spread_kw, gate * distances_kw + added * unit_kw
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +152,12 @@ def as_rows(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
     return keras.layers.Reshape((len(parts), parts[0].shape[1]), name=name)(beside(parts, f"{name}_joined"))
 
 
-def open_gates(features: keras.KerasTensor, n: int, n_gates: int, name: str) -> list[keras.KerasTensor]:
+def open_gates(
+    features: keras.KerasTensor, n: int, n_gates: int, name: str, bias: float = _OPEN
+) -> list[keras.KerasTensor]:
     """Return ``n_gates`` gates ``[N, n]``, between 0 and 1, that are open at first, from one layer."""
     found = keras.layers.Dense(
         n_gates * n, activation="sigmoid", kernel_initializer="zeros",
-        bias_initializer=keras.initializers.Constant(_OPEN), name=name,
+        bias_initializer=keras.initializers.Constant(bias), name=name,
     )(features)  # fmt: skip
     return [found[:, place * n : (place + 1) * n] for place in range(n_gates)]
