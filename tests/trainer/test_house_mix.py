@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from gapcast.core.arrays.array_types import F32
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.recordings.formats.clean_file import Clean
@@ -18,8 +20,12 @@ from gapcast_trainer.data.windows import Examples, WindowTask, cut_examples
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import Augment, Mixing
+from gapcast_trainer.families import find_family
 from gapcast_trainer.loads.kinds import library
-from gapcast_trainer.training.run import load_run
+from gapcast_trainer.synthetic_houses.families import FAMILIES
+from gapcast_trainer.training.run import Run, load_run
+from gapcast_trainer.training_data import other_houses
+from gapcast_trainer.training_data.house_mix import HouseMix
 from gapcast_trainer.training_data.training_data import training_data_of
 from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
@@ -178,6 +184,44 @@ def test_run_ends_with_an_average_of_start_and_trained(first: Path, small: Clean
         fit(experiment(mixing=mixing), small, tmp_path, start=first)
         moved = np.abs(load_run(tmp_path)[1][0] - load_run(first)[1][0]).max()
         assert (moved < 1e-3) == (share > 0)
+
+
+def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.training.fit import fit
+
+    descent = {"epochs": 1, "batch_size": 512, "only_new": True}
+    fit(experiment(descent=descent), small, tmp_path, start=first)
+    begun, of_first = load_run(first)
+    run, found = load_run(tmp_path)
+    named = [dict(_named_weights(*one)) for one in ((begun, of_first), (run, found))]
+    shared = [name for name in named[0] if named[0][name].shape == named[1][name].shape]
+    assert shared
+    assert all(np.array_equal(named[0][name], named[1][name]) for name in shared)
+    assert np.abs(named[1]["relative_columns/kernel"]).max() > 0  # zero before the training
+
+
+def _named_weights(run: Run, weights: list[F32]) -> Iterator[tuple[str, F32]]:
+    """The weights of a run by layer and name."""
+    family, hyper = find_family(run.experiment.family, run.experiment.hyper)
+    model = family.build(run.design, hyper)
+    names = [f"{layer.name}/{weight.name}" for layer in model.layers for weight in layer.weights]
+    yield from zip(names, weights, strict=True)
+
+
+def test_run_with_simulated_houses_trains_on_them_alone(
+    small: Clean, big: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are additional houses of the training part; what is validated on is real."""
+    monkeypatch.setattr(other_houses, "FAMILIES", {"central_air": FAMILIES["central_air"]})
+    mixing = {"share": 0.5, "n_each": 1, "n_simulated": 2, "simulated_weight": 3.0}
+    material = training_data_of(small, experiment(mixing=mixing), {"big": big})
+    train, validate = material.train, material.validate
+    assert isinstance(train, HouseMix)
+    assert isinstance(validate, HouseMix)
+    assert train.weights == (1.0, 2.0, 1.5, 1.5)
+    assert validate.weights == (1.0, 2.0)
+    powers = [house.measured_at(np.arange(100))[:, :, 0].tobytes() for house in train.houses]
+    assert len(set(powers)) == len(powers) == 4
 
 
 def test_run_of_another_family_is_no_start(small: Clean, linear_run: Path, tmp_path: Path) -> None:

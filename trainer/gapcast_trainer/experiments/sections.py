@@ -98,7 +98,8 @@ class Descent(ExperimentSection):
     cosine to ``last_learning_rate``; or ``exponential``, by a constant factor per step to it.
     ``clip_norm`` limits the norm of each variable's gradient, ``weight_decay`` is the decay per step as a share
     of the learning rate (decoupled: Loshchilov and Hutter 2019). ``average`` is the momentum of an exponential
-    moving average of the weights, which is validated and stored (0: no averaging; Polyak and Juditsky 1992).
+    moving average of the weights, which is validated and stored (0: no averaging; Polyak and Juditsky 1992). With
+    ``only_new`` the layers that start with the weights of another run keep them.
     """
 
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
@@ -113,6 +114,7 @@ class Descent(ExperimentSection):
     batch_size: PositiveInt = 1024
     epochs: PositiveInt = 20
     patience: PositiveInt = 6
+    only_new: bool = False
 
 
 class Augment(ExperimentSection):
@@ -158,6 +160,8 @@ class Mixing(ExperimentSection):
     them 0, 1, 2 ... simulated loads with the probabilities ``n_loads``, each multiplied by a factor whose logarithm
     is normal with ``load_sigma``, and ``base_share`` of them a constant base load, exponential with the mean
     ``base_kw``. The library of loads has ``n_each`` of each kind, without the kinds ``left_out``.
+    ``n_simulated`` houses of each family of :mod:`gapcast_trainer.synthetic_houses` are more houses of the training
+    part, which together have ``simulated_weight``.
     A training that starts from another run ends with the average of both runs' weights, ``start_share`` of the start.
     """
 
@@ -170,6 +174,8 @@ class Mixing(ExperimentSection):
     base_kw: PositiveFloat = 0.4
     n_each: PositiveInt = 12
     left_out: tuple[str, ...] = ()
+    n_simulated: Annotated[int, Field(ge=0)] = 0
+    simulated_weight: PositiveFloat = 1.0
     start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 

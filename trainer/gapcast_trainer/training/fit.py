@@ -59,6 +59,8 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     keras.utils.set_random_seed(experiment.seed)
     model = family.build(design, hyper)
     start_weights = None if start is None else set_start_weights(model, start)
+    if start_weights is not None and experiment.descent.only_new:
+        start_weights.freeze(model)
     run = _new_run(data, hyper, start_weights)
     if family.solve is not None:
         if isinstance(data.train, HouseMix):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from gapcast.core.grid import minute_label
+from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.models.card_provenance import TrainedOnHouse
 from gapcast.recordings.formats.clean_file import Clean
-from gapcast_trainer.data.split import MinuteSplit, minute_at
+from gapcast.recordings.minutes.series import Series
+from gapcast_trainer.data.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.data.split_dates import default_ends
 from gapcast_trainer.data.windows import Examples, cut_examples
 from gapcast_trainer.errors import RunError
@@ -16,9 +17,12 @@ from gapcast_trainer.experiments.experiment import Experiment
 from gapcast_trainer.experiments.sections import House
 from gapcast_trainer.families.parts.base import Scale
 from gapcast_trainer.loads.kinds import KINDS, library
+from gapcast_trainer.synthetic_houses.families import FAMILIES, simulate
 from gapcast_trainer.training_data.house_mix import HouseMix
 
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+_NEVER, _DAY = datetime(9999, 1, 1, tzinfo=UTC), timedelta(days=1)
+#: Length of simulated houses, days; a Monday, since the epoch, on which they begin; the seed of the first of a family.
+_SIMULATED_DAYS, _MONDAY, _FIRST_SEED = 20, 4, 500
 
 
 def with_houses(experiment: Experiment, houses: Mapping[str, Clean]) -> Experiment:
@@ -58,13 +62,33 @@ def mix_houses(main: Examples, houses: Sequence[tuple[House, Clean]], experiment
         if not len(found):
             msg = f"house {house.name}: no window to {main.part.value} on: give it a longer file, or leave it out"
             raise RunError(msg)
+    simulated = _simulated_houses(experiment) if main.part is SplitPart.TRAIN else []
+    shared_weight = experiment.mixing.simulated_weight / max(len(simulated), 1)
     return HouseMix(
-        houses=(main, *others),
-        weights=(experiment.mixing.main_weight, *(house.weight for house, _ in houses)),
+        houses=(main, *others, *simulated),
+        weights=(
+            experiment.mixing.main_weight,
+            *(house.weight for house, _ in houses),
+            *[shared_weight] * len(simulated),
+        ),
         loads=library(experiment.mixing.n_each, experiment.seed, left_out=experiment.mixing.left_out),
         mixing=experiment.mixing,
         scale_kw=scale.scale_kw,
     )
+
+
+def _simulated_houses(experiment: Experiment) -> list[Examples]:
+    """Return the windows of simulated houses, all for training; the same experiment gives the same ones."""
+    first_minute = DAY_MIN * _MONDAY
+    split = MinuteSplit(_NEVER - 2 * _DAY, _NEVER - _DAY, _NEVER, experiment.embargo_min)
+    return [
+        cut_examples(
+            Series(first_minute, simulate(name, _SIMULATED_DAYS, _FIRST_SEED + place)), experiment.task(), split,
+            SplitPart.TRAIN,
+        )
+        for name in FAMILIES
+        for place in range(experiment.mixing.n_simulated)
+    ]  # fmt: skip
 
 
 def house_of_card(house: House, clean: Clean) -> TrainedOnHouse:

@@ -25,6 +25,11 @@ class StartWeights:
         """Return the run's name, the version of its model and the hash of its weights."""
         return f"{self.run.name} {self.run.experiment.version} {self.run.weights_sha256}"
 
+    def freeze(self, model: keras.Model) -> None:
+        """Keep these layers of ``model`` as they are in training."""
+        for name in self.layers:
+            model.get_layer(name).trainable = False
+
     def average_into(self, model: keras.Model, share: float) -> None:
         """Set these layers of ``model`` to the average of the start, weighted by ``share``, and their trained weights.
 
