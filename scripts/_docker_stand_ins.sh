@@ -58,6 +58,8 @@ write_stand_in_override() { # write_stand_in_override FILE: a compose file that 
 base_packages=base-files,base-passwd,bash,coreutils,dash,diffutils,findutils,grep,gzip,hostname,libc-bin,libgcc-s1,libstdc++6
 base_packages+=,login,sed,tar,util-linux,ca-certificates,openssl
 accounts='for file in passwd group; do cp $1/usr/share/base-passwd/$file.master $1/etc/$file; chmod 644 $1/etc/$file; done'
+# dpkg's path-exclude would start a Python for each package, which filters its files.
+no_manuals='cd $1/usr/share && rm -rf doc locale man'
 authorities='cat $1/usr/share/ca-certificates/mozilla/*.crt >$1/etc/ssl/certs/ca-certificates.crt'
 
 debian() { # debian RELEASE ARCHITECTURE FILE OPTION...: a root file system, as a tar file
@@ -65,8 +67,7 @@ debian() { # debian RELEASE ARCHITECTURE FILE OPTION...: a root file system, as 
     mirror="$(apt-get indextargets --format '$(SITE)' | grep -m1 '/debian$')"
     mmdebstrap --quiet --mode=root --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --architectures="$2" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io "${@:4}" "$1" "$3" \
+        --dpkgopt=force-unsafe-io --extract-hook="$no_manuals" --customize-hook="$no_manuals" "${@:4}" "$1" "$3" \
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$3.log" 2>&1 ||
         { cat "$3.log"; return 1; }
 }
