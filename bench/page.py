@@ -123,7 +123,7 @@ def _received(page: Page) -> dict[str, int]:
 def _browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only in the test environment, for this part
 
-    command = shutil.which("chromium")
+    command = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     if command is None:
         msg = "chromium is not installed"
         raise NoBrokerError(msg)

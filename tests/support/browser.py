@@ -29,8 +29,8 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def chromium_command() -> str | None:
-    """Where Chromium is installed, if it is."""
-    return shutil.which("chromium")
+    """Where Chromium is installed, if it is; rather the one without windows, which takes a third of the time."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
 @contextmanager
