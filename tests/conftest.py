@@ -32,7 +32,7 @@ __all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_term
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("steady", _UNTIMED, derandomize=True)
 settings.register_profile("explore", _UNTIMED, max_examples=3_000)
-settings.register_profile("brief", _UNTIMED, derandomize=True, max_examples=20)  # for a second and a third Python
+settings.register_profile("brief", _UNTIMED, derandomize=True, max_examples=10)  # for a second and a third Python
 settings.load_profile("steady")
 
 

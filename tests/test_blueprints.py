@@ -13,6 +13,8 @@ import yaml
 from gapcast.core.demand.documents.headroom_document import HEADROOM_FIELDS
 from tests.support.optional_tools import ROOT
 
+pytestmark = pytest.mark.once
+
 BLUEPRINTS = sorted((ROOT / "deploy" / "homeassistant" / "blueprints" / "automation" / "gapcast").glob("*.yaml"))
 ADDON: dict[str, Any] = yaml.safe_load((ROOT / "homeassistant-addon" / "config.yaml").read_text(encoding="utf-8"))
 

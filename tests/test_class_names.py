@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 
+import pytest
+
 from tests.support.optional_tools import ROOT
+
+pytestmark = pytest.mark.once
 
 PACKAGES = ("edge/gapcast", "fleet/gapcast_fleet", "trainer/gapcast_trainer")
 

@@ -10,6 +10,8 @@ import yaml
 
 from tests.support.optional_tools import ROOT
 
+pytestmark = pytest.mark.once
+
 
 def services_of(name: str) -> dict[str, Any]:
     """Return the services, without the tags that say how compose merges files."""

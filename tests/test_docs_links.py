@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.optional_tools import ROOT
 
+pytestmark = pytest.mark.once
+
 #: Folders that are not part of the repository (.gitignore); folders whose name begins with a dot are left out too.
 NOT_IN_REPOSITORY = {"build", "data", "dist", "node_modules", "runs", "state"}
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.optional_tools import ROOT
 
+pytestmark = pytest.mark.once
+
 FOLDERS = ("bench", "docs", "edge", "fleet", "models", "monitoring", "scripts", "tests", "trainer")
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("[CRS]*.md")])
 #: It names earlier modules and paths.

@@ -19,6 +19,8 @@ from gapcast.mqtt.payloads import OWN_ECHO
 from gapcast.sample import sample_path
 from tests.support.optional_tools import ROOT
 
+pytestmark = pytest.mark.once
+
 #: Runtimes and machines differ by less: about a milliwatt (docs/models.md).
 TOLERANCE_KW = 1e-4
 #: The same in a back-test's table, which is rounded: kW or kW², and percent.

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gapcast_fleet", *arguments]

@@ -63,6 +63,7 @@ def events_on_page() -> dict[str, tuple[str, set[str], str]]:
     return {event: (level, set(re.findall(r"`(\w+)`", fields)), cure) for event, level, fields, cure in rows}
 
 
+@pytest.mark.once
 def test_log_events_are_documented_with_their_fields() -> None:
     documented = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.message"}
     logged = {event: fields | SPREAD.get(event, set()) for event, fields in events_in_code().items()}
@@ -76,6 +77,7 @@ def test_log_events_documented_have_a_meaning() -> None:
         assert len(cure) > 20, event
 
 
+@pytest.mark.once
 def test_log_levels_documented_match_the_code() -> None:
     levels: dict[str, set[str]] = {}
     for path in (ROOT / "edge").rglob("*.py"):

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gapcast
@@ -22,6 +22,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.series import forecast_series
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.tflite import TflitePredictor
+from tests.support.examples import examples
 from tests.support.models import history_model
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -39,7 +40,7 @@ def figures(made: Forecast) -> dict[str, object]:
     return {**made.document(), "issued_at": None}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.none() | st.floats(-1, 12, width=32), max_size=60), st.lists(st.floats(0, 9, width=32), min_size=2))
 def test_forecast_equals_a_prediction_of_the_service(
     lstm: TflitePredictor, earlier: list[float | None], newest: list[float]

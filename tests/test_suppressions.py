@@ -7,7 +7,11 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.optional_tools import ROOT
+
+pytestmark = pytest.mark.once
 
 FOLDERS = (".ci", "bench", "docker", "edge", "fleet", "scripts", "tests", "trainer")
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|ruff:\s*noqa|mypy:\s*ignore)")

@@ -10,6 +10,8 @@ import pytest
 from gapcast.compiled.library import INTERFACE_VERSION, library_path, machine_name, open_library
 from native import build
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -21,6 +21,8 @@ from gapcast.storage.checkpoints import checkpoint
 from tests.core.horizon_runs import DEVICES, HORIZONS, Run, engine_of, readings_of
 from tests.support.houses import FIRST
 
+pytestmark = pytest.mark.once
+
 Damage = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
 

@@ -29,6 +29,8 @@ from tests.support.planned_houses import (
     run,
 )
 
+pytestmark = pytest.mark.once
+
 
 def restarted(engine: Engine) -> Engine:
     after = new_engine(learns=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
@@ -20,6 +20,7 @@ from gapcast.core.readings.reading import Limits, Reading
 from gapcast.core.streams.history import History
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
+from tests.support.examples import examples
 from tests.support.planned_houses import (
     END,
     HORIZON_MIN,
@@ -81,7 +82,7 @@ power_kw = st.floats(-20, 20)
 spans = st.tuples(power_kw, st.integers(0, 40), st.integers(1, 30))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.lists(power_kw, min_size=3, max_size=40), st.lists(spans, max_size=3), st.lists(spans, max_size=3), st.booleans()
 )

@@ -6,11 +6,12 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.windows.features import GAP, MEASURED
 from tests.http.conftest import MODELS, Rest
+from tests.support.examples import examples
 from tests.support.ports import LOOPBACK
 
 numbers = st.one_of(st.floats(), st.integers(), st.integers(-10, 10).map(float), st.floats(-100, 100))
@@ -46,32 +47,32 @@ def check(rest: Rest, content: bytes, content_type: str = "application/json") ->
     assert body["gap_kw"] is not None if answer.status_code == 200 else body["status"] == answer.status_code
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(near_requests)
 def test_predict_any_plausible_body_is_no_500(rest: Rest, request_: Any) -> None:
     check(rest, json.dumps(request_).encode())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(anything)
 def test_predict_any_json_is_no_500(rest: Rest, body: Any) -> None:
     check(rest, json.dumps(body).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "text/plain", "x", "application/x+json"]))
 def test_predict_any_bytes_are_no_500(rest: Rest, content: bytes, content_type: str) -> None:
     check(rest, content, content_type)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.text(max_size=40), st.sampled_from(["device", "minutes", "x"]))
 def test_predict_any_query_is_no_500(rest: Rest, value: str, name: str) -> None:
     answer = rest.client.get("/predict", params={name: value})
     assert answer.status_code in {200, 404}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.text(max_size=10), max_size=4))
 def test_any_path_is_no_500(rest: Rest, parts: list[str]) -> None:
     path = "/" + "/".join(quote(part, safe="") for part in parts)

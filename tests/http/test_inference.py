@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from tritonclient.utils import InferenceServerException
@@ -22,6 +22,7 @@ from gapcast.http.options import HttpOptions
 from gapcast.http.routes.tensors import MAX_JSON_BYTES, parse_request
 from gapcast.predictors.models_folder.store import load_model
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest, serving
+from tests.support.examples import examples
 from tests.support.houses import Smooth
 from tests.support.models import default_name, history_model
 from tests.support.ports import LOOPBACK
@@ -254,7 +255,7 @@ near_inputs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(anything | st.fixed_dictionaries({"inputs": st.lists(near_inputs, max_size=2)}), st.binary(max_size=9))
 def test_inference_any_request_is_no_500(rest: Rest, body: Any, behind: bytes) -> None:
     content = json.dumps(body).encode()

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode, checks
 from schemathesis.core.result import Ok
 
 from gapcast.core.readings.reading import Reading
 from tests.http.conftest import Rest
+from tests.support.examples import examples
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 ENDLESS = "/events"
@@ -98,7 +99,7 @@ def with_forecast(rest: Rest) -> Rest:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_openapi_routes_return_documented_answers(with_forecast: Rest, name: str) -> None:
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @examples(25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=OPERATIONS[name].as_strategy() | OPERATIONS[name].as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def asked(case: Any) -> None:
         case.call_and_validate(base_url=str(with_forecast.client.base_url), checks=NO_ANSWER_BUT_WHAT_IS_DOCUMENTED)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32
@@ -19,6 +19,7 @@ from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.predictors.tflite.tflite import TflitePredictor
 from tests.predictors.conftest import predict, predictor_classes
+from tests.support.examples import examples
 from tests.support.models import every_feature_model, shipped_names
 
 #: Kernels differ in the last bits between batch sizes: far below a watt.
@@ -132,7 +133,7 @@ def test_predictor_is_thread_safe(predictor: Predictor) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(drawn=st.data())
 def test_predictor_power_within_limits_is_finite(predictor: Predictor, drawn: st.DataObject) -> None:
     limits = Limits()

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.compiled.functions import load_function
@@ -27,6 +27,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.core.snapshots.snapshot import capture_snapshot
 from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.compiled
 
@@ -99,7 +100,7 @@ def assert_same_state(found: Engine, expected: Engine, rounding: float = ROUNDIN
             np.testing.assert_array_equal(columns[name], other, err_msg=name)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(ENTRIES, st.integers(1, 40))
 def test_compiled_demands_any_stream_is_that_of_numpy(entries: list[tuple[int, int, float]], size: int) -> None:
     compiled, numpy = pair()
@@ -108,7 +109,7 @@ def test_compiled_demands_any_stream_is_that_of_numpy(entries: list[tuple[int, i
     assert_same_state(compiled, numpy)
 
 
-@pytest.mark.parametrize("at_a_time", [1, 4, 90])
+@pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.long), 4, 90])
 def test_compiled_demands_of_hours_are_those_of_numpy(at_a_time: int) -> None:
     compiled, numpy = pair(zone=ZoneInfo("Europe/Brussels"))
     houses = [stream_of(house_kw(i, 420), device=device) for i, device in enumerate(DEVICES)]
@@ -156,7 +157,7 @@ def test_compiled_demands_of_more_devices_are_those_of_numpy() -> None:
     assert_same_state(compiled, numpy)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     st.sampled_from(("coefficients", "information", "due_kw", "due_features", "n_minutes", "due_minute")),
     st.sampled_from(DAMAGED),

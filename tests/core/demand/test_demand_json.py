@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.billing.options import ActiveTimes, DemandOptions, SiteDemandOptions
@@ -17,6 +17,7 @@ from gapcast.core.demand.documents.document import demand_document
 from gapcast.core.grid import LATEST_MS, MINUTE_MS
 from gapcast.core.readings.reading import Reading
 from tests.core.demand.runs import MONDAY, demand_engine, process
+from tests.support.examples import examples
 from tests.support.outlook_model import OutlookModel
 
 COMPILED = pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
@@ -96,7 +97,7 @@ def test_payloads_equal_the_documents() -> None:
 
 @pytest.mark.long
 @COMPILED
-@settings(max_examples=100)
+@examples(100)
 @given(values=st.lists(rows(), max_size=5), issued_at_ms=st.integers(0, LATEST_MS))
 def test_encoded_demands_are_their_documents(compiled: bool, values: list[list[float]], issued_at_ms: int) -> None:
     demands = demands_of(values, issued_at_ms)

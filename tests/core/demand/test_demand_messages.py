@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.demand.demand import HEADROOM, N_COLUMNS, NEXT, OBSERVED, RISK, RUNNING, Demands
@@ -15,6 +15,7 @@ from gapcast.core.demand.documents.max_power import headrooms_w, max_powers_w
 from gapcast.core.grid import DAY_MIN, MINUTE_MS, minute_label
 from gapcast.mqtt.packets.frames import PUBLISH, RETAIN, encode_properties, encode_publish
 from tests.core.demand.test_demand_json import demands_of, one_row, rows
+from tests.support.examples import examples
 from tests.support.outlook_model import OutlookModel
 
 pytestmark = pytest.mark.compiled
@@ -70,7 +71,7 @@ def packets_of(demands: Demands, ids: list[int], *, has_properties: bool) -> byt
     return packets
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     values=st.lists(rows(), max_size=4),
     age_min=st.floats(-3, 8) | st.floats(-2e3, 2e3),

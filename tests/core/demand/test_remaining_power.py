@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -13,6 +13,7 @@ from gapcast.core.demand.distributions.exceedance_model import PRIOR
 from gapcast.core.demand.distributions.remaining_inputs import RemainingInputs
 from gapcast.core.demand.distributions.remaining_power import RemainingPower
 from gapcast.core.outlook.outlook import ModelMeans
+from tests.support.examples import examples
 from tests.support.remaining_inputs import LEADS_MIN, LEVELS_OF_MODEL, MONDAY, random_inputs
 
 ONE = [1]
@@ -41,7 +42,7 @@ LEARNED = learned(ONE)
 
 
 @given(seed=st.integers(0, 10**6), elapsed=st.integers(0, 14))
-@settings(max_examples=60)
+@examples(60)
 def test_exceedance_falls_with_the_limit_after_learning(seed: int, elapsed: int) -> None:
     made = LEARNED.distributions(random_inputs(ONE, MONDAY + 299 + elapsed, seed))
     limits_kw = np.linspace(-1, 30, 200)
@@ -51,7 +52,7 @@ def test_exceedance_falls_with_the_limit_after_learning(seed: int, elapsed: int)
 
 
 @given(seed=st.integers(0, 10**6), level=st.floats(0.001, 0.999))
-@settings(max_examples=60)
+@examples(60)
 def test_quantile_inverts_the_exceedance_after_learning(seed: int, level: float) -> None:
     made = LEARNED.distributions(random_inputs(ONE, MONDAY + 300, seed))
     assert made.exceedance(made.quantile(level))[0] == pytest.approx(1 - level, abs=1e-6)

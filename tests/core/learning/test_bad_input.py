@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64
@@ -18,6 +18,7 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import boa_weights, situations
 from gapcast.core.models.predictor import Predictor
 from gapcast.predictors.models_folder.store import load_model
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, ensemble_engine, ensemble_of, house_kw, stream
 from tests.support.models import shipped_models
 
@@ -187,7 +188,7 @@ STRETCHES = st.lists(st.tuples(POWER_KW, st.integers(1, 60), st.integers(1, 400)
 
 
 @pytest.mark.long
-@settings(max_examples=60)
+@examples(60)
 @given(STRETCHES)
 def test_ensemble_forecasts_are_finite_for_any_stream(stretches: list[tuple[float, int, int]]) -> None:
     """Stretches at one value, with jumps between them, and gaps."""

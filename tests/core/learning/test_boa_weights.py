@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.ensemble import boa_weights, situations
 from gapcast.core.learning.ensemble.boa_weights import BoaWeights
+from tests.support.examples import examples
 
 SCALE_KW = 0.2
 QUIET, BUSY = np.array([[0.0, 0.0, 0.0]]), np.array([[2.5, 3.0, 2.5]])
@@ -97,7 +98,7 @@ LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
 LEVELS = st.lists(st.floats(0, 3), min_size=3, max_size=3).map(lambda levels: np.array([levels]))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.integers(2, 7).flatmap(
         lambda n: st.lists(st.tuples(st.lists(LARGE, min_size=2 * n, max_size=2 * n), LARGE, LEVELS))
@@ -209,7 +210,7 @@ def test_weights_after_a_member_improves_follow_within_a_day() -> None:
     assert (listener.weights()[:, 2] > 0.5).all()
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.permutations(range(1, 5)), st.integers(0, 100))
 def test_weights_of_members_in_another_order_are_the_same(middle: list[int], seed: int) -> None:
     """The first and the last member have a prior of their own; those between them are equal."""

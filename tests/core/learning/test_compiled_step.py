@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, plug_kw, stream
 
 pytestmark = pytest.mark.compiled
@@ -75,7 +76,7 @@ def difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 @pytest.mark.long
-@settings(max_examples=60)
+@examples(60)
 @given(ENTRIES, st.integers(1, 40), st.sampled_from((2, 10, 30, 61, 180)), st.integers(0, 4))
 def test_compiled_step_any_stream_is_that_of_numpy(
     entries: list[tuple[int, int, float]], size: int, context: int, n_tracked: int
@@ -109,6 +110,7 @@ def test_compiled_step_half_an_hour_ahead_is_that_of_numpy() -> None:
     assert states_differ_by(compiled, numpy) < ROUNDING
 
 
+@pytest.mark.long
 def test_compiled_step_of_a_plug_is_that_of_numpy() -> None:
     """Its error scale falls below that from which changes are clipped to a multiple of it."""
     compiled, numpy = (run.process(stream(plug_kw(3_600)), at_a_time=400) for run in pair())
@@ -145,7 +147,7 @@ def test_compiled_step_forests_are_those_of_numpy() -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.sampled_from(NUMBERS),
     st.sampled_from(DAMAGED),

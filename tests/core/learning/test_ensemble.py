@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -34,6 +34,7 @@ from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.models_folder.store import load_model
 from gapcast.storage.checkpoints import checkpoint
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, same_outcomes, stream
 from tests.support.models import shipped_models, shipped_names
 
@@ -242,7 +243,7 @@ def test_device_rows_grow_and_forget() -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(0, 120), st.integers(1, 20))
 def test_ensemble_restored_from_a_checkpoint_continues_exactly(
     tmp_path_factory: pytest.TempPathFactory, n_before: int, at_a_time: int

@@ -6,11 +6,12 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.forecasts.forecast import Forecast
 from gapcast.core.readings.reading import Reading
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, ensemble_engine
 
 DEVICES = ("home", "barn", "shed", "loft")
@@ -47,7 +48,7 @@ def forecasts_by_device(run: Run) -> dict[str, list[Forecast]]:
 
 
 @pytest.mark.long
-@settings(max_examples=60)
+@examples(60)
 @given(ENTRIES, SIZES, st.booleans())
 def test_ensemble_any_batching_gives_the_same_result(
     entries: list[tuple[int, int, float]], sizes: list[int], calibrates: bool
@@ -62,7 +63,7 @@ def test_ensemble_any_batching_gives_the_same_result(
 
 
 @pytest.mark.long
-@settings(max_examples=60)
+@examples(60)
 @given(ENTRIES, SIZES, st.integers(0, 3))
 def test_ensemble_untracked_devices_in_a_batch_change_nothing(
     entries: list[tuple[int, int, float]], sizes: list[int], n_tracked: int
@@ -92,7 +93,7 @@ def test_ensemble_batch_may_mix_tracked_and_untracked_devices(compiled: bool) ->
 
 
 @pytest.mark.long
-@settings(max_examples=30)
+@examples(30)
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int, float]], chance: Random) -> None:
     readings = readings_of(entries)

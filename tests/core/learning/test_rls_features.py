@@ -6,12 +6,13 @@ from datetime import UTC
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.online_model import rls_model, step_features
 from gapcast.core.learning.online_model.rls_features import RlsFeatures
+from tests.support.examples import examples
 from tests.support.houses import house_kw
 
 CONTEXT = 180
@@ -67,7 +68,7 @@ def test_steps_below_three_quarters_of_the_scale_do_not_count() -> None:
     assert steps_of(kw, scale_kw=0.2)["step up"] == pytest.approx(0.2)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from((0.125, 0.5, 4.0, 32.0)))
 def test_features_of_a_scaled_house_are_equal(seed: int, factor: float) -> None:
     windows = windows_of(30, seed)
@@ -77,7 +78,7 @@ def test_features_of_a_scaled_house_are_equal(seed: int, factor: float) -> None:
     ), "powers of two, so that scaling is exact"
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(st.integers(0, 2**32 - 1), st.sampled_from((2, 7, 256, 2_048)))
 def test_features_of_a_batch_equal_those_one_by_one(seed: int, n: int) -> None:
     windows = windows_of(n, seed)

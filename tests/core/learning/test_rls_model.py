@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble.ensemble_state import N_OUTCOMES
 from gapcast.core.learning.online_model import packed_covariance, rls_model
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, stream
 
 N_COLUMNS = 6
@@ -58,7 +59,7 @@ def draws(n: int, seed: int, noise: F64 | None = None) -> tuple[F64, F64]:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 200))
-@settings(max_examples=30)
+@examples(30)
 def test_rls_mean_equals_ridge_around_the_primary_model(seed: int, n: int) -> None:
     """At a forgetting of 1: that of all outcomes so far, solved at once."""
     columns, actual = draws(n, seed)
@@ -94,7 +95,7 @@ def test_rls_without_outcomes_equals_the_primary_model() -> None:
     assert np.array_equal(rls_model.predict(coefficients, columns), columns[:, [2, 4]])
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40))
 def test_rls_update_of_many_devices_equals_one_by_one(seed: int, n: int) -> None:
     """Bit for bit: what a device learns does not depend on the devices in its batch."""

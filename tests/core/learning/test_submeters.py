@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32, F64
@@ -37,6 +37,7 @@ from gapcast.core.streams.buffer import Buffers, ReadingStatus
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.storage.checkpoints import checkpoint
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Run, Smooth
 
 SUBMETERS: Submeters = {"home": ("heater", "pump")}
@@ -148,7 +149,7 @@ def test_batch_gives_the_same_forecasts_as_its_readings_one_by_one() -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=40, max_size=120))
 def test_any_missing_submeters_leave_each_reading_a_finite_forecast(present: list[tuple[bool, bool]]) -> None:
     readings = readings_of(len(present))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -26,6 +26,7 @@ from gapcast.core.plans.plan import LoadPlan, PlannedLoad
 from gapcast.core.readings.reading import Reading
 from gapcast.core.windows.window import WindowSpec
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, house_kw, plug_kw, stream
 from tests.support.outlook_model import OutlookModel
 
@@ -130,7 +131,7 @@ def difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> f
     return float((np.abs(found - expected, where=is_finite, out=np.zeros(found.shape)) / size).max(initial=0.0))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(ENTRIES, st.integers(1, 40), LEADS, st.integers(1, 4), st.sampled_from((0, 672)))
 def test_compiled_outlooks_of_any_stream_are_those_of_numpy(
     entries: list[tuple[int, int, float]], size: int, leads_min: tuple[int, ...], n_tracked: int, steps: int
@@ -141,7 +142,7 @@ def test_compiled_outlooks_of_any_stream_are_those_of_numpy(
     assert_same_state(engines)
 
 
-@pytest.mark.parametrize("at_a_time", [1, 4, 10])
+@pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.long), 4, 10])
 def test_compiled_outlooks_of_hours_are_those_of_numpy(at_a_time: int) -> None:
     engines = pair()
     houses = [stream(house_kw(400, seed), FIRST, device) for seed, device in enumerate(DEVICES)]
@@ -162,13 +163,14 @@ def test_compiled_outlooks_of_a_long_series_are_those_of_numpy() -> None:
     assert_same_state(engines)
 
 
+@pytest.mark.long
 def test_compiled_outlooks_of_a_plug_are_those_of_numpy() -> None:
     engines = pair()
     run_both(engines, stream(plug_kw(3_600)), 400)
     assert_same_state(engines)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(ENTRIES, st.integers(1, 9), st.sampled_from((np.nan, np.inf, -np.inf, 3e38)), st.booleans())
 def test_compiled_outlooks_of_a_failing_model_are_those_of_numpy(
     entries: list[tuple[int, int, float]], size: int, value: float, of_means: bool
@@ -178,7 +180,7 @@ def test_compiled_outlooks_of_a_failing_model_are_those_of_numpy(
     assert_same_state(engines)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     st.sampled_from(("seen", "log_width", "recent", "coefficients", "covariance", "usual")),
     st.sampled_from(DAMAGED),

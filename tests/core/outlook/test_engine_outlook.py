@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32
@@ -20,6 +20,7 @@ from gapcast.core.readings.reading import Reading
 from gapcast.predictors.baselines import Persistence
 from tests.core.outlook.runs import LEADS_MIN, outlook_engine, process, with_forecasts
 from tests.core.outlook.test_consistency import means_of
+from tests.support.examples import examples
 from tests.support.houses import FIRST, Smooth, house_kw, stream
 from tests.support.outlook_model import OutlookModel
 
@@ -41,7 +42,7 @@ def check(outlook: Outlook, *, has_path: bool = True) -> None:
         assert (point[others, UPPER] >= point[others, MEAN]).all()
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(HOUSE, st.integers(1, 20))
 def test_outlook_agrees_with_the_forecast_and_with_itself(house: list[float], at_a_time: int) -> None:
     made = with_forecasts(process(outlook_engine(), stream(house), at_a_time))

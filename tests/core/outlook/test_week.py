@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.arrays.array_types import F32
@@ -19,6 +19,7 @@ from gapcast.core.streams.quarters import STEP_MIN, STEPS, fill_unknown, history
 from gapcast.core.streams.week import WIDTH, WeekHistory
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
+from tests.support.examples import examples
 
 NOON = 21_476_160
 FILL = np.array([9.0])
@@ -82,7 +83,7 @@ def test_fill_unknown_leaves_a_whole_history_unchanged() -> None:
 # --- the stream --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.one_of(st.integers(1, 8), st.just(1), st.just(1), st.integers(1, 700)), min_size=1, max_size=150))
 def test_week_equals_the_whole_series(steps: list[int]) -> None:
     week = WeekHistory(1)
@@ -94,7 +95,7 @@ def test_week_equals_the_whole_series(steps: list[int]) -> None:
         np.testing.assert_array_equal(week.windows([0], [minute], FILL), windows_of(known, minute))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(
         st.tuples(st.one_of(st.integers(-400, -12), st.integers(1, 40)), st.integers(3, 40)), min_size=1, max_size=12
@@ -116,7 +117,7 @@ def test_week_discards_quarters_after_a_clock_set_back(runs: list[tuple[int, int
         np.testing.assert_array_equal(week.windows([0], [minute], FILL), windows_of(known, minute))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=480))
 def test_week_in_a_batch_shows_no_later_quarter(steps: list[int]) -> None:
     """Many minutes of one device in a batch are forecast as one by one."""

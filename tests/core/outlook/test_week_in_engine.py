@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gapcast.core.arrays.array_types import F32
 from gapcast.core.engine import Engine
@@ -24,6 +24,7 @@ from gapcast.core.snapshots.state_transfer import transfer_state
 from gapcast.core.windows.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from tests.core.test_snapshot import NOON, STREAMS, Recorder
+from tests.support.examples import examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def test_forecast_series_takes_the_quarters_of_its_readings() -> None:
     assert forecast_series(QuarterMean(), hour(), 0).gap_kw == pytest.approx(0.9 * 3 + 0.1 * 1.5)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(STREAMS, STREAMS, STREAMS)
 def test_restored_week_after_replay_makes_the_same_forecasts(
     before: list[Reading], replayed: list[Reading], after: list[Reading]

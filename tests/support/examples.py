@@ -1,0 +1,16 @@
+"""The number of random examples of a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+
+#: Hypothesis's own number, which the profile for a second and a third Python lowers (tests/conftest.py).
+USUAL = 100
+
+
+def examples(n: int, **options: Any) -> settings:
+    """Return settings with ``n`` examples; in a profile with fewer than usual at most as many as in that."""
+    most = settings().max_examples
+    return settings(max_examples=n if most >= USUAL else min(n, most), **options)
