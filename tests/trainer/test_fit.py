@@ -122,9 +122,13 @@ class FakeModel:
         self.weights = [np.array([-1.0])]
         self.stop_training = False
         self.output_names = ["mean"]
+        self.optimizer = self
+        self.trainable_variables: list[object] = []
 
     def compile(self, *_: object, **__: object) -> None:
         pass
+
+    __call__ = build = compute_loss = compute_metrics = reset_metrics = compile
 
     def fit(self, _: object, *, callbacks: list[Any], **__: object) -> None:
         callbacks[0].set_model(self)
@@ -142,6 +146,27 @@ class FakeModel:
 
     def set_weights(self, weights: list[np.ndarray]) -> None:
         self.weights = weights
+
+
+def test_step_after_create_state_is_traced_once() -> None:
+    import keras
+
+    from gapcast_trainer.training.descent.compiled_state import create_state
+
+    traced: list[object] = []
+
+    def loss(target: Any, output: Any) -> Any:
+        traced.append(output)
+        return keras.ops.square(target - output)
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("adam", loss, metrics=["mae"], jit_compile=False)
+    x = np.ones((64, 3), np.float32)
+    create_state(model, x, x[:, :1])
+    traced.clear()
+    history = model.fit(x, x[:, :1], batch_size=16, epochs=2, verbose=0).history
+    assert len(traced) == 1
+    assert history["loss"][1] < history["loss"][0]
 
 
 def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, list[int]]:

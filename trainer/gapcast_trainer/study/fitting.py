@@ -16,6 +16,7 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.networks import Recipe, build
 from gapcast_trainer.study.settings import SEED
 from gapcast_trainer.study.shuffled import Arrays
+from gapcast_trainer.training.descent.compiled_state import create_state
 
 _ROWS_AT_ONCE = 8_192
 #: Share of the training windows, the last ones, that the study uses for early stopping.
@@ -65,6 +66,7 @@ def fit(recipe: Recipe, train: Arrays, validate: Arrays | None, weights: Path, *
         keras.callbacks.ModelCheckpoint(str(weights), monitor="val_loss", save_best_only=True, save_weights_only=True),
     ]
     started = time.monotonic()
+    create_state(model, train.x, train.y)
     with tqdm(total=recipe.epochs, unit="epoch", desc=f"model {recipe.number}", disable=not progress) as bar:
         history = model.fit(
             train.x,

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from gapcast.core.arrays.array_types import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiments.experiment import Experiment
+from gapcast_trainer.training.descent.compiled_state import create_state
 from gapcast_trainer.training.descent.optimiser import LearningRate
 from gapcast_trainer.training.run import Epoch, Status
 
@@ -47,6 +48,7 @@ def fit_epochs(  # noqa: PLR0913 - the last ones by keyword
     averaging = [keras.callbacks.SwapEMAWeights()] if descent.average else []
     status: Status = "finished"
     try:
+        create_state(model, *batches[0])
         model.fit(
             batches, validation_data=validation_batches, epochs=descent.epochs, callbacks=[callback, *averaging],
             verbose=0, shuffle=False,

@@ -61,6 +61,6 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     except Exception as error:
         feeds = (batches, validation_batches)
         problems = [feed.problem for feed in feeds if isinstance(feed, StreamedBatches) and feed.problem]
-        if not problems:
+        if not problems or error in problems:
             raise
         raise problems[0] from error
