@@ -10,7 +10,7 @@ from keras import ops
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.families.parts.analogs import LEAST_MIN, analog_features
+from gapcast_trainer.families.parts.analogs import analog_features, check_analogs
 from gapcast_trainer.families.parts.base import Design, Family, Hyper
 from gapcast_trainer.families.parts.graph import (
     beside,
@@ -94,7 +94,8 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
         msg = f"a multi-scale model is built from MultiscaleHyper, not {type(hyper).__name__}"
         raise TypeError(msg)
     n_far = _far_minutes(design, hyper)
-    _check_analogs(design, hyper)
+    if hyper.analogs:
+        check_analogs(design)
     penalty = keras.regularizers.L2(hyper.l2) if hyper.l2 else None
     window = window_input(design)
     scales = _scale_inputs(window, design, hyper)
@@ -142,17 +143,6 @@ def _far_minutes(design: Design, hyper: MultiscaleHyper) -> int:
         msg = f"context less near_min must be whole blocks of step_min x far_fold = {block_min} min, not {n_far} min"
         raise RunError(msg)
     return n_far
-
-
-def _check_analogs(design: Design, hyper: MultiscaleHyper) -> None:
-    """Raise :class:`RunError` if the model cannot have analogs."""
-    context = design.task.window.context
-    if hyper.analogs and context < LEAST_MIN:
-        msg = f"analogs need a context of at least {LEAST_MIN} min, not {context} min: enlarge it, or set analogs = 0"
-        raise RunError(msg)
-    if hyper.analogs and design.quantile_levels is None:
-        msg = "analogs need outputs.quantile_levels, which the experiment does not state: add them, or set analogs = 0"
-        raise RunError(msg)
 
 
 def _scale_inputs(window: keras.KerasTensor, design: Design, hyper: MultiscaleHyper) -> _Scales:

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.families.parts.base import Design
 from gapcast_trainer.families.parts.graph import by_window, moving_mean
 
 
@@ -52,6 +54,17 @@ _LIMIT, _STEP, _WHOLE_STEP = 8.0, 0.2, 0.4
 _NO_CHANGE = 0.05
 #: The shortest window with analogs, minutes.
 LEAST_MIN = max(course.length_min for course in COURSES) + _LEADS_MIN[-1] + 1
+
+
+def check_analogs(design: Design) -> None:
+    """Raise :class:`RunError` if a model of ``design`` cannot have analogs."""
+    context = design.task.window.context
+    if context < LEAST_MIN:
+        msg = f"analogs need a context of at least {LEAST_MIN} min, not {context} min: enlarge it, or set analogs = 0"
+        raise RunError(msg)
+    if design.quantile_levels is None:
+        msg = "analogs need outputs.quantile_levels, which the experiment does not state: add them, or set analogs = 0"
+        raise RunError(msg)
 
 
 def analog_features(kw: keras.KerasTensor, spread_kw: keras.KerasTensor) -> keras.KerasTensor:

@@ -53,8 +53,8 @@ def close(  # noqa: PLR0913 - the last ones by keyword
     ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
     ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
     ``around`` ``[N, A]`` by dense layers. With a ``relative`` expert both are multiplied by gates between 0 and 1, and
-    what it expects, in units of its spread, is added. Experts of ``analogs``, which need quantiles, receive the result,
-    and in the same way multiply it by gates and add to it.
+    what it expects, in units of its spread, is added. The expert of ``analogs``, which needs quantiles, receives the
+    result, and corrects it in the same way.
     """
     last_kw = window[:, -1, :1]
     base_kw = last_kw if from_last else 0 * last_kw + design.scale.mean_kw
