@@ -15,6 +15,8 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
 )
 
 from gapcast.core.arrays.array_types import F64, I64
@@ -116,6 +118,12 @@ class Descent(ExperimentSection):
     patience: PositiveInt = 6
     only_new: bool = False
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit a key that is not used: files from before it existed state the same experiment."""
+        fields: dict[str, Any] = serialize(self)
+        return fields if self.only_new else {key: fields[key] for key in fields if key != "only_new"}
+
 
 class Augment(ExperimentSection):
     """Augmentation of the training windows, redrawn for each epoch.
@@ -177,6 +185,13 @@ class Mixing(ExperimentSection):
     n_simulated: Annotated[int, Field(ge=0)] = 0
     simulated_weight: PositiveFloat = 1.0
     start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit keys that are not used: files from before they existed state the same experiment."""
+        fields: dict[str, Any] = serialize(self)
+        later = () if self.n_simulated else ("n_simulated", "simulated_weight")
+        return {key: fields[key] for key in fields if key not in later}
 
 
 class OutlookRows(ExperimentSection):

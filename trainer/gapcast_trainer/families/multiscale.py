@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import keras
 from keras import ops
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.families.parts.analogs import analog_features, check_analogs
@@ -28,6 +26,7 @@ from gapcast_trainer.families.parts.graph import (
     step_means,
     window_input,
 )
+from gapcast_trainer.families.parts.multiscale_hyper import MultiscaleHyper
 from gapcast_trainer.families.parts.outputs import AnalogExpert, RelativeExpert, close
 from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
@@ -35,57 +34,6 @@ from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 _LEVEL_SHARE, _LEAST_KW = 0.05, 0.1
 #: Limit of relative distances.
 _LIMIT = 8.0
-
-
-class MultiscaleHyper(Hyper):
-    """Input at two scales: the last ``near_min`` minutes one by one, older minutes in steps of ``step_min``.
-
-    A step is the mean and the maximum of its minutes, with ``far_least`` also the minimum. LSTMs of
-    ``near_units`` process the near minutes, ``near_fold`` of them at a time. One of ``far_units`` processes the
-    steps, ``far_fold`` at a time, and its state initialises the first near LSTM (0: none; otherwise the same number of
-    units). With ``fine_kw`` (0: off) the input includes power on a logarithmic scale that is linear below about this
-    many kW, so that small loads remain visible beside large ones.
-
-    A dense layer of ``wide`` units (0: none) takes the last ``lags`` changes directly, and the steps with
-    ``far_dense``. ``dense`` units combine everything; ``head`` units precede the mean and the quantiles each.
-    ``relative`` units (0: none) are a second expert, over the last ``lags`` minutes and the whole window in steps, all
-    divided by the window's own spread: it forecasts in units of that, for houses of any size, and gates between 0 and 1
-    multiply what the other layers expect, so that they can be closed where those know nothing.
-    ``analogs`` units (0: none; they need ``relative`` ones) correct the forecast of all these by what followed earlier
-    moments of the window that resemble the newest (:mod:`gapcast_trainer.families.parts.analogs`).
-    ``dropout`` precedes the heads; ``l2`` is the penalty on squared weights of dense layers.
-    """
-
-    near_min: PositiveInt = 30
-    near_fold: PositiveInt = 1
-    near_units: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 32)
-    step_min: PositiveInt = 5
-    far_fold: PositiveInt = 1
-    far_units: Annotated[int, Field(ge=0)] = 32
-    far_least: bool = False
-    far_dense: bool = False
-    fine_kw: NonNegativeFloat = 0.0
-    lags: Annotated[int, Field(ge=0)] = 12
-    wide: Annotated[int, Field(ge=0)] = 0
-    dense: PositiveInt = 64
-    head: PositiveInt = 32
-    relative: Annotated[int, Field(ge=0)] = 0
-    analogs: Annotated[int, Field(ge=0)] = 0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    l2: NonNegativeFloat = 0.0
-
-    @model_validator(mode="after")
-    def _fits(self) -> MultiscaleHyper:
-        if self.far_units and self.far_units != self.near_units[0]:
-            msg = f"far_units must be 0 or near_units[0] ({self.near_units[0]}), whose state it starts"
-            raise ValueError(msg)
-        if self.analogs and not self.relative:
-            msg = f"analogs ({self.analogs}) correct the relative expert's forecast: set relative too, or analogs = 0"
-            raise ValueError(msg)
-        if self.near_min % self.near_fold:
-            msg = f"near_min ({self.near_min}) must be whole folds of near_fold ({self.near_fold}) minutes"
-            raise ValueError(msg)
-        return self
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:

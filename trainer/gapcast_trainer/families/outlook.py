@@ -25,6 +25,7 @@ from gapcast_trainer.families.parts.graph import (
     power_by_minute,
     window_input,
 )
+from gapcast_trainer.families.parts.multiscale_hyper import MultiscaleHyper
 
 MEAN_TO, QUANTILES_TO, HISTORY = "mean_to", "quantiles_to", "history"
 #: Layers of the body whose outputs are features.
@@ -42,7 +43,7 @@ class OutlookHyper(Hyper):
     are the units of the outlook's own layers; ``dropout`` follows the first ones in training.
     """
 
-    body: multiscale.MultiscaleHyper = multiscale.MultiscaleHyper()
+    body: MultiscaleHyper = MultiscaleHyper()
     body_minutes: PositiveInt = 5
     wide: PositiveInt = 112
     dense: PositiveInt = 80

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import keras
 import numpy as np
@@ -49,16 +48,10 @@ def body_scale(folder: Path, hyper: Hyper) -> Scale:
     """Return the scale of the model in ``folder``; :class:`RunError` if it is not the body that ``hyper`` describes."""
     card = load_model(folder).card
     wanted = hyper.model_dump(mode="json")["body"]
-    if card.family != multiscale.FAMILY.name or card.experiment is None or _stated(card.experiment) != wanted:
+    if card.family != multiscale.FAMILY.name or card.experiment is None or card.experiment["hyper"] != wanted:
         msg = f"{folder}: is not the model that hyper.body describes, of family {multiscale.FAMILY.name}"
         raise RunError(msg)
     return Scale(**card.experiment["scale"])
-
-
-def _stated(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyper-parameters of a card's experiment, with those that are newer than the card."""
-    _, hyper = find_family(multiscale.FAMILY.name, experiment["hyper"])
-    return hyper.model_dump(mode="json")
 
 
 def outlook_parts(design: Design, hyper: Hyper, body: Path) -> OutlookParts:
