@@ -70,7 +70,7 @@ def test_analog_features_equal_their_definition(seed: int, n_levels: int) -> Non
 
 @pytest.mark.parametrize("ahead", [0, 4, 9, 14])
 def test_analog_features_of_a_cycle_forecast_it(ahead: int) -> None:
-    """Of a load that cycles, an hour before tells the change five minutes ahead, whether or not it is on now."""
+    """The last hour of a load that cycles determines its change five minutes ahead, whether it is on or off now."""
     spread_kw = 0.2
     found = features_of(cycle(7, 8, 180, ahead), spread_kw).reshape(-1, N_FEATURES)[1]
     change_kw = cycle(7, 8, 1, ahead + 5)[0] - cycle(7, 8, 1, ahead)[0]

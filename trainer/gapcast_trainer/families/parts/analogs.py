@@ -44,7 +44,7 @@ class Course:
         return [float(weight) for weight in found / found.sum()]
 
 
-#: The last minutes, and the hour before in means of four minutes.
+#: The last 8 minutes one by one, and the last 48 minutes in means of four.
 COURSES = (Course(8, 1, 0.9, (0.15,)), Course(12, 4, 0.85, (0.15, 0.5)))
 #: Lead times of the changes that are averaged, minutes.
 _LEADS_MIN = (1, 3, 5)
