@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from tensorflow.lite.python import schema_py_generated as schema
 
-from gapcast_trainer.tflite.fixed_shapes import add_constant, constant_of, is_operator
+from gapcast_trainer.tflite.fixed_shapes import add_constant, constant_of, is_by_window, is_operator
 
 #: Tensors that the delegate concatenates at once.
 MAX_CONCATENATED = 5
@@ -78,7 +78,7 @@ class _GraphWriter:
             return None
         removed = int(options.shrinkAxisMask)
         takes_batch = not begin[0] and options.endMask & _WHOLE_BATCH and not removed & _WHOLE_BATCH
-        if options.newAxisMask or options.ellipsisMask or not takes_batch:
+        if options.newAxisMask or options.ellipsisMask or not takes_batch or not is_by_window(tensor):
             return None
         found = _Slice([0], [0], [1], [1])
         for axis, size in enumerate(map(int, tensor.shape[1:]), start=1):

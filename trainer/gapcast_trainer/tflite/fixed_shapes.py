@@ -74,6 +74,12 @@ def constant_of(graph: Any, place: int) -> list[int] | None:
     return None if content is None or not len(content) else np.frombuffer(bytes(content), dtype=np.int32).tolist()
 
 
+def is_by_window(tensor: Any) -> bool:
+    """Return whether the first axis of ``tensor``, and no other one, may be N; the files leave this usual case out."""
+    sizes = tensor.shapeSignature
+    return sizes is None or (sizes[0] < 0 and all(size >= 0 for size in sizes[1:]))
+
+
 def add_constant(graph: Any, shape: tuple[int, ...]) -> int:
     """Add a constant tensor with the values of ``shape``; return its place."""
     buffer, tensor = schema.BufferT(), schema.TensorT()

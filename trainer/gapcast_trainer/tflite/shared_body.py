@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from gapcast.predictors.tflite.model_file import BODY_PREFIX, CONTINUATION
 from gapcast_trainer.errors import ExportError
 from gapcast_trainer.tflite.delegated_operators import write_delegated
-from gapcast_trainer.tflite.fixed_shapes import fix_shapes
+from gapcast_trainer.tflite.fixed_shapes import fix_shapes, is_by_window
 
 _CODE = schema.BuiltinOperator
 #: Operators that only select or change the view of an input: to repeat them costs less than to pass their result on.
@@ -139,16 +139,11 @@ class _Graph:
             tensor = pending.pop()
             if is_view(tensor):
                 continue
-            if self._is_by_window(tensor):
+            if is_by_window(self._graph.tensors[tensor]):
                 found.add(tensor)
             else:
                 pending |= {int(place) for place in makers[tensor].inputs if int(place) in makers}
         return found
-
-    def _is_by_window(self, tensor: int) -> bool:
-        """Return whether the first axis of ``tensor`` is N, and no other one."""
-        signature = self._graph.tensors[tensor].shapeSignature
-        return signature is None or _is_usual(signature)
 
     def add_outputs(self, tensors: dict[str, int]) -> None:
         """Return the values of ``tensors``, by name, beside the other outputs."""
@@ -189,8 +184,7 @@ class _Graph:
             of_signature = {int(tensor) for tensor in (*graph.inputs, *graph.outputs)}
             for place, tensor in enumerate(graph.tensors):
                 tensor.quantization = None
-                is_usual = tensor.shapeSignature is None or _is_usual(tensor.shapeSignature)
-                if place not in of_signature and is_usual:
+                if place not in of_signature and is_by_window(tensor):
                     tensor.shapeSignature = None
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self.model))
 
@@ -211,11 +205,6 @@ class _Graph:
             kept.append(self.model.buffers[entry.buffer])
             entry.buffer = len(kept) - 1
         self.model.buffers = kept
-
-
-def _is_usual(signature: Sequence[int]) -> bool:
-    """Return whether of all axes the first alone has any size: that of the windows."""
-    return signature[0] < 0 and all(size >= 0 for size in signature[1:])
 
 
 def _tensor_map(name: str, tensor: int) -> Any:
