@@ -200,6 +200,13 @@ def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: Cl
     assert np.abs(named[1]["relative_columns/kernel"]).max() > 0  # zero before the training
 
 
+def test_run_of_new_layers_alone_without_a_start_is_rejected(small: Clean, tmp_path: Path) -> None:
+    from gapcast_trainer.training.fit import fit
+
+    with pytest.raises(RunError, match="descent.only_new keeps the layers of another run: give its folder by --start"):
+        fit(experiment(descent={"epochs": 1, "only_new": True}), small, tmp_path)
+
+
 def _named_weights(run: Run, weights: list[F32]) -> Iterator[tuple[str, F32]]:
     """The weights of a run by layer and name."""
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)

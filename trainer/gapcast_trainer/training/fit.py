@@ -42,8 +42,8 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
     weights the training starts from; of an outlook, that of the model that it is built around. After each epoch,
     ``show`` is called with a progress message and ``watch`` with the run; it may stop the training by raising an
     exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a feature is
-    unknown, a part of the split has no windows, a training set's windows do not match the experiment, or a family with
-    a closed form gets houses.
+    unknown, a part of the split has no windows, a training set's windows do not match the experiment, a family with
+    a closed form gets houses, or new layers alone are to be trained without a start.
     """
     family, hyper = find_family(experiment.family, experiment.hyper)
     if family.takes_history:
@@ -53,6 +53,9 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         return fit_outlook(
             experiment, readings, folder, houses=houses, body=start, progress=progress, show=show, watch=watch
         )  # fmt: skip
+    if experiment.descent.only_new and start is None:
+        msg = "descent.only_new keeps the layers of another run: give its folder by --start, or set it to false"
+        raise RunError(msg)
     data = training_data_of(readings, experiment, houses)
     experiment = data.experiment
     design = Design(experiment.task(), experiment.outputs.quantile_levels, data.scale)
