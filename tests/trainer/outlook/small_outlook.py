@@ -9,11 +9,11 @@ from tests.trainer import synthetic
 
 LEADS_MIN, LEVELS = (1, 2, 10, 20), (0.05, 0.25, 0.5, 0.75, 0.95)
 FEATURES = ["gap_kw", "tod_sin", "tod_cos"]
-CONTEXT = 40
+CONTEXT = 58
 #: A body that is quick to build.
 BODY: dict[str, Any] = {
     "near_min": 4, "near_fold": 2, "near_units": [2], "step_min": 6, "far_fold": 3, "far_units": 2,
-    "lags": 3, "dense": 3, "head": 2, "relative": 2,
+    "lags": 3, "dense": 3, "head": 2, "relative": 2, "analogs": 2,
 }  # fmt: skip
 
 
