@@ -60,7 +60,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     n_leads = len(design.task.lead_times_min)
     mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
     expert = _relative_expert(scales, hyper, joined) if hyper.relative else None
-    analogs = _analog_expert(scales, hyper, expert, joined) if hyper.analogs and expert is not None else None
+    analogs = _analog_expert(scales, hyper, joined) if hyper.analogs and expert is not None else None
     return close("multiscale", window, design, mean, around, relative=expert, analogs=analogs)
 
 
@@ -175,13 +175,11 @@ def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.Kera
     return RelativeExpert(second, ops.transpose(spread_kw))
 
 
-def _analog_expert(
-    scales: _Scales, hyper: MultiscaleHyper, relative: RelativeExpert, joined: keras.KerasTensor
-) -> AnalogExpert:
+def _analog_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor) -> AnalogExpert:
     """Return what corrects the other experts: analogs of the newest moment, beside the features of those."""
     mean_kw = exact_mean(scales.kw)
     spread_kw = _spread_kw(exact_mean(ops.absolute(scales.kw - mean_kw)), mean_kw)
-    features = beside([analog_features(scales.kw, spread_kw), joined, relative.features], "analog_features")
+    features = beside([analog_features(scales.kw, spread_kw), joined], "analog_features")
     return AnalogExpert(features, ops.transpose(spread_kw), hyper.analogs)
 
 
