@@ -203,7 +203,7 @@ def test_run_of_new_layers_alone_keeps_those_of_its_start(first: Path, small: Cl
 def test_run_of_new_layers_alone_without_a_start_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
-    with pytest.raises(RunError, match="descent.only_new keeps the layers of another run: give its folder by --start"):
+    with pytest.raises(RunError, match=r"only_new keeps the layers of another run: give its folder by --start"):
         fit(experiment(descent={"epochs": 1, "only_new": True}), small, tmp_path)
 
 
