@@ -15,7 +15,7 @@ from gapcast_trainer.families import find_family
 from gapcast_trainer.families.lstm import LstmHyper
 from gapcast_trainer.families.outlook import OutlookParts, build_parts
 from gapcast_trainer.families.parts.base import Design, Scale
-from tests.trainer.outlook.small_outlook import BODY, CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
+from tests.trainer.outlook.small_outlook import CONTEXT, LEADS_MIN, LEVELS, outlook_experiment
 
 EXPERIMENT = outlook_experiment()
 N = 6
@@ -67,14 +67,6 @@ def test_outlook_first_minutes_are_those_of_the_body(built: OutlookParts, inputs
     for name in ("mean", "quantiles"):
         assert found[name][:, :2] == pytest.approx(body[name], abs=1e-6)
         assert found[f"{name}_to"][:, 0] == pytest.approx(found[name][:, 0], abs=0)
-
-
-def test_outlook_knows_the_analogs_of_its_body(design: Design, built: OutlookParts) -> None:
-    """What the body has learned from analogs is an input of the outlook; a body without them has less to tell."""
-    hyper = EXPERIMENT.hyper | {"body": BODY | {"analogs": 0}}
-    without = build_parts(design, find_family(EXPERIMENT.family, hyper)[1])
-    widths = [[tensor.shape[1] for tensor in parts.features.outputs] for parts in (built, without)]
-    assert [more - less for more, less in zip(*widths, strict=True)] == [0, BODY["analogs"], 0, 0]
 
 
 def test_outlook_trains_the_head_alone(built: OutlookParts) -> None:

@@ -28,8 +28,8 @@ from gapcast_trainer.families.parts.graph import (
 from gapcast_trainer.families.parts.multiscale_hyper import MultiscaleHyper
 
 MEAN_TO, QUANTILES_TO, HISTORY = "mean_to", "quantiles_to", "history"
-#: Layers of the body whose outputs are features, and the one that forecasts in units of the spread from analogs.
-_BODY_LAYERS, _ANALOGS = ("dense", "relative_dense"), "analog_dense"
+#: Layers of the body whose outputs are features.
+_BODY_LAYERS = ("dense", "relative_dense")
 #: The spread of a house: deviations of the window and of the week, a share of its mean power, and a least one, kW.
 _SPREAD_SHARE, _LEVEL_SHARE, _LEAST_KW = 0.5, 0.05, 0.1
 #: Limit of relative distances; linear up to this many kW is the fine scale.
@@ -109,7 +109,7 @@ def _named(name: str, parts_of_it: list[keras.KerasTensor]) -> keras.KerasTensor
 
 
 def _body(design: Design, hyper: OutlookHyper) -> keras.Model:
-    """Return the frozen body."""
+    """Return the frozen body, with the outputs of :data:`_BODY_LAYERS` beside its own."""
     its = replace(design, task=replace(design.task, lead_times_min=design.task.lead_times_min[: hyper.body_minutes]))
     body = multiscale.build(its, hyper.body)
     body.trainable = False
@@ -120,9 +120,10 @@ def _features(
     window: keras.KerasTensor, history: keras.KerasTensor, body: keras.Model, design: Design
 ) -> tuple[list[keras.KerasTensor], dict[str, keras.KerasTensor]]:
     """Return the inputs of the head, and the outputs of the body."""
-    of_analogs = [_ANALOGS] if any(layer.name == _ANALOGS for layer in body.layers) else []
-    inner = {name: body.get_layer(name).output for name in (*_BODY_LAYERS, *of_analogs)}
-    near = keras.Model(body.input, {**body.output, **inner}, name="body")(window)
+    opened = keras.Model(
+        body.input, {**body.output, **{name: body.get_layer(name).output for name in _BODY_LAYERS}}, name="body"
+    )
+    near = opened(window)
     kw, clock = power_by_minute(window), window[:, -1, -2:]
     last_kw = by_window([kw[-1:, :]])
     recent = window_features(kw, near)
@@ -144,9 +145,8 @@ def _features(
         ],
         "absolute_features",
     )
-    own_units = ops.clip(distances_kw / spread_kw, -_LIMIT, _LIMIT)
     relative = beside(
-        [own_units, 0.5 * ops.log(spread_kw), levels, *(near[name] for name in of_analogs)], "relative_features"
+        [ops.clip(distances_kw / spread_kw, -_LIMIT, _LIMIT), 0.5 * ops.log(spread_kw), levels], "relative_features"
     )
     n_far = len(design.task.lead_times_min) - near[MEAN].shape[1]
     return [absolute, relative, spread_kw, _base(near[MEAN], last_kw, n_far)], near
