@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -19,15 +20,24 @@ PACKAGE = "deferred_of_a_test"
 MODULE = f"{PACKAGE}.part"
 _LOADED = """
 import sys
-from gapcast.deferred_modules import UNUSED, defer_modules
-defer_modules()
-import gapcast.app.application, gapcast.cli
+from gapcast.deferred_modules import UNUSED, defer_unused_modules
+defer_unused_modules()
+import gapcast.app.application, gapcast.commands.run, gapcast.config.loader
 from gapcast.http.server.server import build_server
 from gapcast.http.server.connection_limits import ConnectionLimits
 build_server(None, ConnectionLimits(1, 1)).config.load()
 print(*(name for name in UNUSED if type(sys.modules[name]).__name__ != "_DeferredModule"))
 import uvicorn
 print(uvicorn.run.__name__, uvicorn.Config.__name__, type(uvicorn).__name__)
+"""
+_CALLED = """
+from gapcast.deferred_modules import defer_modules
+defer_modules(["importlib.metadata"])
+import importlib.metadata
+from importlib.metadata import version
+print(type(importlib.metadata).__name__)
+print(version("numpy"), type(importlib.metadata).__name__, version("numpy"))
+print(importlib.metadata.version is not version, importlib.metadata.version("numpy"))
 """
 
 
@@ -44,6 +54,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
+
+
+def output_of(script: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def n_runs() -> int:
@@ -136,7 +151,14 @@ def test_imported_and_missing_modules_are_left_alone() -> None:
     assert "no_such_package" not in sys.modules
 
 
+def test_function_of_deferred_module_runs_it_when_called() -> None:
+    deferred, called, run = output_of(_CALLED)
+    numpy = version("numpy")
+    assert deferred == "_DeferredModule"
+    assert called == f"{numpy} module {numpy}"
+    assert run == f"True {numpy}"
+
+
 def test_gateway_runs_none_of_the_deferred_modules() -> None:
-    done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["", "run Config module"]
+    assert output_of(_LOADED) == ["", "run Config module"]
     assert len(set(UNUSED)) == len(UNUSED)

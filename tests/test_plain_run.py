@@ -82,7 +82,7 @@ def test_several_shards_are_left_to_the_command_line(served: list[Settings]) -> 
 def test_entry_leaves_other_commands_to_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(entry, "defer_modules", lambda: None)
+    monkeypatch.setattr(entry, "defer_unused_modules", lambda: None)
     monkeypatch.setattr(sys, "argv", ["gapcast", "run", "--help"])
     with pytest.raises(SystemExit) as caught:
         entry.main()
@@ -96,7 +96,7 @@ def test_interrupt_during_the_start_ends_without_a_traceback(
     def interrupted(_: list[str]) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry, "defer_modules", lambda: None)
+    monkeypatch.setattr(entry, "defer_unused_modules", lambda: None)
     monkeypatch.setattr(entry, "serve_plainly", interrupted)
     with pytest.raises(SystemExit) as caught:
         entry.main()

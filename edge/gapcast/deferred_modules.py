@@ -1,6 +1,6 @@
-"""Modules of other packages that the libraries of gapcast import and a gateway does not use, loaded at first use.
+"""Modules that libraries or gapcast import and a gateway does not use, loaded at first use.
 
-They would take some two megabytes of an idle gateway. What is deferred is a module itself: ``import calendar`` runs
+They would take some three megabytes of an idle gateway. What is deferred is a module itself: ``import calendar`` runs
 nothing, and the first use of a name in it runs it; ``from calendar import timegm`` runs it at once.
 :class:`importlib.util.LazyLoader` does the same, but runs a module when it is imported a second time, and until Python
 3.12 possibly twice.
@@ -8,24 +8,40 @@ nothing, and the first use of a name in it runs it; ``from calendar import timeg
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
-from importlib.abc import Loader
 from importlib.util import find_spec, module_from_spec
 from threading import RLock
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 #: Who imports it, and what for.
 UNUSED = (
     "uvicorn",  # the package itself: its __init__ imports its command line and its supervisor of processes
     "logging.config",  # uvicorn: its configuration of logs, with socketserver and logging.handlers
     "urllib.request",  # paho: proxies, with http.client
-    "calendar",  # email: dates, with locale
+    "calendar",  # email: dates
+    "importlib.metadata",  # pydantic: its plug-ins, and the version of a library for mail addresses; with email
+    "http.client",  # starlette: phrases of status codes, with email
+    "http.cookies",  # starlette
+    "bz2",  # zipfile
+    "lzma",  # zipfile
+    "shutil",  # tempfile: removes folders
+    "locale",  # subprocess: encodings of text
 )
 #: By module and name, the submodule that has the name: nothing else runs for it.
 _SUBMODULES = {("uvicorn", "Config"): "uvicorn.config"}  # uvicorn's lifespan, which is off, imports it
+
+#: Functions, by module and name, that libraries take from it when they are imported: the call runs the module.
+_FUNCTIONS = {("importlib.metadata", "entry_points"), ("importlib.metadata", "version"), ("shutil", "rmtree")}
+#: Makes pydantic look for no plug-ins: it would read the metadata of all installed distributions.
+_PLUG_INS, _NONE = "PYDANTIC_DISABLE_PLUGINS", "__all__"
 
 #: What runs a module, by its name, and the lock for that. One lock for all would be a deadlock if a thread runs a
 #: deferred module that imports what another thread has begun to import, and that uses another deferred one.
@@ -38,19 +54,38 @@ class _DeferredModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if submodule := _SUBMODULES.get((self.__name__, name)):
             return getattr(import_module(submodule), name)
-        loader, lock = _deferred[self.__name__]
-        with lock:  # another thread waits until the module has run
-            if type(self) is _DeferredModule and not self.__dict__.get("_is_running"):
-                self._is_running = True
-                try:
-                    loader.exec_module(self)
-                    self.__class__ = ModuleType  # type: ignore[assignment]  # mypy takes it for constant
-                finally:
-                    del self._is_running
+        if (self.__name__, name) in _FUNCTIONS:
+            return partial(_call, self, name)
+        _run(self)
         return ModuleType.__getattribute__(self, name)
 
 
-def defer_modules(names: Iterable[str] = UNUSED) -> None:
+def _run(module: ModuleType) -> None:
+    """Run a deferred ``module``, unless that was done before, or this thread is running it."""
+    loader, lock = _deferred[module.__name__]
+    with lock:  # another thread waits until the module has run
+        names = vars(module)
+        if type(module) is _DeferredModule and not names.get("_is_running"):
+            names["_is_running"] = True
+            try:
+                loader.exec_module(module)
+                module.__class__ = ModuleType  # type: ignore[assignment]  # mypy takes it for constant
+            finally:
+                del names["_is_running"]
+
+
+def _call(module: ModuleType, name: str, *arguments: Any, **options: Any) -> Any:
+    _run(module)
+    return vars(module)[name](*arguments, **options)
+
+
+def defer_unused_modules() -> None:
+    """Defer the modules of :data:`UNUSED`, for this process; this comes before others that import them are imported."""
+    os.environ.setdefault(_PLUG_INS, _NONE)
+    defer_modules(UNUSED)
+
+
+def defer_modules(names: Iterable[str]) -> None:
     """Register the modules ``names``, unless they are imported or missing, so that the first use of a name runs them.
 
     Parent packages are imported.

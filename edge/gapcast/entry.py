@@ -7,13 +7,13 @@ import sys
 from io import TextIOWrapper
 
 from gapcast.commands.plain_run import serve_plainly
-from gapcast.deferred_modules import defer_modules
+from gapcast.deferred_modules import defer_unused_modules
 
 
 def main() -> None:
     """Run the command; what it may not need is loaded at first use."""
     try:
-        defer_modules()  # before others that import these are imported
+        defer_unused_modules()  # before others that import these are imported
         if not serve_plainly(sys.argv[1:]):
             from gapcast.cli import main as run_command  # noqa: PLC0415 - with the library of the command line
 

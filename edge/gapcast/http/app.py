@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -28,6 +27,7 @@ from gapcast.http.routes.outlook import outlook_router
 from gapcast.http.routes.predict import predict_router
 from gapcast.http.routes.sources import sources_router
 from gapcast.service.service import Service
+from gapcast.text.distribution_version import version_of
 
 
 def create_app(
@@ -40,7 +40,7 @@ def create_app(
     """Return the application of ``service``; ``cards`` returns the model cards, ``handler`` serves POST /predict."""
     app = DocumentedApp(
         title="gapcast",
-        version=version("gapcast"),
+        version=version_of("gapcast"),
         description="Forecasts of household power, five minutes ahead, and each lead time up to an hour.",
         docs_url=None,
         redoc_url=None,

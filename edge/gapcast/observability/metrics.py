@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from typing import Any, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -23,6 +22,7 @@ from gapcast.observability.score_metrics import score_families
 from gapcast.service.containment import Part
 from gapcast.service.queries.queries import ServiceQueries
 from gapcast.service.service import Service
+from gapcast.text.distribution_version import version_of
 
 
 def counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:
@@ -206,7 +206,11 @@ def _program(about: ServiceInfo) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "gapcast_build",
         "Version of gapcast and of its TFLite runtime; whether the compiled steps are in use.",
-        {"version": version("gapcast"), "runtime": about.runtime, "compiled": str(load_library() is not None).lower()},
+        {
+            "version": version_of("gapcast"),
+            "runtime": about.runtime,
+            "compiled": str(load_library() is not None).lower(),
+        },
     )
     yield InfoMetricFamily(
         "gapcast_gateway",

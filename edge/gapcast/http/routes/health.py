@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Literal
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from gapcast.service.queries.queries import ServiceQueries
+from gapcast.text.distribution_version import version_of
 
 
 class HealthResponse(JSONResponse):
@@ -52,7 +52,7 @@ def health_of(queries: ServiceQueries) -> Health:
         checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]
         checks["state:restored"] = [HealthCheck(status="fail" if damage else "pass", output=damage or None)]
     status: Literal["pass", "warn", "fail"] = ("warn" if problem or damage else "pass") if connected else "fail"
-    return Health(status=status, version=version("gapcast"), checks=checks)
+    return Health(status=status, version=version_of("gapcast"), checks=checks)
 
 
 def readiness_of(queries: ServiceQueries) -> HealthResponse:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from gapcast.http.routes import tensors
 from gapcast.http.routes.route_inputs import body_of
 from gapcast.http.schemas.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from gapcast.service.queries.queries import ServiceQueries
+from gapcast.text.distribution_version import version_of
 
 #: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
 _N_PER_CALL = 8
@@ -59,7 +59,7 @@ def inference_router(queries: ServiceQueries) -> APIRouter:
     @router.get("", summary="Server metadata", response_model=ServerMetadata)
     async def server() -> Any:
         """Return the name, version and extensions of the server."""
-        return JSONResponse({"name": "gapcast", "version": version("gapcast"), "extensions": ["binary_tensor_data"]})
+        return JSONResponse({"name": "gapcast", "version": version_of("gapcast"), "extensions": ["binary_tensor_data"]})
 
     @router.get("/health/live", summary="Server liveness", response_model=Live)
     async def live() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from gapcast.core.forecasts.forecast import LOWER, MEDIAN, UPPER
@@ -13,6 +12,7 @@ from gapcast.core.learning.scores.summary import LAST_DAY
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.mqtt.discovery.discovery_demand import DemandEntityTopics, demand_components
 from gapcast.mqtt.topics import DemandTopics, DeviceTopic
+from gapcast.text.distribution_version import version_of
 
 #: A forecast expires at its target time; a minute later, so that the next one arrives in time.
 _GRACE_S = 60
@@ -95,7 +95,7 @@ def discovery_payload(
     identity, forecast_topic = object_id(device), topics.forecast.of(device)
     document = {
         "dev": {"ids": [identity], "name": device, "mf": "gapcast", "mdl": f"{model.name} {model.version}"},
-        "o": {"name": "gapcast", "sw": version("gapcast")},
+        "o": {"name": "gapcast", "sw": version_of("gapcast")},
         "avty": [{"t": topics.status}, {"t": topics.availability.of(device)}],
         "avty_mode": "all",
         "stat_t": forecast_topic,

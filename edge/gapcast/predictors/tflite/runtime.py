@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
 from gapcast.core.errors import ModelError
+from gapcast.text.distribution_version import version_of
 
 #: (distribution, module), in the order of preference.
 RUNTIMES = (
@@ -57,7 +57,7 @@ def _load_interpreter(runtimes: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
             raise ModelError(msg) from error
         with _without_notice():
             interpreter(model_content=b64decode(_SMALLEST_MODEL), num_threads=1).allocate_tensors()
-        return interpreter, f"{distribution} {version(distribution)}"
+        return interpreter, f"{distribution} {version_of(distribution)}"
     names = " or ".join(distribution for distribution, _ in runtimes)
     msg = f"no TFLite runtime is installed: install {names}"
     raise ModelError(msg)
