@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
 from gapcast.config.sections.section import Port, SettingsSection, host_rule, matching, split_list
 
@@ -16,6 +17,18 @@ HostName = Annotated[
         "must be a host name such as gateway.lan or *.lan, without scheme and port",
     ),
 ]
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        msg = "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24"
+        raise ValueError(msg) from error
+
+
+#: pydantic's ``IPvAnyNetwork`` would import its types of URLs and mail addresses.
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class HttpSettings(SettingsSection):
@@ -43,9 +56,9 @@ class HttpSettings(SettingsSection):
     cors_origins: tuple[Origin, ...] = ()
 
     #: Client addresses and networks that are allowed, besides this machine; empty: any.
-    allow_from: tuple[IPvAnyNetwork, ...] = ()
+    allow_from: tuple[Network, ...] = ()
     #: Client addresses and networks that may make changes, besides this machine, if no token is set.
-    allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
+    allow_changes_from: tuple[Network, ...] = ()
     #: Accepted ``Host`` names, besides addresses, ``localhost`` and the machine's own names; ``*``: any.
     allowed_hosts: tuple[HostName, ...] = ()
 

@@ -33,7 +33,6 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than_equal": lambda limits: f"must be at most {limits['le']}",
     "string_too_short": lambda limits: f"must have at least {limits['min_length']} characters",
     "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
-    "ip_any_network": lambda _: "must be an address or a network, such as 192.168.1.7 or 192.168.1.0/24",
 }
 #: Type of an error that gapcast's own validator raised.
 _OWN = "value_error"
