@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
-from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES
+from gapcast.core.learning.ensemble.learning_state import OF_ALL_DEVICES, TRACKED
 from gapcast.core.learning.ensemble.options import EnsembleOptions
 from gapcast.core.models.predictor import Predictor
 from gapcast.core.readings.reading import Reading
@@ -195,6 +195,17 @@ def test_restored_snapshot_that_releases_has_no_learned_columns() -> None:
     assert set(snapshot.learnt) == OF_ALL_DEVICES
     stream(after, range(40, 60))
     assert after.latest() == alone.latest()
+
+
+def test_ensemble_that_releases_removes_restored_columns() -> None:
+    before, after = engine_of(far(5)).horizons.main.ensemble, engine_of(far(5)).horizons.main.ensemble
+    assert before is not None
+    assert after is not None
+    columns, again = before.columns([0, 1]), before.columns([0, 1])
+    after.restore_columns(2, columns, releases=True)
+    assert set(columns) == OF_ALL_DEVICES | {TRACKED}
+    for name, array in after.columns([0, 1]).items():
+        np.testing.assert_array_equal(array, again[name])
 
 
 def test_snapshot_without_a_horizon_is_of_five_minutes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,34 @@ def test_extended_memory_too_short_to_resize_keeps_the_array() -> None:
     with pytest.raises(MemoryError):
         extended(arrays, "kw", 1 << 55)
     assert arrays["kw"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("n_before", [1, 9])
+def test_restored_columns_are_those_asked_for(n_before: int) -> None:
+    rows = rows_of(n_before)
+    columns = {"kw": np.array([[1.0, 1.5], [2.0, 2.5], [3.0, 3.5]]), "n": np.array([1, 2, 3])}
+    rows.restore_columns(np.array([5, 2]), columns, np.array([True, False, True]))
+    assert rows.arrays["kw"][[5, 2]].tolist() == [[1.0, 1.5], [3.0, 3.5]]
+    assert rows.arrays["n"][[5, 2, 4]].tolist() == [1, 3, 7]
+    assert columns == {}
+
+
+def test_restored_columns_are_released_one_by_one() -> None:
+    tracemalloc.start()
+    try:
+        rows = DeviceRows({name: np.zeros(10_000) for name in "abcdefgh"}, n_rows=1)
+        columns = {name: np.ones((2, 10_000)) for name in "abcdefgh"}
+        before, _ = tracemalloc.get_traced_memory()
+        rows.restore_columns(np.array([1, 2]), columns)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < before + 2 * np.ones((2, 10_000)).nbytes
+    assert all((array[1:] == 1).all() for array in rows.arrays.values())
+
+
+def test_restored_columns_of_no_device_change_nothing() -> None:
+    rows, none = rows_of(4), np.array([], dtype=np.int64)
+    rows.restore_columns(none, {"kw": np.empty((0, 2)), "n": np.empty(0)})
+    assert rows.arrays["kw"][:4].tolist() == [[1, 2], [5, 5], [5, 5], [5, 5]]
+    assert len(rows) == 4

@@ -6,7 +6,7 @@ State is saved as :data:`Columns`, which are checked before any of them is resto
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypedDict, TypeVar
 
 import numpy as np
@@ -34,6 +34,8 @@ ALL = slice(None)
 
 #: Index of one device, or of several distinct ones.
 RowIndex = slice | I64
+#: One truth value per row.
+Mask = NDArray[np.bool_]
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -171,17 +173,29 @@ class DeviceRows:
         at = rows if copies else _consecutive(rows)
         return {name: array[at] for name, array in self.arrays.items() if name != without}
 
-    def restore_columns(self, rows: I64, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the result of :meth:`columns` into ``rows``."""
-        if rows.size:
-            self.index(rows)
-            for name, array in self.arrays.items():
-                array[rows] = columns[name]
+    def restore_columns(self, rows: I64, columns: dict[str, NDArray[Any]], which: RowIndex | Mask = ALL) -> None:
+        """Restore ``which`` of the result of :meth:`columns` into ``rows``, and remove the arrays from ``columns``.
 
-    def _grow(self, n_rows: int) -> None:
+        Each array is allocated, restored and removed before the next: the others are in memory once.
+        """
+
+        def restore(name: str, array: NDArray[Any]) -> None:
+            array[rows] = columns.pop(name)[which]
+
+        if not rows.size:
+            return
+        n_wanted = int(rows.max()) + 1
+        if n_wanted > self._n_rows:
+            self._grow(n_wanted, restore)
+        else:
+            for name, array in self.arrays.items():
+                restore(name, array)
+
+    def _grow(self, n_rows: int, fill: Callable[[str, NDArray[Any]], None] | None = None) -> None:
         """Allocate ``n_rows`` at least; if memory is too short, the rows that there are remain.
 
-        ``arrays`` is another dictionary afterwards, also then: the arrays may be at other addresses.
+        ``arrays`` is another dictionary afterwards, also then: the arrays may be at other addresses. ``fill`` is called
+        with each array as soon as it has the rows.
         """
         n_rows, n_before, before = grown_size(len(self), n_rows, in_place=True), len(self), self.arrays
         grown: dict[str, NDArray[Any]] = {}
@@ -189,6 +203,8 @@ class DeviceRows:
             for name in [*before]:
                 grown[name] = extended(before, name, n_rows)
                 grown[name][n_before:] = self._initial[name]
+                if fill is not None:
+                    fill(name, grown[name])
         finally:
             self.arrays = grown | before
         self._n_rows = n_rows

@@ -226,8 +226,8 @@ class OutlookForecaster:
         tracked = check_columns(columns, self.online.state)
         which = tracked < min(n_devices, self.options.max_devices)
         at = ALL if which.all() else which  # without a copy, if possible: these are megabytes
-        found = {name: columns[name][at] for name in self.online.state.arrays}
-        self.online.state.restore_columns(tracked[at] + 1, found)
+        found = {name: columns[name] for name in self.online.state.arrays}
+        self.online.state.restore_columns(tracked[at] + 1, found, at)
 
     def adopt(self, before: OutlookForecaster) -> None:
         """Continue with what ``before`` learned, if that is valid here; ``before`` must not be used afterwards."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.errors import StateError
 from gapcast.core.horizons.horizon_forecaster import HorizonForecaster
@@ -14,9 +17,18 @@ from gapcast.core.snapshots.snapshot_checks import implausible_learning, implaus
 
 
 def restore_learning(
-    forecaster: HorizonForecaster, n_devices: int, learnt: Columns, scores: Columns, drift: Columns
+    forecaster: HorizonForecaster,
+    n_devices: int,
+    learnt: dict[str, NDArray[Any]],
+    scores: Columns,
+    drift: Columns,
+    *,
+    releases: bool = False,
 ) -> str:
-    """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
+    """Restore learning state, scores and drift; return what was left out, empty if nothing was.
+
+    ``releases``: columns of the learning state are removed from ``learnt`` as soon as they are restored.
+    """
     if forecaster.ensemble is None:
         return ""
     n_bad = 0
@@ -29,7 +41,7 @@ def restore_learning(
             if not sound.all():
                 by_row = {name for name in learnt if name not in OF_ALL_DEVICES and not name.startswith(PREFIX)}
                 learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
-        forecaster.ensemble.restore_columns(n_devices, learnt)
+        forecaster.ensemble.restore_columns(n_devices, learnt, releases=releases)
         for columns, scorer, of_drift in ((scores, forecaster.scores, False), (drift, forecaster.drift, True)):
             if columns:
                 scorer.restore_columns(columns)

@@ -61,7 +61,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot, *, releases: bool = Fal
     _restore_newest(engine, snapshot)
     engine.plans.restore(snapshot.plans)
     main, n_devices = engine.horizons.main, len(buffers)
-    of_main = restore_learning(main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift)
+    of_main = restore_learning(main, n_devices, snapshot.learnt, snapshot.scores, snapshot.drift, releases=releases)
     if releases:
         for name in snapshot.learnt.keys() - OF_ALL_DEVICES:
             del snapshot.learnt[name]
@@ -191,7 +191,7 @@ def _restore_horizons(engine: Engine, snapshot: Snapshot) -> str:
             scores = expanded(forecaster.scores.columns(rows), columns.scores, stored.places)
             drift = expanded(forecaster.drift.columns(rows), columns.drift, stored.places)
             problems += (
-                restore_learning(forecaster, n_devices, columns.learnt, scores, drift),
+                restore_learning(forecaster, n_devices, dict(columns.learnt), scores, drift),
                 restore_outlooks(forecaster, n_devices, columns.outlook),
             )
     except (StateError, ValueError, IndexError, TypeError) as error:

@@ -10,7 +10,7 @@ device are processed in order, so that a batch gives the same result as its read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
@@ -168,9 +168,9 @@ class Ensemble:
         self._learn_pending()
         return self._state.columns(rows, copies=copies)
 
-    def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
+    def restore_columns(self, n_devices: int, columns: dict[str, NDArray[Any]], *, releases: bool = False) -> None:
         """Restore the result of :meth:`columns`; see :meth:`.EnsembleState.restore_columns`, which raises errors."""
-        self._state.restore_columns(n_devices, columns)
+        self._state.restore_columns(n_devices, columns, releases=releases)
 
     def adopt(self, before: Ensemble) -> None:
         """Continue with what ``before``, of the same members and options, learned; it must not be used afterwards."""

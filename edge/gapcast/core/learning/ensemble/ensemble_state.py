@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -102,8 +102,10 @@ class EnsembleState:
             **({} if self.submetered is None else self.submetered.columns(rows)),
         }
 
-    def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
+    def restore_columns(self, n_devices: int, columns: dict[str, NDArray[Any]], *, releases: bool = False) -> None:
         """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
+
+        ``releases``: the arrays of devices are removed from ``columns``, each as soon as it is restored.
 
         The state of members that both ensembles have is restored; other members start from their initial state. Raises
         :class:`~gapcast.core.errors.StateError` if the columns do not fit each other, or are for another horizon.
@@ -119,6 +121,9 @@ class EnsembleState:
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
             at = ALL if which.all() else which  # without a copy, if possible: these are tens of megabytes
-            self.rows.restore_columns(tracked[at] + 1, {name: array[at] for name, array in known.items()})
+            if releases:
+                for name in known:
+                    columns.pop(name, None)
+            self.rows.restore_columns(tracked[at] + 1, known, at)
         if self.submetered is not None:
             self.submetered.restore_columns(columns, min(n_devices, self.options.max_devices))
