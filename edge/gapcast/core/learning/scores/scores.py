@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.arrays.array_types import F32, F64, I64
-from gapcast.core.arrays.device_rows import Columns, check_columns
+from gapcast.core.arrays.device_rows import Columns, check_columns, row_index
 from gapcast.core.forecasts.outcomes import PERSISTENCE, Outcomes
 from gapcast.core.learning.scores.compiled_scores import new_score_sums
 from gapcast.core.learning.scores.score_sums import DAY, N_BUCKETS, NEVER, PUBLISHED, PUBLISHED_SUMS, SOURCE_SUMS, WEEK
@@ -112,9 +112,12 @@ class Scores:
         """
         at = np.asarray(rows, dtype=np.int64)
         unknown = at >= min(len(self._sums), self._max_devices)
-        ids, buckets, all_time, newest = self._arrays(np.where(unknown, 0, at))
-        ids[unknown], buckets[unknown], all_time[unknown], newest[unknown] = NEVER, 0, 0, 0
-        columns: dict[str, NDArray[np.generic]] = {"newest_minute": newest, "bucket_ids": ids}
+        if unknown.any():
+            ids, buckets, all_time, newest = self._arrays(np.where(unknown, 0, at))
+            ids[unknown], buckets[unknown], all_time[unknown], newest[unknown] = NEVER, 0, 0, 0
+        else:
+            ids, buckets, all_time, newest = self._arrays(row_index(at))  # views, if possible: the parts are copies
+        columns: dict[str, NDArray[np.generic]] = {"newest_minute": newest.copy(), "bucket_ids": ids.copy()}
         for name, places in self._sum_places().items():
             columns[f"{name} buckets"], columns[f"{name} ever"] = buckets[:, :, places], all_time[:, places]
         return columns
