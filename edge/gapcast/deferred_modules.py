@@ -41,7 +41,7 @@ _SUBMODULES = {("uvicorn", "Config"): "uvicorn.config"}  # uvicorn's lifespan, w
 #: Functions, by module and name, that libraries take from it when they are imported: the call runs the module.
 _FUNCTIONS = {("importlib.metadata", "entry_points"), ("importlib.metadata", "version"), ("shutil", "rmtree")}
 #: Makes pydantic look for no plug-ins: it would read the metadata of all installed distributions.
-_PLUG_INS, _NONE = "PYDANTIC_DISABLE_PLUGINS", "__all__"
+_PLUG_INS, _ALL = "PYDANTIC_DISABLE_PLUGINS", "__all__"
 
 #: What runs a module, by its name, and the lock for that. One lock for all would be a deadlock if a thread runs a
 #: deferred module that imports what another thread has begun to import, and that uses another deferred one.
@@ -81,7 +81,7 @@ def _call(module: ModuleType, name: str, *arguments: Any, **options: Any) -> Any
 
 def defer_unused_modules() -> None:
     """Defer the modules of :data:`UNUSED`, for this process; this comes before others that import them are imported."""
-    os.environ.setdefault(_PLUG_INS, _NONE)
+    os.environ.setdefault(_PLUG_INS, _ALL)
     defer_modules(UNUSED)
 
 

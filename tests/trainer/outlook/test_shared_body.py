@@ -29,7 +29,7 @@ class Files(NamedTuple):
 
 
 def with_other_weights(content: bytes) -> bytes:
-    """The file with the other sign of the hundred largest of its weights, which are below 2: one alone may be unused."""
+    """The file with the other sign of the hundred largest weights below 2: a single one may be unused."""
     data = bytearray(content)
     weights = np.frombuffer(data, dtype=np.float32)
     largest = np.argsort(np.where(np.abs(weights) < 2, np.abs(weights), 0))[-100:]

@@ -65,10 +65,11 @@ def train(
         msg = f"--set {parts[0]}: a training set defines its parts itself: prepare another one, or omit this"
         raise click.UsageError(msg)
     experiment = find_experiment(name_or_path).changed(changed)
+    experiment.check_start(has_start=start is not None)  # before the slow import of TensorFlow
     others = other_houses(houses, training_set)
     readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):
-        readings.check(experiment)  # before the slow import of TensorFlow
+        readings.check(experiment)  # before it, too
     else:
         experiment = experiment.with_dates(readings)
         omitted = [house.name for house in experiment.houses if house.name not in others]

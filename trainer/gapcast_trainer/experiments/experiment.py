@@ -144,6 +144,15 @@ class Experiment(ExperimentSection):
             raise RunError(msg)
         return self.with_data(self.data.model_copy(update=ends))
 
+    def check_start(self, *, has_start: bool) -> None:
+        """Raise :class:`RunError` if the layers of another run are to stay as they are, and there is no such run."""
+        if self.descent.only_new and not has_start:
+            msg = (
+                f"experiment {self.name}: descent.only_new keeps the layers of another run: give its folder by --start,"
+                " or train an experiment without it, such as lstm-houses or lstm-uci"
+            )
+            raise RunError(msg)
+
     def with_data(self, data: Data) -> Experiment:
         """Return the experiment with the section ``data``, in which all ends are stated."""
         dated = self.model_copy(update={"data": data})

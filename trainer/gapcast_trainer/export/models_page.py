@@ -46,7 +46,7 @@ The models are licensed under the project's licence, Apache-2.0. UCI's *Individu
 consumption*, on which they were trained if their card says so, is by Georges Hebrail and Alice Berard (2012,
 [doi 10.24432/C58K54](https://doi.org/10.24432/C58K54)), under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/).
 Its minutes were used unchanged; missing ones were left out. Models that were also trained on further houses state their
-authors and licences above; their minutes were scaled, added to each other and to simulated loads.
+authors and licences above; their minutes were scaled, added to each other and to simulated loads and houses.
 """
 
 
@@ -145,6 +145,7 @@ def _section(card: ModelCard, is_default: bool) -> str:
         f"Trained on {data.source}, from {data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC; "
         f"SHA-256 of the text `{data.sha256}`.",
         *(_further_house(house) for house in data.houses or ()),
+        *_simulated_houses(card),
         f"Validated on the time after that until {split.validate_until:%Y-%m-%d}, tested from there until "
         f"{split.test_until:%Y-%m-%d} (exclusive); {split.embargo_min} min between the parts are omitted.",
         _comparison(card.scores.model, card.scores.persistence),
@@ -170,6 +171,12 @@ def _further_house(house: TrainedOnHouse) -> str:
         f"Also trained on {house.source} (`{house.name}`, weight {house.weight:g}), from {house.first:%Y-%m-%d} to "
         f"{house.last:%Y-%m-%d}; SHA-256 of the file `{house.sha256}`."
     )
+
+
+def _simulated_houses(card: ModelCard) -> list[str]:
+    sections = card.experiment or {}
+    n = max(int(sections.get(name, {}).get("n_simulated", 0)) for name in ("mixing", "outlook"))
+    return [f"Also trained on {n} simulated houses of each family of `gapcast-trainer synthesize`."] if n else []
 
 
 _PADDED = {"oldest": "its oldest reading", "zero": "zero"}

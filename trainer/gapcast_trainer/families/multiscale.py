@@ -176,7 +176,7 @@ def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.Kera
 
 
 def _analog_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor) -> AnalogExpert:
-    """Return what corrects the other experts: analogs of the newest moment, beside the features of those."""
+    """Return what corrects the other experts: analogs, beside the features of the first sub-network."""
     mean_kw = exact_mean(scales.kw)
     spread_kw = _spread_kw(exact_mean(ops.absolute(scales.kw - mean_kw)), mean_kw)
     features = beside([analog_features(scales.kw, spread_kw), joined], "analog_features")

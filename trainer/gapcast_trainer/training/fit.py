@@ -53,9 +53,7 @@ def fit(  # noqa: PLR0913 - the last ones by keyword
         return fit_outlook(
             experiment, readings, folder, houses=houses, body=start, progress=progress, show=show, watch=watch
         )  # fmt: skip
-    if experiment.descent.only_new and start is None:
-        msg = "descent.only_new keeps the layers of another run: give its folder by --start, or set it to false"
-        raise RunError(msg)
+    experiment.check_start(has_start=start is not None)
     data = training_data_of(readings, experiment, houses)
     experiment = data.experiment
     design = Design(experiment.task(), experiment.outputs.quantile_levels, data.scale)

@@ -19,7 +19,7 @@ HostName = Annotated[
 ]
 
 
-def _network(value: Any) -> IPv4Network | IPv6Network:
+def _parse_network(value: Any) -> IPv4Network | IPv6Network:
     try:
         return ip_network(value)
     except ValueError as error:
@@ -28,7 +28,7 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
 
 
 #: pydantic's ``IPvAnyNetwork`` would import its types of URLs and mail addresses.
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 
 
 class HttpSettings(SettingsSection):

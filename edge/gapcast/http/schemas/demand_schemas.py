@@ -29,7 +29,7 @@ _DEMAND: dict[str, JsonValue] = {
     "observed_at": "2026-11-03T17:05:00Z",
     "issued_at": "2026-11-03T17:06:00.214Z",
     "model": "outlook",
-    "model_version": "1",
+    "model_version": "2",
     "window_start": "2026-11-03T17:00:00Z",
     "window_end": "2026-11-03T17:15:00Z",
     "elapsed_min": 6,

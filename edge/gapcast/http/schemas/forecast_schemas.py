@@ -28,7 +28,7 @@ _EXAMPLE: JsonDict = {
     "upper_kw": None,
     "level": None,
     "model": "lstm-5-3",
-    "model_version": "1",
+    "model_version": "2",
     "n_observed": 30,
     "context": 30,
 }
@@ -79,7 +79,7 @@ _OUTLOOK_EXAMPLE: JsonDict = {
     "observed_at": "2010-11-01T00:29:00Z",
     "issued_at": "2026-01-01T12:00:00.123Z",
     "model": "outlook",
-    "model_version": "1",
+    "model_version": "2",
     "level": 0.9,
     "lead_min": [5, 60],
     "target_at": ["2010-11-01T00:34:00Z", "2010-11-01T01:29:00Z"],
