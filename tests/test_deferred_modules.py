@@ -39,6 +39,14 @@ print(type(importlib.metadata).__name__)
 print(version("numpy"), type(importlib.metadata).__name__, version("numpy"))
 print(importlib.metadata.version is not version, importlib.metadata.version("numpy"))
 """
+_WITHOUT_EXTENSION = """
+import sys
+sys.modules["_bz2"] = None
+from gapcast.deferred_modules import defer_unused_modules
+defer_unused_modules()
+import zipfile
+print(zipfile.bz2, type(zipfile.lzma).__name__)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -162,3 +170,8 @@ def test_function_of_deferred_module_runs_it_when_called() -> None:
 def test_gateway_runs_none_of_the_deferred_modules() -> None:
     assert output_of(_LOADED) == ["", "run Config module"]
     assert len(set(UNUSED)) == len(UNUSED)
+
+
+def test_deferred_module_without_its_extension_is_missing() -> None:
+    """zipfile does without bz2 in a Python that was built without it."""
+    assert output_of(_WITHOUT_EXTENSION) == ["None _DeferredModule"]

@@ -40,6 +40,8 @@ _SUBMODULES = {("uvicorn", "Config"): "uvicorn.config"}  # uvicorn's lifespan, w
 
 #: Functions, by module and name, that libraries take from it when they are imported: the call runs the module.
 _FUNCTIONS = {("importlib.metadata", "entry_points"), ("importlib.metadata", "version"), ("shutil", "rmtree")}
+#: Extensions that a Python may lack, by the module that then fails to be imported, as ``zipfile`` expects.
+_EXTENSIONS = {"bz2": "_bz2", "lzma": "_lzma"}
 #: Makes pydantic look for no plug-ins: it would read the metadata of all installed distributions.
 _PLUG_INS, _ALL = "PYDANTIC_DISABLE_PLUGINS", "__all__"
 
@@ -82,7 +84,7 @@ def _call(module: ModuleType, name: str, *arguments: Any, **options: Any) -> Any
 def defer_unused_modules() -> None:
     """Defer the modules of :data:`UNUSED`, for this process; this comes before others that import them are imported."""
     os.environ.setdefault(_PLUG_INS, _ALL)
-    defer_modules(UNUSED)
+    defer_modules(name for name in UNUSED if name not in _EXTENSIONS or find_spec(_EXTENSIONS[name]))
 
 
 def defer_modules(names: Iterable[str]) -> None:
