@@ -60,7 +60,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     n_leads = len(design.task.lead_times_min)
     mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
     expert = _relative_expert(scales, hyper, joined) if hyper.relative else None
-    analogs = _analog_expert(scales, hyper, joined) if hyper.analogs and expert is not None else None
+    analogs = _analog_expert(scales, hyper, joined) if hyper.analogs else None
     return close("multiscale", window, design, mean, around, relative=expert, analogs=analogs)
 
 
