@@ -14,7 +14,7 @@ N, STEPS, CHANNELS, UNITS = 7, 5, 3, 4
 
 @pytest.fixture(scope="module")
 def steps() -> Any:
-    return np.random.default_rng(1).normal(size=(STEPS, N, CHANNELS)).astype(np.float32)
+    return np.random.default_rng(1).normal(size=(N, STEPS, CHANNELS)).astype(np.float32)
 
 
 def keras_lstm(weights: list[Any]) -> Any:
@@ -36,7 +36,7 @@ def test_unrolled_lstm_equals_keras_with_and_without_state(steps: Any) -> None:
     theirs = keras_lstm(ours.get_weights())
     for state in (None, [draw.normal(size=(N, UNITS)).astype(np.float32) for _ in range(2)]):
         hidden, cell = ours(steps, state)
-        expected, last, last_cell = theirs(steps.swapaxes(0, 1), initial_state=state)
+        expected, last, last_cell = theirs(steps, initial_state=state)
         np.testing.assert_allclose(np.stack([np.asarray(one) for one in hidden], axis=1), expected, atol=1e-6)
         np.testing.assert_allclose(hidden[-1], last, atol=1e-6)
         np.testing.assert_allclose(cell, last_cell, atol=1e-6)
@@ -59,7 +59,7 @@ def test_unrolled_lstm_begins_with_open_forget_gates_as_keras_does(steps: Any) -
 
 
 def test_unrolled_lstm_file_multiplies_all_inputs_at_once() -> None:
-    """One multiplication of the inputs, one of the state from the second step on, and no operator of the batch size."""
+    """One multiplication of the inputs, and of the state from the second step on; all gates of a step at once."""
     import keras
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
@@ -67,8 +67,9 @@ def test_unrolled_lstm_file_multiplies_all_inputs_at_once() -> None:
     from gapcast_trainer.families.parts.unrolled_lstm import UnrolledLstm
 
     window = keras.Input((STEPS, CHANNELS), name="window")
-    hidden, _ = UnrolledLstm(UNITS, "lstm")(keras.ops.transpose(window, (1, 0, 2)))
+    hidden, _ = UnrolledLstm(UNITS, "lstm")(window)
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(convert(keras.Model(window, hidden[-1]))))
     codes = [graph.operatorCodes[op.opcodeIndex].builtinCode for op in graph.subgraphs[0].operators]
     assert codes.count(schema.BuiltinOperator.FULLY_CONNECTED) == 1 + (STEPS - 1)
+    assert codes.count(schema.BuiltinOperator.LOGISTIC) == STEPS
     assert schema.BuiltinOperator.SHAPE not in codes

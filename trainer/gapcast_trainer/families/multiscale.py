@@ -19,7 +19,6 @@ from gapcast_trainer.families.parts.graph import (
     fine_power,
     folded,
     interleaved,
-    mean_of_minutes,
     others,
     power_by_minute,
     step_maxima,
@@ -59,8 +58,9 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     around = _dense(hyper.head, penalty, "quantile_head")(joined)
     n_leads = len(design.task.lead_times_min)
     mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
-    expert = _relative_expert(scales, hyper, joined) if hyper.relative else None
-    analogs = _analog_expert(scales, hyper, joined) if hyper.analogs else None
+    spread_kw = _spread_kw(scales.kw) if hyper.relative else None
+    expert = _relative_expert(scales, spread_kw, hyper, joined) if hyper.relative else None
+    analogs = _analog_expert(scales, spread_kw, hyper, joined) if hyper.analogs else None
     return close("multiscale", window, design, mean, around, relative=expert, analogs=analogs)
 
 
@@ -127,7 +127,7 @@ def _encode_near(
     first, *further = hyper.near_units
     hidden, _ = UnrolledLstm(first, name="near_lstm_1")(near, state)
     for depth, width in enumerate(further, 2):
-        steps = ops.reshape(ops.concatenate(hidden, axis=0), (len(hidden), -1, hidden[0].shape[1]))
+        steps = ops.reshape(ops.concatenate(hidden, axis=1), (-1, len(hidden), hidden[0].shape[1]))
         hidden, _ = UnrolledLstm(width, name=f"near_lstm_{depth}")(steps)
     return hidden[-1]
 
@@ -153,12 +153,17 @@ def _direct_inputs(
     return [_dense(hyper.wide, penalty, "wide")(beside([direct, *newest], "seen"))] if hyper.wide else [direct]
 
 
-def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor) -> RelativeExpert:
+def _spread_kw(kw: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the spread of each window of the power ``kw`` ``[context, N]``, ``[1, N]``."""
+    mean_kw = exact_mean(kw)
+    return exact_mean(ops.absolute(kw - mean_kw)) + _LEVEL_SHARE * ops.absolute(mean_kw) + _LEAST_KW
+
+
+def _relative_expert(
+    scales: _Scales, spread_kw: keras.KerasTensor, hyper: MultiscaleHyper, joined: keras.KerasTensor
+) -> RelativeExpert:
     """Return features of the window in units of its own spread, and the spread."""
     kw = scales.kw
-    mean_kw = mean_of_minutes(kw, "mean_kw")
-    deviation_kw = mean_of_minutes(ops.absolute(kw - mean_kw), "deviation_kw")
-    spread_kw = _spread_kw(deviation_kw, mean_kw)
     distance = ops.clip((kw - kw[-1:, :]) / spread_kw, -_LIMIT, _LIMIT)
     known = by_window(
         [
@@ -172,19 +177,15 @@ def _relative_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.Kera
     )
     first = _dense(hyper.relative, None, "relative_wide")(known)
     second = _dense(hyper.relative, None, "relative_dense")(beside([first, joined], "relative_joined"))
-    return RelativeExpert(second, ops.transpose(spread_kw))
+    return RelativeExpert(second, by_window([spread_kw]))
 
 
-def _analog_expert(scales: _Scales, hyper: MultiscaleHyper, joined: keras.KerasTensor) -> AnalogExpert:
+def _analog_expert(
+    scales: _Scales, spread_kw: keras.KerasTensor, hyper: MultiscaleHyper, joined: keras.KerasTensor
+) -> AnalogExpert:
     """Return what corrects the other experts: analogs, beside the features of the first sub-network."""
-    mean_kw = exact_mean(scales.kw)
-    spread_kw = _spread_kw(exact_mean(ops.absolute(scales.kw - mean_kw)), mean_kw)
     features = beside([analog_features(scales.kw, spread_kw), joined], "analog_features")
-    return AnalogExpert(features, ops.transpose(spread_kw), hyper.analogs)
-
-
-def _spread_kw(deviation_kw: keras.KerasTensor, mean_kw: keras.KerasTensor) -> keras.KerasTensor:
-    return deviation_kw + _LEVEL_SHARE * ops.absolute(mean_kw) + _LEAST_KW
+    return AnalogExpert(features, by_window([spread_kw]), hyper.analogs)
 
 
 def _dense(units: int, penalty: keras.Regularizer | None, name: str) -> keras.layers.Dense:

@@ -67,56 +67,69 @@ def check_analogs(design: Design) -> None:
         raise RunError(msg)
 
 
-def analog_features(kw: keras.KerasTensor, spread_kw: keras.KerasTensor) -> keras.KerasTensor:
-    """Return features ``[N, F]`` of the power ``kw`` ``[context, N]`` in units of ``spread_kw`` ``[1, N]``.
+def analog_features(minutes_kw: keras.KerasTensor, spread_kw: keras.KerasTensor) -> keras.KerasTensor:
+    """Return features ``[N, F]`` of the power ``minutes_kw`` ``[context, N]`` in units of ``spread_kw`` ``[1, N]``.
 
     For each course and width: the mean changes after 1, 3 and 5 minutes, the mean size of the last, the shares of steps
-    up and down, and the logarithm of the mean weight.
+    up and down, and the logarithm of the mean weight. Here minutes are the last axis: what is subtracted from all
+    minutes of a window, or summed up over them, then takes the runtime one call of its kernels for each window.
     """
-    n_minutes, ahead = kw.shape[0], _LEADS_MIN[-1]
-    last = n_minutes - 1 - ahead  # the newest moment whose changes are known
-    followed = _changes(kw, last, spread_kw)
-    unit = 1 / ops.square(spread_kw)
+    kw, spread_kw = by_window([minutes_kw]), by_window([spread_kw])
+    earliest = min(course.length_min for course in COURSES)
+    last = kw.shape[1] - 1 - _LEADS_MIN[-1]  # the newest moment whose changes are known
+    followed = _changes(kw, earliest, last, spread_kw)
+    unit = ops.reshape(1 / ops.square(spread_kw), (-1, 1, 1))
     found = []
     for course in COURSES:
         first = course.length_min
-        difference = _differences_kw2(kw, course, first, last) * unit
-        values = followed[:, first:, :]
-        for width in course.widths:
-            weight = ops.exp(difference * (-0.5 / width**2))
-            total = ops.sum(weight, axis=0, keepdims=True) + _NO_CHANGE
-            found += [ops.sum(values * weight, axis=1) / total, ops.log(total * (1 / weight.shape[0]))]
-    return by_window(found)
+        means_kw = kw if course.step_min == 1 else by_window([moving_mean(minutes_kw, course.step_min)])
+        difference = _differences_kw2(kw, means_kw, course, first, last) * unit
+        rates = np.reshape([-0.5 / width**2 for width in course.widths], (1, -1, 1)).astype(np.float32)
+        weight = ops.exp(difference * rates)  # of each width, [N, W, moments]
+        total = ops.sum(weight, axis=2, keepdims=True) + _NO_CHANGE
+        values = followed if first == earliest else followed[:, :, first - earliest :]
+        n_widths, n_moments = weight.shape[1:]
+        weighted = ops.reshape(values, (-1, 1, *values.shape[1:])) * ops.reshape(weight, (-1, n_widths, 1, n_moments))
+        sums = ops.sum(weighted, axis=3)
+        means = ops.concatenate([sums / total, ops.log(total * (1 / n_moments))], axis=2)
+        found.append(ops.reshape(means, (-1, means.shape[1] * means.shape[2])))
+    return ops.concatenate(found, axis=1)
 
 
-def _changes(kw: keras.KerasTensor, last: int, spread_kw: keras.KerasTensor) -> keras.KerasTensor:
-    """Return ``[6, last + 1, N]``: what followed each moment up to ``last``, in units of ``spread_kw``."""
-    now_kw = kw[: last + 1, :]
-    after = [ops.clip((kw[lead : last + 1 + lead, :] - now_kw) / spread_kw, -_LIMIT, _LIMIT) for lead in _LEADS_MIN]
-    newest, scale = after[-1], 1 / (_WHOLE_STEP - _STEP)
-    up, down = (ops.clip(sign * scale * newest - _STEP * scale, 0, 1) for sign in (1, -1))
-    rows = [ops.reshape(row, (1, last + 1, -1)) for row in (*after, ops.absolute(newest), up, down)]
-    return ops.concatenate([ops.concatenate(rows[:3], axis=0), ops.concatenate(rows[3:], axis=0)], axis=0)
+def _changes(kw: keras.KerasTensor, first: int, last: int, spread_kw: keras.KerasTensor) -> keras.KerasTensor:
+    """Return ``[N, 6, last - first + 1]``: what followed the moments from ``first`` on, in units of ``spread_kw``."""
+    n_moments = last - first + 1
+    now_kw = kw[:, first : last + 1]
+    after_kw = [kw[:, first + lead : last + 1 + lead] - now_kw for lead in _LEADS_MIN]
+    after = ops.clip(ops.concatenate(after_kw, axis=1) / spread_kw, -_LIMIT, _LIMIT)
+    after = ops.reshape(after, (-1, len(_LEADS_MIN), n_moments))
+    newest = after[:, -1:, :]
+    scale = 1 / (_WHOLE_STEP - _STEP)
+    signs = np.reshape([scale, -scale], (1, 2, 1)).astype(np.float32)
+    steps = ops.clip(newest * signs - _STEP * scale, 0, 1)
+    return ops.concatenate([after, ops.absolute(newest), steps], axis=1)
 
 
-def _differences_kw2(kw: keras.KerasTensor, course: Course, first: int, last: int) -> keras.KerasTensor:
+def _differences_kw2(
+    kw: keras.KerasTensor, means_kw: keras.KerasTensor, course: Course, first: int, last: int
+) -> keras.KerasTensor:
     """Return the mean squared difference of the course before the newest moment from that before each earlier one.
 
-    Of the moments from ``first`` to ``last`` of the power ``kw`` ``[T, N]``: ``[last - first + 1, N]``. Differences are
-    taken in kW, where they are nearly exact: divided by the spread before, their rounding would differ between
-    runtimes, and the weights magnify it.
+    Of the moments from ``first`` to ``last`` of the power ``kw`` ``[N, T]``, whose moving means are ``means_kw``:
+    ``[N, 1, last - first + 1]``. Differences are taken in kW, where they are nearly exact: divided by the spread
+    before, their rounding would differ between runtimes, and the weights magnify it.
     """
     n, step = course.n, course.step_min
-    means_kw = moving_mean(kw, step)
-    n_means = means_kw.shape[0]
-    newest_kw = ops.reshape(means_kw[n_means - n * step :, :], (n, step, -1))[:, step - 1 :, :]
-    newest_kw = newest_kw - ops.reshape(kw[-1:, :], (1, 1, -1))
-    earlier_kw = ops.reshape(means_kw, (1, n_means, -1)) - newest_kw
-    # Row r of n is shifted by (n - 1 - r) steps, so that a column has the course before one moment.
-    reach = (n - 1) * step
-    flat = ops.reshape(earlier_kw, (n * n_means, -1))
-    flat = ops.concatenate([flat[:reach, :], flat, flat[:step, :]], axis=0)
-    shifted_kw = ops.reshape(flat, (n, n_means + step, -1))[:, reach : reach + last - first + 1, :]
-    moments_kw = ops.reshape(kw[first : last + 1, :], (1, last - first + 1, -1))
-    weights = ops.reshape(ops.convert_to_tensor(course.weights, dtype="float32"), (n, 1, 1))
-    return ops.sum(ops.square(shifted_kw - moments_kw) * weights, axis=0)
+    n_means, n_moments = means_kw.shape[1], last - first + 1
+    # The newest mean first: a product with zeros and a one is exact.
+    chosen = np.zeros((n * step, n), np.float32)
+    chosen[step * np.arange(n, 0, -1) - 1, np.arange(n)] = 1
+    newest_kw = ops.matmul(means_kw[:, n_means - n * step :], ops.convert_to_tensor(chosen)) - kw[:, -1:]
+    earlier_kw = ops.reshape(means_kw, (-1, 1, n_means)) - ops.reshape(newest_kw, (-1, n, 1))
+    # Row r of n is shifted by r steps, so that a column has the course before one moment.
+    reach, length = (n - 1) * step, n_means - step
+    flat = ops.reshape(earlier_kw, (-1, n * n_means))[:, : n * length]
+    shifted_kw = ops.reshape(flat, (-1, n, length))[:, :, reach : reach + n_moments]
+    moments_kw = ops.reshape(kw[:, first : last + 1], (-1, 1, n_moments))
+    weights = np.reshape(course.weights[::-1], (1, n, 1)).astype(np.float32)
+    return ops.sum(ops.square(shifted_kw - moments_kw) * weights, axis=1, keepdims=True)

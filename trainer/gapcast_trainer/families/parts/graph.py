@@ -138,10 +138,10 @@ def fine_power(kw: keras.KerasTensor, fine_kw: float) -> keras.KerasTensor:
 
 
 def folded(steps: keras.KerasTensor, fold: int) -> keras.KerasTensor:
-    """Return ``steps`` ``[T, C, N]`` as ``[T / fold, N, fold * C]``, so that an LSTM processes ``fold`` at a time."""
+    """Return ``steps`` ``[T, C, N]`` as ``[N, T / fold, fold * C]``, so that an LSTM processes ``fold`` at a time."""
     n_steps, n_channels = steps.shape[:2]
-    rows = keras.ops.reshape(steps, (n_steps // fold, fold * n_channels, -1))
-    return keras.ops.transpose(rows, (0, 2, 1))
+    by_window = keras.ops.transpose(keras.ops.reshape(steps, (n_steps * n_channels, -1)))
+    return keras.ops.reshape(by_window, (-1, n_steps // fold, fold * n_channels))
 
 
 def beside(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:

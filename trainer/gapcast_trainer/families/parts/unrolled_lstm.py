@@ -23,7 +23,7 @@ class UnrolledLstm(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
         self.units = units
 
     def build(self, steps_shape: tuple[int | None, ...], *_: Any) -> None:
-        """Create the weights for steps of the shape ``[T, N, C]``."""
+        """Create the weights for steps of the shape ``[N, T, C]``."""
         units = self.units
 
         def bias(shape: Sequence[int], dtype: str | None = None) -> Any:
@@ -41,21 +41,23 @@ class UnrolledLstm(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
     def call(
         self, steps: keras.KerasTensor, state: Sequence[keras.KerasTensor] | None = None
     ) -> tuple[list[keras.KerasTensor], keras.KerasTensor]:
-        """Return the hidden state after each of ``steps`` ``[T, N, C]``, and the last cell state, ``[N, units]`` each.
+        """Return the hidden state after each of ``steps`` ``[N, T, C]``, and the last cell state, ``[N, units]`` each.
 
         ``state`` is the hidden and the cell state before the first step; without it both are zero.
         """
-        n_steps, _, n_channels = steps.shape
-        from_inputs = ops.matmul(ops.reshape(steps, (-1, n_channels)), self.kernel)
-        rows = ops.reshape(from_inputs, (n_steps, -1))
-        parts = [ops.reshape(rows[step : step + 1, :], (-1, 4 * self.units)) for step in range(n_steps)]
+        n_steps, n_channels = steps.shape[1:]
+        from_inputs = ops.matmul(ops.reshape(steps, (-1, n_channels)), self.kernel) + self.bias
+        width = 4 * self.units
+        rows = ops.reshape(from_inputs, (-1, n_steps * width))
         hidden, cell = (None, None) if state is None else state
         found = []
-        for part in parts:
-            total = part if hidden is None else part + ops.matmul(hidden, self.recurrent_kernel)
-            input_gate, forget_gate, candidate, output_gate = ops.split(total + self.bias, 4, axis=1)
-            added = ops.sigmoid(input_gate) * ops.tanh(candidate)
-            cell = added if cell is None else ops.sigmoid(forget_gate) * cell + added
-            hidden = ops.sigmoid(output_gate) * ops.tanh(cell)
+        for step in range(n_steps):
+            total = rows[:, step * width : (step + 1) * width]
+            if hidden is not None:
+                total = total + ops.matmul(hidden, self.recurrent_kernel)
+            input_gate, forget_gate, _, output_gate = ops.split(ops.sigmoid(total), 4, axis=1)
+            added = input_gate * ops.tanh(total[:, 2 * self.units : 3 * self.units])
+            cell = added if cell is None else forget_gate * cell + added
+            hidden = output_gate * ops.tanh(cell)
             found.append(hidden)
         return found, cell
