@@ -78,7 +78,10 @@ def test_demand_keys_from_the_environment_work_like_others() -> None:
 
 
 def test_demand_of_a_device_replaces_single_keys() -> None:
-    devices = [{"device": "car", "limit_kw": "none"}, {"device": "mill", "risk": 0.2, "fuse_kw": 20.0}]
+    devices = [
+        {"device": "car", "limit_kw": "none"},
+        {"device": "mill", "risk": 0.2, "fuse_kw": 20.0, "imports_only": True},
+    ]
     site = load(None, {}, demand(limit_kw="month_peak", peak_days=3, floor_kw=0, devices=devices)).demand.site_options(
         PARIS
     )
@@ -86,6 +89,8 @@ def test_demand_of_a_device_replaces_single_keys() -> None:
     mill = site.of("mill")
     assert (mill.by_month_peak, mill.n_peak_days, mill.floor_kw, mill.risk, mill.fuse_kw) == (True, 3, 0, 0.2, 20.0)
     assert site.of("home").risk == 0.05
+    assert [site.of(name).imports_only for name in ("home", "mill")] == [False, True]
+    assert site.any_imports_only
 
 
 @pytest.mark.parametrize(

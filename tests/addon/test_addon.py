@@ -174,10 +174,16 @@ def test_addon_default_port_depends_on_tls(tls: dict[str, Any], port: int) -> No
 )
 def test_addon_limit_of_the_billing_window(limit: object, limit_kw: float | None, is_peak: bool) -> None:
     options = {"limit_kw": limit, "window_min": "60", "floor_kw": 2, "peak_days": 3, "fuse_kw": 17.25}
-    options |= {"limit_hours": "07:00-23:00", "limit_weekdays": "mon-fri", "limit_months": "11-12,1-3"}
+    options |= {
+        "limit_hours": "07:00-23:00",
+        "limit_weekdays": "mon-fri",
+        "limit_months": "11-12,1-3",
+        "imports_only": True,
+    }
     plan = settings_of(options, SERVICE, {}).demand.options
     assert (plan.limit_kw, plan.by_month_peak) == (limit_kw, is_peak)
     assert (plan.window_min, plan.floor_kw, plan.n_peak_days, plan.fuse_kw) == (60, 2, 3, 17.25)
+    assert plan.imports_only
     assert plan.active.hours == ((420, 1_380),)
     assert sorted(plan.active.weekdays) == [0, 1, 2, 3, 4]
     assert sorted(plan.active.months) == [1, 2, 3, 11, 12]

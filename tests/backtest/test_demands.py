@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -37,17 +36,17 @@ from tests.support.outlook_model import OutlookModel
 pytestmark = pytest.mark.usefixtures("restored_logs")
 
 LIMIT_KW = 0.6
+LIMITED = SiteDemandOptions(DemandOptions(limit_kw=LIMIT_KW))
 
 
 def engine() -> Engine:
     """An engine of one model, whose demands have a limit."""
     published = Smooth(lead_times_min=(1, 2, 3, 4, 5))
-    site = SiteDemandOptions(DemandOptions(limit_kw=LIMIT_KW), {}, UTC)
     return Engine(
         published,
         ensemble=Ensemble((published,), EnsembleOptions()),
         outlook=OutlookConfig(OutlookModel()),
-        demand=site,
+        demand=LIMITED,
     )
 
 
@@ -60,7 +59,7 @@ def house(n: int, seed: int) -> list[Minute]:
 
 def run(houses: dict[str, list[Minute]], out: Path | None = None, scored_from: int | None = None) -> Backtest:
     of_each = {name: iter(minutes) for name, minutes in houses.items()}
-    return run_houses(engine(), of_each, scored_from, request=BacktestRequest(demand=DemandRequest(out)))
+    return run_houses(engine(), of_each, scored_from, request=BacktestRequest(demand=DemandRequest(LIMITED, out)))
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -178,9 +177,8 @@ def test_house_without_window_has_no_scores() -> None:
 def test_backtest_with_limit_makes_outlooks_by_itself(tmp_path: Path) -> None:
     file, form = csv_file(tmp_path / "a.csv", 120, 1), FileFormat(Layout("time", "kw", unit="kW"))
     settings = settings_with(tmp_path / "models", demand=DemandSettings(limit_kw=LIMIT_KW))
-    found = run_files(
-        settings, [file], form, FilePart(), BacktestRequest(demand=DemandRequest(tmp_path / "demand.csv"))
-    )
+    request = BacktestRequest(demand=DemandRequest(LIMITED, tmp_path / "demand.csv"))
+    found = run_files(settings, [file], form, FilePart(), request)
     assert found.outlooks is None
     assert len(read(tmp_path / "demand.csv")) > 90
 

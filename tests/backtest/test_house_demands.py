@@ -12,6 +12,7 @@ from gapcast.backtest.demands.demand_tally import DemandTallies
 from gapcast.backtest.demands.house_demands import HEADER, DemandFile, HouseDemands
 from gapcast.backtest.results.report import demand_table
 from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.billing.options import DemandOptions
 from gapcast.core.demand.scores import scores
 from gapcast.core.errors import SettingsError
 from gapcast.core.windows.window import MAX_FILL_MIN
@@ -47,7 +48,7 @@ def test_short_gap_in_a_window_is_interpolated(tmp_path: Path, n_missing: int, m
     if mean_of_gap_kw is not None:
         expected_kw = (sum(powers_kw) + n_missing * mean_of_gap_kw) / 30
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         for i, kw in zip((*range(12), *range(12 + n_missing, 30)), powers_kw, strict=True):
             house.add_reading(START + i, kw, is_measured=True)
             if not i:
@@ -56,9 +57,17 @@ def test_short_gap_in_a_window_is_interpolated(tmp_path: Path, n_missing: int, m
     assert [float(row["actual_kw"]) for row in read(tmp_path / "demand.csv")] == [pytest.approx(expected_kw, abs=1e-6)]
 
 
+def test_window_of_imports_alone_has_no_negative_minutes(tmp_path: Path) -> None:
+    with DemandFile(tmp_path / "demand.csv") as file:
+        house = HouseDemands("a", DemandOptions(imports_only=True), file)
+        run(house, [1.0, 3.0, 3.0, -9.0, -9.0, 3.0, 3.0])
+        house.finish()
+    assert {float(row["actual_kw"]) for row in read(tmp_path / "demand.csv")} == {2.0}
+
+
 def test_window_is_scored_and_written_once_it_is_over(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [1.0, *[3.0] * WINDOW_MIN, 1.0])
         house.finish()
     rows = read(tmp_path / "demand.csv")
@@ -76,7 +85,7 @@ def test_window_is_scored_and_written_once_it_is_over(tmp_path: Path) -> None:
 
 def test_minutes_of_a_short_gap_are_interpolated(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [1.0, 3.0, math.nan, math.nan, 6.0, 5.0, 5.0])
         house.finish()
     assert {row["actual_kw"] for row in read(tmp_path / "demand.csv")} == {"4.666667"}  # 4 and 5 kW between
@@ -84,14 +93,14 @@ def test_minutes_of_a_short_gap_are_interpolated(tmp_path: Path) -> None:
 
 def test_window_of_half_known_minutes_has_their_mean(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [1.0, 3.0, 4.0, 5.0, *[math.nan] * 6, 1.0])
         house.finish()
     assert {row["actual_kw"] for row in read(tmp_path / "demand.csv")} == {"4.0"}
 
 
 def test_window_of_fewer_known_minutes_is_left_out() -> None:
-    house = HouseDemands("a")
+    house = HouseDemands("a", DemandOptions())
     run(house, [1.0, 3.0, 4.0, *[math.nan] * 7, 1.0])
     house.finish()
     assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == 0
@@ -100,7 +109,7 @@ def test_window_of_fewer_known_minutes_is_left_out() -> None:
 @pytest.mark.parametrize("n_known", [3, WINDOW_MIN - 1, WINDOW_MIN])
 def test_window_in_which_the_readings_end_is_left_out(tmp_path: Path, n_known: int) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [1.0, *[3.0] * n_known])
         house.finish()
     n_windows = int(n_known == WINDOW_MIN)
@@ -109,7 +118,7 @@ def test_window_in_which_the_readings_end_is_left_out(tmp_path: Path, n_known: i
 
 
 def test_filled_minutes_are_not_known() -> None:
-    house = HouseDemands("a")
+    house = HouseDemands("a", DemandOptions())
     run(house, [1.0])
     for minute in range(START, START + WINDOW_MIN):
         house.add_reading(minute, 3.0, is_measured=False)
@@ -118,7 +127,7 @@ def test_filled_minutes_are_not_known() -> None:
 
 
 def test_time_that_goes_back_ends_the_window() -> None:
-    house = HouseDemands("a")
+    house = HouseDemands("a", DemandOptions())
     run(house, [1.0, *[3.0] * WINDOW_MIN])
     run(house, [1.0, *[1.0] * WINDOW_MIN])
     house.finish()
@@ -133,7 +142,7 @@ def test_window_measured_again_has_nothing_of_before(
     tmp_path: Path, n_again: int, expected: list[tuple[str, str]]
 ) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [9.0] * WINDOW_MIN)
         run(house, [*[1.0] * (n_again + 1), *[math.nan] * (MAX_FILL_MIN + 1), 1.0])
         house.finish()
@@ -141,7 +150,7 @@ def test_window_measured_again_has_nothing_of_before(
 
 
 def test_each_window_of_a_long_history_is_scored() -> None:
-    house, n_windows = HouseDemands("a"), 100
+    house, n_windows = HouseDemands("a", DemandOptions()), 100
     run(house, [1.0, *[3.0] * (n_windows * WINDOW_MIN)])
     house.finish()
     assert scores.scores_of(house.sums, WINDOW_MIN).n_windows == n_windows
@@ -149,7 +158,7 @@ def test_each_window_of_a_long_history_is_scored() -> None:
 
 def test_limit_that_does_not_apply_is_blank_and_unscored(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [1.0, *[3.0] * WINDOW_MIN], limit_kw=math.nan, p_exceed=0.0)
         house.finish()
     assert {(row["limit_kw"], row["exceeded"]) for row in read(tmp_path / "demand.csv")} == {("", "")}
@@ -158,7 +167,7 @@ def test_limit_that_does_not_apply_is_blank_and_unscored(tmp_path: Path) -> None
 
 def test_window_at_its_limit_is_not_above_it(tmp_path: Path) -> None:
     with DemandFile(tmp_path / "demand.csv") as file:
-        house = HouseDemands("a", file)
+        house = HouseDemands("a", DemandOptions(), file)
         run(house, [1.0, *[2.0] * WINDOW_MIN], limit_kw=2.0)
         house.finish()
     assert {row["exceeded"] for row in read(tmp_path / "demand.csv")} == {"0"}
@@ -166,7 +175,7 @@ def test_window_at_its_limit_is_not_above_it(tmp_path: Path) -> None:
 
 
 def test_many_readings_without_demand_are_dropped() -> None:
-    house = HouseDemands("a")
+    house = HouseDemands("a", DemandOptions())
     for minute in range(START - 1_000, START - 1):
         house.add_reading(minute, 9.0, is_measured=True)
     run(house, [1.0, *[3.0] * WINDOW_MIN])
@@ -189,7 +198,7 @@ def test_file_that_cannot_be_written_names_the_option(tmp_path: Path) -> None:
 
 
 def test_table_shows_rules_and_alarms() -> None:
-    house = HouseDemands("a")
+    house = HouseDemands("a", DemandOptions())
     run(house, [1.0, *[3.0] * WINDOW_MIN])
     house.finish()
     tallies = DemandTallies({"a": (house.sums, WINDOW_MIN)})

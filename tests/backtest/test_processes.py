@@ -50,7 +50,8 @@ def test_processes_have_the_results_of_one(tmp_path: Path, monkeypatch: pytest.M
 def test_processes_join_outlooks_and_demands(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 90) for name in "ba"]
     configured = settings(demand={"limit_kw": 1.0})
-    request = BacktestRequest(outlook=OutlookRequest((5, 15)), demand=DemandRequest())
+    demand = DemandRequest(configured.demand.site_options(configured.site.zone))
+    request = BacktestRequest(outlook=OutlookRequest((5, 15)), demand=demand)
     alone = in_processes(files, 1, configured, request)
     together = in_processes(files, 2, configured, request)
     assert together.demands is not None

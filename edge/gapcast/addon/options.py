@@ -31,6 +31,7 @@ _DEMAND = {
     "floor_kw": "floor_kw",
     "peak_days": "peak_days",
     "fuse_kw": "fuse_kw",
+    "imports_only": "imports_only",
     "limit_hours": "hours",
     "limit_weekdays": "weekdays",
     "limit_months": "months",

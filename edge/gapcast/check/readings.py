@@ -81,16 +81,16 @@ def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Fi
 
 
 def _check_export(settings: Settings, listener: SampleListener) -> Iterator[Finding]:
-    """Check that no device with a limit exports power, unless the meter's register has what was imported."""
+    """Check that no device with a limit exports power, unless only imported power counts, or a register has it."""
     site = settings.demand.site_options(settings.site.zone)
     with_register = {one.device for one in settings.demand.registers if one.register is Register.RUNNING}
     for device, samples in sorted(listener.devices.items()):
         options, lowest_kw = site.of(device), min(samples.powers_kw, default=0.0)
-        is_limited = options.by_month_peak or options.limit_kw is not None
+        is_limited = (options.by_month_peak or options.limit_kw is not None) and not options.imports_only
         if lowest_kw < 0 and is_limited and device not in listener.submeters and not with_register & {"", device}:
             text = f"{device}: exports power ({lowest_kw:.3f} kW), which makes room in its billing windows"
             fix = (
-                'if the tariff bills imported energy alone, read the imported power ("With photovoltaics" in '
+                'if the tariff bills imported energy alone, set demand.imports_only = true ("With photovoltaics" in '
                 "docs/demand.md); otherwise nothing is to be done"
             )
             yield warn("demand", text, fix)

@@ -151,7 +151,11 @@ def backtest(
         compared = run_comparison(settings, files, form, part, show=show_file)
         shown, found = comparison_lines(compared), comparison_document(compared)
     else:
-        demand = DemandRequest(demand_out) if has_limit(settings.demand) else None
+        demand = (
+            DemandRequest(settings.demand.site_options(settings.site.zone), demand_out)
+            if has_limit(settings.demand)
+            else None
+        )
         request = BacktestRequest(out, outlook, demand)
         result = run_files(settings, files, form, part, request, jobs=jobs, show=show_file)
         shown, found = lines(result), document(result)

@@ -112,6 +112,14 @@ def test_running_limit_of_days_is_the_mean_of_their_highest() -> None:
     assert (found[30], found[45]) == (4.0, 5.0)
 
 
+def test_exported_minutes_count_as_nothing_if_only_imports_do() -> None:
+    kw, local = [6.0] * 5 + [-3.0] * 10 + [1.0] * 16, local_from("2026-01-05T06:00", 31)
+    options = DemandOptions(by_month_peak=True, floor_kw=0.0, imports_only=True)
+    assert follow(kw, local, options)[15] == 2.0
+    assert billed_windows(np.array(kw), np.array(local), options).kw.tolist() == [2.0, 1.0]
+    assert billed_windows(np.array(kw), np.array(local), QUARTER).kw.tolist() == [0.0, 1.0]
+
+
 def test_running_limit_ignores_incomplete_windows() -> None:
     local = local_from("2026-01-05T06:00", 45)
     kw = [9.0] * 7 + [math.nan] * 8 + [3.0] * 30

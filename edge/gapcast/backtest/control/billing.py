@@ -32,6 +32,8 @@ class BilledWindows:
 
 def billed_windows(kw: F64, local: I64, options: DemandOptions) -> BilledWindows:
     """Return the windows of the power ``kw`` ``[T]`` (NaN: unknown) by the local clock ``local`` ``[T]``."""
+    if options.imports_only:
+        kw = np.maximum(kw, 0.0)
     starts = window_starts(local, options.window_min)
     known = ~np.isnan(kw)
     n_known = np.add.reduceat(known.astype(np.int64), starts)

@@ -32,7 +32,7 @@ class RunningLimit:
         if index in self._starts:
             self._close(index - 1)
         if not math.isnan(total_kw):
-            self._sum_kw += total_kw
+            self._sum_kw += self._options.counted_kw(total_kw)
             self._n_known += 1
 
     def limit_kw(self, index: int) -> float | None:

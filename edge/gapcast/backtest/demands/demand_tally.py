@@ -12,6 +12,7 @@ import numpy as np
 from gapcast.backtest.demands.house_demands import DemandFile, DemandLine, HouseDemands
 from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.low_limit import LowLimit
+from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.demand.demand import Demands
 from gapcast.core.demand.device_demands import DeviceDemands
 from gapcast.core.demand.scores import scores
@@ -50,22 +51,25 @@ class DemandTallies:
 
 @dataclass(frozen=True, slots=True)
 class DemandRequest:
-    """The demands to score; ``out`` is a CSV file to write them to."""
+    """The demands to score, made by ``options``; ``out`` is a CSV file to write them to."""
 
+    options: SiteDemandOptions
     out: Path | None = None
 
     def tally(self, scored_from: int | None, stack: ExitStack) -> DemandTally:
         """Return a tally of the demands made from ``scored_from`` on; ``stack`` closes its file."""
         file = None if self.out is None else stack.enter_context(DemandFile(self.out))
-        return DemandTally(scored_from, file)
+        return DemandTally(self.options, scored_from, file)
 
 
 class DemandTally:
     """Scores the demands made from the minute ``scored_from`` on."""
 
-    def __init__(self, scored_from: int | None = None, file: DemandFile | None = None) -> None:
-        """Score demands made from ``scored_from`` on (None: all); write them to ``file``."""
-        self._scored_from = scored_from
+    def __init__(
+        self, options: SiteDemandOptions, scored_from: int | None = None, file: DemandFile | None = None
+    ) -> None:
+        """Score demands by ``options`` made from ``scored_from`` on (None: all); write them to ``file``."""
+        self._options, self._scored_from = options, scored_from
         self._file = file
         self._houses: dict[str, HouseDemands] = {}
 
@@ -81,7 +85,8 @@ class DemandTally:
                 continue
             house = self._houses.get(reading.device)
             if house is None:
-                house = self._houses[reading.device] = HouseDemands(reading.device, self._file)
+                options = self._options.of(reading.device)
+                house = self._houses[reading.device] = HouseDemands(reading.device, options, self._file)
             is_measured = status is ReadingStatus.READY and not reading.is_filled
             house.add_reading(reading.minute, reading.gap_kw, is_measured=is_measured)
             if minute == reading.minute and device == reading.device:

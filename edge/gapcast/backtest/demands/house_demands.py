@@ -11,6 +11,7 @@ import numpy as np
 
 from gapcast.backtest.forecasts.whole_file import WholeFile
 from gapcast.core.arrays.array_types import F64
+from gapcast.core.billing.options import DemandOptions
 from gapcast.core.demand.scores import score_sums, scores
 from gapcast.core.forecasts.forecast import DECIMALS
 from gapcast.core.grid import minute_label
@@ -59,9 +60,9 @@ class HouseDemands:
     gap. If less than half of its minutes were measured, or the readings end within it, its demands are left out.
     """
 
-    def __init__(self, device: str, file: DemandFile | None = None) -> None:
-        """Write the demands with their outcomes to ``file``."""
-        self._device, self._file = device, file
+    def __init__(self, device: str, options: DemandOptions, file: DemandFile | None = None) -> None:
+        """Score demands by ``options``, and write them with their outcomes to ``file``."""
+        self._device, self._options, self._file = device, options, file
         self.sums: F64 = scores.initial_sums()
         #: Minutes of a window; 0 before the first demand.
         self.window_min = 0
@@ -104,13 +105,13 @@ class HouseDemands:
         if not waiting or (self._last_minute or 0) < self._start_minute + self.window_min - 1:
             return
         minutes = range(self._start_minute, self._start_minute + self.window_min)
-        known_kw = [self._known_kw[minute] for minute in minutes if minute in self._known_kw]
+        known_kw = [self._options.counted_kw(self._known_kw[one]) for one in minutes if one in self._known_kw]
         if 2 * len(self._measured.intersection(minutes)) < self.window_min:
             return
         actual_kw = math.fsum(known_kw) / len(known_kw)
         elapsed = np.array([line[1] for line in waiting])
         values = np.array([line[2] for line in waiting])
-        power_kw = np.column_stack((values[:, _SO_FAR], [line[3] for line in waiting]))
+        power_kw = np.column_stack((values[:, _SO_FAR], [self._options.counted_kw(line[3]) for line in waiting]))
         demands = scores.initial_demands()
         demands[elapsed] = score_sums.waiting(
             elapsed, np.full(len(elapsed), self.window_min), values[:, _P_EXCEED], values[:, _LIMIT], power_kw

@@ -46,6 +46,8 @@ class DemandKeys(RegisterKeys):
     fuse_kw: float | None = Field(default=None, gt=0)
     #: Probability of an exceedance that the headroom accepts.
     risk: float = 0.05
+    #: Whether exported power counts as 0, as in tariffs that bill imported energy; otherwise it counts as negative.
+    imports_only: bool = False
     #: Times of the day, weekdays and months in which a limit applies, to windows that start in them; empty: all.
     hours: Annotated[str, _parsed_by(parse_hours)] = ""
     weekdays: Annotated[str, _parsed_by(parse_weekdays)] = ""
@@ -95,6 +97,7 @@ class DemandKeys(RegisterKeys):
             fuse_kw=self.fuse_kw,
             risk=self.risk,
             active=ActiveTimes(parse_hours(self.hours), parse_weekdays(self.weekdays), parse_months(self.months)),
+            imports_only=self.imports_only,
         )
 
 

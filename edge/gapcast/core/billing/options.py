@@ -44,7 +44,7 @@ class DemandOptions:
     ``window_min`` is one of :data:`WINDOW_MINUTES`. ``limit_kw`` is a fixed limit; None: the month's peak, the mean of
     the highest windows of the ``n_peak_days`` days with the highest ones, at least ``floor_kw``, or no limit unless
     ``by_month_peak``. ``fuse_kw`` is a limit of each single minute (None: there is none). ``risk`` is the probability
-    of an exceedance that the headroom accepts.
+    of an exceedance that the headroom accepts. With ``imports_only`` exported power counts as 0.
     """
 
     window_min: int = 15
@@ -55,11 +55,20 @@ class DemandOptions:
     fuse_kw: float | None = None
     risk: float = 0.05
     active: ActiveTimes = field(default_factory=ActiveTimes)
+    imports_only: bool = False
 
     @property
     def is_limited(self) -> bool:
         """Whether there is any limit, and so any demand to publish."""
         return self.limit_kw is not None or self.by_month_peak or self.fuse_kw is not None
+
+    def counted_kw(self, kw: float) -> float:
+        """Return what the power ``kw`` of a minute counts in a window.
+
+        >>> DemandOptions().counted_kw(-2.0), DemandOptions(imports_only=True).counted_kw(-2.0)
+        (-2.0, 0.0)
+        """
+        return 0.0 if kw < 0 and self.imports_only else kw
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +87,8 @@ class SiteDemandOptions:
     def is_limited(self) -> bool:
         """Whether any device has a limit."""
         return self.default.is_limited or any(one.is_limited for one in self.devices.values())
+
+    @property
+    def any_imports_only(self) -> bool:
+        """Whether exported power counts as 0 for any device."""
+        return self.default.imports_only or any(one.imports_only for one in self.devices.values())

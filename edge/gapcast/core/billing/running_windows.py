@@ -2,9 +2,10 @@
 
 The minutes are those that enter a device's window of readings (:class:`gapcast.core.streams.buffer.Buffers`), so the
 same rules hold: duplicates, late and held readings do not count, and minutes of a short gap count as interpolated
-there, as do minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads. Minutes
-of a longer gap are unknown. If the clock is set back, the window of the new minute starts again, without the minutes
-before it, and the month's peaks from that window on are discarded.
+there, as do minutes that a held value covers (``Reading.is_filled``). Power is the total, with announced loads; with
+``DemandOptions.imports_only``, exported power counts as 0. Minutes of a longer gap are unknown. If the clock is set
+back, the window of the new minute starts again, without the minutes before it, and the month's peaks from that window
+on are discarded.
 
 After a minute, the running window is the one that contains the next minute. A window is complete if at least half of
 its minutes are known. Only complete windows count as a peak of their month, and of these the ones in the active times.
@@ -60,7 +61,7 @@ class RunningWindows:
         if one is not None:
             one.open(last_minute + 1)
             one.n_known = min(len(known_kw), last_minute + 1 - one.window.start_minute)
-            one.sum_kw = float(sum(known_kw[len(known_kw) - one.n_known :].tolist()))
+            one.sum_kw = float(sum(map(one.options.counted_kw, known_kw[len(known_kw) - one.n_known :].tolist())))
 
     def add(self, row: int, device: str, minute: int, gap_kw: float) -> None:
         """Add a known minute of ``device``, which has ``row``, kW: later than those before, but for discarded ones."""
@@ -76,7 +77,7 @@ class RunningWindows:
         if minute >= one.window.end_minute:
             self._close(row, one)
             one.open(minute)
-        one.sum_kw += gap_kw
+        one.sum_kw += gap_kw if gap_kw >= 0 else one.options.counted_kw(gap_kw)
         one.n_known += 1
         if minute + 1 == one.window.end_minute:
             self._close(row, one)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.arrays.array_types import F32
+from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.billing.device_windows import BYTES_PER_DEVICE, WindowState
 from gapcast.core.billing.options import SiteDemandOptions
 from gapcast.core.billing.registers import RunningRegister
@@ -25,7 +25,7 @@ from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.demand.state.demand_state import DemandState, read_newest, stamp_newest
 from gapcast.core.demand.state.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
-from gapcast.core.demand.step.demand_batch import DemandBatch
+from gapcast.core.demand.step.demand_batch import DemandBatch, imported
 from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
@@ -44,6 +44,7 @@ class DemandForecaster:
         self.model = model
         self.highest_kw = highest_kw
         self._leads_min = model.lead_times_min
+        self._any_imports_only = options.any_imports_only
         #: The running windows, which the buffers add minutes to.
         self.windows = RunningWindows(options, max_devices)
         #: What is stored of the devices.
@@ -71,8 +72,8 @@ class DemandForecaster:
         limited = [i for i in accepted.billing if windows_of(rows[i]) is not None]
         if not limited:
             return None
-        states, means, mean_kw = list(accepted.billing.values()), outlooks.model_means, outlooks.mean_kw[..., MEAN]
-        point_kw = outlooks.point_kw
+        states, means = list(accepted.billing.values()), outlooks.model_means
+        mean_kw, point_kw = outlooks.mean_kw, outlooks.point_kw
         if len(limited) < len(rows) or len(outlooks) < len(rows):
             with_outlook = np.flatnonzero(np.asarray(rows) < self.windows.max_rows)
             in_outlooks = np.searchsorted(with_outlook, limited)
@@ -87,9 +88,22 @@ class DemandForecaster:
         if accepted.planned:
             parts = map(accepted.planned.get, limited)
             last_kw = [kw if part is None else kw + part.subtracted_kw for kw, part in zip(last_kw, parts, strict=True)]
-        batch = DemandBatch(rows, minutes, last_kw, states, windows, means, mean_kw, point_kw, outlooks.issued_at_ms)
+        batch = DemandBatch(
+            rows, minutes, last_kw, states, windows, means, mean_kw[..., MEAN], point_kw, outlooks.issued_at_ms
+        )
+        if self._any_imports_only:
+            batch = self._with_imports(batch, mean_kw)
         columns = self.arithmetic.make(batch)
         return Demands(outlooks.model, outlooks.issued_at_ms, devices, columns)
+
+    def _with_imports(self, batch: DemandBatch, mean_kw: F64) -> DemandBatch:
+        """Return ``batch`` with the imported power of the devices of which only that counts.
+
+        ``mean_kw`` ``[N, K, 4]`` are the outlooks' means.
+        """
+        windows_of = [self.windows.of(row) for row in batch.rows]
+        which = [i for i, one in enumerate(windows_of) if one is not None and one.options.imports_only]
+        return imported(batch, mean_kw, which) if which else batch
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
         """Return ``state`` with the sum of the known minutes by the meter's register, if that is of use."""

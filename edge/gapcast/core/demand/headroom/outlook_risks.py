@@ -34,6 +34,8 @@ def load_risks(  # noqa: PLR0913 - what the risks depend on
     """
     means, copied = power.newest(row), power.copy_of(row)
     length_min = demand.running.end_minute - demand.running.start_minute
+    if windows.options.imports_only:
+        window = np.maximum(window, 0)
 
     def powers(ahead_from: I64, ahead_to: I64) -> PowerDistributions:
         unlimited = np.full(1, np.nan)
