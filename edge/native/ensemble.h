@@ -23,6 +23,7 @@
 #define N_STORED 3
 #define N_STEP_KW 6
 #define N_STEP_TIMES 7
+#define N_ANALOG_KW 3
 #define N_HIDDEN_INPUTS 4
 /* Largest numbers of members and of feature columns: sizes of arrays on the stack. */
 #define MAX_MEMBERS 64
@@ -35,6 +36,7 @@ struct step {
     /* sizes and indices */
     int64_t context, n_models, n_medians, n_members, n_outputs, refit, has_bounds;
     int64_t n_columns, width, n_lags, n_stretches, n_kw, first_hidden, n_hidden, n_inputs, n_slots, horizon_min;
+    int64_t n_analogs;
     /* options */
     double min_kw, low_kw, high_kw, forgetting, hidden_limit;
     /* tables: where each model's mean and median, and the outer quantiles of the first, are among the outputs
@@ -78,6 +80,7 @@ struct step {
 
 /* Writes the hidden features, which follow from the columns before them, and zeros as padding. All are 0 if the others
    are: a replaced forecast teaches nothing. */
+void write_analogs(const float *last, int64_t context, int64_t horizon_min, float scale_kw, float *kw);
 void complete_columns(const struct step *step, float *columns);
 void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
 

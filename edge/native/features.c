@@ -1,4 +1,4 @@
-/* The features of the online model: rls_features.py, step_features.py, hidden_features.py. */
+/* The features of the online model: rls_features.py, step_features.py, hidden_features.py; analogs.c has the rest. */
 
 #include <math.h>
 
@@ -114,8 +114,10 @@ void write_columns(const struct step *step, int64_t entry, double scale_kw, doub
     columns[n++] = *last;
     columns[n] = (float)(typical_kw - (double)*last);
     float scale = (float)scale_kw;
-    write_steps(last, step->context, scale, columns + step->n_kw - N_STEP_KW,
-                columns + step->first_hidden - N_STEP_TIMES);
+    float *analogs = columns + step->n_kw - step->n_analogs;
+    write_steps(last, step->context, scale, analogs - N_STEP_KW, columns + step->first_hidden - N_STEP_TIMES);
+    if (step->n_analogs)
+        write_analogs(last, step->context, step->horizon_min, scale, analogs);
     for (int64_t i = 0; i < step->n_kw; i++)
         columns[i] = within_f(columns[i] / scale, (float)RLS_LIMIT);
     columns[step->n_kw] = 1.0f;

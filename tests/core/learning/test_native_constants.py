@@ -25,6 +25,7 @@ from gapcast.core.learning.ensemble import (
     step_struct,
 )
 from gapcast.core.learning.online_model import (
+    analog_features,
     daily_profile,
     hidden_features,
     packed_covariance,
@@ -62,7 +63,7 @@ def bucket_numbers(period: int) -> list[int]:
 OF_C_ALONE = {
     "SUM_LANES", "SUM_BLOCK", "MAX_BLOCK", "WIDE", "EXPORT", "GAPCAST_SOURCES",
     "NUMBER_LIMIT", "WEIGHT_LIMIT", "INTEGER_LIMIT", "WITH_EXPONENT", "MAX_DIGITS", "MAX_HEAD", "MAX_REMAINING",
-    "N_OF_MINUTE", "FLOATS_OF_LINE", "MAX_ROWS", "N_OF_LEAD", "N_GAINS", "N_CORNERS", "N_MEAN_ENTRIES",
+    "N_OF_MINUTE", "COURSE_MIN", "FLOATS_OF_LINE", "MAX_ROWS", "N_OF_LEAD", "N_GAINS", "N_CORNERS", "N_MEAN_ENTRIES",
 } | of_packets.OF_C_ALONE  # fmt: skip
 #: The Python value of each constant, by file and name.
 ORIGINALS: dict[tuple[str, str], object] = {
@@ -74,6 +75,17 @@ ORIGINALS: dict[tuple[str, str], object] = {
     ("ensemble.h", "N_STORED"): packed_covariance.N_STORED,
     ("ensemble.h", "N_STEP_KW"): step_features.N_KW,
     ("ensemble.h", "N_STEP_TIMES"): step_features.N_TIMES,
+    ("ensemble.h", "N_ANALOG_KW"): analog_features.N_KW,
+    ("analogs.c", "LONGEST_MIN"): analog_features._LONGEST_MIN,
+    ("analogs.c", "N_MEANS"): analog_features._N_MEANS,
+    ("analogs.c", "MEAN_MIN"): analog_features._STEP_MIN,
+    ("analogs.c", "DECAY"): analog_features._DECAY,
+    ("analogs.c", "CLOSE_WIDTH"): analog_features._WIDTHS[0],
+    ("analogs.c", "MIDDLE_WIDTH"): analog_features._WIDTHS[1],
+    ("analogs.c", "DISTANT_WIDTH"): analog_features._WIDTHS[2],
+    ("analogs.c", "LEAST_SCALES"): analog_features._LEAST_SCALES,
+    ("analogs.c", "CHANGE_LIMIT"): analog_features._LIMIT,
+    ("analogs.c", "NO_CHANGE"): analog_features._NO_CHANGE,
     ("ensemble.h", "N_HIDDEN_INPUTS"): hidden_features._N_INPUTS,
     ("ensemble.h", "MAX_MEMBERS"): step_struct.MAX_MEMBERS,
     ("ensemble.h", "MAX_WIDTH"): step_struct.MAX_WIDTH,

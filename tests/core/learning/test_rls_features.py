@@ -28,7 +28,7 @@ def steps_of(kw: F64, scale_kw: float = 0.2) -> dict[str, float]:
 
 def features_of(windows: F32, scale_kw: F64, context: int = CONTEXT) -> F32:
     """All features of windows at noon, with one model that forecasts a change of half a scale."""
-    view = RlsFeatures(context, ["model mean"], UTC)
+    view = RlsFeatures(context, ["model mean"], UTC, 5)
     forecast_kw = windows[:, -1] + np.float32(0.5) * scale_kw.astype(np.float32)
     columns = view.columns_kw(windows, [forecast_kw], np.full(len(windows), 720))
     view.complete(columns, windows, windows[:, -1] + scale_kw, scale_kw, rls_model.LIMIT)
@@ -90,7 +90,7 @@ def test_features_of_a_batch_equal_those_one_by_one(seed: int, n: int) -> None:
 
 def test_hidden_features_are_the_same_in_every_version() -> None:
     """Learned coefficients refer to them: another value here would spoil the state of every gateway."""
-    view = RlsFeatures(CONTEXT, ["model mean"], UTC)
+    view = RlsFeatures(CONTEXT, ["model mean"], UTC, 5)
     columns = features_of(np.array([cycling(20, 12, 7)], np.float32), np.array([0.25]))[0]
     hidden = columns[view.names.index("hidden 14") :][:44]
     assert (hidden >= 0).all()
@@ -99,7 +99,7 @@ def test_hidden_features_are_the_same_in_every_version() -> None:
 
 def test_hidden_features_tell_a_kettle_from_a_shower() -> None:
     """At 2.4 and 8.4 kW, where the mean change in five minutes is 85 W: both are far above what is usual."""
-    view, kw = RlsFeatures(CONTEXT, ["model mean"], UTC), np.full((2, CONTEXT), 0.2, np.float32)
+    view, kw = RlsFeatures(CONTEXT, ["model mean"], UTC, 5), np.full((2, CONTEXT), 0.2, np.float32)
     kw[:, -3:] += np.array([[2.4], [8.4]], np.float32)
     hidden = features_of(kw, np.full(2, 0.085))[:, view.first_hidden : len(view.names)]
     assert np.abs(hidden[1] - hidden[0]).max() > 1

@@ -126,7 +126,7 @@ class EnsembleInputs:
         #: Minutes of a window: the longest context of a model.
         self.context = max(model.spec.context for model in models)
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
-        self.rls_features = RlsFeatures(self.context, member_columns, zone)
+        self.rls_features = RlsFeatures(self.context, member_columns, zone, self.horizon_min)
         #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.
         self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 

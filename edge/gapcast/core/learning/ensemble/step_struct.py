@@ -12,7 +12,7 @@ MAX_MEMBERS, MAX_WIDTH = 64, 320
 SIZES = (
     "context", "n_models", "n_medians", "n_members", "n_outputs", "refit", "has_bounds",
     "n_columns", "width", "n_lags", "n_stretches", "n_kw", "first_hidden", "n_hidden", "n_inputs", "n_slots",
-    "horizon_min",
+    "horizon_min", "n_analogs",
 )  # fmt: skip
 OPTIONS = ("min_kw", "low_kw", "high_kw", "forgetting", "hidden_limit")
 #: Tables and arrays of the state, with the types of their values.

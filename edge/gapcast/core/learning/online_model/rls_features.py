@@ -2,8 +2,8 @@
 
 Everything in kW is a change from the last reading, so that the same habits at another level have the same features.
 Older minutes are averaged over ever longer stretches, because their exact minute does not matter. Steps
-(:mod:`.step_features`) and fixed random functions of all these (:mod:`.hidden_features`) let the model learn when a
-compressor stops, which is not linear in the minutes.
+(:mod:`.step_features`), what followed similar moments (:mod:`.analog_features`) and fixed random functions
+(:mod:`.hidden_features`) let the model learn when a compressor stops, which is not linear in the minutes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from gapcast.core.arrays.array_types import F32, F64, I64
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.online_model import packed_covariance, step_features
+from gapcast.core.learning.online_model import analog_features, packed_covariance, step_features
 from gapcast.core.learning.online_model.hidden_features import N_HIDDEN, UNITS, HiddenFeatures
 from gapcast.core.windows.features import minute_of_day
 
@@ -49,10 +49,16 @@ _INPUTS: dict[str, tuple[float, float]] = {
 class RlsFeatures:
     """Turns windows of ``context`` minutes into named feature columns of the RLS model."""
 
-    def __init__(self, context: int, member_columns: Sequence[str], zone: tzinfo) -> None:
-        """Use windows of ``context`` minutes, ``member_columns`` of the models, and the local time in ``zone``."""
+    def __init__(self, context: int, member_columns: Sequence[str], zone: tzinfo, horizon_min: int) -> None:
+        """Use windows of ``context`` minutes, ``member_columns`` of the models, and the local time in ``zone``.
+
+        The forecasts are ``horizon_min`` minutes ahead.
+        """
         #: The zone of the local time.
         self.zone = zone
+        self._horizon_min = horizon_min
+        #: Number of columns of analogs; 0 if windows are too short.
+        self.n_analogs = analog_features.N_KW if analog_features.has_analogs(context, horizon_min) else 0
         #: Recent minutes with a column each, and older stretches ``(first, end)``, minutes back, newest first.
         self.lags = range(1, min(_N_LAGS, context - 1) + 1)
         self.stretches = [(begin, min(end, context)) for begin, end in _STRETCHES if begin < context]
@@ -64,7 +70,7 @@ class RlsFeatures:
             *member_columns,
             *(f"lag {lag}" for lag in self.lags),
             *(f"minutes {begin} to {end}" for begin, end in backwards),
-            *("level", "usual", *step_features.KW_NAMES),
+            *("level", "usual", *step_features.KW_NAMES, *analog_features.KW_NAMES[: self.n_analogs]),
         )
         others = ("bias", "tod_sin", "tod_cos", *step_features.TIME_NAMES)
         #: Number of columns in kW, which come first; the others are of magnitude 1.
@@ -110,13 +116,15 @@ class RlsFeatures:
         """
         columns[:, self.typical] = typical_kw - windows[:, -1]
         scale = scale_kw.astype(np.float32)
-        n_kw, first_hidden = self.n_kw, self.first_hidden
+        n_kw, first_hidden, first_analog = self.n_kw, self.first_hidden, self.n_kw - self.n_analogs
         step_features.write_steps(
             windows,
             scale,
-            columns[:, n_kw - step_features.N_KW : n_kw],
+            columns[:, first_analog - step_features.N_KW : first_analog],
             columns[:, first_hidden - step_features.N_TIMES : first_hidden],
         )
+        if self.n_analogs:
+            analog_features.write_analogs(windows, scale, self._horizon_min, columns[:, first_analog:n_kw])
         powers = columns[:, :n_kw]
         powers /= scale[:, np.newaxis]
         np.maximum(np.minimum(powers, limit, out=powers), -limit, out=powers)
