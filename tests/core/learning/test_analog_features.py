@@ -19,7 +19,8 @@ def analogs_of(kw: F64, scale_kw: float = 0.2, horizon_min: int = 5) -> F64:
     """The features of one window ``[T]``, ``[3]``, kW."""
     found = np.empty((1, N_KW), np.float32)
     write_analogs(np.array([kw], np.float32), np.array([scale_kw], np.float32), horizon_min, found)
-    return found[0].astype(np.float64)
+    analogs: F64 = found[0].astype(np.float64)
+    return analogs
 
 
 def by_definition(kw: F64, scale_kw: float, horizon_min: int) -> list[float]:

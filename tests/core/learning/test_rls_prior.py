@@ -13,7 +13,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.learning.ensemble.ensemble import Ensemble
 from gapcast.core.learning.ensemble.options import EnsembleOptions
-from gapcast.core.learning.online_model import packed_covariance, rls_model
+from gapcast.core.learning.online_model import analog_features, packed_covariance, rls_model
 from gapcast.core.learning.online_model.rls_prior import RlsPrior
 from gapcast.core.windows.window import WindowSpec
 from tests.support.houses import Run, Smooth, ensemble_of, house_kw, stream
