@@ -43,16 +43,21 @@ def files(models: Path, exported: Any) -> Files:
     return Files(body, outlook, with_other_weights(body))
 
 
+@pytest.fixture(scope="module")
+def shared(files: Files) -> Any:
+    """The files of the body and of the outlook, once they share the body."""
+    from gapcast_trainer.tflite.shared_body import share_body
+
+    return share_body(files.body, files.outlook)
+
+
 def run(content: bytes, signature: str, **inputs: F32) -> dict[str, F32]:
     interpreter: Any = load_interpreter()[0](model_content=content)
     return dict(interpreter.get_signature_runner(signature)(**inputs))
 
 
 @pytest.mark.parametrize("n", [1, 8])
-def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
-    from gapcast_trainer.tflite.shared_body import share_body
-
-    shared = share_body(files.body, files.outlook)
+def test_shared_body_changes_no_bit_of_a_forecast(files: Files, shared: Any, n: int) -> None:
     draw = np.random.default_rng(n)
     kw = draw.gamma(1.0, 1.0, (n, CONTEXT, 1)).astype(np.float32)
     windows = assemble(kw, np.arange(n) * 7 + 1_000, outlook_experiment().task().features)
@@ -70,11 +75,8 @@ def test_shared_body_changes_no_bit_of_a_forecast(files: Files, n: int) -> None:
         assert {name: kw.tobytes() for name, kw in found.items()} == {name: kw.tobytes() for name, kw in whole.items()}
 
 
-def test_shared_body_values_are_by_window(files: Files) -> None:
+def test_shared_body_values_are_by_window(shared: Any) -> None:
     """What the body holds by minute, a row for each minute of all windows, the continuation computes again."""
-    from gapcast_trainer.tflite.shared_body import share_body
-
-    shared = share_body(files.body, files.outlook)
     interpreter: Any = load_interpreter()[0](model_content=shared.outlook)
     inputs = interpreter.get_signature_runner("after_body").get_input_details()
     body = {name: [*map(int, one["shape_signature"])] for name, one in inputs.items() if name.startswith("body_")}
@@ -82,23 +84,21 @@ def test_shared_body_values_are_by_window(files: Files) -> None:
     assert all(shape[0] == -1 and min(shape[1:]) > 0 for shape in body.values()), body
 
 
-def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files) -> None:
+def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files, shared: Any) -> None:
     from gapcast_trainer.tflite.shared_body import share_body
 
-    shared = share_body(files.body, files.outlook)
     assert shared == share_body(files.body, files.outlook)
     assert len(shared.first) < len(files.body)
 
 
-def test_shared_body_keeps_the_weights_readable(files: Files, models: Path) -> None:
+def test_shared_body_keeps_the_weights_readable(shared: Any, models: Path) -> None:
     """A retrained outlook begins with the weights in the file of the model that it extends."""
     from gapcast_trainer.tflite.file_weights import set_file_weights
-    from gapcast_trainer.tflite.shared_body import share_body
 
     run, weights = load_run(models.parent / "runs/body")
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
     model = family.build(run.design, hyper)
-    set_file_weights(model, share_body(files.body, files.outlook).first)
+    set_file_weights(model, shared.first)
     for found, weight in zip(model.get_weights(), weights, strict=True):
         assert found == pytest.approx(weight, rel=1e-5, abs=1e-7)
 

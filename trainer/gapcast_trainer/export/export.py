@@ -69,14 +69,14 @@ def export(
     if family.takes_history and isinstance(readings, Clean):
         return export_outlook(run, model, readings, models, show=show)
 
-    show(f"{run.name}: converting")
-    content = convert(model)
-    train = _part(readings, experiment, SplitPart.TRAIN)
-    golden = golden_windows(train)
     test = _part(readings, experiment, SplitPart.TEST)
     if not len(test):
         msg = f"{run_folder}: {_NO_TEST[type(readings)]}"
         raise RunError(msg)
+    show(f"{run.name}: converting")
+    content = convert(model)
+    train = _part(readings, experiment, SplitPart.TRAIN)
+    golden = golden_windows(train)
     naive = score(Persistence(design.task.window, design.task.lead_times_min[-1:]), test)
     draft = draft_card(run, content, model.count_params(), golden)
     predictor = TflitePredictor(content, draft)

@@ -39,8 +39,6 @@ def export_outlook(
     Raises :class:`RunError` if there is nothing to score it on, :class:`ExportError` if a check fails; then ``models``
     is unchanged.
     """
-    show(f"{run.name}: converting")
-    content = convert(model)
     task, split = run.design.task, run.experiment.split()
     series = readings.series
     house = HouseWindows.of(series.first_minute, series.gap_kw, task.window, series.outcome_kw)
@@ -50,6 +48,8 @@ def export_outlook(
     if not test.size:
         msg = f"{run.name}: {NO_TEST}"
         raise RunError(msg)
+    show(f"{run.name}: converting")
+    content = convert(model)
     draft = draft_card(run, content, model.count_params(), *_golden_inputs(house, train, run, readings))
     predictor = TflitePredictor(content, draft)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from functools import partial
+from tempfile import TemporaryDirectory
 
 import keras
 import numpy as np
@@ -31,17 +31,32 @@ Predict = Callable[[F32], Prediction]
 
 def convert(model: keras.Model) -> bytes:
     """Return ``model`` as a TFLite file of builtin operators, for any batch size."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        with redirect_stdout(io.StringIO()):  # hide messages about a temporary folder
+    with TemporaryDirectory() as folder:
+        _save_graph(model, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
             content: bytes = converter.convert()
-    except ConverterError as error:
-        msg = f"model {model.name} does not convert to builtins alone: {str(error).splitlines()[0]}"
-        raise ExportError(msg) from error
+        except ConverterError as error:
+            msg = f"model {model.name} does not convert to builtins alone: {str(error).splitlines()[0]}"
+            raise ExportError(msg) from error
     content = simplify(content)
     check_builtins(content)
     return content
+
+
+def _save_graph(model: keras.Model, folder: str) -> None:
+    """Write the graph of ``model`` and its weights to ``folder``, for the converter.
+
+    The converter would save the layers too, and for that it would build the graph three times.
+    """
+    inputs = [tf.TensorSpec(one.shape, one.dtype, one.name) for one in model.inputs]
+    serve = tf.function(
+        partial(model, training=False), input_signature=inputs if len(inputs) == 1 else [inputs], autograph=False
+    )
+    module = tf.Module()
+    module.weights = [weight.value for weight in model.variables]
+    tf.saved_model.save(module, folder, signatures=serve.get_concrete_function())
 
 
 def simplify(content: bytes) -> bytes:

@@ -35,10 +35,12 @@ def set_file_weights(model: keras.Model, content: bytes, seed: int = 0) -> None:
 
 
 def _constants(content: bytes) -> list[F32]:
-    """Return the float32 constants of a file, in order."""
+    """Return the float32 constants of a file, in the order in which operators read them; that of tensors varies."""
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    tensors, operators = graph.subgraphs[0].tensors, graph.subgraphs[0].operators
     found = []
-    for tensor in graph.subgraphs[0].tensors:
+    for place in dict.fromkeys(int(place) for op in operators for place in op.inputs if place >= 0):
+        tensor = tensors[place]
         data = graph.buffers[tensor.buffer].data
         if data is not None and tensor.type == schema.TensorType.FLOAT32:
             found.append(np.frombuffer(bytes(data), np.float32).reshape(tensor.shape))
