@@ -12,7 +12,7 @@ from gapcast.core.arrays.array_types import F32, F64
 from gapcast.core.learning.ensemble import mean_correction
 from gapcast.core.learning.ensemble.mean_correction import N_KNOTS
 from gapcast.core.learning.ensemble.situations import N_LEVELS
-from tests.support.houses import Run, Smooth, ensemble_engine, stream
+from tests.support.houses import Run
 
 #: Changes, scales, of any size and sign, and what damaged state may predict; and levels, which are from 0 to 3.
 CHANGES = arrays.arrays(np.float64, 5, elements=st.floats(width=64))
@@ -103,13 +103,9 @@ def test_mean_of_a_situation_converges_to_that_of_its_outcomes() -> None:
 
 
 @pytest.mark.long
-def test_ensemble_mean_of_a_compressor_is_better_than_each_member(compiled: bool) -> None:
+def test_ensemble_mean_of_a_compressor_is_better_than_each_member(compressor: Run) -> None:
     """On for 14 to 16 minutes, off for 20 to 24."""
-    draw = np.random.default_rng(4)
-    cycles = [[1.5] * int(draw.integers(14, 17)) + [0.1] * int(draw.integers(20, 25)) for _ in range(160)]
-    power_kw = np.concatenate(cycles) + draw.normal(0, 0.01, sum(map(len, cycles)))
-    run = Run(ensemble_engine(Smooth(), compiled=compiled)).process(stream(power_kw))
-    actual_kw = run.outcome("actual_kw")[-3_000:]
-    mean_kw, members_kw = run.outcome("published_kw")[-3_000:, 0], run.outcome("members_kw")[-3_000:, 0]
+    actual_kw = compressor.outcome("actual_kw")[-3_000:]
+    mean_kw, members_kw = compressor.outcome("published_kw")[-3_000:, 0], compressor.outcome("members_kw")[-3_000:, 0]
     errors = np.square(members_kw - actual_kw[:, np.newaxis]).mean(0)
     assert np.square(mean_kw - actual_kw).mean() < 0.95 * errors.min(), errors
