@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.brokers import Broker, MosquittoBroker, default_broker_kind, started_broker
 from tests.support.certificates import Authority
+from tests.support.measured_tests import pytest_runtest_call
 from tests.support.optional_tools import (
     pytest_collection_modifyitems,
     pytest_sessionfinish,
@@ -25,7 +26,12 @@ from tests.support.optional_tools import (
 )
 from tests.support.waiting import GUARD_S
 
-__all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_runtest_call",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
 
 # The same examples on every run and machine; `scripts/test --hypothesis-profile=explore` looks for new ones.
 # Neither a deadline nor the check for slow generation, which fails where the machine is busy.

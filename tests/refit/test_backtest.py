@@ -91,6 +91,7 @@ def test_long_history_keeps_its_newest_minutes(monkeypatch: pytest.MonkeyPatch) 
     assert max(n for n, _, _ in fits.given) < 6_000
 
 
+@pytest.mark.long
 def test_fit_is_given_the_submeters_of_its_house() -> None:
     smooth = Smooth()
     ensemble = Ensemble((smooth,), EnsembleOptions(refits=True, n_submeters=1))
@@ -118,6 +119,7 @@ def test_fit_is_given_the_submeters_of_its_house() -> None:
     assert np.array_equal(kept_kw, expected, equal_nan=True)
 
 
+@pytest.mark.long
 @pytest.mark.lightgbm
 def test_refits_make_the_published_forecast_better() -> None:
     """With the real fit, in its child process, on a load that cycles: no other member comes near its trees."""

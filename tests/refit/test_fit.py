@@ -72,6 +72,7 @@ def test_house_that_cycles_is_forecast_far_better_than_persistence() -> None:
     assert len(result.forest.first_trees) == len(OUTPUTS)
 
 
+@pytest.mark.long
 def test_same_minutes_give_the_same_trees() -> None:
     one, other = fit_of_cycles(2 * DAY_MIN).forest, refit(cycling_house(2 * DAY_MIN), OPTIONS).forest
     assert one is not None
@@ -127,6 +128,7 @@ def test_forest_in_use_stays_if_the_new_one_loses_clearly_to_it() -> None:
     assert result.former.mse_skill > 0.5
 
 
+@pytest.mark.long
 def test_submeter_that_tells_the_next_minutes_lowers_the_error() -> None:
     without, with_submeters = fit_of_submetered().skills, fit_of_submetered("thermostat", "idle").skills
     assert without is not None

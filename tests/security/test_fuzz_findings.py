@@ -31,6 +31,7 @@ def test_finding_of_the_fuzzer_stays_fixed(path: Path) -> None:
     load_target(path.parent.name).check(path.read_bytes())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PARTS)
 def test_target_accepts_its_seeds_and_their_mutations(name: str) -> None:
     target, draw = load_target(name), random.Random(20_101_101)

@@ -701,6 +701,7 @@ def test_server_is_not_changed_by_variables_of_uvicorn(monkeypatch: pytest.Monke
 # --- a whole gateway, attacked from outside -----------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_gateway_survives_floods(gateway_process: Callable[[], GatewayProcess]) -> None:
     """60 MB of headers, 20 half-sent bodies, a million list items, 1,100 connections: /livez keeps answering."""

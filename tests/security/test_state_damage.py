@@ -91,6 +91,7 @@ def mutations(content: bytes, seed: int) -> Iterator[tuple[int, bytes]]:
             yield at, b"%b%c%b" % (content[:at], value, content[at + 1 :])
 
 
+@pytest.mark.long
 def test_checkpoint_with_any_byte_damaged_is_rejected(intact: Path) -> None:
     path = checkpoint_path(intact, NEWEST)
     for at, content in mutations(path.read_bytes(), 1):
@@ -101,6 +102,7 @@ def test_checkpoint_with_any_byte_damaged_is_rejected(intact: Path) -> None:
         pytest.fail(f"accepted with byte {at} damaged")
 
 
+@pytest.mark.long
 def test_checkpoint_truncated_anywhere_is_rejected(intact: Path) -> None:
     path = checkpoint_path(intact, NEWEST)
     content = path.read_bytes()
@@ -142,6 +144,7 @@ def entries_of(path: Path, content: bytes) -> tuple[list[journal.Entry], journal
     return list(journal_reader.read(path, damage, salt_of(NEWEST))), damage
 
 
+@pytest.mark.long
 def test_journal_with_any_byte_damaged_loses_no_record(intact: Path, tmp_path: Path) -> None:
     lines = journal_path(intact, NEWEST).read_bytes().splitlines(keepends=True)
     assert len(lines) == N_RECORDS + 1
@@ -164,6 +167,7 @@ def test_journal_with_its_header_damaged_loses_no_record(intact: Path, tmp_path:
         assert damage.has_bad_header
 
 
+@pytest.mark.long
 def test_journal_truncated_keeps_earlier_records(intact: Path, tmp_path: Path) -> None:
     content = journal_path(intact, NEWEST).read_bytes()
     expected, _ = entries_of(tmp_path / "journal", content)
@@ -191,6 +195,7 @@ def test_journal_with_a_damaged_byte_gives_the_intact_forecasts(intact: Path, tm
     assert found == expected
 
 
+@pytest.mark.long
 def test_journal_of_another_generation_is_not_replayed(intact: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_bytes(journal_path(intact, NEWEST).read_bytes())
@@ -244,6 +249,7 @@ def test_journal_of_version_1_is_not_continued(tmp_path: Path) -> None:
     assert len(entries_of(folder / "read.jsonl", journal_path(folder, 3).read_bytes())[0]) == 1
 
 
+@pytest.mark.long
 def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
     path = FIXTURES / "plain" / "checkpoint-00000002.npz"
     content = path.read_bytes()

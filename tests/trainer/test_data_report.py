@@ -103,6 +103,7 @@ def hostile_pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [data_report(series, named, HORIZON_MIN, name="<x>.parquet")[0] for _ in range(2)]
 
 
+@pytest.mark.long
 def test_report_is_deterministic(hostile_pages: list[str]) -> None:
     assert hostile_pages[0] == hostile_pages[1]
 

@@ -104,5 +104,6 @@ def test_evaluation_page_day_shows_power_that_is_fed_in(found: Evaluation) -> No
         assert fed_in.get_ylim()[0] < np.min(fed_in.lines[0].get_ydata()) < 0
 
 
+@pytest.mark.long
 def test_evaluation_page_is_deterministic(found: Evaluation, html: str) -> None:
     assert page(found) == html

@@ -218,6 +218,7 @@ def test_export_run_that_does_not_match_is_rejected(
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.long
 def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.export.export import export
     from gapcast_trainer.training.fit import fit

@@ -70,6 +70,7 @@ def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean)
     assert run.best.validate_mse_kw2 < naive
 
 
+@pytest.mark.long
 def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit
 
@@ -78,6 +79,7 @@ def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]]
     assert other.history[-1].validate_loss != again.history[-1].validate_loss
 
 
+@pytest.mark.long
 def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path) -> None:
     """After a short descent more readings are below the upper quantile than below the lower one."""
     from gapcast_trainer.families import find_family
@@ -297,6 +299,7 @@ def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None
     assert float(warmed(500)) == pytest.approx(rates[1], rel=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
 def test_optimisers_learn(optimiser: str, small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.training.fit import fit

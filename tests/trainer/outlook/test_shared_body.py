@@ -84,6 +84,7 @@ def test_shared_body_values_are_by_window(shared: Any) -> None:
     assert all(shape[0] == -1 and min(shape[1:]) > 0 for shape in body.values()), body
 
 
+@pytest.mark.long
 def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files, shared: Any) -> None:
     from gapcast_trainer.tflite.shared_body import share_body
 
@@ -91,6 +92,7 @@ def test_shared_body_makes_files_smaller_and_is_reproducible(files: Files, share
     assert len(shared.first) < len(files.body)
 
 
+@pytest.mark.long
 def test_shared_body_keeps_the_weights_readable(shared: Any, models: Path) -> None:
     """A retrained outlook begins with the weights in the file of the model that it extends."""
     from gapcast_trainer.tflite.file_weights import set_file_weights
