@@ -25,6 +25,7 @@ def public_classes() -> dict[str, list[str]]:
     return places
 
 
+@pytest.mark.long
 def test_public_class_names_are_unique() -> None:
     places = public_classes()
     assert len(places) > 100, "no classes found: have the packages moved?"

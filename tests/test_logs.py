@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import errno
+import functools
 import io
 import json
 import logging
 import re
 import sys
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import pytest
@@ -38,22 +40,30 @@ def logged_at(call: ast.Call) -> bool:
     return isinstance(function, ast.Name) and function.id == "log_it"
 
 
+@functools.cache
+def log_calls() -> tuple[tuple[Path, ast.Call], ...]:
+    """Each call of the edge that logs, with its file."""
+    return tuple(
+        (path, node)
+        for path in (ROOT / "edge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and logged_at(node)
+    )
+
+
 def events_in_code() -> dict[str, set[str]]:
     """Each event that the edge logs, with the fields that it has anywhere."""
     found: dict[str, set[str]] = {}
-    for path in (ROOT / "edge").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and logged_at(node)):
-                continue
-            name = node.args[0]
-            if isinstance(name, ast.Name):  # _warn_once's own
-                assert path.name == "session_warnings.py"
-                continue
-            assert isinstance(name, ast.Constant), f"{path}, line {node.lineno}: an event has a fixed name"
-            assert EVENT.fullmatch(str(name.value)), f"{path}, line {node.lineno}: {name.value!r}"
-            fields = {keyword.arg for keyword in node.keywords if keyword.arg}
-            fields = {"exception" if field == "exc_info" else field for field in fields}  # as it is written
-            found.setdefault(str(name.value), set()).update(fields)
+    for path, node in log_calls():
+        name = node.args[0]
+        if isinstance(name, ast.Name):  # _warn_once's own
+            assert path.name == "session_warnings.py"
+            continue
+        assert isinstance(name, ast.Constant), f"{path}, line {node.lineno}: an event has a fixed name"
+        assert EVENT.fullmatch(str(name.value)), f"{path}, line {node.lineno}: {name.value!r}"
+        fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+        fields = {"exception" if field == "exc_info" else field for field in fields}  # as it is written
+        found.setdefault(str(name.value), set()).update(fields)
     return found
 
 
@@ -63,6 +73,7 @@ def events_on_page() -> dict[str, tuple[str, set[str], str]]:
     return {event: (level, set(re.findall(r"`(\w+)`", fields)), cure) for event, level, fields, cure in rows}
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_log_events_are_documented_with_their_fields() -> None:
     documented = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.message"}
@@ -77,15 +88,14 @@ def test_log_events_documented_have_a_meaning() -> None:
         assert len(cure) > 20, event
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_log_levels_documented_match_the_code() -> None:
     levels: dict[str, set[str]] = {}
-    for path in (ROOT / "edge").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and logged_at(node) and isinstance(node.func, ast.Attribute):
-                level = node.func.attr.replace("exception", "error").replace("_warn_once", "warning")
-                if isinstance(node.args[0], ast.Constant):
-                    levels.setdefault(str(node.args[0].value), set()).add(level)
+    for _, node in log_calls():
+        if isinstance(node.func, ast.Attribute) and isinstance(node.args[0], ast.Constant):
+            level = node.func.attr.replace("exception", "error").replace("_warn_once", "warning")
+            levels.setdefault(str(node.args[0].value), set()).add(level)
     assert levels
     for event, found in levels.items():
         assert set(events_on_page()[event][0].split(", ")) == found, event

@@ -28,6 +28,7 @@ def comments(path: Path) -> Iterator[tuple[int, str]]:
                     yield token.start[0], token.string
 
 
+@pytest.mark.long
 def test_suppressions_have_a_reason() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {comment}"
