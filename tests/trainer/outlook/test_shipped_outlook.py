@@ -19,6 +19,9 @@ from gapcast.recordings.minutes.series import minute_series
 from gapcast.sample import sample_path
 from gapcast_trainer.data import clean_file_writer
 from gapcast_trainer.data.split import MinuteSplit, SplitPart
+from gapcast_trainer.experiments.experiment_files import find_experiment
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.parts.base import Design, Scale
 from gapcast_trainer.training.outlook.house_windows import HouseWindows
 from gapcast_trainer.training.outlook.scores import OutlookModelScores, score_outlook
 from tests.support.uci_files import write_text
@@ -112,3 +115,20 @@ def _check_bars(found: OutlookModelScores) -> None:
             assert kind.mse_kw2[at] <= mse_kw2, lead_min
             assert kind.mae_kw[at] <= mae_kw, lead_min
             assert kind.coverage[at] == pytest.approx(0.90, abs=0.02), lead_min
+
+
+def test_shipped_body_is_read_from_its_file() -> None:
+    """A retrained outlook begins with these weights: the file's constants are found in whatever order they are."""
+    from gapcast_trainer.tflite.file_weights import set_file_weights
+
+    shipped = load_model(MODELS / "lstm").card
+    experiment = find_experiment("lstm")
+    family, hyper = find_family(experiment.family, experiment.hyper)
+    assert shipped.experiment is not None
+    assert shipped.golden.quantiles is not None
+    scale = Scale(**shipped.experiment["scale"])
+    model = family.build(Design(experiment.task(), experiment.outputs.quantile_levels, scale), hyper)
+    set_file_weights(model, (MODELS / "lstm" / "model.tflite").read_bytes())
+    found = model(np.array(shipped.golden.window, np.float32))
+    np.testing.assert_allclose(np.asarray(found["mean"]), shipped.golden.mean, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(found["quantiles"]), shipped.golden.quantiles, atol=1e-4)
