@@ -48,6 +48,7 @@ def metric(gateway: Gateway, name: str) -> float:
     return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
 
 
+@pytest.mark.long
 @pytest.mark.lightgbm
 def test_night_refits_and_restart_keeps_the_trees(
     mosquitto: MosquittoBroker, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

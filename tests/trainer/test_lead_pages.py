@@ -84,6 +84,7 @@ def test_lead_page_has_each_figure_of_the_scores(found: LeadEvaluation) -> None:
                     assert f"{record.best_mae_kw:.4f}" in page.cells
 
 
+@pytest.mark.long
 def test_lead_page_is_the_same_in_each_run(found: LeadEvaluation) -> None:
     assert page_of(found) == page_of(found)
 

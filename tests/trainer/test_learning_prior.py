@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from gapcast.bundled.learning_prior import bundled_prior, read_prior
@@ -22,6 +23,7 @@ def house_file(path: Path, n_minutes: int, seed: int) -> str:
     return str(path)
 
 
+@pytest.mark.long
 def test_learning_prior_fits_all_columns_of_the_bundled_one(tmp_path: Path) -> None:
     files = [house_file(tmp_path / f"{seed}.csv", 4_000, seed) for seed in (1, 2)]
     out = tmp_path / "prior.npz"

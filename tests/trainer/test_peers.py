@@ -111,6 +111,7 @@ def found(small: Clean) -> tuple[Evaluation, list[str]]:
     return evaluate(stand_ins(model), small, options, show=said.append), said
 
 
+@pytest.mark.long
 def test_peers_are_scored_on_the_models_minutes(found: tuple[Evaluation, list[str]]) -> None:
     evaluation, _ = found
     assert [row.name for row in evaluation.rows[3:]] == ["lightgbm-30", "lightgbm-60", "lightgbm-180"]

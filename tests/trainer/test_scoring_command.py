@@ -35,6 +35,7 @@ def run(clean: Path, models: Path, *words: str) -> Result:
     return CliRunner().invoke(main, given, prog_name="gapcast-trainer", catch_exceptions=False)
 
 
+@pytest.mark.long
 def test_evaluate_command_reproduces_the_cards_scores(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "--json", "scores.json", "--report", "report.html")
     assert found.exit_code == 0

@@ -209,6 +209,7 @@ def toml(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_training_set_fit_export_and_evaluate(
     folder: Path, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

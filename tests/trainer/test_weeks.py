@@ -23,6 +23,7 @@ def written(path: Path, n: int = 9_000, coverage: float | None = 0.9) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "begins"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_weeks_picture_is_deterministic(tmp_path: Path, kind: str, begins: bytes) -> None:
     houses = read([written(tmp_path / "one.json"), written(tmp_path / "two.json")])

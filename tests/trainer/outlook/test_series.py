@@ -32,6 +32,7 @@ def series(small: Clean) -> list[TrainingSeries]:
         return training_series(small, [], EXPERIMENT)
 
 
+@pytest.mark.long
 def test_training_series_are_house_simulations_and_mixtures(series: list[TrainingSeries]) -> None:
     names = [its.name for its in series]
     assert names[0] == EXPERIMENT.name
