@@ -48,7 +48,7 @@ def kind_of(kw: F64) -> int:
     return 0 if (kw < 0).all() else 2 if (kw >= 0).all() else 1
 
 
-def exceeded(kw: F64, elapsed_min: int, headroom_kw: float) -> bool:
+def is_exceeded(kw: F64, elapsed_min: int, headroom_kw: float) -> bool:
     """Return whether the window ``kw`` exceeds the limit if ``headroom_kw`` is added from ``elapsed_min`` on."""
     added = kw.copy()
     added[elapsed_min:] += headroom_kw
@@ -83,7 +83,7 @@ def main() -> None:
             continue
         for way, found in ways.items():
             for place, minutes in enumerate(ELAPSED_MIN):
-                counts[way][kind_of(kw), place] += 1, exceeded(kw, minutes, found[start, minutes])
+                counts[way][kind_of(kw), place] += 1, is_exceeded(kw, minutes, found[start, minutes])
     lines = [
         [f"{counts['net power'][kind, 0, 0]:,} that {name}"]
         + [" / ".join(f"{100 * n[1] / n[0]:.1f}" for n in counts[way][kind]) + " %" for way in ways]

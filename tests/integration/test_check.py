@@ -481,7 +481,7 @@ def test_check_names_an_unusable_register(mosquitto: MosquittoBroker, check: Che
     ("demand", "is_warned"),
     [
         ({"limit_kw": "month_peak"}, True),
-        ({"limit_kw": "month_peak", "running_topic": "p1/{device}/demand"}, False),
+        ({"limit_kw": "month_peak", "running_topic": "p1/{device}/demand"}, True),
         ({"limit_kw": "month_peak", "imports_only": True}, False),
         ({"fuse_kw": 9.2}, False),
         ({"devices": [{"device": "other", "limit_kw": 2.5}]}, False),

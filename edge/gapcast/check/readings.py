@@ -12,7 +12,6 @@ from gapcast.check.finding import CheckInput, Finding, ok, warn
 from gapcast.check.registers import RegisterListener
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
-from gapcast.core.billing.registers import Register
 from gapcast.core.documents.wording import counted, listed
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.core.monitoring.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
@@ -81,13 +80,12 @@ def _check_arrivals(inputs: CheckInput, listener: SampleListener) -> Iterator[Fi
 
 
 def _check_export(settings: Settings, listener: SampleListener) -> Iterator[Finding]:
-    """Check that no device with a limit exports power, unless only imported power counts, or a register has it."""
+    """Check that no device with a limit exports power, unless only imported power counts."""
     site = settings.demand.site_options(settings.site.zone)
-    with_register = {one.device for one in settings.demand.registers if one.register is Register.RUNNING}
     for device, samples in sorted(listener.devices.items()):
         options, lowest_kw = site.of(device), min(samples.powers_kw, default=0.0)
         is_limited = (options.by_month_peak or options.limit_kw is not None) and not options.imports_only
-        if lowest_kw < 0 and is_limited and device not in listener.submeters and not with_register & {"", device}:
+        if lowest_kw < 0 and is_limited and device not in listener.submeters:
             text = f"{device}: exports power ({lowest_kw:.3f} kW), which makes room in its billing windows"
             fix = (
                 'if the tariff bills imported energy alone, set demand.imports_only = true ("With photovoltaics" in '

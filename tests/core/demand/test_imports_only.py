@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gapcast.core.arrays.array_types import F64
 from gapcast.core.billing.options import DemandOptions, SiteDemandOptions
 from gapcast.core.demand.demand import Demand
 from gapcast.core.demand.headroom.headroom_request import HeadroomRequest
-from gapcast.core.demand.step.demand_batch import DemandBatch, imported
+from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
 from gapcast.core.engine import Engine
 from gapcast.core.outlook.outlook import ModelMeans
 from gapcast.core.readings.reading import Reading
+from gapcast.core.snapshots.snapshot import capture_snapshot
+from gapcast.core.snapshots.snapshot_restoration import restore_snapshot
 from gapcast.core.snapshots.state_transfer import transfer_state
 from tests.core.demand.runs import MONDAY, demand_engine, process, stream_of
 
@@ -79,26 +82,58 @@ def test_only_devices_of_which_imports_count_are_changed() -> None:
     assert found["roof"] == after(EXPORTING, IMPORTS)[1].running
 
 
+def counted(mean_kw: F64, quantiles_kw: F64, leads_min: tuple[int, ...], added_kw: F64) -> DemandBatch:
+    """A batch of one reading: ``mean_kw`` ``[K, 4]`` with planned loads, ``quantiles_kw`` ``[K, 3]`` without."""
+    means = ModelMeans(quantiles_kw[np.newaxis], added_kw[np.newaxis], np.array([-50.0]))
+    windows = np.array([[-1.0, 2.0]], dtype=np.float32)
+    rows_kw, n_leads = mean_kw[np.newaxis], len(leads_min)
+    batch = DemandBatch([0], [0], [-2.0], [], windows, means, rows_kw[..., 0], np.zeros((1, n_leads, 4)), 0)
+    found = count_imports(batch, rows_kw, [0], leads_min)
+    assert batch.windows.tolist() == [[-1.0, 2.0]], "the batch itself stays"
+    assert (found.windows.tolist(), found.means.floor_kw.tolist(), found.last_kw) == ([[0.0, 2.0]], [0.0], [0.0])
+    return found
+
+
 @given(
-    centre_kw=st.floats(-20, 20),
+    between_kw=st.lists(st.floats(-20, 20), min_size=3, max_size=3),
     down_kw=st.floats(0.01, 5),
     up_kw=st.floats(0.01, 5),
-    skew=st.floats(-0.5, 0.5),
 )
-def test_mean_of_imports_is_at_least_the_positive_part(
-    centre_kw: float, down_kw: float, up_kw: float, skew: float
-) -> None:
-    """It is the net mean where no power is negative."""
-    mean_kw = centre_kw + skew * min(down_kw, up_kw)
-    columns = np.array([[[mean_kw, centre_kw - down_kw, centre_kw, centre_kw + up_kw]]])
-    means = ModelMeans(columns[..., 1:], np.zeros((1, 1)), np.array([-50.0]))
-    windows = np.array([[-1.0, 2.0]], dtype=np.float32)
-    batch = DemandBatch([0], [0], [2.0], [], windows, means, columns[..., 0], np.zeros((1, 1, 4)), 0)
-    found = imported(batch, columns, [0])
-    assert found.mean_kw[0, 0] >= max(mean_kw, 0) - 1e-9
-    if centre_kw - down_kw >= 0:
-        assert found.mean_kw[0, 0] == pytest.approx(mean_kw)
-    assert found.windows.tolist() == [[0.0, 2.0]]
-    assert np.array_equal(found.means.quantiles_kw, np.maximum(columns[..., 1:], 0))
-    assert found.means.floor_kw.tolist() == [0.0]
-    assert batch.windows.tolist() == [[-1.0, 2.0]]
+def test_exported_minutes_make_no_room_in_later_ones(between_kw: list[float], down_kw: float, up_kw: float) -> None:
+    """Of minutes 1 to 5, 6 to 15 and 16 to 30: none is negative, and later ones have what they import."""
+    leads, lengths = np.array([5.0, 15.0, 30.0]), np.array([5.0, 10.0, 15.0])
+    columns = np.array(between_kw)[:, np.newaxis] + np.array([0.0, -down_kw, 0.0, up_kw])
+    mean_kw = np.cumsum(columns * lengths[:, np.newaxis], axis=0) / leads[:, np.newaxis]
+    found = counted(mean_kw, mean_kw[:, 1:], (5, 15, 30), np.zeros(3))
+    imported_kw = np.diff(found.mean_kw[0] * leads, prepend=0.0) / lengths
+    assert (imported_kw >= np.maximum(between_kw, 0) - 1e-6).all()
+    if min(between_kw) >= down_kw:
+        assert found.mean_kw[0] == pytest.approx(mean_kw[:, 0])
+
+
+def test_planned_load_counts_in_full_beside_a_surplus() -> None:
+    added_kw = np.array([3.0])
+    own_kw = np.array([[-5.0, -5.0, -5.0, -5.0]])
+    found = counted(own_kw + added_kw, own_kw[:, 1:], (5,), added_kw)
+    assert found.mean_kw.tolist() == [[3.0]]
+    assert found.means.added_kw.tolist() == [[3.0]]
+
+
+def test_next_window_has_no_room_from_minutes_before_it() -> None:
+    running, following = after(EXPORTING, IMPORTS)[1].running, after(EXPORTING, IMPORTS)[1].next
+    for window in (running, following):
+        assert 0 <= window.lower_kw <= window.median_kw <= window.upper_kw
+        assert window.expected_kw >= window.lower_kw - 1e-9
+    assert following.headroom_kw <= 2.0
+
+
+def test_restart_with_imports_only_counts_the_running_window_again() -> None:
+    """The stored sum is of net power: without the key it stays, with it the known minutes are summed again."""
+    before = demand_engine(NET)
+    process(before, stream_of([2.0, -4.0, 1.0]))
+    found = []
+    for site in (NET, IMPORTS):
+        restarted = demand_engine(site)
+        assert restore_snapshot(restarted, capture_snapshot(before)) == ("", [])
+        found.append(process(restarted, [Reading("home", MONDAY + 3, 1.0)])[-1][0].running.so_far_kw)
+    assert found == [0.0, 1.0]

@@ -25,7 +25,7 @@ from gapcast.core.demand.scores.scores import DemandScores
 from gapcast.core.demand.state.demand_state import DemandState, read_newest, stamp_newest
 from gapcast.core.demand.state.stored_state import restore_state, restored_limits, state_columns
 from gapcast.core.demand.step.compiled_demands import CompiledDemands
-from gapcast.core.demand.step.demand_batch import DemandBatch, imported
+from gapcast.core.demand.step.demand_batch import DemandBatch, count_imports
 from gapcast.core.demand.step.numpy_demands import NumpyDemands
 from gapcast.core.models.predictor import ModelIdentity
 from gapcast.core.outlook.outlook import MEAN, Outlook, Outlooks
@@ -103,7 +103,7 @@ class DemandForecaster:
         """
         windows_of = [self.windows.of(row) for row in batch.rows]
         which = [i for i, one in enumerate(windows_of) if one is not None and one.options.imports_only]
-        return imported(batch, mean_kw, which) if which else batch
+        return count_imports(batch, mean_kw, which, self._leads_min) if which else batch
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
         """Return ``state`` with the sum of the known minutes by the meter's register, if that is of use."""

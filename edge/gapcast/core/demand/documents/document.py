@@ -83,7 +83,8 @@ RUNNING_FIELDS: tuple[WindowField, ...] = (
     WindowField(
         "so_far_kw",
         FieldType.NUMBER,
-        "mean of the elapsed minutes whose power is known, kW; null if there are none",
+        "mean of the elapsed minutes whose power is known, kW; null if there are none; "
+        "with `demand.imports_only`, exported power counts as 0, here and in all means of the window",
         lambda one: _rounded_or_none(one.so_far_kw),
         is_nullable=True,
         is_of_next=False,

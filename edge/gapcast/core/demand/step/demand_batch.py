@@ -38,26 +38,34 @@ class DemandBatch(NamedTuple):
     issued_at_ms: int
 
 
-def imported(batch: DemandBatch, mean_kw: F64, which: Sequence[int]) -> DemandBatch:
-    """Return ``batch`` with imported instead of net power in the readings ``which``: no power is below 0.
+def count_imports(batch: DemandBatch, mean_kw: F64, which: Sequence[int], lead_times_min: Sequence[int]) -> DemandBatch:
+    """Return ``batch`` with imported instead of net power in the readings ``which``, if their house ever exported.
 
-    ``mean_kw`` ``[N, K, 4]`` are the outlooks' means, with their bounds: the mean of the imported power is above the
-    positive part of the net mean where the interval contains 0. Single minutes stay net, because a fuse's limit is
-    above 0. The sums of the windows in ``batch.states`` are imported power already.
+    ``mean_kw`` ``[N, K, 4]`` are the outlooks' means until ``lead_times_min``, with their bounds. The mean between two
+    lead times becomes that of the imported power, which is above the positive part of the net mean where the interval
+    contains 0; planned loads count in full. Quantiles stay net, and what follows from them is at least 0: so the means
+    of different windows follow from the same quantiles, and outcomes calibrate them. Single minutes stay net, because a
+    fuse's limit is above 0. The sums of the windows in ``batch.states`` are imported power already.
     """
-    windows, means, of_mean = batch.windows.copy(), batch.means, batch.mean_kw.copy()
-    quantiles_kw, floor_kw = means.quantiles_kw.copy(), means.floor_kw.copy()
-    windows[which] = np.maximum(windows[which], 0)
-    quantiles_kw[which] = np.maximum(quantiles_kw[which], 0)
-    floor_kw[which] = np.maximum(floor_kw[which], 0)
-    exported_kw = np.minimum(mean_kw[which][..., _QUANTILES], 0) @ _WEIGHTS
-    of_mean[which] = np.maximum(mean_kw[which][..., MEAN] - exported_kw, 0)
+    means = batch.means
+    exporting = [i for i in which if means.floor_kw[i] < 0]
+    if not exporting:
+        return batch
+    leads = np.asarray(lead_times_min, dtype=np.float64)[:, np.newaxis]
+    added_kw = means.added_kw[exporting]
+    own_kw = np.diff((mean_kw[exporting] - added_kw[..., np.newaxis]) * leads, axis=1, prepend=0.0)  # kW minutes
+    exported_kw = np.minimum(own_kw[..., _QUANTILES], 0) @ _WEIGHTS
+    imported_kw = np.cumsum(np.maximum(own_kw[..., MEAN] - exported_kw, 0), axis=1) / leads[:, 0]
+    windows, of_mean, floor_kw = batch.windows.copy(), batch.mean_kw.copy(), means.floor_kw.copy()
+    windows[exporting] = np.maximum(windows[exporting], 0)
+    of_mean[exporting] = imported_kw + added_kw
+    floor_kw[exporting] = 0.0
     last_kw = list(batch.last_kw)
-    for i in which:
+    for i in exporting:
         last_kw[i] = max(last_kw[i], 0.0)
     return batch._replace(
         last_kw=last_kw,
         windows=windows,
-        means=ModelMeans(quantiles_kw, means.added_kw, floor_kw),
+        means=ModelMeans(means.quantiles_kw, means.added_kw, floor_kw),
         mean_kw=of_mean,
     )
