@@ -78,9 +78,10 @@ struct step {
     int64_t first;
 };
 
+/* Writes the mean changes that followed analogs of the window that ends at `last`, kW: step->n_analogs is not 0. */
+void write_analogs(const float *last, int64_t context, int64_t horizon_min, float scale_kw, float *kw);
 /* Writes the hidden features, which follow from the columns before them, and zeros as padding. All are 0 if the others
    are: a replaced forecast teaches nothing. */
-void write_analogs(const float *last, int64_t context, int64_t horizon_min, float scale_kw, float *kw);
 void complete_columns(const struct step *step, float *columns);
 void write_columns(const struct step *step, int64_t entry, double scale_kw, double typical_kw);
 
