@@ -77,7 +77,7 @@ class RunningWindows:
         if minute >= one.window.end_minute:
             self._close(row, one)
             one.open(minute)
-        one.sum_kw += gap_kw if gap_kw >= 0 else one.options.counted_kw(gap_kw)
+        one.sum_kw += one.options.counted_kw(gap_kw)
         one.n_known += 1
         if minute + 1 == one.window.end_minute:
             self._close(row, one)

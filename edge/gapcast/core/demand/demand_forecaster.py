@@ -103,7 +103,7 @@ class DemandForecaster:
         """
         windows_of = [self.windows.of(row) for row in batch.rows]
         which = [i for i, one in enumerate(windows_of) if one is not None and one.options.imports_only]
-        return count_imports(batch, mean_kw, which, self._leads_min) if which else batch
+        return count_imports(batch, mean_kw, which, self._leads_min)
 
     def _by_register(self, row: int, minute: int, state: WindowState) -> WindowState:
         """Return ``state`` with the sum of the known minutes by the meter's register, if that is of use."""

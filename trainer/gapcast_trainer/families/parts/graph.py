@@ -77,8 +77,6 @@ def _pooled(pool: Callable[..., keras.KerasTensor], minutes: keras.KerasTensor, 
 
 def moving_mean(minutes: keras.KerasTensor, n_min: int) -> keras.KerasTensor:
     """Return the means of each ``n_min`` successive minutes of ``minutes`` ``[T, N]``, ``[T - n_min + 1, N]``."""
-    if n_min == 1:
-        return minutes
     image = keras.ops.reshape(minutes, (1, 1, minutes.shape[0], -1))
     found = keras.ops.average_pool(image, (1, n_min), (1, 1), data_format="channels_last")
     return keras.ops.reshape(found, (minutes.shape[0] - n_min + 1, -1))
