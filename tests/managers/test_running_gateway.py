@@ -55,18 +55,23 @@ def test_numbers_are_those_of_the_demand_and_expire(gateway: Gateway, peer: Peer
 def test_shell_switches_a_load_by_the_headroom(
     gateway: Gateway, mosquitto: MosquittoBroker, peer: Peer, tmp_path: Path
 ) -> None:
-    states = tmp_path / "states"
-    states.touch()  # it is read before the script first appends to it
-    process = subprocess.Popen(
-        [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{states}", f"echo off >>{states}",
-         "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", "gap/home/headroom_w"],
-        env=os.environ | {"SILENCE_S": f"{GUARD_S:g}"},
-    )  # fmt: skip
+    states, printed = tmp_path / "states", tmp_path / "printed"
+
+    def has_switched(*lines: str) -> bool:
+        """Whether the script has printed these, each after its command has ended."""
+        return [line.split(":")[0] for line in printed.read_text(encoding="utf-8").splitlines()] == ["off", *lines]
+
+    with printed.open("w") as output:
+        process = subprocess.Popen(
+            [SHELL / "switch-by-headroom", str(NEED_W), f"echo on >>{states}", f"echo off >>{states}",
+             "-h", mosquitto.host, "-p", str(mosquitto.port), "-t", "gap/home/headroom_w"],
+            env=os.environ | {"SILENCE_S": f"{GUARD_S:g}"},
+            stdout=output,
+        )  # fmt: skip
     try:
         house = MeteredHouse(peer)
-        assert house.measure_until(0.3, lambda: "on" in states.read_text(encoding="utf-8"), "on") >= NEED_W
-        off = house.measure_until(9.0, lambda: states.read_text(encoding="utf-8").split()[-1] == "off", "off again")
-        assert off < 0
+        assert house.measure_until(0.3, lambda: has_switched("on"), "on") >= NEED_W
+        assert house.measure_until(9.0, lambda: has_switched("on", "off"), "off again") < 0
     finally:
         process.terminate()
         process.wait(GUARD_S)
