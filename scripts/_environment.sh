@@ -117,7 +117,8 @@ find_uv() { # find_uv PYTHON: prints the command uv: one on the PATH, or the loc
     command -v uv && return
     local own="$environments/uv" made
     if [[ ! -x "$own" ]]; then
-        made="$(mktemp -d "$environments/uv-XXXXXX")"
+        mkdir -p "$environments"
+        made="$(mktemp -d "$environments/uv-XXXXXX")" || return 1
         sed -n '/^uv==/,/^[^ ]/p' "$root/requirements/tools.txt" | sed '$d' >"$made/requirements.txt"
         if "$1" -m venv "$made/venv" && "$made/venv/bin/python" -m pip --disable-pip-version-check install --quiet \
             --no-compile --require-hashes --only-binary :all: -r "$made/requirements.txt"; then
